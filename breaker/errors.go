@@ -1,0 +1,102 @@
+package breaker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+var (
+	// ErrOpen is what every rejection matches with errors.Is.
+	ErrOpen = errors.New("circuit breaker is open")
+	// ErrUnknown is matched by the error for an id that names no breaker.
+	ErrUnknown = errors.New("unknown breaker")
+	// ErrDuplicate is matched by the error of a Create whose name is taken.
+	ErrDuplicate = errors.New("breaker exists already")
+	// ErrName is matched by the error for a name that cannot be part of an id.
+	ErrName = errors.New("invalid breaker name")
+	// ErrSettings is matched by the error for settings outside their range.
+	ErrSettings = errors.New("invalid settings")
+	// ErrOrder is matched by the error for an order that makes no sense.
+	ErrOrder = errors.New("invalid order")
+	// ErrVersion is matched by the error for an order whose expected version
+	// is not the breaker's: somebody or something changed it in between.
+	ErrVersion = errors.New("breaker has changed")
+)
+
+// OpenError is a rejection: the call did not run. One value serves all the
+// rejections of one open period, so it must not be modified; rejecting
+// allocates nothing.
+type OpenError struct {
+	Name  string // the breaker, or the set of a keyed one
+	Key   string // the key of a keyed breaker, else ""
+	State State  // why it rejects: Open, HalfOpen (all probes are out), ForcedOpen, or Closed (during a ramp)
+	// Cause is the transition that began this state.
+	Cause *Transition
+
+	until time.Time // zero: nobody knows
+}
+
+// Error names the breaker, its state and why it opened.
+func (e *OpenError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", joinID(e.Name, e.Key), ErrOpen)
+	switch e.State {
+	case ForcedOpen:
+		b.WriteString(" (forced)")
+	case HalfOpen:
+		b.WriteString(" (half-open, all probes are out)")
+	case Closed:
+		b.WriteString(" (closed again, admitting calls gradually)")
+	}
+	if e.Cause != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Cause.why())
+	}
+	return b.String()
+}
+
+// Is reports whether target is ErrOpen.
+func (e *OpenError) Is(target error) bool { return target == ErrOpen }
+
+// RetryAfter is the time until a call may be admitted again: until the next
+// probe while open, until the override expires while forced open. 0 means now
+// or unknown.
+func (e *OpenError) RetryAfter() time.Duration {
+	if e.until.IsZero() {
+		return 0
+	}
+	return max(0, time.Until(e.until))
+}
+
+// tripError is the tripping call's error under WithErrorOnTrip: the open error
+// and the call's own, both matched by errors.Is and errors.As.
+type tripError struct {
+	open error
+	own  error
+}
+
+func (e *tripError) Error() string {
+	return e.open.Error() + " (this call opened it: " + e.own.Error() + ")"
+}
+func (e *tripError) Unwrap() []error { return []error{e.open, e.own} }
+
+// UnknownError is the answer to an id that names no breaker. It matches
+// ErrUnknown.
+type UnknownError struct {
+	ID   string
+	Near []string // the nearest ids there are, best first, at most three
+}
+
+// Error names the id and the nearest ones.
+func (e *UnknownError) Error() string {
+	s := fmt.Sprintf("%s %q", ErrUnknown, e.ID)
+	if len(e.Near) > 0 {
+		s += fmt.Sprintf(", did you mean %q?", e.Near)
+	}
+	return s
+}
+
+// Is reports whether target is ErrUnknown.
+func (e *UnknownError) Is(target error) bool { return target == ErrUnknown }

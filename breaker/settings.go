@@ -1,0 +1,178 @@
+package breaker
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Settings says when a breaker opens, for how long, and how it closes again.
+//
+// It is plain data: it can stand in a file, be compared with ==, and every
+// field can change while calls run (Breaker.Update). A zero field means its
+// default. A negative value switches a rule off, where a rule can be off.
+type Settings struct {
+	// FailMax is the number of consecutive failures that opens the breaker.
+	// Default 5, at most 1,000,000; negative: no such rule.
+	FailMax int
+	// ResetTimeout is how long it stays open before a call may probe.
+	// Default 60 s.
+	ResetTimeout time.Duration
+	// SuccessThreshold is the number of successes in half-open that closes it.
+	// Default 1.
+	SuccessThreshold int
+	// Probes is the number of calls admitted at once in half-open; the others
+	// are rejected. Default 1.
+	Probes int
+	// ProbeTimeout is the lease of a probe: past it the permit is taken back,
+	// without evidence either way, and another call may probe. Default:
+	// ResetTimeout.
+	ProbeTimeout time.Duration
+
+	// Window is the span of time that the rates below are taken over, in ten
+	// steps: calls are forgotten a tenth of it at a time. Default 10 s, at
+	// least 10 ms.
+	Window time.Duration
+	// WindowCalls, when set, takes the rates over that many last calls instead
+	// of over Window. Default off, at most 100,000.
+	WindowCalls int
+	// MinCalls is the number of calls the window must hold before a rate may
+	// open the breaker. Default 20, or WindowCalls if that is less.
+	MinCalls int
+	// FailureRate opens the breaker when failures/calls in the window reach it.
+	// In (0, 1]. Default off.
+	FailureRate float64
+	// Confidence, when set, judges FailureRate by how sure the calls in the
+	// window make it, instead of by MinCalls: the breaker opens when the
+	// probability that the true failure rate is above FailureRate reaches
+	// Confidence. In [0.5, 1); 0.95 suits most. Default off.
+	//
+	// The statistic is Bayes' posterior for a proportion under the uniform
+	// prior, Beta(1+failures, 1+successes) (Laplace's rule of succession;
+	// Gelman et al., Bayesian Data Analysis, 2.4). With FailureRate 0.5 and
+	// Confidence 0.95, 5 failures of 5 calls open and 1 of 1 does not.
+	Confidence float64
+	// SlowCall is the time from which on a call is slow, whatever it returned.
+	// Default off. Below 200 ms every call reads the clock twice; from there on
+	// calls are timed by a clock with a step of 10 ms, which costs next to
+	// nothing and can miss by that much.
+	SlowCall time.Duration
+	// SlowRate opens the breaker when slow calls/calls in the window reach it.
+	// In (0, 1], and needs SlowCall. Default off.
+	SlowRate float64
+
+	// ResetBackoff multiplies the open time at each failed half-open; it
+	// starts again from ResetTimeout on close. Default 1, which is constant.
+	ResetBackoff float64
+	// ResetMax is the upper limit of the open time under ResetBackoff and under
+	// hints (see RetryAfterHinter). Default none; hints are then limited to ten
+	// times ResetTimeout.
+	ResetMax time.Duration
+	// ResetJitter draws each open time evenly from [1-j, 1+j] times itself, so
+	// that a fleet does not probe in step. In [0, 1). Default 0.
+	ResetJitter float64
+	// Ramp is the time after closing over which the admitted share grows from
+	// none to all. A rule that is met meanwhile opens again with the next
+	// backoff. Default off.
+	Ramp time.Duration
+}
+
+const (
+	maxFailMax     = 1_000_000 // fits the 20 bits of the word, see word.go
+	maxWindowCalls = 100_000
+	minWindow      = 10 * time.Millisecond
+	windowBuckets  = 10
+)
+
+// withDefaults fills in the zero fields. It is idempotent.
+func (s Settings) withDefaults() Settings {
+	s.FailMax = orDefault(s.FailMax, 5)
+	s.ResetTimeout = orDefault(s.ResetTimeout, 60*time.Second)
+	s.SuccessThreshold = orDefault(s.SuccessThreshold, 1)
+	s.Probes = orDefault(s.Probes, 1)
+	s.ProbeTimeout = orDefault(s.ProbeTimeout, s.ResetTimeout)
+	s.Window = orDefault(s.Window, 10*time.Second)
+	s.WindowCalls = orDefault(s.WindowCalls, -1)
+	if s.MinCalls == 0 {
+		s.MinCalls = 20
+		if s.WindowCalls > 0 {
+			s.MinCalls = min(s.MinCalls, s.WindowCalls)
+		}
+	}
+	s.FailureRate = orDefault(s.FailureRate, -1)
+	s.Confidence = orDefault(s.Confidence, -1)
+	s.SlowCall = orDefault(s.SlowCall, -1)
+	s.SlowRate = orDefault(s.SlowRate, -1)
+	s.ResetBackoff = orDefault(s.ResetBackoff, 1)
+	s.ResetMax = orDefault(s.ResetMax, -1)
+	s.Ramp = orDefault(s.Ramp, -1)
+	return s
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Validate reports the first field that is out of range, as an error that
+// matches ErrSettings and names the field, its value and what would be right.
+func (s Settings) Validate() error {
+	e := s.withDefaults()
+	bad := func(field string, got any, want string) error {
+		return fmt.Errorf("%w: %s is %v, want %s", ErrSettings, field, got, want)
+	}
+	switch {
+	case e.FailMax > maxFailMax:
+		return bad("FailMax", s.FailMax, "at most 1,000,000")
+	case e.ResetTimeout < 0:
+		return bad("ResetTimeout", s.ResetTimeout, "more than 0")
+	case e.SuccessThreshold < 0:
+		return bad("SuccessThreshold", s.SuccessThreshold, "1 or more")
+	case e.Probes < 0:
+		return bad("Probes", s.Probes, "1 or more")
+	case e.ProbeTimeout < 0:
+		return bad("ProbeTimeout", s.ProbeTimeout, "more than 0: a probe without a lease could hold the breaker half-open for ever")
+	case e.Window < minWindow:
+		return bad("Window", s.Window, "10ms or more")
+	case e.WindowCalls > maxWindowCalls:
+		return bad("WindowCalls", s.WindowCalls, "at most 100,000")
+	case e.MinCalls < 0:
+		return bad("MinCalls", s.MinCalls, "1 or more")
+	case e.WindowCalls > 0 && e.MinCalls > e.WindowCalls:
+		return bad("MinCalls", s.MinCalls, fmt.Sprintf("at most WindowCalls (%d): the window never holds more", e.WindowCalls))
+	case notRate(e.FailureRate):
+		return bad("FailureRate", s.FailureRate, "a share in (0, 1]")
+	case math.IsNaN(e.Confidence), e.Confidence > 0 && e.Confidence < 0.5, e.Confidence >= 1:
+		return bad("Confidence", s.Confidence, "a probability in [0.5, 1)")
+	case e.Confidence > 0 && (e.FailureRate < 0 || e.FailureRate == 1):
+		return bad("Confidence", s.Confidence, "a FailureRate below 1 beside it: that is what to be sure of")
+	case notRate(e.SlowRate):
+		return bad("SlowRate", s.SlowRate, "a share in (0, 1]")
+	case e.SlowRate > 0 && e.SlowCall < 0:
+		return bad("SlowRate", s.SlowRate, "a SlowCall beside it, to say what slow is")
+	case !(e.ResetBackoff >= 1) || math.IsInf(e.ResetBackoff, 0):
+		return bad("ResetBackoff", s.ResetBackoff, "1 or more")
+	case e.ResetMax > 0 && e.ResetMax < e.ResetTimeout:
+		return bad("ResetMax", s.ResetMax, fmt.Sprintf("at least ResetTimeout (%s)", e.ResetTimeout))
+	case !(e.ResetJitter >= 0 && e.ResetJitter < 1):
+		return bad("ResetJitter", s.ResetJitter, "a share in [0, 1)")
+	}
+	return nil
+}
+
+// notRate reports whether r is neither off nor a share in (0, 1].
+func notRate(r float64) bool { return math.IsNaN(r) || r > 1 }
+
+// windowed reports whether some rule needs a window. rule: the program has one
+// of its own, which is given the window's counts.
+func (s *Settings) windowed(rule bool) bool {
+	return rule || s.FailureRate > 0 || s.SlowCall > 0
+}
+
+// sameWindow reports whether a window made for s serves t as well.
+func (s *Settings) sameWindow(t *Settings) bool {
+	return s.Window == t.Window && s.WindowCalls == t.WindowCalls
+}

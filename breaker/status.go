@@ -1,0 +1,39 @@
+package breaker
+
+import "time"
+
+// Override is a state that people put on top of the automatic one.
+type Override struct {
+	State   State     `json:"state"` // ForcedOpen or ForcedClosed
+	Actor   string    `json:"actor,omitempty"`
+	Text    string    `json:"text,omitempty"`
+	Since   time.Time `json:"since"`
+	Expires time.Time `json:"expires,omitzero"` // zero: until it is released
+}
+
+// Status is a breaker at one moment. All of it was read together.
+type Status struct {
+	ID   string `json:"id"` // Name, or Name/Key
+	Name string `json:"name"`
+	Key  string `json:"key,omitempty"`
+
+	State    State     `json:"state"` // what the next call meets: Override's if there is one, else Auto
+	Auto     State     `json:"auto"`
+	Override *Override `json:"override,omitempty"`
+	Since    time.Time `json:"since,omitzero"` // when State began; zero: since it was made
+
+	FailCount         int           `json:"fail_count"`                // consecutive failures
+	FailuresUntilOpen int           `json:"failures_until_open"`       // while Auto is closed and the consecutive rule is on, else -1
+	UntilHalfOpen     time.Duration `json:"until_half_open"`           // while Auto is open: time until a call may probe, 0: the next one may
+	ProbesOut         int           `json:"probes_out,omitempty"`      // probes in flight
+	ProbeSuccesses    int           `json:"probe_successes,omitempty"` // successes so far in this half-open
+	Admitted          float64       `json:"admitted"`                  // share of calls admitted now: below 1 in a ramp
+	Window            Counts        `json:"window,omitzero"`           // what the window of the rates holds
+	Bypassed          uint64        `json:"bypassed,omitempty"`        // calls let through by WithBypass while it rejected
+	Bypass            string        `json:"bypass,omitempty"`          // the reason of the newest of them
+	ListenerPanics    uint64        `json:"listener_panics,omitempty"` // panics of listeners and classifiers, recovered
+	Why               *Transition   `json:"why,omitempty"`             // the transition that began State
+	Version           uint64        `json:"version"`                   // grows with every transition, order and change of settings
+	SettingsVersion   uint64        `json:"settings_version"`          // grows with every change of settings
+	Settings          Settings      `json:"settings"`                  // in effect, defaults filled in
+}

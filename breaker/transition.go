@@ -1,0 +1,141 @@
+package breaker
+
+import (
+	"fmt"
+	"time"
+)
+
+// Cause is the kind of thing that decided a transition.
+type Cause string
+
+// The causes. A program may switch on them; people read Transition.Explain.
+const (
+	CauseConsecutive  Cause = "consecutive-failures" // FailMax failures in a row
+	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
+	CauseConfidence   Cause = "confidence"           // sure that the failure rate is over FailureRate
+	CauseSlowRate     Cause = "slow-rate"            // SlowRate over the window
+	CauseRule         Cause = "rule"                 // a rule of the program's own, named in Rule
+	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
+	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
+	CauseElapsed      Cause = "open-time-elapsed"    // the open time has passed and a call asked
+	CauseOrder        Cause = "order"                // somebody said so: Order, Actor and Text tell
+	CauseExpired      Cause = "override-expired"     // the time of an override is up
+)
+
+// Reason says who gives an order and why, for the record.
+type Reason struct {
+	Actor string `json:"actor,omitempty"` // who: a person's or a program's name
+	Text  string `json:"text,omitempty"`  // why, in their words
+	// For limits an override: past it the override lifts itself. 0 means until
+	// it is released. Only ForceOpen and ForceClosed may have one.
+	For time.Duration `json:"for,omitempty"`
+}
+
+// ErrorSample is one of the errors seen before a transition.
+type ErrorSample struct {
+	Text    string        `json:"text"`
+	Latency time.Duration `json:"latency,omitempty"` // 0: not measured (see Settings.SlowCall)
+	Count   int           `json:"count"`             // times it was seen since it entered the record
+}
+
+// Counts is what a window holds.
+type Counts struct {
+	Calls    int `json:"calls"`    // finished calls that are evidence
+	Failures int `json:"failures"` // those that failed
+	Slow     int `json:"slow"`     // those that took SlowCall or longer
+}
+
+// Transition is the record of one change: what moved, and why.
+type Transition struct {
+	Version uint64    `json:"version"` // the breaker's version after it
+	At      time.Time `json:"at"`
+	From    State     `json:"from"`
+	To      State     `json:"to"`
+	// Shadow marks a move of the automatic state behind an override: the
+	// breaker's effective state did not change.
+	Shadow bool  `json:"shadow,omitempty"`
+	Cause  Cause `json:"cause"`
+
+	// What decided, when a rule did.
+	Rule      string        `json:"rule,omitempty"`      // the name of a rule of the program's own
+	Fails     int           `json:"fails,omitempty"`     // consecutive failures, or successes of probes
+	Counts    Counts        `json:"counts,omitzero"`     // what the window held
+	Threshold float64       `json:"threshold,omitempty"` // the limit that was met
+	Window    time.Duration `json:"window,omitempty"`    // the span of Counts; 0: the last WindowCalls calls
+	Errors    []ErrorSample `json:"errors,omitempty"`    // up to three distinct errors, newest first
+
+	// What follows, when it opened.
+	Attempt   int           `json:"attempt,omitempty"`    // open periods in a row, this one included
+	OpenFor   time.Duration `json:"open_for,omitempty"`   // the open time chosen, jitter included
+	HintedFor time.Duration `json:"hinted_for,omitempty"` // the retry-after hint that lengthened it
+
+	// Who, when a person or a program ordered it.
+	Order  Verb          `json:"order,omitempty"`
+	Actor  string        `json:"actor,omitempty"`
+	Text   string        `json:"text,omitempty"`
+	Expiry time.Duration `json:"expiry,omitempty"` // time until the override lifts itself; 0: never
+
+	Settings     uint64 `json:"settings"`                // version of the settings it was decided under
+	SuspectLocal bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
+}
+
+// why is the reason in one clause, without names and times: what OpenError
+// appends.
+func (t *Transition) why() string {
+	switch t.Cause {
+	case CauseConsecutive:
+		return fmt.Sprintf("%d failures in a row", t.Fails) + t.lastError()
+	case CauseFailureRate:
+		return fmt.Sprintf("%d of %d calls failed %s, the limit is %s", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+	case CauseConfidence:
+		return fmt.Sprintf("%d of %d calls failed %s, enough to be sure that more than %s do", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+	case CauseSlowRate:
+		return fmt.Sprintf("%d of %d calls were slow %s, the limit is %s", t.Counts.Slow, t.Counts.Calls, t.span(), percent(t.Threshold))
+	case CauseRule:
+		return fmt.Sprintf("the rule %q said so (%d of %d calls failed, %d were slow)", t.Rule, t.Counts.Failures, t.Counts.Calls, t.Counts.Slow) + t.lastError()
+	case CauseProbeFailed:
+		return "the probe failed" + t.lastError()
+	case CauseProbesPassed:
+		if t.Fails == 1 {
+			return "the probe succeeded"
+		}
+		return fmt.Sprintf("%d probes succeeded", t.Fails)
+	case CauseElapsed:
+		return "the open time is over and a call asked"
+	case CauseExpired:
+		return "the time of the override was up"
+	case CauseOrder:
+		return fmt.Sprintf("%s was ordered by %s", t.Order, actorOr(t.Actor)) + quoted(t.Text)
+	}
+	return string(t.Cause)
+}
+
+func (t *Transition) span() string {
+	if t.Window > 0 {
+		return fmt.Sprintf("in the last %s", t.Window)
+	}
+	return fmt.Sprintf("of the last %d", t.Counts.Calls)
+}
+
+func (t *Transition) lastError() string {
+	if len(t.Errors) == 0 {
+		return ""
+	}
+	return "; last error: " + t.Errors[0].Text
+}
+
+func actorOr(actor string) string {
+	if actor == "" {
+		return "somebody who gave no name"
+	}
+	return actor
+}
+
+func quoted(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", text)
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.4g%%", x*100) }
