@@ -128,6 +128,7 @@ func TestErrorOnTripMatchesBoth(t *testing.T) {
 		}
 		trips()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		trips() // the failing trial is one too
 	})
 }
