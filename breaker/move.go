@@ -49,7 +49,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenEr
 	r := b.rules()
 	old := b.word.Load()
 	gen := b.cfg.gens.Add(1)
-	w := old&(flagForcedOpen|flagForcedClosed|flagWatched|flagTimed) |
+	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
 	c.oks, c.attempt = to.oks, to.attempt
