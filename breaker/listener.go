@@ -202,6 +202,7 @@ func (b *Breaker) notifyBefore(ctx context.Context) {
 }
 
 func (b *Breaker) notifySettled(o Outcome, err error) {
+	defer b.deliver() // deferred: a listener may exit the goroutine (I7)
 	tellFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		switch {
 		case o == Success && l.Success != nil:

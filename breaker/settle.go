@@ -16,10 +16,12 @@ func (p *Permit) settle(o Outcome, err error) error {
 			err = &tripError{open: b.cfg.rejection(open), own: err}
 		}
 	}
+	b = p.b // another one, if its set forgot b while the call ran
 	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
 		b.notifySettled(o, err)
+	} else {
+		b.deliver()
 	}
-	b.deliver()
 	return err
 }
 
