@@ -132,11 +132,18 @@ func (b *Breaker) deliverOne(c *cold) bool {
 	if !ok {
 		return false
 	}
-	defer b.noteTold(c) // deferred: a listener may exit the goroutine
+	told := false
+	defer func() {
+		b.noteTold(c)
+		if !told {
+			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
+		}
+	}()
 	if n.t != nil && b.cfg.logger != nil {
 		b.logTransition(n.t)
 	}
 	tellFrom(b.listenersNow(), 0, b, n.tell)
+	told = true
 	return true
 }
 
