@@ -253,7 +253,7 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 	forced := w&flagForcedClosed != 0
 	switch stateOf(w) {
 	case Closed:
-		if w&flagRamp != 0 && !b.rampLocked(now) && !forced {
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced {
 			return Permit{}, false
 		}
 		return b.permit(b.word.Load()), true

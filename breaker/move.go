@@ -142,12 +142,11 @@ func (b *Breaker) due(gen uint32) {
 	}
 }
 
-// rampLocked admits a call in the ramp, and ends the ramp when its time is
-// over. mu is held.
-func (b *Breaker) rampLocked(now time.Time) bool {
+// rampOverLocked ends the ramp when its time is over. mu is held.
+func (b *Breaker) rampOverLocked(now time.Time) bool {
 	c := b.cold.Load()
 	if c.ramp.share(now) < 1 {
-		return c.ramp.admit(now)
+		return false
 	}
 	c.ramp = nil
 	b.setWord(b.word.Load() &^ flagRamp)

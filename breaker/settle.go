@@ -130,7 +130,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 		return nil, Counts{} // (I4)
 	}
 	if w&flagRamp != 0 {
-		b.rampLocked(now)
+		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
