@@ -101,7 +101,9 @@ func (p *Permit) done(err error) {
 	if q.b == nil {
 		return
 	}
-	_ = q.settle(q.classify(context.Background(), err), err)
+	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
+	defer g.unwind()
+	_ = g.end(context.Background(), err)
 }
 
 // Ignore ends the call without evidence either way.
