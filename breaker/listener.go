@@ -119,11 +119,26 @@ func (b *Breaker) listenersNow() []*Listener {
 // listener runs (I10).
 func (b *Breaker) deliver() {
 	c := b.cold.Load()
-	if c == nil || c.queue.waiting.Load() == 0 {
+	if c == nil {
 		return
 	}
-	for b.deliverOne(c) {
+	if c.queue.waiting.Load() > 0 {
+		for b.deliverOne(c) {
+		}
 	}
+	b.tellSuspicion()
+}
+
+// tellSuspicion tells the program that many breakers tripped together.
+func (b *Breaker) tellSuspicion() {
+	if b.cfg.crowd == nil || !b.cfg.crowd.untold.Load() {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			b.cfg.caught("function of OnSuspicion", p)
+		}
+	}()
 	b.cfg.crowd.tell()
 }
 
