@@ -55,18 +55,27 @@ func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
 // insert makes the breaker of k, or puts back b, which had been forgotten. It
 // makes room first. At the limit of evidence it returns the overflow breaker.
 func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
-	if s.evidence.Load() >= int64(s.limits.MaxEvidence) {
-		return s.overflowBreaker()
+	if s.evidence.Load() < int64(s.limits.MaxEvidence) {
+		text := keyText(k) // user code, perhaps: before the lock
+		if b := s.insertNamed(k, text, b); b != nil {
+			return b
+		}
 	}
-	text := keyText(k) // user code, perhaps: before the lock
+	return s.overflowBreaker()
+}
+
+// insertNamed is insert but for the limit: it returns nil where no room can be
+// made, because what looks healthy has evidence in its window.
+func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if there := sh.by[k]; there != nil {
 		return there
 	}
-	if s.healthy() >= int64(s.limits.MaxKeys) {
-		s.makeRoom(sh)
+	most := int64(s.limits.MaxKeys + s.limits.MaxEvidence)
+	if s.healthy() >= int64(s.limits.MaxKeys) && !s.makeRoom(sh) && s.total.Load() >= most {
+		return nil
 	}
 	if b == nil {
 		b = &Breaker{cfg: s.cfg, key: text}
@@ -87,10 +96,11 @@ func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
 }
 
 // makeRoom forgets the longest idle of some healthy keys: of this shard, or
-// else of any other that is free to be looked at. sh.mu is held.
-func (s *Set[K]) makeRoom(sh *shard[K]) {
+// else of any other that is free to be looked at. It reports whether it found
+// one. sh.mu is held.
+func (s *Set[K]) makeRoom(sh *shard[K]) bool {
 	if s.forgetOne(sh) {
-		return
+		return true
 	}
 	for i := range s.shards {
 		other := &s.shards[i]
@@ -100,9 +110,10 @@ func (s *Set[K]) makeRoom(sh *shard[K]) {
 		done := s.forgetOne(other)
 		other.mu.Unlock()
 		if done {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // forgetOne forgets the longest idle of the healthy keys it looks at. Go
