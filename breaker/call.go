@@ -101,7 +101,9 @@ func (p *Permit) done(err error) {
 	if q.b == nil {
 		return
 	}
-	_ = q.settle(q.classify(context.Background(), err), err)
+	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
+	defer g.unwind()
+	_ = g.end(context.Background(), err)
 }
 
 // Ignore ends the call without evidence either way.
@@ -253,7 +255,7 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 	forced := w&flagForcedClosed != 0
 	switch stateOf(w) {
 	case Closed:
-		if w&flagRamp != 0 && !b.rampLocked(now) && !forced {
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced {
 			return Permit{}, false
 		}
 		return b.permit(b.word.Load()), true

@@ -18,10 +18,12 @@ func (p *Permit) settle(o Outcome, err error) error {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
+	b = p.b // another one, if its set forgot b while the call ran
 	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
 		b.notifySettled(o, err)
+	} else {
+		b.deliver()
 	}
-	b.deliver()
 	return err
 }
 
@@ -134,7 +136,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 		return false, Counts{} // (I4)
 	}
 	if w&flagRamp != 0 {
-		b.rampLocked(now)
+		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
