@@ -89,10 +89,7 @@ func (b *Breaker) rules() *rules {
 
 // flags are the bits of the word that settings and listeners decide.
 func (b *Breaker) flags(r *rules) uint64 {
-	f := r.flags
-	for _, l := range b.cfg.watchers() {
-		f |= l.flags()
-	}
+	f := r.flags | b.cfg.listenerFlags()
 	if c := b.cold.Load(); c != nil {
 		for _, l := range c.listeners {
 			f |= l.flags()

@@ -17,8 +17,9 @@ type Manager struct {
 	clocks   *clocks
 	crowd    *crowd
 
-	mu      sync.RWMutex // guards the field below
-	members map[string]member
+	mu        sync.RWMutex // guards the fields below
+	members   map[string]member
+	listeners []*Listener // of all members, there and to come
 }
 
 // member is a breaker or a set.
@@ -28,6 +29,7 @@ type member interface {
 	keyed() bool                // a set
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
+	setListener(l *Listener, on bool)
 }
 
 // NewManager makes a manager whose breakers have these settings and options
@@ -132,6 +134,9 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	if got := m.members[name]; got != nil {
 		return got, nil
 	}
+	for _, l := range m.listeners {
+		cfg.addListener(l)
+	}
 	got := make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
@@ -174,6 +179,28 @@ func (m *Manager) Status() []Status {
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// AddListener adds a listener to every breaker and set, those included that
+// are made later, and returns what removes it again. One that hears of state
+// changes and reminders alone costs calls nothing.
+func (m *Manager) AddListener(l Listener) (remove func()) {
+	m.setListener(&l, true)
+	return func() { m.setListener(&l, false) }
+}
+
+// setListener holds mu throughout, so that a member that is being made gets
+// the listener once. A member's own locks are taken under it, never after.
+func (m *Manager) setListener(l *Listener, on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listeners = without(m.listeners, l)
+	if on {
+		m.listeners = append(m.listeners, l)
+	}
+	for _, x := range m.members {
+		x.setListener(l, on)
+	}
 }
 
 func (m *Manager) all() []member {
