@@ -161,6 +161,26 @@ func (m *Manager) Lookup(id string) (*Breaker, error) {
 	return nil, &UnknownError{ID: id, Near: m.near(id, got)}
 }
 
+// AnySet is a set whose type of key does not matter.
+type AnySet interface {
+	Name() string
+	Settings() Settings
+	Update(Settings) error
+	Status() []Status
+}
+
+// LookupSet finds the set of a name, and never makes one. The error is
+// Lookup's.
+func (m *Manager) LookupSet(name string) (AnySet, error) {
+	m.mu.RLock()
+	got := m.members[name]
+	m.mu.RUnlock()
+	if s, ok := got.(AnySet); ok && got.keyed() {
+		return s, nil
+	}
+	return nil, &UnknownError{ID: name, Near: m.near(name, nil)}
+}
+
 // Apply carries out an order on the breaker of an id, as Breaker.Apply does.
 func (m *Manager) Apply(id string, o Order) (Receipt, error) {
 	b, err := m.Lookup(id)
