@@ -29,6 +29,7 @@ type member interface {
 	keyed() bool                // a set
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
+	breakers() []*Breaker
 	setListener(l *Listener, on bool)
 }
 
@@ -167,6 +168,7 @@ type AnySet interface {
 	Settings() Settings
 	Update(Settings) error
 	Status() []Status
+	Breakers() []*Breaker
 }
 
 // LookupSet finds the set of a name, and never makes one. The error is
@@ -223,6 +225,16 @@ func (m *Manager) setListener(l *Listener, on bool) {
 	}
 }
 
+// Breakers is every breaker, and that of every key which is remembered, in no
+// order.
+func (m *Manager) Breakers() []*Breaker {
+	var out []*Breaker
+	for _, x := range m.all() {
+		out = append(out, x.breakers()...)
+	}
+	return out
+}
+
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -264,6 +276,9 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 
 func (b *Breaker) statuses() []Status { return []Status{b.Status()} }
 func (s *Set[K]) statuses() []Status  { return s.Status() }
+
+func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
+func (s *Set[K]) breakers() []*Breaker  { return s.all() }
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }

@@ -40,6 +40,12 @@ func TestLookupSet(t *testing.T) {
 	if got := s.Status(); len(got) != 1 || got[0].Settings.ResetTimeout != time.Second {
 		t.Errorf("Status = %+v, want key 3 with the new settings", got)
 	}
+	if got := s.Breakers(); len(got) != 1 || got[0].ID() != "tenants/3" {
+		t.Errorf("Breakers = %v, want tenants/3", got)
+	}
+	if n := len(m.Breakers()); n != 2 {
+		t.Errorf("the manager has %d breakers, want 2: plain and tenants/3", n)
+	}
 	for _, name := range []string{"plain", "tenant", "tenants/3", ""} {
 		if _, err := m.LookupSet(name); !errors.Is(err, ErrUnknown) {
 			t.Errorf("LookupSet(%q) = %v, want ErrUnknown", name, err)

@@ -199,6 +199,9 @@ func (s *Set[K]) refresh() {
 	}
 }
 
+// Breakers is the breaker of every key that the set remembers, in no order.
+func (s *Set[K]) Breakers() []*Breaker { return s.all() }
+
 // Status is the status of every key that the set remembers, in no order.
 func (s *Set[K]) Status() []Status {
 	all := s.all()
