@@ -6,10 +6,7 @@ import "time"
 // the caller is to get. It is called once for each permit.
 func (p *Permit) settle(o Outcome, err error) error {
 	b := p.b
-	var took time.Duration
-	if p.slow > 0 {
-		took = b.cfg.clocks.now(p.slow < exactBelow) - p.start
-	}
+	took := p.took()
 	slow := p.slow > 0 && took >= p.slow && o != Ignored
 	quick := o == Success && !slow
 	if !p.unjudged && (!quick || !b.passed(p)) {
