@@ -118,8 +118,9 @@ func nextClosed(a auto, s *Settings, e event) (auto, decision) {
 }
 
 // reached reports whether bad of calls reach the rate, once there are enough.
+// A quotient, because 7/100 is 0.07 and 0.07*100 is more than 7.
 func reached(bad, calls, minCalls int, rate float64) bool {
-	return rate > 0 && calls >= minCalls && float64(bad) >= rate*float64(calls)
+	return rate > 0 && calls >= minCalls && float64(bad)/float64(calls) >= rate
 }
 
 // nextHalfOpen judges a probe. A slow one under a slow-call rule shows that
