@@ -301,7 +301,7 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 	c := b.cold.Load()
 	r := b.rules()
 	p := b.permit(b.word.Load())
-	if p.probe, _ = c.probes.take(r.Probes, now, r.ProbeTimeout); p.probe == 0 {
+	if p.probe = c.probes.take(r.Probes, now, r.ProbeTimeout); p.probe == 0 {
 		return Permit{b: b, word: w, unjudged: true}, forced
 	}
 	return p, true
