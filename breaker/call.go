@@ -199,7 +199,7 @@ func (g *slowGuard) unwind() {
 // bypass makes none.
 func (p *Permit) classify(ctx context.Context, err error) Outcome {
 	if bypasses.Load() && bypassing(ctx) == bypassPlain {
-		p.unjudged = true
+		return Ignored
 	}
 	if err == nil {
 		return Success
@@ -262,7 +262,10 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 	case w&(stateMask|flagRamp) == withState(Closed):
 		return b.permit(w), nil
 	}
-	p, ok := b.admitLocking(false)
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return b.turnAway(ctx) // lets it by: no evidence, it takes no probe's place (I4)
+	}
+	p, ok := b.admitLocking(bypass{})
 	if !ok {
 		return b.turnAway(ctx)
 	}
@@ -270,17 +273,18 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 }
 
 // admitLocking admits a call while the breaker is half-open, due, ramping or
-// overridden. early lets it probe before the open time is over.
-func (b *Breaker) admitLocking(early bool) (p Permit, ok bool) {
+// overridden. A mark that is evidence lets it probe before the open time is
+// over.
+func (b *Breaker) admitLocking(m bypass) (p Permit, ok bool) {
 	now := time.Now()
 	b.mu.Lock()
-	p, ok = b.admitLocked(now, early)
+	p, ok = b.admitLocked(now, m)
 	b.mu.Unlock()
 	b.deliver()
 	return p, ok
 }
 
-func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
+func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 	w := b.word.Load()
 	if w&flagForcedOpen != 0 {
 		return Permit{}, false
@@ -293,10 +297,15 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 		}
 		return b.permit(b.word.Load()), true
 	case Open:
-		if w&flagDue == 0 && !early {
+		early := w&flagDue == 0
+		if early && m.kind != bypassCounted {
 			return Permit{b: b, word: w, unjudged: true}, forced
 		}
-		b.stepLocked(event{kind: evProbe}, now, Transition{})
+		t := Transition{}
+		if early {
+			t.Text = m.reason
+		}
+		b.stepLocked(event{kind: evProbe, early: early}, now, t)
 	}
 	c := b.cold.Load()
 	r := b.rules()

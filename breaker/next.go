@@ -30,6 +30,7 @@ const (
 type event struct {
 	kind   eventKind
 	slow   bool          // the call took SlowCall or longer
+	early  bool          // evProbe: marked work, and the open time is not over
 	counts Counts        // what the window holds, this call included
 	hint   time.Duration // retry-after, carried by the error
 	draw   float64       // in [0, 1), for the jitter
@@ -71,6 +72,9 @@ func next(a auto, s *Settings, e event) (auto, decision) {
 			return a, decision{}
 		}
 		a.state, a.oks = HalfOpen, 0
+		if e.early {
+			return a, decision{moved: true, cause: CauseBypass}
+		}
 		return a, decision{moved: true, cause: CauseElapsed}
 	case evRampOver:
 		if a.state == Closed {
