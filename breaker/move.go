@@ -103,6 +103,7 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) *OpenErro
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
 	kept := c.past.add(*t, b.cfg.noHistory)
+	c.tally.moved(t)
 	if !t.Shadow {
 		c.since = now
 	}
