@@ -105,7 +105,9 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	if !t.Shadow {
 		c.since = now
 	}
-	c.reject.Store(b.rejectionLocked(w, kept))
+	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
+		c.reject.Store(b.rejectionLocked(w, kept))
+	}
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}
