@@ -67,7 +67,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 			w |= flagCounted
 			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 		}
-		if r.Ramp > 0 && from.state == HalfOpen {
+		if r.Ramp > 0 && t.Cause == CauseProbesPassed { // an ordered close admits all
 			w |= flagRamp
 			c.ramp = &ramp{began: now, over: r.Ramp}
 		}
