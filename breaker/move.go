@@ -19,8 +19,8 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 		e.draw = rand.Float64()
 	}
 	to, d := next(a, &r.Settings, e)
-	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
-		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
 	}
 	if !d.moved {
 		if to != a {
@@ -85,9 +85,8 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	if to.state == Closed {
 		c.errors = errorRing{}
 	}
-	b.cfg.crowd.moved(b.cfg, from.state, to.state)
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
-		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
 	b.recordLocked(&t, w, now)
 	b.setWord(w)
