@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // settle tells the breaker how the call of this permit ended, and returns what
 // the caller is to get. It is called once for each permit.
@@ -262,7 +265,7 @@ func (c *config) errorText(err error) (text string) {
 	}()
 	text = err.Error()
 	if len(text) > maxErrorText {
-		text = text[:maxErrorText] + "..."
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..." // the cut may be within a character
 	}
 	return text
 }
