@@ -245,8 +245,8 @@ func TestOddInput(t *testing.T) {
 		{"\xff\xfe\n", "ERROR\nInvalid command: \xff\xfe\n"},
 		{"status clo\x00sed\n", "ERROR\nInvalid identifier: clo\x00sed\n"},
 		{strings.Repeat("\n \t\n", 1000) + "open b\n", "SUCCESS\nChanged `b` state\n"},
-		{"open " + strings.Repeat("x", maxLine) + "\nclose b", "SUCCESS\nChanged `b` state\n"},
-		{strings.Repeat("x", 1_000_000), "ERROR\nLine too long: want at most 65536 bytes, this one begins with \"" + strings.Repeat("x", 32) + "\"\n"},
+		{"open " + strings.Repeat("x", maxLine) + "\nclose b\n", "SUCCESS\nChanged `b` state\n"},
+		{strings.Repeat("x", 1_000_000) + "\n", "ERROR\nLine too long: want at most 65536 bytes, this one begins with \"" + strings.Repeat("x", 32) + "\"\n"},
 		{"status " + strings.Repeat("x", maxLine-7) + "\n", "ERROR\nInvalid identifier: " + strings.Repeat("x", maxLine-7) + "\n"},
 	}
 	for _, tt := range tests {
