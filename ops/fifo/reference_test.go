@@ -40,12 +40,19 @@ func startReference(t *testing.T, dir string, delay time.Duration, ids ...string
 		t.Fatal(err)
 	}
 	m.done.Go(m.run)
+	eventually(t, "the reference reads", func() bool {
+		read, err := hasReader(m.in)
+		return read || err != nil
+	})
 	t.Cleanup(func() {
 		close(m.stop)
-		if f, err := os.OpenFile(m.in, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
-			f.Write([]byte("\n"))
-			f.Close()
+		f, err := os.OpenFile(m.in, os.O_RDWR, 0) // it may not have opened its end yet
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		defer f.Close()
+		f.WriteString("\n")
 		m.done.Wait()
 	})
 	return m
