@@ -64,12 +64,16 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 // A caller that gets a permit must end it with Done or Ignore. A lost permit
 // does no harm while the breaker is closed; in half-open it holds a probe's
 // place until ProbeTimeout has passed.
-func (b *Breaker) Allow() (Permit, error) {
+func (b *Breaker) Allow() (Permit, error) { return b.AllowContext(context.Background()) }
+
+// AllowContext is Allow for a call that has a context: a bypass that it is
+// marked with holds, and listeners see it. End the permit with DoneContext.
+func (b *Breaker) AllowContext(ctx context.Context) (Permit, error) {
 	w := b.word.Load()
 	if w&admitMask == 0 {
 		return Permit{b: b, word: w}, nil
 	}
-	return b.allowSlow()
+	return b.allowSlow(ctx)
 }
 
 // Permit is the leave to make one call. It belongs to one goroutine at a time,
@@ -78,9 +82,10 @@ func (b *Breaker) Allow() (Permit, error) {
 type Permit struct {
 	b        *Breaker
 	word     uint64        // as admitted: the generation its outcome counts for
-	start    time.Duration // on the owner's clock, when timed
+	start    time.Duration // on the owner's clock, when timed; once answered, the time it took
 	slow     time.Duration // from here on it is slow; 0: not timed
 	probe    uint32        // number of its lease; 0: not a probe
+	answered bool          // see Answered
 	unjudged bool          // runs behind an override or by bypass: no evidence
 	late     bool          // admitted before its breaker existed, see Set.Do
 }
@@ -92,20 +97,47 @@ func (p *Permit) Done(err error) {
 		p.b = nil
 		return
 	}
-	p.done(err)
+	_ = p.done(context.Background(), err)
 }
 
-func (p *Permit) done(err error) {
+// DoneContext is Done for a call that has a context: by it a caller who gave up
+// is told from a dependency that failed. It returns what the caller is to get:
+// err itself but under WithErrorOnTrip.
+func (p *Permit) DoneContext(ctx context.Context, err error) error {
+	if b := p.b; err == nil && b != nil && p.word&settleMask == 0 && b.word.Load() == p.word {
+		p.b = nil
+		return nil
+	}
+	return p.done(ctx, err)
+}
+
+func (p *Permit) done(ctx context.Context, err error) error {
 	q := *p
 	p.b = nil
 	if q.b == nil {
-		return
+		return err
 	}
-	o := Success
-	if err != nil {
-		o = q.b.cfg.outcome(context.Background(), err)
+	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
+	defer g.unwind()
+	return g.end(ctx, err)
+}
+
+// Answered says that the answer has begun: by the time until here, not until
+// Done, is the call slow. It is for answers that stream in at the pace of
+// whoever reads them. The first one counts.
+func (p *Permit) Answered() {
+	if p.b != nil && p.slow > 0 && !p.answered {
+		p.start, p.answered = p.took(), true
 	}
-	q.settle(o, err)
+}
+
+// took is how long the call took to be answered, or has taken so far; 0 when
+// it is not timed.
+func (p *Permit) took() time.Duration {
+	if p.slow == 0 || p.answered {
+		return p.start
+	}
+	return p.b.cfg.clocks.now(p.slow < exactBelow) - p.start
 }
 
 // Ignore ends the call without evidence either way.
@@ -113,7 +145,7 @@ func (p *Permit) Ignore() {
 	q := *p
 	p.b = nil
 	if q.b != nil {
-		q.settle(Ignored, nil)
+		_ = q.settle(Ignored, nil)
 	}
 }
 
@@ -123,42 +155,60 @@ func (p *Permit) Ignore() {
 type guard struct {
 	b       *Breaker
 	word    uint64
-	p       *Permit // nil on the fast path: b and word are all there is
 	running bool
 }
 
-func (g *guard) permit() Permit {
-	if g.p != nil {
-		return *g.p
-	}
-	return Permit{b: g.b, word: g.word}
-}
-
-// end settles a call that returned.
+// end settles a call that returned. Classification is user code: a Goexit in
+// it finds running still set.
 func (g *guard) end(ctx context.Context, err error) error {
-	p := g.permit()
-	o := Success
-	if err != nil {
-		o = p.b.cfg.outcome(ctx, err) // user code: a Goexit in it finds running still set
-		if bypasses.Load() && bypassing(ctx) == bypassPlain {
-			p.unjudged = true
-		}
-	}
+	p := Permit{b: g.b, word: g.word}
+	o := p.classify(ctx, err)
 	g.running = false
 	return p.settle(o, err)
 }
-
-// errAbandoned stands in the record for a call that did not return.
-var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
 // unwind is deferred around fn.
 func (g *guard) unwind() {
 	if g.running {
 		g.running = false
-		p := g.permit()
-		p.settle(Failure, errAbandoned)
+		p := Permit{b: g.b, word: g.word}
+		_ = p.settle(Failure, errAbandoned) // the panic goes on: nobody is there to get the error
 	}
 }
+
+// slowGuard is a guard with a whole permit.
+type slowGuard struct {
+	p       Permit
+	running bool
+}
+
+func (g *slowGuard) end(ctx context.Context, err error) error {
+	o := g.p.classify(ctx, err)
+	g.running = false
+	return g.p.settle(o, err)
+}
+
+func (g *slowGuard) unwind() {
+	if g.running {
+		g.running = false
+		_ = g.p.settle(Failure, errAbandoned)
+	}
+}
+
+// classify says what a call's error is evidence of; work that is marked to
+// bypass makes none.
+func (p *Permit) classify(ctx context.Context, err error) Outcome {
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return Ignored
+	}
+	if err == nil {
+		return Success
+	}
+	return p.b.cfg.outcome(ctx, err)
+}
+
+// errAbandoned stands in the record for a call that did not return.
+var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
 // doSlow is Do for a breaker that is not plainly closed.
 func (b *Breaker) doSlow(ctx context.Context, fn func(context.Context) error) error {
@@ -171,9 +221,9 @@ func (b *Breaker) doSlow(ctx context.Context, fn func(context.Context) error) er
 
 // run makes the call under the permit.
 func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
-	g := guard{p: &p}
+	g := slowGuard{p: p}
 	if p.word&flagWatched != 0 {
-		p.announce(ctx)
+		g.p.announce(ctx)
 	}
 	g.running = true
 	defer g.unwind()
@@ -193,8 +243,7 @@ func (p *Permit) announce(ctx context.Context) {
 	told = true
 }
 
-func (b *Breaker) allowSlow() (Permit, error) {
-	ctx := context.Background()
+func (b *Breaker) allowSlow(ctx context.Context) (Permit, error) {
 	p, err := b.admit(ctx)
 	if err == nil && p.word&flagWatched != 0 {
 		p.announce(ctx)
@@ -213,7 +262,10 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 	case w&(stateMask|flagRamp) == withState(Closed):
 		return b.permit(w), nil
 	}
-	p, ok := b.admitLocking(false)
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return b.turnAway(ctx) // lets it by: no evidence, it takes no probe's place (I4)
+	}
+	p, ok := b.admitLocking(bypass{})
 	if !ok {
 		return b.turnAway(ctx)
 	}
@@ -221,17 +273,18 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 }
 
 // admitLocking admits a call while the breaker is half-open, due, ramping or
-// overridden. early lets it probe before the open time is over.
-func (b *Breaker) admitLocking(early bool) (p Permit, ok bool) {
+// overridden. A mark that is evidence lets it probe before the open time is
+// over.
+func (b *Breaker) admitLocking(m bypass) (p Permit, ok bool) {
 	now := time.Now()
 	b.mu.Lock()
-	p, ok = b.admitLocked(now, early)
+	p, ok = b.admitLocked(now, m)
 	b.mu.Unlock()
 	b.deliver()
 	return p, ok
 }
 
-func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
+func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 	w := b.word.Load()
 	if w&flagForcedOpen != 0 {
 		return Permit{}, false
@@ -239,20 +292,25 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 	forced := w&flagForcedClosed != 0
 	switch stateOf(w) {
 	case Closed:
-		if w&flagRamp != 0 && !b.rampLocked(now) && !forced {
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced {
 			return Permit{}, false
 		}
 		return b.permit(b.word.Load()), true
 	case Open:
-		if w&flagDue == 0 && !early {
+		early := w&flagDue == 0
+		if early && m.kind != bypassCounted {
 			return Permit{b: b, word: w, unjudged: true}, forced
 		}
-		b.stepLocked(event{kind: evProbe}, now, Transition{})
+		t := Transition{}
+		if early {
+			t.Text = m.reason
+		}
+		b.stepLocked(event{kind: evProbe, early: early}, now, t)
 	}
 	c := b.cold.Load()
 	r := b.rules()
 	p := b.permit(b.word.Load())
-	if p.probe, _ = c.probes.take(r.Probes, now, r.ProbeTimeout); p.probe == 0 {
+	if p.probe = c.probes.take(r.Probes, now, r.ProbeTimeout); p.probe == 0 {
 		return Permit{b: b, word: w, unjudged: true}, forced
 	}
 	return p, true
