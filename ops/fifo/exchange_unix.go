@@ -144,13 +144,14 @@ func (x *exchange) current() bool {
 // hello makes the other side show that it listens.
 func (x *exchange) hello(ctx context.Context) error {
 	nonce := fmt.Appendf(nil, "hello-%016x", rand.Uint64())
-	if err := x.write(append(nonce, '\n')); err != nil {
+	nonce = append(nonce, '\n')
+	if err := x.write(nonce); err != nil {
 		return err
 	}
-	return x.await(ctx, func(file []byte, fi fs.FileInfo) bool {
+	return x.await(ctx, nonce, func(file []byte, fi fs.FileInfo) bool {
 		x.echo = fi
 		// It may stand behind somebody's half line, which it has ended.
-		return bytes.HasSuffix(file, append(nonce, '\n'))
+		return bytes.HasSuffix(file, nonce)
 	})
 }
 
@@ -160,9 +161,13 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 		return "", err
 	}
 	x.sent = true
+	var again []byte
+	if x.q.cmd == cmdStatus {
+		again = x.q.wire()
+	}
 	var r reply
 	var still settling
-	err = x.await(ctx, func(file []byte, fi fs.FileInfo) bool {
+	err = x.await(ctx, again, func(file []byte, fi fs.FileInfo) bool {
 		var whole bool
 		r, whole = parseReply(file)
 		// A Server replaces the file, so what is there is whole. PyBreaker
@@ -211,9 +216,12 @@ func (x *exchange) write(line []byte) error {
 	return nil
 }
 
-// await reads the reply until done says that it is the one.
-func (x *exchange) await(ctx context.Context, done func([]byte, fs.FileInfo) bool) error {
+// await reads the reply until done says that it is the one. A program that
+// takes no turns may have overwritten it before it was seen: so what changes
+// nothing is sent again now and then. An order is sent once.
+func (x *exchange) await(ctx context.Context, again []byte, done func([]byte, fs.FileInfo) bool) error {
 	from := time.Now()
+	next := from.Add(x.Patience / 6)
 	return x.poll(ctx, func() (bool, error) {
 		file, fi, err := readReply(x.Output)
 		switch {
@@ -223,6 +231,9 @@ func (x *exchange) await(ctx context.Context, done func([]byte, fs.FileInfo) boo
 			return false, fmt.Errorf("fifo: %w", err)
 		case time.Since(from) > x.Patience:
 			return false, x.stuck()
+		case again != nil && time.Now().After(next):
+			next = next.Add(x.Patience / 6)
+			return false, x.write(again)
 		}
 		return false, nil
 	})
