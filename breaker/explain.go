@@ -32,7 +32,7 @@ func (s *Status) whatAndWhy(now time.Time) string {
 	if s.Why.SuspectLocal {
 		suspect = "; many other breakers of this process opened with it, so look for the fault here first"
 	}
-	return fmt.Sprintf("%s has been %s for %s: %s%s.", s.ID, s.State, ago(now, s.Since), s.Why.why(), suspect)
+	return fmt.Sprintf("%s has been %s for %s: %s%s.", s.ID, s.State, ago(now, s.Since), s.Why.Why(), suspect)
 }
 
 func (s *Status) whatNext(now time.Time) string {
@@ -78,10 +78,7 @@ func (s *Status) nextForced(now time.Time) string {
 func (s *Status) nextClosed() string {
 	var rules []string
 	if n := s.FailuresUntilOpen; n >= 0 {
-		rules = append(rules, fmt.Sprintf("%d more failures in a row", n))
-		if n == 1 {
-			rules[0] = "1 more failure in a row"
-		}
+		rules = append(rules, plural(n, "more failure")+" in a row")
 	}
 	set := &s.Settings
 	if set.FailureRate > 0 {

@@ -6,32 +6,43 @@ import "time"
 // the caller is to get. It is called once for each permit.
 func (p *Permit) settle(o Outcome, err error) error {
 	b := p.b
-	var took time.Duration
-	if p.slow > 0 {
-		took = b.cfg.clocks.now(p.slow < exactBelow) - p.start
-	}
+	took := p.took()
 	slow := p.slow > 0 && took >= p.slow && o != Ignored
-	if !p.unjudged && !(o == Success && !slow && b.passed(p)) {
-		if open := b.judge(p, o, slow, took, err); open != nil && b.cfg.errorOnTrip && err != nil {
-			err = &tripError{open: b.cfg.rejection(open), own: err}
+	quick := o == Success && !slow
+	if !p.unjudged && (!quick || !b.passed(p)) {
+		opened := b.judge(p, o, slow, took, err)
+		if b.cfg.errorOnTrip && opened != nil && err != nil {
+			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
-	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
+	b = p.b // another one, if its set forgot b while the call ran
+	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
+	} else {
+		b.deliver()
 	}
-	b.deliver()
 	return err
 }
 
 // passed takes note of a quick success without the lock, where that can be
 // done: the breaker is closed and no failure is on record.
 func (b *Breaker) passed(p *Permit) bool {
-	w := b.word.Load()
+	w := b.load()
 	if genOf(w) != genOf(p.word) && !p.late {
 		return true // of another generation: no evidence (I1)
 	}
-	if w&(stateMask|failMask) != 0 || p.late {
+	if w&stateMask != 0 || p.late {
 		return false
+	}
+	return b.counted(w)
+}
+
+// counted counts a quick success of a closed breaker that is at word w, if it
+// counts any. It reports false, having counted nothing, when that takes the
+// lock.
+func (b *Breaker) counted(w uint64) bool {
+	if w&failMask != 0 {
+		return false // it ends a row of failures
 	}
 	if w&flagCounted == 0 {
 		return true
@@ -52,7 +63,7 @@ func (b *Breaker) noteClean(win *window) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.win.Load() == win && win.clean() {
-		b.setWord(b.word.Load() &^ flagCounted)
+		b.setWord(b.load() &^ flagCounted)
 	}
 }
 
@@ -69,9 +80,13 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 	}
 	now := time.Now()
 	b = b.lockCurrent(p)
-	open, counts := b.judgeLocked(p, o, e, text, took, now)
+	opened, counts := b.judgeLocked(p, o, e, text, took, now)
+	var open *OpenError
+	if opened && effective(b.load()) == Open { // behind an override nobody else notices
+		open = b.cold.Load().reject.Load()
+	}
 	b.mu.Unlock()
-	if open == nil && counts.Calls > 0 && len(b.cfg.custom) > 0 {
+	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
 		open = b.judgeCustom(p, counts, now)
 	}
 	return open
@@ -81,7 +96,7 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.word.Load()&flagGone == 0 {
+		if b.load()&flagGone == 0 {
 			return b
 		}
 		b.mu.Unlock()
@@ -100,10 +115,10 @@ func (p *Permit) rebase(b *Breaker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.word.Load() - withGen(1)
+		p.word = b.load() - withGen(1)
 		return
 	}
-	p.word = b.word.Load()
+	p.word = b.load()
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
@@ -116,26 +131,26 @@ func (p *Permit) belongs(w uint64) bool {
 	return genOf(w) == genOf(p.word)
 }
 
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (*OpenError, Counts) {
-	w := b.word.Load()
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
+	w := b.load()
 	if !p.belongs(w) {
-		return nil, Counts{}
+		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
-		return nil, Counts{} // its lease ran out (I2)
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe, now) {
+		return false, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
-		return nil, Counts{} // (I4)
+		return false, Counts{} // (I4)
 	}
 	if w&flagRamp != 0 {
-		b.rampLocked(now)
+		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
 			win.bad(o == Failure, e.slow)
 			e.counts = win.counts()
 			if !win.clean() && w&flagCounted == 0 {
-				b.setWord(b.word.Load() | flagCounted)
+				b.setWord(b.load() | flagCounted)
 			}
 		} else if w&flagCounted != 0 {
 			win.success()
@@ -165,10 +180,13 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !p.belongs(b.word.Load()) {
+	if !p.belongs(b.load()) {
 		return nil
 	}
-	return b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{})
+	if !b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}) {
+		return nil
+	}
+	return b.cold.Load().reject.Load()
 }
 
 // askCustom runs the program's rules; one that panics does not open.
@@ -215,7 +233,7 @@ func findHint(err error) RetryAfterHinter {
 		if h, ok := err.(RetryAfterHinter); ok {
 			return h
 		}
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = u.Unwrap()
 		case interface{ Unwrap() []error }:
