@@ -50,7 +50,7 @@ func (s *Set[K]) find(k K) *Breaker {
 // nothing behind unless its call fails.
 func (s *Set[K]) passes() bool {
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
-		s.cfg.rules.Load().flags == 0 && len(s.cfg.watchers()) == 0
+		s.cfg.rules.Load().flags == 0 && s.cfg.listenerFlags() == 0
 }
 
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
