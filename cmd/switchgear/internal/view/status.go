@@ -4,6 +4,7 @@ package view
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 var (
@@ -38,7 +40,7 @@ func State(s breaker.State) table.Cell {
 }
 
 // auto is the automatic state where it is not the state itself.
-func auto(s *breaker.Status) table.Cell {
+func auto(s *ops.Status) table.Cell {
 	if s.Override == nil {
 		return table.Cell{}
 	}
@@ -46,7 +48,7 @@ func auto(s *breaker.Status) table.Cell {
 }
 
 // override is who set it: the rest stands in the other columns.
-func override(s *breaker.Status) string {
+func override(s *ops.Status) string {
 	if s.Override == nil {
 		return ""
 	}
@@ -56,7 +58,7 @@ func override(s *breaker.Status) string {
 	return "by " + s.Override.Actor
 }
 
-func since(s *breaker.Status, now time.Time) string {
+func since(s *ops.Status, now time.Time) string {
 	at := s.Since
 	if s.Override != nil {
 		at = s.Override.Since
@@ -68,7 +70,7 @@ func since(s *breaker.Status, now time.Time) string {
 }
 
 // next is what happens next, and when.
-func next(s *breaker.Status, now time.Time) string {
+func next(s *ops.Status, now time.Time) string {
 	switch s.State {
 	case breaker.Open:
 		if s.UntilHalfOpen <= 0 {
@@ -76,7 +78,7 @@ func next(s *breaker.Status, now time.Time) string {
 		}
 		return "probe in " + Short(s.UntilHalfOpen)
 	case breaker.HalfOpen:
-		return fmt.Sprintf("%d/%d probes out", s.ProbesOut, s.Settings.Probes)
+		return "probes out: " + of(s.ProbesOut, s.Settings, func(x *breaker.Settings) int { return x.Probes })
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		if s.Override == nil || s.Override.Expires.IsZero() {
 			return "until released"
@@ -89,8 +91,16 @@ func next(s *breaker.Status, now time.Time) string {
 	return ""
 }
 
+// of is "1 of 2", or "1" where the settings are not known.
+func of(n int, s *breaker.Settings, limit func(*breaker.Settings) int) string {
+	if s == nil {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d of %d", n, limit(s))
+}
+
 // window is what the window of the rates holds: calls/failed/slow.
-func window(s *breaker.Status) string {
+func window(s *ops.Status) string {
 	if s.Window == (breaker.Counts{}) {
 		return ""
 	}
@@ -98,7 +108,7 @@ func window(s *breaker.Status) string {
 }
 
 // Why is why the breaker is as it is, in one clause; "" for one that is well.
-func Why(s *breaker.Status) string {
+func Why(s *ops.Status) string {
 	switch s.State {
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		if s.Override != nil && s.Override.Text != "" {
@@ -106,7 +116,7 @@ func Why(s *breaker.Status) string {
 		}
 		return "no reason given"
 	case breaker.HalfOpen:
-		return fmt.Sprintf("%d of %d probes succeeded", s.ProbeSuccesses, s.Settings.SuccessThreshold)
+		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings, func(x *breaker.Settings) int { return x.SuccessThreshold })
 	case breaker.Closed:
 		return watching(s)
 	}
@@ -124,7 +134,7 @@ func Why(s *breaker.Status) string {
 }
 
 // watching is the evidence that a closed breaker has so far.
-func watching(s *breaker.Status) string {
+func watching(s *ops.Status) string {
 	if s.FailCount == 0 {
 		return ""
 	}
