@@ -39,6 +39,7 @@ type cold struct {
 	listeners []*Listener // of a keyed breaker, beside its set's
 	errors    errorRing
 	past      history
+	tally     tally
 	changes   uint64 // transitions, orders and changes of settings so far
 	queue     queue
 	bypassed  uint64

@@ -102,6 +102,7 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
 	kept := c.past.add(*t, b.cfg.noHistory)
+	c.tally.moved(t)
 	if !t.Shadow {
 		c.since = now
 	}
