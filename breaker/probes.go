@@ -39,13 +39,14 @@ func (p *probes) take(limit int, now time.Time, timeout time.Duration) (number u
 	return p.last, time.Time{}
 }
 
-// settle ends a lease. It reports false when it had been taken back, or was
-// settled before: then its outcome is no evidence.
-func (p *probes) settle(number uint32) bool {
+// settle ends a lease. It reports false when it had run out, whether or not
+// another call has its place by now, or was settled before: then its outcome is
+// no evidence.
+func (p *probes) settle(number uint32, now time.Time) bool {
 	for i, l := range p.out {
 		if l.number == number {
 			p.out = append(p.out[:i], p.out[i+1:]...)
-			return true
+			return now.Before(l.ends)
 		}
 	}
 	return false

@@ -166,3 +166,21 @@ func TestRegressionPanicInOnSuspicion(t *testing.T) {
 		t.Errorf("OnSuspicion's function was called %d times, want 1", called)
 	}
 }
+
+// A probe that ends after its lease is no evidence, whether or not another
+// call has taken its place meanwhile.
+func TestRegressionLateProbeIsNoEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{ProbeTimeout: time.Second})
+		b.HalfOpen(breaker.Reason{})
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		p.Done(nil)
+		if got := b.State(); got != breaker.HalfOpen {
+			t.Errorf("state after a probe that succeeded past its lease: %s, want half-open", got)
+		}
+	})
+}

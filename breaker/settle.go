@@ -123,7 +123,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if !p.belongs(w) {
 		return nil, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe, now) {
 		return nil, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
