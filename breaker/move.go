@@ -52,7 +52,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
-	c.oks, c.attempt = to.oks, to.attempt
+	c.oks, c.attempt, c.moved = to.oks, to.attempt, true
 	c.probes.clear()
 	c.ramp = nil
 	c.openUntil = time.Time{}

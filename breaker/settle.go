@@ -99,7 +99,8 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.load()&flagGone == 0 {
+		w := b.load()
+		if w&flagGone == 0 {
 			return b
 		}
 		b.mu.Unlock()
@@ -107,21 +108,21 @@ func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 		b = old.cfg.home.adopt(old)
 		if b != old {
 			p.b = b
-			p.rebase(b)
+			p.rebase(b, p.belongs(w))
 		}
 	}
 }
 
 // rebase carries the permit of a forgotten breaker over to the one made since:
-// to its first stretch, or to none if that is over (I1).
-func (p *Permit) rebase(b *Breaker) {
+// to its first stretch, which goes on from the last one of the forgotten; or to
+// none if that is over, or if the permit was of an earlier one (I1).
+func (p *Permit) rebase(b *Breaker, ofLast bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.load() - withGen(1)
-		return
-	}
 	p.word = b.load()
+	if c := b.cold.Load(); !ofLast || c != nil && c.moved {
+		p.word -= withGen(1)
+	}
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
