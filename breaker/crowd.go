@@ -28,7 +28,7 @@ type crowd struct {
 	open    map[*config]int // those that are not closed, with the keys of each
 	trips   []aTrip         // of the last crowdSpan
 	episode Suspicion       // the newest; Of 0: there was none
-	untold  atomic.Bool // to look without the lock
+	untold  atomic.Bool     // to look without the lock
 	tellTo  func(Suspicion)
 }
 

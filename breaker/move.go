@@ -9,6 +9,9 @@ import (
 // is known of the transition so far. It returns the rejection of the open
 // period that begins, if one does. mu is held.
 func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
+	if b.word.Load()&flagRamp != 0 {
+		b.rampOverLocked(now)
+	}
 	w := b.word.Load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()

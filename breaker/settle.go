@@ -130,9 +130,6 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if o == Ignored {
 		return nil, Counts{} // (I4)
 	}
-	if w&flagRamp != 0 {
-		b.rampOverLocked(now)
-	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
 			win.bad(o == Failure, e.slow)
