@@ -55,7 +55,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenEr
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
-	c.oks, c.attempt, c.moved = to.oks, to.attempt, true
+	c.oks, c.attempt = to.oks, to.attempt
 	c.probes.clear()
 	c.ramp = nil
 	c.openUntil = time.Time{}
