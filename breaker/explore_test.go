@@ -224,7 +224,7 @@ func (w *world) admits() error {
 // a fixed order, as they are alike.
 func (w *world) key() string {
 	now := time.Now()
-	word := w.b.word.Load()
+	word := w.b.load()
 	var k strings.Builder
 	fails := failsOf(word)
 	if stateOf(word) != Closed {
@@ -287,7 +287,7 @@ func (w *world) callersKey(k *strings.Builder, now time.Time) {
 
 func (w *world) windowKey(k *strings.Builder) {
 	win := w.b.win.Load()
-	if win == nil || win.last == nil || stateOf(w.b.word.Load()) != Closed {
+	if win == nil || win.last == nil || stateOf(w.b.load()) != Closed {
 		return
 	}
 	l := win.last

@@ -265,5 +265,5 @@ func (b *Breaker) logTransition(t *Transition) {
 	}
 	b.cfg.logger.Log(context.Background(), level, "circuit breaker "+t.To.String(),
 		"breaker", b.ID(), "from", t.From.String(), "to", t.To.String(), "cause", string(t.Cause),
-		"why", t.why(), "shadow", t.Shadow, "version", t.Version)
+		"why", t.Why(), "shadow", t.Shadow, "version", t.Version)
 }

@@ -161,7 +161,7 @@ func (w *world) now() time.Duration { return time.Since(w.born) }
 
 // look reads the real breaker without a step.
 func (w *world) look() aside {
-	word := w.b.word.Load()
+	word := w.b.load()
 	a := aside{
 		state: stateOf(word), gen: genOf(word), fails: failsOf(word),
 		due: word&flagDue != 0, ramp: word&flagRamp != 0, version: 1,
@@ -190,7 +190,7 @@ func (w *world) steal() {
 	}
 	if c.dueTimer != nil && !w.taken[c.dueTimer] {
 		w.taken[c.dueTimer] = true
-		gen := genOf(w.b.word.Load())
+		gen := genOf(w.b.load())
 		b := w.b
 		c.dueTimer.Stop()
 		w.timers = append(w.timers, stolen{kind: "due", at: c.openUntil, fire: func() { b.due(gen) }, gen: w.sp.Gen, owner: c.dueTimer})
@@ -367,7 +367,7 @@ func (w *world) ask(c *caller) (admitted bool, gen uint32) {
 		<-c.back
 	}
 	w.settleKey()
-	return entered, genOf(w.b.word.Load())
+	return entered, genOf(w.b.load())
 }
 
 // perform ends a call.
@@ -429,7 +429,7 @@ func (w *world) order(s step) {
 	case VerbOpen:
 		w.sp.Open(length, w.now())
 	case VerbClose:
-		w.sp.Close(w.now())
+		w.sp.Close()
 	case VerbHalfOpen:
 		w.sp.HalfOpen(w.now())
 	case VerbForceOpen:
@@ -537,8 +537,8 @@ func (w *world) recorded(s step, before, after aside, told []Transition) error {
 	if got := past[len(past)-1]; got.Version != last.Version || got.To != last.To {
 		return fmt.Errorf("I7: told of %+v, the record's newest is %+v", last, got)
 	}
-	if !last.Shadow && last.To != effective(w.b.word.Load()) || last.Shadow && last.To != after.state {
-		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.word.Load()))
+	if !last.Shadow && last.To != effective(w.b.load()) || last.Shadow && last.To != after.state {
+		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.load()))
 	}
 	return nil
 }

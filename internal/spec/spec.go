@@ -254,7 +254,7 @@ func (b *Breaker) trip(now time.Duration) {
 	b.OpenUntil = now + d
 }
 
-// close is what passed probes do; an order closes without a ramp's backoff.
+// close is what passed probes do; an order closes without a ramp.
 func (b *Breaker) close(now time.Duration) {
 	b.move(Closed)
 	b.Fails = 0
@@ -303,14 +303,10 @@ func (b *Breaker) Open(length, now time.Duration) {
 }
 
 // Close is the order.
-func (b *Breaker) Close(now time.Duration) {
+func (b *Breaker) Close() {
 	b.unforce()
-	from := b.Auto
 	b.move(Closed)
 	b.Fails, b.Attempt = 0, 0
-	if b.Set.Ramp > 0 && from == HalfOpen {
-		b.Ramping, b.RampFrom = true, now
-	}
 }
 
 // HalfOpen is the order.
