@@ -50,7 +50,7 @@ func (b *Breaker) status() Status {
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := b.word.Load()
+	w := b.load()
 	r := b.rules()
 	s := Status{
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
