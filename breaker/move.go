@@ -8,7 +8,10 @@ import (
 // stepLocked puts an event to next and stores what comes of it. t holds what
 // is known of the transition so far. It reports whether an open period begins. mu is held.
 func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
-	w := b.word.Load()
+	if b.load()&flagRamp != 0 {
+		b.rampOverLocked(now)
+	}
+	w := b.load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
 	if c != nil {
@@ -19,8 +22,8 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 		e.draw = rand.Float64()
 	}
 	to, d := next(a, &r.Settings, e)
-	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
-		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
 	}
 	if !d.moved {
 		if to != a {
@@ -47,7 +50,7 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()
-	old := b.word.Load()
+	old := b.load()
 	gen := b.cfg.gens.Add(1)
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
@@ -67,7 +70,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 			w |= flagCounted
 			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 		}
-		if r.Ramp > 0 && from.state == HalfOpen {
+		if r.Ramp > 0 && t.Cause == CauseProbesPassed { // an ordered close admits all
 			w |= flagRamp
 			c.ramp = &ramp{began: now, over: r.Ramp}
 		}
@@ -85,9 +88,8 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	if to.state == Closed {
 		c.errors = errorRing{}
 	}
-	b.cfg.crowd.moved(b.cfg, from.state, to.state)
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
-		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
 	b.recordLocked(&t, w, now)
 	b.setWord(w)
@@ -102,10 +104,13 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
 	kept := c.past.add(*t, b.cfg.noHistory)
+	c.tally.moved(t)
 	if !t.Shadow {
 		c.since = now
 	}
-	c.reject.Store(b.rejectionLocked(w, kept))
+	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
+		c.reject.Store(b.rejectionLocked(w, kept))
+	}
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}
@@ -131,7 +136,7 @@ func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
 func (b *Breaker) due(gen uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if w := b.word.Load(); genOf(w) == gen && stateOf(w) == Open {
+	if w := b.load(); genOf(w) == gen && stateOf(w) == Open {
 		b.setWord(w | flagDue)
 	}
 }
@@ -143,7 +148,7 @@ func (b *Breaker) rampOverLocked(now time.Time) bool {
 		return false
 	}
 	c.ramp = nil
-	b.setWord(b.word.Load() &^ flagRamp)
+	b.setWord(b.load() &^ flagRamp)
 	b.stepLocked(event{kind: evRampOver}, now, Transition{})
 	return true
 }
