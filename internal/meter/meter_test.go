@@ -63,6 +63,7 @@ func TestTally(t *testing.T) {
 		fail(b, 5)
 		time.Sleep(10 * time.Second)
 		b.ForceClosed(breaker.Reason{})
+		fail(b, 3)                    // opens it behind the override: it rejects nothing
 		before.Open(breaker.Reason{}) // open as before: one stretch
 		time.Sleep(10 * time.Second)
 
@@ -78,8 +79,8 @@ func TestTally(t *testing.T) {
 			t.Errorf("the open times are %v, want 10 s and 21 s", shut)
 		}
 		tally.EachCalls(func(name string, c *meter.Calls) {
-			if s, f, r := c.Success.Load(), c.Failure.Load(), c.Rejected.Load(); name != "api" || s != 1 || f != 3 || r != 2 {
-				t.Errorf("%s has %d successes, %d failures, %d rejections; want 1, 3, 2", name, s, f, r)
+			if s, f, r := c.Success.Load(), c.Failure.Load(), c.Rejected.Load(); name != "api" || s != 1 || f != 6 || r != 2 {
+				t.Errorf("%s has %d successes, %d failures, %d rejections; want 1, 6, 2", name, s, f, r)
 			}
 		})
 		tally.Close()
