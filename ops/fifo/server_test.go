@@ -273,7 +273,7 @@ func TestManyWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	const writers, each = 8, 200
+	const writers, each = 8, 100
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
