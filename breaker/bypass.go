@@ -56,7 +56,7 @@ func bypassing(ctx context.Context) bypassKind {
 // letBy admits a rejected call whose context is marked.
 func (b *Breaker) letBy(ctx context.Context) (Permit, bool) {
 	m, _ := ctx.Value(bypassKey{}).(bypass)
-	w := b.word.Load()
+	w := b.load()
 	if m.kind == bypassNone || w&flagForcedOpen != 0 {
 		return Permit{}, false
 	}

@@ -84,10 +84,7 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 		b = &Breaker{cfg: s.cfg, key: text}
 		b.start(sh.floor)
 	} else {
-		b.mu.Lock()
-		b.cold.Load().gone = nil
-		b.setWord(b.word.Load() &^ flagGone)
-		b.mu.Unlock()
+		b.comeBack(sh.floor)
 	}
 	if sh.by == nil {
 		sh.by = make(map[K]*Breaker)
@@ -150,7 +147,7 @@ func (s *Set[K]) sample(mine *shard[K]) []candidate[K] {
 			continue
 		}
 		for k, b := range sh.by {
-			if b.word.Load()&evidenceMask == 0 {
+			if b.load()&evidenceMask == 0 {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
 			if len(found) == sampleCount {
@@ -174,7 +171,7 @@ func (s *Set[K]) drop(c candidate[K]) bool {
 	}
 	delete(c.in.by, c.key)
 	s.total.Add(-1)
-	if gen := genOf(c.b.word.Load()); int32(gen-c.in.floor) > 0 {
+	if gen := genOf(c.b.load()); int32(gen-c.in.floor) > 0 {
 		c.in.floor = gen
 	}
 	return true
@@ -189,6 +186,14 @@ func (s *Set[K]) adopt(b *Breaker) *Breaker {
 		return b // somebody else has just brought it back
 	}
 	return s.insert(*k, b)
+}
+
+// succeeded reports whether a breaker stands for a forgotten one: see home.
+func (s *Set[K]) succeeded(b *Breaker) bool {
+	b.mu.Lock()
+	k, forgotten := b.cold.Load().gone.(*K)
+	b.mu.Unlock()
+	return !forgotten || s.find(*k) != nil
 }
 
 // noteEvidence keeps count of the keys that may not be forgotten.
@@ -227,7 +232,7 @@ func (s *Set[K]) all() []*Breaker {
 
 // forgettableLocked reports whether forgetting b loses nothing (I8). mu is held.
 func (b *Breaker) forgettableLocked() bool {
-	if b.word.Load()&evidenceMask != 0 {
+	if b.load()&evidenceMask != 0 {
 		return false
 	}
 	if c := b.cold.Load(); c != nil && (c.own.Load() != nil || len(c.listeners) > 0) {
@@ -247,19 +252,35 @@ func forget[K comparable](b *Breaker, k K) bool {
 	if !b.forgettableLocked() {
 		return false
 	}
-	b.coldLocked().gone = &k
-	b.setWord(b.word.Load() | flagGone)
+	c := b.coldLocked()
+	c.gone, c.goneAt = &k, b.cfg.gens.Load()
+	b.setWord(b.load() | flagGone)
 	return true
+}
+
+// comeBack ends the forgetting of b. When breakers have been forgotten that
+// moved meanwhile, b's key may have had one of them: then calls from before are
+// of an earlier stretch (I1). The lock of b's shard is held.
+func (b *Breaker) comeBack(floor uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.cold.Load()
+	c.gone = nil
+	if int32(floor-c.goneAt) > 0 {
+		b.start(floor)
+		return
+	}
+	b.setWord(b.load() &^ flagGone)
 }
 
 // setWord writes the word, and tells the set of a keyed breaker when evidence
 // appears or is gone. mu is held.
 func (b *Breaker) setWord(w uint64) {
 	if b.cfg.home != nil {
-		was, is := b.word.Load()&evidenceMask != 0, w&evidenceMask != 0
+		was, is := b.load()&evidenceMask != 0, w&evidenceMask != 0
 		if was != is {
 			b.cfg.home.noteEvidence(int64(btoi(is) - btoi(was)))
 		}
 	}
-	b.word.Store(w)
+	b.store(w)
 }

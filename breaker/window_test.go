@@ -202,7 +202,7 @@ func TestCallWindowAfterAStorm(t *testing.T) {
 		if got := b.Status().Window; got != (Counts{20, 0, 0}) {
 			t.Fatalf("after 20 successes the window holds %+v", got)
 		}
-		if b.word.Load()&flagCounted != 0 {
+		if b.load()&flagCounted != 0 {
 			t.Fatal("a clean window is still counted")
 		}
 		play(b, "fsssf")
