@@ -43,6 +43,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/overview", (*door).getOverview},
 	{http.MethodGet, "/v1/explain", (*door).getExplain},
 	{http.MethodGet, "/v1/history", (*door).getHistory},
+	{http.MethodGet, "/v1/plots", (*door).getPlots},
 	{http.MethodGet, "/v1/orders", (*door).getOrders},
 	{http.MethodPost, "/v1/orders", (*door).postOrder},
 	{http.MethodGet, "/v1/events", (*door).getEvents},
@@ -240,6 +241,22 @@ func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
 		out[i] = History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}
 	}
 	return writeJSON(w, map[string][]History{"histories": out})
+}
+
+// getPlots answers with nothing for a name without calls, and for all names
+// when calls are not counted.
+func (d *door) getPlots(w http.ResponseWriter, r *http.Request) error {
+	names := r.URL.Query()["name"]
+	if len(names) == 0 || len(names) > maxAskedID {
+		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
+	}
+	out := []Plot{}
+	if d.calls != nil {
+		for _, name := range names {
+			out = append(out, d.calls.plot(name))
+		}
+	}
+	return writeJSON(w, map[string][]Plot{"plots": out})
 }
 
 func (d *door) getOrders(w http.ResponseWriter, _ *http.Request) error {

@@ -136,6 +136,16 @@ func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) 
 	return reply.Histories, err
 }
 
+// Plots asks what became of the calls of breakers and sets in the last minutes;
+// none when the process does not count calls.
+func (c *Client) Plots(ctx context.Context, names ...string) ([]Plot, error) {
+	var reply struct {
+		Plots []Plot `json:"plots"`
+	}
+	err := c.get(ctx, "/v1/plots", url.Values{"name": names}, &reply)
+	return reply.Plots, err
+}
+
 // Orders asks for the newest orders that the process carried out, oldest first.
 func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	var reply struct {

@@ -31,6 +31,8 @@ type Process struct {
 	// present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
+	// CountsCalls: there are plots and metrics of calls by outcome.
+	CountsCalls bool `json:"counts_calls"`
 	// Suspicion is the newest time that many independent breakers tripped
 	// together, within the last ten minutes.
 	Suspicion *breaker.Suspicion `json:"suspicion,omitempty"`
@@ -45,7 +47,7 @@ func (p *Plane) process(all []breaker.Status) Process {
 	x := Process{
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
-		Breakers: len(all), States: make(map[string]int), Audited: p.audit != nil,
+		Breakers: len(all), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: p.calls != nil,
 		Event: p.eventID(p.hub.newest()),
 	}
 	for i := range all {

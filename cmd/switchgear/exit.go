@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // The exit codes, for scripts.
@@ -55,7 +57,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.As(err, &coded):
 		return coded.code
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ops.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
 		return exitUnreachable
 	default:
 		return exitRefused
@@ -73,4 +75,12 @@ func exactly(n int, want string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// nothing is cobra.NoArgs with one clear line.
+func nothing(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no %q (see %s --help)", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
 }

@@ -70,6 +70,10 @@ func (p pipe) history(context.Context, string) (ops.History, error) {
 	return ops.History{}, p.cannot("tell what was")
 }
 
+func (p pipe) explain(context.Context, string) (string, error) {
+	return "", p.cannot("tell why")
+}
+
 func (p pipe) events(context.Context, func(ops.Event)) error {
 	return p.cannot("tell events")
 }

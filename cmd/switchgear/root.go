@@ -70,6 +70,8 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)
 	root.AddCommand(helpTopics()...)
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
+		"{{rpad .CommandPath .CommandPathPadding}}", "switchgear help {{rpad .Name .NamePadding}}", 1))
 	return root
 }
 
@@ -79,7 +81,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "see switchgear --help"
-	cmd.SuggestionsMinimumDistance = 2
+	cmd.SuggestionsMinimumDistance = max(1, len(args[0])/3)
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}

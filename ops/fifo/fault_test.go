@@ -107,7 +107,7 @@ func TestFault_03_HalfFile(t *testing.T) {
 	}
 	ref := startReference(t, t.TempDir(), 10*time.Millisecond, ids...)
 	ref.between = func() { <-time.After(2 * time.Millisecond) }
-	for range 5 {
+	for range 3 {
 		text, err := ref.client().Status(t.Context(), "")
 		if rows := strings.Count(text, "\n"); err != nil || rows != len(ids) {
 			t.Errorf("from the reference: %d rows, %v, want %d", rows, err, len(ids))
@@ -122,7 +122,7 @@ func TestFault_03_HalfFile(t *testing.T) {
 	must(t, err)
 	go func() {
 		defer w.Close()
-		w.WriteString(strings.Repeat("status\nstatus breaker 0000\n", 50) + "open nosuch\n")
+		w.WriteString(strings.Repeat("status\nstatus breaker 0000\n", 10) + "open nosuch\n")
 	}()
 	eventually(t, "the last reply", func() bool {
 		text, err := os.ReadFile(c.Output)

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -179,12 +180,12 @@ func (d *dialog) lines() []string {
 	if d.process != "" {
 		head += " in " + d.process
 	}
-	out := []string{head}
+	out := []string{table.Clean(head)}
 	switch d.step {
 	case waiting:
 		out = append(out, "asking what it would do…")
 	case confirming:
-		out = append(out, d.would+d.terms())
+		out = append(out, table.Clean(d.would+d.terms()))
 		if d.order.Wildcard() {
 			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to leave it: %s", d.matched, d.input.View()))
 		} else {
@@ -194,7 +195,7 @@ func (d *dialog) lines() []string {
 		out = append(out, d.input.View())
 	}
 	if d.err != "" {
-		out = append(out, warnStyle.Render(d.err))
+		out = append(out, warnStyle.Render(table.Clean(d.err)))
 	}
 	return out
 }
@@ -206,7 +207,7 @@ func (d *dialog) terms() string {
 	case d.order.NoExpiry:
 		text = " until somebody releases it" + text
 	case d.order.For > 0:
-		text = " for " + time.Duration(d.order.For).String() + text
+		text = " for " + view.Short(time.Duration(d.order.For)) + text
 	}
 	if d.order.Reason != "" {
 		text += fmt.Sprintf(": %q", d.order.Reason)

@@ -23,8 +23,9 @@ type model struct {
 	sort          view.Order
 	filter        textinput.Model
 	lines         []view.Line
-	at            int // the selected line
-	top           int // the first line on screen
+	at            int  // the selected line
+	held          bool // somebody chose it: it stays on its breaker
+	top           int  // the first line on screen
 	unfold        []Ref
 	detail        *Detail // of detailOf; nil: none is shown
 	detailOf      Ref
@@ -110,7 +111,7 @@ func (m *model) lookNowOnce() tea.Cmd {
 func (m *model) arrange() {
 	was, ok := m.selected()
 	m.lines = m.look.Page.Lines(m.sort, m.filter.Value())
-	if ok {
+	if ok && m.held {
 		if i := slices.IndexFunc(m.lines, func(l view.Line) bool { return refOf(&l) == was }); i >= 0 {
 			m.at = i
 		}
@@ -162,7 +163,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.help = false
 		return nil
 	}
-	m.note = ""
+	m.note, m.held = "", true
 	if verb, ok := orderKeys[name]; ok {
 		return m.begin(verb)
 	}

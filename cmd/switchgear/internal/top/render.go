@@ -20,7 +20,13 @@ var (
 	cursorStyle = lipgloss.NewStyle().Reverse(true)
 )
 
-const keysLine = "↑↓ select  enter open  s sort  / filter  o open  c close  h half-open  f force-open  F force-closed  r release  ? help  q quit"
+// keysLines say the keys in as many words as fit.
+var keysLines = []string{
+	"↑↓ select  enter open  s sort  / filter   o open  c close  h half-open  f force-open  F force-closed  r release   ? help  q quit",
+	"↑↓ enter s sort / filter   o open c close h half f force-open F force-closed r release   ? help q quit",
+	"o open c close h half f/F force r release  / filter  ? help q quit",
+	"? help  q quit",
+}
 
 var helpText = []string{
 	"LOOK",
@@ -149,9 +155,18 @@ func (m *model) foot() []string {
 	case m.note != "":
 		out = append(out, table.Clean(m.note))
 	default:
-		out = append(out, faintStyle.Render(keysLine))
+		out = append(out, faintStyle.Render(m.keys()))
 	}
 	return out
+}
+
+func (m *model) keys() string {
+	for _, line := range keysLines {
+		if ansi.StringWidth(line) <= m.width {
+			return line
+		}
+	}
+	return ""
 }
 
 const storyShown = 8 // transitions

@@ -146,17 +146,27 @@ func watching(s *ops.Status) string {
 
 // Short rounds a time to what a reader takes in: 350ms, 4s, 2m10s, 3h5m, 12d.
 func Short(d time.Duration) string {
+	const day = 24 * time.Hour
 	d = max(d, 0)
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
+		return fmt.Sprintf("%ds", d/time.Second)
 	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+		return two(d, time.Minute, "m", time.Second, "s")
+	case d < 2*day:
+		return two(d, time.Hour, "h", time.Minute, "m")
 	default:
-		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+		return two(d, day, "d", time.Hour, "h")
 	}
+}
+
+// two writes d in two units, the smaller one only if there is something of it.
+func two(d, big time.Duration, bigName string, small time.Duration, smallName string) string {
+	text := fmt.Sprintf("%d%s", d/big, bigName)
+	if rest := d % big / small; rest > 0 {
+		text += fmt.Sprintf("%d%s", rest, smallName)
+	}
+	return text
 }
