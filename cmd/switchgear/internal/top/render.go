@@ -78,16 +78,16 @@ func (m *model) screen(now time.Time) []string {
 	return out
 }
 
+// title says most what is needed most: a narrow terminal cuts its end.
 func (m *model) title(now time.Time) string {
-	text := titleStyle.Render("switchgear top")
+	text := titleStyle.Render("switchgear top") + "  " + now.Format(time.TimeOnly)
 	if m.look.At.IsZero() {
 		return text + "  asking…"
 	}
-	text += fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 	if f := m.filter.Value(); f != "" && !m.filter.Focused() {
-		text += "  filter: " + f
+		text += "  filter: " + table.Clean(f)
 	}
-	return text + "  " + now.Format(time.TimeOnly)
+	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
 
 // staleAfter is how many beats may pass without a look before what is shown
