@@ -31,8 +31,9 @@ type cold struct {
 	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
 
 	// Breaker.mu guards the rest.
-	oks       int // probe successes in this half-open
-	attempt   int // open periods in a row
+	oks       int  // probe successes in this half-open
+	attempt   int  // open periods in a row
+	moved     bool // its first stretch is over
 	since     time.Time
 	openUntil time.Time
 	dueTimer  *time.Timer

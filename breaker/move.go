@@ -19,8 +19,8 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 		e.draw = rand.Float64()
 	}
 	to, d := next(a, &r.Settings, e)
-	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
-		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
 	}
 	if !d.moved {
 		if to != a {
@@ -52,7 +52,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
-	c.oks, c.attempt = to.oks, to.attempt
+	c.oks, c.attempt, c.moved = to.oks, to.attempt, true
 	c.probes.clear()
 	c.ramp = nil
 	c.openUntil = time.Time{}
@@ -67,7 +67,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 			w |= flagCounted
 			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 		}
-		if r.Ramp > 0 && from.state == HalfOpen {
+		if r.Ramp > 0 && t.Cause == CauseProbesPassed { // an ordered close admits all
 			w |= flagRamp
 			c.ramp = &ramp{began: now, over: r.Ramp}
 		}
@@ -85,9 +85,8 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	if to.state == Closed {
 		c.errors = errorRing{}
 	}
-	b.cfg.crowd.moved(b.cfg, from.state, to.state)
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
-		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
 	b.recordLocked(&t, w, now)
 	b.setWord(w)
@@ -106,7 +105,9 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	if !t.Shadow {
 		c.since = now
 	}
-	c.reject.Store(b.rejectionLocked(w, kept))
+	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
+		c.reject.Store(b.rejectionLocked(w, kept))
+	}
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // settle tells the breaker how the call of this permit ended, and returns what
 // the caller is to get. It is called once for each permit.
@@ -96,7 +99,8 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.load()&flagGone == 0 {
+		w := b.load()
+		if w&flagGone == 0 {
 			return b
 		}
 		b.mu.Unlock()
@@ -104,21 +108,21 @@ func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 		b = old.cfg.home.adopt(old)
 		if b != old {
 			p.b = b
-			p.rebase(b)
+			p.rebase(b, p.belongs(w))
 		}
 	}
 }
 
 // rebase carries the permit of a forgotten breaker over to the one made since:
-// to its first stretch, or to none if that is over (I1).
-func (p *Permit) rebase(b *Breaker) {
+// to its first stretch, which goes on from the last one of the forgotten; or to
+// none if that is over, or if the permit was of an earlier one (I1).
+func (p *Permit) rebase(b *Breaker, ofLast bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.load() - withGen(1)
-		return
-	}
 	p.word = b.load()
+	if c := b.cold.Load(); !ofLast || c != nil && c.moved {
+		p.word -= withGen(1)
+	}
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
@@ -262,7 +266,7 @@ func (c *config) errorText(err error) (text string) {
 	}()
 	text = err.Error()
 	if len(text) > maxErrorText {
-		text = text[:maxErrorText] + "..."
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..." // the cut may be within a character
 	}
 	return text
 }

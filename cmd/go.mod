@@ -10,6 +10,7 @@ require (
 	github.com/charmbracelet/x/ansi v0.11.8
 	github.com/spf13/cobra v1.10.2
 	github.com/switchgear-go/switchgear v0.0.0
+	github.com/switchgear-go/switchgear/adapters/breakerconf v0.0.0
 	golang.org/x/term v0.44.0
 )
 
@@ -30,6 +31,10 @@ require (
 	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
+	gopkg.in/ini.v1 v1.67.3 // indirect
 )
 
-replace github.com/switchgear-go/switchgear => ../
+replace (
+	github.com/switchgear-go/switchgear => ../
+	github.com/switchgear-go/switchgear/adapters/breakerconf => ../adapters/breakerconf
+)
