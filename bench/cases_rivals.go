@@ -360,3 +360,48 @@ func cycled(mk maker) maker {
 		}
 	}
 }
+
+func bytedanceKeyed([]string) func(*work, picker) loop {
+	o := bytedanceOptions(usual, false)
+	o.ShouldTrip = bytedance.ConsecutiveTripFunc(1 << 40)
+	panel, err := bytedance.NewPanel(nil, o)
+	if err != nil {
+		panic(err)
+	}
+	return func(w *work, p picker) loop {
+		fn := w.plain()
+		return func(n int) (errs int) {
+			for range n {
+				key := p.next()
+				if !panel.IsAllowed(key) {
+					errs++
+					continue
+				}
+				if err := fn(); err != nil {
+					errs++
+					panel.Fail(key)
+				} else {
+					panel.Succeed(key)
+				}
+			}
+			return errs
+		}
+	}
+}
+
+// goZeroKeyed counts errors as what the breaker accepts: its throttling cannot
+// be told to be patient, and would reject the failing keys.
+func goZeroKeyed([]string) func(*work, picker) loop {
+	accept := func(error) bool { return true }
+	return func(w *work, p picker) loop {
+		fn := w.plain()
+		return func(n int) (errs int) {
+			for range n {
+				if err := gozero.DoWithAcceptable(p.next(), fn, accept); err != nil {
+					errs++
+				}
+			}
+			return errs
+		}
+	}
+}

@@ -11,8 +11,10 @@ require (
 	github.com/eapache/go-resiliency v1.7.0
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-kratos/aegis v0.2.0
+	github.com/google/pprof v0.0.0-20250403155104-27863c87afa6
 	github.com/rubyist/circuitbreaker v2.2.1+incompatible
 	github.com/sony/gobreaker/v2 v2.4.0
+	github.com/switchgear-go/switchgear v0.0.0-00010101000000-000000000000
 	github.com/zeromicro/go-zero v1.10.3
 )
 

@@ -25,9 +25,9 @@ var errFault error = fault{}
 type work struct {
 	_      [128]byte
 	ran    int // calls that ran
-	faults int // those that failed
-	left   int // calls until the next failure; 0 and below: never
-	every  int // what left starts again from
+	failAt int // the number of the next call that fails; past ones: never
+	faults int // calls that failed
+	every  int // how far apart those are
 	_      [128]byte
 }
 
@@ -36,21 +36,23 @@ type work struct {
 func newWork(every, phase int) *work {
 	w := &work{every: every}
 	if every > 0 {
-		w.left = 1 + phase%every
+		w.failAt = 1 + phase%every
 	}
 	return w
 }
 
 func (w *work) do() error {
 	w.ran++
-	w.left--
-	if w.left == 0 {
-		w.left = w.every
+	if w.ran == w.failAt {
+		w.failAt += w.every
 		w.faults++
 		return errFault
 	}
 	return nil
 }
+
+// failNext makes the next call fail.
+func (w *work) failNext() { w.failAt = w.ran + 1 }
 
 // The shapes that the libraries want their functions in. They are made here so
 // that no library pays for a wrapper around the wrapper.
@@ -340,7 +342,7 @@ func (r *Row) countAllocs(n int) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	r.Allocs = 1 << 30
 	var before, after runtime.MemStats
-	for range 3 { // the least of three: a library's own goroutines allocate too
+	for range 5 { // the least of five: the runtime and a library's own goroutines allocate too
 		runtime.ReadMemStats(&before)
 		r.run.measure(n, false)
 		runtime.ReadMemStats(&after)
