@@ -109,9 +109,9 @@ func (c *Case) ID() string {
 
 // A tally is what one batch did.
 type tally struct {
-	took              time.Duration
-	ops               int // operations asked for
-	ran, faults, errs int // guarded calls that ran, that failed, errors that came back
+	took, cpu         time.Duration // by the clock, and of the processors'
+	ops               int           // operations asked for
+	ran, faults, errs int           // guarded calls that ran, that failed, errors that came back
 }
 
 // allRan wants every operation to run its call and none to be turned away.
@@ -173,13 +173,13 @@ func newRunner(c *Case) *runner {
 func (r *runner) measure(n int, parallel bool) tally {
 	before := r.counts()
 	t := tally{ops: n}
-	start := time.Now()
+	cpu, start := cpuTime(), time.Now()
 	if parallel {
 		t.errs = r.parallel(n)
 	} else {
 		t.errs = r.loops[0](n)
 	}
-	t.took = time.Since(start)
+	t.took, t.cpu = time.Since(start), cpuTime()-cpu
 	after := r.counts()
 	t.ran, t.faults = after.ran-before.ran, after.faults-before.faults
 	return t
@@ -352,12 +352,25 @@ func (r *Row) countAllocs(n int) {
 	}
 }
 
-// round takes one sample.
+// round takes one sample. On a machine that others use too, a batch that did
+// not get its processors measures them: it is repeated, and the batch that got
+// the most counts. That choice looks at the processors, never at the result.
 func (r *Row) round() {
-	t := r.run.measure(r.run.batch, r.Procs > 0)
-	r.Calls += t.ran
-	if r.Check != nil && r.Err == nil {
-		r.Err = r.Check(&t)
+	var best tally
+	most := -1.0
+	for range 4 {
+		t := r.run.measure(r.run.batch, r.Procs > 0)
+		r.Calls += t.ran
+		if r.Check != nil && r.Err == nil {
+			r.Err = r.Check(&t)
+		}
+		got := t.cpu.Seconds() / t.took.Seconds() / float64(min(max(1, r.Procs), runtime.NumCPU()))
+		if got > most {
+			best, most = t, got
+		}
+		if most > 0.95 {
+			break
+		}
 	}
-	r.Samples = append(r.Samples, float64(t.took)/float64(t.ops)/float64(orElse(r.Per, 1)))
+	r.Samples = append(r.Samples, float64(best.took)/float64(best.ops)/float64(orElse(r.Per, 1)))
 }
