@@ -1,5 +1,10 @@
 package breaker
 
+import (
+	"fmt"
+	"time"
+)
+
 // Verb is what an order does.
 type Verb string
 
@@ -32,4 +37,146 @@ type Receipt struct {
 	From    uint64 `json:"from_version"` // the version it was applied to
 	Version uint64 `json:"version"`      // the version after it
 	DryRun  bool   `json:"dry_run,omitempty"`
+}
+
+// Open opens the breaker, and lifts an override. The open time is
+// Settings.ResetTimeout, or why.For.
+func (b *Breaker) Open(why Reason) { b.order(VerbOpen, why) }
+
+// Close closes the breaker, forgets what it counted, and lifts an override.
+func (b *Breaker) Close(why Reason) { b.order(VerbClose, why) }
+
+// HalfOpen lets the next calls probe, and lifts an override.
+func (b *Breaker) HalfOpen(why Reason) { b.order(VerbHalfOpen, why) }
+
+// ForceOpen rejects every call until Release, another order, or the end of
+// why.For. The automatic state is kept beneath.
+func (b *Breaker) ForceOpen(why Reason) { b.order(VerbForceOpen, why) }
+
+// ForceClosed admits every call until Release, another order, or the end of
+// why.For. The automatic state goes on being judged beneath.
+func (b *Breaker) ForceClosed(why Reason) { b.order(VerbForceClosed, why) }
+
+// Release lifts the override, if there is one. An automatic state that is not
+// closed goes on through half-open.
+func (b *Breaker) Release(why Reason) { b.order(VerbRelease, why) }
+
+// order carries out what a program's own text asks for. A time in the past is
+// over already.
+func (b *Breaker) order(v Verb, why Reason) {
+	switch v {
+	case VerbClose, VerbHalfOpen, VerbRelease:
+		why.For = 0
+	case VerbForceOpen, VerbForceClosed, VerbOpen:
+		if why.For < 0 {
+			return
+		}
+	}
+	_, _ = b.Apply(Order{Verb: v, Reason: why}) // valid by construction, and without a version
+}
+
+// Apply carries out an order and says what it changed. It never waits for
+// calls in flight (I5). An order that cannot be carried out changes nothing:
+// the error matches ErrOrder, or ErrVersion when IfVersion is not the version
+// found.
+func (b *Breaker) Apply(o Order) (Receipt, error) {
+	if err := o.check(); err != nil {
+		return Receipt{}, err
+	}
+	now := time.Now()
+	var p Permit
+	b = b.lockCurrent(&p)
+	r, err := b.applyLocked(o, now)
+	b.mu.Unlock()
+	b.deliver()
+	return r, err
+}
+
+func (o *Order) check() error {
+	switch o.Verb {
+	case VerbOpen, VerbForceOpen, VerbForceClosed:
+		if o.Reason.For < 0 {
+			return fmt.Errorf("%w: %s for %s, want a time above 0, or none", ErrOrder, o.Verb, o.Reason.For)
+		}
+	case VerbClose, VerbHalfOpen, VerbRelease:
+		if o.Reason.For != 0 {
+			return fmt.Errorf("%w: %s for %s, want no time: it does not end by itself", ErrOrder, o.Verb, o.Reason.For)
+		}
+	default:
+		return fmt.Errorf("%w: %q, want open, close, half_open, force_open, force_closed or release", ErrOrder, o.Verb)
+	}
+	return nil
+}
+
+func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
+	w := b.word.Load()
+	version := b.versionLocked()
+	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
+	if o.IfVersion != 0 && o.IfVersion != version {
+		return Receipt{}, fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, r.ID, version, o.IfVersion)
+	}
+	if o.DryRun {
+		r.After = o.result(w)
+		return r, nil
+	}
+	b.obeyLocked(o, now)
+	r.After = effective(b.word.Load())
+	r.Version = b.versionLocked()
+	return r, nil
+}
+
+// versionLocked begins at 1 and grows with every change. mu is held.
+func (b *Breaker) versionLocked() uint64 {
+	if c := b.cold.Load(); c != nil {
+		return 1 + c.changes
+	}
+	return 1
+}
+
+// result is the state that the order would lead to.
+func (o *Order) result(w uint64) State {
+	switch o.Verb {
+	case VerbOpen:
+		return Open
+	case VerbClose:
+		return Closed
+	case VerbHalfOpen:
+		return HalfOpen
+	case VerbForceOpen:
+		return ForcedOpen
+	case VerbForceClosed:
+		return ForcedClosed
+	}
+	if w&(flagForcedOpen|flagForcedClosed) != 0 && stateOf(w) != Closed {
+		return HalfOpen
+	}
+	return stateOf(w)
+}
+
+func (b *Breaker) obeyLocked(o Order, now time.Time) {
+	why := o.Reason
+	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.word.Load())}
+	switch o.Verb {
+	case VerbForceOpen:
+		b.overrideLocked(ForcedOpen, why, now)
+		return
+	case VerbForceClosed:
+		b.overrideLocked(ForcedClosed, why, now)
+		return
+	case VerbRelease:
+		if c := b.cold.Load(); c != nil && c.override != nil {
+			b.liftLocked(t, now)
+		}
+		return
+	}
+	e := event{kind: evClose}
+	t.To = Closed
+	switch o.Verb {
+	case VerbOpen:
+		e, t.To = event{kind: evOpen, dur: why.For}, Open
+	case VerbHalfOpen:
+		e.kind, t.To = evHalfOpen, HalfOpen
+	}
+	b.stopOverrideLocked()
+	b.stepLocked(e, now, t)
 }

@@ -37,3 +37,59 @@ type Status struct {
 	SettingsVersion   uint64        `json:"settings_version"`          // grows with every change of settings
 	Settings          Settings      `json:"settings"`                  // in effect, defaults filled in
 }
+
+// Status is the breaker at this moment.
+func (b *Breaker) Status() Status { return b.current().status() }
+
+// status does not bring a forgotten breaker back.
+func (b *Breaker) status() Status {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.word.Load()
+	r := b.rules()
+	s := Status{
+		ID: b.ID(), Name: b.cfg.name, Key: b.key,
+		State: effective(w), Auto: stateOf(w),
+		FailCount: failsOf(w), FailuresUntilOpen: -1,
+		Admitted: 1, ListenerPanics: b.cfg.panics.Load(),
+		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
+	}
+	if stateOf(w) == Closed && r.FailMax > 0 {
+		s.FailuresUntilOpen = r.FailMax - s.FailCount
+	}
+	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
+		s.Window = win.counts()
+	}
+	if c := b.cold.Load(); c != nil {
+		c.statusLocked(&s, w, now)
+	}
+	switch {
+	case s.State == ForcedOpen, s.State == Open && w&flagDue == 0:
+		s.Admitted = 0
+	case s.State == ForcedClosed:
+		s.Admitted = 1
+	}
+	return s
+}
+
+// statusLocked adds what the cold part knows. mu is held.
+func (c *cold) statusLocked(s *Status, w uint64, now time.Time) {
+	s.Since = c.since
+	s.Bypassed, s.Bypass = c.bypassed, c.bypass
+	s.Why = c.past.last(func(t *Transition) bool { return !t.Shadow })
+	switch stateOf(w) {
+	case Open:
+		s.UntilHalfOpen = max(0, c.openUntil.Sub(now))
+	case HalfOpen:
+		s.ProbesOut, s.ProbeSuccesses = c.probes.live(now), c.oks
+	case Closed:
+		if c.ramp != nil {
+			s.Admitted = c.ramp.share(now)
+		}
+	}
+	if c.override != nil {
+		o := c.override.Override
+		s.Override = &o
+	}
+}

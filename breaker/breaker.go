@@ -1,0 +1,204 @@
+package breaker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Breaker guards the calls to one integration point. Make one with New, keep
+// it for the life of the program, and share it: all methods may be called by
+// many goroutines at once, and calls run in parallel. It owns no goroutine and
+// needs no closing.
+type Breaker struct {
+	word atomic.Uint64
+	// mu guards writes of word and of what cold says it guards. It is held for
+	// some instructions at a time, and never while user code runs (I10).
+	mu   sync.Mutex
+	cold atomic.Pointer[cold]   // made at the first need, then for good
+	win  atomic.Pointer[window] // nil when no rule needs one
+	cfg  *config
+	key  string
+	used atomic.Uint32 // the set's idle clock when it was last seen
+}
+
+// cold is what a breaker needs from its first trip on, or its first order.
+type cold struct {
+	reject atomic.Pointer[OpenError] // what rejected calls get now
+	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
+
+	// Breaker.mu guards the rest.
+	oks       int // probe successes in this half-open
+	attempt   int // open periods in a row
+	since     time.Time
+	openUntil time.Time
+	dueTimer  *time.Timer
+	probes    probes
+	ramp      *ramp
+	override  *override
+	listeners []*Listener // of a keyed breaker, beside its set's
+	errors    errorRing
+	past      history
+	changes   uint64 // transitions, orders and changes of settings so far
+	queue     queue
+	bypassed  uint64
+	bypass    string
+	gone      any // *K: its key, while its set has forgotten it
+}
+
+// New makes a closed breaker. It panics when name or s is invalid, as both
+// stand in the program's text; Settings.Validate tells beforehand.
+func New(name string, s Settings, opts ...Option) *Breaker {
+	if err := check(name, s); err != nil {
+		panic("breaker: " + err.Error())
+	}
+	return newBreaker(newConfig(name, s, opts), "")
+}
+
+func check(name string, s Settings) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return s.Validate()
+}
+
+func newBreaker(cfg *config, key string) *Breaker {
+	b := &Breaker{cfg: cfg, key: key}
+	b.start(0)
+	return b
+}
+
+// start sets the first word. Nobody else knows b yet, or mu is held.
+func (b *Breaker) start(gen uint32) {
+	r := b.rules()
+	if r.flags&flagCounted != 0 {
+		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
+	}
+	b.word.Store(withGen(gen) | b.flags(r))
+}
+
+// rules are the settings in effect.
+func (b *Breaker) rules() *rules {
+	if c := b.cold.Load(); c != nil {
+		if own := c.own.Load(); own != nil {
+			return own
+		}
+	}
+	return b.cfg.rules.Load()
+}
+
+// flags are the bits of the word that settings and listeners decide.
+func (b *Breaker) flags(r *rules) uint64 {
+	f := r.flags
+	for _, l := range b.cfg.watchers() {
+		f |= l.flags()
+	}
+	if c := b.cold.Load(); c != nil {
+		for _, l := range c.listeners {
+			f |= l.flags()
+		}
+	}
+	return f
+}
+
+// coldLocked is the cold part, made if need be. mu is held.
+func (b *Breaker) coldLocked() *cold {
+	c := b.cold.Load()
+	if c == nil {
+		c = new(cold)
+		b.cold.Store(c)
+	}
+	return c
+}
+
+// Name is the breaker's name; for a keyed breaker, its set's.
+func (b *Breaker) Name() string { return b.cfg.name }
+
+// Key is the key of a keyed breaker, else "".
+func (b *Breaker) Key() string { return b.key }
+
+// ID is what an operator calls it: Name, or Name/Key for a keyed breaker.
+func (b *Breaker) ID() string {
+	if b.cfg.home != nil {
+		return b.cfg.name + "/" + b.key
+	}
+	return b.cfg.name
+}
+
+// State is what the next call meets: the override if there is one, else the
+// automatic state. A breaker whose open time is over stays Open until a call
+// comes to probe.
+func (b *Breaker) State() State { return effective(b.current().word.Load()) }
+
+// FailCount is the number of consecutive failures.
+func (b *Breaker) FailCount() int { return failsOf(b.current().word.Load()) }
+
+// Settings are the settings in effect, defaults filled in.
+func (b *Breaker) Settings() Settings {
+	return b.current().rules().Settings
+}
+
+// current is b, or the breaker that stands for it since its set forgot it.
+func (b *Breaker) current() *Breaker {
+	if b.word.Load()&flagGone != 0 {
+		return b.cfg.home.adopt(b)
+	}
+	return b
+}
+
+// Update changes the settings while calls run: all of them or, when s is
+// invalid, none. State and evidence are kept; only a window whose span changes
+// starts again. It never closes an open breaker, and an open time under way
+// stays as it was chosen. Calls in flight are timed by the SlowCall they
+// started under. For a keyed breaker it makes an override of its set's.
+func (b *Breaker) Update(s Settings) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	b = b.current()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.rules()
+	r := b.cfg.compile(s, old.version+1)
+	if r.Settings == old.Settings {
+		return nil
+	}
+	if b.cfg.home != nil {
+		b.coldLocked().own.Store(r)
+	} else {
+		b.cfg.rules.Store(r)
+	}
+	b.refreshLocked(old, r)
+	b.coldLocked().changes++
+	return nil
+}
+
+// refresh follows a change of the set's settings or listeners.
+func (b *Breaker) refresh(old, r *rules) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.cold.Load(); c != nil && c.own.Load() != nil {
+		old, r = c.own.Load(), c.own.Load()
+	}
+	if old != r {
+		b.coldLocked().changes++
+	}
+	b.refreshLocked(old, r)
+}
+
+// refreshLocked brings window and flags in line with changed settings or
+// listeners. mu is held.
+func (b *Breaker) refreshLocked(old, r *rules) {
+	w := b.word.Load()
+	gen := genOf(w)
+	flags := b.flags(r)
+	switch {
+	case r.flags&flagCounted == 0:
+		b.win.Store(nil)
+	case b.win.Load() == nil || !old.sameWindow(&r.Settings):
+		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
+	case w&flagCounted == 0 && old.flags&flagCounted != 0:
+		flags &^= flagCounted // the window is clean and stays so
+	}
+	b.setWord(w&^(flagWatched|flagTimed|flagCounted) | flags)
+}

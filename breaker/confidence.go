@@ -1,0 +1,58 @@
+package breaker
+
+import "math"
+
+// surelyOver reports whether failures of calls make it at least sure that the
+// true failure rate is over rate: P(p > rate) for p ~ Beta(1+f, 1+n-f), the
+// posterior under the uniform prior.
+func surelyOver(failures, calls int, rate, sure float64) bool {
+	if float64(failures) <= rate*float64(calls) {
+		return false // the posterior's mass is not above the rate: spare the arithmetic
+	}
+	return 1-betaCDF(float64(1+failures), float64(1+calls-failures), rate) >= sure
+}
+
+// betaCDF is the regularised incomplete beta function I_x(a, b), from its
+// continued fraction (DLMF 8.17.22), which converges fast where x is below
+// the mean; the symmetry I_x(a,b) = 1 - I_{1-x}(b,a) serves elsewhere.
+func betaCDF(a, b, x float64) float64 {
+	if x > (a+1)/(a+b+2) {
+		return 1 - betaCDF(b, a, 1-x)
+	}
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	front := math.Exp(lab - la - lb + a*math.Log(x) + b*math.Log1p(-x))
+	return front / a * betaFraction(a, b, x)
+}
+
+// betaFraction evaluates the continued fraction 1/(1+ d1/(1+ d2/(1+ ...))) by
+// Lentz's method: numerators and denominators as running ratios.
+func betaFraction(a, b, x float64) float64 {
+	const tiny, eps = 1e-300, 1e-14
+	away := func(v float64) float64 { // a ratio must not be 0
+		if math.Abs(v) < tiny {
+			return tiny
+		}
+		return v
+	}
+	c := 1.0
+	d := 1 / away(1-(a+b)*x/(a+1))
+	f := d
+	for i := 1; i < 10_000; i++ {
+		m := float64(i)
+		even := m * (b - m) * x / ((a + 2*m - 1) * (a + 2*m))
+		odd := -(a + m) * (a + b + m) * x / ((a + 2*m) * (a + 2*m + 1))
+		d = 1 / away(1+even*d)
+		c = away(1 + even/c)
+		f *= d * c
+		d = 1 / away(1+odd*d)
+		c = away(1 + odd/c)
+		step := d * c
+		f *= step
+		if math.Abs(step-1) < eps {
+			break
+		}
+	}
+	return f
+}

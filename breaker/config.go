@@ -1,0 +1,194 @@
+package breaker
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Option gives a breaker or a set what cannot stand in a file: code. Options
+// never change; listeners and exclusions have methods of their own for that.
+type Option func(*config)
+
+// config is what the breakers of a set have in common; a breaker of its own
+// has one to itself.
+type config struct {
+	name        string
+	rules       atomic.Pointer[rules]
+	classify    func(context.Context, error) Outcome // nil: exclusions, then byDefault
+	openError   func(*OpenError) error
+	errorOnTrip bool
+	logger      *slog.Logger
+	custom      []customRule
+	noHistory   bool
+
+	mu        sync.Mutex // serialises the writers of the two below
+	excluded  atomic.Pointer[[]Matcher]
+	listeners atomic.Pointer[[]*Listener]
+
+	clocks *clocks
+	gens   *atomic.Uint32 // the last generation given out, see Set.Do
+	home   home           // the set of a keyed breaker
+	crowd  *crowd         // the manager's view of who else is open
+	panics atomic.Uint64  // panics of listeners, classifiers and rules, recovered
+}
+
+// home is the set that a keyed breaker belongs to.
+type home interface {
+	// adopt returns the breaker that now stands for a forgotten one: itself,
+	// remembered again, or the one made since.
+	adopt(*Breaker) *Breaker
+	// noteEvidence counts the keys with evidence up or down.
+	noteEvidence(int64)
+}
+
+type customRule struct {
+	name string
+	open func(Counts) bool
+}
+
+// rules are settings in effect, with what the fast path wants of them.
+type rules struct {
+	Settings
+	version uint64
+	flags   uint64 // flagTimed, flagCounted
+	exact   bool   // SlowCall is too short for the coarse clock
+}
+
+// WithListener adds listeners; AddListener does so later.
+func WithListener(ls ...Listener) Option {
+	return func(c *config) {
+		for _, l := range ls {
+			c.addListener(&l)
+		}
+	}
+}
+
+// WithExcluded excludes errors; Exclude does so later.
+func WithExcluded(ms ...Matcher) Option {
+	return func(c *config) { c.exclude(ms) }
+}
+
+// WithClassifier replaces the classification of errors, exclusions and
+// cancelled contexts included. It is called for every error that is not nil,
+// never with nil, with the call's context (context.Background for Allow and
+// Done), on many goroutines at once, outside every lock. Where it panics, the
+// call counts as a failure.
+func WithClassifier(f func(ctx context.Context, err error) Outcome) Option {
+	return func(c *config) { c.classify = f }
+}
+
+// WithOpenError replaces the error of rejected calls. f runs at each of them,
+// on the caller's goroutine; what it returns should wrap the OpenError if
+// callers are to find ErrOpen in it.
+func WithOpenError(f func(*OpenError) error) Option {
+	return func(c *config) { c.openError = f }
+}
+
+// WithErrorOnTrip makes the call that trips the breaker return an error that
+// matches ErrOpen as well as its own. Without it that call returns its own
+// error alone, because it ran.
+func WithErrorOnTrip() Option {
+	return func(c *config) { c.errorOnTrip = true }
+}
+
+// WithLogger logs each transition as one line: Warn for one that opens, Info
+// for the others. Calls are not logged.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) { c.logger = l }
+}
+
+// WithRule adds a rule of the program's own. After each failure and each slow
+// call of a closed breaker, open is given what the window holds, that call
+// included; true opens it. It must be a pure function of its argument; it runs
+// on many goroutines at once, outside every lock. name stands in the record.
+func WithRule(name string, open func(Counts) bool) Option {
+	return func(c *config) { c.custom = append(c.custom, customRule{name, open}) }
+}
+
+// WithoutHistory keeps no record of past transitions but the newest, for
+// programs with very many breakers that trip often.
+func WithoutHistory() Option {
+	return func(c *config) { c.noHistory = true }
+}
+
+func newConfig(name string, s Settings, opts []Option) *config {
+	c := &config{name: name, gens: new(atomic.Uint32)}
+	for _, opt := range opts {
+		opt(c)
+	}
+	if c.clocks == nil {
+		c.clocks = newClocks()
+	}
+	c.rules.Store(c.compile(s, 1))
+	return c
+}
+
+// compile fills in the defaults of valid settings and derives the flags.
+func (c *config) compile(s Settings, version uint64) *rules {
+	r := &rules{Settings: s.withDefaults(), version: version}
+	if r.SlowCall > 0 {
+		r.flags |= flagTimed
+		r.exact = r.SlowCall < exactBelow
+	}
+	if r.windowed(len(c.custom) > 0) {
+		r.flags |= flagCounted
+	}
+	return r
+}
+
+func (c *config) exclude(ms []Matcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var old []Matcher
+	if p := c.excluded.Load(); p != nil {
+		old = *p
+	}
+	all := slices.Concat(old, ms)
+	c.excluded.Store(&all)
+}
+
+func (c *config) addListener(l *Listener) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := append(slices.Clone(c.watchers()), l)
+	c.listeners.Store(&all)
+}
+
+func (c *config) removeListener(l *Listener) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.DeleteFunc(slices.Clone(c.watchers()), func(x *Listener) bool { return x == l })
+	c.listeners.Store(&all)
+}
+
+func (c *config) watchers() []*Listener {
+	if p := c.listeners.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// outcome classifies err, which is not nil. User code runs: no lock is held
+// (I10), and a panic in it makes a failure.
+func (c *config) outcome(ctx context.Context, err error) (o Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("classifier", p)
+			o = Failure
+		}
+	}()
+	if c.classify != nil {
+		return c.classify(ctx, err)
+	}
+	if p := c.excluded.Load(); p != nil {
+		for _, m := range *p {
+			if m.match(err) {
+				return Success
+			}
+		}
+	}
+	return byDefault(ctx, err)
+}

@@ -1,0 +1,15 @@
+//go:build !purego
+
+package breaker
+
+import "unsafe"
+
+// here is a number that differs between goroutines that run at once: a hash of
+// the stack's address. Nothing is read or written through the pointer. It
+// costs under 2 ns and keeps a goroutine in its cell; the fall-back in
+// here_purego.go picks a cell by chance at each call.
+func here() uint32 {
+	var x byte
+	p := uintptr(unsafe.Pointer(&x))
+	return uint32(p>>10*0x9E3779B9) >> 16
+}

@@ -1,0 +1,225 @@
+package breaker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Manager knows all breakers of an application by name, for the people who
+// operate it. The zero value works, with default settings. All methods may be
+// called by many goroutines at once.
+type Manager struct {
+	defaults Settings
+	opts     []Option
+	once     sync.Once
+	clocks   *clocks
+	crowd    *crowd
+
+	mu      sync.RWMutex // guards the field below
+	members map[string]member
+}
+
+// member is a breaker or a set.
+type member interface {
+	Name() string
+	statuses() []Status
+	keyed() bool                // a set
+	lookup(key string) *Breaker // nil: there is none
+	ids(most int) []string
+}
+
+// NewManager makes a manager whose breakers have these settings and options
+// unless they are given others. It panics when defaults are invalid.
+func NewManager(defaults Settings, opts ...Option) *Manager {
+	if err := defaults.Validate(); err != nil {
+		panic("breaker: " + err.Error())
+	}
+	return &Manager{defaults: defaults, opts: opts}
+}
+
+func (m *Manager) init() {
+	m.once.Do(func() {
+		m.clocks = newClocks()
+		m.crowd = new(crowd)
+	})
+}
+
+// Breaker returns the breaker of this name, made from the defaults if there is
+// none. It panics when name is invalid or is a set's, as that stands in the
+// program's text.
+func (m *Manager) Breaker(name string) *Breaker {
+	b, ok := m.member(name, func(cfg *config) member { return newBreaker(cfg, "") }).(*Breaker)
+	if !ok {
+		panic(fmt.Sprintf("breaker: %q is a set, want SetOf", name))
+	}
+	return b
+}
+
+// Create makes a breaker with settings of its own. opts come after the
+// manager's. The error matches ErrDuplicate, ErrName or ErrSettings.
+func (m *Manager) Create(name string, s Settings, opts ...Option) (*Breaker, error) {
+	made, err := m.create(name, s, opts, func(cfg *config) member { return newBreaker(cfg, "") })
+	if err != nil {
+		return nil, err
+	}
+	return made.(*Breaker), nil
+}
+
+// SetOf returns the set of this name, made from the defaults if there is none.
+// It panics when name is invalid, or is a breaker's or that of a set with
+// another type of key.
+func SetOf[K comparable](m *Manager, name string) *Set[K] {
+	s, ok := m.member(name, func(cfg *config) member { return newSet[K](cfg, SetOptions{}) }).(*Set[K])
+	if !ok {
+		var k K
+		panic(fmt.Sprintf("breaker: %q is not a set with keys of type %T", name, k))
+	}
+	return s
+}
+
+// CreateSet makes a set with settings and limits of its own. Its errors are
+// Manager.Create's.
+func CreateSet[K comparable](m *Manager, name string, s Settings, o SetOptions, opts ...Option) (*Set[K], error) {
+	made, err := m.create(name, s, opts, func(cfg *config) member { return newSet[K](cfg, o) })
+	if err != nil {
+		return nil, err
+	}
+	return made.(*Set[K]), nil
+}
+
+func (m *Manager) member(name string, make func(*config) member) member {
+	m.mu.RLock()
+	got := m.members[name]
+	m.mu.RUnlock()
+	if got != nil {
+		return got
+	}
+	got, err := m.add(name, m.defaults, nil, make)
+	if err != nil {
+		panic("breaker: " + err.Error())
+	}
+	return got
+}
+
+func (m *Manager) create(name string, s Settings, opts []Option, make func(*config) member) (member, error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("breaker %q: %w", name, err)
+	}
+	fresh := false
+	got, err := m.add(name, s, opts, func(cfg *config) member {
+		fresh = true
+		return make(cfg)
+	})
+	if err == nil && !fresh {
+		err = fmt.Errorf("%w: %q", ErrDuplicate, name)
+	}
+	return got, err
+}
+
+// add returns the member of this name, made if there is none.
+func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (member, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	m.init()
+	all := append(slices.Clip(slices.Clone(m.opts)), opts...)
+	all = append(all, func(c *config) { c.clocks, c.crowd = m.clocks, m.crowd })
+	cfg := newConfig(name, s, all) // options are the program's: before the lock
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if got := m.members[name]; got != nil {
+		return got, nil
+	}
+	got := make(cfg)
+	if m.members == nil {
+		m.members = map[string]member{}
+	}
+	m.members[name] = got
+	m.crowd.grow(len(m.members))
+	return got, nil
+}
+
+// Lookup finds the breaker of an id, "name" or "name/key", and never makes
+// one. The error is an *UnknownError, with the nearest ids there are.
+func (m *Manager) Lookup(id string) (*Breaker, error) {
+	name, key, keyed := strings.Cut(id, "/")
+	m.mu.RLock()
+	got := m.members[name]
+	m.mu.RUnlock()
+	if got != nil && got.keyed() == keyed {
+		if b := got.lookup(key); b != nil {
+			return b, nil
+		}
+	}
+	return nil, &UnknownError{ID: id, Near: m.near(id, got)}
+}
+
+// Apply carries out an order on the breaker of an id, as Breaker.Apply does.
+func (m *Manager) Apply(id string, o Order) (Receipt, error) {
+	b, err := m.Lookup(id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return b.Apply(o)
+}
+
+// Status is the status of every breaker and of every key that is remembered,
+// sorted by ID. It stops no call.
+func (m *Manager) Status() []Status {
+	var out []Status
+	for _, x := range m.all() {
+		out = append(out, x.statuses()...)
+	}
+	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+func (m *Manager) all() []member {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := make([]member, 0, len(m.members))
+	for _, x := range m.members {
+		out = append(out, x)
+	}
+	return out
+}
+
+// CapOpen limits the share of the manager's breakers and sets that may be open
+// at once: one that would trip beyond it stays closed and goes on counting.
+// Orders are not limited. 0, the default, is no limit.
+func (m *Manager) CapOpen(share float64) {
+	m.init()
+	m.crowd.mu.Lock()
+	defer m.crowd.mu.Unlock()
+	m.crowd.maxOpen = share
+}
+
+// OnSuspicion calls f, once for each episode, when at least half of the
+// manager's breakers and sets, and no fewer than three, trip within five
+// seconds: then the fault is likely in this process. Those transitions are
+// marked SuspectLocal. f runs outside every lock.
+func (m *Manager) OnSuspicion(f func(Suspicion)) {
+	m.init()
+	m.crowd.mu.Lock()
+	defer m.crowd.mu.Unlock()
+	m.crowd.tellTo = f
+}
+
+// Suspicion is the newest episode, if there was one.
+func (m *Manager) Suspicion() (Suspicion, bool) {
+	m.init()
+	m.crowd.mu.Lock()
+	defer m.crowd.mu.Unlock()
+	return m.crowd.episode, m.crowd.episode.Of > 0
+}
+
+func (b *Breaker) statuses() []Status { return []Status{b.Status()} }
+func (s *Set[K]) statuses() []Status  { return s.Status() }
+
+func (b *Breaker) keyed() bool { return false }
+func (s *Set[K]) keyed() bool  { return true }
+
+func (b *Breaker) lookup(string) *Breaker { return b }
+func (b *Breaker) ids(int) []string       { return []string{b.ID()} }

@@ -1,0 +1,163 @@
+package breaker
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// stepLocked puts an event to next and stores what comes of it. t holds what
+// is known of the transition so far. It returns the rejection of the open
+// period that begins, if one does. mu is held.
+func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
+	w := b.word.Load()
+	a := auto{state: stateOf(w), fails: failsOf(w)}
+	c := b.cold.Load()
+	if c != nil {
+		a.oks, a.attempt = c.oks, c.attempt
+	}
+	r := b.rules()
+	if r.ResetJitter > 0 {
+		e.draw = rand.Float64()
+	}
+	to, d := next(a, &r.Settings, e)
+	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
+		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	}
+	if !d.moved {
+		if to != a {
+			b.storeLocked(to, w)
+		}
+		return nil
+	}
+	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
+	t.OpenFor, t.HintedFor = d.openFor, d.hinted
+	return b.moveLocked(a, to, t, now)
+}
+
+// storeLocked writes state and counts without beginning a new stretch.
+func (b *Breaker) storeLocked(a auto, w uint64) {
+	if c := b.cold.Load(); c != nil {
+		c.oks, c.attempt = a.oks, a.attempt
+	}
+	b.setWord(w&^(stateMask|failMask) | withState(a.state) | withFails(a.fails))
+}
+
+// moveLocked begins a new stretch: a new generation with its timer, window,
+// record and rejection. mu is held.
+func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenError {
+	c := b.coldLocked()
+	r := b.rules()
+	old := b.word.Load()
+	gen := b.cfg.gens.Add(1)
+	w := old&(flagForcedOpen|flagForcedClosed|flagWatched|flagTimed) |
+		withState(to.state) | withFails(to.fails) | withGen(gen)
+
+	c.oks, c.attempt = to.oks, to.attempt
+	c.probes.clear()
+	c.ramp = nil
+	c.openUntil = time.Time{}
+	stopTimer(&c.dueTimer)
+	switch to.state {
+	case Open:
+		c.openUntil = now.Add(t.OpenFor)
+		c.dueTimer = time.AfterFunc(t.OpenFor, func() { b.due(gen) })
+		t.Attempt = to.attempt
+	case Closed:
+		if r.flags&flagCounted != 0 {
+			w |= flagCounted
+			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
+		}
+		if r.Ramp > 0 && from.state == HalfOpen {
+			w |= flagRamp
+			c.ramp = &ramp{began: now, over: r.Ramp}
+		}
+	}
+	if t.Cause != CauseOrder && t.Cause != CauseExpired {
+		t.From, t.To = from.state, to.state
+		t.Shadow = w&(flagForcedOpen|flagForcedClosed) != 0
+	}
+	if r.windowed(len(b.cfg.custom) > 0) && r.WindowCalls <= 0 {
+		t.Window = r.Window
+	}
+	if to.state == Open && t.Cause != CauseOrder {
+		t.Errors = c.errors.take()
+	}
+	if to.state == Closed {
+		c.errors = errorRing{}
+	}
+	b.cfg.crowd.moved(b.cfg, from.state, to.state)
+	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
+		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+	}
+	open := b.recordLocked(&t, w, now)
+	b.setWord(w)
+	return open
+}
+
+// recordLocked enters a transition into the history and the listeners' queue,
+// once (I7), and prepares the rejection for the state that begins. w is the
+// word about to be stored: nobody may meet its state before the rejection is
+// there. mu is held.
+func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) *OpenError {
+	c := b.cold.Load()
+	c.changes++
+	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
+	kept := c.past.add(*t, b.cfg.noHistory)
+	if !t.Shadow {
+		c.since = now
+	}
+	open := b.rejectionLocked(w, kept)
+	c.reject.Store(open)
+	if b.cfg.hears(c) {
+		c.queue.add(note{t: kept})
+	}
+	if stateOf(w) == Open && t.To == Open {
+		return open
+	}
+	return nil
+}
+
+// rejectionLocked is what rejected calls get under w. mu is held.
+func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
+	c := b.cold.Load()
+	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: t}
+	switch {
+	case e.State == ForcedOpen:
+		e.until = c.override.expires
+	case e.State == Open || stateOf(w) == Open:
+		e.State = Open
+		e.until = c.openUntil
+	case e.State == ForcedClosed:
+		e.State = stateOf(w) // met only in the instant of a release
+	}
+	return e
+}
+
+// due is the timer of an open period: from now on the next call may probe.
+func (b *Breaker) due(gen uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w := b.word.Load(); genOf(w) == gen && stateOf(w) == Open {
+		b.setWord(w | flagDue)
+	}
+}
+
+// rampLocked admits a call in the ramp, and ends the ramp when its time is
+// over. mu is held.
+func (b *Breaker) rampLocked(now time.Time) bool {
+	c := b.cold.Load()
+	if c.ramp.share(now) < 1 {
+		return c.ramp.admit(now)
+	}
+	c.ramp = nil
+	b.setWord(b.word.Load() &^ flagRamp)
+	b.stepLocked(event{kind: evRampOver}, now, Transition{})
+	return true
+}
+
+func stopTimer(t **time.Timer) {
+	if *t != nil {
+		(*t).Stop()
+		*t = nil
+	}
+}

@@ -1,0 +1,101 @@
+package breaker
+
+import "time"
+
+// override is a state that people put on top of the automatic one. Automation
+// never changes it (I5), but for the end that was set with it.
+type override struct {
+	Override
+	expires  time.Time // monotonic (I9); zero: never
+	halfway  *time.Timer
+	deadline *time.Timer
+}
+
+// overrideLocked puts an override on, in place of one that is there. mu is
+// held.
+func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
+	c := b.coldLocked()
+	b.stopOverrideLocked()
+	o := &override{Override: Override{State: s, Actor: why.Actor, Text: why.Text, Since: now}}
+	c.override = o
+	if why.For > 0 {
+		o.expires = now.Add(why.For)
+		o.Expires = o.expires
+		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
+		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
+	}
+	w := b.word.Load() &^ (flagForcedOpen | flagForcedClosed)
+	from := effective(b.word.Load())
+	w |= overrideFlag(s)
+	b.recordLocked(&Transition{
+		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
+		Actor: why.Actor, Text: why.Text, Expiry: max(0, why.For),
+	}, w, now)
+	b.setWord(w)
+}
+
+func overrideFlag(s State) uint64 {
+	if s == ForcedOpen {
+		return flagForcedOpen
+	}
+	return flagForcedClosed
+}
+
+func overrideVerb(s State) Verb {
+	if s == ForcedOpen {
+		return VerbForceOpen
+	}
+	return VerbForceClosed
+}
+
+// stopOverrideLocked takes the override off without a record. mu is held.
+func (b *Breaker) stopOverrideLocked() {
+	c := b.cold.Load()
+	if c == nil || c.override == nil {
+		return
+	}
+	stopTimer(&c.override.halfway)
+	stopTimer(&c.override.deadline)
+	c.override = nil
+	b.setWord(b.word.Load() &^ (flagForcedOpen | flagForcedClosed))
+}
+
+// liftLocked ends an override, with a record. An automatic state that is not
+// closed goes on through half-open: what it knows is old. mu is held.
+func (b *Breaker) liftLocked(t Transition, now time.Time) {
+	w := b.word.Load()
+	t.From = effective(w)
+	b.stopOverrideLocked()
+	if stateOf(w) == Closed {
+		t.To = Closed
+		w = b.word.Load()
+		b.recordLocked(&t, w, now)
+		return
+	}
+	a := auto{state: stateOf(w), fails: failsOf(w), attempt: b.cold.Load().attempt}
+	to, _ := next(a, &b.rules().Settings, event{kind: evHalfOpen})
+	t.To = HalfOpen
+	b.moveLocked(a, to, t, now)
+}
+
+// expire is the deadline's timer.
+func (b *Breaker) expire(o *override) {
+	now := time.Now()
+	b.mu.Lock()
+	if c := b.cold.Load(); c.override == o {
+		b.liftLocked(Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, now)
+	}
+	b.mu.Unlock()
+	b.deliver()
+}
+
+// remind tells the listeners that half of an override's time is over.
+func (b *Breaker) remind(o *override) {
+	b.mu.Lock()
+	if c := b.cold.Load(); c.override == o && b.cfg.hears(c) {
+		reminder := o.Override
+		c.queue.add(note{reminder: &reminder})
+	}
+	b.mu.Unlock()
+	b.deliver()
+}

@@ -1,0 +1,250 @@
+package breaker
+
+import "time"
+
+// settle tells the breaker how the call of this permit ended, and returns what
+// the caller is to get. It is called once for each permit.
+func (p *Permit) settle(o Outcome, err error) error {
+	b := p.b
+	var took time.Duration
+	if p.slow > 0 {
+		took = b.cfg.clocks.now(p.slow < exactBelow) - p.start
+	}
+	slow := p.slow > 0 && took >= p.slow && o != Ignored
+	if !p.unjudged && !(o == Success && !slow && b.passed(p)) {
+		if open := b.judge(p, o, slow, took, err); open != nil && b.cfg.errorOnTrip && err != nil {
+			err = &tripError{open: b.cfg.rejection(open), own: err}
+		}
+	}
+	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
+		b.notifySettled(o, err)
+	}
+	b.deliver()
+	return err
+}
+
+// passed takes note of a quick success without the lock, where that can be
+// done: the breaker is closed and no failure is on record.
+func (b *Breaker) passed(p *Permit) bool {
+	w := b.word.Load()
+	if genOf(w) != genOf(p.word) && !p.late {
+		return true // of another generation: no evidence (I1)
+	}
+	if w&(stateMask|failMask) != 0 || p.late {
+		return false
+	}
+	if w&flagCounted == 0 {
+		return true
+	}
+	win := b.win.Load()
+	if win == nil || win.gen != genOf(w) {
+		return false // it is just being replaced
+	}
+	if win.success() {
+		b.noteClean(win)
+	}
+	return true
+}
+
+// noteClean stops the counting of successes: the window holds as many as it
+// can, and nothing bad.
+func (b *Breaker) noteClean(win *window) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.win.Load() == win && win.clean() {
+		b.setWord(b.word.Load() &^ flagCounted)
+	}
+}
+
+// judge counts an outcome that may change something. It returns the rejection
+// of the open period that this outcome began, if it did.
+func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
+	e := event{kind: evSuccess, slow: slow}
+	text := ""
+	if o == Failure {
+		// The error's methods are user code: before the lock (I10).
+		e.kind = evFailure
+		text = b.cfg.errorText(err)
+		e.hint = b.cfg.hint(err)
+	}
+	now := time.Now()
+	b = b.lockCurrent(p)
+	open, counts := b.judgeLocked(p, o, e, text, took, now)
+	b.mu.Unlock()
+	if open == nil && counts.Calls > 0 && len(b.cfg.custom) > 0 {
+		open = b.judgeCustom(p, counts, now)
+	}
+	return open
+}
+
+// lockCurrent locks the breaker that stands for b now.
+func (b *Breaker) lockCurrent(p *Permit) *Breaker {
+	for {
+		b.mu.Lock()
+		if b.word.Load()&flagGone == 0 {
+			return b
+		}
+		b.mu.Unlock()
+		old := b
+		b = old.cfg.home.adopt(old)
+		if b != old {
+			p.b = b
+			p.rebase(b)
+		}
+	}
+}
+
+// rebase carries the permit of a forgotten breaker over to the one made since:
+// to its first stretch, or to none if that is over (I1).
+func (p *Permit) rebase(b *Breaker) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
+		p.word = b.word.Load() - withGen(1)
+		return
+	}
+	p.word = b.word.Load()
+}
+
+// belongs reports whether an outcome counts for the generation under way (I1).
+func (p *Permit) belongs(w uint64) bool {
+	if p.late {
+		// Generations of a set grow over all its keys: this one had begun when
+		// the call was admitted.
+		return stateOf(w) == Closed && int32(genOf(w)-genOf(p.word)) <= 0
+	}
+	return genOf(w) == genOf(p.word)
+}
+
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (*OpenError, Counts) {
+	w := b.word.Load()
+	if !p.belongs(w) {
+		return nil, Counts{}
+	}
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
+		return nil, Counts{} // its lease ran out (I2)
+	}
+	if o == Ignored {
+		return nil, Counts{} // (I4)
+	}
+	if w&flagRamp != 0 {
+		b.rampLocked(now)
+	}
+	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
+		if o == Failure || e.slow {
+			win.bad(o == Failure, e.slow)
+			e.counts = win.counts()
+			if !win.clean() && w&flagCounted == 0 {
+				b.setWord(b.word.Load() | flagCounted)
+			}
+		} else if w&flagCounted != 0 {
+			win.success()
+		}
+	}
+	if o == Failure && b.worthKeeping(w) {
+		b.coldLocked().errors.add(text, took)
+	}
+	return b.stepLocked(e, now, Transition{}), e.counts
+}
+
+// worthKeeping reports whether the record of a trip could still name an error
+// of now: it names three. A key that has failed once or twice need not pay for
+// a cold part.
+func (b *Breaker) worthKeeping(w uint64) bool {
+	r := b.rules()
+	return stateOf(w) != Closed || b.win.Load() != nil ||
+		r.FailMax > 0 && failsOf(w)+1+keptErrors > r.FailMax
+}
+
+// judgeCustom asks the program's own rules, outside the lock, and opens if one
+// says so and the generation is still the same.
+func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenError {
+	name, ok := b.cfg.askCustom(counts)
+	if !ok {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !p.belongs(b.word.Load()) {
+		return nil
+	}
+	return b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{})
+}
+
+// askCustom runs the program's rules; one that panics does not open.
+func (c *config) askCustom(counts Counts) (name string, open bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("rule", p)
+			open = false
+		}
+	}()
+	for _, r := range c.custom {
+		if r.open(counts) {
+			return r.name, true
+		}
+	}
+	return "", false
+}
+
+// RetryAfterHinter is an error that carries the dependency's word on when it
+// wants to be asked again, such as HTTP's Retry-After. A failure that trips
+// the breaker and has one in its tree lengthens the open time to it, up to
+// Settings.ResetMax.
+type RetryAfterHinter interface {
+	RetryAfter() time.Duration
+}
+
+// hint is the retry-after that err carries, or 0.
+func (c *config) hint(err error) (d time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("error", p)
+			d = 0
+		}
+	}()
+	if h := findHint(err); h != nil {
+		return h.RetryAfter()
+	}
+	return 0
+}
+
+// findHint is errors.As without its allocation, as every failure passes here.
+func findHint(err error) RetryAfterHinter {
+	for err != nil {
+		if h, ok := err.(RetryAfterHinter); ok {
+			return h
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			err = u.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, e := range u.Unwrap() {
+				if h := findHint(e); h != nil {
+					return h
+				}
+			}
+			return nil
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+const maxErrorText = 200
+
+// errorText is what the record keeps of err.
+func (c *config) errorText(err error) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("error", p)
+			text = "an error whose text panics"
+		}
+	}()
+	text = err.Error()
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText] + "..."
+	}
+	return text
+}

@@ -1,0 +1,222 @@
+package breaker
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+const (
+	shardCount  = 64
+	sampleCount = 32 // keys looked at to find the longest idle one
+	overflowKey = "(overflow)"
+)
+
+// shard is a part of a set's keys, so that callers of different keys seldom
+// meet. Its lock is taken before a breaker's, never after.
+type shard[K comparable] struct {
+	mu sync.RWMutex
+	by map[K]*Breaker
+	// floor is the newest generation that was forgotten here: breakers made
+	// since begin with it, so that a call admitted before a forgotten trip
+	// does not count after it (I1).
+	floor uint32
+	_     [24]byte
+}
+
+func (s *Set[K]) shard(k K) *shard[K] {
+	return &s.shards[maphash.Comparable(s.seed, k)%shardCount]
+}
+
+// find is the breaker of k, or nil. It notes the use for what is idle longest,
+// in insertions: while nothing is inserted, nothing need be forgotten.
+func (s *Set[K]) find(k K) *Breaker {
+	sh := s.shard(k)
+	sh.mu.RLock()
+	b := sh.by[k]
+	sh.mu.RUnlock()
+	if b != nil {
+		if now := s.inserts.Load(); b.used.Load() != now {
+			b.used.Store(now)
+		}
+	}
+	return b
+}
+
+// passes reports whether an unknown key may run without a breaker: the set is
+// full, and no rule or listener needs to hear of a success. Such a key leaves
+// nothing behind unless its call fails.
+func (s *Set[K]) passes() bool {
+	return s.healthy() >= int64(s.limits.MaxKeys) &&
+		s.cfg.rules.Load().flags == 0 && len(s.cfg.watchers()) == 0
+}
+
+func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
+
+// insert makes the breaker of k, or puts back b, which had been forgotten. It
+// makes room first. At the limit of evidence it returns the overflow breaker.
+func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
+	if s.evidence.Load() >= int64(s.limits.MaxEvidence) {
+		return s.overflowBreaker()
+	}
+	text := keyText(k) // user code, perhaps: before the lock
+	sh := s.shard(k)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if there := sh.by[k]; there != nil {
+		return there
+	}
+	if s.healthy() >= int64(s.limits.MaxKeys) {
+		s.makeRoom(sh)
+	}
+	if b == nil {
+		b = &Breaker{cfg: s.cfg, key: text}
+		b.start(sh.floor)
+	} else {
+		b.mu.Lock()
+		b.cold.Load().gone = nil
+		b.setWord(b.word.Load() &^ flagGone)
+		b.mu.Unlock()
+	}
+	if sh.by == nil {
+		sh.by = make(map[K]*Breaker)
+	}
+	sh.by[k] = b
+	s.total.Add(1)
+	b.used.Store(s.inserts.Add(1))
+	return b
+}
+
+// makeRoom forgets the longest idle of some healthy keys: of this shard, or
+// else of any other that is free to be looked at. sh.mu is held.
+func (s *Set[K]) makeRoom(sh *shard[K]) {
+	if s.forgetOne(sh) {
+		return
+	}
+	for i := range s.shards {
+		other := &s.shards[i]
+		if other == sh || !other.mu.TryLock() { // never wait for one shard under another
+			continue
+		}
+		done := s.forgetOne(other)
+		other.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
+// forgetOne forgets the longest idle of the healthy keys it looks at. Go
+// ranges over a map from a random place, so it looks at others each time.
+func (s *Set[K]) forgetOne(sh *shard[K]) bool {
+	now := s.inserts.Load()
+	var oldest K
+	var victim *Breaker
+	seen := 0
+	for k, b := range sh.by {
+		if b.forgettable() && (victim == nil || now-b.used.Load() > now-victim.used.Load()) {
+			oldest, victim = k, b
+		}
+		if seen++; seen >= sampleCount && (victim != nil || seen >= 8*sampleCount) {
+			break
+		}
+	}
+	if victim == nil || !forget(victim, oldest) {
+		return false
+	}
+	delete(sh.by, oldest)
+	s.total.Add(-1)
+	if gen := genOf(victim.word.Load()); int32(gen-sh.floor) > 0 {
+		sh.floor = gen
+	}
+	return true
+}
+
+// adopt returns the breaker that stands for a forgotten one: see home.
+func (s *Set[K]) adopt(b *Breaker) *Breaker {
+	b.mu.Lock()
+	k, forgotten := b.cold.Load().gone.(*K)
+	b.mu.Unlock()
+	if !forgotten {
+		return b // somebody else has just brought it back
+	}
+	return s.insert(*k, b)
+}
+
+// noteEvidence keeps count of the keys that may not be forgotten.
+func (s *Set[K]) noteEvidence(n int64) { s.evidence.Add(n) }
+
+// overflowBreaker serves the keys beyond MaxEvidence: better one breaker for
+// all of them than none.
+func (s *Set[K]) overflowBreaker() *Breaker {
+	s.overflowed.Add(1)
+	if b := s.overflow.Load(); b != nil {
+		return b
+	}
+	if s.overflow.CompareAndSwap(nil, newBreaker(s.cfg, overflowKey)) && s.cfg.logger != nil {
+		s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
+			"set", s.cfg.name, "limit", s.limits.MaxEvidence)
+	}
+	return s.overflow.Load()
+}
+
+// all is every breaker that the set remembers. No lock outlives it.
+func (s *Set[K]) all() []*Breaker {
+	out := make([]*Breaker, 0, s.total.Load()+1)
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.RLock()
+		for _, b := range sh.by {
+			out = append(out, b)
+		}
+		sh.mu.RUnlock()
+	}
+	if b := s.overflow.Load(); b != nil {
+		out = append(out, b)
+	}
+	return out
+}
+
+// forgettable reports whether forgetting b loses nothing (I8).
+func (b *Breaker) forgettable() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.forgettableLocked()
+}
+
+func (b *Breaker) forgettableLocked() bool {
+	if b.word.Load()&evidenceMask != 0 {
+		return false
+	}
+	if c := b.cold.Load(); c != nil && (c.own.Load() != nil || len(c.listeners) > 0) {
+		return false
+	}
+	if win := b.win.Load(); win != nil {
+		c := win.counts()
+		return c.Failures == 0 && c.Slow == 0
+	}
+	return true
+}
+
+// forget marks b, whose key is k: whoever still holds it is sent to adopt.
+func forget[K comparable](b *Breaker, k K) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.forgettableLocked() {
+		return false
+	}
+	b.coldLocked().gone = &k
+	b.setWord(b.word.Load() | flagGone)
+	return true
+}
+
+// setWord writes the word, and tells the set of a keyed breaker when evidence
+// appears or is gone. mu is held.
+func (b *Breaker) setWord(w uint64) {
+	if b.cfg.home != nil {
+		was, is := b.word.Load()&evidenceMask != 0, w&evidenceMask != 0
+		if was != is {
+			b.cfg.home.noteEvidence(int64(btoi(is) - btoi(was)))
+		}
+	}
+	b.word.Store(w)
+}
