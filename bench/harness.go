@@ -168,18 +168,29 @@ func newRunner(c *Case) *runner {
 	return r
 }
 
+// A moment is read from the clock, and from the processors' account.
+type moment struct {
+	clock time.Time
+	cpu   time.Duration
+}
+
+func now() moment {
+	cpu := cpuTime()
+	return moment{time.Now(), cpu}
+}
+
 // measure runs n operations and says what they did. The caller has set
 // GOMAXPROCS.
 func (r *runner) measure(n int, parallel bool) tally {
 	before := r.counts()
 	t := tally{ops: n}
-	cpu, start := cpuTime(), time.Now()
+	began := now()
 	if parallel {
-		t.errs = r.parallel(n)
+		t.errs, began = r.parallel(n)
 	} else {
 		t.errs = r.loops[0](n)
 	}
-	t.took, t.cpu = time.Since(start), cpuTime()-cpu
+	t.took, t.cpu = time.Since(began.clock), cpuTime()-began.cpu
 	after := r.counts()
 	t.ran, t.faults = after.ran-before.ran, after.faults-before.faults
 	return t
@@ -194,14 +205,19 @@ func (r *runner) counts() (t tally) {
 }
 
 // parallel shares n operations out in chunks, so that no worker waits for one
-// that the system held up.
-func (r *runner) parallel(n int) int {
+// that the system held up. It returns how many errors came back, and when the
+// work began.
+func (r *runner) parallel(n int) (int, moment) {
 	chunk := max(1, n/(16*len(r.loops)))
-	var left, errs atomic.Int64
+	var left, errs, ready atomic.Int64
 	left.Store(int64(n))
+	var began moment
+	gate := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, l := range r.loops {
 		wg.Go(func() {
+			r.gather(&ready, func() { began = now(); close(gate) })
+			<-gate
 			for {
 				rest := left.Add(int64(-chunk)) + int64(chunk)
 				if rest <= 0 {
@@ -212,7 +228,23 @@ func (r *runner) parallel(n int) int {
 		})
 	}
 	wg.Wait()
-	return int(errs.Load())
+	return int(errs.Load()), began
+}
+
+// gather holds a worker until all of them run, each on a processor of its own
+// where there are enough: the system wakes a thread beside the one that woke
+// it, and takes milliseconds to find the idle processor next door. The last to
+// come calls begin.
+func (r *runner) gather(ready *atomic.Int64, begin func()) {
+	all := int64(len(r.loops))
+	if ready.Add(1) == all {
+		begin()
+		return
+	}
+	if len(r.loops) <= runtime.NumCPU() {
+		for ready.Load() < all { //nolint:revive // keeping the processor busy is the point
+		}
+	}
 }
 
 // A Row is what was measured of a case.
