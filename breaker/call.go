@@ -101,11 +101,7 @@ func (p *Permit) done(err error) {
 	if q.b == nil {
 		return
 	}
-	o := Success
-	if err != nil {
-		o = q.b.cfg.outcome(context.Background(), err)
-	}
-	q.settle(o, err)
+	_ = q.settle(q.classify(context.Background(), err), err)
 }
 
 // Ignore ends the call without evidence either way.
@@ -113,7 +109,7 @@ func (p *Permit) Ignore() {
 	q := *p
 	p.b = nil
 	if q.b != nil {
-		q.settle(Ignored, nil)
+		_ = q.settle(Ignored, nil)
 	}
 }
 
@@ -123,42 +119,60 @@ func (p *Permit) Ignore() {
 type guard struct {
 	b       *Breaker
 	word    uint64
-	p       *Permit // nil on the fast path: b and word are all there is
 	running bool
 }
 
-func (g *guard) permit() Permit {
-	if g.p != nil {
-		return *g.p
-	}
-	return Permit{b: g.b, word: g.word}
-}
-
-// end settles a call that returned.
+// end settles a call that returned. Classification is user code: a Goexit in
+// it finds running still set.
 func (g *guard) end(ctx context.Context, err error) error {
-	p := g.permit()
-	o := Success
-	if err != nil {
-		o = p.b.cfg.outcome(ctx, err) // user code: a Goexit in it finds running still set
-		if bypasses.Load() && bypassing(ctx) == bypassPlain {
-			p.unjudged = true
-		}
-	}
+	p := Permit{b: g.b, word: g.word}
+	o := p.classify(ctx, err)
 	g.running = false
 	return p.settle(o, err)
 }
-
-// errAbandoned stands in the record for a call that did not return.
-var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
 // unwind is deferred around fn.
 func (g *guard) unwind() {
 	if g.running {
 		g.running = false
-		p := g.permit()
-		p.settle(Failure, errAbandoned)
+		p := Permit{b: g.b, word: g.word}
+		_ = p.settle(Failure, errAbandoned) // the panic goes on: nobody is there to get the error
 	}
 }
+
+// slowGuard is a guard with a whole permit.
+type slowGuard struct {
+	p       Permit
+	running bool
+}
+
+func (g *slowGuard) end(ctx context.Context, err error) error {
+	o := g.p.classify(ctx, err)
+	g.running = false
+	return g.p.settle(o, err)
+}
+
+func (g *slowGuard) unwind() {
+	if g.running {
+		g.running = false
+		_ = g.p.settle(Failure, errAbandoned)
+	}
+}
+
+// classify says what a call's error is evidence of; work that is marked to
+// bypass makes none.
+func (p *Permit) classify(ctx context.Context, err error) Outcome {
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		p.unjudged = true
+	}
+	if err == nil {
+		return Success
+	}
+	return p.b.cfg.outcome(ctx, err)
+}
+
+// errAbandoned stands in the record for a call that did not return.
+var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
 // doSlow is Do for a breaker that is not plainly closed.
 func (b *Breaker) doSlow(ctx context.Context, fn func(context.Context) error) error {
@@ -171,9 +185,9 @@ func (b *Breaker) doSlow(ctx context.Context, fn func(context.Context) error) er
 
 // run makes the call under the permit.
 func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
-	g := guard{p: &p}
+	g := slowGuard{p: p}
 	if p.word&flagWatched != 0 {
-		p.announce(ctx)
+		g.p.announce(ctx)
 	}
 	g.running = true
 	defer g.unwind()
