@@ -102,15 +102,15 @@ const transition = "transition"
 // listener: a third of a full cycle by calls, and a third of one by orders.
 func transitions() []*Case {
 	listened := func() *breaker.Breaker {
-		b := breaker.New("bench", settings(consecutive, instant))
+		b := breaker.New("bench", settings(consecutive, brief))
 		heard := 0
 		b.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { heard++ }})
 		return b
 	}
 	return []*Case{
 		{
-			Group: transition, Who: ours, How: "by calls, one listener", Every: 2, Per: 3, Check: fullCycles,
-			Build: func() maker { return cycled(ourDo(listened())) },
+			Group: transition, Who: ours, How: "by calls, one listener", Per: 3, Check: fullCycles,
+			Build: func() maker { return cycled(func() maker { return ourDo(listened()) }) },
 			note:  "a third of a full cycle, the two calls that cause it included",
 		},
 		{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -38,8 +37,8 @@ type setup struct {
 
 var (
 	usual   = setup{5, time.Minute}
-	staying = setup{5, time.Hour}       // open for the whole run
-	instant = setup{1, time.Nanosecond} // opens and may close again at once
+	staying = setup{5, time.Hour} // open for the whole run
+	brief   = setup{1, briefly}   // opens at once, and soon may close again
 )
 
 // A contender is one way of guarding a call.
@@ -79,7 +78,7 @@ func gobreakerSettings(s setup, window bool) gobreaker.Settings {
 	}
 	if window {
 		st.Interval, st.BucketPeriod = 10*time.Second, time.Second
-		if s != instant {
+		if s != brief {
 			st.ReadyToTrip = func(c gobreaker.Counts) bool {
 				return c.Requests >= 20 && 2*c.TotalFailures >= c.Requests
 			}
@@ -131,7 +130,7 @@ func failsafeConsecutive(s setup) failsafebreaker.CircuitBreaker[int] {
 
 func failsafeWindow(s setup) failsafebreaker.CircuitBreaker[int] {
 	b := failsafebreaker.NewBuilder[int]().WithDelay(s.open)
-	if s == instant {
+	if s == brief {
 		return b.WithFailureThresholdPeriod(1, 10*time.Second).Build()
 	}
 	return b.WithFailureRateThreshold(0.5, 20, 10*time.Second).Build()
@@ -202,7 +201,7 @@ func rubyistBreaker(s setup, window bool) *rubyist.Breaker {
 		BackOff:    backoff.NewConstantBackOff(s.open),
 		ShouldTrip: rubyist.ConsecutiveTripFunc(int64(s.fails)),
 	}
-	if window && s != instant {
+	if window && s != brief {
 		o.ShouldTrip = rubyist.RateTripFunc(0.5, 20)
 	}
 	return rubyist.NewBreakerWithOptions(o)
@@ -307,7 +306,7 @@ func bytedanceOptions(s setup, perP bool) bytedance.Options {
 		ShouldTrip:   bytedance.RateTripFunc(0.5, 20),
 		EnableShardP: perP,
 	}
-	if s == instant {
+	if s == brief {
 		o.ShouldTrip = bytedance.ConsecutiveTripFunc(1)
 	}
 	return o
@@ -339,25 +338,6 @@ func bytedanceLoop(panel bytedance.Panel, w *work) loop {
 			}
 		}
 		return errs
-	}
-}
-
-// cycled makes an operation of a contender a full cycle: a call that fails and
-// opens it, and calls until one is let through, which succeeds and closes it.
-// Yielding between them lets timers run, for those that wait by a timer.
-func cycled(mk maker) maker {
-	return func(w *work) loop {
-		one := mk(w)
-		return func(n int) (errs int) {
-			for range n {
-				errs += one(1)
-				for one(1) != 0 {
-					errs++
-					runtime.Gosched()
-				}
-			}
-			return errs
-		}
 	}
 }
 

@@ -24,10 +24,11 @@ var errFault error = fault{}
 // sides of each ratio. It is alone on its cache lines.
 type work struct {
 	_      [128]byte
-	ran    int // calls that ran
-	failAt int // the number of the next call that fails; past ones: never
-	faults int // calls that failed
-	every  int // how far apart those are
+	ran    int           // calls that ran
+	failAt int           // the number of the next call that fails; past ones: never
+	faults int           // calls that failed
+	every  int           // how far apart those are
+	waited time.Duration // time that the loop spent on waiting, which is no cost
 	_      [128]byte
 }
 
@@ -112,6 +113,7 @@ type tally struct {
 	took, cpu         time.Duration // by the clock, and of the processors'
 	ops               int           // operations asked for
 	ran, faults, errs int           // guarded calls that ran, that failed, errors that came back
+	waited            time.Duration // taken out of took
 }
 
 // allRan wants every operation to run its call and none to be turned away.
@@ -161,7 +163,7 @@ func newRunner(c *Case) *runner {
 	r := &runner{batch: 1}
 	mk := c.Build()
 	for i := range max(1, c.Procs) {
-		w := newWork(c.Every, c.Phase+i*7)
+		w := newWork(c.Every, c.Phase+7*i)
 		r.works = append(r.works, w)
 		r.loops = append(r.loops, mk(w))
 	}
@@ -193,6 +195,7 @@ func (r *runner) measure(n int, parallel bool) tally {
 	t.took, t.cpu = time.Since(began.clock), cpuTime()-began.cpu
 	after := r.counts()
 	t.ran, t.faults = after.ran-before.ran, after.faults-before.faults
+	t.took -= after.waited - before.waited
 	return t
 }
 
@@ -200,6 +203,7 @@ func (r *runner) counts() (t tally) {
 	for _, w := range r.works {
 		t.ran += w.ran
 		t.faults += w.faults
+		t.waited += w.waited
 	}
 	return t
 }

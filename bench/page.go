@@ -54,7 +54,7 @@ var method = []string{
 	"- Every loop holds the library's call itself: there is no interface, closure or wrapper between the clock and the library,",
 	"  and each library gets the function in the shape that it asks for.",
 	"- Everybody opens after 5 failures in a row (or at half of at least 20 calls in 10 s, or of the last 100 calls) for a",
-	"  minute. Full cycle opens at the first failure and may close a nanosecond later.",
+	"  minute. A full cycle opens at the first failure for 100 us; the wait is taken out of the time.",
 	"- *Cycles* come from a chain of dependent operations of one cycle each, timed in the same rounds.",
 	"- Memory is heap and stacks in use after two full collections, divided by how many were made.",
 }

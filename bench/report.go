@@ -211,25 +211,20 @@ func figure(x float64) string {
 func (p printer) targets(rows []*Row) (missed int) {
 	all := tableOf(rows)
 	var body [][]string
-	measured := 0
+	measured, skipped := 0, 0
 	for _, t := range targets() {
 		v := t.value(all)
+		if math.IsNaN(v) {
+			skipped++
+			continue
+		}
+		measured++
 		verdict := "reached"
-		switch {
-		case math.IsNaN(v):
-			verdict = "not measured"
-		case !t.reached(v):
+		if !t.reached(v) {
 			verdict = "NOT REACHED"
 			missed++
-			fallthrough
-		default:
-			measured++
 		}
-		came := ""
-		if !math.IsNaN(v) {
-			came = fmt.Sprintf("%.3g", v)
-		}
-		body = append(body, []string{t.Path, t.bound(), came, verdict, t.what()})
+		body = append(body, []string{t.Path, t.bound(), fmt.Sprintf("%.3g", v), verdict, t.what()})
 	}
 	if free, guilty := freeOfAllocations(rows); len(free) > 0 {
 		verdict := "reached"
@@ -246,6 +241,9 @@ func (p printer) targets(rows []*Row) (missed int) {
 	p.heading("Targets")
 	p.table([]string{"path", "target", "measured", "", "what is measured"}, body)
 	p.text("", fmt.Sprintf("%d of %d reached.", measured-missed, measured))
+	if skipped > 0 {
+		p.text(fmt.Sprintf("%d were not measured in this run.", skipped))
+	}
 	return missed
 }
 

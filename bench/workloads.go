@@ -38,8 +38,8 @@ func workloads(cs []contender, procs []int) []*Case {
 		}
 		if c.cycles {
 			cases = append(cases, &Case{
-				Group: cycling, Who: c.who, How: how, Every: 2, Check: fullCycles,
-				Build: func() maker { return cycled(c.build(instant)) },
+				Group: cycling, Who: c.who, How: how, Check: fullCycles,
+				Build: func() maker { return cycled(func() maker { return c.build(brief) }) },
 			})
 		}
 	}
