@@ -72,10 +72,7 @@ func (s *Status) nextForced(now time.Time) string {
 func (s *Status) nextClosed() string {
 	var rules []string
 	if n := s.FailuresUntilOpen; n >= 0 {
-		rules = append(rules, fmt.Sprintf("%d more failures in a row", n))
-		if n == 1 {
-			rules[0] = "1 more failure in a row"
-		}
+		rules = append(rules, plural(n, "more failure")+" in a row")
 	}
 	set := &s.Settings
 	if set.FailureRate > 0 {

@@ -6,9 +6,8 @@ import (
 )
 
 // stepLocked puts an event to next and stores what comes of it. t holds what
-// is known of the transition so far. It returns the rejection of the open
-// period that begins, if one does. mu is held.
-func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
+// is known of the transition so far. It reports whether an open period begins. mu is held.
+func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
 	w := b.word.Load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
@@ -27,11 +26,12 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
 		if to != a {
 			b.storeLocked(to, w)
 		}
-		return nil
+		return false
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
-	return b.moveLocked(a, to, t, now)
+	b.moveLocked(a, to, t, now)
+	return to.state == Open
 }
 
 // storeLocked writes state and counts without beginning a new stretch.
@@ -44,7 +44,7 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 
 // moveLocked begins a new stretch: a new generation with its timer, window,
 // record and rejection. mu is held.
-func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenError {
+func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()
 	old := b.word.Load()
@@ -89,16 +89,15 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenEr
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
 		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
 	}
-	open := b.recordLocked(&t, w, now)
+	b.recordLocked(&t, w, now)
 	b.setWord(w)
-	return open
 }
 
 // recordLocked enters a transition into the history and the listeners' queue,
 // once (I7), and prepares the rejection for the state that begins. w is the
 // word about to be stored: nobody may meet its state before the rejection is
 // there. mu is held.
-func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) *OpenError {
+func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	c := b.cold.Load()
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
@@ -106,15 +105,10 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) *OpenErro
 	if !t.Shadow {
 		c.since = now
 	}
-	open := b.rejectionLocked(w, kept)
-	c.reject.Store(open)
+	c.reject.Store(b.rejectionLocked(w, kept))
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}
-	if stateOf(w) == Open && t.To == Open {
-		return open
-	}
-	return nil
 }
 
 // rejectionLocked is what rejected calls get under w. mu is held.

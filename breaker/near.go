@@ -21,18 +21,18 @@ func (m *Manager) near(id string, of member) []string {
 			ids = append(ids, x.Name())
 		}
 	}
-	type candidate struct {
+	type near struct {
 		id   string
 		away int
 	}
 	limit := max(2, len(id)/3)
-	var close []candidate
+	var close []near
 	for _, x := range ids {
 		if d := distance(strings.ToLower(id), strings.ToLower(x), limit); d <= limit {
-			close = append(close, candidate{x, d})
+			close = append(close, near{x, d})
 		}
 	}
-	slices.SortFunc(close, func(a, b candidate) int {
+	slices.SortFunc(close, func(a, b near) int {
 		if a.away != b.away {
 			return a.away - b.away
 		}

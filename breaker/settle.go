@@ -11,9 +11,11 @@ func (p *Permit) settle(o Outcome, err error) error {
 		took = b.cfg.clocks.now(p.slow < exactBelow) - p.start
 	}
 	slow := p.slow > 0 && took >= p.slow && o != Ignored
-	if !p.unjudged && !(o == Success && !slow && b.passed(p)) {
-		if open := b.judge(p, o, slow, took, err); open != nil && b.cfg.errorOnTrip && err != nil {
-			err = &tripError{open: b.cfg.rejection(open), own: err}
+	quick := o == Success && !slow
+	if !p.unjudged && (!quick || !b.passed(p)) {
+		opened := b.judge(p, o, slow, took, err)
+		if b.cfg.errorOnTrip && opened != nil && err != nil {
+			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
 	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
@@ -69,9 +71,13 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 	}
 	now := time.Now()
 	b = b.lockCurrent(p)
-	open, counts := b.judgeLocked(p, o, e, text, took, now)
+	opened, counts := b.judgeLocked(p, o, e, text, took, now)
+	var open *OpenError
+	if opened && effective(b.word.Load()) == Open { // behind an override nobody else notices
+		open = b.cold.Load().reject.Load()
+	}
 	b.mu.Unlock()
-	if open == nil && counts.Calls > 0 && len(b.cfg.custom) > 0 {
+	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
 		open = b.judgeCustom(p, counts, now)
 	}
 	return open
@@ -116,16 +122,16 @@ func (p *Permit) belongs(w uint64) bool {
 	return genOf(w) == genOf(p.word)
 }
 
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (*OpenError, Counts) {
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
 	w := b.word.Load()
 	if !p.belongs(w) {
-		return nil, Counts{}
+		return false, Counts{}
 	}
 	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
-		return nil, Counts{} // its lease ran out (I2)
+		return false, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
-		return nil, Counts{} // (I4)
+		return false, Counts{} // (I4)
 	}
 	if w&flagRamp != 0 {
 		b.rampLocked(now)
@@ -168,7 +174,10 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	if !p.belongs(b.word.Load()) {
 		return nil
 	}
-	return b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{})
+	if !b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}) {
+		return nil
+	}
+	return b.cold.Load().reject.Load()
 }
 
 // askCustom runs the program's rules; one that panics does not open.
@@ -215,7 +224,7 @@ func findHint(err error) RetryAfterHinter {
 		if h, ok := err.(RetryAfterHinter); ok {
 			return h
 		}
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = u.Unwrap()
 		case interface{ Unwrap() []error }:

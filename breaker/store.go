@@ -1,13 +1,16 @@
 package breaker
 
 import (
+	"cmp"
 	"hash/maphash"
+	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
 const (
 	shardCount  = 64
-	sampleCount = 32 // keys looked at to find the longest idle one
+	sampleCount = 32 // keys that are compared to find the longest idle
 	overflowKey = "(overflow)"
 )
 
@@ -86,47 +89,81 @@ func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
 	return b
 }
 
-// makeRoom forgets the longest idle of some healthy keys: of this shard, or
-// else of any other that is free to be looked at. sh.mu is held.
-func (s *Set[K]) makeRoom(sh *shard[K]) {
-	if s.forgetOne(sh) {
-		return
+// makeRoom forgets the longest idle of the healthy keys it looks at, twice if
+// other callers have been held up. mine is locked already.
+func (s *Set[K]) makeRoom(mine *shard[K]) {
+	for range 2 {
+		if s.healthy() < int64(s.limits.MaxKeys) {
+			return
+		}
+		s.forgetOne(mine)
 	}
-	for i := range s.shards {
-		other := &s.shards[i]
-		if other == sh || !other.mu.TryLock() { // never wait for one shard under another
+}
+
+// candidate is a key that might be forgotten.
+type candidate[K comparable] struct {
+	in   *shard[K]
+	key  K
+	b    *Breaker
+	idle uint32 // insertions since its last use
+}
+
+func (s *Set[K]) forgetOne(mine *shard[K]) {
+	found := s.sample(mine)
+	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
+	for _, c := range found {
+		if c.in != mine && !c.in.mu.TryLock() {
 			continue
 		}
-		done := s.forgetOne(other)
-		other.mu.Unlock()
+		done := c.in.by[c.key] == c.b && s.drop(c)
+		if c.in != mine {
+			c.in.mu.Unlock()
+		}
 		if done {
 			return
 		}
 	}
 }
 
-// forgetOne forgets the longest idle of the healthy keys it looks at. Go
-// ranges over a map from a random place, so it looks at others each time.
-func (s *Set[K]) forgetOne(sh *shard[K]) bool {
+// sample is some keys that look healthy, from a random shard on. Whoever holds
+// a shard never waits for another: those that are busy are passed over. Go
+// ranges over a map from a random place, so a large one shows others each time.
+func (s *Set[K]) sample(mine *shard[K]) []candidate[K] {
+	found := make([]candidate[K], 0, sampleCount)
 	now := s.inserts.Load()
-	var oldest K
-	var victim *Breaker
-	seen := 0
-	for k, b := range sh.by {
-		if b.forgettable() && (victim == nil || now-b.used.Load() > now-victim.used.Load()) {
-			oldest, victim = k, b
+	first := rand.IntN(shardCount)
+	for i := range shardCount {
+		sh := &s.shards[(first+i)%shardCount]
+		if sh != mine && !sh.mu.TryRLock() {
+			continue
 		}
-		if seen++; seen >= sampleCount && (victim != nil || seen >= 8*sampleCount) {
+		for k, b := range sh.by {
+			if b.word.Load()&evidenceMask == 0 {
+				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
+			}
+			if len(found) == sampleCount {
+				break
+			}
+		}
+		if sh != mine {
+			sh.mu.RUnlock()
+		}
+		if len(found) == sampleCount {
 			break
 		}
 	}
-	if victim == nil || !forget(victim, oldest) {
+	return found
+}
+
+// drop forgets a key if that loses nothing. Its shard is locked.
+func (s *Set[K]) drop(c candidate[K]) bool {
+	if !forget(c.b, c.key) {
 		return false
 	}
-	delete(sh.by, oldest)
+	delete(c.in.by, c.key)
 	s.total.Add(-1)
-	if gen := genOf(victim.word.Load()); int32(gen-sh.floor) > 0 {
-		sh.floor = gen
+	if gen := genOf(c.b.word.Load()); int32(gen-c.in.floor) > 0 {
+		c.in.floor = gen
 	}
 	return true
 }
@@ -176,13 +213,7 @@ func (s *Set[K]) all() []*Breaker {
 	return out
 }
 
-// forgettable reports whether forgetting b loses nothing (I8).
-func (b *Breaker) forgettable() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.forgettableLocked()
-}
-
+// forgettableLocked reports whether forgetting b loses nothing (I8). mu is held.
 func (b *Breaker) forgettableLocked() bool {
 	if b.word.Load()&evidenceMask != 0 {
 		return false

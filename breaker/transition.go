@@ -84,7 +84,7 @@ type Transition struct {
 func (t *Transition) why() string {
 	switch t.Cause {
 	case CauseConsecutive:
-		return fmt.Sprintf("%d failures in a row", t.Fails) + t.lastError()
+		return plural(t.Fails, "failure") + " in a row" + t.lastError()
 	case CauseFailureRate:
 		return fmt.Sprintf("%d of %d calls failed %s, the limit is %s", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
 	case CauseConfidence:
@@ -136,6 +136,13 @@ func quoted(text string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", text)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func percent(x float64) string { return fmt.Sprintf("%.4g%%", x*100) }

@@ -1,0 +1,189 @@
+package breaker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// charge stands for a call to another service; it is down.
+func charge(context.Context, string) error { return errors.New("connection refused") }
+
+// The README's first block is this example.
+func Example() {
+	ctx := context.Background()
+	payments := breaker.New("payments", breaker.Settings{})
+
+	for range 6 {
+		err := payments.Do(ctx, func(ctx context.Context) error {
+			return charge(ctx, "order 42")
+		})
+		if errors.Is(err, breaker.ErrOpen) {
+			fmt.Println("not tried:", err)
+		}
+	}
+	// Output: not tried: payments: circuit breaker is open: 5 failures in a row; last error: connection refused
+}
+
+func ExampleDo() {
+	b := breaker.New("db", breaker.Settings{})
+	name, err := breaker.Do(context.Background(), b, func(context.Context) (string, error) {
+		return "Ada", nil
+	})
+	fmt.Println(name, err)
+	// Output: Ada <nil>
+}
+
+func ExampleWrap() {
+	db := breaker.New("db", breaker.Settings{})
+	updateCustomer := breaker.Wrap(db, func(_ context.Context, id int) (string, error) {
+		return fmt.Sprintf("customer %d", id), nil
+	})
+	fmt.Println(updateCustomer(context.Background(), 7))
+	// Output: customer 7 <nil>
+}
+
+func ExampleBreaker_Allow() {
+	b := breaker.New("stream", breaker.Settings{})
+	permit, err := b.Allow()
+	if err != nil {
+		return // not now
+	}
+	// ... a callback, some time later, tells how it went:
+	permit.Done(errors.New("reset by peer"))
+	fmt.Println(b.FailCount())
+	// Output: 1
+}
+
+func ExampleBreaker_ForceOpen() {
+	b := breaker.New("ledger", breaker.Settings{})
+	b.ForceOpen(breaker.Reason{Actor: "ana", Text: "vendor maintenance", For: 30 * time.Minute})
+	fmt.Println(b.State())
+	fmt.Println(b.Do(context.Background(), func(context.Context) error { return nil }))
+	b.Release(breaker.Reason{Actor: "ana"})
+	fmt.Println(b.State())
+	// Output:
+	// forced-open
+	// ledger: circuit breaker is open (forced): force_open was ordered by ana ("vendor maintenance")
+	// closed
+}
+
+func ExampleBreaker_AddListener() {
+	b := breaker.New("db", breaker.Settings{FailMax: 1})
+	remove := b.AddListener(breaker.Listener{
+		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+			fmt.Printf("%s: %s -> %s, %s\n", b.ID(), t.From, t.To, t.Cause)
+		},
+	})
+	defer remove()
+	_ = b.Do(context.Background(), func(context.Context) error { return errors.New("boom") })
+	// Output: db: closed -> open, consecutive-failures
+}
+
+func ExampleWithExcluded() {
+	errNoSuchRow := errors.New("no such row")
+	b := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithExcluded(breaker.Is(errNoSuchRow)))
+	_ = b.Do(context.Background(), func(context.Context) error { return errNoSuchRow })
+	fmt.Println(b.State()) // the database answered
+	// Output: closed
+}
+
+func ExampleWithRule() {
+	// Open when a third of at least six calls failed, but never for one alone.
+	b := breaker.New("db", breaker.Settings{FailMax: -1}, breaker.WithRule("a third", func(c breaker.Counts) bool {
+		return c.Calls >= 6 && 3*c.Failures >= c.Calls
+	}))
+	for _, outcome := range strings.Split("ok ok ok ok down down", " ") {
+		_ = b.Do(context.Background(), func(context.Context) error {
+			if outcome == "down" {
+				return errors.New("down")
+			}
+			return nil
+		})
+	}
+	fmt.Println(b.State(), b.Status().Why.Rule)
+	// Output: open a third
+}
+
+func ExampleWithLogger() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	b := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithLogger(logger))
+	_ = b.Do(context.Background(), func(context.Context) error { return errors.New("boom") })
+	// Output: level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="1 failure in a row; last error: boom" shadow=false version=2
+}
+
+func ExampleWithBypass() {
+	b := breaker.New("db", breaker.Settings{})
+	b.Open(breaker.Reason{})
+	ctx := breaker.WithBypass(context.Background(), "schema migration")
+	err := b.Do(ctx, func(context.Context) error { return nil })
+	fmt.Println(err, b.Status().Bypassed)
+	// Output: <nil> 1
+}
+
+func ExampleSet() {
+	tenants := breaker.NewSet[string]("tenant", breaker.Settings{FailMax: 2}, breaker.SetOptions{MaxKeys: 1000})
+	down := func(context.Context) error { return errors.New("down") }
+	ok := func(context.Context) error { return nil }
+	for range 2 {
+		_ = tenants.Do(context.Background(), "acme", down)
+	}
+	fmt.Println(tenants.Do(context.Background(), "acme", ok))
+	fmt.Println(tenants.Do(context.Background(), "zeta", ok))
+	// Output:
+	// tenant/acme: circuit breaker is open: 2 failures in a row; last error: down
+	// <nil>
+}
+
+func ExampleWrapKeyed() {
+	type request struct{ tenant, path string }
+	tenants := breaker.NewSet[string]("tenant", breaker.Settings{}, breaker.SetOptions{})
+	get := breaker.WrapKeyed(tenants, func(r request) string { return r.tenant },
+		func(_ context.Context, r request) (string, error) { return "page " + r.path, nil })
+	fmt.Println(get(context.Background(), request{"acme", "/"}))
+	// Output: page / <nil>
+}
+
+func ExampleManager() {
+	m := breaker.NewManager(breaker.Settings{FailMax: 3})
+	_ = m.Breaker("db").Do(context.Background(), func(context.Context) error { return errors.New("down") })
+	_ = breaker.SetOf[string](m, "tenant").Do(context.Background(), "acme", func(context.Context) error { return nil })
+
+	receipt, err := m.Apply("tenant/acme", breaker.Order{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{Actor: "ana"}})
+	fmt.Println(receipt.Before, receipt.After, err)
+	_, err = m.Apply("bd", breaker.Order{Verb: breaker.VerbOpen})
+	fmt.Println(err)
+	for _, s := range m.Status() {
+		fmt.Println(s.ID, s.State, s.FailCount)
+	}
+	// Output:
+	// closed forced-open <nil>
+	// unknown breaker "bd", did you mean ["db"]?
+	// db closed 1
+	// tenant/acme forced-open 0
+}
+
+func ExampleStatus_Explain() {
+	b := breaker.New("payments", breaker.Settings{FailMax: 2})
+	for range 2 {
+		_ = b.Do(context.Background(), func(context.Context) error { return errors.New("i/o timeout") })
+	}
+	s := b.Status()
+	s.Since, s.UntilHalfOpen = time.Time{}, 58*time.Second
+	_, why, _ := strings.Cut(s.Explain(), ": ")
+	fmt.Println(why)
+	// Output: 2 failures in a row; last error: i/o timeout. Every call is rejected until a probe may go in 58s.
+}
