@@ -89,10 +89,7 @@ func (b *Breaker) rules() *rules {
 
 // flags are the bits of the word that settings and listeners decide.
 func (b *Breaker) flags(r *rules) uint64 {
-	f := r.flags
-	for _, l := range b.cfg.watchers() {
-		f |= l.flags()
-	}
+	f := r.flags | b.cfg.listenerFlags()
 	if c := b.cold.Load(); c != nil {
 		for _, l := range c.listeners {
 			f |= l.flags()
@@ -152,16 +149,30 @@ func (b *Breaker) current() *Breaker {
 // stays as it was chosen. Calls in flight are timed by the SlowCall they
 // started under. For a keyed breaker it makes an override of its set's.
 func (b *Breaker) Update(s Settings) error {
+	_, err := b.UpdateIf(s, 0)
+	return err
+}
+
+// UpdateIf is Update on condition that the breaker's version is still this one
+// (0: whatever it is); else the error matches ErrVersion. The receipt tells the
+// versions before and after, which are the same when nothing had to change.
+func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	if err := s.Validate(); err != nil {
-		return err
+		return Receipt{}, err
 	}
-	b = b.current()
-	b.mu.Lock()
+	var p Permit
+	b = b.lockCurrent(&p)
 	defer b.mu.Unlock()
+	found := b.versionLocked()
+	if version != 0 && version != found {
+		return Receipt{}, b.changed(found, version)
+	}
+	state := effective(b.word.Load())
+	receipt := Receipt{ID: b.ID(), Before: state, After: state, From: found, Version: found}
 	old := b.rules()
 	r := b.cfg.compile(s, old.version+1)
 	if r.Settings == old.Settings {
-		return nil
+		return receipt, nil
 	}
 	if b.cfg.home != nil {
 		b.coldLocked().own.Store(r)
@@ -170,7 +181,8 @@ func (b *Breaker) Update(s Settings) error {
 	}
 	b.refreshLocked(old, r)
 	b.coldLocked().changes++
-	return nil
+	receipt.Version = b.versionLocked()
+	return receipt, nil
 }
 
 // refresh follows a change of the set's settings or listeners.

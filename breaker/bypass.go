@@ -28,7 +28,8 @@ type bypass struct {
 // half done, say. Its calls pass through open and half-open breakers, but not
 // through one that somebody forced open. They are counted in Status with the
 // reason, and are no evidence: their failures count nowhere. The mark holds for
-// calls made with Do, which see the context, not for Allow.
+// calls whose context the breaker sees, made with Do or AllowContext, not for
+// Allow.
 func WithBypass(ctx context.Context, reason string) context.Context {
 	return marked(ctx, bypass{bypassPlain, reason})
 }

@@ -64,12 +64,16 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 // A caller that gets a permit must end it with Done or Ignore. A lost permit
 // does no harm while the breaker is closed; in half-open it holds a probe's
 // place until ProbeTimeout has passed.
-func (b *Breaker) Allow() (Permit, error) {
+func (b *Breaker) Allow() (Permit, error) { return b.AllowContext(context.Background()) }
+
+// AllowContext is Allow for a call that has a context: a bypass that it is
+// marked with holds, and listeners see it. End the permit with DoneContext.
+func (b *Breaker) AllowContext(ctx context.Context) (Permit, error) {
 	w := b.word.Load()
 	if w&admitMask == 0 {
 		return Permit{b: b, word: w}, nil
 	}
-	return b.allowSlow()
+	return b.allowSlow(ctx)
 }
 
 // Permit is the leave to make one call. It belongs to one goroutine at a time,
@@ -78,9 +82,10 @@ func (b *Breaker) Allow() (Permit, error) {
 type Permit struct {
 	b        *Breaker
 	word     uint64        // as admitted: the generation its outcome counts for
-	start    time.Duration // on the owner's clock, when timed
+	start    time.Duration // on the owner's clock, when timed; once answered, the time it took
 	slow     time.Duration // from here on it is slow; 0: not timed
 	probe    uint32        // number of its lease; 0: not a probe
+	answered bool          // see Answered
 	unjudged bool          // runs behind an override or by bypass: no evidence
 	late     bool          // admitted before its breaker existed, see Set.Do
 }
@@ -92,16 +97,47 @@ func (p *Permit) Done(err error) {
 		p.b = nil
 		return
 	}
-	p.done(err)
+	_ = p.done(context.Background(), err)
 }
 
-func (p *Permit) done(err error) {
+// DoneContext is Done for a call that has a context: by it a caller who gave up
+// is told from a dependency that failed. It returns what the caller is to get:
+// err itself but under WithErrorOnTrip.
+func (p *Permit) DoneContext(ctx context.Context, err error) error {
+	if b := p.b; err == nil && b != nil && p.word&settleMask == 0 && b.word.Load() == p.word {
+		p.b = nil
+		return nil
+	}
+	return p.done(ctx, err)
+}
+
+func (p *Permit) done(ctx context.Context, err error) error {
 	q := *p
 	p.b = nil
 	if q.b == nil {
-		return
+		return err
 	}
-	_ = q.settle(q.classify(context.Background(), err), err)
+	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
+	defer g.unwind()
+	return g.end(ctx, err)
+}
+
+// Answered says that the answer has begun: by the time until here, not until
+// Done, is the call slow. It is for answers that stream in at the pace of
+// whoever reads them. The first one counts.
+func (p *Permit) Answered() {
+	if p.b != nil && p.slow > 0 && !p.answered {
+		p.start, p.answered = p.took(), true
+	}
+}
+
+// took is how long the call took to be answered, or has taken so far; 0 when
+// it is not timed.
+func (p *Permit) took() time.Duration {
+	if p.slow == 0 || p.answered {
+		return p.start
+	}
+	return p.b.cfg.clocks.now(p.slow < exactBelow) - p.start
 }
 
 // Ignore ends the call without evidence either way.
@@ -207,8 +243,7 @@ func (p *Permit) announce(ctx context.Context) {
 	told = true
 }
 
-func (b *Breaker) allowSlow() (Permit, error) {
-	ctx := context.Background()
+func (b *Breaker) allowSlow(ctx context.Context) (Permit, error) {
 	p, err := b.admit(ctx)
 	if err == nil && p.word&flagWatched != 0 {
 		p.announce(ctx)
@@ -253,7 +288,7 @@ func (b *Breaker) admitLocked(now time.Time, early bool) (Permit, bool) {
 	forced := w&flagForcedClosed != 0
 	switch stateOf(w) {
 	case Closed:
-		if w&flagRamp != 0 && !b.rampLocked(now) && !forced {
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced {
 			return Permit{}, false
 		}
 		return b.permit(b.word.Load()), true

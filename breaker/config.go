@@ -171,6 +171,14 @@ func (c *config) watchers() []*Listener {
 	return nil
 }
 
+// listenerFlags are the bits of the word that the listeners decide.
+func (c *config) listenerFlags() (f uint64) {
+	for _, l := range c.watchers() {
+		f |= l.flags()
+	}
+	return f
+}
+
 // outcome classifies err, which is not nil. User code runs: no lock is held
 // (I10), and a panic in it makes a failure.
 func (c *config) outcome(ctx context.Context, err error) (o Outcome) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,7 @@ type crowd struct {
 	open    map[*config]int // those that are not closed, with the keys of each
 	trips   []aTrip         // of the last crowdSpan
 	episode Suspicion       // the newest; Of 0: there was none
-	untold  bool
+	untold  atomic.Bool     // to look without the lock
 	tellTo  func(Suspicion)
 }
 
@@ -102,7 +103,7 @@ func (c *crowd) tripped(b *Breaker, version uint64, now time.Time) bool {
 	c.trips[len(c.trips)-1].marked = true
 	if !again {
 		c.episode = Suspicion{At: now, Opened: c.distinctLocked(), Of: c.total}
-		c.untold = true
+		c.untold.Store(true)
 	}
 	return true
 }
@@ -123,15 +124,11 @@ func (c *crowd) distinctLocked() int {
 // tell says once that an episode has begun, and marks the trips that led to
 // it. No lock is held by the caller.
 func (c *crowd) tell() {
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
-	if !c.untold {
+	if !c.untold.Swap(false) {
 		c.mu.Unlock()
 		return
 	}
-	c.untold = false
 	var early []aTrip
 	for i := range c.trips {
 		if !c.trips[i].marked {

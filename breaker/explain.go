@@ -26,7 +26,7 @@ func (s *Status) whatAndWhy(now time.Time) string {
 	if s.Why.SuspectLocal {
 		suspect = "; many other breakers of this process opened with it, so look for the fault here first"
 	}
-	return fmt.Sprintf("%s has been %s for %s: %s%s.", s.ID, s.State, ago(now, s.Since), s.Why.why(), suspect)
+	return fmt.Sprintf("%s has been %s for %s: %s%s.", s.ID, s.State, ago(now, s.Since), s.Why.Why(), suspect)
 }
 
 func (s *Status) whatNext(now time.Time) string {

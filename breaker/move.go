@@ -49,7 +49,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	r := b.rules()
 	old := b.word.Load()
 	gen := b.cfg.gens.Add(1)
-	w := old&(flagForcedOpen|flagForcedClosed|flagWatched|flagTimed) |
+	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
 	c.oks, c.attempt = to.oks, to.attempt
@@ -136,12 +136,11 @@ func (b *Breaker) due(gen uint32) {
 	}
 }
 
-// rampLocked admits a call in the ramp, and ends the ramp when its time is
-// over. mu is held.
-func (b *Breaker) rampLocked(now time.Time) bool {
+// rampOverLocked ends the ramp when its time is over. mu is held.
+func (b *Breaker) rampOverLocked(now time.Time) bool {
 	c := b.cold.Load()
 	if c.ramp.share(now) < 1 {
-		return c.ramp.admit(now)
+		return false
 	}
 	c.ramp = nil
 	b.setWord(b.word.Load() &^ flagRamp)

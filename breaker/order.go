@@ -113,7 +113,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	version := b.versionLocked()
 	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
 	if o.IfVersion != 0 && o.IfVersion != version {
-		return Receipt{}, fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, r.ID, version, o.IfVersion)
+		return Receipt{}, b.changed(version, o.IfVersion)
 	}
 	if o.DryRun {
 		r.After = o.result(w)
@@ -123,6 +123,10 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	r.After = effective(b.word.Load())
 	r.Version = b.versionLocked()
 	return r, nil
+}
+
+func (b *Breaker) changed(version, want uint64) error {
+	return fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, b.ID(), version, want)
 }
 
 // versionLocked begins at 1 and grows with every change. mu is held.

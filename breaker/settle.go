@@ -6,10 +6,7 @@ import "time"
 // the caller is to get. It is called once for each permit.
 func (p *Permit) settle(o Outcome, err error) error {
 	b := p.b
-	var took time.Duration
-	if p.slow > 0 {
-		took = b.cfg.clocks.now(p.slow < exactBelow) - p.start
-	}
+	took := p.took()
 	slow := p.slow > 0 && took >= p.slow && o != Ignored
 	quick := o == Success && !slow
 	if !p.unjudged && (!quick || !b.passed(p)) {
@@ -18,10 +15,12 @@ func (p *Permit) settle(o Outcome, err error) error {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
+	b = p.b // another one, if its set forgot b while the call ran
 	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
 		b.notifySettled(o, err)
+	} else {
+		b.deliver()
 	}
-	b.deliver()
 	return err
 }
 
@@ -134,7 +133,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 		return false, Counts{} // (I4)
 	}
 	if w&flagRamp != 0 {
-		b.rampLocked(now)
+		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {

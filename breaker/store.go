@@ -50,7 +50,7 @@ func (s *Set[K]) find(k K) *Breaker {
 // nothing behind unless its call fails.
 func (s *Set[K]) passes() bool {
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
-		s.cfg.rules.Load().flags == 0 && len(s.cfg.watchers()) == 0
+		s.cfg.rules.Load().flags == 0 && s.cfg.listenerFlags() == 0
 }
 
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
@@ -58,18 +58,27 @@ func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
 // insert makes the breaker of k, or puts back b, which had been forgotten. It
 // makes room first. At the limit of evidence it returns the overflow breaker.
 func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
-	if s.evidence.Load() >= int64(s.limits.MaxEvidence) {
-		return s.overflowBreaker()
+	if s.evidence.Load() < int64(s.limits.MaxEvidence) {
+		text := keyText(k) // user code, perhaps: before the lock
+		if b := s.insertNamed(k, text, b); b != nil {
+			return b
+		}
 	}
-	text := keyText(k) // user code, perhaps: before the lock
+	return s.overflowBreaker()
+}
+
+// insertNamed is insert but for the limit: it returns nil where no room can be
+// made, because what looks healthy has evidence in its window.
+func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if there := sh.by[k]; there != nil {
 		return there
 	}
-	if s.healthy() >= int64(s.limits.MaxKeys) {
-		s.makeRoom(sh)
+	most := int64(s.limits.MaxKeys + s.limits.MaxEvidence)
+	if s.healthy() >= int64(s.limits.MaxKeys) && !s.makeRoom(sh) && s.total.Load() >= most {
+		return nil
 	}
 	if b == nil {
 		b = &Breaker{cfg: s.cfg, key: text}
@@ -90,14 +99,16 @@ func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
 }
 
 // makeRoom forgets the longest idle of the healthy keys it looks at, twice if
-// other callers have been held up. mine is locked already.
-func (s *Set[K]) makeRoom(mine *shard[K]) {
+// other callers have been held up. It reports whether it found one. mine is
+// locked already.
+func (s *Set[K]) makeRoom(mine *shard[K]) (made bool) {
 	for range 2 {
 		if s.healthy() < int64(s.limits.MaxKeys) {
-			return
+			return true
 		}
-		s.forgetOne(mine)
+		made = s.forgetOne(mine) || made
 	}
+	return made
 }
 
 // candidate is a key that might be forgotten.
@@ -108,7 +119,7 @@ type candidate[K comparable] struct {
 	idle uint32 // insertions since its last use
 }
 
-func (s *Set[K]) forgetOne(mine *shard[K]) {
+func (s *Set[K]) forgetOne(mine *shard[K]) bool {
 	found := s.sample(mine)
 	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
 	for _, c := range found {
@@ -120,9 +131,10 @@ func (s *Set[K]) forgetOne(mine *shard[K]) {
 			c.in.mu.Unlock()
 		}
 		if done {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // sample is some keys that look healthy, from a random shard on. Whoever holds

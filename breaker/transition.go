@@ -8,7 +8,7 @@ import (
 // Cause is the kind of thing that decided a transition.
 type Cause string
 
-// The causes. A program may switch on them; people read Transition.Explain.
+// The causes. A program may switch on them; people read Transition.Why.
 const (
 	CauseConsecutive  Cause = "consecutive-failures" // FailMax failures in a row
 	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
@@ -79,9 +79,9 @@ type Transition struct {
 	SuspectLocal bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
 }
 
-// why is the reason in one clause, without names and times: what OpenError
-// appends.
-func (t *Transition) why() string {
+// Why is the reason in one clause, without names and times: "5 failures in a
+// row; last error: connection refused".
+func (t *Transition) Why() string {
 	switch t.Cause {
 	case CauseConsecutive:
 		return plural(t.Fails, "failure") + " in a row" + t.lastError()
