@@ -11,7 +11,10 @@ import (
 // many goroutines at once, and calls run in parallel. It owns no goroutine and
 // needs no closing.
 type Breaker struct {
-	word atomic.Uint64
+	// word is read and written as an atomic. It is no atomic.Uint64, whose
+	// methods cost Allow and Done their inlining; being first, it is aligned on
+	// 32-bit machines too.
+	word uint64
 	// mu guards writes of word and of what cold says it guards. It is held for
 	// some instructions at a time, and never while user code runs (I10).
 	mu   sync.Mutex
@@ -39,6 +42,7 @@ type cold struct {
 	listeners []*Listener // of a keyed breaker, beside its set's
 	errors    errorRing
 	past      history
+	tally     tally
 	changes   uint64 // transitions, orders and changes of settings so far
 	queue     queue
 	bypassed  uint64
@@ -74,8 +78,11 @@ func (b *Breaker) start(gen uint32) {
 	if r.flags&flagCounted != 0 {
 		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 	}
-	b.word.Store(withGen(gen) | b.flags(r))
+	b.store(withGen(gen) | b.flags(r))
 }
+
+func (b *Breaker) load() uint64   { return atomic.LoadUint64(&b.word) }
+func (b *Breaker) store(w uint64) { atomic.StoreUint64(&b.word, w) }
 
 // rules are the settings in effect.
 func (b *Breaker) rules() *rules {
@@ -125,10 +132,10 @@ func (b *Breaker) ID() string {
 // State is what the next call meets: the override if there is one, else the
 // automatic state. A breaker whose open time is over stays Open until a call
 // comes to probe.
-func (b *Breaker) State() State { return effective(b.current().word.Load()) }
+func (b *Breaker) State() State { return effective(b.current().load()) }
 
 // FailCount is the number of consecutive failures.
-func (b *Breaker) FailCount() int { return failsOf(b.current().word.Load()) }
+func (b *Breaker) FailCount() int { return failsOf(b.current().load()) }
 
 // Settings are the settings in effect, defaults filled in.
 func (b *Breaker) Settings() Settings {
@@ -137,7 +144,7 @@ func (b *Breaker) Settings() Settings {
 
 // current is b, or the breaker that stands for it since its set forgot it.
 func (b *Breaker) current() *Breaker {
-	if b.word.Load()&flagGone != 0 {
+	if b.load()&flagGone != 0 {
 		return b.cfg.home.adopt(b)
 	}
 	return b
@@ -167,7 +174,7 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	if version != 0 && version != found {
 		return Receipt{}, b.changed(found, version)
 	}
-	state := effective(b.word.Load())
+	state := effective(b.load())
 	receipt := Receipt{ID: b.ID(), Before: state, After: state, From: found, Version: found}
 	old := b.rules()
 	r := b.cfg.compile(s, old.version+1)
@@ -201,7 +208,7 @@ func (b *Breaker) refresh(old, r *rules) {
 // refreshLocked brings window and flags in line with changed settings or
 // listeners. mu is held.
 func (b *Breaker) refreshLocked(old, r *rules) {
-	w := b.word.Load()
+	w := b.load()
 	gen := genOf(w)
 	flags := b.flags(r)
 	switch {

@@ -14,6 +14,12 @@ func (s *Status) explainAt(now time.Time) string {
 	return s.whatAndWhy(now) + " " + s.whatNext(now)
 }
 
+// ExplainParts is Explain's two sentences, for screens that show them apart.
+func (s *Status) ExplainParts() (why, next string) {
+	now := time.Now()
+	return s.whatAndWhy(now), s.whatNext(now)
+}
+
 func (s *Status) whatAndWhy(now time.Time) string {
 	if s.Override != nil {
 		return fmt.Sprintf("%s has been %s for %s: %s ordered it%s.", s.ID, s.State,

@@ -53,7 +53,7 @@ func TestStateChangeListenerCostsNoCall(t *testing.T) {
 	var m Manager
 	m.AddListener(Listener{StateChange: func(*Breaker, Transition) {}})
 	b := m.Breaker("a")
-	if w := b.word.Load(); w&flagWatched != 0 {
+	if w := b.load(); w&flagWatched != 0 {
 		t.Errorf("word is %x: calls take the slow path for a listener of transitions", w)
 	}
 	s, err := CreateSet[string](&m, "s", Settings{}, SetOptions{MaxKeys: 1})

@@ -8,7 +8,7 @@ import (
 // stepLocked puts an event to next and stores what comes of it. t holds what
 // is known of the transition so far. It reports whether an open period begins. mu is held.
 func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
-	w := b.word.Load()
+	w := b.load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
 	if c != nil {
@@ -47,7 +47,7 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()
-	old := b.word.Load()
+	old := b.load()
 	gen := b.cfg.gens.Add(1)
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
@@ -102,6 +102,7 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
 	kept := c.past.add(*t, b.cfg.noHistory)
+	c.tally.moved(t)
 	if !t.Shadow {
 		c.since = now
 	}
@@ -131,7 +132,7 @@ func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
 func (b *Breaker) due(gen uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if w := b.word.Load(); genOf(w) == gen && stateOf(w) == Open {
+	if w := b.load(); genOf(w) == gen && stateOf(w) == Open {
 		b.setWord(w | flagDue)
 	}
 }
@@ -143,7 +144,7 @@ func (b *Breaker) rampOverLocked(now time.Time) bool {
 		return false
 	}
 	c.ramp = nil
-	b.setWord(b.word.Load() &^ flagRamp)
+	b.setWord(b.load() &^ flagRamp)
 	b.stepLocked(event{kind: evRampOver}, now, Transition{})
 	return true
 }

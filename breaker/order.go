@@ -109,7 +109,7 @@ func (o *Order) check() error {
 }
 
 func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
-	w := b.word.Load()
+	w := b.load()
 	version := b.versionLocked()
 	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
 	if o.IfVersion != 0 && o.IfVersion != version {
@@ -120,7 +120,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 		return r, nil
 	}
 	b.obeyLocked(o, now)
-	r.After = effective(b.word.Load())
+	r.After = effective(b.load())
 	r.Version = b.versionLocked()
 	return r, nil
 }
@@ -159,7 +159,7 @@ func (o *Order) result(w uint64) State {
 
 func (b *Breaker) obeyLocked(o Order, now time.Time) {
 	why := o.Reason
-	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.word.Load())}
+	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.load())}
 	switch o.Verb {
 	case VerbForceOpen:
 		b.overrideLocked(ForcedOpen, why, now)

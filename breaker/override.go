@@ -24,8 +24,8 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
 		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
 	}
-	w := b.word.Load() &^ (flagForcedOpen | flagForcedClosed)
-	from := effective(b.word.Load())
+	w := b.load() &^ (flagForcedOpen | flagForcedClosed)
+	from := effective(b.load())
 	w |= overrideFlag(s)
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
@@ -72,7 +72,7 @@ func (c *cold) overrideFlag() uint64 {
 // liftLocked ends an override, with a record. An automatic state that is not
 // closed goes on through half-open: what it knows is old. mu is held.
 func (b *Breaker) liftLocked(t Transition, now time.Time) {
-	w := b.word.Load()
+	w := b.load()
 	t.From = effective(w)
 	b.stopOverrideLocked()
 	if stateOf(w) == Closed {

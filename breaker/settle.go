@@ -16,7 +16,7 @@ func (p *Permit) settle(o Outcome, err error) error {
 		}
 	}
 	b = p.b // another one, if its set forgot b while the call ran
-	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
+	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
 		b.deliver()
@@ -27,12 +27,22 @@ func (p *Permit) settle(o Outcome, err error) error {
 // passed takes note of a quick success without the lock, where that can be
 // done: the breaker is closed and no failure is on record.
 func (b *Breaker) passed(p *Permit) bool {
-	w := b.word.Load()
+	w := b.load()
 	if genOf(w) != genOf(p.word) && !p.late {
 		return true // of another generation: no evidence (I1)
 	}
-	if w&(stateMask|failMask) != 0 || p.late {
+	if w&stateMask != 0 || p.late {
 		return false
+	}
+	return b.counted(w)
+}
+
+// counted counts a quick success of a closed breaker that is at word w, if it
+// counts any. It reports false, having counted nothing, when that takes the
+// lock.
+func (b *Breaker) counted(w uint64) bool {
+	if w&failMask != 0 {
+		return false // it ends a row of failures
 	}
 	if w&flagCounted == 0 {
 		return true
@@ -53,7 +63,7 @@ func (b *Breaker) noteClean(win *window) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.win.Load() == win && win.clean() {
-		b.setWord(b.word.Load() &^ flagCounted)
+		b.setWord(b.load() &^ flagCounted)
 	}
 }
 
@@ -72,7 +82,7 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 	b = b.lockCurrent(p)
 	opened, counts := b.judgeLocked(p, o, e, text, took, now)
 	var open *OpenError
-	if opened && effective(b.word.Load()) == Open { // behind an override nobody else notices
+	if opened && effective(b.load()) == Open { // behind an override nobody else notices
 		open = b.cold.Load().reject.Load()
 	}
 	b.mu.Unlock()
@@ -86,7 +96,7 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.word.Load()&flagGone == 0 {
+		if b.load()&flagGone == 0 {
 			return b
 		}
 		b.mu.Unlock()
@@ -105,10 +115,10 @@ func (p *Permit) rebase(b *Breaker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.word.Load() - withGen(1)
+		p.word = b.load() - withGen(1)
 		return
 	}
-	p.word = b.word.Load()
+	p.word = b.load()
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
@@ -122,11 +132,11 @@ func (p *Permit) belongs(w uint64) bool {
 }
 
 func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
-	w := b.word.Load()
+	w := b.load()
 	if !p.belongs(w) {
 		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe, now) {
 		return false, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
@@ -140,7 +150,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 			win.bad(o == Failure, e.slow)
 			e.counts = win.counts()
 			if !win.clean() && w&flagCounted == 0 {
-				b.setWord(b.word.Load() | flagCounted)
+				b.setWord(b.load() | flagCounted)
 			}
 		} else if w&flagCounted != 0 {
 			win.success()
@@ -170,7 +180,7 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !p.belongs(b.word.Load()) {
+	if !p.belongs(b.load()) {
 		return nil
 	}
 	if !b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}) {

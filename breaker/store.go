@@ -86,7 +86,7 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 	} else {
 		b.mu.Lock()
 		b.cold.Load().gone = nil
-		b.setWord(b.word.Load() &^ flagGone)
+		b.setWord(b.load() &^ flagGone)
 		b.mu.Unlock()
 	}
 	if sh.by == nil {
@@ -150,7 +150,7 @@ func (s *Set[K]) sample(mine *shard[K]) []candidate[K] {
 			continue
 		}
 		for k, b := range sh.by {
-			if b.word.Load()&evidenceMask == 0 {
+			if b.load()&evidenceMask == 0 {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
 			if len(found) == sampleCount {
@@ -174,7 +174,7 @@ func (s *Set[K]) drop(c candidate[K]) bool {
 	}
 	delete(c.in.by, c.key)
 	s.total.Add(-1)
-	if gen := genOf(c.b.word.Load()); int32(gen-c.in.floor) > 0 {
+	if gen := genOf(c.b.load()); int32(gen-c.in.floor) > 0 {
 		c.in.floor = gen
 	}
 	return true
@@ -227,7 +227,7 @@ func (s *Set[K]) all() []*Breaker {
 
 // forgettableLocked reports whether forgetting b loses nothing (I8). mu is held.
 func (b *Breaker) forgettableLocked() bool {
-	if b.word.Load()&evidenceMask != 0 {
+	if b.load()&evidenceMask != 0 {
 		return false
 	}
 	if c := b.cold.Load(); c != nil && (c.own.Load() != nil || len(c.listeners) > 0) {
@@ -248,7 +248,7 @@ func forget[K comparable](b *Breaker, k K) bool {
 		return false
 	}
 	b.coldLocked().gone = &k
-	b.setWord(b.word.Load() | flagGone)
+	b.setWord(b.load() | flagGone)
 	return true
 }
 
@@ -256,10 +256,10 @@ func forget[K comparable](b *Breaker, k K) bool {
 // appears or is gone. mu is held.
 func (b *Breaker) setWord(w uint64) {
 	if b.cfg.home != nil {
-		was, is := b.word.Load()&evidenceMask != 0, w&evidenceMask != 0
+		was, is := b.load()&evidenceMask != 0, w&evidenceMask != 0
 		if was != is {
 			b.cfg.home.noteEvidence(int64(btoi(is) - btoi(was)))
 		}
 	}
-	b.word.Store(w)
+	b.store(w)
 }

@@ -18,6 +18,7 @@ const (
 	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
 	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
 	CauseElapsed      Cause = "open-time-elapsed"    // the open time has passed and a call asked
+	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe asked before that; Text is its reason
 	CauseOrder        Cause = "order"                // somebody said so: Order, Actor and Text tell
 	CauseExpired      Cause = "override-expired"     // the time of an override is up
 )
@@ -102,6 +103,8 @@ func (t *Transition) Why() string {
 		return fmt.Sprintf("%d probes succeeded", t.Fails)
 	case CauseElapsed:
 		return "the open time is over and a call asked"
+	case CauseBypass:
+		return "marked work probed before the open time was over" + quoted(t.Text)
 	case CauseExpired:
 		return "the time of the override was up"
 	case CauseOrder:
