@@ -45,7 +45,7 @@ func gateCases() []*Case {
 		}
 	}
 	cases := append(limits([]int{0}), workloads(append(own(), rivals()...), []int{0})...)
-	cases = append(cases, keyedCases(100_000)...)
+	cases = append(append(cases, transitions()...), keyedCases(100_000)...)
 	return slices.DeleteFunc(cases, func(c *Case) bool { return !needed[c.ID()] })
 }
 

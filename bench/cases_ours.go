@@ -96,7 +96,10 @@ func ourTwoStep(b *breaker.Breaker) maker {
 	}
 }
 
-const transition = "transition"
+const (
+	transition = "transition"
+	noHistory  = "Do, without history"
+)
 
 // transitions measures one change of state, with a full history and a
 // listener: a third of a full cycle by calls, and a third of one by orders.
@@ -108,6 +111,14 @@ func transitions() []*Case {
 		return b
 	}
 	return []*Case{
+		{
+			Group: cycling, Who: ours, How: consecutive + ", " + noHistory, Check: fullCycles,
+			Build: func() maker {
+				return cycled(func() maker {
+					return ourDo(breaker.New("bench", settings(consecutive, brief), breaker.WithoutHistory()))
+				})
+			},
+		},
 		{
 			Group: transition, Who: ours, How: "by calls, one listener", Per: 3, Check: fullCycles,
 			Build: func() maker { return cycled(func() maker { return ourDo(listened()) }) },

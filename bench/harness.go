@@ -259,8 +259,13 @@ type Row struct {
 	Allocs  float64   // per operation; -1: not measured
 	Bytes   float64   // allocated per operation
 	Calls   int       // guarded calls that ran in all the rounds
+	Shares  []float64 // of the processors asked for that the process had, one per round
 	Err     error     // the case did not do its work
 }
+
+// starved reports whether most rounds had to do without the processors they
+// asked for, so that r says nothing of how it scales.
+func (r *Row) starved() bool { return r.Procs > 1 && median(r.Shares) < 0.9 }
 
 // Median is the middle of the samples.
 func (r *Row) Median() float64 { return median(r.Samples) }
@@ -408,5 +413,6 @@ func (r *Row) round() {
 			break
 		}
 	}
+	r.Shares = append(r.Shares, most)
 	r.Samples = append(r.Samples, float64(best.took)/float64(best.ops)/float64(orElse(r.Per, 1)))
 }

@@ -211,18 +211,24 @@ func figure(x float64) string {
 func (p printer) targets(rows []*Row) (missed int) {
 	all := tableOf(rows)
 	var body [][]string
-	measured, skipped := 0, 0
+	measured, skipped, starved := 0, 0, 0
 	for _, t := range targets() {
 		v := t.value(all)
 		if math.IsNaN(v) {
 			skipped++
 			continue
 		}
-		measured++
 		verdict := "reached"
-		if !t.reached(v) {
+		switch {
+		case t.starved(all):
+			verdict = "not judged"
+			starved++
+		case !t.reached(v):
 			verdict = "NOT REACHED"
 			missed++
+			fallthrough
+		default:
+			measured++
 		}
 		body = append(body, []string{t.Path, t.bound(), fmt.Sprintf("%.3g", v), verdict, t.what()})
 	}
@@ -235,12 +241,15 @@ func (p printer) targets(rows []*Row) (missed int) {
 		measured++
 		body = append(body, []string{"allocations", "<= 0", fmt.Sprint(len(guilty)), verdict, fmt.Sprintf("rows that allocate, of our %d closed and open ones", len(free))})
 	}
-	if measured == 0 {
+	if len(body) == 0 {
 		return 0
 	}
 	p.heading("Targets")
 	p.table([]string{"path", "target", "measured", "", "what is measured"}, body)
 	p.text("", fmt.Sprintf("%d of %d reached.", measured-missed, measured))
+	if starved > 0 {
+		p.text(fmt.Sprintf("%d are not judged: the machine was busy and did not give the process its processors.", starved))
+	}
 	if skipped > 0 {
 		p.text(fmt.Sprintf("%d were not measured in this run.", skipped))
 	}

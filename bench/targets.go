@@ -38,7 +38,7 @@ var (
 	slowID     = ourID(closed, slowCoarse, "Do")
 	failingID  = ourID(failing, consecutive, "Do")
 	openID     = ourID(opened, consecutive, "Do")
-	cycleID    = ourID(cycling, consecutive, "Do")
+	cycleID    = ourID(cycling, consecutive, noHistory)
 	gobreaker1 = closed + "/gobreaker v2/consecutive, Execute"
 	gobreakerW = closed + "/gobreaker v2/time window, Execute"
 	failsafeW  = closed + "/failsafe-go/time window, by hand"
@@ -135,6 +135,16 @@ func (t *target) needs() (ids []string) {
 		}
 	}
 	return ids
+}
+
+// starved reports whether a row of t says nothing of how it scales.
+func (t *target) starved(rows table) bool {
+	for _, id := range t.needs() {
+		if rows[id].starved() {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *target) reached(v float64) bool {
