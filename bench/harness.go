@@ -195,7 +195,8 @@ func (r *runner) measure(n int, parallel bool) tally {
 	t.took, t.cpu = time.Since(began.clock), cpuTime()-began.cpu
 	after := r.counts()
 	t.ran, t.faults = after.ran-before.ran, after.faults-before.faults
-	t.took -= after.waited - before.waited
+	t.waited = after.waited - before.waited
+	t.took -= t.waited
 	return t
 }
 
@@ -399,7 +400,7 @@ func (r *Row) countAllocs(n int) {
 func (r *Row) round() {
 	var best tally
 	most := -1.0
-	for range 4 {
+	for range 3 {
 		t := r.run.measure(r.run.batch, r.Procs > 0)
 		r.Calls += t.ran
 		if r.Check != nil && r.Err == nil {
@@ -409,7 +410,7 @@ func (r *Row) round() {
 		if got > most {
 			best, most = t, got
 		}
-		if most > 0.95 {
+		if most > 0.95 || t.waited > 0 {
 			break
 		}
 	}

@@ -1,7 +1,7 @@
 // Bench measures what guarding a call costs: with our breaker, with its rivals,
 // and with nothing, side by side in one process.
 //
-//	GOWORK=off go run .                      everything, about six minutes
+//	GOWORK=off go run .                      everything, about four minutes
 //	GOWORK=off go run . -quick               a first impression, about one minute
 //	GOWORK=off go run . -rows 'closed|limit' only rows whose names match
 //	GOWORK=off go run . -json rows.json      every sample of every row
@@ -78,7 +78,7 @@ func audit(rows []*Row) (calls, failed int) {
 // everything measures all rows whose names match, in stages: what is measured
 // side by side shares a stage, and what fills the memory has one of its own.
 func everything(quick bool, match *regexp.Regexp) []*Row {
-	effort, keyed, times := Effort{Rounds: 41, Batch: 6 * time.Millisecond}, Effort{Rounds: 15, Batch: 20 * time.Millisecond}, 5
+	effort, keyed, times := Effort{Rounds: 25, Batch: 5 * time.Millisecond}, Effort{Rounds: 11, Batch: 15 * time.Millisecond}, 5
 	breakers := 100_000
 	if quick {
 		effort, keyed, times = Effort{Rounds: 9, Batch: 2 * time.Millisecond}, Effort{Rounds: 5, Batch: 10 * time.Millisecond}, 2
