@@ -17,6 +17,7 @@ func play(b *Breaker, script string) {
 		switch c {
 		case '.':
 			time.Sleep(time.Second)
+			synctest.Wait() // for the breaker's own timers
 			continue
 		case 'i':
 			if p, err := b.Allow(); err == nil {

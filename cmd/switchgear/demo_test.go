@@ -77,7 +77,7 @@ func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
 	p := start(t, "demo", "--for", "1500ms")
 	p.await("Over after")
 	p.ends()
-	if all := strings.Join(p.seen, "\n"); strings.Contains(all, "\x1b") {
+	if all := p.text(); strings.Contains(all, "\x1b") {
 		t.Errorf("escape sequences in the output:\n%q", all)
 	}
 }
@@ -99,7 +99,5 @@ func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
 	if err := p.cmd.Wait(); err == nil {
 		t.Error("exit status 0, want an error for the lost output")
 	}
-	if left, _ := os.ReadDir(p.tmp); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
+	p.leavesNothing()
 }

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,12 +8,17 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 var program string // switchgear, built for the tests
 
 func TestMain(m *testing.M) {
+	if service := os.Getenv(shopEnv); service != "" {
+		if err := keepShop(service); err != nil {
+			panic(err)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "switchgear-test-")
 	if err != nil {
 		panic(err)
@@ -34,11 +38,10 @@ func TestMain(m *testing.M) {
 
 // process is a running program whose output is read line by line.
 type process struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	tmp   string // its folder for temporary files
-	lines chan string
-	seen  []string
+	*lines
+	t   *testing.T
+	cmd *exec.Cmd
+	tmp string // its folder for temporary files
 }
 
 // start runs the program with a folder for temporary files of its own, which
@@ -51,21 +54,15 @@ func start(t *testing.T, args ...string) *process {
 	}
 	p := startTo(t, in, args...)
 	in.Close() // the program has its own
-	go func() {
-		defer out.Close()
-		defer close(p.lines)
-		for sc := bufio.NewScanner(out); sc.Scan(); {
-			p.lines <- sc.Text()
-		}
-	}()
+	p.lines = linesOf(t, out)
 	return p
 }
 
 // startTo runs the program with out as its output.
 func startTo(t *testing.T, out *os.File, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(program, args...), tmp: shortTemp(t), lines: make(chan string, 10_000)}
-	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp)
+	p := &process{t: t, cmd: exec.Command(program, args...), tmp: shortTemp(t)}
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp, "SWITCHGEAR_RUNTIME_DIR="+p.tmp)
 	p.cmd.Stdout, p.cmd.Stderr = out, os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -86,26 +83,6 @@ func shortTemp(t *testing.T) string {
 	return dir
 }
 
-// await reads lines up to the one that has all the words, and returns it.
-func (p *process) await(words ...string) string {
-	p.t.Helper()
-	limit := time.After(20 * time.Second)
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.t.Fatalf("it ended without a line with %q; it wrote:\n%s", words, strings.Join(p.seen, "\n"))
-			}
-			p.seen = append(p.seen, line)
-			if hasAll(line, words) {
-				return line
-			}
-		case <-limit:
-			p.t.Fatalf("no line with %q within 20s; it wrote:\n%s", words, strings.Join(p.seen, "\n"))
-		}
-	}
-}
-
 func hasAll(line string, words []string) bool {
 	for _, w := range words {
 		if !strings.Contains(line, w) {
@@ -119,14 +96,26 @@ func hasAll(line string, words []string) bool {
 // whatever was left behind.
 func (p *process) ends() {
 	p.t.Helper()
-	for line := range p.lines {
-		p.seen = append(p.seen, line)
-	}
+	p.rest()
 	if err := p.cmd.Wait(); err != nil {
-		p.t.Errorf("exit: %v, want status 0; it wrote:\n%s", err, strings.Join(p.seen, "\n"))
+		p.t.Errorf("exit: %v, want status 0; it wrote:\n%s", err, p.text())
 	}
-	left, err := os.ReadDir(p.tmp)
-	if err != nil || len(left) > 0 {
-		p.t.Errorf("left behind: %v %v, want nothing", left, err)
+	p.leavesNothing()
+}
+
+// leavesNothing looks for files that were left, in any folder.
+func (p *process) leavesNothing() {
+	p.t.Helper()
+	err := filepath.WalkDir(p.tmp, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() || strings.Contains(path, "switchgear-demo") {
+			p.t.Errorf("left behind: %s", path)
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Error(err)
 	}
 }

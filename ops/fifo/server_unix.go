@@ -66,7 +66,7 @@ func start(b board, c Config) (*Server, error) {
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
 	if err := checkOutput(output); err != nil {
-		removeIfSame(input, p.info)
+		err = errors.Join(err, removeIfSame(input, p.info))
 		p.close()
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
@@ -103,7 +103,9 @@ func (s *Server) wake(d time.Duration) {
 	if s.stopped() {
 		d = -1
 	}
-	s.pipe.r.SetReadDeadline(time.Now().Add(d))
+	if err := s.pipe.r.SetReadDeadline(time.Now().Add(d)); err != nil {
+		s.log.Error("breaker pipe: cannot set a deadline, Close may hang", "error", err)
+	}
 }
 
 func (s *Server) stopped() bool {
