@@ -62,6 +62,7 @@ func TestTally(t *testing.T) {
 		_ = b.Do(t.Context(), func(context.Context) error { return nil })
 		fail(b, 5)
 		time.Sleep(10 * time.Second)
+		b.Close(breaker.Reason{})
 		b.ForceClosed(breaker.Reason{})
 		fail(b, 3)                    // opens it behind the override: it rejects nothing
 		before.Open(breaker.Reason{}) // open as before: one stretch
@@ -69,7 +70,7 @@ func TestTally(t *testing.T) {
 
 		moves := map[meter.Move]uint64{}
 		tally.EachMove(func(m meter.Move, n uint64) { moves[m] = n })
-		if moves[meter.Move{"api", breaker.Open, breaker.CauseConsecutive}] != 1 ||
+		if moves[meter.Move{"api", breaker.Open, breaker.CauseConsecutive}] != 2 ||
 			moves[meter.Move{"api", breaker.ForcedClosed, breaker.CauseOrder}] != 1 {
 			t.Errorf("the moves are %v", moves)
 		}
