@@ -88,7 +88,7 @@ func explorations() []exploration {
 func TestExplore(t *testing.T) {
 	for _, x := range explorations() {
 		if os.Getenv("SWITCHGEAR_EXPLORE") == "" && (testing.Short() || raceEnabled) {
-			x.callers, x.orders = min(x.callers, 2), min(x.orders, 1)
+			x.callers = min(x.callers, 2)
 		}
 		t.Run(x.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { explore(t, &x) }) })
 	}

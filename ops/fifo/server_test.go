@@ -273,7 +273,7 @@ func TestManyWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	const writers, each = 8, 200
+	const writers, each = 8, 100
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
@@ -405,13 +405,19 @@ func TestMine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mine(fi, false) {
+	if mine(fi, nobodyElse) {
 		t.Error("a server trusts a file of a foreign owner")
 	}
-	if !mine(fi, true) {
+	if !mine(fi, anybody) || !mine(fi, 65534) {
 		t.Error("root as a client does not operate other users' processes")
 	}
-	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", true); !errors.Is(err, ErrUnsafe) {
+	if mine(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
+		t.Errorf("somebody else's file for the process's: %v", ownerError(path, fi, 7))
+	}
+	if got := (&Client{}).trusted(); got != anybody {
+		t.Errorf("root trusts %d for an unknown process, want anybody", got)
+	}
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", anybody); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("a plain file for a pipe: %v", err)
 	}
 }
