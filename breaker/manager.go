@@ -254,8 +254,9 @@ func (m *Manager) all() []member {
 }
 
 // CapOpen limits the share of the manager's breakers and sets that may be open
-// at once: one that would trip beyond it stays closed and goes on counting.
-// Orders are not limited. 0, the default, is no limit.
+// at once: one that would trip beyond it stays closed and goes on counting. One
+// may be open whatever the share, and orders are not limited. 0, the default,
+// is no limit.
 func (m *Manager) CapOpen(share float64) {
 	m.init()
 	m.crowd.mu.Lock()
