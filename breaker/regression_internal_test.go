@@ -1,0 +1,17 @@
+package breaker
+
+import "testing"
+
+// A listener that is added to a key's breaker in the instant in which the set
+// forgets it is heard all the same (I8).
+func TestRegressionListenerOfAKeyBeingForgotten(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	b := s.Breaker("a")
+	s.Breaker("z") // forgets a, after AddListener has found b current
+	heard := 0
+	b.setListener(&Listener{StateChange: func(*Breaker, Transition) { heard++ }}, true)
+	s.Breaker("a").Open(Reason{})
+	if heard != 1 {
+		t.Errorf("%d transitions heard, want 1", heard)
+	}
+}
