@@ -167,21 +167,21 @@ func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys b
 	var page view.Page
 	var out []processStatus
 	if len(ids) == 0 && !keys && !g.json {
-		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.Overview, error) { return t.overview(ctx) })
+		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (overview, error) { return t.overview(ctx) })
 		for _, a := range answers {
-			page.AddOverview(f.short(a), &a.value, nil)
+			page.AddOverview(a.name(), &a.value.Overview, a.value.plots, nil)
 		}
-		return g.show(cmd, page.Lines(by, ""), err)
+		return show(cmd, &f, page.Lines(by, ""), err)
 	}
 	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.Status, error) { return statusOf(ctx, t, ids) })
 	for _, a := range answers {
-		page.Add(f.short(a), a.value)
+		page.Add(a.name(), a.value)
 		out = append(out, processStatus{a.name(), a.value})
 	}
 	if g.json && len(out) > 0 {
 		return errors.Join(err, writeJSON(cmd, out))
 	}
-	return g.show(cmd, page.Lines(by, ""), err)
+	return show(cmd, &f, page.Lines(by, ""), err)
 }
 
 // statusOf asks for each id, or for all there is.
@@ -201,10 +201,10 @@ func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error)
 }
 
 // show prints lines, if there are any, and passes err on.
-func (g *globals) show(cmd *cobra.Command, lines []view.Line, err error) error {
+func show(cmd *cobra.Command, f *found, lines []view.Line, err error) error {
 	switch {
 	case len(lines) > 0:
-		return errors.Join(err, printTable(cmd, view.Table(lines, time.Now())))
+		return errors.Join(err, printTable(cmd, view.Table(lines, len(f.targets) > 1, time.Now())))
 	case err == nil:
 		fmt.Fprintln(cmd.OutOrStdout(), "No breakers.")
 	}

@@ -12,7 +12,7 @@ import (
 type target interface {
 	// name is how people know it: "shop/1234".
 	name() string
-	overview(context.Context) (ops.Overview, error)
+	overview(context.Context) (overview, error)
 	// status is that of one id, of "name/*", or with "" of all there is.
 	status(ctx context.Context, id string) ([]ops.Status, error)
 	explain(ctx context.Context, id string) (string, error)
@@ -20,6 +20,13 @@ type target interface {
 	do(context.Context, ops.Order) (ops.Receipt, error)
 	// events tells what happens from now on, until ctx is done.
 	events(ctx context.Context, tell func(ops.Event)) error
+}
+
+// overview is a process on one page, and what became of its calls of late, by
+// breaker or set, if it counts them.
+type overview struct {
+	ops.Overview
+	plots map[string]ops.Plot
 }
 
 // answer is what one process said.
