@@ -2,11 +2,8 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"testing"
 )
-
-var errX = errors.New("x")
 
 func nop(context.Context) error { return nil }
 

@@ -11,7 +11,10 @@ import (
 // many goroutines at once, and calls run in parallel. It owns no goroutine and
 // needs no closing.
 type Breaker struct {
-	word atomic.Uint64
+	// word is read and written as an atomic. It is no atomic.Uint64, whose
+	// methods cost Allow and Done their inlining; being first, it is aligned on
+	// 32-bit machines too.
+	word uint64
 	// mu guards writes of word and of what cold says it guards. It is held for
 	// some instructions at a time, and never while user code runs (I10).
 	mu   sync.Mutex
@@ -39,11 +42,13 @@ type cold struct {
 	listeners []*Listener // of a keyed breaker, beside its set's
 	errors    errorRing
 	past      history
+	tally     tally
 	changes   uint64 // transitions, orders and changes of settings so far
 	queue     queue
 	bypassed  uint64
 	bypass    string
-	gone      any // *K: its key, while its set has forgotten it
+	gone      any    // *K: its key, while its set has forgotten it
+	goneAt    uint32 // the set's newest generation then
 }
 
 // New makes a closed breaker. It panics when name or s is invalid, as both
@@ -74,8 +79,11 @@ func (b *Breaker) start(gen uint32) {
 	if r.flags&flagCounted != 0 {
 		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 	}
-	b.word.Store(withGen(gen) | b.flags(r))
+	b.store(withGen(gen) | b.flags(r))
 }
+
+func (b *Breaker) load() uint64   { return atomic.LoadUint64(&b.word) }
+func (b *Breaker) store(w uint64) { atomic.StoreUint64(&b.word, w) }
 
 // rules are the settings in effect.
 func (b *Breaker) rules() *rules {
@@ -89,10 +97,7 @@ func (b *Breaker) rules() *rules {
 
 // flags are the bits of the word that settings and listeners decide.
 func (b *Breaker) flags(r *rules) uint64 {
-	f := r.flags
-	for _, l := range b.cfg.watchers() {
-		f |= l.flags()
-	}
+	f := r.flags | b.cfg.listenerFlags()
 	if c := b.cold.Load(); c != nil {
 		for _, l := range c.listeners {
 			f |= l.flags()
@@ -128,10 +133,10 @@ func (b *Breaker) ID() string {
 // State is what the next call meets: the override if there is one, else the
 // automatic state. A breaker whose open time is over stays Open until a call
 // comes to probe.
-func (b *Breaker) State() State { return effective(b.current().word.Load()) }
+func (b *Breaker) State() State { return effective(b.current().load()) }
 
 // FailCount is the number of consecutive failures.
-func (b *Breaker) FailCount() int { return failsOf(b.current().word.Load()) }
+func (b *Breaker) FailCount() int { return failsOf(b.current().load()) }
 
 // Settings are the settings in effect, defaults filled in.
 func (b *Breaker) Settings() Settings {
@@ -140,7 +145,7 @@ func (b *Breaker) Settings() Settings {
 
 // current is b, or the breaker that stands for it since its set forgot it.
 func (b *Breaker) current() *Breaker {
-	if b.word.Load()&flagGone != 0 {
+	if b.load()&flagGone != 0 {
 		return b.cfg.home.adopt(b)
 	}
 	return b
@@ -152,16 +157,30 @@ func (b *Breaker) current() *Breaker {
 // stays as it was chosen. Calls in flight are timed by the SlowCall they
 // started under. For a keyed breaker it makes an override of its set's.
 func (b *Breaker) Update(s Settings) error {
+	_, err := b.UpdateIf(s, 0)
+	return err
+}
+
+// UpdateIf is Update on condition that the breaker's version is still this one
+// (0: whatever it is); else the error matches ErrVersion. The receipt tells the
+// versions before and after, which are the same when nothing had to change.
+func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	if err := s.Validate(); err != nil {
-		return err
+		return Receipt{}, err
 	}
-	b = b.current()
-	b.mu.Lock()
+	var p Permit
+	b = b.lockCurrent(&p)
 	defer b.mu.Unlock()
+	found := b.versionLocked()
+	if version != 0 && version != found {
+		return Receipt{}, b.changed(found, version)
+	}
+	state := effective(b.load())
+	receipt := Receipt{ID: b.ID(), Before: state, After: state, From: found, Version: found}
 	old := b.rules()
 	r := b.cfg.compile(s, old.version+1)
 	if r.Settings == old.Settings {
-		return nil
+		return receipt, nil
 	}
 	if b.cfg.home != nil {
 		b.coldLocked().own.Store(r)
@@ -170,7 +189,8 @@ func (b *Breaker) Update(s Settings) error {
 	}
 	b.refreshLocked(old, r)
 	b.coldLocked().changes++
-	return nil
+	receipt.Version = b.versionLocked()
+	return receipt, nil
 }
 
 // refresh follows a change of the set's settings or listeners.
@@ -189,7 +209,7 @@ func (b *Breaker) refresh(old, r *rules) {
 // refreshLocked brings window and flags in line with changed settings or
 // listeners. mu is held.
 func (b *Breaker) refreshLocked(old, r *rules) {
-	w := b.word.Load()
+	w := b.load()
 	gen := genOf(w)
 	flags := b.flags(r)
 	switch {

@@ -292,10 +292,11 @@ func TestPermitCountsOnce(t *testing.T) {
 	if n := b.FailCount(); n != 1 {
 		t.Errorf("one permit counted %d failures", n)
 	}
-	var zero breaker.Permit
-	zero.Done(errDown)
-	zero.Done(nil)
-	zero.Ignore()
+	b.Open(breaker.Reason{})
+	rejected, _ := b.Allow()
+	rejected.Done(errDown)
+	rejected.Done(nil)
+	rejected.Ignore()
 }
 
 // I4, and what is a failure at all.

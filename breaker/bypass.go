@@ -27,9 +27,10 @@ type bypass struct {
 // WithBypass marks work that must run although a breaker rejects: a migration
 // half done, say. Its calls pass through open and half-open breakers, but not
 // through one that somebody forced open. They are counted in Status with the
-// reason, and are no evidence: their failures count nowhere. The mark holds for
-// calls whose context the breaker sees, made with Do or AllowContext, not for
-// Allow.
+// reason, and are no evidence: they take no probe's place, and their failures
+// count nowhere (but for a panic while the breaker is closed, which counts).
+// The mark holds for calls whose context the breaker sees, made with Do or
+// AllowContext, not for Allow.
 func WithBypass(ctx context.Context, reason string) context.Context {
 	return marked(ctx, bypass{bypassPlain, reason})
 }
@@ -55,19 +56,25 @@ func bypassing(ctx context.Context) bypassKind {
 // letBy admits a rejected call whose context is marked.
 func (b *Breaker) letBy(ctx context.Context) (Permit, bool) {
 	m, _ := ctx.Value(bypassKey{}).(bypass)
-	w := b.word.Load()
+	w := b.load()
 	if m.kind == bypassNone || w&flagForcedOpen != 0 {
 		return Permit{}, false
 	}
-	b.mu.Lock()
-	c := b.coldLocked()
-	c.bypassed++
-	c.bypass = m.reason
-	b.mu.Unlock()
+	if w&flagForcedClosed == 0 {
+		b.noteBypass(m.reason)
+	}
 	if m.kind == bypassCounted {
-		if p, ok := b.admitLocking(true); ok {
+		if p, ok := b.admitLocking(m); ok {
 			return p, true
 		}
 	}
 	return Permit{b: b, word: w, unjudged: true}, true
+}
+
+func (b *Breaker) noteBypass(reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.coldLocked()
+	c.bypassed++
+	c.bypass = reason
 }

@@ -3,13 +3,19 @@ package breaker
 import "math"
 
 // surelyOver reports whether failures of calls make it at least sure that the
-// true failure rate is over rate: P(p > rate) for p ~ Beta(1+f, 1+n-f), the
-// posterior under the uniform prior.
+// true failure rate is over rate: if it were rate, so many failures would come
+// by chance with a probability of 1-sure at most.
 func surelyOver(failures, calls int, rate, sure float64) bool {
 	if float64(failures) <= rate*float64(calls) {
-		return false // the posterior's mass is not above the rate: spare the arithmetic
+		return false // as many as can be expected: spare the arithmetic
 	}
-	return 1-betaCDF(float64(1+failures), float64(1+calls-failures), rate) >= sure
+	return byChance(failures, calls, rate) <= 1-sure
+}
+
+// byChance is P(X >= failures) for X ~ Binomial(calls, rate), by its relation
+// to the beta distribution (DLMF 8.17.5).
+func byChance(failures, calls int, rate float64) float64 {
+	return betaCDF(float64(failures), float64(calls-failures+1), rate)
 }
 
 // betaCDF is the regularised incomplete beta function I_x(a, b), from its

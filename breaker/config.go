@@ -40,6 +40,8 @@ type home interface {
 	// adopt returns the breaker that now stands for a forgotten one: itself,
 	// remembered again, or the one made since.
 	adopt(*Breaker) *Breaker
+	// succeeded reports whether there is one; a success brings none about.
+	succeeded(*Breaker) bool
 	// noteEvidence counts the keys with evidence up or down.
 	noteEvidence(int64)
 }
@@ -169,6 +171,14 @@ func (c *config) watchers() []*Listener {
 		return *p
 	}
 	return nil
+}
+
+// listenerFlags are the bits of the word that the listeners decide.
+func (c *config) listenerFlags() (f uint64) {
+	for _, l := range c.watchers() {
+		f |= l.flags()
+	}
+	return f
 }
 
 // outcome classifies err, which is not nil. User code runs: no lock is held

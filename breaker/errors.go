@@ -52,7 +52,7 @@ func (e *OpenError) Error() string {
 	}
 	if e.Cause != nil {
 		b.WriteString(": ")
-		b.WriteString(e.Cause.why())
+		b.WriteString(e.Cause.Why())
 	}
 	return b.String()
 }

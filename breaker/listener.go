@@ -119,11 +119,26 @@ func (b *Breaker) listenersNow() []*Listener {
 // listener runs (I10).
 func (b *Breaker) deliver() {
 	c := b.cold.Load()
-	if c == nil || c.queue.waiting.Load() == 0 {
+	if c == nil {
 		return
 	}
-	for b.deliverOne(c) {
+	if c.queue.waiting.Load() > 0 {
+		for b.deliverOne(c) {
+		}
 	}
+	b.tellSuspicion()
+}
+
+// tellSuspicion tells the program that many breakers tripped together.
+func (b *Breaker) tellSuspicion() {
+	if b.cfg.crowd == nil || !b.cfg.crowd.untold.Load() {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			b.cfg.caught("function of OnSuspicion", p)
+		}
+	}()
 	b.cfg.crowd.tell()
 }
 
@@ -132,11 +147,18 @@ func (b *Breaker) deliverOne(c *cold) bool {
 	if !ok {
 		return false
 	}
-	defer b.noteTold(c) // deferred: a listener may exit the goroutine
+	told := false
+	defer func() {
+		b.noteTold(c)
+		if !told {
+			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
+		}
+	}()
 	if n.t != nil && b.cfg.logger != nil {
 		b.logTransition(n.t)
 	}
 	tellFrom(b.listenersNow(), 0, b, n.tell)
+	told = true
 	return true
 }
 
@@ -202,6 +224,7 @@ func (b *Breaker) notifyBefore(ctx context.Context) {
 }
 
 func (b *Breaker) notifySettled(o Outcome, err error) {
+	defer b.deliver() // deferred: a listener may exit the goroutine (I7)
 	tellFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		switch {
 		case o == Success && l.Success != nil:
@@ -242,5 +265,5 @@ func (b *Breaker) logTransition(t *Transition) {
 	}
 	b.cfg.logger.Log(context.Background(), level, "circuit breaker "+t.To.String(),
 		"breaker", b.ID(), "from", t.From.String(), "to", t.To.String(), "cause", string(t.Cause),
-		"why", t.why(), "shadow", t.Shadow, "version", t.Version)
+		"why", t.Why(), "shadow", t.Shadow, "version", t.Version)
 }

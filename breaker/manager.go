@@ -17,8 +17,9 @@ type Manager struct {
 	clocks   *clocks
 	crowd    *crowd
 
-	mu      sync.RWMutex // guards the field below
-	members map[string]member
+	mu        sync.RWMutex // guards the fields below
+	members   map[string]member
+	listeners []*Listener // of all members, there and to come
 }
 
 // member is a breaker or a set.
@@ -28,6 +29,8 @@ type member interface {
 	keyed() bool                // a set
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
+	breakers() []*Breaker
+	setListener(l *Listener, on bool)
 }
 
 // NewManager makes a manager whose breakers have these settings and options
@@ -132,6 +135,9 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	if got := m.members[name]; got != nil {
 		return got, nil
 	}
+	for _, l := range m.listeners {
+		cfg.addListener(l)
+	}
 	got := make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
@@ -156,6 +162,27 @@ func (m *Manager) Lookup(id string) (*Breaker, error) {
 	return nil, &UnknownError{ID: id, Near: m.near(id, got)}
 }
 
+// AnySet is a set whose type of key does not matter.
+type AnySet interface {
+	Name() string
+	Settings() Settings
+	Update(Settings) error
+	Status() []Status
+	Breakers() []*Breaker
+}
+
+// LookupSet finds the set of a name, and never makes one. The error is
+// Lookup's.
+func (m *Manager) LookupSet(name string) (AnySet, error) {
+	m.mu.RLock()
+	got := m.members[name]
+	m.mu.RUnlock()
+	if s, ok := got.(AnySet); ok && got.keyed() {
+		return s, nil
+	}
+	return nil, &UnknownError{ID: name, Near: m.near(name, nil)}
+}
+
 // Apply carries out an order on the breaker of an id, as Breaker.Apply does.
 func (m *Manager) Apply(id string, o Order) (Receipt, error) {
 	b, err := m.Lookup(id)
@@ -173,6 +200,38 @@ func (m *Manager) Status() []Status {
 		out = append(out, x.statuses()...)
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// AddListener adds a listener to every breaker and set, those included that
+// are made later, and returns what removes it again. One that hears of state
+// changes and reminders alone costs calls nothing.
+func (m *Manager) AddListener(l Listener) (remove func()) {
+	m.setListener(&l, true)
+	return func() { m.setListener(&l, false) }
+}
+
+// setListener holds mu throughout, so that a member that is being made gets
+// the listener once. A member's own locks are taken under it, never after.
+func (m *Manager) setListener(l *Listener, on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listeners = without(m.listeners, l)
+	if on {
+		m.listeners = append(m.listeners, l)
+	}
+	for _, x := range m.members {
+		x.setListener(l, on)
+	}
+}
+
+// Breakers is every breaker, and that of every key which is remembered, in no
+// order.
+func (m *Manager) Breakers() []*Breaker {
+	var out []*Breaker
+	for _, x := range m.all() {
+		out = append(out, x.breakers()...)
+	}
 	return out
 }
 
@@ -217,6 +276,9 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 
 func (b *Breaker) statuses() []Status { return []Status{b.Status()} }
 func (s *Set[K]) statuses() []Status  { return s.Status() }
+
+func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
+func (s *Set[K]) breakers() []*Breaker  { return s.all() }
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }

@@ -13,7 +13,7 @@ import (
 
 func TestManagerGetsOrCreates(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{FailMax: 7})
-	if m.Breaker("db") != m.Breaker("db") {
+	if first, again := m.Breaker("db"), m.Breaker("db"); first != again {
 		t.Error("one name gave two breakers")
 	}
 	if got := m.Breaker("db").Settings().FailMax; got != 7 {

@@ -6,10 +6,12 @@ import (
 )
 
 // stepLocked puts an event to next and stores what comes of it. t holds what
-// is known of the transition so far. It returns the rejection of the open
-// period that begins, if one does. mu is held.
-func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
-	w := b.word.Load()
+// is known of the transition so far. It reports whether an open period begins. mu is held.
+func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
+	if b.load()&flagRamp != 0 {
+		b.rampOverLocked(now)
+	}
+	w := b.load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
 	if c != nil {
@@ -20,18 +22,19 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) *OpenError {
 		e.draw = rand.Float64()
 	}
 	to, d := next(a, &r.Settings, e)
-	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
-		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
 	}
 	if !d.moved {
 		if to != a {
 			b.storeLocked(to, w)
 		}
-		return nil
+		return false
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
-	return b.moveLocked(a, to, t, now)
+	b.moveLocked(a, to, t, now)
+	return to.state == Open
 }
 
 // storeLocked writes state and counts without beginning a new stretch.
@@ -44,12 +47,12 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 
 // moveLocked begins a new stretch: a new generation with its timer, window,
 // record and rejection. mu is held.
-func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenError {
+func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()
-	old := b.word.Load()
+	old := b.load()
 	gen := b.cfg.gens.Add(1)
-	w := old&(flagForcedOpen|flagForcedClosed|flagWatched|flagTimed) |
+	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
 	c.oks, c.attempt = to.oks, to.attempt
@@ -67,7 +70,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenEr
 			w |= flagCounted
 			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 		}
-		if r.Ramp > 0 && from.state == HalfOpen {
+		if r.Ramp > 0 && t.Cause == CauseProbesPassed { // an ordered close admits all
 			w |= flagRamp
 			c.ramp = &ramp{began: now, over: r.Ramp}
 		}
@@ -85,36 +88,32 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) *OpenEr
 	if to.state == Closed {
 		c.errors = errorRing{}
 	}
-	b.cfg.crowd.moved(b.cfg, from.state, to.state)
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
-		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
-	open := b.recordLocked(&t, w, now)
+	b.recordLocked(&t, w, now)
 	b.setWord(w)
-	return open
 }
 
 // recordLocked enters a transition into the history and the listeners' queue,
 // once (I7), and prepares the rejection for the state that begins. w is the
 // word about to be stored: nobody may meet its state before the rejection is
 // there. mu is held.
-func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) *OpenError {
+func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	c := b.cold.Load()
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
 	kept := c.past.add(*t, b.cfg.noHistory)
+	c.tally.moved(t)
 	if !t.Shadow {
 		c.since = now
 	}
-	open := b.rejectionLocked(w, kept)
-	c.reject.Store(open)
+	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
+		c.reject.Store(b.rejectionLocked(w, kept))
+	}
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}
-	if stateOf(w) == Open && t.To == Open {
-		return open
-	}
-	return nil
 }
 
 // rejectionLocked is what rejected calls get under w. mu is held.
@@ -137,20 +136,19 @@ func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
 func (b *Breaker) due(gen uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if w := b.word.Load(); genOf(w) == gen && stateOf(w) == Open {
+	if w := b.load(); genOf(w) == gen && stateOf(w) == Open {
 		b.setWord(w | flagDue)
 	}
 }
 
-// rampLocked admits a call in the ramp, and ends the ramp when its time is
-// over. mu is held.
-func (b *Breaker) rampLocked(now time.Time) bool {
+// rampOverLocked ends the ramp when its time is over. mu is held.
+func (b *Breaker) rampOverLocked(now time.Time) bool {
 	c := b.cold.Load()
 	if c.ramp.share(now) < 1 {
-		return c.ramp.admit(now)
+		return false
 	}
 	c.ramp = nil
-	b.setWord(b.word.Load() &^ flagRamp)
+	b.setWord(b.load() &^ flagRamp)
 	b.stepLocked(event{kind: evRampOver}, now, Transition{})
 	return true
 }

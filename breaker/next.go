@@ -30,6 +30,7 @@ const (
 type event struct {
 	kind   eventKind
 	slow   bool          // the call took SlowCall or longer
+	early  bool          // evProbe: marked work, and the open time is not over
 	counts Counts        // what the window holds, this call included
 	hint   time.Duration // retry-after, carried by the error
 	draw   float64       // in [0, 1), for the jitter
@@ -59,7 +60,7 @@ func next(a auto, s *Settings, e event) (auto, decision) {
 		if d.openFor <= 0 {
 			d.openFor = jittered(s, s.ResetTimeout, e.draw)
 		}
-		a.state = Open
+		a.state, a.oks = Open, 0
 		return a, d
 	case evClose:
 		return auto{state: Closed}, decision{moved: true, cause: CauseOrder}
@@ -71,6 +72,9 @@ func next(a auto, s *Settings, e event) (auto, decision) {
 			return a, decision{}
 		}
 		a.state, a.oks = HalfOpen, 0
+		if e.early {
+			return a, decision{moved: true, cause: CauseBypass}
+		}
 		return a, decision{moved: true, cause: CauseElapsed}
 	case evRampOver:
 		if a.state == Closed {
@@ -118,8 +122,9 @@ func nextClosed(a auto, s *Settings, e event) (auto, decision) {
 }
 
 // reached reports whether bad of calls reach the rate, once there are enough.
+// A quotient, because 7/100 is 0.07 and 0.07*100 is more than 7.
 func reached(bad, calls, minCalls int, rate float64) bool {
-	return rate > 0 && calls >= minCalls && float64(bad) >= rate*float64(calls)
+	return rate > 0 && calls >= minCalls && float64(bad)/float64(calls) >= rate
 }
 
 // nextHalfOpen judges a probe. A slow one under a slow-call rule shows that

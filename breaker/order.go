@@ -109,20 +109,24 @@ func (o *Order) check() error {
 }
 
 func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
-	w := b.word.Load()
+	w := b.load()
 	version := b.versionLocked()
 	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
 	if o.IfVersion != 0 && o.IfVersion != version {
-		return Receipt{}, fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, r.ID, version, o.IfVersion)
+		return Receipt{}, b.changed(version, o.IfVersion)
 	}
 	if o.DryRun {
 		r.After = o.result(w)
 		return r, nil
 	}
 	b.obeyLocked(o, now)
-	r.After = effective(b.word.Load())
+	r.After = effective(b.load())
 	r.Version = b.versionLocked()
 	return r, nil
+}
+
+func (b *Breaker) changed(version, want uint64) error {
+	return fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, b.ID(), version, want)
 }
 
 // versionLocked begins at 1 and grows with every change. mu is held.
@@ -155,7 +159,7 @@ func (o *Order) result(w uint64) State {
 
 func (b *Breaker) obeyLocked(o Order, now time.Time) {
 	why := o.Reason
-	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.word.Load())}
+	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.load())}
 	switch o.Verb {
 	case VerbForceOpen:
 		b.overrideLocked(ForcedOpen, why, now)

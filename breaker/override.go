@@ -24,8 +24,8 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
 		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
 	}
-	w := b.word.Load() &^ (flagForcedOpen | flagForcedClosed)
-	from := effective(b.word.Load())
+	w := b.load() &^ (flagForcedOpen | flagForcedClosed)
+	from := effective(b.load())
 	w |= overrideFlag(s)
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
@@ -48,7 +48,9 @@ func overrideVerb(s State) Verb {
 	return VerbForceClosed
 }
 
-// stopOverrideLocked takes the override off without a record. mu is held.
+// stopOverrideLocked takes the override off without a record. The word goes on
+// saying it until the caller stores what comes instead: a word in between
+// would let calls in that neither state admits. mu is held.
 func (b *Breaker) stopOverrideLocked() {
 	c := b.cold.Load()
 	if c == nil || c.override == nil {
@@ -57,19 +59,27 @@ func (b *Breaker) stopOverrideLocked() {
 	stopTimer(&c.override.halfway)
 	stopTimer(&c.override.deadline)
 	c.override = nil
-	b.setWord(b.word.Load() &^ (flagForcedOpen | flagForcedClosed))
+}
+
+// overrideFlag is what the word must say of the override. mu is held.
+func (c *cold) overrideFlag() uint64 {
+	if c.override == nil {
+		return 0
+	}
+	return overrideFlag(c.override.State)
 }
 
 // liftLocked ends an override, with a record. An automatic state that is not
 // closed goes on through half-open: what it knows is old. mu is held.
 func (b *Breaker) liftLocked(t Transition, now time.Time) {
-	w := b.word.Load()
+	w := b.load()
 	t.From = effective(w)
 	b.stopOverrideLocked()
 	if stateOf(w) == Closed {
 		t.To = Closed
-		w = b.word.Load()
+		w &^= flagForcedOpen | flagForcedClosed
 		b.recordLocked(&t, w, now)
+		b.setWord(w)
 		return
 	}
 	a := auto{state: stateOf(w), fails: failsOf(w), attempt: b.cold.Load().attempt}

@@ -16,36 +16,34 @@ type lease struct {
 }
 
 // take leases a permit if fewer than limit are out (I3). It returns the
-// lease's number, or 0 and the time when the next one runs out.
-func (p *probes) take(limit int, now time.Time, timeout time.Duration) (number uint32, next time.Time) {
+// lease's number, or 0.
+func (p *probes) take(limit int, now time.Time, timeout time.Duration) (number uint32) {
 	live := p.out[:0]
 	for _, l := range p.out {
 		if now.Before(l.ends) {
 			live = append(live, l)
-			if next.IsZero() || l.ends.Before(next) {
-				next = l.ends
-			}
 		}
 	}
 	p.out = live
 	if len(live) >= limit {
-		return 0, next
+		return 0
 	}
 	p.last++
 	if p.last == 0 {
 		p.last = 1
 	}
 	p.out = append(p.out, lease{p.last, now.Add(timeout)})
-	return p.last, time.Time{}
+	return p.last
 }
 
-// settle ends a lease. It reports false when it had been taken back, or was
-// settled before: then its outcome is no evidence.
-func (p *probes) settle(number uint32) bool {
+// settle ends a lease. It reports false when it has run out, or was settled
+// before: then its outcome is no evidence, whether another call has asked for
+// its place or not.
+func (p *probes) settle(number uint32, now time.Time) bool {
 	for i, l := range p.out {
 		if l.number == number {
 			p.out = append(p.out[:i], p.out[i+1:]...)
-			return true
+			return now.Before(l.ends)
 		}
 	}
 	return false

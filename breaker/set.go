@@ -179,12 +179,17 @@ func (s *Set[K]) Update(n Settings) error {
 
 // AddListener adds a listener to all keys and returns what removes it again.
 func (s *Set[K]) AddListener(l Listener) (remove func()) {
-	s.cfg.addListener(&l)
-	s.refresh()
-	return func() {
-		s.cfg.removeListener(&l)
-		s.refresh()
+	s.setListener(&l, true)
+	return func() { s.setListener(&l, false) }
+}
+
+func (s *Set[K]) setListener(l *Listener, on bool) {
+	if on {
+		s.cfg.addListener(l)
+	} else {
+		s.cfg.removeListener(l)
 	}
+	s.refresh()
 }
 
 func (s *Set[K]) refresh() {
@@ -193,6 +198,9 @@ func (s *Set[K]) refresh() {
 		b.refresh(r, r)
 	}
 }
+
+// Breakers is the breaker of every key that the set remembers, in no order.
+func (s *Set[K]) Breakers() []*Breaker { return s.all() }
 
 // Status is the status of every key that the set remembers, in no order.
 func (s *Set[K]) Status() []Status {

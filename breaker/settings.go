@@ -43,14 +43,18 @@ type Settings struct {
 	// In (0, 1]. Default off.
 	FailureRate float64
 	// Confidence, when set, judges FailureRate by how sure the calls in the
-	// window make it, instead of by MinCalls: the breaker opens when the
-	// probability that the true failure rate is above FailureRate reaches
-	// Confidence. In [0.5, 1); 0.95 suits most. Default off.
+	// window make it, instead of by MinCalls: the breaker opens as soon as they
+	// make it this sure that the true failure rate is above FailureRate. In
+	// [0.5, 1), and above 1-FailureRate, so that one failure alone never opens;
+	// 0.95 suits most. Default off.
 	//
-	// The statistic is Bayes' posterior for a proportion under the uniform
-	// prior, Beta(1+failures, 1+successes) (Laplace's rule of succession;
-	// Gelman et al., Bayesian Data Analysis, 2.4). With FailureRate 0.5 and
-	// Confidence 0.95, 5 failures of 5 calls open and 1 of 1 does not.
+	// The statistic is the exact one-sided binomial test, which is Clopper and
+	// Pearson's lower limit (Biometrika 26, 1934): it opens when a dependency
+	// that failed with FailureRate would do so badly by chance with a
+	// probability of at most 1-Confidence. With FailureRate 0.5 and Confidence
+	// 0.95, 5 failures of 5 calls open, and 4 of 4 or 5 of 6 do not. It is put
+	// at each failure, so a dependency that fails with just FailureRate opens
+	// sooner or later.
 	Confidence float64
 	// SlowCall is the time from which on a call is slow, whatever it returned.
 	// Default off. Below 200 ms every call reads the clock twice; from there on
@@ -65,15 +69,16 @@ type Settings struct {
 	// starts again from ResetTimeout on close. Default 1, which is constant.
 	ResetBackoff float64
 	// ResetMax is the upper limit of the open time under ResetBackoff and under
-	// hints (see RetryAfterHinter). Default none; hints are then limited to ten
-	// times ResetTimeout.
+	// hints (see RetryAfterHinter), before ResetJitter spreads it. Default none;
+	// hints are then limited to ten times ResetTimeout.
 	ResetMax time.Duration
 	// ResetJitter draws each open time evenly from [1-j, 1+j] times itself, so
 	// that a fleet does not probe in step. In [0, 1). Default 0.
 	ResetJitter float64
 	// Ramp is the time after closing over which the admitted share grows from
 	// none to all. A rule that is met meanwhile opens again with the next
-	// backoff. Default off.
+	// backoff. It follows probes: an ordered close admits all at once. Default
+	// off.
 	Ramp time.Duration
 }
 
@@ -149,6 +154,8 @@ func (s Settings) Validate() error {
 		return bad("Confidence", s.Confidence, "a probability in [0.5, 1)")
 	case e.Confidence > 0 && (e.FailureRate < 0 || e.FailureRate == 1):
 		return bad("Confidence", s.Confidence, "a FailureRate below 1 beside it: that is what to be sure of")
+	case e.Confidence > 0 && e.Confidence <= 1-e.FailureRate:
+		return bad("Confidence", s.Confidence, fmt.Sprintf("more than %.4g with a FailureRate of %v: else one failure alone would open", 1-e.FailureRate, e.FailureRate))
 	case notRate(e.SlowRate):
 		return bad("SlowRate", s.SlowRate, "a share in (0, 1]")
 	case e.SlowRate > 0 && e.SlowCall < 0:

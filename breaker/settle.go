@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // settle tells the breaker how the call of this permit ended, and returns what
 // the caller is to get. It is called once for each permit.
@@ -8,27 +11,44 @@ func (p *Permit) settle(o Outcome, err error) error {
 	b := p.b
 	took := p.took()
 	slow := p.slow > 0 && took >= p.slow && o != Ignored
-	if !p.unjudged && !(o == Success && !slow && b.passed(p)) {
-		if open := b.judge(p, o, slow, took, err); open != nil && b.cfg.errorOnTrip && err != nil {
-			err = &tripError{open: b.cfg.rejection(open), own: err}
+	quick := o == Success && !slow
+	if !p.unjudged && (!quick || !b.passed(p)) {
+		opened := b.judge(p, o, slow, took, err)
+		if b.cfg.errorOnTrip && opened != nil && err != nil {
+			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
-	if p.word&flagWatched != 0 || b.word.Load()&flagWatched != 0 {
+	b = p.b // another one, if its set forgot b while the call ran
+	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
+	} else {
+		b.deliver()
 	}
-	b.deliver()
 	return err
 }
 
 // passed takes note of a quick success without the lock, where that can be
 // done: the breaker is closed and no failure is on record.
 func (b *Breaker) passed(p *Permit) bool {
-	w := b.word.Load()
+	w := b.load()
 	if genOf(w) != genOf(p.word) && !p.late {
 		return true // of another generation: no evidence (I1)
 	}
-	if w&(stateMask|failMask) != 0 || p.late {
+	if w&stateMask != 0 || p.late {
 		return false
+	}
+	if w&flagGone != 0 {
+		return !b.cfg.home.succeeded(b)
+	}
+	return b.counted(w)
+}
+
+// counted counts a quick success of a closed breaker that is at word w, if it
+// counts any. It reports false, having counted nothing, when that takes the
+// lock.
+func (b *Breaker) counted(w uint64) bool {
+	if w&failMask != 0 {
+		return false // it ends a row of failures
 	}
 	if w&flagCounted == 0 {
 		return true
@@ -49,7 +69,7 @@ func (b *Breaker) noteClean(win *window) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.win.Load() == win && win.clean() {
-		b.setWord(b.word.Load() &^ flagCounted)
+		b.setWord(b.load() &^ flagCounted)
 	}
 }
 
@@ -66,9 +86,13 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 	}
 	now := time.Now()
 	b = b.lockCurrent(p)
-	open, counts := b.judgeLocked(p, o, e, text, took, now)
+	opened, counts := b.judgeLocked(p, o, e, text, took, now)
+	var open *OpenError
+	if opened && effective(b.load()) == Open { // behind an override nobody else notices
+		open = b.cold.Load().reject.Load()
+	}
 	b.mu.Unlock()
-	if open == nil && counts.Calls > 0 && len(b.cfg.custom) > 0 {
+	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
 		open = b.judgeCustom(p, counts, now)
 	}
 	return open
@@ -78,29 +102,30 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.word.Load()&flagGone == 0 {
+		w := b.load()
+		if w&flagGone == 0 {
 			return b
 		}
+		goneAt := b.cold.Load().goneAt
 		b.mu.Unlock()
 		old := b
 		b = old.cfg.home.adopt(old)
 		if b != old {
 			p.b = b
-			p.rebase(b)
+			p.rebase(b, p.belongs(w), goneAt)
 		}
 	}
 }
 
 // rebase carries the permit of a forgotten breaker over to the one made since:
-// to its first stretch, or to none if that is over (I1).
-func (p *Permit) rebase(b *Breaker) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.word.Load() - withGen(1)
-		return
+// to its first stretch, which goes on from the last one of the forgotten; or to
+// none if that is over, or if the permit was of an earlier one (I1). What moved
+// after the forgetting has a newer generation than goneAt.
+func (p *Permit) rebase(b *Breaker, ofLast bool, goneAt uint32) {
+	p.word = b.load()
+	if !ofLast || int32(genOf(p.word)-goneAt) > 0 {
+		p.word -= withGen(1)
 	}
-	p.word = b.word.Load()
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
@@ -113,26 +138,23 @@ func (p *Permit) belongs(w uint64) bool {
 	return genOf(w) == genOf(p.word)
 }
 
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (*OpenError, Counts) {
-	w := b.word.Load()
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
+	w := b.load()
 	if !p.belongs(w) {
-		return nil, Counts{}
+		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe) {
-		return nil, Counts{} // its lease ran out (I2)
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe, now) {
+		return false, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
-		return nil, Counts{} // (I4)
-	}
-	if w&flagRamp != 0 {
-		b.rampLocked(now)
+		return false, Counts{} // (I4)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
 			win.bad(o == Failure, e.slow)
 			e.counts = win.counts()
 			if !win.clean() && w&flagCounted == 0 {
-				b.setWord(b.word.Load() | flagCounted)
+				b.setWord(b.load() | flagCounted)
 			}
 		} else if w&flagCounted != 0 {
 			win.success()
@@ -162,10 +184,13 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !p.belongs(b.word.Load()) {
+	if !p.belongs(b.load()) {
 		return nil
 	}
-	return b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{})
+	if !b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}) {
+		return nil
+	}
+	return b.cold.Load().reject.Load()
 }
 
 // askCustom runs the program's rules; one that panics does not open.
@@ -212,7 +237,7 @@ func findHint(err error) RetryAfterHinter {
 		if h, ok := err.(RetryAfterHinter); ok {
 			return h
 		}
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = u.Unwrap()
 		case interface{ Unwrap() []error }:
@@ -241,7 +266,7 @@ func (c *config) errorText(err error) (text string) {
 	}()
 	text = err.Error()
 	if len(text) > maxErrorText {
-		text = text[:maxErrorText] + "..."
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..." // the cut may be within a character
 	}
 	return text
 }

@@ -32,6 +32,10 @@ type Status struct {
 	Bypassed          uint64        `json:"bypassed,omitempty"`        // calls let through by WithBypass while it rejected
 	Bypass            string        `json:"bypass,omitempty"`          // the reason of the newest of them
 	ListenerPanics    uint64        `json:"listener_panics,omitempty"` // panics of listeners and classifiers, recovered
+	Trips             uint64        `json:"trips,omitempty"`           // times it opened by itself since it was made
+	TripsDay          int           `json:"trips_day,omitempty"`       // those of the last 24 hours, to the hour
+	Flaps             int           `json:"flaps,omitempty"`           // changes of State in the last hour; 32 means 32 or more
+	OpenSeconds       float64       `json:"open_seconds,omitempty"`    // time it has been open or forced open since it was made
 	Why               *Transition   `json:"why,omitempty"`             // the transition that began State
 	Version           uint64        `json:"version"`                   // grows with every transition, order and change of settings
 	SettingsVersion   uint64        `json:"settings_version"`          // grows with every change of settings
@@ -46,7 +50,7 @@ func (b *Breaker) status() Status {
 	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w := b.word.Load()
+	w := b.load()
 	r := b.rules()
 	s := Status{
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
@@ -56,7 +60,7 @@ func (b *Breaker) status() Status {
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
 	}
 	if stateOf(w) == Closed && r.FailMax > 0 {
-		s.FailuresUntilOpen = r.FailMax - s.FailCount
+		s.FailuresUntilOpen = max(1, r.FailMax-s.FailCount) // an update, or a cap, may have left more than FailMax
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		s.Window = win.counts()
@@ -77,6 +81,8 @@ func (b *Breaker) status() Status {
 func (c *cold) statusLocked(s *Status, w uint64, now time.Time) {
 	s.Since = c.since
 	s.Bypassed, s.Bypass = c.bypassed, c.bypass
+	c.tally.status(s, now)
+	s.Flaps = c.past.flaps(now)
 	s.Why = c.past.last(func(t *Transition) bool { return !t.Shadow })
 	switch stateOf(w) {
 	case Open:

@@ -50,7 +50,7 @@ func (s *Set[K]) find(k K) *Breaker {
 // nothing behind unless its call fails.
 func (s *Set[K]) passes() bool {
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
-		s.cfg.rules.Load().flags == 0 && len(s.cfg.watchers()) == 0
+		s.cfg.rules.Load().flags == 0 && s.cfg.listenerFlags() == 0
 }
 
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
@@ -58,27 +58,33 @@ func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
 // insert makes the breaker of k, or puts back b, which had been forgotten. It
 // makes room first. At the limit of evidence it returns the overflow breaker.
 func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
-	if s.evidence.Load() >= int64(s.limits.MaxEvidence) {
-		return s.overflowBreaker()
+	if s.evidence.Load() < int64(s.limits.MaxEvidence) {
+		text := keyText(k) // user code, perhaps: before the lock
+		if b := s.insertNamed(k, text, b); b != nil {
+			return b
+		}
 	}
-	text := keyText(k) // user code, perhaps: before the lock
+	return s.overflowBreaker()
+}
+
+// insertNamed is insert but for the limit: it returns nil where no room can be
+// made, because what looks healthy has evidence in its window.
+func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if there := sh.by[k]; there != nil {
 		return there
 	}
-	if s.healthy() >= int64(s.limits.MaxKeys) {
-		s.makeRoom(sh)
+	most := int64(s.limits.MaxKeys + s.limits.MaxEvidence)
+	if s.healthy() >= int64(s.limits.MaxKeys) && !s.makeRoom(sh) && s.total.Load() >= most {
+		return nil
 	}
 	if b == nil {
 		b = &Breaker{cfg: s.cfg, key: text}
 		b.start(sh.floor)
 	} else {
-		b.mu.Lock()
-		b.cold.Load().gone = nil
-		b.setWord(b.word.Load() &^ flagGone)
-		b.mu.Unlock()
+		b.comeBack(sh.floor)
 	}
 	if sh.by == nil {
 		sh.by = make(map[K]*Breaker)
@@ -90,14 +96,16 @@ func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
 }
 
 // makeRoom forgets the longest idle of the healthy keys it looks at, twice if
-// other callers have been held up. mine is locked already.
-func (s *Set[K]) makeRoom(mine *shard[K]) {
+// other callers have been held up. It reports whether it found one. mine is
+// locked already.
+func (s *Set[K]) makeRoom(mine *shard[K]) (made bool) {
 	for range 2 {
 		if s.healthy() < int64(s.limits.MaxKeys) {
-			return
+			return true
 		}
-		s.forgetOne(mine)
+		made = s.forgetOne(mine) || made
 	}
+	return made
 }
 
 // candidate is a key that might be forgotten.
@@ -108,7 +116,7 @@ type candidate[K comparable] struct {
 	idle uint32 // insertions since its last use
 }
 
-func (s *Set[K]) forgetOne(mine *shard[K]) {
+func (s *Set[K]) forgetOne(mine *shard[K]) bool {
 	found := s.sample(mine)
 	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
 	for _, c := range found {
@@ -120,9 +128,10 @@ func (s *Set[K]) forgetOne(mine *shard[K]) {
 			c.in.mu.Unlock()
 		}
 		if done {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // sample is some keys that look healthy, from a random shard on. Whoever holds
@@ -138,7 +147,7 @@ func (s *Set[K]) sample(mine *shard[K]) []candidate[K] {
 			continue
 		}
 		for k, b := range sh.by {
-			if b.word.Load()&evidenceMask == 0 {
+			if b.load()&evidenceMask == 0 {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
 			if len(found) == sampleCount {
@@ -162,7 +171,7 @@ func (s *Set[K]) drop(c candidate[K]) bool {
 	}
 	delete(c.in.by, c.key)
 	s.total.Add(-1)
-	if gen := genOf(c.b.word.Load()); int32(gen-c.in.floor) > 0 {
+	if gen := genOf(c.b.load()); int32(gen-c.in.floor) > 0 {
 		c.in.floor = gen
 	}
 	return true
@@ -177,6 +186,14 @@ func (s *Set[K]) adopt(b *Breaker) *Breaker {
 		return b // somebody else has just brought it back
 	}
 	return s.insert(*k, b)
+}
+
+// succeeded reports whether a breaker stands for a forgotten one: see home.
+func (s *Set[K]) succeeded(b *Breaker) bool {
+	b.mu.Lock()
+	k, forgotten := b.cold.Load().gone.(*K)
+	b.mu.Unlock()
+	return !forgotten || s.find(*k) != nil
 }
 
 // noteEvidence keeps count of the keys that may not be forgotten.
@@ -215,7 +232,7 @@ func (s *Set[K]) all() []*Breaker {
 
 // forgettableLocked reports whether forgetting b loses nothing (I8). mu is held.
 func (b *Breaker) forgettableLocked() bool {
-	if b.word.Load()&evidenceMask != 0 {
+	if b.load()&evidenceMask != 0 {
 		return false
 	}
 	if c := b.cold.Load(); c != nil && (c.own.Load() != nil || len(c.listeners) > 0) {
@@ -235,19 +252,35 @@ func forget[K comparable](b *Breaker, k K) bool {
 	if !b.forgettableLocked() {
 		return false
 	}
-	b.coldLocked().gone = &k
-	b.setWord(b.word.Load() | flagGone)
+	c := b.coldLocked()
+	c.gone, c.goneAt = &k, b.cfg.gens.Load()
+	b.setWord(b.load() | flagGone)
 	return true
+}
+
+// comeBack ends the forgetting of b. When breakers have been forgotten that
+// moved meanwhile, b's key may have had one of them: then calls from before are
+// of an earlier stretch (I1). The lock of b's shard is held.
+func (b *Breaker) comeBack(floor uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.cold.Load()
+	c.gone = nil
+	if int32(floor-c.goneAt) > 0 {
+		b.start(floor)
+		return
+	}
+	b.setWord(b.load() &^ flagGone)
 }
 
 // setWord writes the word, and tells the set of a keyed breaker when evidence
 // appears or is gone. mu is held.
 func (b *Breaker) setWord(w uint64) {
 	if b.cfg.home != nil {
-		was, is := b.word.Load()&evidenceMask != 0, w&evidenceMask != 0
+		was, is := b.load()&evidenceMask != 0, w&evidenceMask != 0
 		if was != is {
 			b.cfg.home.noteEvidence(int64(btoi(is) - btoi(was)))
 		}
 	}
-	b.word.Store(w)
+	b.store(w)
 }

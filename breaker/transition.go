@@ -8,7 +8,7 @@ import (
 // Cause is the kind of thing that decided a transition.
 type Cause string
 
-// The causes. A program may switch on them; people read Transition.Explain.
+// The causes. A program may switch on them; people read Transition.Why.
 const (
 	CauseConsecutive  Cause = "consecutive-failures" // FailMax failures in a row
 	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
@@ -18,6 +18,7 @@ const (
 	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
 	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
 	CauseElapsed      Cause = "open-time-elapsed"    // the open time has passed and a call asked
+	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe asked before that; Text is its reason
 	CauseOrder        Cause = "order"                // somebody said so: Order, Actor and Text tell
 	CauseExpired      Cause = "override-expired"     // the time of an override is up
 )
@@ -79,9 +80,9 @@ type Transition struct {
 	SuspectLocal bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
 }
 
-// why is the reason in one clause, without names and times: what OpenError
-// appends.
-func (t *Transition) why() string {
+// Why is the reason in one clause, without names and times: "5 failures in a
+// row; last error: connection refused".
+func (t *Transition) Why() string {
 	switch t.Cause {
 	case CauseConsecutive:
 		return plural(t.Fails, "failure") + " in a row" + t.lastError()
@@ -102,6 +103,8 @@ func (t *Transition) why() string {
 		return fmt.Sprintf("%d probes succeeded", t.Fails)
 	case CauseElapsed:
 		return "the open time is over and a call asked"
+	case CauseBypass:
+		return "marked work probed before the open time was over" + quoted(t.Text)
 	case CauseExpired:
 		return "the time of the override was up"
 	case CauseOrder:

@@ -1,0 +1,233 @@
+package breaker
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// measured is what really happens in the scene that Advice predicts.
+type measured struct {
+	opens      bool
+	cause      Cause
+	calls      int
+	after      time.Duration
+	hanging    int
+	probeShare float64
+}
+
+// measure sends evenly spaced calls to a dependency that is healthy for a
+// while and then dead, until the breaker has opened or dead has passed, and
+// then for eight open periods more.
+func measure(t *testing.T, s Settings, callsPerSecond float64, takes, dead time.Duration) (m measured) {
+	synctest.Test(t, func(t *testing.T) {
+		var died, opened, halfOpen time.Time
+		var probing, cycles time.Duration
+		var failed, out atomic.Int64
+		periods := 0
+		var mu sync.Mutex // guards m and what the listener shares with this goroutine
+		b := New("x", s, WithListener(Listener{StateChange: func(_ *Breaker, c Transition) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case c.From == Closed:
+				m.opens, m.cause = true, c.Cause
+				m.after, m.calls, m.hanging = c.At.Sub(died), int(failed.Load()), int(out.Load())
+				opened = c.At
+			case c.To == HalfOpen:
+				halfOpen = c.At
+			case c.From == HalfOpen:
+				probing += c.At.Sub(halfOpen)
+				cycles = c.At.Sub(opened)
+				periods++
+			}
+		}}))
+		down := false
+		call := func(context.Context) error {
+			if !down {
+				return nil
+			}
+			out.Add(1)
+			time.Sleep(takes)
+			out.Add(-1)
+			failed.Add(1)
+			return errX
+		}
+		gap := time.Duration(float64(time.Second) / callsPerSecond)
+		e := b.Settings()
+		for start := time.Now(); time.Since(start) < 2*e.Window || b.Status().Window.Calls < e.WindowCalls; {
+			_ = b.Do(t.Context(), call)
+			time.Sleep(gap)
+		}
+		down, died = true, time.Now()
+		enough := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return m.opens && periods >= 8
+		}
+		for time.Since(died) < dead && !enough() {
+			go func() { _ = b.Do(t.Context(), call) }()
+			time.Sleep(gap)
+		}
+		time.Sleep(takes + time.Second) // all goroutines of the bubble end
+		synctest.Wait()
+		if cycles > 0 {
+			m.probeShare = float64(probing) / float64(cycles)
+		}
+	})
+	return m
+}
+
+// The predictions come true in the real engine.
+func TestAdvicePredicts(t *testing.T) {
+	const long = 20 * time.Minute
+	for name, c := range map[string]struct {
+		s     Settings
+		rate  float64
+		takes time.Duration
+	}{
+		"consecutive":             {Settings{}, 10, 2 * time.Second},
+		"consecutive at once":     {Settings{FailMax: 3, ResetTimeout: 5 * time.Second}, 100, 0},
+		"consecutive, slow calls": {Settings{FailMax: 2, ResetTimeout: 10 * time.Second}, 4, 9 * time.Second},
+		"rate":                    {Settings{FailMax: -1, FailureRate: 0.5}, 20, time.Second},
+		"rate, other window":      {Settings{FailMax: -1, FailureRate: 0.2, Window: time.Minute}, 5, 3 * time.Second},
+		"rate, first MinCalls":    {Settings{FailMax: -1, FailureRate: 0.1}, 2.5, 6 * time.Second},
+		"rate, hangs a window":    {Settings{FailMax: -1, FailureRate: 0.5, Window: 5 * time.Second}, 10, 8 * time.Second},
+		"rate and consecutive":    {Settings{FailMax: 50, FailureRate: 0.5}, 20, 100 * time.Millisecond},
+		"consecutive and rate":    {Settings{FailMax: 500, FailureRate: 0.5}, 20, 100 * time.Millisecond},
+		"last calls":              {Settings{FailMax: -1, FailureRate: 0.3, WindowCalls: 50}, 5, time.Second},
+		"confidence":              {Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95}, 1, 12 * time.Second},
+		"confidence, mixed":       {Settings{FailMax: -1, FailureRate: 0.3, Confidence: 0.95}, 10, time.Second},
+		"confidence, last calls":  {Settings{FailMax: -1, FailureRate: 0.3, Confidence: 0.95, WindowCalls: 40}, 10, time.Second},
+		"slow":                    {Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.25}, 20, 2 * time.Second},
+		"never: low rate":         {Settings{FailMax: -1, FailureRate: 0.5}, 1, time.Second},
+		"never: confidence":       {Settings{FailMax: -1, FailureRate: 0.9, Confidence: 0.99}, 1, 0},
+		"never: not slow":         {Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.25}, 20, time.Second / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.s.Advice(c.rate, c.takes)
+			got := measure(t, c.s, c.rate, c.takes, long)
+			if a.Opens != got.opens || a.Cause != got.cause {
+				t.Fatalf("opens %v by %q, predicted %v by %q", got.opens, got.cause, a.Opens, a.Cause)
+			}
+			if !a.Opens {
+				if len(a.Warnings) == 0 || !strings.Contains(strings.Join(a.Warnings, "\n"), "never") {
+					t.Errorf("it never opens, and the warnings are %q", a.Warnings)
+				}
+				return
+			}
+			step := c.s.withDefaults().Window / windowBuckets
+			if a.Cause == CauseConsecutive || c.s.WindowCalls > 0 {
+				step = 0 // no window of time: exact
+			}
+			slack := int(math.Ceil(step.Seconds() * c.rate))
+			if got.calls < a.Calls-slack || got.calls > a.Calls+slack {
+				t.Errorf("opened after %d calls, predicted %d (+-%d)", got.calls, a.Calls, slack)
+			}
+			gap := time.Duration(float64(time.Second)/c.rate) + time.Millisecond
+			if off := (got.after - a.After).Abs(); off > step+gap {
+				t.Errorf("opened after %s, predicted %s", got.after, a.After)
+			}
+			if off := got.hanging - a.Hanging; off < -1 || off > 1 {
+				t.Errorf("%d calls hanging, predicted %d", got.hanging, a.Hanging)
+			}
+			if math.Abs(got.probeShare-a.ProbeShare) > 0.02 {
+				t.Errorf("share of time on probes %.3f, predicted %.3f", got.probeShare, a.ProbeShare)
+			}
+		})
+	}
+}
+
+// A lease that ends before the call does makes a breaker that is half-open for
+// good while the dependency is dead: the warning says so, and the engine does
+// so.
+func TestAdviceOnShortLease(t *testing.T) {
+	s := Settings{ResetTimeout: 5 * time.Second, ProbeTimeout: time.Second}
+	if a := s.Advice(10, 3*time.Second); a.ProbeShare != 1 || !strings.Contains(a.String(), "never opens again from half-open") {
+		t.Errorf("advice: %+v", a)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", s)
+		b.HalfOpen(Reason{})
+		for range 600 {
+			go func() {
+				_ = b.Do(t.Context(), func(context.Context) error { time.Sleep(3 * time.Second); return errX })
+			}()
+			time.Sleep(100 * time.Millisecond)
+			if b.State() != HalfOpen {
+				t.Fatalf("state %s", b.State())
+			}
+		}
+		time.Sleep(3 * time.Second)
+	})
+}
+
+func TestAdviceWarnings(t *testing.T) {
+	for _, c := range []struct {
+		s     Settings
+		rate  float64
+		takes time.Duration
+		want  string // "": no warning
+	}{
+		{Settings{}, 10, time.Second, ""},
+		{Settings{FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.5}, 100, 2 * time.Second, ""},
+		{Settings{FailMax: -1}, 10, 0, "no rule of these settings is on: it can never open by itself"},
+		{Settings{FailureRate: 0.5}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{FailureRate: 0.5, Confidence: 0.95}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls, too few to be sure to 95%"},
+		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, 2 * time.Second, "slow_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{SlowRate: 0.5, SlowCall: 2 * time.Second}, 100, time.Second, "slow_rate can never open: a call ends after 1s and is slow only from 2s on"},
+		{Settings{FailureRate: 0.5, MinCalls: 1}, 10, 0, "min_calls is 1: after a quiet time a single bad call opens it"},
+		{Settings{ProbeTimeout: 2 * time.Minute}, 10, 0, "probe_timeout (2m0s) is longer than reset_timeout (1m0s): a probe that hangs rejects callers for longer than a failed one"},
+		{Settings{ProbeTimeout: time.Second}, 10, time.Second, "a probe's lease (probe_timeout, 1s) runs out before it fails (1s): failed probes are no evidence and it never opens again from half-open"},
+		{Settings{FailMax: 100, ResetTimeout: 5 * time.Second}, 10, 0, "it needs longer to open (9.9s) than it then stays open (5s)"},
+		{Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second}, 10, 30 * time.Second, "while the dependency is dead it spends 75% of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that"},
+		{Settings{ResetBackoff: 2}, 10, 0, "reset_backoff is 2 without reset_max: the open time grows without limit"},
+		{Settings{}, 0, 0, "0 calls a second is no rate, want more than 0"},
+		{Settings{}, math.NaN(), 0, "NaN calls a second is no rate"},
+		{Settings{FailureRate: 2}, 10, 0, "FailureRate is 2, want a share in (0, 1]"},
+	} {
+		a := c.s.Advice(c.rate, c.takes)
+		if c.want == "" && len(a.Warnings) > 0 || !strings.Contains(strings.Join(a.Warnings, "\n"), c.want) {
+			t.Errorf("%v at %g/s, %s: %q\nwant %q", c.s, c.rate, c.takes, a.Warnings, c.want)
+		}
+	}
+}
+
+func TestAdviceText(t *testing.T) {
+	a := Settings{FailMax: 5, ResetTimeout: 8 * time.Second}.Advice(10, 2*time.Second)
+	want := "On a dead dependency it opens after 5 failed calls and 2.4s (consecutive-failures), with 20 more calls hanging.\n" +
+		"Then it spends 20% of the time on probes."
+	if a.String() != want {
+		t.Errorf("got  %s\nwant %s", a, want)
+	}
+	text, err := json.Marshal(a)
+	if want := `{"opens":true,"cause":"consecutive-failures","calls":5,"after":2400000000,"hanging":20,"probe_share":0.2}`; err != nil || string(text) != want {
+		t.Errorf("JSON %s, %v; want %s", text, err, want)
+	}
+}
+
+// No settings that are valid make it panic or hang, whatever the rate.
+func FuzzAdvice(f *testing.F) {
+	f.Add(5, 0.5, 0.95, int64(time.Second), 0, 20, 10.0, int64(time.Second))
+	f.Add(-1, 1.0, 0.0, int64(time.Hour*1e6), 100_000, 1, 1e300, int64(math.MaxInt64))
+	f.Add(1, 0.01, 0.0, int64(minWindow), 0, 1<<40, 1e-300, int64(-5))
+	f.Fuzz(func(t *testing.T, failMax int, rate, sure float64, window int64, calls, minCalls int, perSecond float64, takes int64) {
+		s := Settings{
+			FailMax: failMax, FailureRate: rate, Confidence: sure, Window: time.Duration(window),
+			WindowCalls: calls, MinCalls: minCalls, SlowCall: time.Second, SlowRate: rate,
+		}
+		a := s.Advice(perSecond, time.Duration(takes))
+		if a.Opens && (a.Calls < 1 || a.After < 0 || a.Hanging < 0 || a.Cause == "") {
+			t.Fatalf("%v: %+v", s, a)
+		}
+		if a.ProbeShare < 0 || a.ProbeShare > 1 {
+			t.Fatalf("%v: %+v", s, a)
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What a marked call meets and leaves behind in each state.
+func TestBypass(t *testing.T) {
+	open := func(b *Breaker) { b.Open(Reason{}) }
+	due := func(b *Breaker) { b.Open(Reason{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
+	halfOpen := func(b *Breaker) { b.HalfOpen(Reason{}) }
+	probed := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
+	ramping := func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }
+	forcedOpen := func(b *Breaker) { b.ForceOpen(Reason{}) }
+	openForcedClosed := func(b *Breaker) { b.Open(Reason{}); b.ForceClosed(Reason{}) }
+	closed := func(*Breaker) {}
+	for _, c := range []struct {
+		name    string
+		prepare func(*Breaker)
+		mark    func(context.Context, string) context.Context
+		fn      func(context.Context) error
+		runs    bool
+		want    State
+		count   uint64
+		fails   int
+	}{
+		{"closed", closed, WithBypass, broken, true, Closed, 0, 0},
+		{"open", open, WithBypass, broken, true, Open, 1, 0},
+		{"open, good", open, WithBypass, nop, true, Open, 1, 0},
+		{"due", due, WithBypass, broken, true, Open, 1, 0},
+		{"half-open", halfOpen, WithBypass, broken, true, HalfOpen, 1, 0},
+		{"half-open, good", halfOpen, WithBypass, nop, true, HalfOpen, 1, 0},
+		{"half-open, probes out", probed, WithBypass, nop, true, HalfOpen, 1, 0},
+		{"ramping", ramping, WithBypass, broken, true, Closed, 1, 0},
+		{"forced open", forcedOpen, WithBypass, nop, false, ForcedOpen, 0, 0},
+		{"forced closed over open", openForcedClosed, WithBypass, nop, true, ForcedClosed, 0, 0},
+
+		{"closed, as evidence", closed, WithBypassProbe, broken, true, Closed, 0, 1},
+		{"open, as evidence", open, WithBypassProbe, broken, true, Open, 1, 1},
+		{"open, as evidence, good", open, WithBypassProbe, nop, true, Closed, 1, 0},
+		{"due, as evidence, good", due, WithBypassProbe, nop, true, Closed, 0, 0},
+		{"half-open, as evidence", halfOpen, WithBypassProbe, broken, true, Open, 0, 1},
+		{"half-open, probes out, as evidence", probed, WithBypassProbe, nop, true, HalfOpen, 1, 0},
+		{"forced open, as evidence", forcedOpen, WithBypassProbe, nop, false, ForcedOpen, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{FailMax: 5, Ramp: time.Hour})
+				c.prepare(b)
+				ran := false
+				err := b.Do(c.mark(t.Context(), "migration 7"), func(ctx context.Context) error { ran = true; return c.fn(ctx) })
+				if ran != c.runs || ran == errors.Is(err, ErrOpen) {
+					t.Fatalf("ran: %v, err: %v; want it to run: %v", ran, err, c.runs)
+				}
+				is(t, b, c.want)
+				s := b.Status()
+				if s.Bypassed != c.count || c.count > 0 && s.Bypass != "migration 7" || s.FailCount != c.fails {
+					t.Errorf("bypassed %d times (%q), %d failures; want %d, %d", s.Bypassed, s.Bypass, s.FailCount, c.count, c.fails)
+				}
+			})
+		})
+	}
+}
+
+// A bypass is no evidence in a window either, and other contexts get nothing
+// of it.
+func TestBypassCountsNowhere(t *testing.T) {
+	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4})
+	ctx := WithBypass(t.Context(), "migration")
+	var heard int
+	b.AddListener(Listener{
+		Success: func(*Breaker) { heard++ },
+		Failure: func(*Breaker, error) { heard++ },
+	})
+	for range 100 {
+		_ = b.Do(ctx, broken)
+		_ = b.Do(ctx, nop)
+	}
+	if s := b.Status(); s.Window != (Counts{}) || heard != 0 {
+		t.Errorf("window %+v, %d calls heard of as evidence", s.Window, heard)
+	}
+	b.Open(Reason{})
+	if err := b.Do(t.Context(), nop); !errors.Is(err, ErrOpen) {
+		t.Errorf("a call without the mark: %v", err)
+	}
+}
+
+// A probe that comes before the open time is over says so in the record.
+func TestBypassProbeIsOnRecord(t *testing.T) {
+	b := New("x", Settings{FailMax: 1})
+	play(b, "f")
+	if err := b.Do(WithBypassProbe(t.Context(), "health check"), nop); err != nil {
+		t.Fatal(err)
+	}
+	is(t, b, Closed)
+	h := b.History()
+	if got, want := h[1].Why(), `marked work probed before the open time was over ("health check")`; h[1].Cause != CauseBypass || got != want {
+		t.Errorf("%s: %s, want %s", h[1].Cause, got, want)
+	}
+}

@@ -1,0 +1,155 @@
+package breaker
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Permit is the leave to make one call. It belongs to one goroutine at a time,
+// and a copy of it is the same leave: end one of them. It must come from Allow
+// or AllowContext.
+type Permit struct {
+	b        *Breaker
+	word     uint64        // as admitted: the generation its outcome counts for
+	start    time.Duration // on the owner's clock, when timed; once answered, the time it took
+	slow     time.Duration // from here on it is slow; 0: not timed
+	probe    uint32        // number of its lease; 0: not a probe
+	answered bool          // see Answered
+	unjudged bool          // runs behind an override or by bypass: no evidence
+	late     bool          // admitted before its breaker existed, see Set.Do
+}
+
+// nobody is the breaker of a permit that is used up. Its word is no breaker's,
+// so Done needs one comparison to know that there is something left to do.
+var nobody = Breaker{word: ^uint64(0)}
+
+// permitSlow is set in the word of a permit whose end cannot be told by
+// comparing words. No breaker's word has it.
+const permitSlow uint64 = 1 << 10
+
+// Allow asks for one call whose end is told later by Permit.Done, for streams
+// and callbacks; where the call is a function, Do is simpler and cannot forget.
+// A caller that gets a permit must end it with Done or Ignore. A lost permit
+// does no harm while the breaker is closed; in half-open it holds a probe's
+// place until ProbeTimeout has passed.
+//
+// Allow and Done are written to be inlined into their callers, which halves
+// their cost; a test watches it.
+func (b *Breaker) Allow() (p Permit, err error) {
+	p.b = b
+	p.word = atomic.LoadUint64(&b.word)
+	if p.word&settleMask != 0 {
+		err = p.ask()
+	}
+	return
+}
+
+// AllowContext is Allow for a call that has a context: a bypass that it is
+// marked with holds, and listeners see it. End the permit with DoneContext.
+func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
+	p.b = b
+	p.word = atomic.LoadUint64(&b.word)
+	if p.word&settleMask != 0 {
+		err = p.askContext(ctx)
+	}
+	return p, err
+}
+
+//go:noinline
+func (p *Permit) ask() error { return p.askContext(context.Background()) }
+
+// askContext fills in the permit where a look at the word does not do. Of a
+// rejected call it is ended.
+func (p *Permit) askContext(ctx context.Context) error {
+	q, err := p.b.admit(ctx)
+	if err != nil {
+		p.b = &nobody
+		return err
+	}
+	if q.word&flagWatched != 0 {
+		q.announce(ctx)
+	}
+	*p = q
+	p.word |= permitSlow
+	return nil
+}
+
+// Done ends the call: nil is a success, an error is what the classification
+// says. The first Done or Ignore counts, later ones do nothing.
+func (p *Permit) Done(err error) {
+	if err == nil && atomic.LoadUint64(&p.b.word) == p.word {
+		p.b = &nobody
+	} else {
+		p.done(err)
+	}
+}
+
+//go:noinline
+func (p *Permit) done(err error) { _ = p.DoneContext(context.Background(), err) }
+
+// DoneContext is Done for a call that has a context: by it a caller who gave up
+// is told from a dependency that failed. It returns what the caller is to get:
+// err itself but under WithErrorOnTrip.
+func (p *Permit) DoneContext(ctx context.Context, err error) error {
+	q := *p
+	p.b = &nobody
+	if q.over() {
+		return err
+	}
+	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
+	defer g.unwind()
+	return g.end(ctx, err)
+}
+
+// Ignore ends the call without evidence either way.
+func (p *Permit) Ignore() {
+	q := *p
+	p.b = &nobody
+	if !q.over() {
+		_ = q.settle(Ignored, nil)
+	}
+}
+
+func (p *Permit) over() bool { return p.b == &nobody || p.b == nil }
+
+// Answered says that the answer has begun: by the time until here, not until
+// Done, is the call slow. It is for answers that stream in at the pace of
+// whoever reads them. The first one counts.
+func (p *Permit) Answered() {
+	if !p.over() && p.slow > 0 && !p.answered {
+		p.start, p.answered = p.took(), true
+	}
+}
+
+// took is how long the call took to be answered, or has taken so far; 0 when
+// it is not timed.
+func (p *Permit) took() time.Duration {
+	if p.slow == 0 || p.answered {
+		return p.start
+	}
+	return p.b.cfg.clocks.now(p.slow < exactBelow) - p.start
+}
+
+// classify says what a call's error is evidence of; work that is marked to
+// bypass makes none.
+func (p *Permit) classify(ctx context.Context, err error) Outcome {
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return Ignored
+	}
+	if err == nil {
+		return Success
+	}
+	return p.b.cfg.outcome(ctx, err)
+}
+
+// permit is the leave for a call admitted under w.
+func (b *Breaker) permit(w uint64) Permit {
+	p := Permit{b: b, word: w}
+	if w&flagTimed != 0 {
+		r := b.rules()
+		p.slow = r.SlowCall
+		p.start = b.cfg.clocks.now(r.exact)
+	}
+	return p
+}

@@ -1,0 +1,220 @@
+package breaker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// An override that replaces another, and an order that replaces it by a state
+// that rejects too, let no call through in between (I5).
+func TestRegressionOverrideReplacedLetsNothingIn(t *testing.T) {
+	for name, order := range map[string]func(*breaker.Breaker){
+		"force open again": func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) },
+		"open":             func(b *breaker.Breaker) { b.Open(breaker.Reason{}); b.ForceOpen(breaker.Reason{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := breaker.New("x", breaker.Settings{})
+			b.ForceOpen(breaker.Reason{})
+			var admitted, stop atomic.Int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for stop.Load() == 0 {
+					if _, err := b.Allow(); err == nil {
+						admitted.Add(1)
+					}
+				}
+			}()
+			for range 20_000 {
+				order(b)
+			}
+			stop.Store(1)
+			<-done
+			if n := admitted.Load(); n > 0 {
+				t.Errorf("%d calls got in, want none: it rejected before and after each order", n)
+			}
+		})
+	}
+}
+
+// A listener of calls that exits the goroutine does not keep the transition of
+// that call from the listeners of transitions (I7).
+func TestRegressionGoexitInCallListenerDelaysNoTransition(t *testing.T) {
+	b := breaker.New("x", breaker.Settings{FailMax: 1})
+	var heard []breaker.State
+	b.AddListener(breaker.Listener{
+		Failure:     func(*breaker.Breaker, error) { runtime.Goexit() },
+		StateChange: func(_ *breaker.Breaker, t breaker.Transition) { heard = append(heard, t.To) },
+	})
+	onGoroutine(func() { _ = b.Do(t.Context(), proofFail) })
+	if got, want := fmt.Sprint(heard), "[open]"; got != want {
+		t.Errorf("transitions heard: %s, want %s", got, want)
+	}
+}
+
+// A listener that exits the goroutine while it is told of one transition does
+// not leave the next ones untold (I7).
+func TestRegressionGoexitInStateChangeLeavesNoneUntold(t *testing.T) {
+	b := breaker.New("x", breaker.Settings{})
+	var heard []breaker.State
+	b.AddListener(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+		heard = append(heard, t.To)
+		if t.To == breaker.Open {
+			b.Close(breaker.Reason{}) // queued behind this one
+			runtime.Goexit()
+		}
+	}})
+	onGoroutine(func() { b.Open(breaker.Reason{}) })
+	if got, want := fmt.Sprint(heard), "[open closed]"; got != want {
+		t.Errorf("transitions heard: %s, want %s", got, want)
+	}
+}
+
+// A call that outlives its forgotten breaker and trips the one made since
+// tells the listeners (I7).
+func TestRegressionTripOfSuccessorIsTold(t *testing.T) {
+	s := breaker.NewSet[string]("s", breaker.Settings{FailMax: 1}, breaker.SetOptions{MaxKeys: 1})
+	var heard []string
+	s.AddListener(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+		heard = append(heard, b.ID()+" "+t.To.String())
+	}})
+	p, err := s.Breaker("a").Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Breaker("b") // forgets a
+	s.Breaker("a") // a new one
+	p.Done(errProof)
+	if got, want := fmt.Sprint(heard), "[s/a open]"; got != want {
+		t.Errorf("transitions heard: %s, want %s", got, want)
+	}
+}
+
+// Settling a call during the ramp is no call: it must not use up, or add to,
+// what the ramp owes to calls.
+func TestRegressionFailureInRampIsNotAnAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{FailMax: 1000, Ramp: 100 * time.Second})
+		b.HalfOpen(breaker.Reason{})
+		if err := b.Do(t.Context(), proofOK); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		admitted := 0
+		for range 100 {
+			if errors.Is(b.Do(t.Context(), proofFail), errProof) {
+				admitted++
+			}
+		}
+		if admitted < 49 || admitted > 51 {
+			t.Errorf("%d of 100 failing calls admitted at half of the ramp, want 50", admitted)
+		}
+	})
+}
+
+// Keys whose only evidence is in a window count towards the set's limits.
+func TestRegressionWindowEvidenceIsBounded(t *testing.T) {
+	s := breaker.NewSet[int]("s", breaker.Settings{FailMax: -1, FailureRate: 0.9, WindowCalls: 20},
+		breaker.SetOptions{MaxKeys: 10, MaxEvidence: 50})
+	for k := range 1000 {
+		_ = s.Do(t.Context(), k, proofFail)
+		_ = s.Do(t.Context(), k, proofOK)
+	}
+	if n := len(s.Status()); n > 61 { // 10 healthy, 50 with evidence, 1 for the others
+		t.Errorf("the set holds %d breakers, want at most 61", n)
+	}
+}
+
+// A classifier that exits the goroutine loses no failure and no permit.
+func TestRegressionGoexitInClassifierOfDone(t *testing.T) {
+	b := breaker.New("x", breaker.Settings{FailMax: 2}, breaker.WithClassifier(
+		func(context.Context, error) breaker.Outcome { runtime.Goexit(); return breaker.Ignored }))
+	p, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	onGoroutine(func() { p.Done(errProof) })
+	if got := b.FailCount(); got != 1 {
+		t.Errorf("FailCount = %d, want 1", got)
+	}
+}
+
+// A panic in what OnSuspicion calls is not the caller's.
+func TestRegressionPanicInOnSuspicion(t *testing.T) {
+	var m breaker.Manager
+	called := 0
+	m.OnSuspicion(func(breaker.Suspicion) { called++; panic("boom") })
+	for _, name := range []string{"a", "b", "c"} {
+		if b := m.Breaker(name); b.Update(breaker.Settings{FailMax: 1}) != nil {
+			t.Fatal("update")
+		}
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if err := m.Breaker(name).Do(t.Context(), proofFail); !errors.Is(err, errProof) {
+			t.Errorf("Do = %v, want %v", err, errProof)
+		}
+	}
+	if called != 1 {
+		t.Errorf("OnSuspicion's function was called %d times, want 1", called)
+	}
+}
+
+// A probe that ends after its lease is no evidence, whether or not another
+// call has taken its place meanwhile.
+func TestRegressionLateProbeIsNoEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{ProbeTimeout: time.Second})
+		b.HalfOpen(breaker.Reason{})
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		p.Done(nil)
+		if got := b.State(); got != breaker.HalfOpen {
+			t.Errorf("state after a probe that succeeded past its lease: %s, want half-open", got)
+		}
+	})
+}
+
+// A call of a forgotten breaker counts for the one made since while that is in
+// its first stretch, whatever override is on it; and not at all when the call
+// was of an earlier stretch of the forgotten one (I1, I11).
+func TestRegressionCallOfForgottenBreaker(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		before       func(*breaker.Breaker)
+		after        func(*breaker.Breaker)
+		wantFailures int
+	}{
+		{"override since", nil, func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) }, 1},
+		{"earlier stretch", func(b *breaker.Breaker) { b.Open(breaker.Reason{}); b.Close(breaker.Reason{}) }, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := breaker.NewSet[string]("s", breaker.Settings{}, breaker.SetOptions{MaxKeys: 1})
+			p, err := s.Breaker("a").Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.before != nil {
+				c.before(s.Breaker("a"))
+			}
+			s.Breaker("z") // forgets a
+			if b := s.Breaker("a"); c.after != nil {
+				c.after(b)
+			}
+			p.Done(errProof)
+			if got := s.Breaker("a").FailCount(); got != c.wantFailures {
+				t.Errorf("FailCount = %d, want %d", got, c.wantFailures)
+			}
+		})
+	}
+}

@@ -1,0 +1,240 @@
+package breaker
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settingOff is how a rule that is switched off stands in JSON and text.
+const settingOff = "off"
+
+// settingField is a field of Settings as it stands in JSON and text.
+type settingField struct {
+	key    string
+	canOff bool                // a negative value switches it off
+	of     func(*Settings) any // *int, *time.Duration or *float64
+}
+
+var settingFields = []settingField{
+	{"fail_max", true, func(s *Settings) any { return &s.FailMax }},
+	{"reset_timeout", false, func(s *Settings) any { return &s.ResetTimeout }},
+	{"success_threshold", false, func(s *Settings) any { return &s.SuccessThreshold }},
+	{"probes", false, func(s *Settings) any { return &s.Probes }},
+	{"probe_timeout", false, func(s *Settings) any { return &s.ProbeTimeout }},
+	{"window", false, func(s *Settings) any { return &s.Window }},
+	{"window_calls", true, func(s *Settings) any { return &s.WindowCalls }},
+	{"min_calls", false, func(s *Settings) any { return &s.MinCalls }},
+	{"failure_rate", true, func(s *Settings) any { return &s.FailureRate }},
+	{"confidence", true, func(s *Settings) any { return &s.Confidence }},
+	{"slow_call", true, func(s *Settings) any { return &s.SlowCall }},
+	{"slow_rate", true, func(s *Settings) any { return &s.SlowRate }},
+	{"reset_backoff", false, func(s *Settings) any { return &s.ResetBackoff }},
+	{"reset_max", true, func(s *Settings) any { return &s.ResetMax }},
+	{"reset_jitter", false, func(s *Settings) any { return &s.ResetJitter }},
+	{"ramp", true, func(s *Settings) any { return &s.Ramp }},
+}
+
+// MarshalJSON writes the fields that are set, under their names in snake_case:
+// durations as "10s", a field that is switched off as "off". A zero field,
+// which means its default, is left out.
+func (s Settings) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for _, f := range settingFields {
+		text, quote, set := f.text(&s)
+		if !set {
+			continue
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		if quote {
+			text = strconv.Quote(text)
+		}
+		fmt.Fprintf(&b, "%q:%s", f.key, text)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, onto the value that is there: a
+// key that is absent leaves its field as it is, 0 or "0s" asks for the default,
+// and "off" switches off what can be off. So an object with some keys is a
+// patch of a whole.
+//
+// An unknown key, a key that comes twice, a duration without a unit, a number
+// where a duration belongs, and a negative value are errors that match
+// ErrSettings and name the key and what would be right; the value is then
+// unchanged. Ranges are not checked: see Validate.
+func (s *Settings) UnmarshalJSON(data []byte) error {
+	if string(bytes.TrimSpace(data)) == "null" {
+		return nil // as encoding/json asks of every Unmarshaler
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf(`%w: want a JSON object, such as {"fail_max": 5}`, ErrSettings)
+	}
+	patched := *s
+	seen := make(map[string]bool)
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+		key := t.(string) // dec.More within an object: nothing else is JSON
+		if seen[key] {
+			return fmt.Errorf("%w: %s comes twice, want it once", ErrSettings, key)
+		}
+		seen[key] = true
+		var v json.RawMessage
+		if err := dec.Decode(&v); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrSettings, key, err)
+		}
+		if err := patched.setJSON(key, v); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	*s = patched
+	return nil
+}
+
+func (s *Settings) setJSON(key string, v json.RawMessage) error {
+	f, err := fieldOf(key)
+	if err != nil {
+		return err
+	}
+	text := string(v)
+	if v[0] == '"' {
+		if err := json.Unmarshal(v, &text); err != nil {
+			return f.wrong(string(v))
+		}
+	}
+	_, timed := f.of(s).(*time.Duration)
+	if (v[0] == '"') != (timed || text == settingOff) {
+		return f.wrong(string(v))
+	}
+	return f.set(s, text)
+}
+
+// Set sets one field from text, for command lines: key as in JSON, value as
+// there but without quotes. Its errors are UnmarshalJSON's.
+func (s *Settings) Set(key, value string) error {
+	f, err := fieldOf(key)
+	if err != nil {
+		return err
+	}
+	return f.set(s, value)
+}
+
+// String lists the fields that are set, as "fail_max=5 reset_timeout=10s":
+// each of them is what Set takes.
+func (s Settings) String() string {
+	var set []string
+	for _, f := range settingFields {
+		if text, _, ok := f.text(&s); ok {
+			set = append(set, f.key+"="+text)
+		}
+	}
+	return strings.Join(set, " ")
+}
+
+func fieldOf(key string) (*settingField, error) {
+	limit := max(2, len(key)/3)
+	near, away := "", limit+1
+	for i := range settingFields {
+		f := &settingFields[i]
+		if f.key == key {
+			return f, nil
+		}
+		if d := distance(plainKey(key), plainKey(f.key), limit); d < away {
+			near, away = f.key, d
+		}
+	}
+	if near != "" {
+		return nil, fmt.Errorf("%w: unknown key %q, did you mean %q?", ErrSettings, key, near)
+	}
+	keys := make([]string, len(settingFields))
+	for i, f := range settingFields {
+		keys[i] = f.key
+	}
+	return nil, fmt.Errorf("%w: unknown key %q, want one of %s", ErrSettings, key, strings.Join(keys, ", "))
+}
+
+// plainKey makes the Go name of a field near to its key.
+func plainKey(key string) string { return strings.ToLower(strings.ReplaceAll(key, "_", "")) }
+
+// text is the field's value; quote says that JSON wants it in quotes, set that
+// it is not zero.
+func (f *settingField) text(s *Settings) (text string, quote, set bool) {
+	negative := false
+	switch p := f.of(s).(type) {
+	case *int:
+		text, set, negative = strconv.Itoa(*p), *p != 0, *p < 0
+	case *time.Duration:
+		text, set, negative, quote = p.String(), *p != 0, *p < 0, true
+	case *float64:
+		text, set, negative = strconv.FormatFloat(*p, 'g', -1, 64), *p != 0, *p < 0
+		quote = math.IsNaN(*p) || math.IsInf(*p, 0) // no numbers of JSON
+	}
+	if f.canOff && negative {
+		return settingOff, true, true
+	}
+	return text, quote, set
+}
+
+func (f *settingField) set(s *Settings, text string) error {
+	off := f.canOff && text == settingOff
+	switch p := f.of(s).(type) {
+	case *int:
+		n, err := strconv.Atoi(text)
+		if off {
+			n, err = -1, nil
+		}
+		if err != nil || n < 0 && !off {
+			return f.wrong(text)
+		}
+		*p = n
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
+		if off {
+			d, err = -1, nil
+		}
+		if err != nil || d < 0 && !off {
+			return f.wrong(strconv.Quote(text))
+		}
+		*p = d
+	case *float64:
+		x, err := strconv.ParseFloat(text, 64)
+		if off {
+			x, err = -1, nil
+		}
+		if err != nil || !(x >= 0) && !off || math.IsInf(x, 0) {
+			return f.wrong(text)
+		}
+		*p = x
+	}
+	return nil
+}
+
+// wrong says what would have been right.
+func (f *settingField) wrong(got string) error {
+	want := "a number of 0 or more, such as 0.5"
+	switch f.of(new(Settings)).(type) {
+	case *int:
+		want = "a whole number of 0 or more"
+	case *time.Duration:
+		want = `a duration with its unit, such as "10s" or "1m30s"`
+	}
+	if f.canOff {
+		want += `, or "off"`
+	}
+	return fmt.Errorf("%w: %s is %s, want %s", ErrSettings, f.key, got, want)
+}

@@ -1,0 +1,51 @@
+package breaker
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTallyOfADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("a", Settings{FailMax: 1, ResetTimeout: time.Minute})
+		fail := func() { _ = b.Do(context.Background(), func(context.Context) error { return errX }) }
+		check := func(when string, trips uint64, day, flaps int, open time.Duration) {
+			t.Helper()
+			s := b.Status()
+			if s.Trips != trips || s.TripsDay != day || s.Flaps != flaps || s.OpenSeconds != open.Seconds() {
+				t.Errorf("%s: %d trips, %d today, %d flaps, open for %gs; want %d, %d, %d, %gs",
+					when, s.Trips, s.TripsDay, s.Flaps, s.OpenSeconds, trips, day, flaps, open.Seconds())
+			}
+		}
+		check("new", 0, 0, 0, 0)
+		fail()
+		time.Sleep(30 * time.Second)
+		check("open for 30 s", 1, 1, 1, 30*time.Second)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		fail() // half-open, and open again
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		_ = b.Do(context.Background(), nop)
+		check("closed again", 2, 2, 5, 2*time.Minute)
+
+		time.Sleep(time.Hour)
+		b.ForceOpen(Reason{})
+		time.Sleep(time.Minute)
+		b.Open(Reason{}) // still rejecting: one stretch, and no trip
+		time.Sleep(30 * time.Second)
+		b.ForceClosed(Reason{})
+		check("ordered", 2, 2, 3, 3*time.Minute+30*time.Second)
+		b.Close(Reason{})
+		b.ForceClosed(Reason{})
+		fail()
+		check("behind an override", 3, 3, 5, 3*time.Minute+30*time.Second)
+
+		time.Sleep(22*time.Hour + 57*time.Minute)
+		check("when the first hour is a day ago", 3, 1, 0, 3*time.Minute+30*time.Second)
+		time.Sleep(48 * time.Hour)
+		check("days later", 3, 0, 0, 3*time.Minute+30*time.Second)
+	})
+}

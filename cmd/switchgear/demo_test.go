@@ -1,0 +1,103 @@
+//go:build unix
+
+package main_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops/fifo"
+)
+
+// pipeOf is the client of the pipe that the demo prints.
+func pipeOf(t *testing.T, line string) fifo.Client {
+	t.Helper()
+	m := regexp.MustCompile(`-i (\S+) -o (\S+) status`).FindStringSubmatch(line)
+	if m == nil {
+		t.Fatalf("no -i and -o in %q", line)
+	}
+	return fifo.Client{Input: m[1], Output: m[2]}
+}
+
+func TestDemoOpensAndCloses(t *testing.T) {
+	t.Parallel()
+	p := start(t, "demo", "--for", "9s")
+	pipe := pipeOf(t, p.await("-i ", "status"))
+
+	p.await("payments server is stopped")
+	p.await("payments", "closed -> open", "calls failed in the last 1s", "connection refused")
+	p.await("calls: payments", "rejected")
+
+	// People's orders travel through the pipe while it trades.
+	table, err := pipe.Status(t.Context(), "")
+	if err != nil || !strings.Contains(table, "inventory/umbrella") {
+		t.Fatalf("status: %v\n%s", err, table)
+	}
+	why := breaker.Reason{Actor: "ana", Text: "stocktaking", For: time.Minute}
+	if _, err := pipe.ForceOpen(t.Context(), "inventory/acme", why); err != nil {
+		t.Fatal(err)
+	}
+	p.await("inventory/acme", "closed -> forced-open", `by ana`, "stocktaking", "1m0s")
+	if _, err := pipe.Release(t.Context(), "inventory/acme", breaker.Reason{}); err != nil {
+		t.Fatal(err)
+	}
+	p.await("inventory/acme", "forced-open -> closed")
+
+	p.await("payments", "open -> half-open")
+	p.await("payments", "half-open -> closed", "probes succeeded")
+	p.await("payments server hangs")
+	p.await("payments", "closed -> open", "deadline exceeded")
+	p.await("Over after 9s", "ok", "failed", "rejected")
+	p.ends()
+}
+
+func TestDemoEndsBySignal(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "demo")
+			p.await("calls: payments")
+			if err := p.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			p.await("Over after")
+			p.ends()
+		})
+	}
+}
+
+func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
+	t.Parallel()
+	p := start(t, "demo", "--for", "1500ms")
+	p.await("Over after")
+	p.ends()
+	if all := p.text(); strings.Contains(all, "\x1b") {
+		t.Errorf("escape sequences in the output:\n%q", all)
+	}
+}
+
+// A reader that goes away, as in "switchgear demo | head", ends the demo.
+func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startTo(t, w, "demo")
+	w.Close()
+	buf := make([]byte, 10)
+	if _, err := r.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if err := p.cmd.Wait(); err == nil {
+		t.Error("exit status 0, want an error for the lost output")
+	}
+	p.leavesNothing()
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/term"
+)
+
+// screen is where people read. It takes colours out of what is written to it
+// when it is no terminal, when the terminal has none, and under NO_COLOR.
+type screen struct {
+	io.Writer
+	width int // in columns; 0: not a terminal
+}
+
+func newScreen(w io.Writer) screen {
+	out := colorprofile.NewWriter(w, os.Environ())
+	out.Profile = withoutColour(out.Profile)
+	s := screen{Writer: out}
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			s.width = width
+		}
+	}
+	return s
+}
+
+// withoutColour is p, or what is left of it under NO_COLOR: any value of it
+// counts, as no-color.org has it.
+func withoutColour(p colorprofile.Profile) colorprofile.Profile {
+	if os.Getenv("NO_COLOR") != "" {
+		return min(p, colorprofile.ASCII)
+	}
+	return p
+}
+
+// isTerminal reports whether somebody sits at r.
+func isTerminal(r any) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,331 @@
+package ops
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+const (
+	maxBody    = 64 << 10
+	maxAskedID = 200 // ids in one request
+)
+
+// door is one way into a plane: the unix socket or an HTTP handler.
+type door struct {
+	*Plane
+	socket bool
+	writes bucket // of orders, unlimited on the socket
+	reads  bucket
+}
+
+type route struct {
+	method, path string
+	serve        func(*door, http.ResponseWriter, *http.Request) error
+}
+
+// routes are all that the API has; openapi.json describes them, and a test
+// compares the two.
+var routes = []route{
+	{http.MethodGet, "/v1/process", (*door).getProcess},
+	{http.MethodGet, "/v1/status", (*door).getStatus},
+	{http.MethodGet, "/v1/overview", (*door).getOverview},
+	{http.MethodGet, "/v1/explain", (*door).getExplain},
+	{http.MethodGet, "/v1/history", (*door).getHistory},
+	{http.MethodGet, "/v1/plots", (*door).getPlots},
+	{http.MethodGet, "/v1/orders", (*door).getOrders},
+	{http.MethodPost, "/v1/orders", (*door).postOrder},
+	{http.MethodGet, "/v1/events", (*door).getEvents},
+	{http.MethodGet, "/v1/openapi.json", (*door).getOpenAPI},
+	{http.MethodGet, "/metrics", (*door).getMetrics},
+}
+
+func (d *door) mux() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
+			if err := r.serve(d, w, req); err != nil {
+				writeError(w, err)
+			}
+		})
+	}
+	return mux
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	e := toError(err)
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status)
+	_ = json.NewEncoder(w).Encode(map[string]*Error{"error": e}) // the client is gone: nobody to tell
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client is gone: nobody to tell
+	return nil
+}
+
+// refuse makes an error with a code that has no error of its own.
+func refuse(status int, code, format string, args ...any) error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
+}
+
+func (d *door) describe(all []breaker.Status) Process {
+	p := d.process(all)
+	p.ReadOnly = d.readOnly()
+	if d.socket {
+		p.Args = os.Args
+	}
+	return p
+}
+
+func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }
+
+func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, d.describe(d.m.Status()))
+}
+
+func (d *door) getOverview(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, d.overview())
+}
+
+// getStatus answers with the breakers that are asked for. There may be very
+// many, so it writes them one by one.
+func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
+	ask, err := parseStatusQuery(r)
+	if err != nil {
+		return err
+	}
+	found, err := d.find(ask)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	out := bufio.NewWriterSize(w, 64<<10)
+	var row bytes.Buffer
+	enc := json.NewEncoder(&row)
+	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
+	for i := range found[:min(len(found), ask.Limit)] {
+		row.Reset()
+		if err := enc.Encode(newStatus(found[i], ask.Full)); err != nil {
+			return nil // a reply that is cut short is no JSON: the client notices
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.Write(row.Bytes())
+	}
+	out.WriteString("]}\n")
+	_ = out.Flush() // the client is gone: nobody to tell
+	return nil
+}
+
+// StatusQuery says which breakers a status is asked of; the zero value asks
+// for all.
+type StatusQuery struct {
+	IDs    []string        // these, each of which must be known
+	Name   string          // the breaker, or the keys of the set, of this name
+	States []breaker.State // those in one of these states
+	Full   bool            // with settings and explanation
+	Limit  int             // at most so many; 0: all
+}
+
+func parseStatusQuery(r *http.Request) (StatusQuery, error) {
+	q := r.URL.Query()
+	ask := StatusQuery{IDs: q["id"], Name: q.Get("name"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
+	if len(ask.IDs) > maxAskedID {
+		return ask, refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(ask.IDs), maxAskedID)
+	}
+	for _, name := range q["state"] {
+		var s breaker.State
+		if err := s.UnmarshalText([]byte(name)); err != nil {
+			return ask, refuse(http.StatusBadRequest, "order", "%s", strings.TrimPrefix(err.Error(), "breaker: "))
+		}
+		ask.States = append(ask.States, s)
+	}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return ask, refuse(http.StatusBadRequest, "order", "limit is %q, want a number above 0", text)
+		}
+		ask.Limit = n
+	}
+	return ask, nil
+}
+
+func (d *door) find(ask StatusQuery) ([]breaker.Status, error) {
+	found, err := d.named(ask)
+	if err != nil || len(ask.States) == 0 {
+		return found, err
+	}
+	return slices.DeleteFunc(found, func(s breaker.Status) bool { return !slices.Contains(ask.States, s.State) }), nil
+}
+
+func (d *door) named(ask StatusQuery) ([]breaker.Status, error) {
+	switch {
+	case len(ask.IDs) > 0:
+		found := make([]breaker.Status, 0, len(ask.IDs))
+		for _, id := range ask.IDs {
+			b, err := d.m.Lookup(id)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, b.Status())
+		}
+		return found, nil
+	case ask.Name != "":
+		if s, err := d.m.LookupSet(ask.Name); err == nil {
+			found := s.Status()
+			slices.SortFunc(found, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
+			return found, nil
+		}
+		b, err := d.m.Lookup(ask.Name)
+		if err != nil {
+			return nil, err
+		}
+		return []breaker.Status{b.Status()}, nil
+	}
+	return d.m.Status(), nil
+}
+
+func (d *door) asked(r *http.Request) ([]*breaker.Breaker, error) {
+	ids := r.URL.Query()["id"]
+	if len(ids) == 0 || len(ids) > maxAskedID {
+		return nil, refuse(http.StatusBadRequest, "order", "%d ids, want 1 to %d: ?id=NAME", len(ids), maxAskedID)
+	}
+	found := make([]*breaker.Breaker, len(ids))
+	for i, id := range ids {
+		b, err := d.m.Lookup(id)
+		if err != nil {
+			return nil, d.notASet(id, err)
+		}
+		found[i] = b
+	}
+	return found, nil
+}
+
+func (d *door) getExplain(w http.ResponseWriter, r *http.Request) error {
+	found, err := d.asked(r)
+	if err != nil {
+		return err
+	}
+	out := make([]Explanation, len(found))
+	for i, b := range found {
+		s := b.Status()
+		out[i] = Explanation{ID: s.ID, Text: s.Explain()}
+	}
+	return writeJSON(w, map[string][]Explanation{"explanations": out})
+}
+
+func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
+	found, err := d.asked(r)
+	if err != nil {
+		return err
+	}
+	out := make([]History, len(found))
+	for i, b := range found {
+		out[i] = History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}
+	}
+	return writeJSON(w, map[string][]History{"histories": out})
+}
+
+// getPlots answers with nothing for a name without calls, and for all names
+// when calls are not counted.
+func (d *door) getPlots(w http.ResponseWriter, r *http.Request) error {
+	names := r.URL.Query()["name"]
+	if len(names) == 0 || len(names) > maxAskedID {
+		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
+	}
+	out := []Plot{}
+	if d.calls != nil {
+		for _, name := range names {
+			out = append(out, d.calls.plot(name))
+		}
+	}
+	return writeJSON(w, map[string][]Plot{"plots": out})
+}
+
+func (d *door) getOrders(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, map[string][]Event{"orders": d.hub.lastOrders()})
+}
+
+func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
+	if d.readOnly() {
+		return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
+	}
+	o, err := readOrder(w, r)
+	if err != nil {
+		return err
+	}
+	by := peerOf(r)
+	if !d.socket {
+		if err := d.o.Authorize(r, &o); err != nil {
+			err = fmt.Errorf("%w: %w", ErrRefused, err)
+			_ = d.audit.write(o, by, nil, err) // refused either way; Process shows what is wrong with the log
+			return err
+		}
+	}
+	receipt, err := d.Do(o, by)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, receipt)
+}
+
+func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %q, want application/json", r.Header.Get("Content-Type"))
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&o)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return o, nil
+		}
+		err = errors.New("more than one JSON value")
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return o, refuse(http.StatusRequestEntityTooLarge, "too-large", "the order is larger than %d bytes", large.Limit)
+	}
+	return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// peerOf is who sent r, as far as its door knows.
+func peerOf(r *http.Request) Peer {
+	if p, ok := r.Context().Value(peerKey{}).(Peer); ok {
+		return p
+	}
+	return Peer{Transport: "http", Addr: r.RemoteAddr}
+}
+
+// peerKey is where the socket's server keeps the Peer in a connection's context.
+type peerKey struct{}
+
+// eventID is how a place in the stream is called: the process's, so that a
+// reader which comes back to another process does not take it for the same.
+func (p *Plane) eventID(seq uint64) string {
+	return strconv.FormatInt(p.started.UnixNano(), 36) + "-" + strconv.FormatUint(seq, 10)
+}
+
+// place is the reverse of eventID; ok is false when it is of another plane.
+func (p *Plane) place(id string) (seq uint64, ok bool) {
+	epoch, num, _ := strings.Cut(id, "-")
+	seq, err := strconv.ParseUint(num, 10, 64)
+	return seq, err == nil && epoch == strconv.FormatInt(p.started.UnixNano(), 36)
+}

@@ -1,0 +1,173 @@
+package ops
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// AuditEntry is a line of the audit log.
+type AuditEntry struct {
+	// N counts the orders of this log, those included that could not be written.
+	N       uint64    `json:"n"`
+	Time    time.Time `json:"time"`
+	Service string    `json:"service"`
+	PID     int       `json:"pid"` // the process that carried it out
+	Order   Order     `json:"order"`
+	Peer    Peer      `json:"peer"`
+	Receipt *Receipt  `json:"receipt,omitempty"` // nil when the order was refused
+	Error   string    `json:"error,omitempty"`   // why it was refused
+	// Prev is the Hash of the line before; "" in the first line of a log. The
+	// first line of a file that took another one's place has that one's last.
+	Prev string `json:"prev"`
+	// Hash is the SHA-256, in hexadecimal, of the line up to this field: of all
+	// that stands before `,"hash":`.
+	Hash string `json:"hash"`
+}
+
+const (
+	auditPatience = time.Second // what an order waits for its line
+	auditBacklog  = 256         // lines that wait for a file system that hangs
+)
+
+// auditor writes the audit log. A nil auditor writes none.
+//
+// The file system may hang as well as fail, so a goroutine does the writing; it
+// lives as long as there are lines to write, and orders wait for it a second at
+// the most.
+type auditor struct {
+	path    string
+	service string
+	report  func(error)
+
+	mu      sync.Mutex // guards the fields below
+	queue   []auditJob
+	writing bool
+	failing error // why the last line could not be written
+	closed  bool
+
+	file auditFile // belongs to the goroutine that writes
+}
+
+type auditJob struct {
+	entry AuditEntry
+	done  chan error // holds one
+}
+
+func newAuditor(path, service string, report func(error)) *auditor {
+	a := &auditor{path: path, service: service, report: report}
+	a.file.path = path
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.startLocked(auditJob{done: make(chan error, 1)}) // no entry: tells early what is wrong with the file
+	return a
+}
+
+// write enters an order into the log. Its error says why that failed, or that
+// it takes too long.
+func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
+	if a == nil {
+		return nil
+	}
+	e := AuditEntry{Time: time.Now(), Service: a.service, PID: os.Getpid(), Order: o, Peer: by}
+	if refused != nil {
+		e.Error = refused.Error()
+	} else {
+		e.Receipt = r
+	}
+	job := auditJob{entry: e, done: make(chan error, 1)}
+	if err := a.enqueue(&job); err != nil {
+		return err
+	}
+	patience := time.NewTimer(auditPatience)
+	defer patience.Stop()
+	select {
+	case err := <-job.done:
+		return err
+	case <-patience.C:
+		return fmt.Errorf("audit log %s: not written after %s", a.path, auditPatience)
+	}
+}
+
+func (a *auditor) enqueue(job *auditJob) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return fmt.Errorf("audit log %s: %w", a.path, os.ErrClosed)
+	case len(a.queue) >= auditBacklog:
+		return fmt.Errorf("audit log %s: %d orders wait to be written, this one is not recorded", a.path, len(a.queue))
+	}
+	a.startLocked(*job)
+	return nil
+}
+
+func (a *auditor) startLocked(job auditJob) {
+	a.queue = append(a.queue, job)
+	if !a.writing {
+		a.writing = true
+		go a.drain()
+	}
+}
+
+// drain writes what is queued, and ends.
+func (a *auditor) drain() {
+	for {
+		a.mu.Lock()
+		if len(a.queue) == 0 {
+			a.writing = false
+			if a.closed {
+				a.file.close()
+			}
+			a.mu.Unlock()
+			return
+		}
+		job := a.queue[0]
+		a.queue = a.queue[1:]
+		a.mu.Unlock()
+		err := a.file.write(job.entry)
+		if err != nil {
+			err = fmt.Errorf("audit log %s: %w", a.path, err)
+		}
+		a.note(err)
+		job.done <- err
+	}
+}
+
+// note reports a change between working and failing.
+func (a *auditor) note(err error) {
+	a.mu.Lock()
+	before := a.failing
+	a.failing = err
+	a.mu.Unlock()
+	if a.report != nil && (err == nil) != (before == nil) {
+		a.report(err)
+	}
+}
+
+// state is why the log cannot be written at present, or nil.
+func (a *auditor) state() error {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failing
+}
+
+func (a *auditor) close() error {
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
+	a.closed = true
+	if !a.writing {
+		return a.file.close()
+	}
+	return nil // the goroutine closes it
+}

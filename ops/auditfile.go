@@ -1,0 +1,178 @@
+package ops
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+const (
+	hashField    = `,"hash":"`
+	hashTail     = len(hashField) + 2*sha256.Size + len(`"}`)
+	maxAuditLine = 4 << 20
+)
+
+// auditFile is the log's file, with the end of its chain.
+type auditFile struct {
+	path   string
+	f      *os.File
+	size   int64
+	n      uint64 // AuditEntry.N of the last line
+	missed uint64 // orders since then that could not be written
+	prev   string // hash of the last line
+}
+
+// write appends a line whole, or leaves the file as it was. An entry without a
+// time only opens the file.
+func (l *auditFile) write(e AuditEntry) error {
+	err := l.ready()
+	if e.Time.IsZero() {
+		return err
+	}
+	if err == nil {
+		err = l.append(e)
+	}
+	if err != nil {
+		l.missed++
+	}
+	return err
+}
+
+func (l *auditFile) append(e AuditEntry) error {
+	e.N, e.Prev = l.n+l.missed+1, l.prev
+	line, hash, err := seal(e)
+	if err != nil {
+		return err
+	}
+	if _, err = l.f.WriteAt(line, l.size); err == nil {
+		err = l.f.Sync()
+	}
+	if err != nil {
+		err = errors.Join(err, l.f.Truncate(l.size))
+		l.close() // looked at anew when it is opened again
+		return err
+	}
+	l.size += int64(len(line))
+	l.n, l.missed, l.prev = e.N, 0, hash
+	return nil
+}
+
+// seal is an entry's line and its hash.
+func seal(e AuditEntry) (line []byte, hash string, err error) {
+	e.Hash = ""
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, "", err
+	}
+	body = bytes.TrimSuffix(body, []byte(hashField+`"}`))
+	hash = hashOf(body)
+	return append(body, hashField+hash+"\"}\n"...), hash, nil
+}
+
+func hashOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+var (
+	errTorn   = errors.New("not a whole line")
+	errEdited = errors.New("was edited: its hash does not fit")
+)
+
+// unseal reads a line, without its end, that seal wrote.
+func unseal(line []byte) (e AuditEntry, err error) {
+	body := len(line) - hashTail
+	if body < 0 || !bytes.HasPrefix(line[body:], []byte(hashField)) || json.Unmarshal(line, &e) != nil {
+		return AuditEntry{}, errTorn
+	}
+	if hashOf(line[:body]) != e.Hash {
+		return e, errEdited
+	}
+	return e, nil
+}
+
+// ready opens the file, again if it is no longer what path names: removed,
+// moved away by a log rotation, or emptied.
+func (l *auditFile) ready() error {
+	if l.f != nil {
+		there, err := os.Stat(l.path)
+		mine, mineErr := l.f.Stat()
+		if err == nil && mineErr == nil && os.SameFile(there, mine) && mine.Size() == l.size {
+			return nil
+		}
+		l.close()
+	}
+	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := l.adopt(f); err != nil {
+		f.Close()
+		return err
+	}
+	return nil
+}
+
+// adopt goes on at the end of f. The chain goes on from what this process
+// wrote last, or else from the last whole line there is.
+func (l *auditFile) adopt(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("is no regular file (%s)", info.Mode())
+	}
+	if err := lockFile(f); err != nil {
+		return fmt.Errorf("in use by another process: %w", err)
+	}
+	size := info.Size()
+	last, torn, err := lastLine(f, size)
+	if err != nil {
+		return err
+	}
+	if torn { // by a crash: ended here, so that VerifyAudit can tell it from an edit
+		if _, err := f.WriteAt([]byte("\n"), size); err != nil {
+			return err
+		}
+		size++
+	}
+	l.f, l.size = f, size
+	if l.prev == "" {
+		l.prev, l.n = last.Hash, last.N
+	}
+	return nil
+}
+
+func (l *auditFile) close() error {
+	if l.f == nil {
+		return nil
+	}
+	err := l.f.Close()
+	l.f = nil
+	return err
+}
+
+// lastLine is the last whole line of a log, or the zero entry, and whether the
+// log ends without a line end.
+func lastLine(f *os.File, size int64) (e AuditEntry, torn bool, err error) {
+	tail := make([]byte, min(size, maxAuditLine))
+	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+		return e, false, err
+	}
+	torn = len(tail) > 0 && tail[len(tail)-1] != '\n'
+	for len(tail) > 0 {
+		tail = bytes.TrimSuffix(tail, []byte("\n"))
+		at := bytes.LastIndexByte(tail, '\n') + 1
+		if e, err := unseal(tail[at:]); err == nil {
+			return e, torn, nil
+		}
+		tail = tail[:at]
+	}
+	return AuditEntry{}, torn, nil
+}

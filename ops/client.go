@@ -1,0 +1,331 @@
+package ops
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// ErrUnreachable is matched by the error for a process that does not answer:
+// it is gone, or stopped, or too busy.
+var ErrUnreachable = errors.New("process does not answer")
+
+// Client speaks to the operations plane of another process. All methods may be
+// called by many goroutines at once, and give up when their context ends; those
+// without a deadline of their own give up after ten seconds, but for Events.
+//
+// Errors are an *Error when the process refused, and match ErrUnreachable when
+// it did not answer.
+type Client struct {
+	address string
+	base    string
+	http    *http.Client
+	// Header is sent with each request: a bearer token, say, that the user's own
+	// mux asks for. Set it before the first request.
+	Header http.Header
+}
+
+const clientPatience = 10 * time.Second
+
+// NewClient makes a client of the process at address: the path of its unix
+// socket ("/run/switchgear/1234.sock"), its number ("1234": its socket in this
+// user's runtime dir), or the URL that its handler is mounted at
+// ("https://host/ops/"). It does not connect yet.
+func NewClient(address string) (*Client, error) {
+	c := &Client{address: address, Header: http.Header{}}
+	switch u, err := url.Parse(address); {
+	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+		if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, fmt.Errorf("ops: address %q: want a URL without user, query and fragment", u.Redacted())
+		}
+		c.base = strings.TrimSuffix(address, "/")
+		c.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		return c, nil
+	case strings.ContainsRune(address, filepath.Separator) && !strings.Contains(address, "://"):
+	default:
+		pid, err := strconv.Atoi(address)
+		if err != nil || pid < 1 {
+			return nil, fmt.Errorf("ops: address %q: want the path of a socket, the number of a process or a URL", address)
+		}
+		address = filepath.Join(defaultRuntimeDir(), socketFolder, address+".sock")
+	}
+	c.address, c.base = address, "http://socket"
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", address)
+		},
+		MaxIdleConns:    4,
+		IdleConnTimeout: 30 * time.Second,
+	}}
+	return c, nil
+}
+
+// Address is what the client was made for; a process's number has become the
+// path of its socket.
+func (c *Client) Address() string { return c.address }
+
+// Close drops idle connections. The client stays usable.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Process asks which process it is.
+func (c *Client) Process(ctx context.Context) (p Process, err error) {
+	err = c.get(ctx, "/v1/process", nil, &p)
+	return p, err
+}
+
+// Overview asks for the whole process on one page.
+func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
+	err = c.get(ctx, "/v1/overview", nil, &o)
+	return o, err
+}
+
+// Status asks for breakers, sorted by id; ask.IDs come in their order.
+func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) {
+	q := url.Values{"id": ask.IDs}
+	if ask.Name != "" {
+		q.Set("name", ask.Name)
+	}
+	for _, s := range ask.States {
+		q.Add("state", s.String())
+	}
+	if ask.Full {
+		q.Set("full", "1")
+	}
+	if ask.Limit > 0 {
+		q.Set("limit", strconv.Itoa(ask.Limit))
+	}
+	var reply struct {
+		Breakers []Status `json:"breakers"`
+	}
+	err := c.get(ctx, "/v1/status", q, &reply)
+	return reply.Breakers, err
+}
+
+// Explain asks why breakers are as they are.
+func (c *Client) Explain(ctx context.Context, ids ...string) ([]Explanation, error) {
+	var reply struct {
+		Explanations []Explanation `json:"explanations"`
+	}
+	err := c.get(ctx, "/v1/explain", url.Values{"id": ids}, &reply)
+	return reply.Explanations, err
+}
+
+// History asks what breakers went through.
+func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) {
+	var reply struct {
+		Histories []History `json:"histories"`
+	}
+	err := c.get(ctx, "/v1/history", url.Values{"id": ids}, &reply)
+	return reply.Histories, err
+}
+
+// Plots asks what became of the calls of breakers and sets in the last minutes;
+// none when the process does not count calls.
+func (c *Client) Plots(ctx context.Context, names ...string) ([]Plot, error) {
+	var reply struct {
+		Plots []Plot `json:"plots"`
+	}
+	err := c.get(ctx, "/v1/plots", url.Values{"name": names}, &reply)
+	return reply.Plots, err
+}
+
+// Orders asks for the newest orders that the process carried out, oldest first.
+func (c *Client) Orders(ctx context.Context) ([]Event, error) {
+	var reply struct {
+		Orders []Event `json:"orders"`
+	}
+	err := c.get(ctx, "/v1/orders", nil, &reply)
+	return reply.Orders, err
+}
+
+// Order gives an order. It is checked here first.
+func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
+	if err := o.Check(); err != nil {
+		return r, err
+	}
+	body, err := json.Marshal(o)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
+	}
+	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
+	return r, err
+}
+
+// Events yields what happens from now on, or from the event with the id after
+// on, with the id of each, until ctx ends or the connection does; the error
+// then is the last thing yielded. Begin again with the last id to miss nothing
+// that the process still has.
+func (c *Client) Events(ctx context.Context, after string) iter.Seq2[EventWithID, error] {
+	return func(yield func(EventWithID, error) bool) {
+		req, err := c.request(ctx, http.MethodGet, "/v1/events", nil, nil)
+		if err != nil {
+			yield(EventWithID{}, err)
+			return
+		}
+		if after != "" {
+			req.Header.Set("Last-Event-ID", after)
+		}
+		resp, err := c.http.Do(req)
+		if err != nil {
+			yield(EventWithID{}, c.unreachable(ctx, err))
+			return
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			yield(EventWithID{}, c.refusal(resp))
+			return
+		}
+		c.read(ctx, resp.Body, yield)
+	}
+}
+
+// EventWithID is an event with its name in the stream.
+type EventWithID struct {
+	Event
+	StreamID string
+}
+
+func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithID, error) bool) {
+	scan := bufio.NewScanner(body)
+	scan.Buffer(nil, maxReply)
+	var e EventWithID
+	for scan.Scan() {
+		field, value, _ := strings.Cut(scan.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "id":
+			e.StreamID = value
+		case "data":
+			e.Event = Event{}
+			if err := json.Unmarshal([]byte(value), &e.Event); err != nil {
+				yield(e, fmt.Errorf("ops: event %s of %s: %w", e.StreamID, c.address, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+	yield(EventWithID{}, c.unreachable(ctx, cmp.Or(scan.Err(), io.ErrUnexpectedEOF)))
+}
+
+// Metrics asks for the Prometheus text.
+func (c *Client) Metrics(ctx context.Context) (string, error) {
+	var text string
+	err := c.get(ctx, "/metrics", nil, &text)
+	return text, err
+}
+
+const maxReply = 1 << 30
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
+	return c.do(ctx, http.MethodGet, path, q, nil, into)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any) error {
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientPatience)
+		defer cancel()
+	}
+	req, err := c.request(ctx, method, path, q, body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return c.refusal(resp)
+	}
+	reply := io.LimitReader(resp.Body, maxReply)
+	if text, ok := into.(*string); ok {
+		all, err := io.ReadAll(reply)
+		*text = string(all)
+		return c.unreachable(ctx, err)
+	}
+	if err := json.NewDecoder(reply).Decode(into); err != nil {
+		return fmt.Errorf("ops: %s %s of %s: %w", method, path, c.address, err)
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Request, error) {
+	target := c.base + path
+	if len(q) > 0 {
+		target += "?" + q.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ops: %w", err)
+	}
+	for k, v := range c.Header {
+		req.Header[k] = v
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// unreachable says in plain words why there is no answer.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	why := err
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		why = outer.Err
+	}
+	said := why.Error()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		said = "there is no such socket"
+	case errors.Is(err, syscall.ECONNREFUSED) && c.base == "http://socket":
+		said = "the process is gone and left its socket"
+	case errors.Is(err, os.ErrPermission):
+		said = "the socket belongs to another user"
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		said = "no answer in time: it may be stopped"
+	}
+	return fmt.Errorf("%w: %s: %s%w", ErrUnreachable, c.address, said, hidden{err})
+}
+
+// hidden is an error that is there to be matched and not to be read.
+type hidden struct{ error }
+
+func (h hidden) Error() string { return "" }
+func (h hidden) Unwrap() error { return h.error }
+
+// refusal is the error of an answer that is none.
+func (c *Client) refusal(resp *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	var reply struct {
+		Error *Error `json:"error"`
+	}
+	if err == nil && json.Unmarshal(text, &reply) == nil && reply.Error != nil {
+		reply.Error.Status = resp.StatusCode
+		return reply.Error
+	}
+	return &Error{Code: "http", Status: resp.StatusCode, Message: fmt.Sprintf("%s answers %s: is it a switchgear handler?", c.address, resp.Status)}
+}

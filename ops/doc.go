@@ -1,0 +1,47 @@
+// Package ops is the operations plane: it lets people see and change the
+// breakers of running processes, from a shell, a program or a browser.
+//
+//	m := breaker.NewManager(breaker.Settings{})
+//	s, err := ops.Listen(m, ops.Options{})           // for the command switchgear and for Client
+//	if err != nil { ... }
+//	defer s.Close()
+//	mux.Handle("/ops/", ops.Handler(m, ops.Options{})) // dashboard, JSON, metrics: read-only
+//
+// A program that wants both, or an audit log, makes one Plane for them:
+//
+//	p := ops.New(m, ops.Options{Audit: "/var/log/shop/breakers.jsonl", Authorize: onlyOperators})
+//	defer p.Close()
+//	s, err := p.Listen()
+//	mux.Handle("/ops/", p.Handler())
+//
+// # Orders
+//
+// There is one kind of Order for every transport. It names who gives it; an
+// override says why, and when it ends or that it does not. What an order would
+// do can be seen with DryRun; that nothing moved since is what IfVersion is
+// for; an order for many says with Confirm for how many. An id that names
+// nothing is an error with the nearest ids, and never makes a breaker. The
+// Receipt says what was changed, from which version to which.
+//
+// Orders hold until the process ends: a process that starts again starts with
+// closed breakers and the settings of its program.
+//
+// # Audit
+//
+// With Options.Audit, every order stands in a log of JSON lines, refused ones
+// too: who claimed to give it, who the kernel says gave it, what it did. Each
+// line carries the hash of the one before (VerifyAudit). Where the log cannot
+// be written, orders are carried out all the same, and the receipt, the
+// dashboard and Options.AuditFailed say so.
+//
+// # Security
+//
+// The socket belongs to the user that the process runs as: folder 0700, socket
+// 0600, and the peer's user is checked. The HTTP handler takes no orders unless
+// Options.Authorize lets them pass; see Plane.Handler.
+//
+// # Concurrency
+//
+// Everything here may be used by many goroutines at once. Nothing here is on
+// the path of a guarded call, unless Options.CountCalls asks for it.
+package ops

@@ -1,0 +1,113 @@
+package ops
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	maxStreams   = 64               // readers at once
+	eventBatch   = 256              // events written at a time
+	heartbeat    = 10 * time.Second // between signs of life
+	streamWrite  = 10 * time.Second // a reader that takes nothing for so long is dropped
+	heartbeatSSE = ": alive\n\n"
+)
+
+// getEvents streams events as server-sent events until the reader goes or the
+// plane is closed. A reader that comes back with Last-Event-ID goes on where it
+// was, or finds a gap.
+func (d *door) getEvents(w http.ResponseWriter, r *http.Request) error {
+	if d.streams.Add(1) > maxStreams {
+		d.streams.Add(-1)
+		return refuse(http.StatusServiceUnavailable, "busy", "%d readers follow the events already", maxStreams)
+	}
+	defer d.streams.Add(-1)
+	s := stream{w: w, control: http.NewResponseController(w), plane: d.Plane}
+	s.from(r)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back
+	if s.write([]byte("retry: 2000\n\n")) != nil {
+		return nil
+	}
+	s.run(r.Context().Done())
+	return nil
+}
+
+// stream is one reader's place in the events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	plane   *Plane
+	seq     uint64 // of the last event it was given
+	stale   bool   // it comes from another process: what it knows is old
+}
+
+// from finds where the reader wants to begin: after the event of Last-Event-ID
+// (or of ?after=, for readers that cannot set headers), or else now.
+func (s *stream) from(r *http.Request) {
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		id = r.URL.Query().Get("after")
+	}
+	newest := s.plane.hub.newest()
+	seq, ok := s.plane.place(id)
+	if !ok || seq > newest {
+		s.stale = id != ""
+		seq = newest
+	}
+	s.seq = seq
+}
+
+func (s *stream) run(gone <-chan struct{}) {
+	if s.stale && s.send([]Event{{Seq: s.seq, At: time.Now(), Kind: EventGap}}) != nil {
+		return
+	}
+	alive := time.NewTicker(heartbeat)
+	defer alive.Stop()
+	for {
+		events, wait := s.plane.hub.after(s.seq, eventBatch)
+		if len(events) > 0 {
+			if s.send(events) != nil {
+				return
+			}
+			continue
+		}
+		if wait == nil {
+			return // the plane is closed
+		}
+		select {
+		case <-wait:
+		case <-gone:
+			return
+		case <-alive.C:
+			if s.write([]byte(heartbeatSSE)) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *stream) send(events []Event) error {
+	var text []byte
+	for i := range events {
+		data, err := json.Marshal(&events[i])
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", s.plane.eventID(events[i].Seq), events[i].Kind, data)
+	}
+	s.seq = events[len(events)-1].Seq
+	return s.write(text)
+}
+
+// write gives the reader a bounded time. Where the server cannot do that, its
+// own WriteTimeout is the bound.
+func (s *stream) write(text []byte) error {
+	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

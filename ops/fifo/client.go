@@ -1,0 +1,151 @@
+package fifo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// DefaultPatience leaves a program time to say what is wrong within two seconds
+// of its start.
+const DefaultPatience = 1800 * time.Millisecond
+
+// Client asks and orders through the pipe of another process, a Server's or
+// PyBreaker's. A Client is a value without state: it may be copied, and used by
+// many goroutines and processes at once; they take turns.
+//
+// Every method returns the text that circuit_breaker_fifo prints. Its errors
+// match ErrNoPipe, ErrNoReader, ErrNoAnswer, ErrUnsafe or ErrNotKnown, or are a
+// *ReplyError, which says that the other side refused.
+//
+// Before anything is ordered, the other side has to answer a word that it
+// cannot know, so that an order is never left in the pipe of a process that is
+// stuck, to be carried out when nobody wants it any more.
+type Client struct {
+	// Input and Output are the paths of the process's pipe and reply; {pid} in
+	// them stands for PID. Defaults DefaultInput and DefaultOutput.
+	Input, Output string
+	// PID is the process. It may be 0 when no path has {pid}; an error can say
+	// more of the process when it is known.
+	PID int
+	// Patience is how long nothing may move before the process is called stuck;
+	// no wait for an answer is longer than ten times that. Default DefaultPatience. PyBreaker's
+	// manager looks at its pipe every sleep_delay, so Patience must be well above
+	// that.
+	Patience time.Duration
+}
+
+// ReplyError is an ERROR reply.
+type ReplyError struct {
+	Body string // what the other side says
+}
+
+// Error is what the other side says.
+func (e *ReplyError) Error() string { return e.Body }
+
+// Is reports whether target is breaker.ErrUnknown and the other side said that
+// it knows no such id.
+func (e *ReplyError) Is(target error) bool {
+	return target == breaker.ErrUnknown && strings.HasPrefix(e.Body, "Invalid identifier: ")
+}
+
+// Status returns the table of all breakers, or with an id that breaker's alone.
+func (c Client) Status(ctx context.Context, id string) (string, error) {
+	return c.plain(ctx, cmdStatus, id)
+}
+
+// Open orders the breaker open, as if it had tripped.
+func (c Client) Open(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbOpen, id, r)
+}
+
+// Close orders the breaker closed and its evidence forgotten.
+func (c Client) Close(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbClose, id, r)
+}
+
+// HalfOpen orders the breaker to let a probe through.
+func (c Client) HalfOpen(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbHalfOpen, id, r)
+}
+
+// ForceOpen orders the breaker to reject every call until it is released, or
+// for r.For.
+func (c Client) ForceOpen(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbForceOpen, id, r)
+}
+
+// ForceClosed orders the breaker to admit every call until it is released, or
+// for r.For.
+func (c Client) ForceClosed(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbForceClosed, id, r)
+}
+
+// Release lifts what ForceOpen or ForceClosed ordered. PyBreaker has no such
+// order; there it returns ErrNotKnown.
+func (c Client) Release(ctx context.Context, id string, r breaker.Reason) (string, error) {
+	return c.Send(ctx, breaker.VerbRelease, id, r)
+}
+
+// Send orders verb for the breaker id. With a zero Reason the order travels in
+// PyBreaker's words and says nothing of who gave it. Otherwise, and for a
+// release, it carries the reason, this process's id and the author (by default
+// the user who runs it), and only a Server understands it.
+func (c Client) Send(ctx context.Context, verb breaker.Verb, id string, r breaker.Reason) (string, error) {
+	if _, ok := orderVerb(string(verb)); !ok {
+		return "", fmt.Errorf("fifo: %w: unknown verb %q", breaker.ErrOrder, verb)
+	}
+	if r == (breaker.Reason{}) && verb != breaker.VerbRelease {
+		return c.plain(ctx, string(verb), id)
+	}
+	if r.Actor == "" {
+		r.Actor = userName()
+	}
+	line, err := encodeOrder(verb, id, r, os.Getpid())
+	if err != nil {
+		return "", fmt.Errorf("fifo: %w", err)
+	}
+	text, err := c.send(ctx, question{line, cmdExtended, id})
+	var refused *ReplyError
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Body, "Invalid command: ") {
+		return "", fmt.Errorf("fifo: %w: it speaks PyBreaker's protocol, without release, reason and expiry; nothing was changed", ErrNotKnown)
+	}
+	return text, err
+}
+
+func (c Client) plain(ctx context.Context, cmd, id string) (string, error) {
+	if strings.Contains(id, "\n") {
+		return "", fmt.Errorf("fifo: invalid id %q: want no line end, it would begin another command", id)
+	}
+	return c.send(ctx, plainQuestion(cmd, id))
+}
+
+func (c Client) send(ctx context.Context, q question) (string, error) {
+	if len(q.line) > maxLine {
+		return "", fmt.Errorf("fifo: the order has %d bytes, want at most %d", len(q.line), maxLine)
+	}
+	c.Input, c.Output = orDefault(c.Input, DefaultInput), orDefault(c.Output, DefaultOutput)
+	if c.PID == 0 && strings.Contains(c.Input+c.Output, "{pid}") {
+		return "", errors.New("fifo: the paths have {pid} in them, want the id of the process")
+	}
+	c.Input, c.Output = expand(c.Input, c.PID), expand(c.Output, c.PID)
+	if c.Patience <= 0 {
+		c.Patience = DefaultPatience
+	}
+	return c.ask(ctx, q)
+}
+
+// userName is the name of the user who runs this process, or the number.
+func userName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}

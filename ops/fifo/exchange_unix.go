@@ -1,0 +1,291 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package fifo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// exchange is one question and its answer.
+//
+// Clients take turns by a lock on the pipe itself: it needs no file beside it
+// that could be left over or belong to somebody else, only those who may give
+// orders can take it, and it dies with its holder. The lock is held by the same
+// open file as the write end, so the write end stays open from before the
+// question until after the answer. That also makes PyBreaker's manager wait in
+// read(2) between the two lines, not in a sleep.
+//
+// Under the lock a word that nobody else can have sent goes first. Its echo
+// shows that the process listens, that all before it has been answered, and
+// that the reply file is the right one; so the next fitting reply is the
+// answer. PyBreaker's program takes no lock. Its answers are told apart by what
+// they say; one that fits is as good as ours, because it came after the echo.
+type exchange struct {
+	Client
+	q    question
+	pipe *os.File
+	lock *os.File    // what the lock is on: pipe, or its folder
+	echo fs.FileInfo // the reply file when the echo was in it
+	sent bool        // the question is in the pipe
+}
+
+// ask is the whole of an exchange.
+func (c Client) ask(ctx context.Context, q question) (string, error) {
+	x := &exchange{Client: c, q: q}
+	defer x.close()
+	for {
+		if err := x.open(); err != nil {
+			return "", err
+		}
+		if err := x.takeTurn(ctx); err != nil {
+			return "", err
+		}
+		if x.current() {
+			break
+		}
+		x.close() // the pipe was made anew while we waited
+	}
+	if err := x.hello(ctx); err != nil {
+		return "", err
+	}
+	return x.answer(ctx)
+}
+
+func (x *exchange) close() {
+	for _, f := range []*os.File{x.pipe, x.lock} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// open opens the pipe for writing, which says at once when nobody reads it.
+func (x *exchange) open() error {
+	fi, err := os.Lstat(x.Input)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("fifo: %w at %s%s", ErrNoPipe, x.Input, x.process())
+	}
+	if err != nil {
+		return fmt.Errorf("fifo: %w", err)
+	}
+	if err := kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted()); err != nil {
+		return fmt.Errorf("fifo: %w", err)
+	}
+	x.pipe, err = os.OpenFile(x.Input, os.O_WRONLY|openFlags, 0)
+	if errors.Is(err, syscall.ENXIO) {
+		return fmt.Errorf("fifo: %w %s: its process has ended%s", ErrNoReader, x.Input, x.process())
+	}
+	if err == nil {
+		if fi, err = x.pipe.Stat(); err == nil { // it may have been swapped in between
+			err = kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("fifo: %w", err)
+	}
+	return nil
+}
+
+// takeTurn takes the lock. As long as replies change, others are being served,
+// and it waits; after Patience without a change something is stuck.
+func (x *exchange) takeTurn(ctx context.Context) error {
+	x.lock = x.pipe
+	moved := time.Now()
+	size, at := stamp(x.Output)
+	return x.poll(ctx, func() (bool, error) {
+		err := flock(x.lock)
+		if x.lock == x.pipe && cannotLock(err) {
+			// The BSDs lock no pipes. Their clients take turns by folder.
+			if x.lock, err = os.Open(filepath.Dir(x.Input)); err == nil {
+				err = flock(x.lock)
+			}
+		}
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return false, fmt.Errorf("fifo: lock %s: %w", x.lock.Name(), err)
+		}
+		if newSize, newAt := stamp(x.Output); newSize != size || newAt != at {
+			moved, size, at = time.Now(), newSize, newAt
+		}
+		if time.Since(moved) > x.Patience {
+			return false, fmt.Errorf("fifo: %w: another program waits for its answer on %s, and nothing has moved for %s%s; nothing was sent",
+				ErrNoAnswer, x.Input, x.Patience, x.process())
+		}
+		return false, nil
+	})
+}
+
+func cannotLock(err error) bool {
+	return errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EINVAL)
+}
+
+// current reports whether the open pipe still is the one at the path.
+func (x *exchange) current() bool {
+	at, err := os.Lstat(x.Input)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) // removed, but read by the process for a moment yet
+	}
+	open, err := x.pipe.Stat()
+	return err == nil && os.SameFile(at, open)
+}
+
+// hello makes the other side show that it listens.
+func (x *exchange) hello(ctx context.Context) error {
+	nonce := fmt.Appendf(nil, "hello-%016x", rand.Uint64())
+	nonce = append(nonce, '\n')
+	if err := x.write(nonce); err != nil {
+		return err
+	}
+	return x.await(ctx, nonce, func(file []byte, fi fs.FileInfo, _ time.Duration) bool {
+		x.echo = fi
+		// It may stand behind somebody's half line, which it has ended.
+		return bytes.HasSuffix(file, nonce)
+	})
+}
+
+// answer asks and waits for the answer.
+func (x *exchange) answer(ctx context.Context) (text string, err error) {
+	if err := x.write(x.q.wire()); err != nil {
+		return "", err
+	}
+	x.sent = true
+	var again []byte
+	if x.q.cmd == cmdStatus {
+		again = x.q.wire()
+	}
+	var r reply
+	err = x.await(ctx, again, func(file []byte, fi fs.FileInfo, stood time.Duration) bool {
+		var whole bool
+		r, whole = parseReply(file)
+		// A Server replaces the file, so what is there is whole. PyBreaker
+		// rewrites it in several steps: what does not show its end by itself
+		// must have stood unchanged for a while.
+		settled := !os.SameFile(fi, x.echo) || stood >= settleTime
+		return whole && x.q.answeredBy(r, settled)
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case !r.ok:
+		return "", &ReplyError{r.body}
+	}
+	return r.body, nil
+}
+
+// settleTime is how long a reply that is written in place must stand unchanged
+// before it counts as whole. Its writer makes one write(2) after the other.
+const settleTime = 50 * time.Millisecond
+
+func (x *exchange) write(line []byte) error {
+	err := x.pipe.SetWriteDeadline(time.Now().Add(x.Patience))
+	if err == nil {
+		_, err = x.pipe.Write(line)
+	}
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("fifo: %w %s any more%s", ErrNoReader, x.Input, x.process())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return x.stuck()
+	case err != nil:
+		return fmt.Errorf("fifo: %w", err)
+	}
+	return nil
+}
+
+// await reads the reply until done, which is told how long it has stood as it
+// is, says that it is the one. Nothing may move for Patience, nor anything else
+// be answered for ten times as long.
+//
+// A program that takes no turns may overwrite the answer before it is seen. So
+// again, which must change nothing at the other side, is sent anew when another
+// answer stands there. An order is sent once.
+func (x *exchange) await(ctx context.Context, again []byte, done func(file []byte, fi fs.FileInfo, stood time.Duration) bool) error {
+	var last []byte
+	also := x.trusted()
+	from := time.Now()
+	moved, sent := from, from
+	return x.poll(ctx, func() (bool, error) {
+		file, fi, err := readReply(x.Output, also)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("fifo: %w", err)
+		}
+		now := time.Now()
+		if !bytes.Equal(file, last) {
+			last, moved = file, now
+		}
+		switch stood := now.Sub(moved); {
+		case err == nil && done(file, fi, stood):
+			return true, nil
+		case stood > x.Patience, now.Sub(from) > 10*x.Patience:
+			return false, x.stuck()
+		case again != nil && stood > settleTime && now.Sub(sent) > x.Patience/6:
+			sent = now
+			return false, x.write(again)
+		}
+		return false, nil
+	})
+}
+
+func (x *exchange) stuck() error {
+	fate := "nothing was ordered"
+	if x.sent {
+		fate = "the order was sent and may yet be carried out"
+	}
+	return fmt.Errorf("fifo: %w at %s within %s to what was written to %s%s; %s",
+		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), fate)
+}
+
+// poll calls step until it is done or fails, at first in quick succession.
+func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
+		if done, err := step(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("fifo: %w", context.Cause(ctx))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// readReply reads the reply file, which is not there before the first command.
+func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, nil, fmt.Errorf("%w: %s is a symbolic link, want the reply file itself", ErrUnsafe, path)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err == nil {
+		err = kindError(path, fi, 0, "plain file", also)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := io.ReadAll(f)
+	return text, fi, err
+}
+
+// stamp tells one reply from another without reading it.
+func stamp(path string) (size int64, at time.Time) {
+	if fi, err := os.Lstat(path); err == nil {
+		return fi.Size(), fi.ModTime()
+	}
+	return 0, time.Time{}
+}

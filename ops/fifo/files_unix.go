@@ -1,0 +1,181 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package fifo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Whom mine trusts besides this user and root, when it is no user's number.
+const (
+	nobodyElse = -1
+	anybody    = -2
+)
+
+// mine reports whether this user may rely on a file of that owner: its own,
+// root's, or also's.
+func mine(fi fs.FileInfo, also int) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0 || int(st.Uid) == also || also == anybody)
+}
+
+func ownerError(path string, fi fs.FileInfo, also int) error {
+	uid := "unknown"
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		uid = fmt.Sprint(st.Uid)
+	}
+	want := fmt.Sprintf("user %d or root", os.Geteuid())
+	if also >= 0 {
+		want += fmt.Sprintf(", or %d, who runs the process", also)
+	}
+	return fmt.Errorf("%w: %s belongs to user %s, want %s", ErrUnsafe, path, uid, want)
+}
+
+// kindError is nil when the file at path is of the wanted kind and owner.
+func kindError(path string, fi fs.FileInfo, want fs.FileMode, what string, also int) error {
+	switch got := fi.Mode().Type(); {
+	case got == fs.ModeSymlink:
+		return fmt.Errorf("%w: %s is a symbolic link, want the %s itself", ErrUnsafe, path, what)
+	case got != want:
+		return fmt.Errorf("%w: %s is no %s but %s", ErrUnsafe, path, what, fi.Mode())
+	case !mine(fi, also):
+		return ownerError(path, fi, also)
+	}
+	return nil
+}
+
+// checkFolder makes the folder when it is missing, and refuses one in which
+// other users could put files in the place of ours.
+func checkFolder(dir string) error {
+	link, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeFolder(dir); err == nil {
+			link, err = os.Lstat(dir)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(dir)
+	switch {
+	case !mine(link, nobodyElse): // root's /var/run may be a link, a stranger's /tmp/breaker may not
+		return ownerError(dir, link, nobodyElse)
+	case err != nil:
+		return err
+	case !fi.IsDir():
+		return fmt.Errorf("%w: %s is no folder", ErrUnsafe, dir)
+	case !mine(fi, nobodyElse):
+		return ownerError(dir, fi, nobodyElse)
+	case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("%w: all the world may write to %s, want mode 0700 or the sticky bit", ErrUnsafe, dir)
+	}
+	return nil
+}
+
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700) // a umask may have taken even our own bits
+}
+
+// lockFolder keeps other servers from making or taking over a pipe in dir
+// until unlock is called. It is held for microseconds, and by nobody who died.
+func lockFolder(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for limit := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
+		err = flock(f)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(limit) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		}
+	}
+}
+
+// flock takes the lock on f, or returns EWOULDBLOCK at once. The lock goes with
+// f: it ends when f is closed, or the process killed.
+func flock(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	err = raw.Control(func(fd uintptr) { lockErr = syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB) })
+	return errors.Join(err, lockErr)
+}
+
+// checkOutput refuses what is no plain file of ours at the reply's path, and
+// removes a reply that an earlier process left, which nobody must take for an
+// answer of this one.
+func checkOutput(path string) error {
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := kindError(path, fi, 0, "plain file", nobodyElse); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// writeReply puts text at path as a whole: a reader finds the file before it
+// or this one, never a part. A link at path is replaced, not followed.
+func writeReply(path string, text []byte) (fs.FileInfo, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, err
+	}
+	fi, err := fill(f, text)
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return fi, nil
+}
+
+func fill(f *os.File, text []byte) (fs.FileInfo, error) {
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil { // a umask may have taken even our own bits
+		return nil, err
+	}
+	if _, err := f.Write(text); err != nil {
+		return nil, err
+	}
+	return f.Stat()
+}
+
+// removeIfSame removes path while it still is the file fi.
+func removeIfSame(path string, fi fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if err != nil || fi == nil || !os.SameFile(now, fi) {
+		return nil // somebody else's by now
+	}
+	return os.Remove(path)
+}
+
+// tempPath is a name beside path that nobody can guess.
+func tempPath(path string) string {
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x", filepath.Base(path), rand.Uint64()))
+}

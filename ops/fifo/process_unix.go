@@ -1,0 +1,58 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package fifo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// process says what can be seen of the process from outside, as the end of an
+// error's text.
+func (x *exchange) process() string {
+	switch {
+	case x.PID <= 0:
+		return ""
+	case errors.Is(syscall.Kill(x.PID, 0), syscall.ESRCH):
+		return fmt.Sprintf(" (there is no process %d)", x.PID)
+	}
+	switch procState(x.PID) {
+	case 'T', 't':
+		return fmt.Sprintf(" (process %d is stopped)", x.PID)
+	case 'Z':
+		return fmt.Sprintf(" (process %d has ended, its parent has not noticed)", x.PID)
+	}
+	return fmt.Sprintf(" (process %d is alive)", x.PID)
+}
+
+// trusted is whose files a client relies on besides its own user's and root's.
+// Root operates everybody's processes, and then the files have to be those of
+// the process's owner, where the system tells who that is.
+func (c *Client) trusted() int {
+	if os.Geteuid() != 0 {
+		return nobodyElse
+	}
+	if fi, err := os.Stat(fmt.Sprintf("/proc/%d", c.PID)); err == nil {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+			return int(st.Uid)
+		}
+	}
+	return anybody
+}
+
+// procState is the letter for a process's state in Linux's /proc, else 0.
+func procState(pid int) byte {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name before it, in parentheses, may have any character.
+	_, after, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	if !ok || len(after) == 0 {
+		return 0
+	}
+	return after[0]
+}

@@ -1,0 +1,93 @@
+package fifo
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+const (
+	flagSuccess = "SUCCESS"
+	flagError   = "ERROR"
+)
+
+// reply is what a reply file says.
+type reply struct {
+	ok   bool
+	body string
+}
+
+// parseReply reads a reply file. whole is false while its last byte is no line
+// end: whoever writes it in place has not finished.
+func parseReply(file []byte) (r reply, whole bool) {
+	file, whole = bytes.CutSuffix(file, []byte("\n"))
+	flag, body, _ := bytes.Cut(file, []byte("\n"))
+	return reply{string(bytes.TrimSpace(flag)) == flagSuccess, string(body)}, whole
+}
+
+// question is a line that is sent, and what tells its answer from other
+// programs' answers, because a reply does not say what it replies to.
+type question struct {
+	line string // stripped, as the other side echoes it
+	cmd  string
+	id   string // the breaker asked about; "": all
+}
+
+func plainQuestion(cmd, id string) question {
+	line := strip(cmd + " " + id)
+	_, id, _ = strings.Cut(line, " ")
+	return question{line, cmd, id}
+}
+
+// wire is what is written to the pipe. Bare words have a blank behind them, as
+// PyBreaker's program writes them.
+func (q question) wire() []byte {
+	if q.line == q.cmd {
+		return []byte(q.line + " \n")
+	}
+	return []byte(q.line + "\n")
+}
+
+// answeredBy reports whether r can be the answer to q. settled says that r
+// cannot be half of something longer, whatever it looks like.
+func (q question) answeredBy(r reply, settled bool) bool {
+	switch {
+	case !r.ok:
+		return r.body == "Unexpected error" ||
+			r.body == "Invalid command: "+q.line ||
+			r.body == "Invalid identifier: "+q.id ||
+			q.cmd == cmdExtended && strings.HasPrefix(r.body, upper(breaker.ErrOrder.Error()))
+	case q.cmd == cmdStatus:
+		return settled && isTable(r.body, q.id)
+	default:
+		return r.body == "Changed `"+q.id+"` state"
+	}
+}
+
+// isTable reports whether body is a status table: its head, and lines that are
+// all as wide, in characters or (PyBreaker on Python 2) in bytes. With an id,
+// it is that breaker's row alone.
+func isTable(body, id string) bool {
+	rows := strings.Split(body, "\n")
+	var head []string
+	for _, cell := range strings.Split(rows[0], columnGap) {
+		if cell = strings.TrimSpace(cell); cell != "" {
+			head = append(head, cell)
+		}
+	}
+	if strings.Join(head, columnGap) != strings.Join(tableHead[:], columnGap) {
+		return false
+	}
+	sameChars, sameBytes := true, true
+	for _, r := range rows {
+		sameChars = sameChars && utf8.RuneCountInString(r) == utf8.RuneCountInString(rows[0])
+		sameBytes = sameBytes && len(r) == len(rows[0])
+	}
+	if id == "" {
+		return sameChars || sameBytes
+	}
+	return (sameChars || sameBytes) && len(rows) == 2 &&
+		strings.HasPrefix(strings.TrimLeft(rows[1], " "), strings.TrimLeft(id, " ")+columnGap)
+}

@@ -1,0 +1,243 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package fifo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// managed makes a board of a Manager.
+type managed struct{ *breaker.Manager }
+
+func (m managed) StatusOf(id string) (breaker.Status, error) {
+	b, err := m.Lookup(id)
+	if err != nil {
+		return breaker.Status{}, err
+	}
+	return b.Status(), nil
+}
+
+// patrolEvery is the time between two looks at whether the pipe is still there.
+const patrolEvery = time.Second
+
+// Server answers commands on a named pipe until it is closed.
+type Server struct {
+	output string
+	desk   *desk
+	lines  lines
+	log    *slog.Logger
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when run has returned
+	once   sync.Once
+	err    error // of Close
+
+	mu   sync.Mutex // guards the field below against Close
+	pipe *pipe      // replaced by run only
+
+	// Of run alone, and of Close after it.
+	last    fs.FileInfo // the newest reply
+	trouble string      // the trouble told last, so that it is told once
+}
+
+// Start makes the pipe and answers commands for the breakers of m until Close.
+//
+// The folder is made when it is missing. A pipe and a reply that a dead process
+// left are replaced. A pipe that somebody else reads is refused with an error
+// that matches ErrInUse; files that are not to be trusted with one that
+// matches ErrUnsafe; where there are no named pipes the error matches
+// errors.ErrUnsupported. A pipe that is removed later is made again within a
+// second or so.
+func Start(m *breaker.Manager, c Config) (*Server, error) {
+	return start(managed{m}, c)
+}
+
+func start(b board, c Config) (*Server, error) {
+	// Absolute, so that the process may change its folder.
+	input, err1 := filepath.Abs(expand(orDefault(c.Input, DefaultInput), os.Getpid()))
+	output, err2 := filepath.Abs(expand(orDefault(c.Output, DefaultOutput), os.Getpid()))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("fifo: %w", err)
+	}
+	log := c.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if input == output {
+		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
+	}
+	// The pipe comes first: while somebody else has it, the reply is theirs too.
+	p, err := claim(input, false)
+	if err != nil {
+		return nil, fmt.Errorf("fifo: %w", err)
+	}
+	if err := checkOutput(output); err != nil {
+		err = errors.Join(err, removeIfSame(input, p.info))
+		p.close()
+		return nil, fmt.Errorf("fifo: %w", err)
+	}
+	s := &Server{
+		output: output, desk: &desk{b, log}, log: log, pipe: p,
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.lines.emit = func(line []byte) { s.say(s.desk.answer(string(line))) }
+	s.lines.refuse = func(head []byte) { s.say(s.desk.tooLong(head)) }
+	s.wake(patrolEvery)
+	go s.run()
+	return s, nil
+}
+
+// Close stops answering and removes the pipe and the reply, where they are
+// still this server's. The command in hand is finished first. Closing again
+// returns the same.
+func (s *Server) Close() error {
+	s.once.Do(func() {
+		close(s.stop)
+		s.wake(-1)
+		<-s.done
+		s.err = errors.Join(removeIfSame(s.pipe.path, s.pipe.info), removeIfSame(s.output, s.last))
+		s.pipe.close()
+	})
+	return s.err
+}
+
+// wake makes the read in hand return after d. Once Close has begun, it returns
+// at once.
+func (s *Server) wake(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped() {
+		d = -1
+	}
+	if err := s.pipe.r.SetReadDeadline(time.Now().Add(d)); err != nil {
+		s.log.Error("breaker pipe: cannot set a deadline, Close may hang", "error", err)
+	}
+}
+
+func (s *Server) stopped() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) run() {
+	defer close(s.done)
+	buf := make([]byte, maxLine)
+	for {
+		n, err := s.pipe.r.Read(buf)
+		if s.stopped() {
+			return
+		}
+		s.lines.write(buf[:n])
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.patrol()
+		case errors.Is(err, io.EOF): // the last writer has gone, and its half line is whole
+			s.lines.end()
+		case err != nil:
+			s.tell("read", err)
+			s.pause()
+		}
+		s.settle()
+	}
+}
+
+// settle holds the pipe's write end, or lets it go while half a line waits; see
+// pipe.
+func (s *Server) settle() {
+	if s.lines.half() {
+		s.pipe.letGo()
+		return
+	}
+	if s.pipe.hold() == nil {
+		return
+	}
+	// The path is not our pipe any more.
+	if s.patrol(); s.pipe.w == nil {
+		s.pause()
+	}
+}
+
+// patrol makes the pipe again when it has gone from its path.
+func (s *Server) patrol() {
+	defer s.wake(patrolEvery)
+	if s.pipe.inPlace() {
+		s.trouble = ""
+		return
+	}
+	fresh, err := claim(s.pipe.path, true)
+	if err != nil {
+		s.tell("make the pipe again", err)
+		return
+	}
+	s.drain()
+	s.mu.Lock()
+	old := s.pipe
+	s.pipe = fresh
+	s.mu.Unlock()
+	old.close()
+	s.log.Warn("breaker pipe: it had gone and was made again", "path", fresh.path)
+}
+
+// drain runs what writers have sent into a pipe that is being given up.
+func (s *Server) drain() {
+	s.pipe.letGo()
+	s.wake(10 * time.Millisecond)
+	buf := make([]byte, maxLine)
+	for {
+		n, err := s.pipe.r.Read(buf)
+		s.lines.write(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	if s.lines.half() {
+		s.lines.end()
+	}
+}
+
+// say writes a reply. Trouble with the file stops no command.
+func (s *Server) say(text []byte) {
+	if text == nil {
+		return
+	}
+	fi, err := writeReply(s.output, text)
+	if errors.Is(err, fs.ErrNotExist) { // somebody tidied the folder away
+		if err = checkFolder(filepath.Dir(s.output)); err == nil {
+			fi, err = writeReply(s.output, text)
+		}
+	}
+	if err != nil {
+		s.tell("write the reply", err)
+		return
+	}
+	s.last = fi
+}
+
+// tell logs trouble that repeats itself once.
+func (s *Server) tell(doing string, err error) {
+	text := doing + ": " + err.Error()
+	if text != s.trouble {
+		s.trouble = text
+		s.log.Error("breaker pipe: cannot "+doing, "error", err)
+	}
+}
+
+func (s *Server) pause() {
+	select {
+	case <-s.stop:
+	case <-time.After(patrolEvery):
+	}
+}

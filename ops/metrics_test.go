@@ -1,0 +1,145 @@
+package ops_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+var errDown = errors.New("connection refused")
+
+func fail(b *breaker.Breaker, times int) {
+	for range times {
+		_ = b.Do(ctx, func(context.Context) error { return errDown })
+	}
+}
+
+func succeed(b *breaker.Breaker, times int) {
+	for range times {
+		_ = b.Do(ctx, func(context.Context) error { return nil })
+	}
+}
+
+func get(h http.Handler, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	return w
+}
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := shop(t)
+		m.Breaker("before").ForceOpen(breaker.Reason{})
+		time.Sleep(time.Second)
+		p := ops.New(m, ops.Options{CountCalls: true})
+		defer p.Close()
+		tenants := breaker.SetOf[string](m, "tenants")
+		succeed(m.Breaker("payments"), 3)
+		fail(m.Breaker("payments"), 7)
+		fail(tenants.Breaker("a"), 5)
+		fail(tenants.Breaker(`we"ird\`+"\n"), 2)
+		for _, o := range []ops.Order{
+			{ID: "search", Verb: breaker.VerbForceClosed, Reason: "x", For: ops.Duration(time.Minute)},
+			{ID: "tenants/b", Verb: breaker.VerbForceClosed, Reason: "x", NoExpiry: true},
+			{ID: "search", Verb: breaker.VerbOpen, DryRun: true},
+			{ID: "search", Verb: "\x00"},
+		} {
+			o.Actor = "ana"
+			_, _ = p.Do(o, here) // one is refused
+		}
+		time.Sleep(10 * time.Second)
+		text := get(p.Handler(), "/metrics?keys=tenants").Body.String()
+		lines := strings.Split(text, "\n")
+		for _, want := range []string{
+			`switchgear_breakers{name="payments",state="open"} 1`,
+			`switchgear_breakers{name="payments",state="closed"} 0`,
+			`switchgear_breakers{name="tenants",state="closed"} 2`,
+			`switchgear_breakers{name="tenants",state="forced-closed"} 1`,
+			`switchgear_auto_breakers{name="tenants",state="closed"} 3`,
+			`switchgear_consecutive_failures{name="tenants"} 5`,
+			`switchgear_transitions_total{name="payments",to="open",cause="consecutive-failures"} 1`,
+			`switchgear_transitions_total{name="search",to="forced-closed",cause="order"} 1`,
+			`switchgear_open_seconds_total{name="payments"} 10`,
+			`switchgear_open_seconds_total{name="before"} 11`,
+			`switchgear_calls_total{name="payments",outcome="success"} 3`,
+			`switchgear_calls_total{name="payments",outcome="failure"} 5`,
+			`switchgear_calls_total{name="payments",outcome="rejected"} 2`,
+			`switchgear_override_remaining_seconds{name="search"} 50`,
+			`switchgear_overrides_without_expiry{name="tenants"} 1`,
+			`switchgear_orders_total{verb="force_closed",result="done"} 2`,
+			`switchgear_orders_total{verb="open",result="dry-run"} 1`,
+			`switchgear_orders_total{verb="other",result="refused"} 1`,
+			`switchgear_key_state{name="tenants",key="a",state="open"} 1`,
+			`switchgear_key_state{name="tenants",key="we\"ird\\\n",state="closed"} 1`,
+		} {
+			if !slices.Contains(lines, want) {
+				t.Errorf("no line %s", want)
+			}
+		}
+		if plain := get(p.Handler(), "/metrics").Body.String(); strings.Contains(plain, "key=") {
+			t.Error("keys are shown although nobody asked")
+		}
+		if t.Failed() {
+			t.Log(text)
+		}
+	})
+}
+
+func TestMetricsSatisfyPromtool(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIP: needs promtool")
+	}
+	m := shop(t)
+	p := ops.New(m, ops.Options{CountCalls: true, Audit: t.TempDir() + "/audit"})
+	defer p.Close()
+	fail(m.Breaker("payments"), 7)
+	order(t, p, "search")
+	if _, err := p.Do(ops.Order{ID: "search", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour)}, here); err != nil {
+		t.Fatal(err)
+	}
+	check := exec.Command(promtool, "check", "metrics")
+	check.Stdin = bytes.NewReader(get(p.Handler(), "/metrics?keys=tenants").Body.Bytes())
+	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
+func TestPlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := shop(t)
+		p := ops.New(m, ops.Options{CountCalls: true})
+		defer p.Close()
+		b := m.Breaker("payments")
+		succeed(b, 2)
+		time.Sleep(5 * time.Second)
+		fail(b, 7)
+		time.Sleep(5 * time.Second)
+		body := get(p.Handler(), "/v1/plots?name=payments&name=search").Body.String()
+		for _, want := range []string{`"success":[` + strings.Repeat("0,", 57) + `2,0,0]`, `0,5,0]`, `0,2,0]`, `"step":"5s"`, `"name":"search"`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("no %s in %s", want, body)
+			}
+		}
+		time.Sleep(292 * time.Second) // the first step is out, the second is the oldest
+		body = get(p.Handler(), "/v1/plots?name=payments").Body.String()
+		if !strings.Contains(body, `"success":[0,0,`) || !strings.Contains(body, `"failure":[5,`) {
+			t.Errorf("five minutes later: %s", body)
+		}
+	})
+}

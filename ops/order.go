@@ -1,0 +1,240 @@
+package ops
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// VerbSet changes settings: Order.Settings is a patch of them.
+const VerbSet breaker.Verb = "set"
+
+// Limits of what an order may carry, in bytes.
+const (
+	maxActor  = 256
+	maxReason = 2000
+	maxID     = 4096
+)
+
+// Order is a change that somebody asks for, the same on every transport.
+type Order struct {
+	// ID is a breaker's, "name" or "name/key"; or "name/*" for every key that
+	// the set of this name remembers; or "*" for all there is.
+	ID string `json:"id"`
+	// Verb is one of the breaker package's, or VerbSet.
+	Verb breaker.Verb `json:"verb"`
+	// Actor is who gives the order: required.
+	Actor string `json:"actor"`
+	// Reason is why, in their words: required for an override, because somebody
+	// else will find it.
+	Reason string `json:"reason,omitempty"`
+	// For ends an override, or is the open time of an order to open. Overrides
+	// must have one, or NoExpiry.
+	For Duration `json:"for,omitzero"`
+	// NoExpiry says that an override is to stay until somebody releases it.
+	NoExpiry bool `json:"no_expiry,omitempty"`
+	// IfVersion, when not 0, makes the order fail unless the breaker's version
+	// is still this one. Not with a wildcard.
+	IfVersion uint64 `json:"if_version,omitempty"`
+	// Confirm is needed with a wildcard, but for a dry run: the order is refused
+	// when it would touch more ids than this.
+	Confirm int `json:"confirm,omitempty"`
+	// DryRun makes the receipt without the change.
+	DryRun bool `json:"dry_run,omitempty"`
+	// Settings is the patch of VerbSet: a JSON object with the settings to
+	// change, written as breaker.Settings are. With "name/*" it changes the
+	// settings of the set, for keys to come as well.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// Wildcard reports whether the order may touch more than one breaker.
+func (o *Order) Wildcard() bool { return o.ID == "*" || strings.HasSuffix(o.ID, "/*") }
+
+// Check reports what is wrong with the order by itself, whatever breakers
+// there are. The error matches breaker.ErrOrder.
+func (o *Order) Check() error {
+	for _, err := range []error{checkText("actor", o.Actor, maxActor), checkText("reason", o.Reason, maxReason)} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(o.ID) > maxID:
+		return bad("id has %d bytes, want at most %d", len(o.ID), maxID)
+	case o.ID == "":
+		return bad("no id, want a breaker's id, name/* or *")
+	case strings.TrimSpace(o.Actor) == "":
+		return bad("no actor, want the name of who gives the order")
+	case o.Wildcard() && o.IfVersion != 0:
+		return bad("if_version with the wildcard %s, want one id: each breaker has its own version", o.ID)
+	case o.Confirm < 0:
+		return bad("confirm is %d, want the number of ids that the order may touch", o.Confirm)
+	case o.For < 0:
+		return bad("for is %s, want a time above 0", o.For)
+	case o.Verb != VerbSet && len(o.Settings) > 0:
+		return bad("%s with settings, want them with set only", o.Verb)
+	}
+	return o.checkVerb()
+}
+
+func (o *Order) checkVerb() error {
+	switch o.Verb {
+	case breaker.VerbForceOpen, breaker.VerbForceClosed:
+		switch {
+		case o.For == 0 && !o.NoExpiry:
+			return bad("%s without an end, want a time (for) or no_expiry", o.Verb)
+		case o.For != 0 && o.NoExpiry:
+			return bad("%s for %s and with no_expiry, want one of them", o.Verb, o.For)
+		case strings.TrimSpace(o.Reason) == "":
+			return bad("%s without a reason, want one: an override outlasts whoever set it", o.Verb)
+		}
+		return nil
+	case breaker.VerbOpen:
+	case breaker.VerbClose, breaker.VerbHalfOpen, breaker.VerbRelease, VerbSet:
+		if o.For != 0 {
+			return bad("%s for %s, want no time: it does not end by itself", o.Verb, o.For)
+		}
+	default:
+		return bad("verb %q, want open, close, half_open, force_open, force_closed, release or set", o.Verb)
+	}
+	switch {
+	case o.NoExpiry:
+		return bad("%s with no_expiry, want it with force_open or force_closed only", o.Verb)
+	case o.Verb == VerbSet && len(o.Settings) == 0:
+		return bad("set without settings, want an object with those to change")
+	case o.Verb == VerbSet && o.ID == "*":
+		return bad("set for *, want an id or name/*: breakers differ in what their settings mean")
+	}
+	return nil
+}
+
+func checkText(field, s string, most int) error {
+	switch {
+	case len(s) > most:
+		return bad("%s has %d bytes, want at most %d", field, len(s), most)
+	case !utf8.ValidString(s):
+		return bad("%s is not UTF-8", field)
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && (field != "reason" || r != '\n' && r != '\t') }):
+		return bad("%s has a control character", field)
+	}
+	return nil
+}
+
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", breaker.ErrOrder, fmt.Sprintf(format, args...))
+}
+
+func (o *Order) core() breaker.Order {
+	return breaker.Order{
+		Verb:      o.Verb,
+		Reason:    breaker.Reason{Actor: o.Actor, Text: o.Reason, For: time.Duration(o.For)},
+		IfVersion: o.IfVersion,
+		DryRun:    o.DryRun,
+	}
+}
+
+// Receipt says what an order did, or would do.
+type Receipt struct {
+	ID     string       `json:"id"` // the order's
+	Verb   breaker.Verb `json:"verb"`
+	DryRun bool         `json:"dry_run,omitempty"`
+	// Matched is the number of ids that the order is for: what Confirm must
+	// reach.
+	Matched int `json:"matched"`
+	// Touched is the number of ids that it changed, or would change.
+	Touched int `json:"touched"`
+	// Failed is the number of ids that could not be changed.
+	Failed int `json:"failed,omitempty"`
+	// Results has one entry for each id, in their order, but at most 1,000;
+	// Omitted counts the others. Those that failed come first.
+	Results []Result `json:"results"`
+	Omitted int      `json:"omitted,omitempty"`
+	// SetBefore and SetAfter are the settings that a set has in common, for
+	// VerbSet with "name/*".
+	SetBefore *breaker.Settings `json:"set_before,omitempty"`
+	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
+	// AuditError says why the audit log could not take the order, which was
+	// carried out all the same.
+	AuditError string `json:"audit_error,omitempty"`
+}
+
+// Result is what an order did to one breaker.
+type Result struct {
+	breaker.Receipt
+	// SettingsBefore and SettingsAfter are those in effect, for VerbSet.
+	SettingsBefore *breaker.Settings `json:"settings_before,omitempty"`
+	SettingsAfter  *breaker.Settings `json:"settings_after,omitempty"`
+	// Error says why this id could not be changed.
+	Error string `json:"error,omitempty"`
+}
+
+// changed reports whether an order with this verb changed anything, or would.
+func (r *Result) changed(verb breaker.Verb) bool {
+	switch {
+	case r.Error != "":
+		return false
+	case r.SettingsBefore != nil:
+		return *r.SettingsBefore != *r.SettingsAfter
+	case r.DryRun:
+		return verb != breaker.VerbRelease || r.Before != r.After
+	}
+	return r.Version != r.From
+}
+
+// Duration is a time.Duration that JSON shows as "1m30s".
+type Duration time.Duration
+
+// String is the duration as time.Duration writes it.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the duration as its String.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no duration, want one such as 30s or 1h30m", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+const maxResults = 1000
+
+func (r *Receipt) add(res Result, err error) {
+	if err != nil {
+		res.Error = err.Error()
+		r.Failed++
+	}
+	if res.changed(r.Verb) {
+		r.Touched++
+	}
+	r.Results = append(r.Results, res)
+}
+
+// shorten drops the results that nobody would read.
+func (r *Receipt) shorten() {
+	if len(r.Results) <= maxResults {
+		return
+	}
+	slices.SortStableFunc(r.Results, func(a, b Result) int {
+		return cmp.Compare(btoi(a.Error == ""), btoi(b.Error == ""))
+	})
+	r.Omitted = len(r.Results) - maxResults
+	r.Results = slices.Clip(r.Results[:maxResults])
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,15 @@
+package ops
+
+// Peer is who gave an order, as far as the transport knows.
+type Peer struct {
+	// Transport is "socket", "http", "pipe" or "program".
+	Transport string `json:"transport"`
+	// UID is the user of the process at the other end of a socket, as the kernel
+	// reports it; nil: not known.
+	UID *int `json:"uid,omitempty"`
+	// PID is that process; 0: not known.
+	PID int `json:"pid,omitempty"`
+	// Addr is the network address that an HTTP request came from. Behind a
+	// proxy it is the proxy's.
+	Addr string `json:"addr,omitempty"`
+}

@@ -1,0 +1,96 @@
+package ops_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func setOrder(id, patch string) ops.Order {
+	return ops.Order{ID: id, Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(patch)}
+}
+
+func TestSetOneBreaker(t *testing.T) {
+	m := shop(t)
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	b := m.Breaker("payments")
+	o := setOrder("payments", `{"fail_max": 3, "reset_timeout": "10s"}`)
+	o.DryRun = true
+	r, err := p.Do(o, here)
+	if err != nil || r.Touched != 1 || r.Results[0].SettingsBefore.FailMax != 5 || r.Results[0].SettingsAfter.FailMax != 3 {
+		t.Fatalf("dry run = %+v, %v", r, err)
+	}
+	if b.Settings().FailMax != 5 {
+		t.Error("a dry run changed the settings")
+	}
+	o.DryRun = false
+	r, err = p.Do(o, here)
+	if err != nil || r.Touched != 1 || r.Results[0].From != 1 || r.Results[0].Version != 2 {
+		t.Fatalf("set = %+v, %v", r, err)
+	}
+	if s := b.Settings(); s.FailMax != 3 || s.ResetTimeout != 10*time.Second || s.Probes != 1 {
+		t.Errorf("settings are %+v", s)
+	}
+	if r, err := p.Do(o, here); err != nil || r.Touched != 0 || r.Results[0].Version != 2 {
+		t.Errorf("the same again = %+v, %v, want nothing touched", r, err)
+	}
+	o = setOrder("payments", `{"probes": 2}`)
+	o.IfVersion = 1
+	if _, err := p.Do(o, here); !errors.Is(err, breaker.ErrVersion) {
+		t.Errorf("from an old version: %v", err)
+	}
+	o.DryRun = true
+	if _, err := p.Do(o, here); !errors.Is(err, breaker.ErrVersion) {
+		t.Errorf("from an old version, dry: %v", err)
+	}
+	for patch, says := range map[string]string{
+		`{"fail_maxx": 3}`:        "fail_maxx",
+		`{"reset_timeout": "10"}`: "reset_timeout",
+		`{"failure_rate": 2}`:     "FailureRate",
+		`[]`:                      "",
+	} {
+		if _, err := p.Do(setOrder("payments", patch), here); !errors.Is(err, breaker.ErrSettings) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want ErrSettings that names %q", patch, err, says)
+		}
+	}
+	if got := b.Status().Version; got != 2 {
+		t.Errorf("version is %d, want 2: refused patches change nothing", got)
+	}
+}
+
+func TestSetASet(t *testing.T) {
+	m := shop(t)
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	s := breaker.SetOf[string](m, "tenants")
+	if err := s.Breaker("b").Update(breaker.Settings{FailMax: 99}); err != nil {
+		t.Fatal(err)
+	}
+	o := setOrder("tenants/*", `{"fail_max": 2}`)
+	if _, err := p.Do(o, here); !errors.Is(err, ops.ErrConfirm) {
+		t.Errorf("unconfirmed: %v", err)
+	}
+	o.DryRun = true
+	r, err := p.Do(o, here)
+	if err != nil || r.Matched != 3 || r.Touched != 2 || r.SetBefore.FailMax != 5 || r.SetAfter.FailMax != 2 || s.Settings().FailMax != 5 {
+		t.Fatalf("dry run = %+v, %v, want 2 of 3 touched: b has settings of its own", r, err)
+	}
+	o.DryRun, o.Confirm = false, 3
+	if r, err = p.Do(o, here); err != nil || r.Touched != 2 {
+		t.Fatalf("set = %+v, %v", r, err)
+	}
+	for k, want := range map[string]int{"a": 2, "b": 99, "new": 2} {
+		if got := s.Breaker(k).Settings().FailMax; got != want {
+			t.Errorf("FailMax of %s is %d, want %d", k, got, want)
+		}
+	}
+	if _, err := p.Do(setOrder("payments/*", `{"fail_max": 2}`), here); !errors.Is(err, breaker.ErrUnknown) {
+		t.Errorf("a breaker is no set: %v", err)
+	}
+}

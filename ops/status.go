@@ -1,0 +1,190 @@
+package ops
+
+import (
+	"cmp"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// Process is a process and its operations plane.
+type Process struct {
+	PID      int       `json:"pid"`
+	UID      int       `json:"uid"`
+	Host     string    `json:"host"`
+	Service  string    `json:"service"`
+	Args     []string  `json:"args,omitempty"` // the command line; only on the socket
+	Go       string    `json:"go"`             // its version
+	Started  time.Time `json:"started"`        // when the plane was made
+	Now      time.Time `json:"now"`            // its clock
+	Breakers int       `json:"breakers"`       // keys included
+	// States counts them by what they do with the next call.
+	States   map[string]int `json:"states"`
+	Overlaid int            `json:"overlaid"` // those with an override
+	// ReadOnly: this door takes no orders.
+	ReadOnly bool `json:"read_only"`
+	// Audited: there is an audit log. AuditError is why it cannot be written at
+	// present.
+	Audited    bool   `json:"audited"`
+	AuditError string `json:"audit_error,omitempty"`
+	// CountsCalls: there are plots and metrics of calls by outcome.
+	CountsCalls bool `json:"counts_calls"`
+	// Suspicion is the newest time that many independent breakers tripped
+	// together, within the last ten minutes.
+	Suspicion *breaker.Suspicion `json:"suspicion,omitempty"`
+	// Event is the newest event: streams that begin after it miss nothing.
+	Event string `json:"event"`
+}
+
+const suspicionShown = 10 * time.Minute
+
+func (p *Plane) process(all []breaker.Status) Process {
+	host, _ := os.Hostname() // "" says as much as the error would
+	x := Process{
+		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
+		Go: runtime.Version(), Started: p.started, Now: time.Now(),
+		Breakers: len(all), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: p.calls != nil,
+		Event: p.eventID(p.hub.newest()),
+	}
+	for i := range all {
+		x.States[all[i].State.String()]++
+		x.Overlaid += btoi(all[i].Override != nil)
+	}
+	if err := p.audit.state(); err != nil {
+		x.AuditError = err.Error()
+	}
+	if s, ok := p.m.Suspicion(); ok && time.Since(s.At) < suspicionShown {
+		x.Suspicion = &s
+	}
+	return x
+}
+
+// Status is a breaker as the operations plane tells of it.
+type Status struct {
+	breaker.Status
+	// Settings are those in effect; nil in a list, unless it was asked for in
+	// full.
+	Settings *breaker.Settings `json:"settings,omitempty"`
+	// Text is what Explain says; "" in a list, unless it was asked for in full.
+	Text string `json:"explain,omitempty"`
+}
+
+func newStatus(s breaker.Status, full bool) Status {
+	out := Status{Status: s}
+	if full {
+		out.Settings, out.Text = &s.Settings, s.Explain()
+	}
+	return out
+}
+
+// Set is a family of keyed breakers at one moment.
+type Set struct {
+	Name     string         `json:"name"`
+	Keys     int            `json:"keys"` // remembered
+	States   map[string]int `json:"states"`
+	Overlaid int            `json:"overlaid"`
+	Trips    uint64         `json:"trips"` // of the keys remembered
+	Worst    []Status       `json:"worst"` // up to five that are not well, worst first
+}
+
+// Overview is a whole process on one page: sets are folded.
+type Overview struct {
+	Process  Process  `json:"process"`
+	Breakers []Status `json:"breakers"` // worst first
+	Sets     []Set    `json:"sets"`     // worst first
+}
+
+const worstShown = 5
+
+func (p *Plane) overview() Overview {
+	all := p.m.Status()
+	o := Overview{Process: p.process(all), Breakers: []Status{}, Sets: []Set{}}
+	sets := map[string]int{}
+	for i := range all {
+		s := &all[i]
+		if s.ID == s.Name {
+			o.Breakers = append(o.Breakers, newStatus(*s, true))
+			continue
+		}
+		at, ok := sets[s.Name]
+		if !ok {
+			at = len(o.Sets)
+			sets[s.Name] = at
+			o.Sets = append(o.Sets, Set{Name: s.Name, States: map[string]int{}, Worst: []Status{}})
+		}
+		o.Sets[at].add(s)
+	}
+	slices.SortFunc(o.Breakers, func(a, b Status) int { return Compare(&a.Status, &b.Status) })
+	slices.SortFunc(o.Sets, compareSets)
+	return o
+}
+
+func (s *Set) add(b *breaker.Status) {
+	s.Keys++
+	s.States[b.State.String()]++
+	s.Overlaid += btoi(b.Override != nil)
+	s.Trips += b.Trips
+	if severity(b) == 0 {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return Compare(&x.Status, b) })
+	if at < worstShown {
+		s.Worst = slices.Insert(s.Worst, at, newStatus(*b, true))
+		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
+	}
+}
+
+func compareSets(a, b Set) int {
+	switch {
+	case len(a.Worst) > 0 && len(b.Worst) > 0:
+		return Compare(&a.Worst[0].Status, &b.Worst[0].Status)
+	case len(a.Worst)+len(b.Worst) > 0:
+		return len(b.Worst) - len(a.Worst)
+	}
+	return strings.Compare(a.Name, b.Name)
+}
+
+// Compare orders breakers for people: the worst first, among equals the
+// busiest, then by id.
+func Compare(a, b *breaker.Status) int {
+	return cmp.Or(
+		cmp.Compare(severity(b), severity(a)),
+		cmp.Compare(b.FailCount+b.Window.Failures, a.FailCount+a.Window.Failures),
+		cmp.Compare(b.Window.Calls, a.Window.Calls),
+		cmp.Compare(a.ID, b.ID),
+	)
+}
+
+// severity is how much a breaker wants somebody's attention; 0: none at all.
+func severity(s *breaker.Status) int {
+	switch s.State {
+	case breaker.Open:
+		return 6
+	case breaker.ForcedClosed:
+		if s.Auto != breaker.Closed {
+			return 5 // calls go to what the breaker takes for broken
+		}
+		return 2
+	case breaker.ForcedOpen:
+		return 4
+	case breaker.HalfOpen:
+		return 3
+	}
+	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1)
+}
+
+// Explanation is what a breaker does and why.
+type Explanation struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
+}
+
+// History is what a breaker went through.
+type History struct {
+	ID          string               `json:"id"`
+	Transitions []breaker.Transition `json:"transitions"` // oldest first, at most 32
+}
