@@ -86,7 +86,7 @@ func (p *process) begin() {
 // has to be.
 func shortTemp(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sg")
+	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func TestTopInARealTerminal(t *testing.T) {
 	term.press("Enter")
 	term.shows("open -> forced-closed for 30m, by tess", "y to do it")
 	term.press("y")
-	term.shows("done: payments: open -> forced-closed", "FORCED-CLOSED", "by tess", "ends in 29m")
+	term.shows("done: payments: open -> forced-closed", "FORCED-CLOSED", "ends in 29m", "by tess: ")
 	if got := h.ok("status", "payments"); !strings.Contains(got, "FORCED-CLOSED") {
 		t.Errorf("top says done, and status says\n%s", got)
 	}
