@@ -31,9 +31,8 @@ type cold struct {
 	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
 
 	// Breaker.mu guards the rest.
-	oks       int  // probe successes in this half-open
-	attempt   int  // open periods in a row
-	moved     bool // its first stretch is over
+	oks       int // probe successes in this half-open
+	attempt   int // open periods in a row
 	since     time.Time
 	openUntil time.Time
 	dueTimer  *time.Timer
@@ -48,7 +47,8 @@ type cold struct {
 	queue     queue
 	bypassed  uint64
 	bypass    string
-	gone      any // *K: its key, while its set has forgotten it
+	gone      any    // *K: its key, while its set has forgotten it
+	goneAt    uint32 // the set's newest generation then
 }
 
 // New makes a closed breaker. It panics when name or s is invalid, as both

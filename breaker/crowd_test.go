@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s", s.Explain())
 			}
 			var open *OpenError
-			if _, err := b.Allow(); err == nil || !asOpen(err, &open) || !open.Cause.SuspectLocal {
+			if _, err := b.Allow(); err == nil || !errors.As(err, &open) || !open.Cause.SuspectLocal {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
@@ -82,11 +83,6 @@ func TestSuspectLocal(t *testing.T) {
 			t.Errorf("told %d times of two episodes", len(told))
 		}
 	})
-}
-
-func asOpen(err error, to **OpenError) (ok bool) {
-	*to, ok = err.(*OpenError) //nolint:errorlint // the rejection itself is wanted
-	return ok
 }
 
 func TestNotSuspect(t *testing.T) {

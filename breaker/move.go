@@ -8,6 +8,9 @@ import (
 // stepLocked puts an event to next and stores what comes of it. t holds what
 // is known of the transition so far. It reports whether an open period begins. mu is held.
 func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
+	if b.load()&flagRamp != 0 {
+		b.rampOverLocked(now)
+	}
 	w := b.load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
@@ -52,7 +55,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
-	c.oks, c.attempt, c.moved = to.oks, to.attempt, true
+	c.oks, c.attempt = to.oks, to.attempt
 	c.probes.clear()
 	c.ramp = nil
 	c.openUntil = time.Time{}

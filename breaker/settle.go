@@ -37,6 +37,9 @@ func (b *Breaker) passed(p *Permit) bool {
 	if w&stateMask != 0 || p.late {
 		return false
 	}
+	if w&flagGone != 0 {
+		return !b.cfg.home.succeeded(b)
+	}
 	return b.counted(w)
 }
 
@@ -103,24 +106,24 @@ func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 		if w&flagGone == 0 {
 			return b
 		}
+		goneAt := b.cold.Load().goneAt
 		b.mu.Unlock()
 		old := b
 		b = old.cfg.home.adopt(old)
 		if b != old {
 			p.b = b
-			p.rebase(b, p.belongs(w))
+			p.rebase(b, p.belongs(w), goneAt)
 		}
 	}
 }
 
 // rebase carries the permit of a forgotten breaker over to the one made since:
 // to its first stretch, which goes on from the last one of the forgotten; or to
-// none if that is over, or if the permit was of an earlier one (I1).
-func (p *Permit) rebase(b *Breaker, ofLast bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// none if that is over, or if the permit was of an earlier one (I1). What moved
+// after the forgetting has a newer generation than goneAt.
+func (p *Permit) rebase(b *Breaker, ofLast bool, goneAt uint32) {
 	p.word = b.load()
-	if c := b.cold.Load(); !ofLast || c != nil && c.moved {
+	if !ofLast || int32(genOf(p.word)-goneAt) > 0 {
 		p.word -= withGen(1)
 	}
 }
@@ -145,9 +148,6 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	}
 	if o == Ignored {
 		return false, Counts{} // (I4)
-	}
-	if w&flagRamp != 0 {
-		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {

@@ -33,17 +33,6 @@ type board interface {
 	Apply(id string, o breaker.Order) (breaker.Receipt, error)
 }
 
-// managed makes a board of a Manager.
-type managed struct{ *breaker.Manager }
-
-func (m managed) StatusOf(id string) (breaker.Status, error) {
-	b, err := m.Lookup(id)
-	if err != nil {
-		return breaker.Status{}, err
-	}
-	return b.Status(), nil
-}
-
 // answer runs one line and returns the reply, or nil for a blank line, which
 // has none. Whatever the line is, and whatever breaks, it returns.
 func (d *desk) answer(line string) (reply []byte) {
