@@ -182,7 +182,7 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	if !ok {
 		return nil
 	}
-	b.mu.Lock()
+	b = b.lockCurrent(p)
 	defer b.mu.Unlock()
 	if !p.belongs(b.load()) {
 		return nil

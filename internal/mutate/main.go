@@ -33,6 +33,7 @@ func run(args []string) error {
 	tests := flags.String("run", "", "run only the tests that match, as go test -run")
 	limit := flags.Duration("limit", time.Minute, "give up on a mutant's tests after this long: it is killed")
 	only := flags.String("only", "", "only mutants whose name or place contains this")
+	step := flags.Int("step", 1, "of all: every how many-th")
 	if len(args) == 0 {
 		return errors.New("want named or all")
 	}
@@ -46,7 +47,7 @@ func run(args []string) error {
 		}
 		return runNamed(*tests, *only, *limit)
 	case "all":
-		return runAll(*tests, *only, *limit)
+		return runAll(*tests, *only, *limit, *step)
 	}
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
@@ -144,10 +145,10 @@ func goTest(overlay, tests string, limit time.Duration) (out []byte, dead bool, 
 }
 
 // runTests runs a test binary where breaker's tests expect to be.
-func runTests(bin, tests string, limit time.Duration, env []string) (failed bool, out []byte) {
+func runTests(bin, tests string, limit time.Duration, env []string, flags ...string) (failed bool, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", tests)
+	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.short", "-test.failfast", "-test.run", tests}, flags...)...)
 	cmd.Dir = "breaker"
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()

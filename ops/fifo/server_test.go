@@ -178,20 +178,25 @@ func TestReferenceProgram(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "closed", "two words")
 	tests := []struct{ line, want string }{
+		{"status \n", "SUCCESS\n" + table(m.Status()) + "\n"},
 		{"status closed\n", oneRow},
-		{"open two words\n", "SUCCESS\nChanged `two words` state\n"},
+		{"force_open two words\n", "SUCCESS\nChanged `two words` state\n"},
 		{"status nosuch\n", "ERROR\nInvalid identifier: nosuch\n"},
 		{"foobar baz\n", "ERROR\nInvalid command: foobar baz\n"},
 	}
 	for _, tt := range tests {
-		if got, err := refProgram(c.Input, c.Output, tt.line); err != nil || got != tt.want {
+		var got string
+		var err error
+		for range 3 { // on a machine under load its fixed wait may be too short
+			if got, err = refProgram(c.Input, c.Output, tt.line); got == tt.want {
+				break
+			}
+		}
+		if err != nil || got != tt.want {
 			t.Errorf("%q: got %q, %v, want %q", tt.line, got, err, tt.want)
 		}
 	}
-	if got, err := refProgram(c.Input, c.Output, "status \n"); err != nil || !strings.HasPrefix(got, "SUCCESS\n       id ") {
-		t.Errorf("status: got %q, %v", got, err)
-	}
-	if m.Breaker("two words").State() != breaker.Open {
+	if m.Breaker("two words").State() != breaker.ForcedOpen {
 		t.Error("the reference's order changed nothing")
 	}
 }
