@@ -225,7 +225,7 @@ func instrumentAll(dir string) (overlay string, sites []site, err error) {
 // those that take long and kill by chance, left out.
 const (
 	slow   = "Explore"
-	chance = "Stress|Soak|Churn"
+	chance = "Stress|Soak|Churn|ManyNames|Inline|OverrideReplaced"
 )
 
 // runAll runs every step-th mutant.
