@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,7 @@ func main() {
 		err = writeJSON(*jsonFile, rows)
 	}
 	if err == nil && *mdFile != "" {
-		err = writePage(*mdFile, rows, took, *profile)
+		err = writePage(*mdFile, rows, took, strings.Join(os.Args[1:], " "), *profile)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
