@@ -87,10 +87,24 @@ func explorations() []exploration {
 
 func TestExplore(t *testing.T) {
 	for _, x := range explorations() {
-		if os.Getenv("SWITCHGEAR_EXPLORE") == "" && (testing.Short() || raceEnabled) {
-			x.callers = min(x.callers, 2)
+		if os.Getenv("SWITCHGEAR_EXPLORE") == "" {
+			x.shrink(testing.Short() || raceEnabled, raceEnabled)
 		}
 		t.Run(x.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { explore(t, &x) }) })
+	}
+}
+
+// shrink makes less of an exploration: with -short, and still less under the
+// race detector, which has little to find where one step is taken at a time.
+func (x *exploration) shrink(less, little bool) {
+	if less {
+		x.callers = min(x.callers, 2)
+	}
+	if little {
+		x.orders = 0
+		if x.settings.Ramp > 0 {
+			x.callers = 1
+		}
 	}
 }
 
