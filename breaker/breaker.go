@@ -47,7 +47,8 @@ type cold struct {
 	queue     queue
 	bypassed  uint64
 	bypass    string
-	gone      any // *K: its key, while its set has forgotten it
+	gone      any    // *K: its key, while its set has forgotten it
+	goneAt    uint32 // the set's newest generation then
 }
 
 // New makes a closed breaker. It panics when name or s is invalid, as both

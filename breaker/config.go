@@ -40,6 +40,8 @@ type home interface {
 	// adopt returns the breaker that now stands for a forgotten one: itself,
 	// remembered again, or the one made since.
 	adopt(*Breaker) *Breaker
+	// succeeded reports whether there is one; a success brings none about.
+	succeeded(*Breaker) bool
 	// noteEvidence counts the keys with evidence up or down.
 	noteEvidence(int64)
 }

@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,8 @@ type crowd struct {
 	total   int             // breakers and sets there are
 	maxOpen float64         // the share of them that may be open at once; 0: all
 	open    map[*config]int // those that are not closed, with the keys of each
-	trips   []aTrip         // of the last crowdSpan
+	trips   []aTrip         // of the last crowdSpan, oldest first
+	tripped map[*config]int // how many of them each has
 	episode Suspicion       // the newest; Of 0: there was none
 	untold  atomic.Bool     // to look without the lock
 	tellTo  func(Suspicion)
@@ -57,68 +57,65 @@ func (c *crowd) grow(total int) {
 	c.total = total
 }
 
-// mayOpen reports whether the cap leaves room for one more open breaker.
-func (c *crowd) mayOpen(cfg *config) bool {
-	if c == nil {
+// moves counts a breaker in when it leaves closed, and out when it is back. It
+// reports false, having counted nothing, when it would open by itself and the
+// cap leaves no room.
+func (c *crowd) moves(cfg *config, from, to State, ordered bool) bool {
+	if c == nil || (from == Closed) == (to == Closed) {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.maxOpen <= 0 || c.open[cfg] > 0 || float64(len(c.open)+1) <= c.maxOpen*float64(c.total)
+	if to == Closed {
+		countDown(c.open, cfg)
+		return true
+	}
+	full := c.maxOpen > 0 && len(c.open) > 0 && c.open[cfg] == 0 && float64(len(c.open)+1)/float64(c.total) > c.maxOpen
+	if full && !ordered {
+		return false
+	}
+	if c.open == nil {
+		c.open = make(map[*config]int)
+	}
+	c.open[cfg]++
+	return true
 }
 
-// moved counts a breaker in when it leaves closed, and out when it is back.
-func (c *crowd) moved(cfg *config, from, to State) {
-	if c == nil || (from == Closed) == (to == Closed) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if to != Closed {
-		if c.open == nil {
-			c.open = make(map[*config]int)
-		}
-		c.open[cfg]++
-		return
-	}
-	if c.open[cfg]--; c.open[cfg] == 0 {
-		delete(c.open, cfg)
+func countDown(m map[*config]int, cfg *config) {
+	if m[cfg]--; m[cfg] == 0 {
+		delete(m, cfg)
 	}
 }
 
-// tripped notes that b has just opened by itself, and reports whether so many
+// notes takes note that b has just opened by itself, and reports whether so many
 // have that it is suspect. version is the one of the transition.
-func (c *crowd) tripped(b *Breaker, version uint64, now time.Time) bool {
+func (c *crowd) notes(b *Breaker, version uint64, now time.Time) bool {
 	if c == nil {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.trips = slices.DeleteFunc(c.trips, func(t aTrip) bool { return now.Sub(t.at) > crowdSpan })
-	again := c.suspectLocked()
-	c.trips = append(c.trips, aTrip{b: b, version: version, at: now})
-	if !c.suspectLocked() {
-		return false
+	for len(c.trips) > 0 && now.Sub(c.trips[0].at) > crowdSpan {
+		countDown(c.tripped, c.trips[0].b.cfg)
+		c.trips = c.trips[1:]
 	}
-	c.trips[len(c.trips)-1].marked = true
-	if !again {
-		c.episode = Suspicion{At: now, Opened: c.distinctLocked(), Of: c.total}
+	again := c.suspectLocked()
+	if c.tripped == nil {
+		c.tripped = make(map[*config]int)
+	}
+	c.tripped[b.cfg]++
+	suspect := c.suspectLocked()
+	c.trips = append(c.trips, aTrip{b: b, version: version, at: now, marked: suspect})
+	if suspect && !again {
+		c.episode = Suspicion{At: now, Opened: len(c.tripped), Of: c.total}
 		c.untold.Store(true)
 	}
-	return true
+	return suspect
 }
 
 func (c *crowd) suspectLocked() bool {
-	n := c.distinctLocked()
+	n := len(c.tripped)
 	return n >= crowdMin && float64(n) >= crowdShare*float64(c.total)
-}
-
-func (c *crowd) distinctLocked() int {
-	seen := make(map[*config]struct{}, len(c.trips))
-	for _, t := range c.trips {
-		seen[t.b.cfg] = struct{}{}
-	}
-	return len(seen)
 }
 
 // tell says once that an episode has begun, and marks the trips that led to

@@ -78,23 +78,35 @@ func (s *Status) nextForced(now time.Time) string {
 func (s *Status) nextClosed() string {
 	var rules []string
 	if n := s.FailuresUntilOpen; n >= 0 {
-		rules = append(rules, plural(n, "more failure")+" in a row")
+		rules = append(rules, "on "+plural(n, "more failure")+" in a row")
 	}
-	set := &s.Settings
-	if set.FailureRate > 0 {
-		rules = append(rules, fmt.Sprintf("a failure rate of %s (now %d of %d)", percent(set.FailureRate), s.Window.Failures, s.Window.Calls))
-	}
-	if set.SlowRate > 0 {
-		rules = append(rules, fmt.Sprintf("a slow-call rate of %s (now %d of %d)", percent(set.SlowRate), s.Window.Slow, s.Window.Calls))
-	}
+	rules = append(rules, s.rates()...)
 	next := "No rule of its settings can open it."
 	if len(rules) > 0 {
-		next = "It opens on " + strings.Join(rules, ", or on ") + "."
+		next = "It opens " + strings.Join(rules, ", or ") + "."
 	}
 	if s.Admitted < 1 {
 		next = fmt.Sprintf("It admits %s of the calls now and more by and by. ", percent(s.Admitted)) + next
 	}
 	return next
+}
+
+// rates says what the rules about rates wait for.
+func (s *Status) rates() (rules []string) {
+	set, now := &s.Settings, s.Window
+	switch {
+	case set.FailureRate > 0 && set.Confidence > 0:
+		rules = append(rules, fmt.Sprintf("when it is %s sure that more than %s of calls fail (now %d of %d)",
+			percent(set.Confidence), percent(set.FailureRate), now.Failures, now.Calls))
+	case set.FailureRate > 0:
+		rules = append(rules, fmt.Sprintf("when %s of %d calls or more have failed (now %d of %d)",
+			percent(set.FailureRate), set.MinCalls, now.Failures, now.Calls))
+	}
+	if set.SlowRate > 0 {
+		rules = append(rules, fmt.Sprintf("when %s of %d calls or more were slow (now %d of %d)",
+			percent(set.SlowRate), set.MinCalls, now.Slow, now.Calls))
+	}
+	return rules
 }
 
 func ago(now, then time.Time) string { return human(max(0, now.Sub(then))) }

@@ -43,7 +43,7 @@ var ended = map[string]struct {
 	}, Open, false},
 	"panics with nil": {func(b *Breaker) {
 		defer func() { _ = recover() }()
-		_ = b.Do(context.Background(), func(context.Context) error { panic(nil) }) //nolint:govet // that is the case
+		_ = b.Do(context.Background(), func(context.Context) error { panic(nil) })
 	}, Open, false},
 	"exits its goroutine": {func(b *Breaker) {
 		elsewhere(func() { _ = b.Do(context.Background(), func(context.Context) error { runtime.Goexit(); return nil }) })

@@ -61,12 +61,12 @@ func (q *queue) add(n note) {
 
 // AddListener adds a listener and returns what removes it again.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
-	b.current().setListener(&l, true)
-	return func() { b.current().setListener(&l, false) }
+	b.setListener(&l, true)
+	return func() { b.setListener(&l, false) }
 }
 
 func (b *Breaker) setListener(l *Listener, on bool) {
-	b.mu.Lock()
+	b = b.lockCurrent(new(Permit))
 	defer b.mu.Unlock()
 	switch {
 	case b.cfg.home != nil:

@@ -8,6 +8,9 @@ import (
 // stepLocked puts an event to next and stores what comes of it. t holds what
 // is known of the transition so far. It reports whether an open period begins. mu is held.
 func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
+	if b.load()&flagRamp != 0 {
+		b.rampOverLocked(now)
+	}
 	w := b.load()
 	a := auto{state: stateOf(w), fails: failsOf(w)}
 	c := b.cold.Load()
@@ -19,8 +22,8 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 		e.draw = rand.Float64()
 	}
 	to, d := next(a, &r.Settings, e)
-	if to.state == Open && a.state == Closed && e.kind != evOpen && !b.cfg.crowd.mayOpen(b.cfg) {
-		to.state, to.attempt, d.moved = Closed, a.attempt, false // the cap holds: go on counting
+	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
 	}
 	if !d.moved {
 		if to != a {
@@ -67,7 +70,7 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 			w |= flagCounted
 			b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
 		}
-		if r.Ramp > 0 && from.state == HalfOpen {
+		if r.Ramp > 0 && t.Cause == CauseProbesPassed { // an ordered close admits all
 			w |= flagRamp
 			c.ramp = &ramp{began: now, over: r.Ramp}
 		}
@@ -85,9 +88,8 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	if to.state == Closed {
 		c.errors = errorRing{}
 	}
-	b.cfg.crowd.moved(b.cfg, from.state, to.state)
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
-		t.SuspectLocal = b.cfg.crowd.tripped(b, b.versionLocked()+1, now)
+		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
 	b.recordLocked(&t, w, now)
 	b.setWord(w)
@@ -106,7 +108,9 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	if !t.Shadow {
 		c.since = now
 	}
-	c.reject.Store(b.rejectionLocked(w, kept))
+	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
+		c.reject.Store(b.rejectionLocked(w, kept))
+	}
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
 	}

@@ -60,7 +60,7 @@ func next(a auto, s *Settings, e event) (auto, decision) {
 		if d.openFor <= 0 {
 			d.openFor = jittered(s, s.ResetTimeout, e.draw)
 		}
-		a.state = Open
+		a.state, a.oks = Open, 0
 		return a, d
 	case evClose:
 		return auto{state: Closed}, decision{moved: true, cause: CauseOrder}

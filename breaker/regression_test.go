@@ -166,3 +166,55 @@ func TestRegressionPanicInOnSuspicion(t *testing.T) {
 		t.Errorf("OnSuspicion's function was called %d times, want 1", called)
 	}
 }
+
+// A probe that ends after its lease is no evidence, whether or not another
+// call has taken its place meanwhile.
+func TestRegressionLateProbeIsNoEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{ProbeTimeout: time.Second})
+		b.HalfOpen(breaker.Reason{})
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		p.Done(nil)
+		if got := b.State(); got != breaker.HalfOpen {
+			t.Errorf("state after a probe that succeeded past its lease: %s, want half-open", got)
+		}
+	})
+}
+
+// A call of a forgotten breaker counts for the one made since while that is in
+// its first stretch, whatever override is on it; and not at all when the call
+// was of an earlier stretch of the forgotten one (I1, I11).
+func TestRegressionCallOfForgottenBreaker(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		before       func(*breaker.Breaker)
+		after        func(*breaker.Breaker)
+		wantFailures int
+	}{
+		{"override since", nil, func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) }, 1},
+		{"earlier stretch", func(b *breaker.Breaker) { b.Open(breaker.Reason{}); b.Close(breaker.Reason{}) }, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := breaker.NewSet[string]("s", breaker.Settings{}, breaker.SetOptions{MaxKeys: 1})
+			p, err := s.Breaker("a").Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.before != nil {
+				c.before(s.Breaker("a"))
+			}
+			s.Breaker("z") // forgets a
+			if b := s.Breaker("a"); c.after != nil {
+				c.after(b)
+			}
+			p.Done(errProof)
+			if got := s.Breaker("a").FailCount(); got != c.wantFailures {
+				t.Errorf("FailCount = %d, want %d", got, c.wantFailures)
+			}
+		})
+	}
+}

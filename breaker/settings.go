@@ -69,15 +69,16 @@ type Settings struct {
 	// starts again from ResetTimeout on close. Default 1, which is constant.
 	ResetBackoff float64
 	// ResetMax is the upper limit of the open time under ResetBackoff and under
-	// hints (see RetryAfterHinter). Default none; hints are then limited to ten
-	// times ResetTimeout.
+	// hints (see RetryAfterHinter), before ResetJitter spreads it. Default none;
+	// hints are then limited to ten times ResetTimeout.
 	ResetMax time.Duration
 	// ResetJitter draws each open time evenly from [1-j, 1+j] times itself, so
 	// that a fleet does not probe in step. In [0, 1). Default 0.
 	ResetJitter float64
 	// Ramp is the time after closing over which the admitted share grows from
 	// none to all. A rule that is met meanwhile opens again with the next
-	// backoff. Default off.
+	// backoff. It follows probes: an ordered close admits all at once. Default
+	// off.
 	Ramp time.Duration
 }
 

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // settle tells the breaker how the call of this permit ended, and returns what
 // the caller is to get. It is called once for each permit.
@@ -33,6 +36,9 @@ func (b *Breaker) passed(p *Permit) bool {
 	}
 	if w&stateMask != 0 || p.late {
 		return false
+	}
+	if w&flagGone != 0 {
+		return !b.cfg.home.succeeded(b)
 	}
 	return b.counted(w)
 }
@@ -96,29 +102,30 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 func (b *Breaker) lockCurrent(p *Permit) *Breaker {
 	for {
 		b.mu.Lock()
-		if b.load()&flagGone == 0 {
+		w := b.load()
+		if w&flagGone == 0 {
 			return b
 		}
+		goneAt := b.cold.Load().goneAt
 		b.mu.Unlock()
 		old := b
 		b = old.cfg.home.adopt(old)
 		if b != old {
 			p.b = b
-			p.rebase(b)
+			p.rebase(b, p.belongs(w), goneAt)
 		}
 	}
 }
 
 // rebase carries the permit of a forgotten breaker over to the one made since:
-// to its first stretch, or to none if that is over (I1).
-func (p *Permit) rebase(b *Breaker) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil && !c.since.IsZero() {
-		p.word = b.load() - withGen(1)
-		return
-	}
+// to its first stretch, which goes on from the last one of the forgotten; or to
+// none if that is over, or if the permit was of an earlier one (I1). What moved
+// after the forgetting has a newer generation than goneAt.
+func (p *Permit) rebase(b *Breaker, ofLast bool, goneAt uint32) {
 	p.word = b.load()
+	if !ofLast || int32(genOf(p.word)-goneAt) > 0 {
+		p.word -= withGen(1)
+	}
 }
 
 // belongs reports whether an outcome counts for the generation under way (I1).
@@ -141,9 +148,6 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	}
 	if o == Ignored {
 		return false, Counts{} // (I4)
-	}
-	if w&flagRamp != 0 {
-		b.rampOverLocked(now)
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		if o == Failure || e.slow {
@@ -178,7 +182,7 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenErro
 	if !ok {
 		return nil
 	}
-	b.mu.Lock()
+	b = b.lockCurrent(p)
 	defer b.mu.Unlock()
 	if !p.belongs(b.load()) {
 		return nil
@@ -262,7 +266,7 @@ func (c *config) errorText(err error) (text string) {
 	}()
 	text = err.Error()
 	if len(text) > maxErrorText {
-		text = text[:maxErrorText] + "..."
+		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..." // the cut may be within a character
 	}
 	return text
 }

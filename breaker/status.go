@@ -60,7 +60,7 @@ func (b *Breaker) status() Status {
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
 	}
 	if stateOf(w) == Closed && r.FailMax > 0 {
-		s.FailuresUntilOpen = r.FailMax - s.FailCount
+		s.FailuresUntilOpen = max(1, r.FailMax-s.FailCount) // an update, or a cap, may have left more than FailMax
 	}
 	if win := b.win.Load(); win != nil && stateOf(w) == Closed {
 		s.Window = win.counts()

@@ -84,10 +84,7 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 		b = &Breaker{cfg: s.cfg, key: text}
 		b.start(sh.floor)
 	} else {
-		b.mu.Lock()
-		b.cold.Load().gone = nil
-		b.setWord(b.load() &^ flagGone)
-		b.mu.Unlock()
+		b.comeBack(sh.floor)
 	}
 	if sh.by == nil {
 		sh.by = make(map[K]*Breaker)
@@ -191,6 +188,14 @@ func (s *Set[K]) adopt(b *Breaker) *Breaker {
 	return s.insert(*k, b)
 }
 
+// succeeded reports whether a breaker stands for a forgotten one: see home.
+func (s *Set[K]) succeeded(b *Breaker) bool {
+	b.mu.Lock()
+	k, forgotten := b.cold.Load().gone.(*K)
+	b.mu.Unlock()
+	return !forgotten || s.find(*k) != nil
+}
+
 // noteEvidence keeps count of the keys that may not be forgotten.
 func (s *Set[K]) noteEvidence(n int64) { s.evidence.Add(n) }
 
@@ -247,9 +252,25 @@ func forget[K comparable](b *Breaker, k K) bool {
 	if !b.forgettableLocked() {
 		return false
 	}
-	b.coldLocked().gone = &k
+	c := b.coldLocked()
+	c.gone, c.goneAt = &k, b.cfg.gens.Load()
 	b.setWord(b.load() | flagGone)
 	return true
+}
+
+// comeBack ends the forgetting of b. When breakers have been forgotten that
+// moved meanwhile, b's key may have had one of them: then calls from before are
+// of an earlier stretch (I1). The lock of b's shard is held.
+func (b *Breaker) comeBack(floor uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.cold.Load()
+	c.gone = nil
+	if int32(floor-c.goneAt) > 0 {
+		b.start(floor)
+		return
+	}
+	b.setWord(b.load() &^ flagGone)
 }
 
 // setWord writes the word, and tells the set of a keyed breaker when evidence

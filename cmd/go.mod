@@ -3,16 +3,20 @@ module github.com/switchgear-go/switchgear/cmd
 go 1.25.0
 
 require (
+	charm.land/bubbles/v2 v2.1.1
+	charm.land/bubbletea/v2 v2.0.9
 	charm.land/lipgloss/v2 v2.0.6
 	github.com/charmbracelet/colorprofile v0.4.3
+	github.com/charmbracelet/x/ansi v0.11.8
 	github.com/spf13/cobra v1.10.2
 	github.com/switchgear-go/switchgear v0.0.0
+	github.com/switchgear-go/switchgear/adapters/breakerconf v0.0.0
 	golang.org/x/term v0.44.0
 )
 
 require (
+	github.com/atotto/clipboard v0.1.4 // indirect
 	github.com/charmbracelet/ultraviolet v0.0.0-20260811164956-006e29f97886 // indirect
-	github.com/charmbracelet/x/ansi v0.11.8 // indirect
 	github.com/charmbracelet/x/term v0.2.2 // indirect
 	github.com/charmbracelet/x/termios v0.1.1 // indirect
 	github.com/charmbracelet/x/windows v0.2.2 // indirect
@@ -27,6 +31,10 @@ require (
 	github.com/xo/terminfo v0.0.0-20220910002029-abceb7e1c41e // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
+	gopkg.in/ini.v1 v1.67.3 // indirect
 )
 
-replace github.com/switchgear-go/switchgear => ../
+replace (
+	github.com/switchgear-go/switchgear => ../
+	github.com/switchgear-go/switchgear/adapters/breakerconf => ../adapters/breakerconf
+)

@@ -19,7 +19,7 @@ each change of a breaker is told with its reason. The first lines say how to
 look at it and change it from a second terminal.
 
 It ends after --for, or by Ctrl-C, and removes everything that it made.`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := newScreen(cmd.OutOrStdout())
 			return demo.Run(cmd.Context(), demo.Config{Out: out, Width: out.width, For: limit})

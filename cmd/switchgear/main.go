@@ -14,5 +14,5 @@ func main() {
 	// A closed pipe at the other end of our output is an error to be handled,
 	// not a death that leaves things behind.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

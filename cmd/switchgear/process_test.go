@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,12 +8,17 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 var program string // switchgear, built for the tests
 
 func TestMain(m *testing.M) {
+	if service := os.Getenv(shopEnv); service != "" {
+		if err := keepShop(service); err != nil {
+			panic(err)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "switchgear-test-")
 	if err != nil {
 		panic(err)
@@ -34,76 +38,60 @@ func TestMain(m *testing.M) {
 
 // process is a running program whose output is read line by line.
 type process struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	tmp   string // its folder for temporary files
-	lines chan string
-	seen  []string
+	*lines
+	t   *testing.T
+	cmd *exec.Cmd
+	tmp string // its folder for temporary files
 }
 
 // start runs the program with a folder for temporary files of its own, which
 // is where it would leave something behind.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	out, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := startTo(t, in, args...)
-	in.Close() // the program has its own
-	go func() {
-		defer out.Close()
-		defer close(p.lines)
-		for sc := bufio.NewScanner(out); sc.Scan(); {
-			p.lines <- sc.Text()
-		}
-	}()
+	p := startAs(t, nil, exec.Command(program, args...))
+	p.begin()
 	return p
 }
 
-// startTo runs the program with out as its output.
-func startTo(t *testing.T, out *os.File, args ...string) *process {
+// startAs makes a process that begin starts. Without an out its lines are read.
+func startAs(t *testing.T, out *os.File, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(program, args...), tmp: shortTemp(t), lines: make(chan string, 10_000)}
-	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp)
-	p.cmd.Stdout, p.cmd.Stderr = out, os.Stderr
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+	p := &process{t: t, cmd: cmd, tmp: shortTemp(t)}
+	cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp, "SWITCHGEAR_RUNTIME_DIR="+p.tmp)
+	cmd.Stderr = os.Stderr
+	if out != nil {
+		cmd.Stdout = out
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	return p
+}
+
+func (p *process) begin() {
+	p.t.Helper()
+	if p.cmd.Stdout == nil {
+		out, in, err := os.Pipe()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer in.Close() // the program has its own
+		p.cmd.Stdout = in
+		p.lines = linesOf(p.t, out)
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 }
 
 // shortTemp is a new folder with a short path, as the path of a unix socket
 // has to be.
 func shortTemp(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sg")
+	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// await reads lines up to the one that has all the words, and returns it.
-func (p *process) await(words ...string) string {
-	p.t.Helper()
-	limit := time.After(20 * time.Second)
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				p.t.Fatalf("it ended without a line with %q; it wrote:\n%s", words, strings.Join(p.seen, "\n"))
-			}
-			p.seen = append(p.seen, line)
-			if hasAll(line, words) {
-				return line
-			}
-		case <-limit:
-			p.t.Fatalf("no line with %q within 20s; it wrote:\n%s", words, strings.Join(p.seen, "\n"))
-		}
-	}
 }
 
 func hasAll(line string, words []string) bool {
@@ -119,14 +107,26 @@ func hasAll(line string, words []string) bool {
 // whatever was left behind.
 func (p *process) ends() {
 	p.t.Helper()
-	for line := range p.lines {
-		p.seen = append(p.seen, line)
-	}
+	p.rest()
 	if err := p.cmd.Wait(); err != nil {
-		p.t.Errorf("exit: %v, want status 0; it wrote:\n%s", err, strings.Join(p.seen, "\n"))
+		p.t.Errorf("exit: %v, want status 0; it wrote:\n%s", err, p.text())
 	}
-	left, err := os.ReadDir(p.tmp)
-	if err != nil || len(left) > 0 {
-		p.t.Errorf("left behind: %v %v, want nothing", left, err)
+	p.leavesNothing()
+}
+
+// leavesNothing looks for files that were left, in any folder.
+func (p *process) leavesNothing() {
+	p.t.Helper()
+	err := filepath.WalkDir(p.tmp, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() || strings.Contains(path, "switchgear-demo") {
+			p.t.Errorf("left behind: %s", path)
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Error(err)
 	}
 }

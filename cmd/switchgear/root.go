@@ -2,39 +2,88 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// The exit codes, for scripts.
-const (
-	exitDone    = 0
-	exitRefused = 1
-	exitUsage   = 2
-)
-
 // run is the program without its process.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "switchgear: %v\n", err)
-		return exitRefused
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errSilent) {
+		fmt.Fprintf(stderr, "switchgear: %s\n", oneLine(err.Error()))
 	}
-	return exitDone
+	return exitCode(err)
 }
 
+// oneLine keeps an error on one line, whatever it quotes.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 func rootCommand() *cobra.Command {
+	cobra.EnableCommandSorting = false
+	g := &globals{}
 	root := &cobra.Command{
-		Use:           "switchgear",
-		Short:         "See and operate the circuit breakers of running processes",
+		Use:   "switchgear",
+		Short: "See and operate the circuit breakers of running processes",
+		Long: `See and operate the circuit breakers of running processes.
+
+Without -p, a command is for all processes of this host that have opened their
+socket (ops.Listen in their program). See "switchgear help processes" for other
+ways in, and "switchgear help orders" for what orders ask of you.`,
+		Example: `  switchgear status                     every breaker of this host, the worst first
+  switchgear explain payments           why is it open, and what happens next?
+  switchgear force-open payments --for 30m --reason "vendor maintenance"
+  switchgear release payments
+  switchgear top                        live`,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand())
+	g.define(root)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w (see %s --help)", err, cmd.CommandPath())
+	})
+	look := &cobra.Group{ID: "look", Title: "Look:"}
+	order := &cobra.Group{ID: "order", Title: "Order:"}
+	more := &cobra.Group{ID: "more", Title: "More:"}
+	root.AddGroup(look, order, more)
+	add := func(group *cobra.Group, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group.ID
+			c.DisableFlagsInUseLine = true
+			root.AddCommand(c)
+		}
+	}
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g))
+	add(order, orderCommands(g)...)
+	add(order, setCommand(g))
+	add(more, auditCommand(g), demoCommand())
+	root.SetHelpCommandGroupID(more.ID)
+	root.SetCompletionCommandGroupID(more.ID)
+	root.AddCommand(helpTopics()...)
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
+		"{{rpad .CommandPath .CommandPathPadding}}", "switchgear help {{rpad .Name .NamePadding}}", 1))
 	return root
+}
+
+// noSuchCommand names the nearest commands on one line.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see switchgear --help"
+	cmd.SuggestionsMinimumDistance = max(1, len(args[0])/3)
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usage("unknown command %q, %s", args[0], hint)
 }

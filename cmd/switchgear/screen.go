@@ -17,9 +17,7 @@ type screen struct {
 
 func newScreen(w io.Writer) screen {
 	out := colorprofile.NewWriter(w, os.Environ())
-	if os.Getenv("NO_COLOR") != "" {
-		out.Profile = min(out.Profile, colorprofile.ASCII)
-	}
+	out.Profile = withoutColour(out.Profile)
 	s := screen{Writer: out}
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -27,4 +25,19 @@ func newScreen(w io.Writer) screen {
 		}
 	}
 	return s
+}
+
+// withoutColour is p, or what is left of it under NO_COLOR: any value of it
+// counts, as no-color.org has it.
+func withoutColour(p colorprofile.Profile) colorprofile.Profile {
+	if os.Getenv("NO_COLOR") != "" {
+		return min(p, colorprofile.ASCII)
+	}
+	return p
+}
+
+// isTerminal reports whether somebody sits at r.
+func isTerminal(r any) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

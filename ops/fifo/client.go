@@ -15,7 +15,7 @@ import (
 
 // DefaultPatience leaves a program time to say what is wrong within two seconds
 // of its start.
-const DefaultPatience = 1800 * time.Millisecond
+const DefaultPatience = 1500 * time.Millisecond
 
 // Client asks and orders through the pipe of another process, a Server's or
 // PyBreaker's. A Client is a value without state: it may be copied, and used by
@@ -35,9 +35,10 @@ type Client struct {
 	// PID is the process. It may be 0 when no path has {pid}; an error can say
 	// more of the process when it is known.
 	PID int
-	// Patience is how long nothing may move before the process is called stuck.
-	// Default DefaultPatience. PyBreaker's manager looks at its pipe every
-	// sleep_delay, so Patience must be well above that.
+	// Patience is how long nothing may move before the process is called stuck;
+	// no wait for an answer is longer than ten times that. Default DefaultPatience. PyBreaker's
+	// manager looks at its pipe every sleep_delay, so Patience must be well above
+	// that.
 	Patience time.Duration
 }
 

@@ -78,7 +78,7 @@ func (x *exchange) open() error {
 	if err != nil {
 		return fmt.Errorf("fifo: %w", err)
 	}
-	if err := kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", true); err != nil {
+	if err := kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted()); err != nil {
 		return fmt.Errorf("fifo: %w", err)
 	}
 	x.pipe, err = os.OpenFile(x.Input, os.O_WRONLY|openFlags, 0)
@@ -87,7 +87,7 @@ func (x *exchange) open() error {
 	}
 	if err == nil {
 		if fi, err = x.pipe.Stat(); err == nil { // it may have been swapped in between
-			err = kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", true)
+			err = kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted())
 		}
 	}
 	if err != nil {
@@ -144,13 +144,14 @@ func (x *exchange) current() bool {
 // hello makes the other side show that it listens.
 func (x *exchange) hello(ctx context.Context) error {
 	nonce := fmt.Appendf(nil, "hello-%016x", rand.Uint64())
-	if err := x.write(append(nonce, '\n')); err != nil {
+	nonce = append(nonce, '\n')
+	if err := x.write(nonce); err != nil {
 		return err
 	}
-	return x.await(ctx, func(file []byte, fi fs.FileInfo) bool {
+	return x.await(ctx, nonce, func(file []byte, fi fs.FileInfo, _ time.Duration) bool {
 		x.echo = fi
 		// It may stand behind somebody's half line, which it has ended.
-		return bytes.HasSuffix(file, append(nonce, '\n'))
+		return bytes.HasSuffix(file, nonce)
 	})
 }
 
@@ -160,15 +161,18 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 		return "", err
 	}
 	x.sent = true
+	var again []byte
+	if x.q.cmd == cmdStatus {
+		again = x.q.wire()
+	}
 	var r reply
-	var still settling
-	err = x.await(ctx, func(file []byte, fi fs.FileInfo) bool {
+	err = x.await(ctx, again, func(file []byte, fi fs.FileInfo, stood time.Duration) bool {
 		var whole bool
 		r, whole = parseReply(file)
 		// A Server replaces the file, so what is there is whole. PyBreaker
 		// rewrites it in several steps: what does not show its end by itself
 		// must have stood unchanged for a while.
-		settled := !os.SameFile(fi, x.echo) || still.since(file) >= settleTime
+		settled := !os.SameFile(fi, x.echo) || stood >= settleTime
 		return whole && x.q.answeredBy(r, settled)
 	})
 	switch {
@@ -184,22 +188,11 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 // before it counts as whole. Its writer makes one write(2) after the other.
 const settleTime = 50 * time.Millisecond
 
-// settling measures how long a file has stood as it is.
-type settling struct {
-	text []byte
-	from time.Time
-}
-
-func (s *settling) since(text []byte) time.Duration {
-	if !bytes.Equal(s.text, text) || s.from.IsZero() {
-		s.text, s.from = bytes.Clone(text), time.Now()
-	}
-	return time.Since(s.from)
-}
-
 func (x *exchange) write(line []byte) error {
-	x.pipe.SetWriteDeadline(time.Now().Add(x.Patience))
-	_, err := x.pipe.Write(line)
+	err := x.pipe.SetWriteDeadline(time.Now().Add(x.Patience))
+	if err == nil {
+		_, err = x.pipe.Write(line)
+	}
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("fifo: %w %s any more%s", ErrNoReader, x.Input, x.process())
@@ -211,18 +204,35 @@ func (x *exchange) write(line []byte) error {
 	return nil
 }
 
-// await reads the reply until done says that it is the one.
-func (x *exchange) await(ctx context.Context, done func([]byte, fs.FileInfo) bool) error {
+// await reads the reply until done, which is told how long it has stood as it
+// is, says that it is the one. Nothing may move for Patience, nor anything else
+// be answered for ten times as long.
+//
+// A program that takes no turns may overwrite the answer before it is seen. So
+// again, which must change nothing at the other side, is sent anew when another
+// answer stands there. An order is sent once.
+func (x *exchange) await(ctx context.Context, again []byte, done func(file []byte, fi fs.FileInfo, stood time.Duration) bool) error {
+	var last []byte
+	also := x.trusted()
 	from := time.Now()
+	moved, sent := from, from
 	return x.poll(ctx, func() (bool, error) {
-		file, fi, err := readReply(x.Output)
-		switch {
-		case err == nil && done(file, fi):
-			return true, nil
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
+		file, fi, err := readReply(x.Output, also)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("fifo: %w", err)
-		case time.Since(from) > x.Patience:
+		}
+		now := time.Now()
+		if !bytes.Equal(file, last) {
+			last, moved = file, now
+		}
+		switch stood := now.Sub(moved); {
+		case err == nil && done(file, fi, stood):
+			return true, nil
+		case stood > x.Patience, now.Sub(from) > 10*x.Patience:
 			return false, x.stuck()
+		case again != nil && stood > settleTime && now.Sub(sent) > x.Patience/6:
+			sent = now
+			return false, x.write(again)
 		}
 		return false, nil
 	})
@@ -252,7 +262,7 @@ func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
 }
 
 // readReply reads the reply file, which is not there before the first command.
-func readReply(path string) ([]byte, fs.FileInfo, error) {
+func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, nil, fmt.Errorf("%w: %s is a symbolic link, want the reply file itself", ErrUnsafe, path)
@@ -263,7 +273,7 @@ func readReply(path string) ([]byte, fs.FileInfo, error) {
 	defer f.Close()
 	fi, err := f.Stat()
 	if err == nil {
-		err = kindError(path, fi, 0, "plain file", true)
+		err = kindError(path, fi, 0, "plain file", also)
 	}
 	if err != nil {
 		return nil, nil, err

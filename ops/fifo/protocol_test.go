@@ -23,10 +23,12 @@ type fakeBoard struct {
 	broken bool  // panics
 }
 
+var fiveFails = breaker.Settings{FailMax: 5}
+
 func newFakeBoard(ids ...string) *fakeBoard {
 	b := &fakeBoard{}
 	for _, id := range ids {
-		b.all = append(b.all, breaker.Status{ID: id, FailuresUntilOpen: 5})
+		b.all = append(b.all, breaker.Status{ID: id, FailuresUntilOpen: 5, Settings: fiveFails})
 	}
 	return b
 }
@@ -141,8 +143,9 @@ func TestTable(t *testing.T) {
 			"foo     open                 0:30:00                5                   None",
 		}},
 		{"every state", []breaker.Status{
-			{ID: "closed", FailuresUntilOpen: 5},
-			{ID: "flaky", FailCount: 2, FailuresUntilOpen: 3},
+			{ID: "closed", FailuresUntilOpen: 5, Settings: fiveFails},
+			{ID: "flaky", FailCount: 2, FailuresUntilOpen: 3, Settings: fiveFails},
+			{ID: "low", FailCount: 7, FailuresUntilOpen: -2, Settings: fiveFails},
 			{ID: "forced", State: breaker.ForcedOpen, Auto: breaker.Closed, FailuresUntilOpen: 5},
 			{ID: "half", State: breaker.HalfOpen, FailCount: 5, FailuresUntilOpen: -1},
 			{ID: "open", State: breaker.Open, UntilHalfOpen: 59898808 * time.Microsecond, FailCount: 5, FailuresUntilOpen: -1},
@@ -152,6 +155,7 @@ func TestTable(t *testing.T) {
 			"       id            state    time until half_open    failure count    failures until open",
 			"   closed           closed                    None                0                      5",
 			"    flaky           closed                    None                2                      3",
+			"      low           closed                    None                7                     -2",
 			"   forced      forced_open                    None                0                   None",
 			"     half        half_open                    None                5                   None",
 			"     open             open          0:00:59.898808                5                   None",

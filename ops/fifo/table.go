@@ -52,7 +52,7 @@ func row(st *breaker.Status) [5]string {
 	if st.State == breaker.Open {
 		until = pyDuration(st.UntilHalfOpen)
 	}
-	if st.State == breaker.Closed && st.FailuresUntilOpen >= 0 {
+	if st.State == breaker.Closed && st.Settings.FailMax > 0 { // it is negative when FailMax was lowered
 		left = strconv.Itoa(st.FailuresUntilOpen)
 	}
 	return [5]string{printable(st.ID), stateWord(st.State), until, strconv.Itoa(st.FailCount), left}

@@ -2,14 +2,11 @@ package demo
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
 // Config says how the demo runs.
@@ -54,11 +51,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closing := doors.close(); err == nil {
-			err = closing
-		}
-	}()
+	defer func() { err = errors.Join(err, doors.close()) }()
 
 	j := &journal{out: c.Out, width: c.Width, began: time.Now()}
 	j.opening(shop, doors)
@@ -68,7 +61,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := play(stage, shop, j, changes); err != nil {
 		return err
 	}
-	j.ending(doors)
+	j.ending(shop)
 	return j.err
 }
 
@@ -98,32 +91,4 @@ func play(ctx context.Context, s *shop, j *journal, changes <-chan change) error
 		}
 	}
 	return j.err
-}
-
-// doors are the ways into the running shop for people.
-type doors struct {
-	dir           string // private, and removed at the end
-	input, output string
-	pipe          *fifo.Server
-}
-
-func openDoors(m *breaker.Manager) (*doors, error) {
-	dir, err := os.MkdirTemp("", "switchgear-demo-")
-	if err != nil {
-		return nil, fmt.Errorf("make a private folder: %w", err)
-	}
-	d := &doors{dir: dir, input: filepath.Join(dir, "in"), output: filepath.Join(dir, "out")}
-	if d.pipe, err = fifo.Start(m, fifo.Config{Input: d.input, Output: d.output}); err != nil {
-		_ = os.Remove(dir) // it is empty
-		return nil, err
-	}
-	return d, nil
-}
-
-func (d *doors) close() error {
-	err := d.pipe.Close()
-	if rm := os.RemoveAll(d.dir); err == nil {
-		err = rm
-	}
-	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+const ownName = "switchgear" // of the program that runs the demo
+
 // program is the command that starts a program of this module in a second
 // terminal, and the folder to be in, "" when any will do. What is in PATH by
 // that name may be somebody else's (PyBreaker installs a circuit_breaker_fifo
@@ -24,6 +26,9 @@ func program(name string) (command, dir string) {
 		}
 	}
 	beside := filepath.Join(filepath.Dir(self), name+filepath.Ext(self))
+	if name == ownName {
+		beside = self // whatever it is called here
+	}
 	if !isFile(beside) {
 		return "go run github.com/switchgear-go/switchgear/cmd/" + name + "@latest", ""
 	}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,23 +44,49 @@ type journal struct {
 }
 
 func (j *journal) opening(s *shop, d *doors) {
-	fifo, dir := program("circuit_breaker_fifo")
-	ask := fmt.Sprintf("%s -i %s -o %s ", fifo, quote(d.input), quote(d.output))
 	j.print("A shop on loopback, guarded by breakers.")
 	j.print("  payments   " + s.payments.url + "  breaker payments: opens at 50% failed or 50% slow calls in 1s")
 	j.print("  inventory  " + s.inventory.url + "  a breaker for each tenant: opens at 3 failures in a row")
+	j.print("  dashboard  " + d.url)
+	if d.socket != nil {
+		j.print("  socket     " + d.socket.Path())
+	}
+	for _, err := range d.closed {
+		j.print("  not open   " + err.Error())
+	}
 	j.print("")
-	if dir == "" {
-		j.print("In a second terminal:")
-	} else {
-		j.print("In a second terminal, from this folder:")
+	j.hints(d)
+	j.print("Ctrl-C ends it.")
+	j.print("")
+}
+
+// hints are commands for a second terminal, which work as they are printed.
+func (j *journal) hints(d *doors) {
+	own, dir := program(ownName)
+	pipe, _ := program("circuit_breaker_fifo")
+	in := "In a second terminal:"
+	if dir != "" {
+		in = "In a second terminal, in this folder:"
+	}
+	var lines []string
+	if d.socket != nil {
+		pid := strconv.Itoa(os.Getpid())
+		lines = append(lines, own+" top -p "+pid, own+" explain payments -p "+pid)
+	}
+	if d.pipe != nil {
+		ask := fmt.Sprintf("%s -i %s -o %s ", pipe, quote(d.input), quote(d.output))
+		lines = append(lines, ask+"status", ask+"force_open payments --reason 'trying it out' --for 1m", ask+"release payments")
+	}
+	if len(lines) == 0 {
+		return
+	}
+	j.print(in)
+	if dir != "" {
 		j.print("  cd " + quote(dir))
 	}
-	j.print("  " + ask + "status")
-	j.print("  " + ask + "force_open payments --reason 'trying it out' --for 1m")
-	j.print("  " + ask + "release payments")
-	j.print("")
-	j.print("Ctrl-C ends it.")
+	for _, line := range lines {
+		j.print("  " + line)
+	}
 	j.print("")
 }
 
@@ -96,21 +124,31 @@ func (j *journal) change(ch change) {
 
 // second tells how the calls of the last second ended.
 func (j *journal) second(s *shop) {
-	of := s.tally.take()
-	for _, t := range of {
-		j.total.plus(t)
-	}
+	of := j.count(s)
 	pay, stock := of[payments], of[inventory]
 	j.entry(faintStyle.Render(fmt.Sprintf("  calls: payments (%s) %s; inventory %s", s.pay.State(), &pay, &stock)))
 }
 
-func (j *journal) ending(d *doors) {
+// count adds what happened since the last time to the total.
+func (j *journal) count(s *shop) map[string]tally {
+	of := s.tally.take()
+	for _, t := range of {
+		j.total.plus(t)
+	}
+	return of
+}
+
+func (j *journal) ending(s *shop) {
+	j.count(s)
 	j.print("")
 	j.print(fmt.Sprintf("Over after %s, %d calls: %s.", short(time.Since(j.began)), j.total.calls(), &j.total))
 	for _, id := range slices.Sorted(maps.Keys(j.opens)) {
-		j.print(fmt.Sprintf("%s opened %d times.", id, j.opens[id]))
+		times := fmt.Sprintf("%d times", j.opens[id])
+		if j.opens[id] == 1 {
+			times = "once"
+		}
+		j.print(id + " opened " + times + ".")
 	}
-	j.print("Removed " + d.dir + ".")
 }
 
 // entry prints a line with its time, folded under itself where a terminal is

@@ -1,0 +1,51 @@
+package breakerconf
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops/fifo"
+)
+
+// App is a program's breakers and the pipe through which people operate them.
+type App struct {
+	// Manager has the file's settings as its defaults, and the breakers that
+	// have a section.
+	Manager *breaker.Manager
+	// Pipe is where the file says.
+	Pipe *fifo.Server
+}
+
+// Open reads the file at path and starts what it says: PyBreaker's from_config.
+// opts are for every breaker. Errors are Read's and fifo.Start's; then nothing
+// has been started.
+func Open(path string, opts ...breaker.Option) (*App, error) {
+	c, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.Open(nil, opts...)
+}
+
+// Open starts what the Config says. log is told of the pipe's orders and
+// troubles, unless it is nil.
+func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
+	if err := c.Settings.Validate(); err != nil {
+		return nil, fmt.Errorf("breakerconf: %w", err)
+	}
+	m := breaker.NewManager(c.Settings, opts...)
+	for _, b := range c.Breakers {
+		if _, err := m.Create(b.Name, b.Settings); err != nil {
+			return nil, fmt.Errorf("breakerconf: %w", err)
+		}
+	}
+	pipe, err := fifo.Start(m, fifo.Config{Input: c.Input, Output: c.Output, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("breakerconf: %w", err)
+	}
+	return &App{m, pipe}, nil
+}
+
+// Close closes the pipe. The breakers need no closing and go on working.
+func (a *App) Close() error { return a.Pipe.Close() }

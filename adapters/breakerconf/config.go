@@ -1,0 +1,169 @@
+package breakerconf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops/fifo"
+)
+
+const (
+	sectionDefault = "DEFAULT"
+	sectionPy      = "pybreaker"
+	sectionOurs    = "switchgear"
+	sectionBreaker = "breaker"
+)
+
+func isMain(name string) bool { return name == sectionPy || name == sectionOurs }
+
+// DefaultSleepDelay is PyBreaker's.
+const DefaultSleepDelay = 100 * time.Millisecond
+
+// Config is what a file says.
+type Config struct {
+	// Input and Output are the paths of the pipe and its reply; {pid} in them
+	// stands for the process id. Defaults fifo.DefaultInput and DefaultOutput.
+	Input, Output string
+	// SleepDelay is how often PyBreaker's manager looks at its pipe. A
+	// fifo.Server does not sleep and has no use for it; circuit_breaker_fifo
+	// waits the longer for an answer. Default DefaultSleepDelay.
+	SleepDelay time.Duration
+	// Settings are those of a breaker without a section.
+	Settings breaker.Settings
+	// Breakers are those with a section, in the order of the file.
+	Breakers []Breaker
+}
+
+// Breaker is a section of one breaker.
+type Breaker struct {
+	Name     string
+	Settings breaker.Settings
+}
+
+// Read reads the file at path. The error names the file, the line and what
+// would be right; it matches breaker.ErrSettings or breaker.ErrName where a
+// setting or a name is wrong, and fs.ErrNotExist when there is no file.
+func Read(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("breakerconf: %w: want a file with a section [pybreaker]", err)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("breakerconf: %w", err)
+	}
+	c, err := read(string(text))
+	if err != nil {
+		return Config{}, fmt.Errorf("breakerconf: %w", at(path, err))
+	}
+	return c, nil
+}
+
+func read(text string) (Config, error) {
+	all, err := parse(text)
+	if err != nil {
+		return Config{}, err
+	}
+	if len(all) == 0 {
+		return Config{}, errors.New("no section of ours, want [pybreaker]")
+	}
+	main, def := &section{}, &section{}
+	for _, s := range all {
+		switch {
+		case isMain(s.name):
+			main = s
+		case s.name == sectionDefault:
+			def = s
+		}
+	}
+	c, err := readMain(main, def)
+	for _, s := range all {
+		if name, ok := strings.CutPrefix(s.name, sectionBreaker+" "); ok && err == nil {
+			err = c.addBreaker(s, name)
+		}
+	}
+	return c, err
+}
+
+// readMain reads the section of the pipe and of all breakers.
+func readMain(main, def *section) (Config, error) {
+	c := Config{Input: fifo.DefaultInput, Output: fifo.DefaultOutput, SleepDelay: DefaultSleepDelay}
+	v := vars{main: main, def: def, used: make(map[string]bool)}
+	for _, p := range []struct {
+		key  string
+		path *string
+	}{{"input_path", &c.Input}, {"output_path", &c.Output}} {
+		v.used[p.key] = true
+		if e, ok := v.get(p.key); ok {
+			var err error
+			if *p.path, err = v.path(e); err != nil {
+				return Config{}, err
+			}
+		}
+	}
+	var settings []entry
+	for _, e := range v.entries() {
+		var err error
+		switch {
+		case v.used[e.key]:
+		case e.key == "sleep_delay":
+			c.SleepDelay, err = duration(e)
+		default:
+			settings = append(settings, e)
+			if err = set(&c.Settings, e); err != nil && strings.Contains(err.Error(), "unknown key") {
+				err = wrong(e.line, "%w (or input_path, output_path, sleep_delay)", errors.Unwrap(err))
+			}
+		}
+		if err != nil {
+			return Config{}, err
+		}
+	}
+	return c, validate("defaults", c.Settings, main, settings)
+}
+
+// addBreaker reads a breaker's section, over what the main section says.
+func (c *Config) addBreaker(s *section, name string) error {
+	settings := c.Settings
+	for _, e := range s.keys {
+		switch e.key {
+		case "input_path", "output_path", "sleep_delay":
+			return wrong(e.line, "%s is not a breaker's, want it in [pybreaker]", e.key)
+		}
+		if err := set(&settings, e); err != nil {
+			return err
+		}
+	}
+	if err := validate(name, settings, s, s.keys); err != nil {
+		return err
+	}
+	c.Breakers = append(c.Breakers, Breaker{name, settings})
+	return nil
+}
+
+// fieldIn finds the field's name in an error of Settings.Validate.
+var fieldIn = regexp.MustCompile(`: (\w+) is `)
+
+// validate asks the core, and says on which line the field is that it refuses.
+func validate(name string, set breaker.Settings, s *section, keys []entry) error {
+	err := set.Validate()
+	if err == nil {
+		_, err = new(breaker.Manager).Create(name, set)
+	}
+	if err == nil {
+		return nil
+	}
+	line := s.line
+	if m := fieldIn.FindStringSubmatch(err.Error()); m != nil && errors.Is(err, breaker.ErrSettings) {
+		for _, e := range keys {
+			if strings.EqualFold(strings.ReplaceAll(e.key, "_", ""), m[1]) {
+				line = e.line
+			}
+		}
+	}
+	return &lineError{line, err}
+}

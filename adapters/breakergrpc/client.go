@@ -1,0 +1,56 @@
+package breakergrpc
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+)
+
+var _ grpc.UnaryClientInterceptor = (*Guard)(nil).UnaryClient
+
+// UnaryClient is a grpc.UnaryClientInterceptor.
+func (g *Guard) UnaryClient(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	_, p, err := g.admit(ctx, clientCall(method, cc))
+	if err != nil {
+		return err
+	}
+	returned := false
+	defer unwind(ctx, &p, &returned)
+	err = invoke(ctx, method, req, reply, cc, opts...)
+	returned = true
+	return g.settle(ctx, &p, judgeClient, err)
+}
+
+var _ grpc.StreamClientInterceptor = (*Guard)(nil).StreamClient
+
+// StreamClient is a grpc.StreamClientInterceptor.
+func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	b, p, err := g.admit(ctx, clientCall(method, cc))
+	if err != nil {
+		return nil, err
+	}
+	returned := false
+	defer unwind(ctx, &p, &returned)
+	stream, err := open(ctx, desc, cc, method, opts...)
+	returned = true
+	switch {
+	case err != nil:
+		return nil, g.settle(ctx, &p, judgeClient, err)
+	case b == nil:
+		return stream, nil
+	}
+	s := &clientStream{
+		ClientStream: stream, single: !desc.ServerStreams,
+		call: call{guard: g, ctx: ctx, breaker: b, permit: p},
+	}
+	s.watch()
+	return s, nil
+}
+
+func clientCall(method string, cc *grpc.ClientConn) Call {
+	c := Call{Method: method}
+	if cc != nil { // a test's invoker may do without a connection
+		c.Target = cc.Target()
+	}
+	return c
+}

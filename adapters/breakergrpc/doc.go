@@ -1,0 +1,60 @@
+// Package breakergrpc guards gRPC calls with circuit breakers: unary calls and
+// streams, on the client and on the server.
+//
+// # Usage
+//
+// A Guard holds the four interceptors. They key a breaker.Set, so that it is
+// bounded, and is seen and operated through the manager it belongs to:
+//
+//	guard := breakergrpc.New(breaker.SetOf[string](manager, "payments"))
+//	conn, err := grpc.NewClient(target,
+//		grpc.WithChainUnaryInterceptor(guard.UnaryClient),
+//		grpc.WithChainStreamInterceptor(guard.StreamClient))
+//
+// On a server: grpc.ChainUnaryInterceptor(guard.UnaryServer) and
+// grpc.ChainStreamInterceptor(guard.StreamServer). By default there is one
+// breaker for each service; see WithKey. Connections to different places want
+// sets of their own, or ByTarget.
+//
+// # What counts
+//
+// The codes Unavailable, DeadlineExceeded, Internal, Unknown,
+// ResourceExhausted and DataLoss are failures (see WithFailureCodes). All other
+// codes are successes: the service answered. No evidence either way are a
+// caller's cancel, a call whose context had ended before it began, a rejection
+// by another breaker below, and the code Canceled when it was not the caller
+// who cancelled. What is judged a failure is still subject to the set's own
+// exclusions and classifier.
+//
+// google.rpc.RetryInfo in a failure's details lengthens the open time, as
+// breaker.RetryAfterHinter does.
+//
+// On a server an error after the client's cancel is no evidence. A deadline is
+// the client's choice there: where clients are not to be trusted with it,
+// leave DeadlineExceeded out.
+//
+// # Streams
+//
+// A stream's outcome is known at its end: where RecvMsg returns io.EOF or an
+// error, or, on a server, where the handler returns. A stream that its caller
+// leaves by cancelling its context is no evidence, nor is a message that could
+// not be sent for a reason of the caller's own, such as its size. No goroutine
+// is kept for a stream. Two rules make long streams fit: slow calls
+// (breaker.Settings.SlowCall) are timed to the first message of the answer,
+// and while the breaker is half-open that message passes the probe, since a
+// stream may go on for hours.
+//
+// # Rejections
+//
+// A rejected call gets the code Unavailable, with google.rpc.ErrorInfo and,
+// when the time is known, google.rpc.RetryInfo in its details; on the side that
+// rejected, errors.Is(err, breaker.ErrOpen) holds too. A server's rejection also
+// tells clients' retry policies not to retry.
+//
+// # Retries
+//
+// Interceptors run outside the retries of a service config: a call is judged
+// once, after its last attempt, and a rejection is not retried. A retrying
+// interceptor belongs inside this one, that is after it in the chain; one
+// outside of it must not retry what matches breaker.ErrOpen.
+package breakergrpc

@@ -1,0 +1,18 @@
+module github.com/switchgear-go/switchgear/adapters/breakergrpc
+
+go 1.25.0
+
+replace github.com/switchgear-go/switchgear => ../../
+
+require (
+	github.com/switchgear-go/switchgear v0.0.0-00010101000000-000000000000
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800
+	google.golang.org/grpc v1.84.0
+	google.golang.org/protobuf v1.36.11
+)
+
+require (
+	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/text v0.40.0 // indirect
+)

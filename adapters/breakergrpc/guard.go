@@ -1,0 +1,118 @@
+package breakergrpc
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// Guard is a set of breakers in the shape of gRPC interceptors. Its four
+// interceptors may be used together and by many goroutines at once.
+type Guard struct {
+	set     *breaker.Set[string]
+	key     func(Call) string
+	failing codeSet
+}
+
+// New makes a guard whose breakers are those of set.
+func New(set *breaker.Set[string], opts ...Option) *Guard {
+	g := &Guard{set: set, key: ByService, failing: codeSetOf(
+		codes.Unavailable, codes.DeadlineExceeded, codes.Internal,
+		codes.Unknown, codes.ResourceExhausted, codes.DataLoss)}
+	for _, opt := range opts {
+		opt(g)
+	}
+	return g
+}
+
+// Option changes how a Guard keys and judges calls.
+type Option func(*Guard)
+
+// WithKey sets what a call is keyed by: ByService (the default), ByMethod,
+// ByTarget or a function of the program's own. A call whose key is "" is not
+// guarded. It runs before each call, on many goroutines at once.
+func WithKey(key func(Call) string) Option {
+	return func(g *Guard) { g.key = key }
+}
+
+// WithFailureCodes sets the codes that are failures, in place of the default
+// ones (see the package's documentation).
+func WithFailureCodes(cs ...codes.Code) Option {
+	return func(g *Guard) { g.failing = codeSetOf(cs...) }
+}
+
+// Call is what there is to make a key of.
+type Call struct {
+	Method string // the full method: "/package.Service/Method"
+	Target string // a client's: the target its connection was made with; a server's: ""
+}
+
+// Service is the service's full name: "package.Service".
+func (c Call) Service() string {
+	service, _, _ := strings.Cut(strings.TrimPrefix(c.Method, "/"), "/")
+	return service
+}
+
+// ByService keys calls by their service's full name.
+func ByService(c Call) string { return c.Service() }
+
+// ByMethod keys calls by "package.Service/Method".
+func ByMethod(c Call) string { return strings.TrimPrefix(c.Method, "/") }
+
+// ByTarget keys a client's calls by the target of their connection. A server's
+// have none and are keyed by service.
+func ByTarget(c Call) string {
+	if c.Target == "" {
+		return c.Service()
+	}
+	return c.Target
+}
+
+// errAbandoned is the failure of a call that did not return.
+var errAbandoned = errors.New("the call panicked or exited its goroutine")
+
+// admit asks for leave to make a call. The permit is the zero one, which takes
+// no note, for calls that are not guarded: a key of "", and a context that has
+// ended already, with which nobody would be asked anything.
+func (g *Guard) admit(ctx context.Context, c Call) (*breaker.Breaker, breaker.Permit, error) {
+	key := g.key(c)
+	if key == "" || ctx.Err() != nil {
+		return nil, breaker.Permit{}, nil
+	}
+	b := g.set.Breaker(key)
+	p, err := b.AllowContext(ctx)
+	if err != nil {
+		return nil, p, reject(b, err)
+	}
+	return b, p, nil
+}
+
+// judge says what a call's error is evidence of.
+type judge func(g *Guard, ctx context.Context, err error) breaker.Outcome
+
+// settle ends a call and returns what its caller is to get.
+func (g *Guard) settle(ctx context.Context, p *breaker.Permit, how judge, err error) error {
+	if err == nil {
+		return p.DoneContext(ctx, nil)
+	}
+	switch how(g, ctx, err) {
+	case breaker.Success:
+		_ = p.DoneContext(ctx, nil)
+	case breaker.Ignored:
+		p.Ignore()
+	default:
+		return fail(ctx, p, err)
+	}
+	return err
+}
+
+// unwind is deferred around a call, and settles one that does not return.
+func unwind(ctx context.Context, p *breaker.Permit, returned *bool) {
+	if !*returned {
+		_ = p.DoneContext(ctx, errAbandoned) // the panic goes on: nobody is there to get the error
+	}
+}

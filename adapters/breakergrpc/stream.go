@@ -1,0 +1,194 @@
+package breakergrpc
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// call is an admitted stream. Several goroutines may come to its end at once:
+// the first settles it.
+type call struct {
+	guard   *Guard
+	ctx     context.Context
+	breaker *breaker.Breaker
+
+	mu       sync.Mutex // guards the fields below, and those so marked in clientStream
+	permit   breaker.Permit
+	answered bool
+}
+
+// take hands out the permit, once, so that it is settled outside the lock.
+func (c *call) take() breaker.Permit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.takeLocked()
+}
+
+func (c *call) takeLocked() breaker.Permit {
+	p := c.permit
+	c.permit = breaker.Permit{}
+	return p
+}
+
+// gotMessage takes note of a message of the answer. The first stops the slow
+// call's clock, and passes a probe: a stream that goes on for hours would
+// otherwise keep the breaker half-open as long.
+func (c *call) gotMessage() {
+	c.mu.Lock()
+	if c.answered {
+		c.mu.Unlock()
+		return
+	}
+	c.answered = true
+	c.permit.Answered()
+	c.mu.Unlock()
+	if c.breaker.State() == breaker.HalfOpen {
+		p := c.take()
+		_ = p.DoneContext(c.ctx, nil)
+	}
+}
+
+// clientStream tells the breaker how a client's stream ended.
+type clientStream struct {
+	grpc.ClientStream
+	call
+	single bool        // the answer is one message: the first is the end
+	stop   func() bool // no longer wait for the context's end
+
+	busy  int  // calls of SendMsg, RecvMsg and Header under way. mu guards it
+	ended bool // the context has ended. mu guards it
+	owed  bool // gRPC has said that RecvMsg will tell how the stream ended. mu guards it
+}
+
+// watch settles the stream when its caller leaves it by ending the context.
+func (s *clientStream) watch() {
+	// The caller's context, not the stream's: to ask for that one would switch
+	// gRPC's own retries off.
+	s.stop = context.AfterFunc(s.ctx, s.contextEnded)
+}
+
+// SendMsg sends a message. An error of its own is the caller's fault; the
+// stream's comes from RecvMsg, and is io.EOF here.
+func (s *clientStream) SendMsg(m any) error {
+	s.enter()
+	returned := false
+	defer s.unwind(&returned)
+	err := s.ClientStream.SendMsg(m)
+	returned = true
+	if err != nil && err != io.EOF {
+		s.abandon()
+	}
+	s.leave(err == io.EOF)
+	return err
+}
+
+// RecvMsg receives a message, or the stream's end.
+func (s *clientStream) RecvMsg(m any) error {
+	s.enter()
+	returned := false
+	defer s.unwind(&returned)
+	err := s.ClientStream.RecvMsg(m)
+	returned = true
+	switch {
+	case err == io.EOF, err == nil && s.single:
+		_ = s.end(nil)
+	case err != nil:
+		err = s.end(err)
+	default:
+		s.gotMessage()
+	}
+	s.leave(false)
+	return err
+}
+
+// Header waits for the answer's header. When there is none, gRPC keeps the
+// error for RecvMsg.
+func (s *clientStream) Header() (metadata.MD, error) {
+	s.enter()
+	returned := false
+	defer s.unwind(&returned)
+	md, err := s.ClientStream.Header()
+	returned = true
+	if err != nil {
+		err = s.end(err)
+	}
+	s.leave(md == nil)
+	return md, err
+}
+
+func (s *clientStream) enter() {
+	s.mu.Lock()
+	s.busy++
+	s.mu.Unlock()
+}
+
+// leave ends a call on the stream; owed says that RecvMsg is still to tell the
+// outcome.
+func (s *clientStream) leave(owed bool) {
+	s.mu.Lock()
+	s.busy--
+	s.owed = s.owed || owed
+	p := s.abandonedLocked()
+	s.mu.Unlock()
+	p.Ignore()
+}
+
+// contextEnded settles a stream that its caller has left. Where the caller is
+// waiting in a call on the stream, that call tells the outcome: a deadline
+// that passes meanwhile is the dependency's failure.
+func (s *clientStream) contextEnded() {
+	s.mu.Lock()
+	s.ended = true
+	p := s.abandonedLocked()
+	s.mu.Unlock()
+	p.Ignore()
+}
+
+func (s *clientStream) abandonedLocked() breaker.Permit {
+	if !s.ended || s.busy > 0 || s.owed {
+		return breaker.Permit{}
+	}
+	return s.takeLocked()
+}
+
+func (s *clientStream) abandon() {
+	s.stop()
+	p := s.take()
+	p.Ignore()
+}
+
+func (s *clientStream) end(err error) error {
+	s.stop()
+	p := s.take()
+	return s.guard.settle(s.ctx, &p, judgeClient, err)
+}
+
+// unwind settles a stream whose call does not return: a codec may panic.
+func (s *clientStream) unwind(returned *bool) {
+	if *returned {
+		return
+	}
+	_ = s.end(errAbandoned)
+	s.leave(false)
+}
+
+// serverStream sees a handler's first message.
+type serverStream struct {
+	grpc.ServerStream
+	call
+}
+
+// SendMsg sends a message of the answer.
+func (s *serverStream) SendMsg(m any) error {
+	err := s.ServerStream.SendMsg(m)
+	if err == nil {
+		s.gotMessage()
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+package breakerhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// call is a request on its way, and then, where the answer has a body, that
+// body: it tells the breaker how reading ended, and holds nothing back.
+type call struct {
+	io.ReadCloser
+	req     *http.Request
+	permit  breaker.Permit
+	running bool        // the transport has the request
+	settled atomic.Bool // the body's end is told; Read and Close may run at once
+}
+
+// unwind is deferred around the transport: one that panics or exits the
+// goroutine has failed. A flag, because recover() cannot tell a Goexit, and
+// would hide where a panic came from.
+func (c *call) unwind() {
+	if c.running {
+		_ = c.failed(errAbandoned) // the panic goes on: nobody is there to get the error
+	}
+}
+
+var (
+	errAbandoned = errors.New("the call panicked or exited its goroutine")
+	errNoAnswer  = errors.New("the transport gave neither an answer nor an error")
+)
+
+// failed ends a call that got no answer, or not the whole of it, and returns
+// what its caller is to get.
+func (c *call) failed(err error) error {
+	if c.gaveUp() || errors.Is(err, http.ErrSkipAltProtocol) {
+		c.permit.Ignore()
+		return err
+	}
+	return c.permit.DoneContext(c.req.Context(), err)
+}
+
+// gaveUp reports whether the caller called the request off. A deadline that
+// passed is something else: what hangs shows itself in no other way.
+func (c *call) gaveUp() bool {
+	ctx := c.req.Context()
+	if ctx.Err() == context.Canceled {
+		return true
+	}
+	select {
+	case <-c.req.Cancel: //nolint:staticcheck // http.Client closes it too when its Timeout is up
+		deadline, ok := ctx.Deadline()
+		return !ok || time.Now().Before(deadline)
+	default:
+		return false
+	}
+}
+
+// watch makes c the answer's body, keeping the io.WriterTo of one that has it.
+func (c *call) watch(body io.ReadCloser) io.ReadCloser {
+	c.ReadCloser = body
+	if to, ok := body.(io.WriterTo); ok {
+		return &callWriterTo{c, to}
+	}
+	return c
+}
+
+func (c *call) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if err != nil {
+		c.ended(err)
+	}
+	return n, err
+}
+
+// Close before the end is a success: the dependency answered, and the caller
+// has seen enough. It is noted first, as closing fails a Read under way.
+func (c *call) Close() error {
+	c.ended(io.EOF)
+	return c.ReadCloser.Close()
+}
+
+func (c *call) ended(err error) {
+	switch {
+	case c.settled.Swap(true):
+	case err == io.EOF:
+		c.permit.Done(nil)
+	default:
+		_ = c.failed(fmt.Errorf("reading the body: %w", err)) // the reader gets err itself
+	}
+}
+
+type callWriterTo struct {
+	*call
+	to io.WriterTo
+}
+
+// WriteTo notes the end. An error may be the writer's as well as the body's:
+// Close decides.
+func (c *callWriterTo) WriteTo(w io.Writer) (int64, error) {
+	n, err := c.to.WriteTo(w)
+	if err == nil {
+		c.ended(io.EOF)
+	}
+	return n, err
+}

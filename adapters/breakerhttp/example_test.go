@@ -1,0 +1,107 @@
+package breakerhttp_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/adapters/breakerhttp"
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// A client whose calls are guarded, with a breaker for each host.
+func Example() {
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer down.Close()
+
+	client := &http.Client{Transport: breakerhttp.NewTransport(nil)}
+	for range 6 {
+		resp, err := client.Get(down.URL)
+		if errors.Is(err, breaker.ErrOpen) {
+			fmt.Println("not sent")
+			continue
+		}
+		fmt.Println(resp.Status)
+		resp.Body.Close()
+	}
+	// Output:
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// not sent
+}
+
+// The breakers of a manager are those that an operator sees.
+func ExampleWithSet() {
+	manager := breaker.NewManager(breaker.Settings{FailMax: 3})
+	hosts := breaker.SetOf[string](manager, "http")
+	client := &http.Client{Transport: breakerhttp.NewTransport(nil, breakerhttp.WithSet(hosts, breakerhttp.Host))}
+
+	for range 3 {
+		_, _ = client.Get("http://127.0.0.1:1/") // nobody listens there
+	}
+	for _, s := range manager.Status() {
+		fmt.Println(s.ID, s.State)
+	}
+	// Output:
+	// http/127.0.0.1:1 open
+}
+
+// A missing page that should be there is a failure, too many requests are not.
+func ExampleWithStatus() {
+	api := breaker.New("api", breaker.Settings{})
+	transport := breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(api), breakerhttp.WithStatus(map[int]breaker.Outcome{
+		http.StatusNotFound:        breaker.Failure,
+		http.StatusTooManyRequests: breaker.Ignored,
+	}))
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	resp, err := (&http.Client{Transport: transport}).Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(api.FailCount())
+	// Output: 1
+}
+
+// A server that stops answering for a while when it cannot.
+func ExampleNewHandler() {
+	search := breaker.New("search", breaker.Settings{FailMax: 2, ResetTimeout: 30 * time.Second})
+	handler := breakerhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "the index is gone", http.StatusInternalServerError)
+	}), search)
+
+	for range 3 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/search", nil))
+		fmt.Printf("%d, retry after %q\n", w.Code, w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 500, retry after ""
+	// 500, retry after ""
+	// 503, retry after "30"
+}
+
+// Waiting as long as the rejection says.
+func ExampleTransport() {
+	api := breaker.New("api", breaker.Settings{ResetTimeout: 30 * time.Second})
+	api.Open(breaker.Reason{Actor: "ann", Text: "they are migrating"})
+	client := &http.Client{Transport: breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(api))}
+
+	req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://api.test/", nil)
+	_, err := client.Do(req)
+	var open *breaker.OpenError
+	if errors.As(err, &open) {
+		fmt.Println("try again in", open.RetryAfter().Round(time.Second))
+	}
+	// Output: try again in 30s
+}

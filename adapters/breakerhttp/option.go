@@ -1,0 +1,136 @@
+package breakerhttp
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// Option changes what NewTransport or NewHandler makes.
+type Option func(*config)
+
+type config struct {
+	breakerOf func(*http.Request) *breaker.Breaker
+	outcomes  map[int]breaker.Outcome
+	rejected  func(http.ResponseWriter, *http.Request, error)
+	rules
+}
+
+// rules judge an answer by its head.
+type rules struct {
+	statuses [600]breaker.Outcome
+	stream   func(status int, header http.Header) bool
+}
+
+// WithBreaker guards all requests of a transport by one breaker. Of
+// WithBreaker, WithBreakerFunc and WithSet the last one given holds.
+func WithBreaker(b *breaker.Breaker) Option {
+	if b == nil {
+		panic("breakerhttp: WithBreaker got no breaker; leave the option out for a breaker per host")
+	}
+	return WithBreakerFunc(func(*http.Request) *breaker.Breaker { return b })
+}
+
+// WithBreakerFunc guards each request of a transport by the breaker that f
+// returns for it; nil leaves the request unguarded. f runs on many goroutines
+// at once, and must not keep or change the request.
+func WithBreakerFunc(f func(*http.Request) *breaker.Breaker) Option {
+	return func(c *config) { c.breakerOf = f }
+}
+
+// WithSet guards each request of a transport by the breaker of set that keyOf
+// says. Default: a set of its own named "http", with default settings, keyed by
+// Host. keyOf runs on many goroutines at once, and must not keep or change the
+// request.
+func WithSet[K comparable](set *breaker.Set[K], keyOf func(*http.Request) K) Option {
+	return WithBreakerFunc(func(req *http.Request) *breaker.Breaker { return set.Breaker(keyOf(req)) })
+}
+
+// Host is the request's host and port, such as "example.com:443": lower case,
+// the port always there. It is "" for a request without a host.
+func Host(req *http.Request) string {
+	if req.URL == nil || req.URL.Host == "" {
+		return ""
+	}
+	host := strings.ToLower(req.URL.Host)
+	if req.URL.Port() != "" {
+		return host
+	}
+	host = strings.TrimSuffix(host, ":")
+	if strings.EqualFold(req.URL.Scheme, "https") {
+		return host + ":443"
+	}
+	return host + ":80"
+}
+
+// WithStatus changes what status codes say of the dependency; codes that are
+// not in the map keep their meaning. Default: 5xx is breaker.Failure, for a
+// transport 429 too, all others are breaker.Success.
+func WithStatus(outcomes map[int]breaker.Outcome) Option {
+	return func(c *config) { c.outcomes = outcomes }
+}
+
+// WithStream says which answers go on for as long as both sides like. They are
+// judged by their head; waiting for their end would keep a half-open breaker
+// waiting. Default: 101 Switching Protocols and text/event-stream, as well as
+// CONNECT.
+func WithStream(f func(status int, header http.Header) bool) Option {
+	return func(c *config) { c.stream = f }
+}
+
+// WithRejected answers the requests that a handler's breaker rejects. err is
+// the rejection, a *breaker.OpenError if the breaker has no error of its own.
+// Default: 503 Service Unavailable with Retry-After, and a body that tells
+// nothing of the breaker.
+func WithRejected(f func(w http.ResponseWriter, r *http.Request, err error)) Option {
+	return func(c *config) { c.rejected = f }
+}
+
+func newConfig(opts []Option, byDefault func(status int) breaker.Outcome) config {
+	c := config{rules: rules{stream: isStream}}
+	for status := range c.statuses {
+		c.statuses[status] = byDefault(status)
+	}
+	for _, opt := range opts {
+		opt(&c)
+	}
+	for status, o := range c.outcomes {
+		if status < 100 || status >= len(c.statuses) {
+			panic("breakerhttp: WithStatus has a code that is none, want 100 to 599")
+		}
+		c.statuses[status] = o
+	}
+	return c
+}
+
+// outcome judges a status code. Codes of 600 and up are not HTTP's: they are
+// no evidence.
+func (r *rules) outcome(status int) breaker.Outcome {
+	if status < 0 || status >= len(r.statuses) {
+		return breaker.Ignored
+	}
+	return r.statuses[status]
+}
+
+func clientOutcome(status int) breaker.Outcome {
+	if status == http.StatusTooManyRequests {
+		return breaker.Failure
+	}
+	return serverOutcome(status)
+}
+
+func serverOutcome(status int) breaker.Outcome {
+	if status >= 500 {
+		return breaker.Failure
+	}
+	return breaker.Success
+}
+
+func isStream(status int, header http.Header) bool {
+	if status == http.StatusSwitchingProtocols {
+		return true
+	}
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}

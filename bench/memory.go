@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/afex/hystrix-go/hystrix"
+	bytedance "github.com/bytedance/gopkg/cloud/circuitbreaker"
+	eapache "github.com/eapache/go-resiliency/breaker"
+	"github.com/go-kratos/aegis/circuitbreaker/sre"
+	"github.com/sony/gobreaker/v2"
+	"github.com/switchgear-go/switchgear/breaker"
+	gozero "github.com/zeromicro/go-zero/core/breaker"
+)
+
+// The heap that a breaker or a key holds, as the difference that many of them
+// make after a collection, and the goroutines that came with them.
+
+const (
+	heapBreaker = "heap per breaker"
+	heapKey     = "heap per key"
+	bytesUnit   = "B"
+)
+
+// A memoryCase builds n things and returns what keeps them alive: breakers, or
+// what guards by keys that are not part of the sum.
+type memoryCase struct {
+	group, who, how string
+	n               int
+	build           func(n int) any
+	over            func(keys []string) any
+}
+
+// each builds n things one by one.
+func each[T any](mk func() T) func(int) any {
+	return func(n int) any {
+		all := make([]T, n)
+		for i := range all {
+			all[i] = mk()
+		}
+		return all
+	}
+}
+
+func memoryCases(quick bool) []memoryCase {
+	many, few, keys := 100_000, 2_000, 1_000_000
+	if quick {
+		many, few, keys = 10_000, 500, 100_000
+	}
+	cs := []memoryCase{
+		{heapBreaker, ours, consecutive, many, each(func() *breaker.Breaker { return used(consecutive, 0) }), nil},
+		{heapBreaker, ours, consecutive + ", a failure counted", many, each(func() *breaker.Breaker { return used(consecutive, 1) }), nil},
+		{heapBreaker, ours, timeWindow, many, each(func() *breaker.Breaker { return used(timeWindow, 0) }), nil},
+		{heapBreaker, ours, timeWindow + ", a failure counted", many, each(func() *breaker.Breaker { return used(timeWindow, 1) }), nil},
+		{heapBreaker, ours, lastCalls, many, each(func() *breaker.Breaker { return used(lastCalls, 0) }), nil},
+		{heapBreaker, ours, lastCalls + ", a failure counted", many, each(func() *breaker.Breaker { return used(lastCalls, 1) }), nil},
+		{heapBreaker, ours, consecutive + ", open", many, each(func() *breaker.Breaker { return used(consecutive, 5) }), nil},
+		{heapBreaker, "gobreaker v2", consecutive, many, each(func() any { return gobreaker.NewCircuitBreaker[int](gobreakerSettings(usual, false)) }), nil},
+		{heapBreaker, "gobreaker v2", timeWindow, many, each(func() any { return gobreaker.NewCircuitBreaker[int](gobreakerSettings(usual, true)) }), nil},
+		{heapBreaker, "failsafe-go", consecutive, many, each(func() any { return failsafeConsecutive(usual) }), nil},
+		{heapBreaker, "failsafe-go", timeWindow, many, each(func() any { return failsafeWindow(usual) }), nil},
+		{heapBreaker, "eapache", consecutive, many, each(func() any { return eapache.New(usual.fails, 1, usual.open) }), nil},
+		{heapBreaker, "rubyist", consecutive, many, each(func() any { return rubyistBreaker(usual, false) }), nil},
+		{heapBreaker, "go-zero", throttling, few, each(func() any { return gozero.NewBreaker() }), nil},
+		{heapBreaker, "aegis sre", throttling, few, each(func() any { return sre.NewBreaker() }), nil},
+		{heapBreaker, "bytedance", timeWindow, few, bytedanceKeys, nil},
+		{heapBreaker, "hystrix-go", timeWindow, few, each(hystrixCircuit), nil},
+	}
+	for _, k := range []struct {
+		how   string
+		build func(keys []string) any
+	}{
+		{"healthy, remembered (MaxKeys for all)", setOf(2*keys, never)},
+		{"healthy, beyond MaxKeys", setOf(1, never)},
+		{"1 % with a failure counted, default MaxKeys", setOf(0, func(i int) bool { return i%100 == 0 })},
+		{"all with a failure counted", setOf(0, func(int) bool { return true })},
+	} {
+		cs = append(cs, memoryCase{heapKey, ours, k.how, keys, nil, k.build})
+	}
+	return append(cs, memoryCase{heapKey, byHand, "", keys, nil, func(keys []string) any {
+		h := new(handMade)
+		fill(keys, func(key string, fn func(context.Context) error) error {
+			return h.breaker(key).Do(context.Background(), fn)
+		})
+		return h
+	}})
+}
+
+func never(int) bool { return false }
+
+// used returns a breaker with one success, and then so many failures.
+func used(rule string, failures int) *breaker.Breaker {
+	b := breaker.New("bench", settings(rule, usual))
+	for i := range failures + 1 {
+		_ = b.Do(context.Background(), func(context.Context) error {
+			if i > 0 {
+				return errFault
+			}
+			return nil
+		})
+	}
+	return b
+}
+
+func hystrixCircuit() any {
+	c, _, err := hystrix.GetCircuit(hystrixName(usual))
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func bytedanceKeys(n int) any {
+	panel, err := bytedance.NewPanel(nil, bytedanceOptions(usual, false))
+	if err != nil {
+		panic(err)
+	}
+	for _, k := range makeKeys(n) {
+		panel.Succeed(k)
+	}
+	return panel
+}
+
+// setOf builds a set that has seen one call of every key, and one failure of
+// those that fail says.
+func setOf(maxKeys int, fails func(i int) bool) func([]string) any {
+	return func(keys []string) any {
+		set := breaker.NewSet[string]("heap", patient, breaker.SetOptions{MaxKeys: maxKeys})
+		w := newWork(0, 0)
+		fn := w.ctx()
+		for i, k := range keys {
+			if fails(i) {
+				w.failNext()
+			}
+			_ = set.Do(context.Background(), k, fn)
+		}
+		return set
+	}
+}
+
+// heap measures the case a few times: the table's spread shows what is noise.
+func (m memoryCase) heap(times int) *Row {
+	row := &Row{Case: &Case{Group: m.group, Who: m.who, How: m.how}, Unit: bytesUnit, Allocs: -1}
+	build := func() any { return m.build(m.n) }
+	if m.over != nil {
+		keys := makeKeys(m.n)
+		build = func() any { return m.over(keys) }
+	}
+	goroutines := 0
+	var collections []float64
+	for range times {
+		before, routines := liveHeap(), runtime.NumGoroutine()
+		kept := build()
+		goroutines = runtime.NumGoroutine() - routines
+		start := time.Now()
+		runtime.GC()
+		collections = append(collections, float64(time.Since(start).Milliseconds()))
+		row.Samples = append(row.Samples, max(0, (liveHeap()-before)/float64(m.n)))
+		runtime.KeepAlive(kept)
+	}
+	switch {
+	case m.over != nil:
+		row.note = fmt.Sprintf("a full collection beside it takes %.0f ms", median(collections))
+	case goroutines > m.n/2:
+		row.note = fmt.Sprintf("and %.0f goroutines each, their stacks included", float64(goroutines)/float64(m.n))
+	}
+	return row
+}
+
+// liveHeap is the heap and the stacks in use after two full collections: the
+// second frees what the first one finalized.
+func liveHeap() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse)
+}
+
+func measureMemory(cases []memoryCase, times int) []*Row {
+	var rows []*Row
+	for _, m := range cases {
+		rows = append(rows, m.heap(times))
+		debug.FreeOSMemory()
+	}
+	return rows
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// writePage writes BENCHMARKS.md. Nothing on that page is typed by hand.
+func writePage(file string, rows []*Row, took time.Duration, command, profileFile string) error {
+	var b bytes.Buffer
+	p := printer{w: &b, markdown: true}
+	p.text("# Benchmarks", "",
+		"What guarding a call costs with Switchgear, with other breakers, and with nothing. This page is the output of one",
+		"command, in `bench/`, a module of its own that nothing imports:", "",
+		"    cd bench && GOWORK=off go run . "+command, "",
+		fmt.Sprintf("It ran on %s for %s.", time.Now().UTC().Format("2006-01-02"), took))
+	p.heading("Machine and versions")
+	p.table([]string{"what", "value"}, machine())
+	p.text("", "Of the libraries that the project knows of, `mercari/go-circuitbreaker` and `cep21/circuit` are missing: the module",
+		"proxy that this page was made with does not serve them.")
+	p.heading("Method")
+	p.text(method...)
+	p.targets(rows)
+	p.rows(rows)
+	calls, failed := audit(rows)
+	p.text("", fmt.Sprintf("%s guarded calls ran in %d rows; %d rows did not do their work.", thousands(calls), len(rows), failed))
+	if profileFile != "" {
+		out, err := os.ReadFile(profileFile)
+		if err != nil {
+			return err
+		}
+		p.heading("A profile that users would see")
+		p.text("A guarded `net/http` client under load on loopback, `cd bench && GOWORK=off go run ./profile`:", "", "```")
+		p.text(strings.TrimRight(string(out), "\n"), "```")
+	}
+	return os.WriteFile(file, b.Bytes(), 0o644)
+}
+
+var method = []string{
+	"- One process, and all cases side by side: every round runs each case for some milliseconds, in a new order, after a",
+	"  collection. A machine that drifts, or is busy with something else, favours nobody. Given are the median of the rounds",
+	"  and half the distance of its quartiles.",
+	"- *Serial* is one goroutine, *n procs* are n goroutines under GOMAXPROCS=n, and their time is that of the whole divided by",
+	"  all operations: half of the serial time means that two procs got twice as much done.",
+	"- Ratios are taken within each round, and the median of those ratios counts. Compare ratios, not nanoseconds: these belong",
+	"  to one machine on one day.",
+	"- The guarded function counts its calls, in every case and in the bare call too. A case whose calls did not run (or were",
+	"  not rejected, where that is the case) is shown as such, and fails the command.",
+	"- Every loop holds the library's call itself: there is no interface, closure or wrapper between the clock and the library,",
+	"  and each library gets the function in the shape that it asks for.",
+	"- Everybody opens after 5 failures in a row (or at half of at least 20 calls in 10 s, or of the last 100 calls) for a",
+	"  minute. A full cycle opens at the first failure for 100 us; the wait is taken out of the time.",
+	"- *Cycles* come from a chain of dependent operations of one cycle each, timed in the same rounds.",
+	"- Memory is heap and stacks in use after two full collections, divided by how many were made.",
+}
+
+// machine lists what the figures depend on, and the version of each library.
+func machine() [][]string {
+	lines := [][]string{
+		{"Go", runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
+		{"CPU", fmt.Sprintf("%s, %d cores", cpuModel(), runtime.NumCPU())},
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return lines
+	}
+	wanted := []string{"gobreaker", "failsafe-go", "go-resiliency", "rubyist", "hystrix", "go-zero", "aegis", "bytedance/gopkg"}
+	for _, dep := range info.Deps {
+		for _, w := range wanted {
+			if strings.Contains(dep.Path, w) {
+				lines = append(lines, []string{dep.Path, dep.Version})
+			}
+		}
+	}
+	return lines
+}
+
+func cpuModel() string {
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			return strings.TrimLeft(name, "\t: ")
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,309 @@
+package breaker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+)
+
+// What a sleepy operator reads, for every rule and every state.
+func TestExplain(t *testing.T) {
+	rate := Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4}
+	forced := Reason{Actor: "ana", Text: "INC-42", For: 30 * time.Minute}
+	rep := strings.Repeat
+	for _, c := range []struct {
+		name string
+		s    Settings
+		do   func(b *Breaker)
+		want string
+	}{
+		{"new", Settings{}, func(*Breaker) {}, "db is closed and has never been anything else. It opens on 5 more failures in a row."},
+		{"some failures", Settings{}, func(b *Breaker) { play(b, "ffff") }, "db is closed and has never been anything else. It opens on 1 more failure in a row."},
+		{"no rule", Settings{FailMax: -1}, func(*Breaker) {}, "db is closed and has never been anything else. No rule of its settings can open it."},
+		{
+			"rates",
+			Settings{FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.25, MinCalls: 10},
+			func(b *Breaker) { play(b, "sfS") },
+			"db is closed and has never been anything else. It opens on 5 more failures in a row, " +
+				"or when 50% of 10 calls or more have failed (now 1 of 3), or when 25% of 10 calls or more were slow (now 1 of 3).",
+		},
+		{
+			"confidence",
+			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
+			func(b *Breaker) { play(b, "ff") },
+			"db is closed and has never been anything else. It opens when it is 95% sure that more than 50% of calls fail (now 2 of 2).",
+		},
+		{
+			"consecutive",
+			Settings{FailMax: 2},
+			func(b *Breaker) { play(b, "ff.....") },
+			"db has been open for 5s: 2 failures in a row; last error: connection refused. Every call is rejected until a probe may go in 55s.",
+		},
+		{
+			"one failure",
+			Settings{FailMax: 1},
+			func(b *Breaker) { play(b, "f") },
+			"db has been open for 0s: 1 failure in a row; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+		},
+		{
+			"failure rate", rate, func(b *Breaker) { play(b, "sfsf..") },
+			"db has been open for 2s: 2 of 4 calls failed in the last 10s, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 58s.",
+		},
+		{
+			"failure rate of calls",
+			Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4},
+			func(b *Breaker) { play(b, "sfsf") },
+			"db has been open for 0s: 2 of 4 calls failed of the last 4, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+		},
+		{
+			"sure",
+			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
+			func(b *Breaker) { play(b, "fffff") },
+			"db has been open for 0s: 5 of 5 calls failed in the last 10s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+		},
+		{
+			"slow",
+			Settings{FailMax: -1, SlowCall: 2 * time.Second, SlowRate: 0.5, MinCalls: 4},
+			func(b *Breaker) { play(b, "sSsS") },
+			"db has been open for 0s: 2 of 4 calls were slow in the last 10s, the limit is 50%. Every call is rejected until a probe may go in 1m0s.",
+		},
+		{
+			"own rule",
+			Settings{FailMax: -1},
+			func(b *Breaker) { play(b, "sfff") },
+			`db has been open for 0s: the rule "three" said so (3 of 4 calls failed, 0 were slow); last error: connection refused. Every call is rejected until a probe may go in 1m0s.`,
+		},
+		{
+			"due",
+			Settings{FailMax: 1},
+			func(b *Breaker) { play(b, "f"+rep(".", 70)) },
+			"db has been open for 1m10s: 1 failure in a row; last error: connection refused. Its open time is over: the next call probes.",
+		},
+		{
+			"probe failed",
+			Settings{FailMax: 1, ResetBackoff: 2},
+			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f") },
+			"db has been open for 0s: the probe failed; last error: connection refused. Every call is rejected until a probe may go in 2m0s (attempt 2).",
+		},
+		{
+			"due again",
+			Settings{FailMax: 1},
+			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f"+rep(".", 60)) },
+			"db has been open for 1m0s: the probe failed; last error: connection refused. Its open time is over: the next call probes (attempt 2).",
+		},
+		{
+			"half-open",
+			Settings{FailMax: 1, Probes: 2, SuccessThreshold: 3},
+			func(b *Breaker) {
+				play(b, "f"+rep(".", 60)+"s")
+				_, _ = b.Allow()
+			},
+			"db has been half-open for 0s: the open time is over and a call asked. 1 of 2 probes are out and 1 of 3 have succeeded; one failure opens it again.",
+		},
+		{
+			"closed again",
+			Settings{FailMax: 1},
+			func(b *Breaker) { play(b, "f"+rep(".", 60)+"s...") },
+			"db has been closed for 3s: the probe succeeded. It opens on 1 more failure in a row.",
+		},
+		{
+			"closed again by probes",
+			Settings{FailMax: 2, SuccessThreshold: 2},
+			func(b *Breaker) { play(b, "ff"+rep(".", 60)+"ss...") },
+			"db has been closed for 3s: 2 probes succeeded. It opens on 2 more failures in a row.",
+		},
+		{
+			"ramp",
+			Settings{FailMax: 1, Ramp: 10 * time.Second},
+			func(b *Breaker) { play(b, "f"+rep(".", 60)+"s...") },
+			"db has been closed for 3s: the probe succeeded. It admits 30% of the calls now and more by and by. It opens on 1 more failure in a row.",
+		},
+		{
+			"opened by order",
+			Settings{},
+			func(b *Breaker) { b.Open(forced) },
+			`db has been open for 0s: open was ordered by ana ("INC-42"). Every call is rejected until a probe may go in 30m0s.`,
+		},
+		{
+			"ordered by nobody",
+			Settings{},
+			func(b *Breaker) { b.Open(Reason{}) },
+			"db has been open for 0s: open was ordered by somebody who gave no name. Every call is rejected until a probe may go in 1m0s.",
+		},
+		{
+			"forced open",
+			Settings{},
+			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(18 * time.Minute) },
+			`db has been forced-open for 18m0s: ana ordered it ("INC-42"). Every call is rejected for another 12m0s; its automatic state is closed, and without calls it learns nothing.`,
+		},
+		{
+			"forced closed",
+			Settings{FailMax: 2},
+			func(b *Breaker) { b.ForceClosed(Reason{Actor: "ana"}); play(b, "ff") },
+			"db has been forced-closed for 0s: ana ordered it. Every call is admitted until somebody releases it; its automatic state is open.",
+		},
+		{
+			"override ended",
+			Settings{},
+			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(time.Hour) },
+			"db has been closed for 30m0s: the time of the override was up. It opens on 5 more failures in a row.",
+		},
+		{
+			"released over open",
+			Settings{},
+			func(b *Breaker) { b.Open(forced); b.ForceClosed(forced); b.Release(Reason{Actor: "bob"}) },
+			"db has been half-open for 0s: release was ordered by bob. 0 of 1 probes are out and 0 of 1 have succeeded; one failure opens it again.",
+		},
+		{
+			"less patience than failures",
+			Settings{},
+			func(b *Breaker) { play(b, "fff"); _ = b.Update(Settings{FailMax: 2}) },
+			"db is closed and has never been anything else. It opens on 1 more failure in a row.",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var opts []Option
+				if c.name == "own rule" {
+					opts = append(opts, WithRule("three", func(c Counts) bool { return c.Failures >= 3 }))
+				}
+				b := New("db", c.s, opts...)
+				c.do(b)
+				synctest.Wait()
+				s := b.Status()
+				if got := s.Explain(); got != c.want {
+					t.Errorf("got:  %s\nwant: %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// The rejection tells the same reason.
+func TestRejectionTellsWhy(t *testing.T) {
+	b := New("db", Settings{FailMax: 2})
+	play(b, "ff")
+	_, err := b.Allow()
+	if want := "db: circuit breaker is open: " + b.Status().Why.Why(); err == nil || err.Error() != want {
+		t.Errorf("rejected with %v, want %s", err, want)
+	}
+}
+
+// The record has what decided, for each rule, and the numbers at that moment.
+func TestTransitionRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Settings{FailMax: 3, FailureRate: 0.5, MinCalls: 4, SlowCall: time.Second, ResetTimeout: 10 * time.Second, ResetBackoff: 2}
+		b := New("db", s)
+		_ = b.Update(s) // no change, no version
+		s.ResetTimeout = 20 * time.Second
+		if err := b.Update(s); err != nil {
+			t.Fatal(err)
+		}
+		play(b, "sFsf")
+		h := b.History()
+		if len(h) != 1 {
+			t.Fatalf("history %+v", h)
+		}
+		got := h[0]
+		want := Transition{
+			Version: 3, At: time.Now(), From: Closed, To: Open, Cause: CauseFailureRate,
+			Fails: 1, Counts: Counts{4, 2, 1}, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
+			Attempt: 1, OpenFor: 20 * time.Second, Settings: 2,
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+		if len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Text != errX.Error() {
+			t.Errorf("errors %+v", got.Errors)
+		}
+	})
+}
+
+// The record keeps the last three distinct errors, newest first, with how
+// often each was seen and how long it took, and cuts what is long.
+func TestErrorsOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 6, SlowCall: 10 * time.Millisecond})
+		for i, text := range []string{"a", "b", "c", "b", "d", "x" + strings.Repeat("ä", 500)} {
+			p, _ := b.Allow()
+			time.Sleep(time.Duration(i) * time.Second)
+			p.Done(errors.New(text))
+		}
+		got := b.History()[0].Errors
+		if len(got) != 3 || got[1] != (ErrorSample{"d", 4 * time.Second, 1}) || got[2] != (ErrorSample{"b", 3 * time.Second, 2}) {
+			t.Fatalf("errors %+v", got)
+		}
+		if n := len(got[0].Text); n > maxErrorText+3 || !strings.HasSuffix(got[0].Text, "...") || !utf8.ValidString(got[0].Text) || !strings.HasPrefix(got[0].Text, "xää") {
+			t.Errorf("a long text became %q", got[0].Text)
+		}
+	})
+}
+
+func TestHistoryKeepsThirtyTwo(t *testing.T) {
+	b := New("db", Settings{FailMax: 1})
+	for i := 1; i <= 100; i++ {
+		b.Open(Reason{})
+		h := b.History()
+		if len(h) != min(i, 32) {
+			t.Fatalf("%d transitions, %d kept", i, len(h))
+		}
+		for j, tr := range h {
+			if want := uint64(i - len(h) + j + 2); tr.Version != want {
+				t.Fatalf("after %d, record %d is of version %d, want %d", i, j, tr.Version, want)
+			}
+		}
+		if why := b.Status().Why; why.Version != h[len(h)-1].Version {
+			t.Fatalf("Status tells why of version %d, the newest is %d", why.Version, h[len(h)-1].Version)
+		}
+	}
+	h := b.History()
+	h[0].Actor = "mallory"
+	if b.History()[0].Actor != "" {
+		t.Error("a reader can change the record")
+	}
+	if got := New("db", Settings{}).History(); len(got) != 0 {
+		t.Errorf("a new breaker has the history %+v", got)
+	}
+	lean := New("db", Settings{}, WithoutHistory())
+	for range 5 {
+		lean.Open(Reason{Actor: "ana"})
+	}
+	if h := lean.History(); len(h) != 1 || h[0].Version != 6 {
+		t.Errorf("without a history: %+v", h)
+	}
+}
+
+// One line for each transition, with why; none for a call.
+func TestLogLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var buf bytes.Buffer
+		b := New("db", Settings{FailMax: 2}, WithLogger(slog.New(slog.NewTextHandler(&buf, nil))))
+		play(b, "sfsssf")
+		if buf.Len() > 0 {
+			t.Fatalf("calls are logged: %s", buf.String())
+		}
+		play(b, "ffff"+strings.Repeat(".", 60)+"s")
+		b.ForceClosed(Reason{Actor: "ana", Text: "INC-42"})
+		play(b, "ff")
+		b.Release(Reason{})
+		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(buf.String(), "")
+		want := strings.Join([]string{
+			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=false version=2`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time is over and a call asked" shadow=false version=3`,
+			`level=INFO msg="circuit breaker closed" breaker=db from=half-open to=closed cause=probes-passed why="the probe succeeded" shadow=false version=4`,
+			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="force_closed was ordered by ana (\"INC-42\")" shadow=false version=5`,
+			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=true version=6`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=forced-closed to=half-open cause=order why="release was ordered by somebody who gave no name" shadow=false version=7`,
+		}, "\n") + "\n"
+		if got != want {
+			t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		}
+	})
+}

@@ -1,0 +1,383 @@
+package breaker
+
+import (
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// plainWindow is the slow, obvious window that the real ones are held to: it
+// remembers every call and looks at all of them for every answer.
+type plainWindow struct {
+	base  time.Time
+	span  time.Duration
+	size  int // over the last so many calls; 0: over span
+	calls []plainCall
+}
+
+type plainCall struct {
+	at           time.Time
+	failed, slow bool
+}
+
+func (w *plainWindow) add(failed, slow bool) {
+	w.calls = append(w.calls, plainCall{time.Now(), failed, slow})
+}
+
+func (w *plainWindow) counts() (c Counts) {
+	held := w.calls
+	if w.size > 0 {
+		held = held[max(0, len(held)-w.size):]
+	}
+	for _, call := range held {
+		if w.size == 0 && w.steps(time.Now())-w.steps(call.at) >= windowBuckets {
+			continue
+		}
+		c.Calls++
+		c.Failures += btoi(call.failed)
+		c.Slow += btoi(call.slow)
+	}
+	return c
+}
+
+func (w *plainWindow) steps(t time.Time) int64 {
+	return int64(t.Sub(w.base) / (w.span / windowBuckets))
+}
+
+// replayWindows drives a breaker and the plain window through the same calls.
+// The first two bytes choose the window, the others the calls.
+func replayWindows(t *testing.T, data []byte) {
+	if len(data) < 2 {
+		return
+	}
+	s := Settings{FailMax: -1, SlowCall: time.Millisecond} // counts all, opens never
+	if data[0]%2 == 0 {
+		s.Window = []time.Duration{10 * time.Second, 10 * time.Millisecond, time.Hour, 1234567891}[data[1]%4]
+	} else {
+		s.WindowCalls = 1 + int(data[1])%40
+	}
+	b := New("x", s)
+	plain := &plainWindow{base: time.Now(), span: s.withDefaults().Window, size: s.WindowCalls}
+	if data[0]&2 != 0 && s.WindowCalls == 0 {
+		b.win.Load().time.good.more.Store(new([stripeCount]stripe)) // as after contention
+	}
+	call := func(failed, slow bool) {
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slow {
+			time.Sleep(s.SlowCall)
+			synctest.Wait()
+		}
+		if failed {
+			p.Done(errX)
+		} else {
+			p.Done(nil)
+		}
+		plain.add(failed, slow)
+	}
+	check := func(i int) {
+		if got, want := b.Status().Window, plain.counts(); got != want {
+			t.Fatalf("%v, after %d bytes of %v: %+v, want %+v", s, i, data, got, want)
+		}
+	}
+	step := plain.span / windowBuckets
+	for i := 2; i < len(data); i++ {
+		op, n := data[i]%8, int(data[i]/8)
+		switch op {
+		case 0, 1, 2, 3:
+			call(op&1 != 0, op&2 != 0)
+		case 4:
+			time.Sleep(time.Duration(n) * step / 16)
+			synctest.Wait() // lets the coarse clock tick first where both wake at once
+		case 5:
+			time.Sleep(time.Duration(n) * step)
+			synctest.Wait()
+		case 6:
+			for range n {
+				call(false, false)
+			}
+		case 7:
+			check(i)
+		}
+	}
+	check(len(data))
+}
+
+func FuzzWindow(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1, 2, 3, 7, 8*10 + 5, 7, 0, 1, 8*9 + 5, 7, 8 + 5, 7})            // time: forgets at ten steps
+	f.Add([]byte{2, 0, 8*5 + 6, 1, 8*16 + 4, 8*7 + 6, 7, 8*31 + 5, 8 + 6, 7})              // striped, the clock stops
+	f.Add([]byte{0, 1, 0, 4, 0, 12, 0, 20, 1, 28, 0, 36, 3, 44, 1, 52, 7, 60, 0, 68, 7})   // the shortest window
+	f.Add([]byte{1, 9, 1, 1, 8*10 + 6, 7, 0, 1, 7, 8*10 + 6, 7, 3, 2, 8*9 + 6, 7, 0, 7})   // calls: clean and back
+	f.Add([]byte{1, 0, 1, 7, 0, 7, 3, 7, 2, 7})                                            // the last one call
+	f.Add([]byte{1, 39, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 7, 8*25 + 6, 1, 8*31 + 6, 7, 1, 7})  // the ring grows, wraps
+	f.Add([]byte{0, 3, 1, 8*3 + 5, 0, 8*3 + 5, 3, 8*3 + 5, 2, 8*3 + 5, 7, 8*31 + 5, 0, 7}) // an odd width
+	f.Fuzz(func(t *testing.T, data []byte) {
+		synctest.Test(t, func(t *testing.T) { replayWindows(t, data) })
+	})
+}
+
+// A call is held for nine steps after its own, to the nanosecond.
+func TestWindowEdges(t *testing.T) {
+	const ns = time.Nanosecond
+	for _, c := range []struct{ at, until time.Duration }{
+		{0, 10 * time.Second},
+		{time.Second - ns, 10 * time.Second},
+		{time.Second, 11 * time.Second},
+		{9*time.Second + 500*time.Millisecond, 19 * time.Second},
+		{100 * time.Second, 110 * time.Second},
+	} {
+		for _, script := range []string{"s", "f"} {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{FailMax: -1, FailureRate: 1})
+				time.Sleep(c.at)
+				synctest.Wait()
+				play(b, script)
+				time.Sleep(c.until - c.at - ns)
+				synctest.Wait()
+				if got := b.Status().Window.Calls; got != 1 {
+					t.Errorf("%s at %s: forgotten before %s", script, c.at, c.until)
+				}
+				time.Sleep(ns)
+				synctest.Wait()
+				if got := b.Status().Window.Calls; got != 0 {
+					t.Errorf("%s at %s: held at %s", script, c.at, c.until)
+				}
+			})
+		}
+	}
+}
+
+// Nothing is lost and nothing is counted twice, however many count at once.
+func TestWindowUnderConcurrency(t *testing.T) {
+	const goroutines, each = 8, 3000
+	for name, s := range map[string]Settings{
+		"time":  {FailMax: -1, FailureRate: 1, Window: time.Hour, MinCalls: 1 << 30},
+		"calls": {FailMax: -1, FailureRate: 1, WindowCalls: maxWindowCalls},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := New("x", s)
+			storm(b, goroutines, each)
+			if got, want := b.Status().Window, (Counts{goroutines * each, goroutines * each / 10, 0}); got != want {
+				t.Errorf("the window holds %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// storm makes calls at once, every tenth of them failing.
+func storm(b *Breaker, goroutines, each int) {
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				p, _ := b.Allow()
+				if i%64 == 0 {
+					runtime.Gosched()
+				}
+				if i%10 == 0 {
+					p.Done(errX)
+				} else {
+					p.Done(nil)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A window of calls that has been clean, or just became so while others
+// failed, is exact again once it has seen its size of calls.
+func TestCallWindowAfterAStorm(t *testing.T) {
+	for range 50 {
+		b := New("x", Settings{FailMax: -1, SlowCall: time.Hour, WindowCalls: 20})
+		storm(b, 4, 200)
+		for range 20 {
+			play(b, "s")
+		}
+		if got := b.Status().Window; got != (Counts{20, 0, 0}) {
+			t.Fatalf("after 20 successes the window holds %+v", got)
+		}
+		if b.load()&flagCounted != 0 {
+			t.Fatal("a clean window is still counted")
+		}
+		play(b, "fsssf")
+		if got := b.Status().Window; got != (Counts{20, 2, 0}) {
+			t.Fatalf("after five more it holds %+v", got)
+		}
+	}
+}
+
+// Stripes that nobody visits any more hold what they were given until it is
+// old, and then nothing.
+func TestStripesLeftAlone(t *testing.T) {
+	var s stripes
+	s.add(7)
+	more := new([stripeCount]stripe)
+	s.more.Store(more)
+	for i := range more {
+		for range i + 1 {
+			more[i].add(7)
+		}
+	}
+	const all = 1 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8
+	for _, c := range []struct {
+		step uint64
+		want int
+	}{{7, all}, {16, all}, {17, 0}, {1 << 20, 0}} {
+		if got := s.sum(c.step); got != c.want {
+			t.Errorf("at step %d: %d, want %d", c.step, got, c.want)
+		}
+	}
+}
+
+func TestCell(t *testing.T) {
+	t.Run("a straggler does not wipe out a later step", func(t *testing.T) {
+		var c cell
+		c.add(25)
+		c.add(15) // ten steps late, the same slot
+		if got := c.sum(25); got != 1 {
+			t.Errorf("%d, want 1", got)
+		}
+	})
+	t.Run("a reader at the edge sees the next step", func(t *testing.T) {
+		var c cell
+		c.add(26)
+		if got := c.sum(25); got != 1 {
+			t.Errorf("%d, want 1", got)
+		}
+	})
+	t.Run("steps go on past 32 bits", func(t *testing.T) {
+		var c cell
+		for step := uint64(1<<32) - 25; step < 1<<32+25; step++ {
+			for range 3 {
+				c.add(step)
+			}
+			if got, want := c.sum(step), 3*min(10, int(step-(1<<32-25))+1); got != want {
+				t.Fatalf("at step 2^32%+d: %d, want %d", int64(step-1<<32), got, want)
+			}
+		}
+	})
+	t.Run("an old count does not come back when its tag does", func(t *testing.T) {
+		var c cell
+		c.add(3)
+		if got := c.sum(100); got != 0 {
+			t.Fatalf("at step 100: %d", got)
+		}
+		if got := c.sum(1<<32 + 5); got != 0 {
+			t.Errorf("2^32 steps on: %d, want 0", got)
+		}
+	})
+	t.Run("a full count stays full", func(t *testing.T) {
+		var c cell
+		c.slots[4].Store(4<<32 | math.MaxUint32)
+		if !c.add(4) || c.slots[4].Load() != 4<<32|math.MaxUint32 {
+			t.Errorf("it became %x", c.slots[4].Load())
+		}
+	})
+	t.Run("a lost race counts nothing", func(t *testing.T) {
+		var c cell
+		lost, wg := make([]int, 8), sync.WaitGroup{}
+		for g := range 8 {
+			wg.Go(func() {
+				for range 5000 {
+					if !c.add(1) {
+						lost[g]++
+					}
+				}
+			})
+		}
+		wg.Wait()
+		n := 0
+		for _, l := range lost {
+			n += l
+		}
+		if got := c.sum(1); got != 8*5000-n {
+			t.Errorf("%d counted, %d of %d were refused", got, n, 8*5000)
+		}
+	})
+}
+
+func TestClock(t *testing.T) {
+	t.Run("ticks while it is read, stops when it is not, starts at the right step", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClock(time.Now(), time.Second)
+			for want := range uint64(20) {
+				if got := c.step(); got != want {
+					t.Fatalf("step %d, want %d", got, want)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if c.word.Load()&clockRuns == 0 {
+				t.Error("it does not run while it is read")
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if c.word.Load()&clockRuns != 0 {
+				t.Error("it runs although nobody reads it")
+			}
+			time.Sleep(time.Hour)
+			if got := c.step(); got != 3630 {
+				t.Errorf("started at step %d, want 3630", got)
+			}
+		})
+	})
+	t.Run("a timer that died is noticed", func(t *testing.T) {
+		c := newClock(time.Now().Add(-time.Hour), time.Second)
+		c.word.Store(5<<clockBits | clockRuns | clockUsed)
+		if got := c.exact(); got < 3600 {
+			t.Errorf("exact is %d, want 3600", got)
+		}
+		if got := c.step(); got < 3600 {
+			t.Errorf("step is %d, want 3600", got)
+		}
+	})
+	t.Run("time before its base is step 0", func(t *testing.T) {
+		c := newClock(time.Now().Add(time.Hour), time.Second)
+		if c.step() != 0 || c.exact() != 0 {
+			t.Errorf("steps %d, %d", c.step(), c.exact())
+		}
+	})
+	t.Run("one timer, however many start it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClock(time.Now(), time.Second)
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() { c.step() })
+			}
+			wg.Wait()
+			if c.serial != 1 {
+				t.Errorf("started %d times", c.serial)
+			}
+		})
+	})
+	t.Run("one clock for each width", func(t *testing.T) {
+		cs := newClocks()
+		second := cs.of(time.Second)
+		if second != cs.of(time.Second) || second == cs.of(time.Minute) {
+			t.Error("clocks are not shared by width")
+		}
+	})
+}
+
+// I9: every time that something is measured from, or ends at, has a monotonic
+// reading, so that differences do not see the wall clock step.
+func TestTimesAreMonotonic(t *testing.T) {
+	monotonic := func(at time.Time) bool { return strings.Contains(at.String(), " m=") }
+	if !monotonic(newClocks().base) {
+		t.Error("the base has no monotonic reading")
+	}
+	b := New("x", Settings{FailMax: 1})
+	play(b, "f")
+	b.ForceOpen(Reason{For: time.Hour})
+	c := b.cold.Load()
+	if !monotonic(c.openUntil) || !monotonic(c.override.expires) {
+		t.Error("a deadline has no monotonic reading")
+	}
+}

@@ -1,0 +1,544 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/internal/spec"
+)
+
+// A world is a real breaker with its callers, beside the specification, and
+// takes one step at a time. Every method of the breaker that takes its lock is
+// one step, as is every firing of one of its timers; the explorer decides when
+// they fire, as late as it likes and after they were stopped too, since a
+// timer that is stopped may be firing already.
+type world struct {
+	cfg     *exploration
+	b       *Breaker
+	set     *Set[string] // of b, where forgetting is explored
+	sp      spec.Breaker
+	born    time.Time
+	callers []caller
+	timers  []stolen
+	taken   map[any]bool // owners of timers that were stolen
+	orders  int          // given so far
+	forced  int          // overrides put on so far
+	heard   []Transition
+}
+
+// exploration is what a world is made of and how far it may go.
+type exploration struct {
+	name     string
+	settings Settings
+	also     Settings // what evUpdate changes to and back; FailMax 0: no updates
+	spec     spec.Settings
+	alsoSpec spec.Settings
+	callers  int
+	orders   int
+	verbs    []step
+	outcomes []ending
+	keyed    bool // the breaker is a set's that must make room for another key
+	whole    bool // callers use Do on goroutines, not Allow and Done
+}
+
+const tickLen = time.Second
+
+// ending is how a call ends.
+type ending uint8
+
+const (
+	endSuccess ending = iota
+	endFailure
+	endIgnored
+	endPanic
+	endGoexit
+)
+
+func (e ending) outcome() spec.Outcome {
+	switch e {
+	case endSuccess:
+		return spec.Success
+	case endIgnored:
+		return spec.Ignored
+	default:
+		return spec.Failure
+	}
+}
+
+type stepKind uint8
+
+const (
+	stepStart  stepKind = iota // a call asks
+	stepFinish                 // call n ends as end says
+	stepTick                   // time passes
+	stepFire                   // timer n fires
+	stepOrder                  // verb, for length ticks
+	stepUpdate                 // the other settings
+	stepOther                  // the other key is used: b may be forgotten
+)
+
+type step struct {
+	kind   stepKind
+	n      uint8
+	end    ending
+	verb   Verb
+	length uint8 // ticks
+}
+
+func (s step) String() string {
+	switch s.kind {
+	case stepStart:
+		return "start"
+	case stepFinish:
+		return fmt.Sprintf("finish %d %s", s.n, [...]string{"success", "failure", "ignored", "panic", "goexit"}[s.end])
+	case stepTick:
+		return "tick"
+	case stepFire:
+		return fmt.Sprintf("timer %d", s.n)
+	case stepUpdate:
+		return "update"
+	case stepOther:
+		return "other key"
+	}
+	if s.length > 0 {
+		return fmt.Sprintf("%s for %d", s.verb, s.length)
+	}
+	return string(s.verb)
+}
+
+type caller struct {
+	busy bool
+	p    Permit // what it holds, in the permit mode
+	sp   spec.Permit
+	gen  uint32      // of the word it was admitted under
+	end  chan ending // in the whole mode
+	back chan error
+}
+
+type stolen struct {
+	kind  string // due, expire, remind
+	at    time.Time
+	fire  func()
+	gen   int // spec's generation, or number of the override, it was set for
+	owner any // what makes it valid still
+}
+
+// aside holds what a breaker must not change by itself, and more.
+type aside struct {
+	state, override State
+	due, ramp       bool
+	gen             uint32
+	fails, oks      int
+	attempt, live   int
+	version         uint64
+	window          Counts
+}
+
+var (
+	errWorld     = errors.New("down")
+	errGone      = context.Canceled
+	errorsOfEnds = map[ending]error{endSuccess: nil, endFailure: errWorld, endIgnored: errGone}
+)
+
+func newWorld(cfg *exploration) *world {
+	w := &world{cfg: cfg, sp: spec.New(cfg.spec), born: time.Now(), callers: make([]caller, cfg.callers), taken: map[any]bool{}}
+	hear := WithListener(Listener{StateChange: func(b *Breaker, t Transition) { w.heard = append(w.heard, t) }})
+	if cfg.keyed {
+		w.set = NewSet[string]("s", cfg.settings, SetOptions{MaxKeys: 1}, hear)
+		w.b = w.set.Breaker("a")
+	} else {
+		w.b = New("b", cfg.settings, hear)
+	}
+	return w
+}
+
+func (w *world) now() time.Duration { return time.Since(w.born) }
+
+// look reads the real breaker without a step.
+func (w *world) look() aside {
+	word := w.b.load()
+	a := aside{
+		state: stateOf(word), gen: genOf(word), fails: failsOf(word),
+		due: word&flagDue != 0, ramp: word&flagRamp != 0, version: 1,
+	}
+	if e := effective(word); e > HalfOpen {
+		a.override = e
+	}
+	if c := w.b.cold.Load(); c != nil {
+		a.oks, a.attempt, a.version = c.oks, c.attempt, 1+c.changes
+		if a.state == HalfOpen {
+			a.live = c.probes.live(time.Now())
+		}
+	}
+	if win := w.b.win.Load(); win != nil && a.state == Closed {
+		a.window = win.counts()
+	}
+	return a
+}
+
+// steal takes over the timers that the last step set. Time stands still
+// between steps, so none of them has fired.
+func (w *world) steal() {
+	c := w.b.cold.Load()
+	if c == nil {
+		return
+	}
+	if c.dueTimer != nil && !w.taken[c.dueTimer] {
+		w.taken[c.dueTimer] = true
+		gen := genOf(w.b.load())
+		b := w.b
+		c.dueTimer.Stop()
+		w.timers = append(w.timers, stolen{kind: "due", at: c.openUntil, fire: func() { b.due(gen) }, gen: w.sp.Gen, owner: c.dueTimer})
+	}
+	if o := c.override; o != nil && o.deadline != nil && !w.taken[o] {
+		w.taken[o] = true
+		b := w.b
+		o.deadline.Stop()
+		o.halfway.Stop()
+		half := o.Since.Add(o.expires.Sub(o.Since) / 2)
+		w.timers = append(w.timers,
+			stolen{kind: "remind", at: half, fire: func() { b.remind(o) }, gen: w.forced, owner: o},
+			stolen{kind: "expire", at: o.expires, fire: func() { b.expire(o) }, gen: w.forced, owner: o})
+	}
+}
+
+// valid reports whether the timer is still set, not stopped.
+func (w *world) valid(t *stolen) bool {
+	c := w.b.cold.Load()
+	if c == nil {
+		return false
+	}
+	if t.kind == "due" {
+		return t.owner == any(c.dueTimer)
+	}
+	return t.owner == any(c.override)
+}
+
+// forgetStale drops all but the newest stopped timer of each kind.
+func (w *world) forgetStale() {
+	stale := map[string]bool{}
+	for i := len(w.timers) - 1; i >= 0; i-- {
+		t := &w.timers[i]
+		if w.valid(t) {
+			continue
+		}
+		if t.kind == "remind" || stale[t.kind] {
+			w.timers = slices.Delete(w.timers, i, i+1)
+			continue
+		}
+		stale[t.kind] = true
+	}
+}
+
+// steps are those possible now. Callers are alike: only one of the idle ones
+// need try.
+func (w *world) steps() (all []step) {
+	idle := false
+	for i := range w.callers {
+		if !w.callers[i].busy {
+			idle = true
+			continue
+		}
+		for _, e := range w.cfg.outcomes {
+			all = append(all, step{kind: stepFinish, n: uint8(i), end: e})
+		}
+	}
+	if idle {
+		all = append(all, step{kind: stepStart})
+	}
+	for i, t := range w.timers {
+		if !time.Now().Before(t.at) {
+			all = append(all, step{kind: stepFire, n: uint8(i)})
+		}
+	}
+	if w.orders < w.cfg.orders {
+		all = append(all, w.cfg.verbs...)
+		if w.cfg.also.FailMax != 0 {
+			all = append(all, step{kind: stepUpdate})
+		}
+	}
+	if w.cfg.keyed {
+		all = append(all, step{kind: stepOther})
+	}
+	return append(all, step{kind: stepTick})
+}
+
+// take takes a step on both sides and says what is wrong then, if anything.
+func (w *world) take(s step) error {
+	before := w.look()
+	heard := len(w.heard)
+	var wrong error
+	switch s.kind {
+	case stepStart:
+		wrong = w.start(before)
+	case stepFinish:
+		wrong = w.finish(int(s.n), s.end, before)
+	case stepTick:
+		time.Sleep(tickLen)
+	case stepFire:
+		w.fire(int(s.n))
+	case stepOrder:
+		w.order(s)
+	case stepUpdate:
+		w.update()
+	case stepOther:
+		w.set.Breaker("z")
+	}
+	w.settleKey()
+	w.steal()
+	w.forgetStale()
+	if wrong != nil {
+		return wrong
+	}
+	after := w.look()
+	if err := w.agree(after); err != nil {
+		return err
+	}
+	return w.allowed(s, before, after, w.heard[heard:])
+}
+
+// settleKey finds the breaker that stands for the key now, if there is one.
+func (w *world) settleKey() {
+	if w.set == nil {
+		return
+	}
+	if b := w.set.find("a"); b != nil {
+		w.b = b
+	}
+}
+
+func (w *world) idle() int {
+	return slices.IndexFunc(w.callers, func(c caller) bool { return !c.busy })
+}
+
+func (w *world) start(before aside) error {
+	i := w.idle()
+	c := &w.callers[i]
+	sp, want := w.sp.Admit(w.now())
+	got, gen := w.ask(c)
+	if got != want {
+		return fmt.Errorf("admitted: %v, the specification says %v", got, want)
+	}
+	if !got {
+		return nil
+	}
+	c.busy, c.sp, c.gen = true, sp, gen
+	if before.state == HalfOpen && before.override == Closed && before.live >= w.probes() {
+		return fmt.Errorf("I3: admitted with %d probes out of %d", before.live, w.probes())
+	}
+	return nil
+}
+
+func (w *world) probes() int { return w.b.rules().Probes }
+
+// ask asks for a call in the way of the exploration.
+func (w *world) ask(c *caller) (admitted bool, gen uint32) {
+	b := w.b
+	if w.set != nil && !w.cfg.whole {
+		b = w.set.Breaker("a")
+	}
+	if !w.cfg.whole {
+		p, err := b.Allow()
+		c.p = p
+		return err == nil, genOf(p.word)
+	}
+	c.end, c.back = make(chan ending), make(chan error, 1)
+	entered := false
+	go func() {
+		defer close(c.back)
+		defer func() { _ = recover() }()
+		ctx, cancel := context.WithCancel(context.Background())
+		call := b.Do
+		if w.set != nil {
+			call = func(ctx context.Context, fn func(context.Context) error) error { return w.set.Do(ctx, "a", fn) }
+		}
+		c.back <- call(ctx, func(context.Context) error {
+			entered = true
+			return perform(<-c.end, cancel)
+		})
+	}()
+	synctest.Wait()
+	if !entered {
+		<-c.back
+	}
+	w.settleKey()
+	return entered, genOf(w.b.load())
+}
+
+// perform ends a call.
+func perform(e ending, cancel func()) error {
+	switch e {
+	case endPanic:
+		panic(errWorld)
+	case endGoexit:
+		runtime.Goexit()
+	case endIgnored:
+		cancel()
+	}
+	return errorsOfEnds[e]
+}
+
+func (w *world) finish(i int, e ending, before aside) error {
+	c := &w.callers[i]
+	w.sp.Settle(c.sp, e.outcome(), w.now())
+	switch {
+	case w.cfg.whole:
+		c.end <- e
+		if err := <-c.back; err != errorsOfEnds[e] {
+			return fmt.Errorf("the call's error came back as %v, want %v", err, errorsOfEnds[e])
+		}
+		synctest.Wait()
+	case e == endIgnored:
+		c.p.Ignore()
+	default:
+		c.p.Done(errorsOfEnds[e])
+	}
+	stale := !w.cfg.keyed && c.gen != before.gen
+	*c = caller{}
+	if after := w.look(); stale && after != before {
+		return fmt.Errorf("I1: the outcome of an older generation changed %+v to %+v", before, after)
+	}
+	return nil
+}
+
+func (w *world) fire(i int) {
+	t := w.timers[i]
+	w.timers = slices.Delete(w.timers, i, i+1)
+	switch t.kind {
+	case "due":
+		if w.sp.Auto == spec.Open && w.sp.Gen == t.gen {
+			w.sp.Due = true
+		}
+	case "expire":
+		if w.sp.Timed && w.forced == t.gen {
+			w.sp.Expire(w.now())
+		}
+	}
+	t.fire()
+}
+
+func (w *world) order(s step) {
+	w.orders++
+	length := time.Duration(s.length) * tickLen
+	switch s.verb {
+	case VerbOpen:
+		w.sp.Open(length, w.now())
+	case VerbClose:
+		w.sp.Close()
+	case VerbHalfOpen:
+		w.sp.HalfOpen(w.now())
+	case VerbForceOpen:
+		w.forced++
+		w.sp.Force(spec.ForcedOpen, length, w.now())
+	case VerbForceClosed:
+		w.forced++
+		w.sp.Force(spec.ForcedClosed, length, w.now())
+	case VerbRelease:
+		w.sp.Release(w.now())
+	}
+	w.target().order(s.verb, Reason{For: length})
+}
+
+// target is the breaker as an operator finds it.
+func (w *world) target() *Breaker {
+	if w.set != nil {
+		return w.set.Breaker("a")
+	}
+	return w.b
+}
+
+func (w *world) update() {
+	w.orders++
+	to, sp := w.cfg.also, w.cfg.alsoSpec
+	if w.sp.Set == w.cfg.alsoSpec {
+		to, sp = w.cfg.settings, w.cfg.spec
+	}
+	w.sp.Update(sp)
+	if err := w.target().Update(to); err != nil {
+		panic(err)
+	}
+}
+
+// agree compares the real breaker with the specification.
+func (w *world) agree(got aside) error {
+	want := aside{
+		state: State(w.sp.Auto), override: State(w.sp.Override), due: w.sp.Due, ramp: got.ramp, gen: got.gen,
+		fails: w.sp.Fails, oks: w.sp.OKs, attempt: w.sp.Attempt, version: uint64(w.sp.Version),
+		window: Counts{Calls: len(w.sp.Recent), Failures: w.sp.Failures()},
+	}
+	if w.sp.Auto == spec.HalfOpen {
+		want.live = w.sp.ProbesOut(w.now())
+	}
+	if w.sp.Ramping && w.now()-w.sp.RampFrom < w.sp.Set.Ramp != got.ramp && !got.ramp {
+		return fmt.Errorf("the ramp is over before its time")
+	}
+	if got.ramp && !w.sp.Ramping || w.sp.Set.Ramp > 0 && got.state == Closed {
+		got.attempt, want.attempt = 0, 0 // reset when the end of the ramp is noticed
+	}
+	if w.cfg.keyed { // a breaker that was forgotten begins to count anew
+		got.attempt, want.attempt, got.version, want.version = 0, 0, 0, 0
+	}
+	if got != want {
+		return fmt.Errorf("the breaker is    %+v,\nspecified is      %+v", got, want)
+	}
+	return nil
+}
+
+// allowed checks the invariants that need no specification.
+func (w *world) allowed(s step, before, after aside, told []Transition) error {
+	moved := after.gen != before.gen
+	switch s.kind {
+	case stepTick:
+		before.live, after.live = 0, 0
+		if after != before {
+			return fmt.Errorf("I9: time alone changed %+v to %+v", before, after)
+		}
+		return nil
+	case stepOther:
+		return nil
+	case stepStart, stepFinish:
+		if after.override != before.override {
+			return fmt.Errorf("I5: a call changed the override from %s to %s", before.override, after.override)
+		}
+	}
+	byFailure := s.kind == stepFinish && s.end.outcome() == spec.Failure
+	byOrder := s.kind == stepOrder && s.verb == VerbOpen
+	if after.state == Open && moved && !byFailure && !byOrder {
+		return fmt.Errorf("I6: %s opened it", s)
+	}
+	if s.kind == stepFinish && s.end == endIgnored && (moved || after.fails != before.fails || after.oks != before.oks) {
+		return fmt.Errorf("I4: no evidence changed %+v to %+v", before, after)
+	}
+	if after.live > max(w.probes(), before.live) {
+		return fmt.Errorf("I3: %d probes are out, the limit is %d", after.live, w.probes())
+	}
+	return w.recorded(s, before, after, told)
+}
+
+// recorded checks that each change has one record, told once (I7).
+func (w *world) recorded(s step, before, after aside, told []Transition) error {
+	changes := 0
+	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
+		changes = 1
+	}
+	if len(told) != changes && !(w.cfg.keyed && changes > 0) {
+		return fmt.Errorf("I7: %d transitions told, want %d", len(told), changes)
+	}
+	if changes == 0 {
+		return nil
+	}
+	last := told[len(told)-1]
+	past := w.b.History()
+	if got := past[len(past)-1]; got.Version != last.Version || got.To != last.To {
+		return fmt.Errorf("I7: told of %+v, the record's newest is %+v", last, got)
+	}
+	if !last.Shadow && last.To != effective(w.b.load()) || last.Shadow && last.To != after.state {
+		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.load()))
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// completionPatience is what somebody who presses tab waits at the most.
+const completionPatience = time.Second
+
+const mostCompletions = 500
+
+// completeIDs offers the ids that the processes know.
+func (g *globals) completeIDs(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+	defer cancel()
+	f, err := g.find(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []cobra.Completion
+	seen := map[string]bool{}
+	offer := func(id, what string) {
+		if strings.HasPrefix(id, begun) && !seen[id] && len(out) < mostCompletions {
+			seen[id] = true
+			out = append(out, cobra.CompletionWithDesc(id, what))
+		}
+	}
+	for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) ([]ops.Status, error) { return t.status(ctx, "") }) {
+		for _, s := range a.value {
+			if s.ID != s.Name {
+				offer(s.Name+"/*", "all keys")
+			}
+			offer(s.ID, s.State.String())
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeSet offers an id first and then the keys of settings.
+func (g *globals) completeSet(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return g.completeIDs(cmd, args, begun)
+	}
+	var out []cobra.Completion
+	defaults := breaker.New("defaults", breaker.Settings{}).Settings()
+	for _, kv := range strings.Fields(defaults.String()) {
+		key, value, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(key, begun) {
+			out = append(out, cobra.CompletionWithDesc(key+"=", "default "+value))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+func completeProcesses(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+	defer cancel()
+	var out []cobra.Completion
+	for _, x := range ops.Processes(ctx) {
+		if x.Process != nil {
+			out = append(out, cobra.CompletionWithDesc(labelOf(&x)[len(x.Process.Service)+1:], x.Process.Service))
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}

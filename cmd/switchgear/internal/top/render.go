@@ -1,0 +1,198 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+)
+
+var (
+	titleStyle  = lipgloss.NewStyle().Bold(true)
+	warnStyle   = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
+	faintStyle  = lipgloss.NewStyle().Faint(true)
+	cursorStyle = lipgloss.NewStyle().Reverse(true)
+)
+
+// keysLines say the keys in as many words as fit.
+var keysLines = []string{
+	"↑↓ select  enter open  s sort  / filter   o open  c close  h half-open  f force-open  F force-closed  r release   ? help  q quit",
+	"↑↓ enter s sort / filter   o open c close h half f force-open F force-closed r release   ? help q quit",
+	"o open c close h half f/F force r release  / filter  ? help q quit",
+	"? help  q quit",
+}
+
+var helpText = []string{
+	"LOOK",
+	"  ↑ ↓ k j PgUp PgDn Home End   select a breaker",
+	"  enter                        tell its story; of a set: show its keys",
+	"  s                            sort: worst, id, since, calls, trips",
+	"  /                            filter by process, id and state; esc ends it",
+	"",
+	"ORDER (asks for a reason, shows what it would do, and waits for your yes)",
+	"  o   open: as if it had tripped; it goes on by itself",
+	"  c   close: forget the evidence",
+	"  h   half-open: the next calls probe",
+	"  f   force-open: reject every call until it is released or its time is up",
+	"  F   force-closed: admit every call until it is released or its time is up",
+	"  r   release: lift the override",
+	"",
+	"any key goes back",
+}
+
+// View draws the whole screen.
+func (m *model) View() tea.View {
+	v := tea.NewView(strings.Join(m.screen(time.Now()), "\n"))
+	v.AltScreen = true
+	v.WindowTitle = "switchgear top"
+	return v
+}
+
+// screen is the lines of the screen: exactly as many as fit.
+func (m *model) screen(now time.Time) []string {
+	if m.width == 0 {
+		return nil // the first message tells the size
+	}
+	out := []string{m.title(now), m.banner(now)}
+	foot := m.foot()
+	if m.help {
+		out, foot = append(out, helpText...), nil
+	} else {
+		out = append(out, m.rows(now)...)
+	}
+	foot = foot[max(0, len(foot)-m.height):]
+	fill := m.height - len(out) - len(foot)
+	for range fill {
+		out = append(out, "")
+	}
+	out = append(out[:max(0, m.height-len(foot))], foot...)
+	for i := range out {
+		out[i] = ansi.Truncate(out[i], m.width, "…")
+	}
+	return out
+}
+
+// title says most what is needed most: a narrow terminal cuts its end.
+func (m *model) title(now time.Time) string {
+	text := titleStyle.Render("switchgear top") + "  " + now.Format(time.TimeOnly)
+	if m.look.At.IsZero() {
+		return text + "  asking…"
+	}
+	if f := m.filter.Value(); f != "" && !m.filter.Focused() {
+		text += "  filter: " + table.Clean(f)
+	}
+	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
+}
+
+// staleAfter is how many beats may pass without a look before what is shown
+// is called old.
+const staleAfter = 3
+
+// banner is for what must not be missed: processes that do not answer, and a
+// screen that stands still.
+func (m *model) banner(now time.Time) string {
+	var out []string
+	if !m.look.At.IsZero() {
+		if old := now.Sub(m.look.At); old > staleAfter*max(m.c.Every, time.Second) {
+			out = append(out, fmt.Sprintf("NO ANSWER for %s: what you see is old", view.Short(old)))
+		}
+	}
+	out = append(out, m.look.Trouble...)
+	if len(out) == 0 {
+		return ""
+	}
+	return warnStyle.Render("! " + table.Clean(strings.Join(out, "; ")))
+}
+
+func (m *model) rows(now time.Time) []string {
+	if len(m.lines) == 0 {
+		switch {
+		case m.look.At.IsZero():
+			return nil
+		case m.look.Processes == 0:
+			return []string{"No process answers."}
+		case m.filter.Value() != "":
+			return []string{"No breaker matches the filter."}
+		}
+		return []string{"No breakers."}
+	}
+	head, rows := view.Table(m.lines, m.look.Several, now).Lines(m.width - 2)
+	out := []string{"  " + head}
+	for i := m.top; i < min(len(rows), m.top+m.room()); i++ {
+		if i == m.at {
+			plain := ansi.Strip(rows[i])
+			plain += strings.Repeat(" ", max(0, m.width-2-ansi.StringWidth(plain)))
+			out = append(out, cursorStyle.Render("> "+plain))
+			continue
+		}
+		out = append(out, "  "+rows[i])
+	}
+	return out
+}
+
+// room is how many rows of the table fit: what title, banner, head and foot
+// leave.
+func (m *model) room() int { return max(1, m.height-3-len(m.foot())) }
+
+// foot is what stands at the end of the screen: the story of a breaker, and
+// the dialog, the filter, the last receipt or the keys.
+func (m *model) foot() []string {
+	var out []string
+	if m.detail != nil {
+		out = append(out, m.story()...)
+	}
+	switch {
+	case m.ask != nil:
+		out = append(out, faintStyle.Render(strings.Repeat("─", m.width)))
+		out = append(out, m.ask.lines()...)
+	case m.filter.Focused():
+		out = append(out, m.filter.View())
+	case m.note != "" && m.noteBad:
+		out = append(out, warnStyle.Render(table.Clean(m.note)))
+	case m.note != "":
+		out = append(out, table.Clean(m.note))
+	default:
+		out = append(out, faintStyle.Render(m.keys()))
+	}
+	return out
+}
+
+func (m *model) keys() string {
+	for _, line := range keysLines {
+		if ansi.StringWidth(line) <= m.width {
+			return line
+		}
+	}
+	return ""
+}
+
+const storyShown = 8 // transitions
+
+// story is the selected breaker's explanation and its newest transitions.
+func (m *model) story() []string {
+	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
+	text := lipgloss.NewStyle().Width(m.width).Render(table.Clean(m.detail.Text))
+	out = append(out, strings.Split(text, "\n")...)
+	out = append(out, view.Spark(&m.detail.Plot, m.width)...)
+	limit := max(3, m.height/2)
+	out = out[:min(len(out), limit)]
+	h := m.detail.History
+	if room := min(storyShown, limit-len(out), len(h)); room > 0 {
+		_, rows := view.History(h[len(h)-room:]).Lines(m.width)
+		out = append(out, rows...)
+	}
+	return out
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,171 @@
+// Package view says what a breaker's status is in the words and columns that
+// people read: in status tables, and live in top.
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+var (
+	good = lipgloss.NewStyle().Foreground(lipgloss.Green)
+	bad  = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
+	soso = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
+	hand = lipgloss.NewStyle().Foreground(lipgloss.Magenta).Bold(true)
+	dim  = lipgloss.NewStyle().Faint(true)
+)
+
+// State is the state as a cell. Without colours, capitals mark what is not
+// closed.
+func State(s breaker.State) table.Cell {
+	word := strings.ToUpper(s.String())
+	switch s {
+	case breaker.Closed:
+		return table.Cell{Text: s.String(), Style: good}
+	case breaker.Open:
+		return table.Cell{Text: word, Style: bad}
+	case breaker.HalfOpen:
+		return table.Cell{Text: word, Style: soso}
+	default:
+		return table.Cell{Text: word, Style: hand}
+	}
+}
+
+// auto is the automatic state where it is not the state itself.
+func auto(s *ops.Status) table.Cell {
+	if s.Override == nil {
+		return table.Cell{}
+	}
+	return State(s.Auto)
+}
+
+func since(s *ops.Status, now time.Time) string {
+	at := s.Since
+	if s.Override != nil {
+		at = s.Override.Since
+	}
+	if at.IsZero() {
+		return ""
+	}
+	return Short(now.Sub(at))
+}
+
+// next is what happens next, and when.
+func next(s *ops.Status, now time.Time) string {
+	switch s.State {
+	case breaker.Open:
+		if s.UntilHalfOpen <= 0 {
+			return "next call probes"
+		}
+		return "probe in " + Short(s.UntilHalfOpen)
+	case breaker.HalfOpen:
+		return of(s.ProbesOut, s.Settings, func(x *breaker.Settings) int { return x.Probes }) + " probing"
+	case breaker.ForcedOpen, breaker.ForcedClosed:
+		if s.Override == nil || s.Override.Expires.IsZero() {
+			return "until released"
+		}
+		return "ends in " + Short(s.Override.Expires.Sub(now))
+	}
+	if s.Admitted < 1 {
+		return fmt.Sprintf("admits %.0f%%", s.Admitted*100)
+	}
+	return ""
+}
+
+// of is "1 of 2", or "1" where the settings are not known.
+func of(n int, s *breaker.Settings, limit func(*breaker.Settings) int) string {
+	if s == nil {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d of %d", n, limit(s))
+}
+
+// window is what the window of the rates holds: calls/failed/slow.
+func window(s *ops.Status) string {
+	if s.Window == (breaker.Counts{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d/%d", s.Window.Calls, s.Window.Failures, s.Window.Slow)
+}
+
+// Why is why the breaker is as it is, in one clause; "" for one that is well.
+func Why(s *ops.Status) string {
+	switch s.State {
+	case breaker.ForcedOpen, breaker.ForcedClosed:
+		return whose(s.Override)
+	case breaker.HalfOpen:
+		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings, func(x *breaker.Settings) int { return x.SuccessThreshold })
+	case breaker.Closed:
+		return watching(s)
+	}
+	if s.Why == nil {
+		return ""
+	}
+	text := s.Why.Why()
+	if s.Why.Attempt > 1 {
+		text = fmt.Sprintf("attempt %d: ", s.Why.Attempt) + text
+	}
+	if s.Why.SuspectLocal {
+		text = "many opened at once, look here first: " + text
+	}
+	return text
+}
+
+// whose is who gave an override and why. A pipe does not tell.
+func whose(o *breaker.Override) string {
+	if o == nil || o.Actor == "" && o.Text == "" {
+		return "nobody knows who or why"
+	}
+	why := "no reason given"
+	if o.Text != "" {
+		why = strconv.Quote(o.Text)
+	}
+	return "by " + cmp.Or(o.Actor, "somebody") + ": " + why
+}
+
+// watching is the evidence that a closed breaker has so far.
+func watching(s *ops.Status) string {
+	if s.FailCount == 0 {
+		return ""
+	}
+	if s.FailuresUntilOpen > 0 {
+		return fmt.Sprintf("%d failed in a row, opens at %d", s.FailCount, s.FailCount+s.FailuresUntilOpen)
+	}
+	return fmt.Sprintf("%d failed in a row", s.FailCount)
+}
+
+// Short rounds a time to what a reader takes in: 350ms, 4s, 2m10s, 3h5m, 12d.
+func Short(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = max(d, 0)
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return two(d, time.Minute, "m", time.Second, "s")
+	case d < 2*day:
+		return two(d, time.Hour, "h", time.Minute, "m")
+	default:
+		return two(d, day, "d", time.Hour, "h")
+	}
+}
+
+// two writes d in two units, the smaller one only if there is something of it.
+func two(d, big time.Duration, bigName string, small time.Duration, smallName string) string {
+	text := fmt.Sprintf("%d%s", d/big, bigName)
+	if rest := d % big / small; rest > 0 {
+		text += fmt.Sprintf("%d%s", rest, smallName)
+	}
+	return text
+}

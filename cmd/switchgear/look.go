@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// errSilent ends a command whose trouble has been told already.
+var errSilent = errors.New("told already")
+
+// writeJSON writes v for programs.
+func writeJSON(cmd *cobra.Command, v any) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// lookAt asks every process that the command line means, and tells of those
+// that could not be asked.
+func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, target) (T, error)) (found, []answer[T], error) {
+	ctx, cancel := g.bound(cmd)
+	defer cancel()
+	f, err := g.find(ctx)
+	f.warn(cmd)
+	if err != nil {
+		return f, nil, err
+	}
+	good, err := sift(cmd, &f, askAll(ctx, f.targets, ask))
+	return f, good, err
+}
+
+// sift keeps the answers and makes one error of the others: what one process
+// knows, the others need not know.
+func sift[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
+	var unknown, bad []error
+	for _, a := range all {
+		switch {
+		case a.err == nil:
+			good = append(good, a)
+		case errors.Is(a.err, breaker.ErrUnknown) && !f.named:
+			unknown = append(unknown, a.err)
+		default:
+			if len(all) > 1 {
+				a.err = fmt.Errorf("%s: %w", a.name(), a.err)
+			}
+			bad = append(bad, a.err)
+		}
+	}
+	switch {
+	case len(bad) == 0 && len(good) == 0:
+		return nil, mergeUnknown(unknown)
+	case len(bad) == 0 && len(f.trouble) == 0:
+		return good, nil
+	case len(good) == 0 && len(bad) == 1:
+		return nil, bad[0]
+	}
+	for _, err := range bad {
+		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))
+	}
+	code := exitUnreachable
+	for _, err := range bad {
+		code = min(code, exitCode(err))
+	}
+	return good, &codeError{code, errSilent}
+}
+
+// mergeUnknown is one error for an id that no process knows.
+func mergeUnknown(all []error) error {
+	var one *breaker.UnknownError
+	for _, err := range all {
+		u := unknownOf(err)
+		switch {
+		case u == nil:
+		case one == nil:
+			one = &breaker.UnknownError{ID: u.ID, Near: slices.Clone(u.Near)}
+		default:
+			for _, id := range u.Near {
+				if !slices.Contains(one.Near, id) && len(one.Near) < 3 {
+					one.Near = append(one.Near, id)
+				}
+			}
+		}
+	}
+	if one == nil {
+		return all[0]
+	}
+	return one
+}
+
+// unknownOf is the error for an unknown id as it came from another process.
+func unknownOf(err error) *breaker.UnknownError {
+	var told *ops.Error
+	if !errors.As(err, &told) || told.Code != "unknown" {
+		return nil
+	}
+	_, quoted, _ := strings.Cut(told.Message, `"`)
+	id, _, _ := strings.Cut(quoted, `"`)
+	return &breaker.UnknownError{ID: id, Near: told.Near}
+}
+
+// processStatus is one process's part of status in JSON.
+type processStatus struct {
+	Process  string       `json:"process"`
+	Breakers []ops.Status `json:"breakers"`
+}
+
+func statusCommand(g *globals) *cobra.Command {
+	var sort string
+	var keys bool
+	cmd := &cobra.Command{
+		Use:   "status [ID...]",
+		Short: "Show breakers, the worst first",
+		Long: `Show breakers, the worst first: what each does with the next call, since when,
+what happens next, and why.
+
+STATE is what the next call meets. Under an override AUTO is what the breaker
+would do by itself. CALLS/FAILED/SLOW is what the window of its rates holds.
+The keys of a set are shown in sum, with the worst below; --keys shows them all.
+An ID is a name, or name/key, or name/* for all keys of a set.`,
+		Example: `  switchgear status
+  switchgear status payments
+  switchgear status 'inventory/*' --sort trips
+  switchgear status --json | jq '.[].breakers[] | select(.state == "open") | .id'`,
+		ValidArgsFunction: g.completeIDs,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			by, err := orderOf(sort)
+			if err != nil {
+				return err
+			}
+			return g.status(cmd, ids, by, keys)
+		},
+	}
+	defineSort(cmd, &sort)
+	cmd.Flags().BoolVar(&keys, "keys", false, "show each key of each set")
+	return cmd
+}
+
+func defineSort(cmd *cobra.Command, sort *string) {
+	var names []string
+	for _, o := range view.Orders {
+		names = append(names, string(o))
+	}
+	cmd.Flags().StringVar(sort, "sort", names[0], "sort by "+strings.Join(names, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func orderOf(name string) (view.Order, error) {
+	if !slices.Contains(view.Orders, view.Order(name)) {
+		return "", usage("--sort %s, want one of %v", name, view.Orders)
+	}
+	return view.Order(name), nil
+}
+
+func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys bool) error {
+	var page view.Page
+	var out []processStatus
+	if len(ids) == 0 && !keys && !g.json {
+		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (overview, error) { return t.overview(ctx) })
+		for _, a := range answers {
+			page.AddOverview(a.name(), &a.value.Overview, a.value.plots, nil)
+		}
+		return show(cmd, &f, page.Lines(by, ""), err)
+	}
+	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.Status, error) { return statusOf(ctx, t, ids) })
+	for _, a := range answers {
+		page.Add(a.name(), a.value)
+		out = append(out, processStatus{a.name(), a.value})
+	}
+	if g.json && len(out) > 0 {
+		return errors.Join(err, writeJSON(cmd, out))
+	}
+	return show(cmd, &f, page.Lines(by, ""), err)
+}
+
+// statusOf asks for each id, or for all there is.
+func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error) {
+	if len(ids) == 0 {
+		return t.status(ctx, "")
+	}
+	var all []ops.Status
+	for _, id := range ids {
+		some, err := t.status(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// show prints lines, if there are any, and passes err on.
+func show(cmd *cobra.Command, f *found, lines []view.Line, err error) error {
+	switch {
+	case len(lines) > 0:
+		return errors.Join(err, printTable(cmd, view.Table(lines, len(f.targets) > 1, time.Now())))
+	case err == nil:
+		fmt.Fprintln(cmd.OutOrStdout(), "No breakers.")
+	}
+	return err
+}
+
+func printTable(cmd *cobra.Command, t *table.Table) error {
+	out := newScreen(cmd.OutOrStdout())
+	_, err := fmt.Fprint(out, t.String(out.width))
+	return err
+}

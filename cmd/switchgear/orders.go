@@ -1,0 +1,260 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+const ordersHelp = `Two kinds of orders:
+
+  open, close, half-open       set the automatic state; the breaker goes on by
+                               itself from there (open ends by itself, too)
+  force-open, force-closed     put an override on top: it stays, whatever the
+  release                      calls do, until it is released or its time is up
+
+An override needs a --reason, because somebody else will find it, and an end:
+--for 30m, or --no-expiry in so many words. Overrides do not survive a restart
+of the process.
+
+An order for more than one breaker (name/*, *, or an id that several processes
+have) is carried out only with --yes N, where N is the number of breakers it is
+for; on a terminal you are asked. --dry-run shows what would happen, and the
+number. --if-version V is refused unless the breaker's version is still V (see
+status --json).
+
+An order never waits for calls in flight. Every order is recorded with who gave
+it (--actor, or SWITCHGEAR_ACTOR, or your user name) in the history and, where
+the process has one, in the audit log.`
+
+// orderFlags are what an order may carry.
+type orderFlags struct {
+	reason, actor string
+	limit         time.Duration
+	noExpiry      bool
+	yes           int
+	dryRun        bool
+	ifVersion     uint64
+}
+
+func (o *orderFlags) define(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.reason, "reason", "", "why, for the record")
+	f.StringVar(&o.actor, "actor", "", "who gives the order (default: $SWITCHGEAR_ACTOR, or your user name)")
+	f.IntVar(&o.yes, "yes", 0, "confirm an order for more than one breaker: their `number`")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen, change nothing")
+	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
+}
+
+type verbInfo struct {
+	verb        breaker.Verb
+	short, long string
+}
+
+var verbs = []verbInfo{
+	{breaker.VerbOpen, "Open a breaker, as if it had tripped", `Open a breaker, as if it had tripped: it rejects calls for its reset timeout, or
+--for, then lets probes through and closes when they succeed. An override is
+lifted. To keep it open whatever happens, use force-open.`},
+	{breaker.VerbClose, "Close a breaker and forget its evidence", `Close a breaker and forget its evidence. It opens again when a rule is met. An
+override is lifted. To keep it closed whatever happens, use force-closed.`},
+	{breaker.VerbHalfOpen, "Let the next calls probe", `Let the next calls probe: the breaker closes when they succeed and opens when one
+fails. An override is lifted.`},
+	{breaker.VerbForceOpen, "Reject every call until released, or for a time", `Reject every call until the breaker is released or the time is up. What the
+breaker would do by itself is kept beneath, and goes on through half-open then.`},
+	{breaker.VerbForceClosed, "Admit every call until released, or for a time", `Admit every call until the breaker is released or the time is up. The breaker
+goes on judging beneath: status shows what it would do by itself.`},
+	{breaker.VerbRelease, "Lift an override", `Lift an override. A breaker that is not closed beneath goes on through
+half-open.`},
+}
+
+func orderCommands(g *globals) (cmds []*cobra.Command) {
+	for _, v := range verbs {
+		cmds = append(cmds, orderCommand(g, v))
+	}
+	return cmds
+}
+
+func orderCommand(g *globals, v verbInfo) *cobra.Command {
+	var o orderFlags
+	word := view.VerbWord(v.verb)
+	override := v.verb == breaker.VerbForceOpen || v.verb == breaker.VerbForceClosed
+	example := "  switchgear " + word + " payments --reason \"INC-42\""
+	if override {
+		example = "  switchgear " + word + " payments --for 30m --reason \"INC-42, vendor maintenance\"\n" +
+			"  switchgear " + word + " 'inventory/*' --no-expiry --reason \"INC-42\" --dry-run"
+	}
+	cmd := &cobra.Command{
+		Use:               word + " ID...",
+		Short:             v.short,
+		Long:              v.long + "\n\nSee \"switchgear help orders\" for what all orders have in common.",
+		Example:           example,
+		Args:              someIDs,
+		ValidArgsFunction: g.completeIDs,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if override {
+				if err := o.checkOverride(word); err != nil {
+					return err
+				}
+			}
+			return g.carryOut(cmd, o.orders(v.verb, ids, nil), &o)
+		},
+	}
+	o.define(cmd)
+	if override {
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts, such as 30m")
+		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until somebody releases it")
+	} else if v.verb == breaker.VerbOpen {
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open (default: its reset timeout)")
+	}
+	return cmd
+}
+
+func someIDs(cmd *cobra.Command, ids []string) error {
+	if len(ids) == 0 {
+		return usage("%s needs the id of a breaker, or name/* for the keys of a set", cmd.CommandPath())
+	}
+	return nil
+}
+
+func (o *orderFlags) checkOverride(word string) error {
+	switch {
+	case o.limit < 0:
+		return usage("--for %s, want a time above 0", o.limit)
+	case o.limit == 0 && !o.noExpiry:
+		return usage("%s needs an end: --for 30m, or --no-expiry", word)
+	case o.limit > 0 && o.noExpiry:
+		return usage("%s has --for and --no-expiry, want one of them", word)
+	case strings.TrimSpace(o.reason) == "":
+		return usage("%s needs a --reason: somebody else will find it", word)
+	}
+	return nil
+}
+
+// orders is an order for each id.
+func (o *orderFlags) orders(verb breaker.Verb, ids []string, settings []byte) []ops.Order {
+	all := make([]ops.Order, len(ids))
+	for i, id := range ids {
+		all[i] = ops.Order{
+			ID: id, Verb: verb, Actor: o.who(), Reason: o.reason, For: ops.Duration(o.limit),
+			NoExpiry: o.noExpiry, IfVersion: o.ifVersion, Settings: settings,
+		}
+	}
+	return all
+}
+
+func (o *orderFlags) who() string { return cmp.Or(o.actor, defaultActor()) }
+
+func defaultActor() string {
+	if name := os.Getenv("SWITCHGEAR_ACTOR"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "uid " + os.Getenv("UID")
+}
+
+// deed is one order in one process.
+type deed struct {
+	target
+	order   ops.Order
+	receipt ops.Receipt
+	err     error
+}
+
+// carryOut finds out what the orders are for, asks for confirmation if that is
+// more than one breaker, and gives them. When something is wrong with one of
+// them, none is given.
+func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags) error {
+	ctx, cancel := g.bound(cmd)
+	defer cancel()
+	f, err := g.find(ctx)
+	f.warn(cmd)
+	if err != nil {
+		return err
+	}
+	plan, err := makePlan(ctx, &f, orders)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return g.report(cmd, &f, plan)
+	}
+	if err := confirmed(cmd, plan, o); err != nil {
+		return err
+	}
+	ctx, cancel = g.bound(cmd) // somebody may have thought about it
+	defer cancel()
+	return g.report(cmd, &f, give(ctx, plan))
+}
+
+// makePlan tries each order out in each process.
+func makePlan(ctx context.Context, f *found, orders []ops.Order) (plan []deed, err error) {
+	for _, o := range orders {
+		dry := o
+		dry.DryRun = true
+		if err := dry.Check(); err != nil {
+			return nil, &codeError{exitUsage, err}
+		}
+		var unknown []error
+		touches := false
+		for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) (ops.Receipt, error) { return t.do(ctx, dry) }) {
+			switch {
+			case a.err == nil:
+				touches = true
+				plan = append(plan, deed{target: a.target, order: o, receipt: a.value})
+			case errors.Is(a.err, breaker.ErrUnknown) && !f.named:
+				unknown = append(unknown, a.err)
+			default:
+				return nil, within(f, a.target, a.err)
+			}
+		}
+		if !touches {
+			return nil, mergeUnknown(unknown)
+		}
+	}
+	if n := countOf(plan); n > 1 && orders[0].IfVersion != 0 {
+		return nil, usage("--if-version is for one breaker in one process, this order is for %d: name it, with -p", n)
+	}
+	return plan, nil
+}
+
+// within says which process an error is of, if there are several.
+func within(f *found, t target, err error) error {
+	if f.short(t) == "" {
+		return err
+	}
+	return &codeError{exitCode(err), wrapAt(t.name(), err)}
+}
+
+// countOf is how many breakers the orders are for.
+func countOf(plan []deed) (n int) {
+	for _, d := range plan {
+		n += d.receipt.Matched
+	}
+	return n
+}
+
+// give gives the orders, all at once.
+func give(ctx context.Context, plan []deed) []deed {
+	done := slices.Clone(plan)
+	together(len(done), func(i int) {
+		d := &done[i]
+		if d.order.Wildcard() {
+			d.order.Confirm = d.receipt.Matched
+		}
+		d.receipt, d.err = d.do(ctx, d.order)
+	})
+	return done
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+	"github.com/switchgear-go/switchgear/ops/fifo"
+)
+
+// pipe is a process behind a named pipe: ours or PyBreaker's. It can tell the
+// states and take the six orders, and no more.
+type pipe struct {
+	client fifo.Client
+}
+
+// newPipe reads "IN" or "IN,OUT". Without OUT the reply file is the one beside
+// IN whose name has out for in.
+func newPipe(paths string) (pipe, error) {
+	in, out, two := strings.Cut(paths, ",")
+	if !two {
+		dir, base := filepath.Split(in)
+		switch {
+		case base == "in":
+			out = dir + "out"
+		case strings.HasSuffix(base, ".in"):
+			out = strings.TrimSuffix(in, ".in") + ".out"
+		default:
+			return pipe{}, usage("-p pipe:%s does not say where the reply comes, want pipe:%s,REPLY", in, in)
+		}
+	}
+	return pipe{fifo.Client{Input: in, Output: out}}, nil
+}
+
+func (p pipe) name() string { return "pipe:" + p.client.Input }
+
+func (p pipe) overview(ctx context.Context) (overview, error) {
+	all, err := p.status(ctx, "")
+	return overview{Overview: ops.Overview{Breakers: all}}, err
+}
+
+func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {
+	set, wild := strings.CutSuffix(id, "/*")
+	if wild {
+		id = ""
+	}
+	text, err := p.client.Status(ctx, id)
+	if err != nil {
+		return nil, p.fault(err)
+	}
+	all, err := parsePipeTable(text)
+	if err != nil {
+		return nil, refused("%s: %w", p.name(), err)
+	}
+	if wild {
+		all = slices.DeleteFunc(all, func(s ops.Status) bool { return s.Name != set })
+	}
+	return all, nil
+}
+
+func (p pipe) history(context.Context, string) (ops.History, error) {
+	return ops.History{}, p.cannot("tell what was")
+}
+
+func (p pipe) explain(context.Context, string) (string, error) {
+	return "", p.cannot("tell why")
+}
+
+func (p pipe) events(context.Context, func(ops.Event)) error {
+	return p.cannot("tell events")
+}
+
+// do carries out an order. What a pipe cannot promise is refused: nobody may
+// take an order for conditional that is not.
+func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
+	switch {
+	case o.Verb == ops.VerbSet:
+		return ops.Receipt{}, p.cannot("change settings")
+	case o.Wildcard():
+		return ops.Receipt{}, p.cannot("take an order for " + o.ID)
+	case o.IfVersion != 0:
+		return ops.Receipt{}, p.cannot("compare versions")
+	}
+	if err := o.Check(); err != nil {
+		return ops.Receipt{}, err
+	}
+	before, err := p.status(ctx, o.ID)
+	if err != nil {
+		return ops.Receipt{}, err
+	}
+	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1}
+	res := ops.Result{Receipt: breaker.Receipt{ID: o.ID, Before: before[0].State, After: before[0].State, DryRun: o.DryRun}}
+	if !o.DryRun {
+		why := breaker.Reason{Actor: o.Actor, Text: o.Reason, For: time.Duration(o.For)}
+		if _, err := p.client.Send(ctx, o.Verb, o.ID, why); err != nil {
+			return ops.Receipt{}, p.fault(err)
+		}
+		after, err := p.status(ctx, o.ID)
+		if err != nil {
+			return ops.Receipt{}, err
+		}
+		res.After = after[0].State
+	}
+	r.Results = []ops.Result{res}
+	return r, nil
+}
+
+func (p pipe) cannot(do string) error {
+	return refused("%s: a pipe cannot %s, want the process's socket or URL", p.name(), do)
+}
+
+// fault gives an error of the pipe its exit code.
+func (p pipe) fault(err error) error {
+	err = fmt.Errorf("%s: %w", p.name(), err)
+	for _, away := range []error{fifo.ErrNoPipe, fifo.ErrNoReader, fifo.ErrNoAnswer} {
+		if errors.Is(err, away) {
+			return &codeError{exitUnreachable, err}
+		}
+	}
+	return &codeError{exitRefused, err}
+}
+
+// pipeRow is a row of the status table. Cells are apart by four blanks, and an
+// id may have blanks of its own.
+var pipeRow = regexp.MustCompile(`^ *(.+?) {4,}(\S+) {4,}(None|(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(\.\d+)?) {4,}(-?\d+) {4,}(None|-?\d+) *$`)
+
+// parsePipeTable reads the table that status prints.
+func parsePipeTable(text string) ([]ops.Status, error) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	var all []ops.Status
+	for _, line := range lines[1:] {
+		m := pipeRow.FindStringSubmatch(line)
+		if m == nil {
+			return nil, fmt.Errorf("no row of a status table: %q", line)
+		}
+		s := breaker.Status{ID: m[1], Admitted: 1, FailuresUntilOpen: -1}
+		s.Name, s.Key, _ = strings.Cut(s.ID, "/")
+		if err := s.State.UnmarshalText([]byte(strings.ReplaceAll(m[2], "_", "-"))); err != nil {
+			return nil, err
+		}
+		s.Auto = s.State
+		if s.State >= breaker.ForcedOpen { // PyBreaker's word for it is forced_open as well
+			s.Auto = breaker.Closed
+			s.Override = &breaker.Override{State: s.State}
+		}
+		s.UntilHalfOpen = pipeDuration(m[4:9])
+		s.FailCount = number(m[9])
+		if m[10] != "None" {
+			s.FailuresUntilOpen = number(m[10])
+		}
+		all = append(all, ops.Status{Status: s})
+	}
+	return all, nil
+}
+
+// pipeDuration reads days, hours, minutes, seconds and ".micros".
+func pipeDuration(parts []string) time.Duration {
+	d := time.Duration(number(parts[0]))*24*time.Hour + time.Duration(number(parts[1]))*time.Hour +
+		time.Duration(number(parts[2]))*time.Minute + time.Duration(number(parts[3]))*time.Second
+	micros := strings.TrimPrefix(parts[4], ".")
+	return d + time.Duration(number((micros + "000000")[:6]))*time.Microsecond
+}
+
+// number is what the table's pattern has made sure of; "" is 0.
+func number(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// plane is a process behind its socket or its URL.
+type plane struct {
+	client *ops.Client
+	label  string
+}
+
+func (p plane) name() string { return p.label }
+
+func (p plane) overview(ctx context.Context) (o overview, err error) {
+	if o.Overview, err = p.client.Overview(ctx); err != nil || !o.Process.CountsCalls {
+		return o, err
+	}
+	var names []string
+	for i := range o.Sets {
+		names = append(names, o.Sets[i].Name)
+	}
+	for i := range o.Breakers {
+		names = append(names, o.Breakers[i].Name)
+	}
+	if len(names) > 0 {
+		o.plots, err = p.plots(ctx, names[:min(len(names), mostPlots)]...)
+	}
+	return o, err
+}
+
+// mostPlots is how many names a process tells of at once. The breakers come
+// worst first, so those that are left out have the least to tell.
+const mostPlots = 200
+
+func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot, error) {
+	all, err := p.client.Plots(ctx, names...)
+	byName := map[string]ops.Plot{}
+	for _, x := range all {
+		byName[x.Name] = x
+	}
+	return byName, err
+}
+
+func (p plane) status(ctx context.Context, id string) ([]ops.Status, error) {
+	ask := ops.StatusQuery{IDs: []string{id}, Full: true}
+	if set, wild := strings.CutSuffix(id, "/*"); wild {
+		ask = ops.StatusQuery{Name: set, Full: true}
+	} else if id == "" {
+		ask = ops.StatusQuery{}
+	}
+	return p.client.Status(ctx, ask)
+}
+
+func (p plane) explain(ctx context.Context, id string) (string, error) {
+	all, err := p.client.Explain(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return all[0].Text, nil
+}
+
+func (p plane) history(ctx context.Context, id string) (ops.History, error) {
+	all, err := p.client.History(ctx, id)
+	if err != nil {
+		return ops.History{}, err
+	}
+	return all[0], nil
+}
+
+func (p plane) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
+	return p.client.Order(ctx, o)
+}
+
+func (p plane) events(ctx context.Context, tell func(ops.Event)) error {
+	for e, err := range p.client.Events(ctx, "") {
+		if err != nil {
+			return err
+		}
+		tell(e.Event)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func psCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ps",
+		Short: "List the processes of this host that can be operated",
+		Long: `List the processes of this host that have a switchgear socket: those that answer
+with what their breakers are like, the others with what is wrong with them.`,
+		Args: nothing,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(g.processes) > 0 {
+				return usage("switchgear ps lists the processes of this host, it takes no -p")
+			}
+			ctx, cancel := g.bound(cmd)
+			defer cancel()
+			all := ops.Processes(ctx)
+			if g.json {
+				if all == nil {
+					all = []ops.Found{}
+				}
+				return writeJSON(cmd, all)
+			}
+			if len(all) == 0 {
+				return unreachable("no process of this host has a switchgear socket")
+			}
+			return printTable(cmd, processTable(all, time.Now()))
+		},
+	}
+}
+
+func processTable(all []ops.Found, now time.Time) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "PID", Right: true},
+		{Title: "SERVICE", Optional: true},
+		{Title: "UP", Right: true, Optional: true, Drop: 2},
+		{Title: "BREAKERS", Right: true, Optional: true},
+		{Title: "STATES", Optional: true},
+		{Title: "OVERRIDES", Right: true, Optional: true, Drop: 3},
+		{Title: "SOCKET", Min: 10, Drop: 4},
+		{Title: "NOTE", Optional: true, Min: 20},
+	}}
+	for _, x := range all {
+		row := []table.Cell{table.Plain(strconv.Itoa(x.PID)), {}, {}, {}, {}, {}, table.Plain(x.Path), table.Plain(x.Problem)}
+		if p := x.Process; p != nil {
+			row[1] = table.Plain(p.Service)
+			row[2] = table.Plain(view.Short(now.Sub(p.Started)))
+			row[3] = table.Plain(strconv.Itoa(p.Breakers))
+			row[4] = table.Plain(notClosed(p.States))
+			if p.Overlaid > 0 {
+				row[5] = table.Plain(strconv.Itoa(p.Overlaid))
+			}
+			row[7] = table.Plain(processNote(p))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+func notClosed(states map[string]int) string {
+	var parts []string
+	for _, s := range []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed} {
+		if n := states[s.String()]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if len(parts) == 0 {
+		return "all closed"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func processNote(p *ops.Process) string {
+	var notes []string
+	if s := p.Suspicion; s != nil {
+		notes = append(notes, "many breakers opened at once: the fault may be in this process")
+	}
+	if p.AuditError != "" {
+		notes = append(notes, p.AuditError)
+	}
+	return strings.Join(notes, "; ")
+}

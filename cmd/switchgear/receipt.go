@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// confirmed makes sure that somebody knows how many breakers the plan is for.
+func confirmed(cmd *cobra.Command, plan []deed, o *orderFlags) error {
+	n := countOf(plan)
+	switch {
+	case n <= o.yes, n == 1 && !plan[0].order.Wildcard():
+		return nil
+	case o.yes == 0 && isTerminal(cmd.InOrStdin()):
+		return asked(cmd, plan, n)
+	case o.yes == 0:
+		return refused("this is for %d breakers (%s): look at them with --dry-run, and add --yes %d", n, wherein(plan), n)
+	}
+	return refused("this is for %d breakers by now (%s), and --yes says %d: nothing was changed", n, wherein(plan), o.yes)
+}
+
+// wherein is such as "2 in shop/1, 1 in shop/2".
+func wherein(plan []deed) string {
+	var names []string
+	count := map[string]int{}
+	for _, d := range plan {
+		if count[d.name()] == 0 {
+			names = append(names, d.name())
+		}
+		count[d.name()] += d.receipt.Matched
+	}
+	const shown = 5
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d in %s", count[name], name)
+	}
+	if len(names) > shown {
+		names = append(names[:shown], fmt.Sprintf("and %d more processes", len(names)-shown))
+	}
+	return strings.Join(names, ", ")
+}
+
+// asked puts the question to the person at the terminal.
+func asked(cmd *cobra.Command, plan []deed, n int) error {
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
+		view.VerbWord(plan[0].order.Verb), n, wherein(plan), n)
+	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // an end is no answer
+	if strings.TrimSpace(line) != strconv.Itoa(n) {
+		return refused("not confirmed, nothing was changed")
+	}
+	return nil
+}
+
+// report tells what became of the orders, and decides the exit code.
+func (g *globals) report(cmd *cobra.Command, f *found, done []deed) error {
+	failed, code := 0, exitDone
+	for _, d := range done {
+		if d.err != nil || d.receipt.Failed > 0 {
+			failed++
+			code = max(code, exitCode(d.err), exitRefused)
+		}
+	}
+	if 0 < failed && failed < len(done) || code == exitDone && len(f.trouble) > 0 {
+		code = exitPartly
+	}
+	if err := g.writeReceipts(cmd, f, done); err != nil {
+		return err
+	}
+	if code == exitDone {
+		return nil
+	}
+	return &codeError{code, errSilent}
+}
+
+func (g *globals) writeReceipts(cmd *cobra.Command, f *found, done []deed) error {
+	if g.json {
+		type receipt struct {
+			Process string       `json:"process"`
+			Receipt *ops.Receipt `json:"receipt,omitempty"`
+			Error   string       `json:"error,omitempty"`
+		}
+		out := []receipt{}
+		for i := range done {
+			r := receipt{Process: done[i].name(), Receipt: &done[i].receipt}
+			if done[i].err != nil {
+				r.Receipt, r.Error = nil, done[i].err.Error()
+			}
+			out = append(out, r)
+		}
+		return writeJSON(cmd, out)
+	}
+	for _, d := range done {
+		if d.err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(wrapAt(d.name(), d.err).Error()))
+		} else if d.receipt.AuditError != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s: done, but not recorded: %s\n", d.name(), oneLine(d.receipt.AuditError))
+		}
+	}
+	return printReceipts(cmd, f, done)
+}
+
+func wrapAt(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
+
+const receiptsShown = 50
+
+// printReceipts tells in a line what was done to one breaker, and in a table
+// what was done to several.
+func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "PROCESS", Optional: true},
+		{Title: "ID", Min: 12},
+		{Title: "BEFORE"},
+		{Title: "AFTER"},
+		{Title: "VERSION", Right: true, Drop: 1},
+		{Title: "CHANGED", Optional: true, Min: 16},
+		{Title: "ERROR", Optional: true, Min: 16},
+	}}
+	touched, matched, dry := 0, 0, false
+	for _, d := range done {
+		touched += d.receipt.Touched
+		matched += d.receipt.Matched
+		dry = dry || d.receipt.DryRun
+		for i := range d.receipt.Results {
+			if len(t.Rows) < receiptsShown {
+				t.Rows = append(t.Rows, resultRow(f.short(d), &d.receipt.Results[i]))
+			}
+		}
+	}
+	if len(t.Rows) == 0 {
+		return nil // all failed, and that was told
+	}
+	if err := printTable(cmd, t); err != nil {
+		return err
+	}
+	if hidden := matched - len(t.Rows); hidden > 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "... and %d more\n", hidden)
+	}
+	return summary(cmd, touched, matched, dry)
+}
+
+func summary(cmd *cobra.Command, touched, matched int, dry bool) (err error) {
+	out := cmd.OutOrStdout()
+	switch {
+	case dry:
+		_, err = fmt.Fprintf(out, "Nothing was changed: %d of %d would be.\n", touched, matched)
+	case matched > 1:
+		_, err = fmt.Fprintf(out, "Changed %d of %d.\n", touched, matched)
+	case touched == 0:
+		_, err = fmt.Fprintln(out, "It was so already.")
+	}
+	return err
+}
+
+func resultRow(process string, r *ops.Result) []table.Cell {
+	version := ""
+	if r.Version != 0 {
+		version = strconv.FormatUint(r.Version, 10)
+	}
+	return []table.Cell{
+		table.Plain(process), table.Plain(r.ID), view.State(r.Before), view.State(r.After),
+		table.Plain(version), table.Plain(changedSettings(r)), table.Plain(r.Error),
+	}
+}
+
+// changedSettings is such as "fail_max 5 -> 10".
+func changedSettings(r *ops.Result) string {
+	if r.SettingsBefore == nil || r.SettingsAfter == nil {
+		return ""
+	}
+	is := map[string]string{}
+	for _, kv := range strings.Fields(r.SettingsAfter.String()) {
+		key, value, _ := strings.Cut(kv, "=")
+		is[key] = value
+	}
+	var out []string
+	for _, kv := range strings.Fields(r.SettingsBefore.String()) { // all of them: they were in effect
+		key, was, _ := strings.Cut(kv, "=")
+		if now := cmp.Or(is[key], "default"); now != was {
+			out = append(out, fmt.Sprintf("%s %s -> %s", key, was, now))
+		}
+	}
+	return strings.Join(out, ", ")
+}

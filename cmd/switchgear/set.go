@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func setCommand(g *globals) *cobra.Command {
+	var o orderFlags
+	cmd := &cobra.Command{
+		Use:   "set ID KEY=VALUE...",
+		Short: "Change settings of a breaker, live",
+		Long: `Change settings of a breaker, live and all or nothing: its state and its
+evidence stay. With name/* it changes the settings that the keys of a set have
+in common, for keys to come as well.
+
+Keys are those of the settings in status --json: fail_max, reset_timeout,
+failure_rate, window and so on. Times have a unit (30s), rates are shares (0.5),
+and "off" switches a rule off. The change does not survive a restart of the
+process.
+
+See "switchgear help orders" for what all orders have in common.`,
+		Example: `  switchgear set payments fail_max=10 reset_timeout=30s --reason "too nervous"
+  switchgear set 'inventory/*' failure_rate=0.3 --dry-run`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usage("switchgear set needs an id and at least one KEY=VALUE, as in: switchgear set payments fail_max=10")
+			}
+			return nil
+		},
+		ValidArgsFunction: g.completeSet,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			patch, err := patchOf(args[1:])
+			if err != nil {
+				return err
+			}
+			return g.carryOut(cmd, o.orders(ops.VerbSet, args[:1], patch), &o)
+		},
+	}
+	o.define(cmd)
+	return cmd
+}
+
+// patchOf makes the JSON object of KEY=VALUE arguments. What they mean is
+// checked here, before any process is asked.
+func patchOf(args []string) ([]byte, error) {
+	var fields []string
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, usage("%q, want KEY=VALUE, such as fail_max=10", arg)
+		}
+		field, err := patchField(key, value)
+		if err != nil {
+			return nil, &codeError{exitUsage, fmt.Errorf("%s: %w", arg, err)}
+		}
+		fields = append(fields, field)
+	}
+	patch := []byte("{" + strings.Join(fields, ",") + "}")
+	if err := new(breaker.Settings).UnmarshalJSON(patch); err != nil {
+		return nil, &codeError{exitUsage, err}
+	}
+	return patch, nil
+}
+
+// patchField is `"key":value`. A zero, which asks for the default, is left out
+// of the settings' own JSON, so it is written here.
+func patchField(key, value string) (string, error) {
+	var s breaker.Settings
+	if err := s.Set(key, value); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	if inner := strings.Trim(string(text), "{}"); inner != "" {
+		return inner, nil
+	}
+	for _, zero := range []string{`:0`, `:"0s"`} {
+		field := fmt.Sprintf("%q%s", key, zero)
+		if s.UnmarshalJSON([]byte("{"+field+"}")) == nil {
+			return field, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s=%s", breaker.ErrSettings, key, value)
+}

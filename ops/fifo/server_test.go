@@ -1,0 +1,428 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package fifo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// serve starts a server for breakers of these names in a folder of its own.
+func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
+	t.Helper()
+	m := breaker.NewManager(breaker.Settings{})
+	for _, name := range names {
+		m.Breaker(name)
+	}
+	dir := t.TempDir()
+	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid()}
+	mustStart(t, m, c)
+	return m, c
+}
+
+func mustStart(t testing.TB, m *breaker.Manager, c Client) *Server {
+	t.Helper()
+	s, err := Start(m, Config{Input: c.Input, Output: c.Output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// eventually waits until cond holds.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for !cond() {
+		select {
+		case <-limit:
+			t.Fatalf("not within 10 s: %s", what)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// put writes to the pipe as a shell does.
+func put(t testing.TB, in, text string) {
+	t.Helper()
+	f, err := os.OpenFile(in, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func says(out, want string) func() bool {
+	return func() bool {
+		text, _ := os.ReadFile(out)
+		return string(text) == want
+	}
+}
+
+func TestEveryOrder(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "foo")
+	ctx := t.Context()
+	set := breaker.SetOf[string](m, "tenants")
+	set.Breaker("a b/c").Open(breaker.Reason{})
+	orders := []struct {
+		send func(context.Context, string, breaker.Reason) (string, error)
+		want breaker.State
+	}{
+		{c.Open, breaker.Open},
+		{c.HalfOpen, breaker.HalfOpen},
+		{c.Close, breaker.Closed},
+		{c.ForceOpen, breaker.ForcedOpen},
+		{c.ForceClosed, breaker.ForcedClosed},
+		{c.Release, breaker.Closed},
+	}
+	for _, id := range []string{"foo", "tenants/a b/c"} {
+		b, err := m.Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, o := range orders {
+			text, err := o.send(ctx, id, breaker.Reason{})
+			if want := "Changed `" + id + "` state"; err != nil || text != want || b.State() != o.want {
+				t.Errorf("%s, order %d: %q, %v, state %s; want %q, state %s", id, i, text, err, b.State(), want, o.want)
+			}
+		}
+	}
+	var refused *ReplyError
+	if _, err := c.Open(ctx, "nosuch", breaker.Reason{}); !errors.As(err, &refused) || !errors.Is(err, breaker.ErrUnknown) || refused.Body != "Invalid identifier: nosuch" {
+		t.Errorf("unknown id: %v", err)
+	}
+	text, err := c.Status(ctx, "foo")
+	if want := table([]breaker.Status{m.Breaker("foo").Status()}); err != nil || text != want {
+		t.Errorf("Status(foo) = %q, %v, want %q", text, err, want)
+	}
+	if text, err = c.Status(ctx, ""); err != nil || text != table(m.Status()) {
+		t.Errorf("Status() = %q, %v", text, err)
+	}
+}
+
+func TestReasonTravels(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "foo")
+	_, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{Text: "disk \"full\"\nsince noon", For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := m.Breaker("foo").Status().Override
+	if o == nil || o.Text != "disk \"full\"\nsince noon" || o.Expires.Sub(o.Since).Round(time.Second) != time.Hour {
+		t.Errorf("override is %+v", o)
+	}
+	if want := fmt.Sprintf("%s (pid %d)", userName(), os.Getpid()); o.Actor != want {
+		t.Errorf("actor is %q, want %q", o.Actor, want)
+	}
+	if _, err := c.Close(t.Context(), "foo", breaker.Reason{For: time.Hour}); err == nil || !strings.HasPrefix(err.Error(), "Invalid order: ") {
+		t.Errorf("close for an hour: %v, want an invalid order", err)
+	}
+}
+
+func TestHundredOrdersInARow(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "foo")
+	for i := range 100 {
+		verb, want := breaker.VerbForceOpen, breaker.ForcedOpen
+		if i%2 == 1 {
+			verb, want = breaker.VerbClose, breaker.Closed
+		}
+		if _, err := c.Send(t.Context(), verb, "foo", breaker.Reason{}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := c.Status(t.Context(), "foo")
+		if err != nil || !strings.Contains(text, stateWord(want)) || m.Breaker("foo").State() != want {
+			t.Fatalf("after order %d, %s: %v, status\n%s", i, verb, err, text)
+		}
+	}
+}
+
+func TestTenThousandBreakers(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t)
+	for i := range 10_000 {
+		m.Breaker(fmt.Sprintf("breaker %05d", i))
+	}
+	text, err := c.Status(t.Context(), "")
+	if rows := strings.Count(text, "\n"); err != nil || rows != 10_000 {
+		t.Errorf("status: %d rows, %v, want 10,000", rows, err)
+	}
+	reply, err := refProgram(c.Input, c.Output, "status \n")
+	if err != nil || strings.Count(reply, "\n") != 10_002 {
+		t.Errorf("the reference's program got %d lines, %v, want 10,002", strings.Count(reply, "\n"), err)
+	}
+}
+
+func TestReferenceProgram(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "closed", "two words")
+	tests := []struct{ line, want string }{
+		{"status \n", "SUCCESS\n" + table(m.Status()) + "\n"},
+		{"status closed\n", oneRow},
+		{"force_open two words\n", "SUCCESS\nChanged `two words` state\n"},
+		{"status nosuch\n", "ERROR\nInvalid identifier: nosuch\n"},
+		{"foobar baz\n", "ERROR\nInvalid command: foobar baz\n"},
+	}
+	for _, tt := range tests {
+		var got string
+		var err error
+		for range 3 { // on a machine under load its fixed wait may be too short
+			if got, err = refProgram(c.Input, c.Output, tt.line); got == tt.want {
+				break
+			}
+		}
+		if err != nil || got != tt.want {
+			t.Errorf("%q: got %q, %v, want %q", tt.line, got, err, tt.want)
+		}
+	}
+	if m.Breaker("two words").State() != breaker.ForcedOpen {
+		t.Error("the reference's order changed nothing")
+	}
+}
+
+// Whoever writes with printf and without a line end closes its line by closing
+// the pipe.
+func TestHalfLine(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t, "closed")
+	put(t, c.Input, "status closed")
+	eventually(t, "the half line runs", says(c.Output, oneRow))
+	os.Remove(c.Output)
+
+	// As long as somebody is writing, the line goes on.
+	f, err := os.OpenFile(c.Input, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString("status clo")
+	put(t, c.Input, "sed ")
+	f.WriteString("extra\nstatus ")
+	eventually(t, "the line runs", says(c.Output, "ERROR\nInvalid identifier: closed extra\n"))
+	f.WriteString("closed")
+	f.Close()
+	eventually(t, "its rest runs at the end", says(c.Output, oneRow))
+	if _, err := c.Status(t.Context(), "closed"); err != nil {
+		t.Errorf("after half lines: %v", err)
+	}
+}
+
+// A client that meets somebody's half line ends it, and still gets its answer.
+func TestClientBehindHalfLine(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t, "closed")
+	f, err := os.OpenFile(c.Input, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.WriteString("open ")
+	if text, err := c.Status(t.Context(), "closed"); err != nil || "SUCCESS\n"+text+"\n" != oneRow {
+		t.Errorf("got %q, %v", text, err)
+	}
+}
+
+func TestOddInput(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "closed", "b")
+	tests := []struct{ text, want string }{
+		{"open closed\r\nclose b\nstatus closed\r\nstatus nosuch\r\n", "ERROR\nInvalid identifier: nosuch\n"},
+		{"\xff\xfe\n", "ERROR\nInvalid command: \xff\xfe\n"},
+		{"status clo\x00sed\n", "ERROR\nInvalid identifier: clo\x00sed\n"},
+		{strings.Repeat("\n \t\n", 1000) + "open b\n", "SUCCESS\nChanged `b` state\n"},
+		{"open " + strings.Repeat("x", maxLine) + "\nclose b\n", "SUCCESS\nChanged `b` state\n"},
+		{strings.Repeat("x", 1_000_000) + "\n", "ERROR\nLine too long: want at most 65536 bytes, this one begins with \"" + strings.Repeat("x", 32) + "\"\n"},
+		{"status " + strings.Repeat("x", maxLine-7) + "\n", "ERROR\nInvalid identifier: " + strings.Repeat("x", maxLine-7) + "\n"},
+	}
+	for _, tt := range tests {
+		os.Remove(c.Output)
+		put(t, c.Input, tt.text)
+		eventually(t, fmt.Sprintf("%.40q is answered", tt.text), says(c.Output, tt.want))
+	}
+	if got := m.Breaker("closed").State(); got != breaker.Open {
+		t.Errorf("the first of several commands in one write left %s, want open", got)
+	}
+	if _, err := c.Status(t.Context(), strings.Repeat("x", maxLine)); err == nil {
+		t.Error("the client sent a line that is too long")
+	}
+}
+
+// Writers come and go at once: none may meet a pipe without a reader, and no
+// line may be lost.
+func TestManyWriters(t *testing.T) {
+	t.Parallel()
+	b := newFakeBoard("a")
+	dir := t.TempDir()
+	s, err := start(b, Config{Input: dir + "/in", Output: dir + "/out"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const writers, each = 8, 100
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range each {
+				f, err := os.OpenFile(dir+"/in", os.O_WRONLY|openFlags, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := f.WriteString("open a\n"); err != nil {
+					t.Error(err)
+				}
+				f.Close()
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "every line runs", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.orders) == writers*each
+	})
+}
+
+func TestFiftyClients(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		name := fmt.Sprint("breaker", i)
+		m.Breaker(name)
+		wg.Go(func() {
+			for _, want := range []breaker.State{breaker.ForcedOpen, breaker.Closed} {
+				verb := breaker.VerbClose
+				if want == breaker.ForcedOpen {
+					verb = breaker.VerbForceOpen
+				}
+				text, err := c.Send(t.Context(), verb, name, breaker.Reason{})
+				if err != nil || text != "Changed `"+name+"` state" {
+					t.Errorf("%s %s: %q, %v", verb, name, text, err)
+				}
+				text, err = c.Status(t.Context(), name)
+				if err != nil || !strings.Contains(text, " "+stateWord(want)+" ") {
+					t.Errorf("status %s: %q, %v, want %s", name, text, err, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestLoggerHearsOrders(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	dir := t.TempDir()
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("foo")
+	s, err := Start(m, Config{Input: dir + "/in", Output: dir + "/out", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Client{Input: dir + "/in", Output: dir + "/out"}
+	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{Actor: "ann", Text: "why not"}); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if want := `order=force_open before=closed after=forced-open actor="ann`; !strings.Contains(log.String(), want) {
+		t.Errorf("log has no %q:\n%s", want, &log)
+	}
+}
+
+func TestStartMakesFolders(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	c := Client{Input: dir + "/{pid}.in", Output: dir + "/{pid}.out", PID: os.Getpid()}
+	mustStart(t, breaker.NewManager(breaker.Settings{}), c)
+	if _, err := c.Status(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if fi, err := os.Stat(d); err != nil || fi.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v, want mode 0700", d, fi.Mode(), err)
+		}
+	}
+	if _, err := Start(nil, Config{Input: dir + "/x", Output: dir + "/../b/x"}); err == nil {
+		t.Error("one path for pipe and reply was accepted")
+	}
+}
+
+func TestClientPaths(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := (Client{Input: dir + "/none", Output: dir + "/out"}).Status(t.Context(), ""); !errors.Is(err, ErrNoPipe) {
+		t.Errorf("no pipe: %v, want ErrNoPipe", err)
+	}
+	if _, err := (Client{}).Status(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "{pid}") {
+		t.Errorf("no process id: %v", err)
+	}
+	if _, err := (Client{PID: 1}).Send(t.Context(), "explode", "x", breaker.Reason{}); !errors.Is(err, breaker.ErrOrder) {
+		t.Errorf("unknown verb: %v, want ErrOrder", err)
+	}
+}
+
+func TestClientHearsContext(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p, err := claim(dir+"/in", false) // somebody who reads and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
+	if _, err := (Client{Input: dir + "/in", Output: dir + "/out"}).Status(ctx, ""); !errors.Is(err, why) {
+		t.Errorf("got %v, want the context's cause", err)
+	}
+}
+
+func TestMine(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make a file of somebody else's")
+	}
+	path := t.TempDir() + "/f"
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mine(fi, nobodyElse) {
+		t.Error("a server trusts a file of a foreign owner")
+	}
+	if !mine(fi, anybody) || !mine(fi, 65534) {
+		t.Error("root as a client does not operate other users' processes")
+	}
+	if mine(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
+		t.Errorf("somebody else's file for the process's: %v", ownerError(path, fi, 7))
+	}
+	if got := (&Client{}).trusted(); got != anybody {
+		t.Errorf("root trusts %d for an unknown process, want anybody", got)
+	}
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", anybody); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("a plain file for a pipe: %v", err)
+	}
+}
