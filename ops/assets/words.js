@@ -7,8 +7,8 @@ export const verbWords = { open: "Open", close: "Close", half_open: "Half-open",
 // human says a time in seconds: 350 ms, 18 s, 2 min 10 s, 3 h 5 min, 2 d 4 h.
 export function human(s) {
   s = Math.max(0, s);
-  if (s < 1) return Math.round(s * 1000) + " ms";
-  if (s < 60) return Math.floor(s) + " s";
+  if (s < 1) return Math.round(s * 1000) + "\u00a0ms";
+  if (s < 60) return Math.floor(s) + "\u00a0s";
   if (s < 3600) return two(s / 60, "min", s % 60, "s");
   if (s < 86400) return two(s / 3600, "h", s % 3600 / 60, "min");
   return two(s / 86400, "d", s % 86400 / 3600, "h");
@@ -17,16 +17,13 @@ export function human(s) {
 function two(a, unit, b, sub) {
   a = Math.floor(a);
   b = Math.floor(b);
-  return `${a} ${unit}` + (b ? ` ${b} ${sub}` : "");
+  return `${a}\u00a0${unit}` + (b && a < 10 ? ` ${b}\u00a0${sub}` : "");
 }
 
 export const seconds = (ns) => ns / 1e9;
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 export const count = (n) => n.toLocaleString("en");
 export const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more || one + "s"}`;
-
-// icon is the symbol of a state.
-export const icon = (state) => state.endsWith("open") ? (state === "half-open" ? "half-open" : "open") : "closed";
 
 // why is the newest transition's reason in one clause, for the time line.
 export function why(t) {
@@ -71,5 +68,5 @@ export function svg(tag, attrs, ...children) {
 }
 
 export function stateTag(state) {
-  return el("span", { class: "tag s-" + state }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + icon(state) })), stateWords[state]);
+  return el("span", { class: "tag s-" + state }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + state })), stateWords[state]);
 }

@@ -61,14 +61,14 @@ func TestAnOperatorsWay(t *testing.T) {
 	}
 	p.click(`#order button.quiet`)
 	p.click("#detail .close")
-	p.says("Forced closed", "behind it: open", "forced closed · ana · INC-42", "forced closed for another")
+	p.says("Forced closed", "“INC-42: false alarm", "open behind it", "forced closed by ana", "ends in")
 	p.until("the override expires", `document.querySelector('#list .row[data-id=payments] .state b').textContent === "Half-open"`)
 	if got := payments.State(); got != breaker.HalfOpen {
 		t.Errorf("state is %s, want half-open after the override", got)
 	}
 
 	search.ForceOpen(breaker.Reason{Actor: "bob", Text: "reindexing"})
-	p.says("Forced open", "bob · reindexing", "until released")
+	p.says("Forced open", "“reindexing”", "forced open by bob", "until released")
 	p.click(row("search", ".order"))
 	p.click(`#order input[value=release]`)
 	p.click(`#order button.main`)
