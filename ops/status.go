@@ -69,15 +69,21 @@ type Status struct {
 	// Settings are those in effect; nil in a list, unless it was asked for in
 	// full.
 	Settings *breaker.Settings `json:"settings,omitempty"`
-	// Text is what Explain says; "" in a list, unless it was asked for in full.
+	// Text is what Explain says, and Next its second sentence; "" in a list,
+	// unless it was asked for in full.
 	Text string `json:"explain,omitempty"`
+	Next string `json:"next,omitempty"`
 }
 
-func newStatus(s breaker.Status, full bool) Status {
-	out := Status{Status: s}
-	if full {
-		out.Settings, out.Text = &s.Settings, s.Explain()
-	}
+// told is a breaker with its explanation.
+func told(s *breaker.Status) Status {
+	why, next := s.ExplainParts()
+	return Status{Status: *s, Text: why + " " + next, Next: next}
+}
+
+func full(s *breaker.Status) Status {
+	out := told(s)
+	out.Settings = &s.Settings
 	return out
 }
 
@@ -100,14 +106,13 @@ type Overview struct {
 
 const worstShown = 5
 
-func (p *Plane) overview() Overview {
-	all := p.m.Status()
-	o := Overview{Process: p.process(all), Breakers: []Status{}, Sets: []Set{}}
+func overview(all []breaker.Status) Overview {
+	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
 	for i := range all {
 		s := &all[i]
 		if s.ID == s.Name {
-			o.Breakers = append(o.Breakers, newStatus(*s, true))
+			o.Breakers = append(o.Breakers, shown(s))
 			continue
 		}
 		at, ok := sets[s.Name]
@@ -123,6 +128,15 @@ func (p *Plane) overview() Overview {
 	return o
 }
 
+// shown leaves out what there is nothing to say about: a page may have
+// thousands of healthy breakers.
+func shown(s *breaker.Status) Status {
+	if severity(s) == 0 && s.Why == nil {
+		return Status{Status: *s}
+	}
+	return told(s)
+}
+
 func (s *Set) add(b *breaker.Status) {
 	s.Keys++
 	s.States[b.State.String()]++
@@ -133,7 +147,7 @@ func (s *Set) add(b *breaker.Status) {
 	}
 	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return Compare(&x.Status, b) })
 	if at < worstShown {
-		s.Worst = slices.Insert(s.Worst, at, newStatus(*b, true))
+		s.Worst = slices.Insert(s.Worst, at, told(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
 	}
 }
