@@ -82,6 +82,7 @@ func everything(quick bool, match *regexp.Regexp) []*Row {
 	effort, keyed, times := Effort{Rounds: 25, Batch: 5 * time.Millisecond}, Effort{Rounds: 11, Batch: 15 * time.Millisecond}, 5
 	breakers := 100_000
 	if quick {
+		breakers = 10_000
 		effort, keyed, times = Effort{Rounds: 9, Batch: 2 * time.Millisecond}, Effort{Rounds: 5, Batch: 10 * time.Millisecond}, 2
 	}
 	procs := []int{0, 1, 2, 8}
