@@ -33,7 +33,8 @@ type cold struct {
 	// Breaker.mu guards the rest.
 	oks       int // probe successes in this half-open
 	attempt   int // open periods in a row
-	since     time.Time
+	since     time.Time   // when the effective state began
+	why       *Transition // what began it; the history may have no room for it any more
 	openUntil time.Time
 	dueTimer  *time.Timer
 	probes    probes

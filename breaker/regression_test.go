@@ -277,3 +277,79 @@ func TestRegressionForgottenDuringOwnRule(t *testing.T) {
 		}
 	})
 }
+
+// A function of WithOpenError that has no error to give, or panics, makes no
+// success of a rejection, and keeps no transition from the listeners.
+func TestRegressionOpenErrorOfNothing(t *testing.T) {
+	for name, f := range map[string]func(*breaker.OpenError) error{
+		"nil":    func(*breaker.OpenError) error { return nil },
+		"panics": func(*breaker.OpenError) error { panic("boom") },
+	} {
+		for _, watched := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
+				told := 0
+				l := breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}
+				if watched {
+					l.Success = func(*breaker.Breaker) {}
+				}
+				b := breaker.New("x", breaker.Settings{FailMax: 1}, breaker.WithErrorOnTrip(),
+					breaker.WithOpenError(f), breaker.WithListener(l))
+				if err := b.Do(t.Context(), proofFail); !errors.Is(err, errProof) || !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errProof)
+				}
+				if told != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", told)
+				}
+				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
+				if !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("a rejected call: %v, want ErrOpen", err)
+				}
+				if _, err := b.Allow(); !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("Allow: %v, want ErrOpen", err)
+				}
+			})
+		}
+	}
+}
+
+// A listener that exits the goroutine when it hears of half-open does not take
+// the probe's place with it (I2).
+func TestRegressionGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: time.Hour},
+			breaker.WithListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, x breaker.Transition) {
+				if x.To == breaker.HalfOpen {
+					runtime.Goexit()
+				}
+			}}))
+		_ = b.Do(t.Context(), proofFail)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		go func() {
+			_, err := b.Allow()
+			t.Errorf("Allow returned (%v), want its goroutine to be gone", err)
+		}()
+		synctest.Wait()
+		if n := b.Status().ProbesOut; n != 0 {
+			t.Errorf("%d probes are out, want none", n)
+		}
+	})
+}
+
+// What goes on behind an override does not wash its order out of the status.
+func TestRegressionWhyOutlastsShadows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, opts := range map[string][]breaker.Option{"history": nil, "no history": {breaker.WithoutHistory()}} {
+			b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second}, opts...)
+			b.ForceClosed(breaker.Reason{Actor: "ann"})
+			for range 20 { // opens and probes, each time
+				_ = b.Do(t.Context(), proofFail)
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if why := b.Status().Why; why == nil || why.Actor != "ann" {
+				t.Errorf("%s: Why = %+v, want ann's order", name, why)
+			}
+		}
+	})
+}
