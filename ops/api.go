@@ -150,11 +150,11 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 			return nil // a reply that is cut short is no JSON: the client notices
 		}
 		if i > 0 {
-			out.WriteByte(',')
+			_ = out.WriteByte(',') // Flush tells
 		}
-		out.Write(row.Bytes())
+		_, _ = out.Write(row.Bytes())
 	}
-	out.WriteString("]}\n")
+	_, _ = out.WriteString("]}\n")
 	_ = out.Flush() // the client is gone: nobody to tell
 	return nil
 }

@@ -217,8 +217,10 @@ $("log").addEventListener("click", () => {
   if (shown && !orders.length) $("orders").querySelector("ol").replaceChildren(el("li", { class: "muted" }, "No orders since this process began."));
 });
 $("list").addEventListener("mouseleave", () => show());
+document.addEventListener("keyup", (e) => { // not keydown: the field must not get the slash
+  if (e.key === "/" && !e.target.closest?.("input, textarea, dialog")) $("search").focus();
+});
 document.addEventListener("keydown", (e) => {
-  if (e.key === "/" && !e.target.closest("input, textarea, dialog")) { e.preventDefault(); $("search").focus(); }
   if (e.key === "ArrowDown" && e.target === $("search")) { list.focus = 0; list.reveal(); }
 });
 

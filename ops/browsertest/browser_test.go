@@ -136,7 +136,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 		set.Breaker(fmt.Sprintf("t%02d", i))
 	}
 	p := open(t, serve(t, m, ops.Options{}).url(), 1280, 800, "light")
-	p.says("payments", "tenants/*", "100 keys")
+	p.says("payments", "100 keys", "tenants/*")
 	p.press("/")
 	p.write("#search", "t42")
 	p.says("tenants/t42")
