@@ -237,7 +237,6 @@ func (w *world) admits() error {
 // are taken relative to now, generations to the one under way, and callers in
 // a fixed order, as they are alike.
 func (w *world) key() string {
-	now := time.Now()
 	word := w.b.load()
 	var k strings.Builder
 	fails := failsOf(word)
@@ -246,8 +245,8 @@ func (w *world) key() string {
 	}
 	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagGone),
 		fails, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
-	w.timersKey(&k, now)
-	w.callersKey(&k, now)
+	w.timersKey(&k, time.Now())
+	w.callersKey(&k)
 	w.windowKey(&k)
 	if w.sp.Set.Ramp > 0 {
 		fmt.Fprintf(&k, "r%d.%g.%d", min(w.now()-w.sp.RampFrom, w.sp.Set.Ramp)/tickLen, w.sp.Credit, min(w.sp.Attempt, 3))
@@ -267,7 +266,7 @@ func (w *world) timersKey(k *strings.Builder, now time.Time) {
 }
 
 // callersKey writes the callers sorted: each with what its permit is worth.
-func (w *world) callersKey(k *strings.Builder, now time.Time) {
+func (w *world) callersKey(k *strings.Builder) {
 	type hold struct{ kind, rest int }
 	var all []hold
 	for i := range w.callers {
@@ -296,7 +295,6 @@ func (w *world) callersKey(k *strings.Builder, now time.Time) {
 	}
 	slices.SortFunc(all, func(a, b hold) int { return cmp.Or(a.kind-b.kind, a.rest-b.rest) })
 	fmt.Fprint(k, all)
-	_ = now
 }
 
 func (w *world) windowKey(k *strings.Builder) {
