@@ -112,7 +112,8 @@ func TestGallery(t *testing.T) {
 		{"phone-dark", 360, 760, "dark"},
 	} {
 		p.screen(v.width, v.height, v.scheme)
-		p.says("payments", "tenants/*")
+		p.says("payments")
+		p.says("tenants/*")
 		p.until("pictures are drawn", `document.querySelector("#list .row .lane svg rect") && !document.querySelector("#list .row:not([hidden]) .lane svg .before") && document.querySelector("#list .row .plot svg path.bad")`)
 		if over := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 			t.Errorf("%s: the page is %d pixels wider than the screen", v.name, over)
