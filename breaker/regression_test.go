@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -353,4 +355,45 @@ func TestRegressionWhyOutlastsShadows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// panicky is a handler of a logger that is broken.
+type panicky struct{ slog.Handler }
+
+func (panicky) Handle(context.Context, slog.Record) error { panic("boom") }
+
+// A logger that panics is not the caller's, whatever there is to log.
+func TestRegressionPanicInLogger(t *testing.T) {
+	logger := slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})
+	s := breaker.NewSet[int]("n", breaker.Settings{FailMax: 1}, breaker.SetOptions{MaxEvidence: 1}, breaker.WithLogger(logger))
+	for i := range 3 { // a transition, and the overflow
+		if err := s.Do(t.Context(), i, proofFail); i < 2 && !errors.Is(err, errProof) {
+			t.Errorf("Do = %v, want %v", err, errProof)
+		}
+	}
+	if st := s.Status(); st[0].ListenerPanics < 2 {
+		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].ListenerPanics)
+	}
+}
+
+// exiting is a handler that exits the goroutine, as t.FailNow does.
+type exiting struct{ slog.Handler }
+
+func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+// A logger that exits the goroutine keeps no transition from the listeners (I7).
+func TestRegressionGoexitInLoggerLeavesNoneUntold(t *testing.T) {
+	told := 0
+	b := breaker.New("x", breaker.Settings{FailMax: 1},
+		breaker.WithLogger(slog.New(exiting{slog.NewTextHandler(io.Discard, nil)})),
+		breaker.WithListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.Do(context.Background(), proofFail)
+	}()
+	<-done
+	if told != 1 {
+		t.Errorf("the listener heard of %d transitions, want 1", told)
+	}
 }
