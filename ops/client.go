@@ -273,6 +273,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 		return c.unreachable(ctx, err)
 	}
 	if err := json.NewDecoder(reply).Decode(into); err != nil {
+		if ctx.Err() != nil {
+			return c.unreachable(ctx, err)
+		}
 		return fmt.Errorf("ops: %s %s of %s: %w", method, path, c.address, err)
 	}
 	return nil
