@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s", s.Explain())
 			}
 			var open *OpenError
-			if _, err := b.Allow(); err == nil || !asOpen(err, &open) || !open.Cause.SuspectLocal {
+			if _, err := b.Allow(); err == nil || !errors.As(err, &open) || !open.Cause.SuspectLocal {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
@@ -82,11 +83,6 @@ func TestSuspectLocal(t *testing.T) {
 			t.Errorf("told %d times of two episodes", len(told))
 		}
 	})
-}
-
-func asOpen(err error, to **OpenError) (ok bool) {
-	*to, ok = err.(*OpenError) //nolint:errorlint // the rejection itself is wanted
-	return ok
 }
 
 func TestNotSuspect(t *testing.T) {
@@ -178,12 +174,12 @@ func TestCapOpen(t *testing.T) {
 	is(t, bs[4], Open)
 }
 
-// Shares are met exactly, as rates are.
+// Shares are met exactly, as rates are, and leave one breaker its use.
 func TestCapOpenIsExact(t *testing.T) {
 	for _, c := range []struct {
 		share   float64
 		of, cap int
-	}{{0.29, 100, 29}, {0.07, 100, 7}, {0.5, 9, 4}, {1, 5, 5}, {0.1, 30, 3}} {
+	}{{0.29, 100, 29}, {0.07, 100, 7}, {0.5, 9, 4}, {1, 5, 5}, {0.1, 30, 3}, {0.1, 5, 1}, {0.5, 1, 1}} {
 		m, bs := crew(t, c.of)
 		m.CapOpen(c.share)
 		open := 0

@@ -90,23 +90,49 @@ func secure(h http.Header) {
 }
 
 // below is the part of the path below the place where the handler is mounted.
-// A mux leaves in r.Pattern where that is, unless somebody has cut it off the
-// path already. ok is false when the path is that place without its slash.
+// A mux leaves in r.Pattern where that is; what the request was for tells
+// whether somebody has cut it off already. ok is false when the path is that
+// place without its slash.
 func below(r *http.Request) (path string, ok bool) {
 	path = r.URL.Path
-	_, pattern, _ := strings.Cut(r.Pattern, "/")
-	if pattern = "/" + pattern; r.Pattern != "" && path == pathOf(r.RequestURI) {
-		for range strings.Count(pattern, "/") - 1 {
-			if _, path, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/"); !ok {
-				return "", false
-			}
-			path = "/" + path
+	mount := mountOf(r.Pattern)
+	if cut, was := strings.CutSuffix(pathOf(r.RequestURI), path); was && endsWith(segments(cut), mount) {
+		return path, path != ""
+	}
+	for range mount {
+		if _, path, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/"); !ok {
+			return "", false
+		}
+		path = "/" + path
+	}
+	return path, path != ""
+}
+
+// mountOf is the path of a mux's pattern, in segments; none when the handler
+// is mounted at the root, or without a mux.
+func mountOf(pattern string) []string {
+	_, path, _ := strings.Cut(pattern, "/")
+	return segments(path)
+}
+
+func segments(path string) []string {
+	if path = strings.Trim(path, "/"); path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// endsWith reports whether path ends with mount, whose {wildcards} match all.
+func endsWith(path, mount []string) bool {
+	if len(path) < len(mount) {
+		return false
+	}
+	for i, want := range mount {
+		if got := path[len(path)-len(mount)+i]; got != want && !strings.HasPrefix(want, "{") {
+			return false
 		}
 	}
-	if path == "" {
-		return "", false
-	}
-	return path, true
+	return true
 }
 
 // pathOf is the decoded path of a request's target.

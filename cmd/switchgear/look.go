@@ -167,21 +167,21 @@ func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys b
 	var page view.Page
 	var out []processStatus
 	if len(ids) == 0 && !keys && !g.json {
-		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.Overview, error) { return t.overview(ctx) })
+		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (overview, error) { return t.overview(ctx) })
 		for _, a := range answers {
-			page.AddOverview(f.short(a), &a.value, nil)
+			page.AddOverview(a.name(), &a.value.Overview, a.value.plots, nil)
 		}
-		return g.show(cmd, page.Lines(by, ""), err)
+		return show(cmd, &f, page.Lines(by, ""), err)
 	}
 	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.Status, error) { return statusOf(ctx, t, ids) })
 	for _, a := range answers {
-		page.Add(f.short(a), a.value)
+		page.Add(a.name(), a.value)
 		out = append(out, processStatus{a.name(), a.value})
 	}
 	if g.json && len(out) > 0 {
 		return errors.Join(err, writeJSON(cmd, out))
 	}
-	return g.show(cmd, page.Lines(by, ""), err)
+	return show(cmd, &f, page.Lines(by, ""), err)
 }
 
 // statusOf asks for each id, or for all there is.
@@ -201,10 +201,10 @@ func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error)
 }
 
 // show prints lines, if there are any, and passes err on.
-func (g *globals) show(cmd *cobra.Command, lines []view.Line, err error) error {
+func show(cmd *cobra.Command, f *found, lines []view.Line, err error) error {
 	switch {
 	case len(lines) > 0:
-		return errors.Join(err, printTable(cmd, view.Table(lines, time.Now())))
+		return errors.Join(err, printTable(cmd, view.Table(lines, len(f.targets) > 1, time.Now())))
 	case err == nil:
 		fmt.Fprintln(cmd.OutOrStdout(), "No breakers.")
 	}
@@ -215,80 +215,4 @@ func printTable(cmd *cobra.Command, t *table.Table) error {
 	out := newScreen(cmd.OutOrStdout())
 	_, err := fmt.Fprint(out, t.String(out.width))
 	return err
-}
-
-func explainCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain ID",
-		Short: "Say in two sentences why a breaker is as it is, and what happens next",
-		Example: `  switchgear explain payments
-  switchgear explain inventory/acme -p shop`,
-		Args:              exactly(1, "the id of a breaker"),
-		ValidArgsFunction: g.completeIDs,
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (string, error) { return t.explain(ctx, ids[0]) })
-			type explanation struct {
-				Process string `json:"process"`
-				ID      string `json:"id"`
-				Text    string `json:"text"`
-			}
-			var out []explanation
-			for _, a := range answers {
-				out = append(out, explanation{a.name(), ids[0], a.value})
-			}
-			if g.json && len(out) > 0 {
-				return errors.Join(err, writeJSON(cmd, out))
-			}
-			for i, e := range out {
-				where := ""
-				if f.short(answers[i]) != "" {
-					where = e.Process + ": "
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(where+e.Text))
-			}
-			return err
-		},
-	}
-}
-
-func historyCommand(g *globals) *cobra.Command {
-	var most int
-	cmd := &cobra.Command{
-		Use:   "history ID",
-		Short: "Show what a breaker went through, and why each time",
-		Long: `Show the transitions that a breaker remembers (the last 32), oldest first: what
-it went from and to, and what decided.`,
-		Example:           `  switchgear history payments -n 5`,
-		Args:              exactly(1, "the id of a breaker"),
-		ValidArgsFunction: g.completeIDs,
-		RunE: func(cmd *cobra.Command, ids []string) error {
-			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.History, error) { return t.history(ctx, ids[0]) })
-			type history struct {
-				Process string `json:"process"`
-				ops.History
-			}
-			var out []history
-			for _, a := range answers {
-				h := a.value
-				h.Transitions = h.Transitions[max(0, len(h.Transitions)-most):]
-				out = append(out, history{a.name(), h})
-			}
-			if g.json && len(out) > 0 {
-				return errors.Join(err, writeJSON(cmd, out))
-			}
-			for i, h := range out {
-				if f.short(answers[i]) != "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s:\n", h.Process)
-				}
-				if len(h.Transitions) == 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s has never been anything but closed.\n", table.Clean(h.ID))
-					continue
-				}
-				err = errors.Join(err, printTable(cmd, view.History(h.Transitions)))
-			}
-			return err
-		},
-	}
-	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show the newest so many")
-	return cmd
 }

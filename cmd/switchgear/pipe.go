@@ -42,9 +42,9 @@ func newPipe(paths string) (pipe, error) {
 
 func (p pipe) name() string { return "pipe:" + p.client.Input }
 
-func (p pipe) overview(ctx context.Context) (ops.Overview, error) {
+func (p pipe) overview(ctx context.Context) (overview, error) {
 	all, err := p.status(ctx, "")
-	return ops.Overview{Process: ops.Process{Service: p.name(), Breakers: len(all)}, Breakers: all}, err
+	return overview{Overview: ops.Overview{Breakers: all}}, err
 }
 
 func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {

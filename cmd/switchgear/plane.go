@@ -15,8 +15,34 @@ type plane struct {
 
 func (p plane) name() string { return p.label }
 
-func (p plane) overview(ctx context.Context) (ops.Overview, error) {
-	return p.client.Overview(ctx)
+func (p plane) overview(ctx context.Context) (o overview, err error) {
+	if o.Overview, err = p.client.Overview(ctx); err != nil || !o.Process.CountsCalls {
+		return o, err
+	}
+	var names []string
+	for i := range o.Sets {
+		names = append(names, o.Sets[i].Name)
+	}
+	for i := range o.Breakers {
+		names = append(names, o.Breakers[i].Name)
+	}
+	if len(names) > 0 {
+		o.plots, err = p.plots(ctx, names[:min(len(names), mostPlots)]...)
+	}
+	return o, err
+}
+
+// mostPlots is how many names a process tells of at once. The breakers come
+// worst first, so those that are left out have the least to tell.
+const mostPlots = 200
+
+func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot, error) {
+	all, err := p.client.Plots(ctx, names...)
+	byName := map[string]ops.Plot{}
+	for _, x := range all {
+		byName[x.Name] = x
+	}
+	return byName, err
 }
 
 func (p plane) status(ctx context.Context, id string) ([]ops.Status, error) {

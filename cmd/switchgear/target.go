@@ -12,7 +12,7 @@ import (
 type target interface {
 	// name is how people know it: "shop/1234".
 	name() string
-	overview(context.Context) (ops.Overview, error)
+	overview(context.Context) (overview, error)
 	// status is that of one id, of "name/*", or with "" of all there is.
 	status(ctx context.Context, id string) ([]ops.Status, error)
 	explain(ctx context.Context, id string) (string, error)
@@ -20,6 +20,13 @@ type target interface {
 	do(context.Context, ops.Order) (ops.Receipt, error)
 	// events tells what happens from now on, until ctx is done.
 	events(ctx context.Context, tell func(ops.Event)) error
+}
+
+// overview is a process on one page, and what became of its calls of late, by
+// breaker or set, if it counts them.
+type overview struct {
+	ops.Overview
+	plots map[string]ops.Plot
 }
 
 // answer is what one process said.
@@ -32,13 +39,18 @@ type answer[T any] struct {
 // askAll asks all targets at once. The answers come in the targets' order.
 func askAll[T any](ctx context.Context, all []target, ask func(context.Context, target) (T, error)) []answer[T] {
 	out := make([]answer[T], len(all))
+	together(len(all), func(i int) {
+		v, err := ask(ctx, all[i])
+		out[i] = answer[T]{all[i], v, err}
+	})
+	return out
+}
+
+// together runs f for 0 to n-1, all at once.
+func together(n int, f func(int)) {
 	var wg sync.WaitGroup
-	for i, t := range all {
-		wg.Go(func() {
-			v, err := ask(ctx, t)
-			out[i] = answer[T]{t, v, err}
-		})
+	for i := range n {
+		wg.Go(func() { f(i) })
 	}
 	wg.Wait()
-	return out
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +52,7 @@ func (g *globals) top(cmd *cobra.Command, c top.Config) error {
 	if err != nil && f.named {
 		return err // on this host, processes may still come
 	}
-	s := &source{g: g, last: f}
+	s := &source{g: g, last: f, gone: map[string]time.Time{}}
 	c.Look, c.Detail, c.Do, c.Actor = s.look, s.detail, s.do, (&orderFlags{}).who()
 	opts := []tea.ProgramOption{tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout())}
 	if withoutColour(colorprofile.TrueColor) != colorprofile.TrueColor {
@@ -67,48 +66,58 @@ func (g *globals) top(cmd *cobra.Command, c top.Config) error {
 type source struct {
 	g *globals
 
-	mu   sync.Mutex // guards the field below
+	mu   sync.Mutex // guards the fields below
 	last found
+	gone map[string]time.Time // processes that were there, and since when not
 }
+
+// mournFor is how long a process that has ended is still spoken of.
+const mournFor = time.Minute
 
 func (s *source) look(ctx context.Context, unfold []top.Ref) top.Look {
 	ctx, cancel := context.WithTimeout(ctx, s.g.timeout)
 	defer cancel()
 	f, err := s.g.find(ctx)
-	if err != nil && len(f.targets) == 0 && !f.named {
-		return top.Look{At: time.Now(), Trouble: []string{err.Error()}}
-	}
 	if err != nil {
-		f = s.found()
 		f.trouble = append(f.trouble, err)
 	}
-	s.remember(f)
-	return s.ask(ctx, f, unfold)
+	l := s.ask(ctx, f, unfold)
+	l.Trouble = append(s.remember(f), l.Trouble...)
+	return l
 }
 
-func (s *source) remember(f found) {
-	f.trouble = nil
+// remember keeps what was found, and says who is missing.
+func (s *source) remember(f found) (missing []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	is := func(name string) func(target) bool { return func(t target) bool { return t.name() == name } }
+	for _, t := range s.last.targets {
+		if name := t.name(); !slices.ContainsFunc(f.targets, is(name)) {
+			s.gone[name] = time.Now()
+		}
+	}
+	for name, since := range s.gone {
+		if slices.ContainsFunc(f.targets, is(name)) || time.Since(since) > mournFor {
+			delete(s.gone, name)
+			continue
+		}
+		missing = append(missing, name+" is gone")
+	}
+	slices.Sort(missing)
 	s.last = f
-}
-
-func (s *source) found() found {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.last
+	return missing
 }
 
 func (s *source) ask(ctx context.Context, f found, unfold []top.Ref) top.Look {
-	var l top.Look
+	l := top.Look{Several: len(f.targets) > 1}
 	type page struct {
-		ops.Overview
+		overview
 		keys map[string][]ops.Status
 	}
 	for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) (p page, err error) {
-		p.keys, err = unfolded(ctx, t, f.short(t), unfold)
+		p.keys, err = unfolded(ctx, t, unfold)
 		if err == nil {
-			p.Overview, err = t.overview(ctx)
+			p.overview, err = t.overview(ctx)
 		}
 		return p, err
 	}) {
@@ -117,7 +126,7 @@ func (s *source) ask(ctx context.Context, f found, unfold []top.Ref) top.Look {
 			continue
 		}
 		l.Processes++
-		l.Page.AddOverview(f.short(a), &a.value.Overview, a.value.keys)
+		l.Page.AddOverview(a.name(), &a.value.Overview, a.value.plots, a.value.keys)
 	}
 	for _, err := range f.trouble {
 		l.Trouble = append(l.Trouble, oneLine(err.Error()))
@@ -127,10 +136,10 @@ func (s *source) ask(ctx context.Context, f found, unfold []top.Ref) top.Look {
 }
 
 // unfolded is the keys of the sets that are to be shown key by key.
-func unfolded(ctx context.Context, t target, process string, unfold []top.Ref) (map[string][]ops.Status, error) {
+func unfolded(ctx context.Context, t target, unfold []top.Ref) (map[string][]ops.Status, error) {
 	keys := map[string][]ops.Status{}
 	for _, ref := range unfold {
-		if ref.Process != process {
+		if ref.Process != t.name() {
 			continue
 		}
 		all, err := t.status(ctx, ref.ID)
@@ -142,16 +151,16 @@ func unfolded(ctx context.Context, t target, process string, unfold []top.Ref) (
 	return keys, nil
 }
 
-var errGone = errors.New("this process is gone")
-
 // target is the process that a line of the screen stands for.
 func (s *source) target(process string) (target, error) {
-	f := s.found()
-	i := slices.IndexFunc(f.targets, func(t target) bool { return f.short(t) == process })
-	if i < 0 {
-		return nil, errGone
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.last.targets {
+		if t.name() == process {
+			return t, nil
+		}
 	}
-	return f.targets[i], nil
+	return nil, unreachable("%s is gone", process)
 }
 
 func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err error) {
@@ -166,6 +175,11 @@ func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err err
 	}
 	h, err := t.history(ctx, ref.ID)
 	d.History = h.Transitions
+	if p, ok := t.(plane); ok && err == nil {
+		name, _, _ := strings.Cut(ref.ID, "/")
+		all, _ := p.plots(ctx, name) // a plot that is missing is only not shown
+		d.Plot = all[name]
+	}
 	return d, err
 }
 

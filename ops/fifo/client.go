@@ -15,7 +15,7 @@ import (
 
 // DefaultPatience leaves a program time to say what is wrong within two seconds
 // of its start.
-const DefaultPatience = 1800 * time.Millisecond
+const DefaultPatience = 1500 * time.Millisecond
 
 // Client asks and orders through the pipe of another process, a Server's or
 // PyBreaker's. A Client is a value without state: it may be copied, and used by

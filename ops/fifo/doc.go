@@ -29,8 +29,9 @@
 // The pipe and the reply are files of mode 0600 whatever the umask, in a folder
 // that is made 0700 when it is missing. No symbolic link is followed. Files and
 // folders of somebody who is neither this user nor root, and folders that all
-// the world may write to without the sticky bit, are refused. A pipe does not
-// tell who writes to it: the author of an order is what the client says.
+// the world may write to without the sticky bit, are refused; root as a client
+// also relies on those of the process's owner. A pipe does not tell who writes
+// to it: the author of an order is what the client says.
 //
 // # Concurrency
 //

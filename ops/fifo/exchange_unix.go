@@ -78,7 +78,7 @@ func (x *exchange) open() error {
 	if err != nil {
 		return fmt.Errorf("fifo: %w", err)
 	}
-	if err := kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", true); err != nil {
+	if err := kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted()); err != nil {
 		return fmt.Errorf("fifo: %w", err)
 	}
 	x.pipe, err = os.OpenFile(x.Input, os.O_WRONLY|openFlags, 0)
@@ -87,7 +87,7 @@ func (x *exchange) open() error {
 	}
 	if err == nil {
 		if fi, err = x.pipe.Stat(); err == nil { // it may have been swapped in between
-			err = kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", true)
+			err = kindError(x.Input, fi, fs.ModeNamedPipe, "named pipe", x.trusted())
 		}
 	}
 	if err != nil {
@@ -213,10 +213,11 @@ func (x *exchange) write(line []byte) error {
 // answer stands there. An order is sent once.
 func (x *exchange) await(ctx context.Context, again []byte, done func(file []byte, fi fs.FileInfo, stood time.Duration) bool) error {
 	var last []byte
+	also := x.trusted()
 	from := time.Now()
 	moved, sent := from, from
 	return x.poll(ctx, func() (bool, error) {
-		file, fi, err := readReply(x.Output)
+		file, fi, err := readReply(x.Output, also)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("fifo: %w", err)
 		}
@@ -261,7 +262,7 @@ func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
 }
 
 // readReply reads the reply file, which is not there before the first command.
-func readReply(path string) ([]byte, fs.FileInfo, error) {
+func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, nil, fmt.Errorf("%w: %s is a symbolic link, want the reply file itself", ErrUnsafe, path)
@@ -272,7 +273,7 @@ func readReply(path string) ([]byte, fs.FileInfo, error) {
 	defer f.Close()
 	fi, err := f.Stat()
 	if err == nil {
-		err = kindError(path, fi, 0, "plain file", true)
+		err = kindError(path, fi, 0, "plain file", also)
 	}
 	if err != nil {
 		return nil, nil, err

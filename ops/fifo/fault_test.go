@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,7 @@ func TestFault_01_StaleReply(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, id := range []string{"a", "b", "a", "nosuch"} {
+				eventually(t, "the reference sleeps", ref.asleep.Load)
 				text, err := c.Send(t.Context(), breaker.VerbForceOpen, id, breaker.Reason{})
 				if id == "nosuch" {
 					if !errors.Is(err, breaker.ErrUnknown) {
@@ -85,7 +87,7 @@ func TestFault_02_ForeignProgram(t *testing.T) {
 			refProgram(c.Input, c.Output, "open bar\n")
 		}
 	})
-	for range 50 {
+	for range 20 {
 		if text, err := c.Status(t.Context(), "foo"); err != nil || !strings.Contains(text, "\nfoo ") {
 			t.Errorf("got %q, %v", text, err)
 		}
@@ -206,6 +208,25 @@ func TestFault_06_OrderWaitsForCall(t *testing.T) {
 	}
 	if got := m.Breaker("foo").State(); got != breaker.ForcedOpen {
 		t.Errorf("state is %s, want forced-open", got)
+	}
+}
+
+// Listeners are told on the goroutine that gives the order. One that hangs or
+// exits must not take the pipe with it.
+func TestFault_06_OrderWaitsForListener(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "hangs", "exits")
+	free := make(chan struct{})
+	defer close(free)
+	m.Breaker("hangs").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
+	m.Breaker("exits").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { runtime.Goexit() }})
+	for _, id := range []string{"hangs", "exits"} {
+		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{}); err != nil || text != "Changed `"+id+"` state" {
+			t.Errorf("%q, %v", text, err)
+		}
+		if text, err := c.Status(t.Context(), id); err != nil || !strings.Contains(text, "forced_open") {
+			t.Errorf("after a listener that %s: %q, %v", id, text, err)
+		}
 	}
 }
 

@@ -13,31 +13,40 @@ import (
 	"time"
 )
 
-// mine reports whether this user may rely on a file of that owner: its own or
-// root's. lenient is for root as a client, who operates everybody's processes.
-func mine(fi fs.FileInfo, lenient bool) bool {
+// Whom mine trusts besides this user and root, when it is no user's number.
+const (
+	nobodyElse = -1
+	anybody    = -2
+)
+
+// mine reports whether this user may rely on a file of that owner: its own,
+// root's, or also's.
+func mine(fi fs.FileInfo, also int) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	me := os.Geteuid()
-	return ok && (int(st.Uid) == me || st.Uid == 0 || lenient && me == 0)
+	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0 || int(st.Uid) == also || also == anybody)
 }
 
-func ownerError(path string, fi fs.FileInfo) error {
+func ownerError(path string, fi fs.FileInfo, also int) error {
 	uid := "unknown"
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		uid = fmt.Sprint(st.Uid)
 	}
-	return fmt.Errorf("%w: %s belongs to user %s, want user %d or root", ErrUnsafe, path, uid, os.Geteuid())
+	want := fmt.Sprintf("user %d or root", os.Geteuid())
+	if also >= 0 {
+		want += fmt.Sprintf(", or %d, who runs the process", also)
+	}
+	return fmt.Errorf("%w: %s belongs to user %s, want %s", ErrUnsafe, path, uid, want)
 }
 
 // kindError is nil when the file at path is of the wanted kind and owner.
-func kindError(path string, fi fs.FileInfo, want fs.FileMode, what string, lenient bool) error {
+func kindError(path string, fi fs.FileInfo, want fs.FileMode, what string, also int) error {
 	switch got := fi.Mode().Type(); {
 	case got == fs.ModeSymlink:
 		return fmt.Errorf("%w: %s is a symbolic link, want the %s itself", ErrUnsafe, path, what)
 	case got != want:
 		return fmt.Errorf("%w: %s is no %s but %s", ErrUnsafe, path, what, fi.Mode())
-	case !mine(fi, lenient):
-		return ownerError(path, fi)
+	case !mine(fi, also):
+		return ownerError(path, fi, also)
 	}
 	return nil
 }
@@ -56,14 +65,14 @@ func checkFolder(dir string) error {
 	}
 	fi, err := os.Stat(dir)
 	switch {
-	case !mine(link, false): // root's /var/run may be a link, a stranger's /tmp/breaker may not
-		return ownerError(dir, link)
+	case !mine(link, nobodyElse): // root's /var/run may be a link, a stranger's /tmp/breaker may not
+		return ownerError(dir, link, nobodyElse)
 	case err != nil:
 		return err
 	case !fi.IsDir():
 		return fmt.Errorf("%w: %s is no folder", ErrUnsafe, dir)
-	case !mine(fi, false):
-		return ownerError(dir, fi)
+	case !mine(fi, nobodyElse):
+		return ownerError(dir, fi, nobodyElse)
 	case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
 		return fmt.Errorf("%w: all the world may write to %s, want mode 0700 or the sticky bit", ErrUnsafe, dir)
 	}
@@ -122,7 +131,7 @@ func checkOutput(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := kindError(path, fi, 0, "plain file", false); err != nil {
+	if err := kindError(path, fi, 0, "plain file", nobodyElse); err != nil {
 		return err
 	}
 	return os.Remove(path)

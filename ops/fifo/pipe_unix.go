@@ -54,7 +54,7 @@ func claim(path string, adopt bool) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", false); err != nil {
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", nobodyElse); err != nil {
 		return nil, err
 	}
 	read, err := hasReader(path)
@@ -98,7 +98,7 @@ func openPipe(path string) (*pipe, error) {
 	}
 	p := &pipe{path: path, r: r}
 	if p.info, err = r.Stat(); err == nil {
-		err = kindError(path, p.info, fs.ModeNamedPipe, "named pipe", false)
+		err = kindError(path, p.info, fs.ModeNamedPipe, "named pipe", nobodyElse)
 	}
 	if err == nil {
 		err = p.hold()

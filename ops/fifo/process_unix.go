@@ -28,6 +28,21 @@ func (x *exchange) process() string {
 	return fmt.Sprintf(" (process %d is alive)", x.PID)
 }
 
+// trusted is whose files a client relies on besides its own user's and root's.
+// Root operates everybody's processes, and then the files have to be those of
+// the process's owner, where the system tells who that is.
+func (c *Client) trusted() int {
+	if os.Geteuid() != 0 {
+		return nobodyElse
+	}
+	if fi, err := os.Stat(fmt.Sprintf("/proc/%d", c.PID)); err == nil {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+			return int(st.Uid)
+		}
+	}
+	return anybody
+}
+
 // procState is the letter for a process's state in Linux's /proc, else 0.
 func procState(pid int) byte {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

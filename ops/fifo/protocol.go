@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -19,7 +20,7 @@ const (
 	plainActor = "pipe"
 )
 
-// desk answers lines. It holds no file and no clock.
+// desk answers lines. It knows no file.
 type desk struct {
 	board board
 	log   *slog.Logger
@@ -32,17 +33,6 @@ type board interface {
 	Apply(id string, o breaker.Order) (breaker.Receipt, error)
 }
 
-// managed makes a board of a Manager.
-type managed struct{ *breaker.Manager }
-
-func (m managed) StatusOf(id string) (breaker.Status, error) {
-	b, err := m.Lookup(id)
-	if err != nil {
-		return breaker.Status{}, err
-	}
-	return b.Status(), nil
-}
-
 // answer runs one line and returns the reply, or nil for a blank line, which
 // has none. Whatever the line is, and whatever breaks, it returns.
 func (d *desk) answer(line string) (reply []byte) {
@@ -52,8 +42,7 @@ func (d *desk) answer(line string) (reply []byte) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			d.log.Error("breaker pipe: command failed", "line", line, "panic", p)
-			reply = failure("Unexpected error")
+			reply = d.broken(p)
 		}
 	}()
 	cmd, rest, _ := strings.Cut(line, " ")
@@ -91,13 +80,60 @@ func (d *desk) status(id string) []byte {
 }
 
 func (d *desk) order(id string, o breaker.Order) []byte {
-	r, err := d.board.Apply(d.real(id), o)
+	r, err := d.apply(d.real(id), o)
 	if err != nil {
 		return d.refused(id, err)
 	}
 	d.log.Info("breaker order", "id", r.ID, "order", o.Verb, "before", r.Before, "after", r.After,
 		"actor", o.Reason.Actor, "reason", o.Reason.Text, "for", o.Reason.For)
 	return success("Changed `" + id + "` state")
+}
+
+// listenerTime is how long an order's listeners may run before its reply.
+const listenerTime = time.Second
+
+// errBroken is a panic of the board. There is none in a breaker.Manager, which
+// recovers those of the program's listeners.
+type errBroken struct{ value any }
+
+func (e errBroken) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// apply gives the order on a goroutine of its own, because that is where the
+// program's listeners are told: one that hangs, or ends its goroutine, does not
+// do so to the pipe. The order itself waits for nothing (I5), so one that has
+// not returned in time is carried out, and only its listeners are late.
+func (d *desk) apply(id string, o breaker.Order) (breaker.Receipt, error) {
+	done := make(chan applied, 1)
+	go func() {
+		got := applied{r: breaker.Receipt{ID: id}} // in case a listener ends this goroutine
+		defer func() {
+			if p := recover(); p != nil {
+				got.err = errBroken{p}
+			}
+			done <- got
+		}()
+		got.r, got.err = d.board.Apply(id, o)
+	}()
+	timer := time.NewTimer(listenerTime)
+	defer timer.Stop()
+	select {
+	case got := <-done:
+		return got.r, got.err
+	case <-timer.C:
+		d.log.Warn("breaker pipe: a listener has not returned from an order", "id", id, "order", o.Verb, "after", listenerTime)
+		return breaker.Receipt{ID: id}, nil
+	}
+}
+
+type applied struct {
+	r   breaker.Receipt
+	err error
+}
+
+// broken is the reply when something panicked.
+func (d *desk) broken(p any) []byte {
+	d.log.Error("breaker pipe: a command failed", "panic", p)
+	return failure("Unexpected error")
 }
 
 func (d *desk) extended(rest string) []byte {
@@ -109,6 +145,9 @@ func (d *desk) extended(rest string) []byte {
 }
 
 func (d *desk) refused(id string, err error) []byte {
+	if p := (errBroken{}); errors.As(err, &p) {
+		return d.broken(p.value)
+	}
 	d.log.Warn("breaker order refused", "id", id, "error", err)
 	switch {
 	case errors.Is(err, breaker.ErrUnknown):

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type refManager struct {
 	between func()        // called between two writes, when set
 	stop    chan struct{}
 	done    sync.WaitGroup
+	asleep  atomic.Bool
 
 	mu    sync.Mutex // guards the fields below
 	rows  []breaker.Status
@@ -93,6 +95,8 @@ func (m *refManager) run() {
 }
 
 func (m *refManager) sleep() {
+	m.asleep.Store(true)
+	defer m.asleep.Store(false)
 	select {
 	case <-m.stop:
 	case <-time.After(m.delay):

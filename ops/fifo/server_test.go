@@ -178,20 +178,25 @@ func TestReferenceProgram(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "closed", "two words")
 	tests := []struct{ line, want string }{
+		{"status \n", "SUCCESS\n" + table(m.Status()) + "\n"},
 		{"status closed\n", oneRow},
-		{"open two words\n", "SUCCESS\nChanged `two words` state\n"},
+		{"force_open two words\n", "SUCCESS\nChanged `two words` state\n"},
 		{"status nosuch\n", "ERROR\nInvalid identifier: nosuch\n"},
 		{"foobar baz\n", "ERROR\nInvalid command: foobar baz\n"},
 	}
 	for _, tt := range tests {
-		if got, err := refProgram(c.Input, c.Output, tt.line); err != nil || got != tt.want {
+		var got string
+		var err error
+		for range 3 { // on a machine under load its fixed wait may be too short
+			if got, err = refProgram(c.Input, c.Output, tt.line); got == tt.want {
+				break
+			}
+		}
+		if err != nil || got != tt.want {
 			t.Errorf("%q: got %q, %v, want %q", tt.line, got, err, tt.want)
 		}
 	}
-	if got, err := refProgram(c.Input, c.Output, "status \n"); err != nil || !strings.HasPrefix(got, "SUCCESS\n       id ") {
-		t.Errorf("status: got %q, %v", got, err)
-	}
-	if m.Breaker("two words").State() != breaker.Open {
+	if m.Breaker("two words").State() != breaker.ForcedOpen {
 		t.Error("the reference's order changed nothing")
 	}
 }
@@ -273,7 +278,7 @@ func TestManyWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	const writers, each = 8, 200
+	const writers, each = 8, 100
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
@@ -405,13 +410,19 @@ func TestMine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mine(fi, false) {
+	if mine(fi, nobodyElse) {
 		t.Error("a server trusts a file of a foreign owner")
 	}
-	if !mine(fi, true) {
+	if !mine(fi, anybody) || !mine(fi, 65534) {
 		t.Error("root as a client does not operate other users' processes")
 	}
-	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", true); !errors.Is(err, ErrUnsafe) {
+	if mine(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
+		t.Errorf("somebody else's file for the process's: %v", ownerError(path, fi, 7))
+	}
+	if got := (&Client{}).trusted(); got != anybody {
+		t.Errorf("root trusts %d for an unknown process, want anybody", got)
+	}
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", anybody); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("a plain file for a pipe: %v", err)
 	}
 }

@@ -16,6 +16,17 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
+// managed makes a board of a Manager.
+type managed struct{ *breaker.Manager }
+
+func (m managed) StatusOf(id string) (breaker.Status, error) {
+	b, err := m.Lookup(id)
+	if err != nil {
+		return breaker.Status{}, err
+	}
+	return b.Status(), nil
+}
+
 // patrolEvery is the time between two looks at whether the pipe is still there.
 const patrolEvery = time.Second
 
@@ -51,13 +62,17 @@ func Start(m *breaker.Manager, c Config) (*Server, error) {
 }
 
 func start(b board, c Config) (*Server, error) {
-	input := expand(orDefault(c.Input, DefaultInput), os.Getpid())
-	output := expand(orDefault(c.Output, DefaultOutput), os.Getpid())
+	// Absolute, so that the process may change its folder.
+	input, err1 := filepath.Abs(expand(orDefault(c.Input, DefaultInput), os.Getpid()))
+	output, err2 := filepath.Abs(expand(orDefault(c.Output, DefaultOutput), os.Getpid()))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("fifo: %w", err)
+	}
 	log := c.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if filepath.Clean(input) == filepath.Clean(output) {
+	if input == output {
 		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
 	}
 	// The pipe comes first: while somebody else has it, the reply is theirs too.

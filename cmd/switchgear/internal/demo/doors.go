@@ -29,7 +29,7 @@ type doors struct {
 }
 
 func openDoors(m *breaker.Manager) (*doors, error) {
-	d := &doors{plane: ops.New(m, ops.Options{Service: "demo-shop", Authorize: onLoopback})}
+	d := &doors{plane: ops.New(m, ops.Options{Service: "demo-shop", CountCalls: true, Authorize: onLoopback})}
 	for _, open := range []func(*breaker.Manager) error{d.openPipe, d.openSocket} {
 		if err := open(m); err != nil {
 			d.closed = append(d.closed, err)

@@ -11,7 +11,10 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-const gap = 2 // blanks between two columns
+const (
+	gap       = 2 // blanks between two columns
+	narrowest = 6 // what a column with a Min is cut to when nothing else helps
+)
 
 // Column says how one column gives way when the terminal is too narrow. First
 // the last column with a Min is cut, down to it; then columns are left out, the
@@ -91,7 +94,8 @@ func (t *Table) fit(widths []int, limit int) []int {
 		over := total(widths) - limit
 		drop := t.firstToDrop(widths)
 		if over <= 0 || drop < 0 || t.slack(widths) >= over {
-			t.squeeze(widths, over)
+			over = t.squeeze(widths, over, func(c Column) int { return c.Min })
+			t.squeeze(widths, over, func(Column) int { return narrowest })
 			return widths
 		}
 		widths[drop] = hidden
@@ -128,16 +132,18 @@ func (t *Table) firstToDrop(widths []int) int {
 	return best
 }
 
-// squeeze takes over off the columns that have a Min, from the last one on.
-func (t *Table) squeeze(widths []int, over int) {
+// squeeze takes over off the columns that have a Min, from the last one on,
+// and returns what is left of it.
+func (t *Table) squeeze(widths []int, over int, floor func(Column) int) int {
 	for i, c := range slices.Backward(t.Columns) {
 		if widths[i] == hidden || c.Min == 0 || over <= 0 {
 			continue
 		}
-		cut := min(over, max(0, widths[i]-c.Min))
+		cut := min(over, max(0, widths[i]-floor(c)))
 		widths[i] -= cut
 		over -= cut
 	}
+	return over
 }
 
 func (t *Table) line(cells []Cell, widths []int) string {

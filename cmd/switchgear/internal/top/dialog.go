@@ -176,11 +176,7 @@ func (m *model) confirm(yes bool) tea.Cmd {
 
 // lines is the dialog as it stands at the foot of the screen.
 func (d *dialog) lines() []string {
-	head := view.VerbWord(d.order.Verb) + " " + d.order.ID
-	if d.process != "" {
-		head += " in " + d.process
-	}
-	out := []string{table.Clean(head)}
+	out := []string{table.Clean(view.VerbWord(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
 	switch d.step {
 	case waiting:
 		out = append(out, "asking what it would do…")

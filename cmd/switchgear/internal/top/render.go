@@ -66,6 +66,7 @@ func (m *model) screen(now time.Time) []string {
 	} else {
 		out = append(out, m.rows(now)...)
 	}
+	foot = foot[max(0, len(foot)-m.height):]
 	fill := m.height - len(out) - len(foot)
 	for range fill {
 		out = append(out, "")
@@ -77,16 +78,16 @@ func (m *model) screen(now time.Time) []string {
 	return out
 }
 
+// title says most what is needed most: a narrow terminal cuts its end.
 func (m *model) title(now time.Time) string {
-	text := titleStyle.Render("switchgear top")
+	text := titleStyle.Render("switchgear top") + "  " + now.Format(time.TimeOnly)
 	if m.look.At.IsZero() {
 		return text + "  asking…"
 	}
-	text += fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 	if f := m.filter.Value(); f != "" && !m.filter.Focused() {
-		text += "  filter: " + f
+		text += "  filter: " + table.Clean(f)
 	}
-	return text + "  " + now.Format(time.TimeOnly)
+	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
 
 // staleAfter is how many beats may pass without a look before what is shown
@@ -114,12 +115,14 @@ func (m *model) rows(now time.Time) []string {
 		switch {
 		case m.look.At.IsZero():
 			return nil
+		case m.look.Processes == 0:
+			return []string{"No process answers."}
 		case m.filter.Value() != "":
 			return []string{"No breaker matches the filter."}
 		}
 		return []string{"No breakers."}
 	}
-	head, rows := view.Table(m.lines, now).Lines(m.width - 2)
+	head, rows := view.Table(m.lines, m.look.Several, now).Lines(m.width - 2)
 	out := []string{"  " + head}
 	for i := m.top; i < min(len(rows), m.top+m.room()); i++ {
 		if i == m.at {
@@ -176,13 +179,15 @@ func (m *model) story() []string {
 	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
 	text := lipgloss.NewStyle().Width(m.width).Render(table.Clean(m.detail.Text))
 	out = append(out, strings.Split(text, "\n")...)
+	out = append(out, view.Spark(&m.detail.Plot, m.width)...)
+	limit := max(3, m.height/2)
+	out = out[:min(len(out), limit)]
 	h := m.detail.History
-	if len(h) > 0 {
-		_, rows := view.History(h[max(0, len(h)-storyShown):]).Lines(m.width)
+	if room := min(storyShown, limit-len(out), len(h)); room > 0 {
+		_, rows := view.History(h[len(h)-room:]).Lines(m.width)
 		out = append(out, rows...)
 	}
-	limit := max(3, m.height/2)
-	return out[:min(len(out), limit)]
+	return out
 }
 
 func plural(n int, one, many string) string {

@@ -21,6 +21,7 @@ type Ref struct{ Process, ID string }
 type Look struct {
 	Page      view.Page
 	Processes int      // that answered
+	Several   bool     // there are more processes than one, some may not have answered
 	Trouble   []string // of those that did not
 	At        time.Time
 }
@@ -29,6 +30,7 @@ type Look struct {
 type Detail struct {
 	Text    string // what it does, why, and what happens next
 	History []breaker.Transition
+	Plot    ops.Plot // of its calls, or of its set's; may be empty
 }
 
 // Config is how the screen sees and orders. The functions are called on

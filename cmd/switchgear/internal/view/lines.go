@@ -14,11 +14,12 @@ import (
 
 // Line is one breaker of one process, or a whole set in sum.
 type Line struct {
-	Process string // "" when there is only one
+	Process string
 	// Status is the breaker's; of a set it has the ID "name/*", and the rest is
 	// that of its worst key.
 	ops.Status
-	Set *ops.Set // nil: this is a breaker
+	Set  *ops.Set  // nil: this is a breaker
+	Plot *ops.Plot // what became of its calls of late; nil: not known
 }
 
 // block is lines that stay together: a set and its worst keys.
@@ -32,7 +33,7 @@ const (
 	Worst  Order = "worst" // worst first, then busiest, then by id
 	ByID   Order = "id"
 	Newest Order = "since" // what changed last, first
-	Busy   Order = "calls" // most calls in the window first
+	Busy   Order = "calls" // most calls in the last minute first
 	Trips  Order = "trips" // what opened most often in 24 hours, first
 )
 
@@ -43,14 +44,22 @@ var Orders = []Order{Worst, ByID, Newest, Busy, Trips}
 type Page struct{ blocks []block }
 
 // AddOverview adds a process with its sets folded: each is one line, and below
-// it the worst of its keys, or those in unfolded under its name.
-func (p *Page) AddOverview(process string, o *ops.Overview, unfolded map[string][]ops.Status) {
+// it the worst of its keys, or those in unfolded under its name. plots are those
+// of breakers and sets by name, and may be missing.
+func (p *Page) AddOverview(process string, o *ops.Overview, plots map[string]ops.Plot, unfolded map[string][]ops.Status) {
+	plot := func(name string) *ops.Plot {
+		if x, ok := plots[name]; ok {
+			return &x
+		}
+		return nil
+	}
 	for i := range o.Breakers {
-		p.blocks = append(p.blocks, block{{Process: process, Status: o.Breakers[i]}})
+		s := &o.Breakers[i]
+		p.blocks = append(p.blocks, block{{Process: process, Status: *s, Plot: plot(s.Name)}})
 	}
 	for i := range o.Sets {
 		set := &o.Sets[i]
-		head := Line{Process: process, Set: set}
+		head := Line{Process: process, Set: set, Plot: plot(set.Name)}
 		if len(set.Worst) > 0 {
 			head.Status = set.Worst[0]
 		}
@@ -116,7 +125,7 @@ func (o Order) compare(a, b *Line) int {
 	case Newest:
 		return b.Since.Compare(a.Since)
 	case Busy:
-		return cmp.Compare(b.Window.Calls, a.Window.Calls)
+		return cmp.Or(cmp.Compare(calls(b.Plot), calls(a.Plot)), cmp.Compare(b.Window.Calls, a.Window.Calls))
 	case Trips:
 		return cmp.Compare(b.TripsDay, a.TripsDay)
 	default:
@@ -142,22 +151,27 @@ func counted(n int, what string, states map[string]int) string {
 	return text
 }
 
-// Table lays out lines as of now.
-func Table(lines []Line, now time.Time) *table.Table {
+// Table lays out lines as of now, with the process of each if there are
+// several.
+func Table(lines []Line, several bool, now time.Time) *table.Table {
 	t := &table.Table{Columns: []table.Column{
 		{Title: "PROCESS", Optional: true, Drop: 2},
 		{Title: "ID", Min: 12},
 		{Title: "STATE", Optional: true},
 		{Title: "AUTO", Optional: true, Drop: 3},
-		{Title: "OVERRIDE", Optional: true, Min: 6, Drop: 4},
-		{Title: "SINCE", Right: true, Optional: true, Drop: 5},
+		{Title: "SINCE", Right: true, Optional: true, Drop: 4},
 		{Title: "NEXT", Optional: true, Drop: 1},
-		{Title: "CALLS/FAILED/SLOW", Right: true, Optional: true, Drop: 7},
-		{Title: "TRIPS/24h", Right: true, Optional: true, Drop: 6},
-		{Title: "WHY", Optional: true, Min: 16},
+		{Title: "60s OK/FAIL/REJ", Right: true, Optional: true, Drop: 6},
+		{Title: "WINDOW N/FAIL/SLOW", Right: true, Optional: true, Drop: 8},
+		{Title: "TRIPS/24h", Right: true, Optional: true, Drop: 7},
+		{Title: "WHY", Optional: true, Min: 36},
 	}}
 	for i := range lines {
-		t.Rows = append(t.Rows, row(&lines[i], now))
+		r := row(&lines[i], now)
+		if !several {
+			r[0] = table.Cell{}
+		}
+		t.Rows = append(t.Rows, r)
 	}
 	return t
 }
@@ -165,12 +179,13 @@ func Table(lines []Line, now time.Time) *table.Table {
 func row(l *Line, now time.Time) []table.Cell {
 	process := table.Cell{Text: l.Process, Style: dim}
 	if l.Set != nil {
-		return []table.Cell{process, table.Plain(l.ID), {}, {}, {}, {}, {}, {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
+		return []table.Cell{process, table.Plain(l.ID), {}, {}, {}, {}, table.Plain(lastMinute(l.Plot)), {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
 	}
 	s := &l.Status
 	return []table.Cell{
-		process, table.Plain(l.ID), State(s.State), auto(s), table.Plain(override(s)),
-		table.Plain(since(s, now)), table.Plain(next(s, now)), table.Plain(window(s)), table.Plain(trips(s)), table.Plain(Why(s)),
+		process, table.Plain(l.ID), State(s.State), auto(s),
+		table.Plain(since(s, now)), table.Plain(next(s, now)), table.Plain(lastMinute(l.Plot)),
+		table.Plain(window(s)), table.Plain(trips(s)), table.Plain(Why(s)),
 	}
 }
 

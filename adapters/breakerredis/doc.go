@@ -1,0 +1,46 @@
+// Package breakerredis guards go-redis clients with circuit breakers, one for
+// each node.
+//
+// # Usage
+//
+// One line guards a client, a cluster's nodes or a ring's shards, before the
+// first command. The keys of the set are the nodes' addresses, so that one
+// node's trouble is not the others':
+//
+//	client := redis.NewClusterClient(options)
+//	err := breakerredis.Guard(client, breaker.SetOf[string](manager, "redis"))
+//
+// NewHook makes a hook of a breaker for a client that wants another name.
+//
+// # What counts
+//
+// A command is one call, with its connecting, its handshake and its retries;
+// so is a pipeline or a transaction. In a cluster or a ring it is one call to
+// each node that it was tried at. Broken connections, timeouts and all other
+// errors that are not replies are failures. The server's replies, redis.Nil
+// and redis.TxFailedErr are successes: the node answered. Some replies are
+// failures all the same, because with them a node says that it serves nobody:
+// LOADING, BUSY (a script holds it), MASTERDOWN, CLUSTERDOWN and "ERR max
+// number of clients reached"; see WithFailureReplies. READONLY, OOM, MISCONF
+// and NOREPLICAS refuse writes alone, and TRYAGAIN, MOVED and ASK certain keys
+// alone: they are successes, since to reject all commands for them would make
+// half an outage a whole one.
+//
+// No evidence either way are a caller's cancel, a command whose context had
+// ended before it began, redis.ErrClosed, and redis.ErrPoolTimeout and
+// redis.ErrPoolExhausted: that the program's own pool is too small says nothing
+// of the node. A node that hangs shows itself by Options.ReadTimeout, which
+// must not be switched off, or by a context's deadline where
+// Options.ContextTimeoutEnabled is set. What is judged a failure is still
+// subject to the breaker's own exclusions and classifier.
+//
+// Commands that block on purpose, such as BLPOP, are never slow calls.
+//
+// # Connections
+//
+// Connections that the pool opens of its own accord, and those of
+// subscriptions, are opened without asking the breaker and are no evidence:
+// the pool dials in the background, apart from the command that waits for it,
+// and recovers by it. The handshake of a subscription is a call like any
+// other, so that an open breaker lets none through.
+package breakerredis

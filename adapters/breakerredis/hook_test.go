@@ -1,0 +1,352 @@
+package breakerredis_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/switchgear-go/switchgear/adapters/breakerredis"
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// guard is a client of addr with a breaker.
+func guard(t *testing.T, o *redis.Options, s breaker.Settings) (*redis.Client, *breaker.Breaker) {
+	t.Helper()
+	set := breaker.NewSet[string]("redis", s, breaker.SetOptions{})
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	if err := breakerredis.Guard(c, set); err != nil {
+		t.Fatal(err)
+	}
+	return c, set.Breaker(o.Addr)
+}
+
+func TestServerKilledAndBack(t *testing.T) {
+	s := startServer(t)
+	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 3})
+	ctx := t.Context()
+	if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+	for i := range 3 {
+		if err := c.Get(ctx, "k").Err(); err == nil || errors.Is(err, breaker.ErrOpen) {
+			t.Fatalf("a command to a dead server got %v", err)
+		}
+		// One command is one call: its retries and dials are not more.
+		if i < 2 {
+			wantFails(t, b, i+1, "a command")
+		}
+	}
+	wantState(t, b, breaker.Open)
+
+	s.start()
+	before := s.connections()
+	if err := c.Get(ctx, "k").Err(); !errors.Is(err, breaker.ErrOpen) {
+		t.Errorf("an open breaker answers %v, want ErrOpen", err)
+	}
+	if got := s.connections() - before; got != 1 { // the asking one
+		t.Errorf("a rejected command made %d connections", got-1)
+	}
+
+	// The probe needs a new connection, whose handshake passes the hook too.
+	b.HalfOpen(breaker.Reason{Actor: "test"})
+	if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
+		t.Errorf("the probe got %v", err)
+	}
+	wantState(t, b, breaker.Closed)
+}
+
+func TestServerPaused(t *testing.T) {
+	s := startServer(t)
+	for _, test := range []struct {
+		name   string
+		warm   bool // with a connection made before
+		run    func(context.Context, *redis.Client) error
+		failed bool
+	}{
+		{"command on an old connection", true, func(ctx context.Context, c *redis.Client) error { return c.Get(ctx, "k").Err() }, true},
+		{"command on a new connection", false, func(ctx context.Context, c *redis.Client) error { return c.Get(ctx, "k").Err() }, true},
+		{"pipeline", true, func(ctx context.Context, c *redis.Client) error {
+			_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+				p.Get(ctx, "a")
+				p.Get(ctx, "b")
+				return nil
+			})
+			return err
+		}, true},
+		{"deadline of the caller's", true, func(ctx context.Context, c *redis.Client) error {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			return c.Get(ctx, "k").Err()
+		}, true},
+		{"cancel of the caller's", false, func(ctx context.Context, c *redis.Client) error {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(20*time.Millisecond, cancel)
+			return c.Get(ctx, "k").Err() // waits between its retries
+		}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := quick(s.addr)
+			o.ContextTimeoutEnabled = true
+			c, b := guard(t, o, breaker.Settings{FailMax: 5})
+			if test.warm {
+				if err := c.Ping(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.pause()
+			defer s.resume()
+			err := test.run(t.Context(), c)
+			if err == nil {
+				t.Fatal("a server that hangs answered")
+			}
+			want := 0
+			if test.failed {
+				want = 1
+			}
+			wantFails(t, b, want, err.Error())
+		})
+	}
+	t.Run("and resumed", func(t *testing.T) {
+		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+		s.pause()
+		_ = c.Get(t.Context(), "k").Err()
+		wantState(t, b, breaker.Open)
+		s.resume()
+		b.HalfOpen(breaker.Reason{Actor: "test"})
+		if err := c.Ping(t.Context()).Err(); err != nil {
+			t.Errorf("the probe got %v", err)
+		}
+		wantState(t, b, breaker.Closed)
+	})
+}
+
+// Replies are answers, whatever they say, but for those with which a node
+// refuses everything.
+func TestReplies(t *testing.T) {
+	s := startServer(t)
+	ctx := t.Context()
+	t.Run("that are successes", func(t *testing.T) {
+		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+		c.Set(ctx, "text", "v", 0)
+		for name, run := range map[string]func() error{
+			"Nil":       func() error { return c.Get(ctx, "nothing").Err() },
+			"WRONGTYPE": func() error { return c.LPush(ctx, "text", 1).Err() },
+			"NOSCRIPT":  func() error { return c.EvalSha(ctx, "0123456789012345678901234567890123456789", nil).Err() },
+			"ERR":       func() error { return c.Do(ctx, "no-such-command").Err() },
+			"BUSYGROUP": func() error {
+				c.XGroupCreateMkStream(ctx, "stream", "g", "$")
+				return c.XGroupCreate(ctx, "stream", "g", "$").Err()
+			},
+			"a pipeline's": func() error {
+				_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error { p.LPush(ctx, "text", 1); p.Ping(ctx); return nil })
+				return err
+			},
+			"TxFailedErr": func() error {
+				return c.Watch(ctx, func(tx *redis.Tx) error {
+					c.Set(ctx, "watched", "changed", 0)
+					_, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error { p.Set(ctx, "watched", "mine", 0); return nil })
+					return err
+				}, "watched")
+			},
+			"READONLY": func() error {
+				c.ReplicaOf(ctx, "127.0.0.1", "1")
+				defer c.ReplicaOf(ctx, "no", "one")
+				return c.Set(ctx, "k", "v", 0).Err()
+			},
+		} {
+			if err := run(); err == nil {
+				t.Errorf("%s: no error came", name)
+			}
+			if b.State() != breaker.Closed {
+				t.Fatalf("%s opened the breaker", name)
+			}
+		}
+	})
+	t.Run("BUSY is a failure", func(t *testing.T) {
+		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+		plain := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: 10 * time.Second})
+		defer plain.Close()
+		c.ConfigSet(ctx, "busy-reply-threshold", "1")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			plain.Eval(ctx, "while true do end", nil)
+		}()
+		defer func() {
+			for plain.ScriptKill(ctx).Err() != nil {
+				<-time.After(time.Millisecond)
+			}
+			<-done
+		}()
+		deadline := time.Now().Add(10 * time.Second)
+		for b.State() == breaker.Closed && time.Now().Before(deadline) {
+			_ = c.Get(ctx, "k").Err()
+		}
+		wantState(t, b, breaker.Open)
+		if why := b.Status().Why; why == nil || len(why.Errors) == 0 || why.Errors[0].Text[:4] != "BUSY" {
+			t.Errorf("opened by %+v, want BUSY", why)
+		}
+	})
+	t.Run("too many clients is a failure", func(t *testing.T) {
+		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+		plain := redis.NewClient(&redis.Options{Addr: s.addr})
+		defer plain.Close()
+		was := plain.ConfigGet(ctx, "maxclients").Val()["maxclients"]
+		plain.ConfigSet(ctx, "maxclients", "1")
+		defer plain.ConfigSet(ctx, "maxclients", was)
+		_ = c.Get(ctx, "k").Err()
+		wantState(t, b, breaker.Open)
+	})
+}
+
+// reply is an error reply.
+type reply string
+
+func (r reply) Error() string { return string(r) }
+func (reply) RedisError()     {}
+
+func TestJudgement(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want breaker.State
+	}{
+		{reply("LOADING Redis is loading the dataset in memory"), breaker.Open},
+		{reply("CLUSTERDOWN The cluster is down"), breaker.Open},
+		{reply("MASTERDOWN Link with MASTER is down"), breaker.Open},
+		{reply("BUSY Redis is busy running a script"), breaker.Open},
+		{reply("ERR max number of clients reached"), breaker.Open},
+		{reply("BUSYKEY Target key name already exists."), breaker.Closed},
+		{reply("TRYAGAIN Multiple keys request during rehashing of slot"), breaker.Closed},
+		{reply("MOVED 3999 127.0.0.1:6381"), breaker.Closed},
+		{reply("OOM command not allowed"), breaker.Closed},
+		{reply("NOAUTH Authentication required."), breaker.Closed},
+		{redis.Nil, breaker.Closed},
+		{redis.TxFailedErr, breaker.Closed},
+		{redis.ErrClosed, breaker.Closed},
+		{redis.ErrPoolTimeout, breaker.Closed},
+		{redis.ErrPoolExhausted, breaker.Closed},
+		{io.EOF, breaker.Open},
+		{&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}, breaker.Open},
+		{context.DeadlineExceeded, breaker.Open},
+		{context.Canceled, breaker.Open}, // not the caller's: it has not cancelled
+		{errors.New("redis: invalid reply"), breaker.Open},
+		{&breaker.OpenError{Name: "below"}, breaker.Closed},
+	} {
+		b := breaker.New("redis", breaker.Settings{FailMax: 1})
+		process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error { return test.err })
+		if err := process(t.Context(), redis.NewCmd(t.Context(), "get")); err != test.err {
+			t.Errorf("%v became %v", test.err, err)
+		}
+		if b.State() != test.want {
+			t.Errorf("after %q the breaker is %v, want %v", test.err, b.State(), test.want)
+		}
+	}
+	t.Run("replies of one's own", func(t *testing.T) {
+		b := breaker.New("redis", breaker.Settings{FailMax: 1})
+		hook := breakerredis.NewHook(b, breakerredis.WithFailureReplies("READONLY"))
+		err := error(reply("LOADING"))
+		process := hook.ProcessHook(func(context.Context, redis.Cmder) error { return err })
+		_ = process(t.Context(), redis.NewCmd(t.Context(), "get"))
+		wantState(t, b, breaker.Closed)
+		err = reply("READONLY You can't write against a read only replica.")
+		_ = process(t.Context(), redis.NewCmd(t.Context(), "set"))
+		wantState(t, b, breaker.Open)
+	})
+}
+
+func TestNoEvidenceGivesAProbeBack(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	for name, test := range map[string]struct {
+		ctx context.Context
+		err func() error
+	}{
+		"the caller's cancel": {cancelled, func() error { cancel(); return context.Canceled }},
+		"a full pool":         {t.Context(), func() error { return redis.ErrPoolTimeout }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := breaker.New("redis", breaker.Settings{})
+			b.HalfOpen(breaker.Reason{})
+			process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error { return test.err() })
+			_ = process(test.ctx, redis.NewCmd(t.Context(), "get"))
+			if s := b.Status(); s.State != breaker.HalfOpen || s.ProbesOut != 0 {
+				t.Errorf("the breaker is %v with %d probes out, want half-open with none", s.State, s.ProbesOut)
+			}
+		})
+	}
+}
+
+// Nobody is asked with a context that has ended: no evidence.
+func TestContextThatHadEnded(t *testing.T) {
+	b := breaker.New("redis", breaker.Settings{FailMax: 1})
+	process := breakerredis.NewHook(b).ProcessHook(func(ctx context.Context, _ redis.Cmder) error { return ctx.Err() })
+	past, cancel := context.WithTimeout(t.Context(), -time.Second)
+	defer cancel()
+	if err := process(past, redis.NewCmd(past, "get")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	wantState(t, b, breaker.Closed)
+}
+
+func TestRejectedPipelineMarksItsCommands(t *testing.T) {
+	c, b := guard(t, quick("127.0.0.1:1"), breaker.Settings{})
+	b.ForceOpen(breaker.Reason{})
+	for name, run := range map[string]func(func(redis.Pipeliner) error) ([]redis.Cmder, error){
+		"pipeline":    func(f func(redis.Pipeliner) error) ([]redis.Cmder, error) { return c.Pipelined(t.Context(), f) },
+		"transaction": func(f func(redis.Pipeliner) error) ([]redis.Cmder, error) { return c.TxPipelined(t.Context(), f) },
+	} {
+		cmds, err := run(func(p redis.Pipeliner) error { p.Get(t.Context(), "a"); p.Get(t.Context(), "b"); return nil })
+		if !errors.Is(err, breaker.ErrOpen) || len(cmds) != 2 {
+			t.Fatalf("%s: got %d commands and %v", name, len(cmds), err)
+		}
+		for _, cmd := range cmds {
+			if !errors.Is(cmd.Err(), breaker.ErrOpen) {
+				t.Errorf("%s: %v has the error %v, want ErrOpen", name, cmd.Args(), cmd.Err())
+			}
+		}
+	}
+}
+
+// Commands that block on purpose are not slow.
+func TestBlockingCommandsAreNotSlow(t *testing.T) {
+	for _, test := range []struct {
+		args []any
+		want breaker.State
+	}{
+		{[]any{"blpop", "q", 10}, breaker.Closed},
+		{[]any{"xread", "BLOCK", 10000, "streams", "s", "$"}, breaker.Closed},
+		{[]any{"xread", "streams", "s", "$"}, breaker.Open},
+		{[]any{"get", "k"}, breaker.Open},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := breaker.New("redis", breaker.Settings{SlowCall: time.Second, SlowRate: 1, MinCalls: 1})
+			process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error {
+				time.Sleep(10 * time.Second)
+				return nil
+			})
+			_ = process(t.Context(), redis.NewCmd(t.Context(), test.args...))
+			if b.State() != test.want {
+				t.Errorf("after %v for 10 s the breaker is %v, want %v", test.args, b.State(), test.want)
+			}
+		})
+	}
+}
+
+func TestPanicInACommand(t *testing.T) {
+	b := breaker.New("redis", breaker.Settings{FailMax: 1})
+	process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error { panic("a hook's bug") })
+	defer func() {
+		if recover() == nil {
+			t.Error("the panic did not go on")
+		}
+		wantState(t, b, breaker.Open)
+	}()
+	_ = process(t.Context(), redis.NewCmd(t.Context(), "get"))
+}

@@ -1,0 +1,146 @@
+package breakerredis_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+func TestMain(m *testing.M) {
+	logging.Disable() // of go-redis: it tells of every dead server that the tests make
+	os.Exit(m.Run())
+}
+
+// server is a redis-server of the test's own, on a free port and in a folder
+// of its own.
+type server struct {
+	t    testing.TB
+	addr string
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+func startServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
+			t.Fatal("needs redis-server, and SWITCHGEAR_REQUIRE_ALL=1 allows no skip")
+		}
+		t.Skip("SKIP: needs redis-server")
+	}
+	s := &server{t: t, addr: freeAddr(t), dir: t.TempDir(), args: args}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start starts it, or starts it again, and waits until it answers.
+func (s *server) start() {
+	s.t.Helper()
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer out.Close()
+	s.cmd = exec.Command("redis-server", append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
+	}, s.args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c := redis.NewClient(&redis.Options{Addr: s.addr, MaxRetries: -1})
+	defer c.Close()
+	for c.Ping(ctx).Err() != nil {
+		if ctx.Err() != nil {
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			s.t.Fatalf("redis-server does not answer:\n%s", log)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func (s *server) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// pause makes it hang, connections and all.
+func (s *server) pause() { s.signal(syscall.SIGSTOP) }
+
+// resume ends a pause.
+func (s *server) resume() { s.signal(syscall.SIGCONT) }
+
+func (s *server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// connections is the number of connections it ever got.
+func (s *server) connections() int {
+	s.t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.addr})
+	defer c.Close()
+	n, err := strconv.Atoi(c.InfoMap(context.Background(), "stats").Item("Stats", "total_connections_received"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// quick are options that find out soon.
+func quick(addr string) *redis.Options {
+	return &redis.Options{
+		Addr: addr, DialTimeout: 200 * time.Millisecond, ReadTimeout: 100 * time.Millisecond,
+		MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond, DialerRetries: 2, DialerRetryTimeout: time.Millisecond,
+		PoolSize: 100,
+	}
+}
+
+func wantState(t *testing.T, b *breaker.Breaker, want breaker.State) {
+	t.Helper()
+	if s := b.Status(); s.State != want {
+		t.Errorf("the breaker is %v, want %v: %s", s.State, want, s.Explain())
+	}
+}
+
+func wantFails(t *testing.T, b *breaker.Breaker, want int, after string) {
+	t.Helper()
+	if got := b.FailCount(); got != want {
+		t.Errorf("%d failures are on record after %s, want %d", got, after, want)
+	}
+}

@@ -1,0 +1,197 @@
+package breakersql
+
+import (
+	"context"
+	"database/sql/driver"
+)
+
+// conn guards a connection. It has the methods that every connection has, and
+// two optional ones whose absence database/sql takes for a plain answer, which
+// is then given: Ping and CheckNamedValue. The types below have one of the
+// others each, and shape puts together those that the wrapped connection has,
+// because their absence means more.
+type conn struct {
+	driver.Conn
+	g *guard
+}
+
+//go:generate go run shapes_gen.go
+
+const (
+	hasExecer uint = 1 << iota
+	hasQueryer
+	hasPreparer
+	hasBeginner
+	hasResetter
+	hasValidator
+)
+
+// conn guards c, nil if there is none.
+func (g *guard) conn(c driver.Conn) driver.Conn {
+	if c == nil {
+		return nil
+	}
+	return shape(&conn{c, g}, optional(c))
+}
+
+// optional says what c has. Of the two forms of Exec and Query database/sql
+// asks for the one with a context first; a guarded connection has that one in
+// place of either.
+func optional(c driver.Conn) (has uint) {
+	note := func(bit uint, ok bool) {
+		if ok {
+			has |= bit
+		}
+	}
+	_, ok := c.(driver.ExecerContext)
+	note(hasExecer, ok)
+	_, ok = c.(driver.Execer) //nolint:staticcheck // deprecated, and still served
+	note(hasExecer, ok)
+	_, ok = c.(driver.QueryerContext)
+	note(hasQueryer, ok)
+	_, ok = c.(driver.Queryer) //nolint:staticcheck // deprecated, and still served
+	note(hasQueryer, ok)
+	_, ok = c.(driver.ConnPrepareContext)
+	note(hasPreparer, ok)
+	_, ok = c.(driver.ConnBeginTx)
+	note(hasBeginner, ok)
+	_, ok = c.(driver.SessionResetter)
+	note(hasResetter, ok)
+	_, ok = c.(driver.Validator)
+	note(hasValidator, ok)
+	return has
+}
+
+func (c *conn) raw() driver.Conn { return c.Conn }
+
+func (c *conn) Ping(ctx context.Context) error {
+	p, ok := c.Conn.(driver.Pinger)
+	if !ok {
+		return nil
+	}
+	call, err := c.g.begin(ctx, work)
+	if err != nil {
+		return err
+	}
+	defer call.unwind()
+	return call.end(p.Ping(ctx))
+}
+
+// CheckNamedValue touches no network: it is not guarded.
+func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
+	if n, ok := c.Conn.(driver.NamedValueChecker); ok {
+		return n.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.prepare(context.Background(), func() (driver.Stmt, error) { return c.Conn.Prepare(query) })
+}
+
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.begin(context.Background(), func() (driver.Tx, error) {
+		return c.Conn.Begin() //nolint:staticcheck // the only way of a connection without BeginTx
+	})
+}
+
+func (c *conn) prepare(ctx context.Context, prepare func() (driver.Stmt, error)) (driver.Stmt, error) {
+	call, err := c.g.begin(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	defer call.unwind()
+	s, err := prepare()
+	return c.stmt(s), call.end(err)
+}
+
+func (c *conn) begin(ctx context.Context, begin func() (driver.Tx, error)) (driver.Tx, error) {
+	call, err := c.g.begin(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	defer call.unwind()
+	t, err := begin()
+	if err = call.end(err); err != nil {
+		return nil, err
+	}
+	return tx{t, c.g}, nil
+}
+
+type execer struct{ c *conn }
+
+func (x execer) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	e, ok := x.c.Conn.(driver.ExecerContext)
+	if !ok {
+		e = plainExecer{x.c.Conn}
+	}
+	call, err := x.c.g.begin(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	defer call.unwind()
+	res, err := e.ExecContext(ctx, query, args)
+	return res, call.end(err)
+}
+
+type queryer struct{ c *conn }
+
+func (x queryer) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	q, ok := x.c.Conn.(driver.QueryerContext)
+	if !ok {
+		q = plainQueryer{x.c.Conn}
+	}
+	call, err := x.c.g.begin(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	defer call.unwind()
+	return call.rows(q.QueryContext(ctx, query, args))
+}
+
+type preparer struct{ c *conn }
+
+func (x preparer) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	return x.c.prepare(ctx, func() (driver.Stmt, error) {
+		return x.c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	})
+}
+
+type beginner struct{ c *conn }
+
+func (x beginner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	return x.c.begin(ctx, func() (driver.Tx, error) {
+		return x.c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+	})
+}
+
+// The pool's housekeeping is not guarded: what it finds, the next call meets.
+
+type resetter struct{ c *conn }
+
+func (x resetter) ResetSession(ctx context.Context) error {
+	return x.c.Conn.(driver.SessionResetter).ResetSession(ctx)
+}
+
+type validator struct{ c *conn }
+
+func (x validator) IsValid() bool { return x.c.Conn.(driver.Validator).IsValid() }
+
+// tx guards a transaction. It always ends, whatever the breaker says: its
+// connection would go back to the pool with it.
+type tx struct {
+	driver.Tx
+	g *guard
+}
+
+func (t tx) Commit() error {
+	call := t.g.finish(work)
+	defer call.unwind()
+	return call.end(t.Tx.Commit())
+}
+
+func (t tx) Rollback() error {
+	call := t.g.finish(step)
+	defer call.unwind()
+	return call.end(t.Tx.Rollback())
+}

@@ -1,0 +1,325 @@
+package top
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// rig is a screen without a terminal, over a plane in this process.
+type rig struct {
+	t       *testing.T
+	m       *model
+	plane   *ops.Plane
+	manager *breaker.Manager
+	orders  []ops.Order // that were carried out
+	trouble []string    // of the next looks
+}
+
+func newRig(t *testing.T, width, height int) *rig {
+	manager := breaker.NewManager(breaker.Settings{})
+	manager.Breaker("payments").Open(breaker.Reason{Actor: "ana", Text: "a test", For: time.Hour})
+	manager.Breaker("search")
+	set := breaker.SetOf[string](manager, "ledger")
+	for _, key := range []string{"eu-1", "eu-2", "us-1"} {
+		set.Breaker(key)
+	}
+	r := &rig{t: t, manager: manager, plane: ops.New(manager, ops.Options{})}
+	t.Cleanup(func() { r.plane.Close() })
+	r.m = newModel(t.Context(), Config{Look: r.look, Detail: r.detail, Do: r.do, Actor: "tess", Every: time.Second, Sort: view.Worst})
+	r.send(tea.WindowSizeMsg{Width: width, Height: height})
+	r.run(r.m.Init())
+	return r
+}
+
+func (r *rig) look(_ context.Context, unfold []Ref) Look {
+	l := Look{At: time.Now(), Processes: 1, Trouble: r.trouble}
+	var o ops.Overview
+	keys := map[string][]ops.Status{}
+	set := ops.Set{Name: "ledger", States: map[string]int{}}
+	for _, s := range r.manager.Status() {
+		if s.Name != "ledger" {
+			o.Breakers = append(o.Breakers, ops.Status{Status: s})
+			continue
+		}
+		set.Keys++
+		set.States[s.State.String()]++
+		if len(unfold) > 0 {
+			keys["ledger"] = append(keys["ledger"], ops.Status{Status: s})
+		}
+	}
+	o.Sets = []ops.Set{set}
+	l.Page.AddOverview("shop/7", &o, nil, keys)
+	return l
+}
+
+func (r *rig) detail(_ context.Context, ref Ref) (Detail, error) {
+	b, err := r.manager.Lookup(ref.ID)
+	if err != nil {
+		return Detail{}, err
+	}
+	s := b.Status()
+	return Detail{Text: s.Explain(), History: b.History()}, nil
+}
+
+func (r *rig) do(_ context.Context, _ string, o ops.Order) (ops.Receipt, error) {
+	if !o.DryRun {
+		r.orders = append(r.orders, o)
+	}
+	return r.plane.Do(o, ops.Peer{})
+}
+
+// send gives the model a message, and what comes of it.
+func (r *rig) send(msg tea.Msg) {
+	_, cmd := r.m.Update(msg)
+	r.run(cmd)
+}
+
+// run runs a command, unless it waits for the clock.
+func (r *rig) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	done := make(chan tea.Msg, 1)
+	go func() { done <- cmd() }()
+	select {
+	case msg := <-done:
+		switch msg := msg.(type) {
+		case looked:
+			r.m.Update(msg) // and leave the next beat
+		case tea.BatchMsg:
+			for _, c := range msg {
+				r.run(c)
+			}
+		case lookedOnce, detailed, previewed, ordered:
+			r.send(msg)
+		}
+	case <-time.After(20 * time.Millisecond): // a cursor that blinks, a beat
+	}
+}
+
+// keys types: words in <> are keys by name.
+func (r *rig) keys(keys ...string) {
+	special := map[string]rune{
+		"<enter>": tea.KeyEnter, "<esc>": tea.KeyEscape, "<up>": tea.KeyUp, "<down>": tea.KeyDown,
+		"<end>": tea.KeyEnd, "<home>": tea.KeyHome, "<backspace>": tea.KeyBackspace,
+	}
+	for _, k := range keys {
+		if code, ok := special[k]; ok {
+			r.send(tea.KeyPressMsg{Code: code})
+			continue
+		}
+		for _, c := range k {
+			r.send(tea.KeyPressMsg{Code: c, Text: string(c)})
+		}
+	}
+}
+
+func (r *rig) screen() string {
+	return ansi.Strip(strings.Join(r.m.screen(time.Now()), "\n"))
+}
+
+func (r *rig) shows(words ...string) {
+	r.t.Helper()
+	got := r.screen()
+	for _, w := range words {
+		if !strings.Contains(got, w) {
+			r.t.Errorf("the screen does not show %q:\n%s", w, got)
+		}
+	}
+}
+
+func (r *rig) hides(words ...string) {
+	r.t.Helper()
+	got := r.screen()
+	for _, w := range words {
+		if strings.Contains(got, w) {
+			r.t.Errorf("the screen shows %q:\n%s", w, got)
+		}
+	}
+}
+
+func (r *rig) state(id string) breaker.State {
+	r.t.Helper()
+	b, err := r.manager.Lookup(id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b.State()
+}
+
+func TestScreenFitsEveryTerminal(t *testing.T) {
+	for _, size := range [][2]int{{200, 50}, {80, 24}, {40, 10}, {10, 5}, {1, 1}} {
+		r := newRig(t, size[0], size[1])
+		for _, keys := range []string{"", "<enter>", "f", "<esc>", "?", "x", "/"} {
+			r.keys(keys)
+			lines := r.m.screen(time.Now())
+			if len(lines) > size[1] {
+				t.Errorf("%v after %q: %d lines", size, keys, len(lines))
+			}
+			for _, line := range lines {
+				if w := ansi.StringWidth(line); w > size[0] {
+					t.Errorf("%v after %q: a line of %d columns: %q", size, keys, w, line)
+				}
+			}
+		}
+	}
+}
+
+func TestSelectionStaysOnItsBreaker(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.shows("> payments", "5 breakers: 1 open, 4 closed", "sort: worst")
+	r.keys("<down>")
+	at, _ := r.m.selected()
+	r.keys("ss")
+	r.shows("sort: since", "> "+at.ID)
+	r.manager.Breaker("search").Open(breaker.Reason{})
+	r.run(r.m.lookNow())
+	r.shows("> " + at.ID)
+}
+
+func TestFilter(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("/", "LEDG")
+	r.shows("ledger/*", "filter: LEDG")
+	r.hides("payments", "search")
+	r.keys("<enter>")
+	r.shows("filter: LEDG")
+	r.keys("<esc>")
+	r.shows("payments")
+	r.keys("/", "nothing like it")
+	r.shows("No breaker matches the filter.")
+}
+
+func TestSetOpensAndFolds(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("/", "ledger", "<enter>", "<enter>")
+	r.shows("3 keys: 3 closed", "ledger/eu-1", "ledger/us-1")
+	r.keys("<home>", "<enter>")
+	r.hides("ledger/eu-1")
+}
+
+func TestStory(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("<enter>")
+	r.shows("payments has been open for", "open was ordered by ana", "Every call is rejected until")
+	r.keys("<esc>")
+	r.hides("payments has been open for")
+}
+
+func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("F")
+	r.shows("force-closed payments in shop/7", "reason:")
+	r.keys("<enter>")
+	r.shows("an override needs a reason")
+	r.keys("vendor is back", "<enter>")
+	r.shows("for: 30m")
+	r.keys("<backspace>", "<enter>") // 30
+	r.shows(`"30" is no time`, "never")
+	r.keys("m", "<enter>")
+	r.shows("payments: open -> forced-closed for 30m, by tess", "vendor is back", "y to do it")
+	if len(r.orders) > 0 || r.state("payments") != breaker.Open {
+		t.Fatalf("something was done before the yes: %v", r.orders)
+	}
+	r.keys("n")
+	r.shows("nothing was changed")
+	if len(r.orders) > 0 {
+		t.Fatalf("it was done after a no: %v", r.orders)
+	}
+	r.keys("F", "vendor is back", "<enter>", "<enter>", "y")
+	r.shows("done: payments: open -> forced-closed", "FORCED-CLOSED")
+	if s := r.manager.Breaker("payments").Status(); s.Override == nil || s.Override.Actor != "tess" || s.Override.Expires.IsZero() {
+		t.Errorf("override %+v, want one by tess with an end", s.Override)
+	}
+}
+
+func TestOrderForASetWantsItsNumber(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
+	r.keys("<backspace>", "<backspace>", "<backspace>", "never", "<enter>")
+	r.shows("ledger/*: 3 breakers, 3 of them change until somebody releases it", "type 3 and enter")
+	r.keys("y", "<enter>")
+	if r.state("ledger/eu-1") != breaker.Closed {
+		t.Fatal("done without its number")
+	}
+	r.keys("f", "INC-42", "<enter>", "<enter>", "3", "<enter>")
+	r.shows("done: ledger/*: 3 breakers, 3 of them change")
+	if r.state("ledger/eu-1") != breaker.ForcedOpen {
+		t.Error("not done with its number")
+	}
+}
+
+func TestEscLeavesEveryStep(t *testing.T) {
+	for _, steps := range [][]string{{"f"}, {"f", "why", "<enter>"}, {"f", "why", "<enter>", "<enter>"}, {"c"}, {"c", "<enter>"}} {
+		r := newRig(t, 100, 20)
+		r.keys(append(steps, "<esc>")...)
+		r.shows("nothing was changed")
+		if len(r.orders) > 0 {
+			t.Errorf("%q and esc gave %v", steps, r.orders)
+		}
+	}
+}
+
+func TestRefusalIsShown(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.m.c.Do = func(context.Context, string, ops.Order) (ops.Receipt, error) {
+		return ops.Receipt{}, errors.New("read-only: this handler was given no Authorize")
+	}
+	r.keys("c", "<enter>")
+	r.shows("read-only")
+}
+
+func TestTroubleAndAgeAreBanners(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.trouble = []string{"process 7 does not answer"}
+	r.run(r.m.lookNow())
+	r.shows("! process 7 does not answer")
+	late := ansi.Strip(strings.Join(r.m.screen(time.Now().Add(10*time.Second)), "\n"))
+	if !strings.Contains(late, "NO ANSWER for 10s: what you see is old") {
+		t.Errorf("a screen of 10s ago:\n%s", late)
+	}
+}
+
+func TestKeysAndErrorsCannotWriteToTheTerminal(t *testing.T) {
+	r := newRig(t, 100, 30)
+	nasty := "\x1b]0;owned\a\x1b[2J"
+	set := breaker.SetOf[string](r.manager, "evil")
+	b := set.Breaker(nasty)
+	b.Open(breaker.Reason{Actor: nasty, Text: nasty})
+	r.m.c.Look = func(context.Context, []Ref) Look {
+		l := Look{At: time.Now(), Processes: 1, Trouble: []string{nasty}}
+		l.Page.Add(nasty, []ops.Status{{Status: b.Status()}})
+		return l
+	}
+	r.run(r.m.lookNow())
+	for _, keys := range []string{"", "<enter>", "o", nasty, "<enter>", "y"} {
+		r.keys(keys)
+		raw := strings.Join(r.m.screen(time.Now()), "\n")
+		if strings.Contains(raw, "\a") || strings.Contains(raw, "\x1b[2J") {
+			t.Errorf("after %q the screen has the key's own sequences: %q", keys, raw)
+		}
+	}
+}
+
+func TestManyBreakersScroll(t *testing.T) {
+	r := newRig(t, 80, 12)
+	for i := range 100 {
+		r.manager.Breaker(fmt.Sprintf("b%03d", i))
+	}
+	r.run(r.m.lookNow())
+	r.keys("<end>")
+	r.shows("> search", "b099")
+	r.keys("<home>")
+	r.shows("> payments")
+}

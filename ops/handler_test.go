@@ -1,0 +1,325 @@
+package ops_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func anybody(*http.Request, *ops.Order) error { return nil }
+
+const openPayments = `{"id": "payments", "verb": "open", "actor": "ana"}`
+
+func post(h http.Handler, target, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
+	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	for name, c := range map[string]struct {
+		mount  func(*http.ServeMux)
+		prefix string
+	}{
+		"root":         {func(m *http.ServeMux) { m.Handle("/", h) }, ""},
+		"prefix":       {func(m *http.ServeMux) { m.Handle("/ops/", h) }, "/ops"},
+		"two":          {func(m *http.ServeMux) { m.Handle("/debug/breakers/", h) }, "/debug/breakers"},
+		"stripped":     {func(m *http.ServeMux) { m.Handle("/ops/", http.StripPrefix("/ops", h)) }, "/ops"},
+		"host":         {func(m *http.ServeMux) { m.Handle("example.com/ops/", h) }, "/ops"},
+		"wildcard":     {func(m *http.ServeMux) { m.Handle("/{tenant}/ops/", h) }, "/acme/ops"},
+		"like a route": {func(m *http.ServeMux) { m.Handle("/v1/", h) }, "/v1"},
+		"so, stripped": {func(m *http.ServeMux) { m.Handle("/v1/", http.StripPrefix("/v1", h)) }, "/v1"},
+		"escaped":      {func(m *http.ServeMux) { m.Handle("/{any}/", h) }, "/a%20b"},
+		"mux in a mux": {func(m *http.ServeMux) { in := http.NewServeMux(); in.Handle("/x/ops/", h); m.Handle("/x/", in) }, "/x/ops"},
+		"stripped, inner": {func(m *http.ServeMux) {
+			in := http.NewServeMux()
+			in.Handle("/ops/", h)
+			m.Handle("/x/", http.StripPrefix("/x", in))
+		}, "/x/ops"},
+	} {
+		mux := http.NewServeMux()
+		c.mount(mux)
+		if w := get(mux, c.prefix+"/v1/status?id=tenants/c%2Fd"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"tenants/c/d"`) {
+			t.Errorf("%s: status = %d %s", name, w.Code, w.Body)
+		}
+		if w := get(mux, c.prefix+"/"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<html") {
+			t.Errorf("%s: page = %d %.60s", name, w.Code, w.Body)
+		}
+		if w := post(mux, c.prefix+"/v1/orders", openPayments); w.Code != http.StatusOK {
+			t.Errorf("%s: order = %d %s", name, w.Code, w.Body)
+		}
+		if c.prefix == "" || strings.HasPrefix(c.prefix, "/x/") || strings.Contains(c.prefix, "%") {
+			continue // the outer mux redirects, not we
+		}
+		w := get(mux, c.prefix)
+		if to := w.Header().Get("Location"); w.Code/100 != 3 || to != c.prefix+"/" {
+			t.Errorf("%s: without the slash = %d to %q", name, w.Code, to)
+		}
+	}
+}
+
+func TestHandlerIsReadOnlyByItself(t *testing.T) {
+	m := shop(t)
+	h := ops.Handler(m, ops.Options{})
+	if w := post(h, "/v1/orders", openPayments); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "read-only") {
+		t.Errorf("order = %d %s, want 403", w.Code, w.Body)
+	}
+	if m.Breaker("payments").State() != breaker.Closed {
+		t.Error("the order was carried out")
+	}
+	if w := get(h, "/v1/process"); !strings.Contains(w.Body.String(), `"read_only":true`) || strings.Contains(w.Body.String(), `"args"`) {
+		t.Errorf("process = %s", w.Body)
+	}
+}
+
+func TestAuthorizeDecides(t *testing.T) {
+	m := shop(t)
+	path := t.TempDir() + "/audit"
+	p := ops.New(m, ops.Options{Audit: path, Authorize: func(r *http.Request, o *ops.Order) error {
+		who := r.Header.Get("X-User")
+		if who == "" {
+			return errors.New("sign in first")
+		}
+		o.Actor = who
+		return nil
+	}})
+	defer p.Close()
+	h := p.Handler()
+	if w := post(h, "/v1/orders", openPayments); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "sign in first") {
+		t.Errorf("nobody's order = %d %s", w.Code, w.Body)
+	}
+	if w := post(h, "/v1/orders", openPayments, "X-User", "bob"); w.Code != http.StatusOK {
+		t.Errorf("bob's order = %d %s", w.Code, w.Body)
+	}
+	if s := m.Breaker("payments").Status(); s.Why == nil || s.Why.Actor != "bob" {
+		t.Errorf("why = %+v, want bob, who is signed in, and not ana, who is claimed", s.Why)
+	}
+	if report, err := verify(t, path); err != nil || report.Entries != 2 {
+		t.Errorf("audit = %+v, %v, want both orders", report, err)
+	}
+}
+
+func TestOrdersOfOtherOriginsAreRefused(t *testing.T) {
+	m := shop(t)
+	h := ops.Handler(m, ops.Options{Authorize: anybody})
+	for _, header := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Origin", "https://evil.example"},
+	} {
+		if w := post(h, "/v1/orders", openPayments, header...); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d %s, want 403", header, w.Code, w.Body)
+		}
+	}
+	if m.Breaker("payments").State() != breaker.Closed {
+		t.Error("an order was carried out")
+	}
+	if w := post(h, "/v1/orders", openPayments, "Sec-Fetch-Site", "same-origin", "Origin", "http://example.com"); w.Code != http.StatusOK {
+		t.Errorf("from our own page: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestBadOrdersAreRefused(t *testing.T) {
+	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	for name, c := range map[string]struct {
+		body   string
+		status int
+		says   string
+	}{
+		"half":          {`{"id": "pay`, 400, "order"},
+		"two":           {openPayments + openPayments, 400, "one JSON object"},
+		"unknown field": {`{"id": "payments", "verb": "open", "actor": "ana", "dryrun": true}`, 400, "dryrun"},
+		"unit missing":  {`{"id": "payments", "verb": "open", "actor": "ana", "for": 60}`, 400, ""},
+		"unit wrong":    {`{"id": "payments", "verb": "open", "actor": "ana", "for": "60"}`, 400, "30s"},
+		"too large":     {`{"id": "` + strings.Repeat("x", 70_000) + `"}`, 413, "65536"},
+		"long id":       {`{"id": "` + strings.Repeat("x", 5000) + `", "verb": "open", "actor": "ana"}`, 400, "4096"},
+	} {
+		w := post(h, "/v1/orders", c.body)
+		var reply struct{ Error *ops.Error }
+		if err := json.Unmarshal(w.Body.Bytes(), &reply); err != nil || w.Code != c.status || !strings.Contains(reply.Error.Message, c.says) {
+			t.Errorf("%s: %d %s, want %d and %q", name, w.Code, w.Body, c.status, c.says)
+		}
+	}
+	if w := post(h, "/v1/orders", openPayments, "Content-Type", "text/plain"); w.Code != http.StatusUnsupportedMediaType {
+		t.Errorf("text/plain: %d, want 415: a form of another page can send it", w.Code)
+	}
+}
+
+func TestRatesAreBounded(t *testing.T) {
+	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	codes := map[int]int{}
+	for range 100 {
+		codes[post(h, "/v1/orders", openPayments).Code]++
+	}
+	if codes[http.StatusOK] < 50 || codes[http.StatusTooManyRequests] < 30 {
+		t.Errorf("100 orders at once: %v, want about 50 done", codes)
+	}
+	if w := get(h, "/v1/process"); w.Code != http.StatusOK {
+		t.Errorf("a look meanwhile: %d", w.Code)
+	}
+}
+
+func TestPagesAreLockedDown(t *testing.T) {
+	h := ops.Handler(shop(t), ops.Options{})
+	for _, target := range []string{"/", "/app.js", "/style.css", "/v1/status", "/nowhere"} {
+		header := get(h, target).Header()
+		csp := header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: policy %q lacks %s", target, csp, want)
+			}
+		}
+		if strings.Contains(csp, "unsafe") || header.Get("X-Frame-Options") != "DENY" || header.Get("X-Content-Type-Options") != "nosniff" || target != "/nowhere" && header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", target, header)
+		}
+	}
+}
+
+// sse reads one event of a stream: its id, kind and data.
+func sse(t *testing.T, r *bufio.Reader) (id, kind, data string) {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		field, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch field {
+		case "id":
+			id = value
+		case "event":
+			kind = value
+		case "data":
+			return id, kind, value
+		}
+	}
+}
+
+func stream(t *testing.T, url, last string) *bufio.Reader {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	t.Cleanup(cancel)
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/events", nil)
+	req.Header.Set("Last-Event-ID", last)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	r := bufio.NewReader(resp.Body)
+	if first, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(first, "retry:") {
+		t.Fatal(first, err)
+	}
+	return r
+}
+
+func TestEventsResumeAndTellGaps(t *testing.T) {
+	m := shop(t)
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	srv := httptest.NewServer(p.Handler())
+	t.Cleanup(srv.Close) // after the streams are closed
+	r := stream(t, srv.URL, "")
+	m.Breaker("payments").Open(breaker.Reason{})
+	id, kind, data := sse(t, r)
+	if kind != "transition" || !strings.Contains(data, `"payments"`) {
+		t.Errorf("event %s %s %s", id, kind, data)
+	}
+	m.Breaker("search").Open(breaker.Reason{})
+	if _, _, data := sse(t, stream(t, srv.URL, id)); !strings.Contains(data, `"search"`) {
+		t.Errorf("after coming back: %s", data)
+	}
+	for range 3000 { // more than are kept
+		m.Breaker("search").Close(breaker.Reason{})
+	}
+	r = stream(t, srv.URL, id)
+	if _, kind, data := sse(t, r); kind != "gap" || !strings.Contains(data, `"missed":953`) {
+		t.Errorf("after too long: %s %s, want a gap of 953", kind, data)
+	}
+	if _, kind, _ := sse(t, r); kind != "transition" {
+		t.Errorf("after the gap: %s", kind)
+	}
+}
+
+// A reader that takes nothing must hold up neither breakers nor memory, and is
+// dropped.
+func TestSlowReaderHoldsUpNobody(t *testing.T) {
+	m := shop(t)
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	srv := httptest.NewServer(p.Handler())
+	t.Cleanup(srv.Close) // after the streams are closed
+	slow, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	fmt.Fprintf(slow, "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := io.ReadFull(slow, make([]byte, 15)); err != nil { // it is served; read no further
+		t.Fatal(err)
+	}
+	b := m.Breaker("payments")
+	began := time.Now()
+	text := strings.Repeat("x", 1000)
+	for range 20_000 { // some 30 MB
+		b.Open(breaker.Reason{Text: text})
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("20,000 orders took %s beside a reader that reads nothing", took)
+	}
+	if _, kind, _ := sse(t, stream(t, srv.URL, p.EventID(1))); kind != "gap" {
+		t.Errorf("another reader got %s, want a gap", kind)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	p := ops.New(shop(t), ops.Options{})
+	defer p.Close()
+	srv := httptest.NewServer(p.Handler())
+	t.Cleanup(srv.Close) // after the streams are closed
+	for range 64 {
+		stream(t, srv.URL, "")
+	}
+	resp, err := http.Get(srv.URL + "/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("the 65th reader got %s", resp.Status)
+	}
+}
+
+func TestCloseEndsStreams(t *testing.T) {
+	p := ops.New(shop(t), ops.Options{})
+	srv := httptest.NewServer(p.Handler())
+	t.Cleanup(srv.Close) // after the streams are closed
+	r := stream(t, srv.URL, "")
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); err != nil {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
