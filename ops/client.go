@@ -102,6 +102,9 @@ func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) 
 	if ask.Name != "" {
 		q.Set("name", ask.Name)
 	}
+	if ask.Match != "" {
+		q.Set("match", ask.Match)
+	}
 	for _, s := range ask.States {
 		q.Add("state", s.String())
 	}
@@ -206,13 +209,19 @@ func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithI
 	scan := bufio.NewScanner(body)
 	scan.Buffer(nil, maxReply)
 	var e EventWithID
+	alive := false
 	for scan.Scan() {
 		field, value, _ := strings.Cut(scan.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch field {
 		case "id":
 			e.StreamID = value
+		case "event":
+			alive = value == "alive" // a sign of life, for pages
 		case "data":
+			if alive {
+				continue
+			}
 			e.Event = Event{}
 			if err := json.Unmarshal([]byte(value), &e.Event); err != nil {
 				yield(e, fmt.Errorf("ops: event %s of %s: %w", e.StreamID, c.address, err))
@@ -264,6 +273,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 		return c.unreachable(ctx, err)
 	}
 	if err := json.NewDecoder(reply).Decode(into); err != nil {
+		if ctx.Err() != nil {
+			return c.unreachable(ctx, err)
+		}
 		return fmt.Errorf("ops: %s %s of %s: %w", method, path, c.address, err)
 	}
 	return nil

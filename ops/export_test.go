@@ -10,4 +10,3 @@ func Routes() (out []string) {
 	}
 	return out
 }
-

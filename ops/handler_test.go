@@ -39,17 +39,21 @@ func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
 		mount  func(*http.ServeMux)
 		prefix string
 	}{
-		"root":            {func(m *http.ServeMux) { m.Handle("/", h) }, ""},
-		"prefix":          {func(m *http.ServeMux) { m.Handle("/ops/", h) }, "/ops"},
-		"two":             {func(m *http.ServeMux) { m.Handle("/debug/breakers/", h) }, "/debug/breakers"},
-		"stripped":        {func(m *http.ServeMux) { m.Handle("/ops/", http.StripPrefix("/ops", h)) }, "/ops"},
-		"host":            {func(m *http.ServeMux) { m.Handle("example.com/ops/", h) }, "/ops"},
-		"wildcard":        {func(m *http.ServeMux) { m.Handle("/{tenant}/ops/", h) }, "/acme/ops"},
-		"like a route":    {func(m *http.ServeMux) { m.Handle("/v1/", h) }, "/v1"},
-		"so, stripped":    {func(m *http.ServeMux) { m.Handle("/v1/", http.StripPrefix("/v1", h)) }, "/v1"},
-		"escaped":         {func(m *http.ServeMux) { m.Handle("/{any}/", h) }, "/a%20b"},
-		"mux in a mux":    {func(m *http.ServeMux) { in := http.NewServeMux(); in.Handle("/x/ops/", h); m.Handle("/x/", in) }, "/x/ops"},
-		"stripped, inner": {func(m *http.ServeMux) { in := http.NewServeMux(); in.Handle("/ops/", h); m.Handle("/x/", http.StripPrefix("/x", in)) }, "/x/ops"},
+		"root":         {func(m *http.ServeMux) { m.Handle("/", h) }, ""},
+		"prefix":       {func(m *http.ServeMux) { m.Handle("/ops/", h) }, "/ops"},
+		"two":          {func(m *http.ServeMux) { m.Handle("/debug/breakers/", h) }, "/debug/breakers"},
+		"stripped":     {func(m *http.ServeMux) { m.Handle("/ops/", http.StripPrefix("/ops", h)) }, "/ops"},
+		"host":         {func(m *http.ServeMux) { m.Handle("example.com/ops/", h) }, "/ops"},
+		"wildcard":     {func(m *http.ServeMux) { m.Handle("/{tenant}/ops/", h) }, "/acme/ops"},
+		"like a route": {func(m *http.ServeMux) { m.Handle("/v1/", h) }, "/v1"},
+		"so, stripped": {func(m *http.ServeMux) { m.Handle("/v1/", http.StripPrefix("/v1", h)) }, "/v1"},
+		"escaped":      {func(m *http.ServeMux) { m.Handle("/{any}/", h) }, "/a%20b"},
+		"mux in a mux": {func(m *http.ServeMux) { in := http.NewServeMux(); in.Handle("/x/ops/", h); m.Handle("/x/", in) }, "/x/ops"},
+		"stripped, inner": {func(m *http.ServeMux) {
+			in := http.NewServeMux()
+			in.Handle("/ops/", h)
+			m.Handle("/x/", http.StripPrefix("/x", in))
+		}, "/x/ops"},
 	} {
 		mux := http.NewServeMux()
 		c.mount(mux)

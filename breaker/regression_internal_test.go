@@ -1,0 +1,35 @@
+package breaker
+
+import (
+	"testing"
+)
+
+// A listener that is added to a key's breaker in the instant in which the set
+// forgets it is heard all the same (I8).
+func TestRegressionListenerOfAKeyBeingForgotten(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	b := s.Breaker("a")
+	s.Breaker("z") // forgets a, after AddListener has found b current
+	heard := 0
+	b.setListener(&Listener{StateChange: func(*Breaker, Transition) { heard++ }}, true)
+	s.Breaker("a").Open(Reason{})
+	if heard != 1 {
+		t.Errorf("%d transitions heard, want 1", heard)
+	}
+}
+
+// A rule that takes so long to say open that the set has forgotten the key
+// meanwhile opens the key's breaker, not one that nobody finds (I8).
+func TestRegressionRuleOfAForgottenKey(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1}, WithRule("always", func(Counts) bool { return true }))
+	b := s.Breaker("a")
+	p, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Breaker("z") // forgets a
+	b.judgeCustom(&p, Counts{Calls: 1})
+	if got := s.Breaker("a").State(); got != Open {
+		t.Errorf("the key's breaker is %s, want open", got)
+	}
+}
