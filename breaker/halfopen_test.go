@@ -369,7 +369,7 @@ func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
 
 // Each open time is drawn evenly from its range.
 func TestJitter(t *testing.T) {
-	const n, bins = 20_000, 10
+	const n, bins = 5000, 10
 	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2})
 	var seen [bins]int
 	for range n {

@@ -49,3 +49,35 @@ func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 		})
 	}
 }
+
+// A quick success ends a row of failures whatever path the call takes.
+func TestSuccessEndsTheRowOnEveryPath(t *testing.T) {
+	watcher := breaker.WithListener(breaker.Listener{Success: func(*breaker.Breaker) {}})
+	for name, b := range map[string]*breaker.Breaker{
+		"plain":           breaker.New("x", breaker.Settings{FailMax: 2}),
+		"counted":         breaker.New("x", breaker.Settings{FailMax: 2, FailureRate: 1}),
+		"counted calls":   breaker.New("x", breaker.Settings{FailMax: 2, FailureRate: 1, WindowCalls: 50}),
+		"timed":           breaker.New("x", breaker.Settings{FailMax: 2, SlowCall: time.Hour}),
+		"timed exactly":   breaker.New("x", breaker.Settings{FailMax: 2, SlowCall: 199 * time.Millisecond}),
+		"watched":         breaker.New("x", breaker.Settings{FailMax: 2}, watcher),
+		"timed and heard": breaker.New("x", breaker.Settings{FailMax: 2, SlowCall: time.Hour}, watcher),
+	} {
+		for way, succeed := range map[string]func(*breaker.Breaker){
+			"Do": func(b *breaker.Breaker) { _ = b.Do(context.Background(), proofOK) },
+			"Do()": func(b *breaker.Breaker) {
+				_, _ = breaker.Do(context.Background(), b, func(context.Context) (int, error) { return 1, nil })
+			},
+			"Done": func(b *breaker.Breaker) {
+				if p, err := b.Allow(); err == nil {
+					p.Done(nil)
+				}
+			},
+		} {
+			_ = b.Do(t.Context(), proofFail)
+			succeed(b)
+			if n := b.FailCount(); n != 0 || b.State() != breaker.Closed {
+				t.Errorf("%s, %s: %d failures and %s after a success, want 0 and closed", name, way, n, b.State())
+			}
+		}
+	}
+}

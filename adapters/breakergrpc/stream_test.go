@@ -183,7 +183,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantState(t, b, breaker.Closed)
 	})
 	t.Run("a deadline while it receives is a failure", func(t *testing.T) {
-		s, b := start(t, within(t, 100*time.Millisecond))
+		s, b := start(t, within(t, time.Second))
 		_, err := s.Recv()
 		wantCode(t, err, codes.DeadlineExceeded)
 		wantState(t, b, breaker.Open)

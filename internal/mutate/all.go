@@ -221,8 +221,12 @@ func instrumentAll(dir string) (overlay string, sites []site, err error) {
 	return overlay, sites, err
 }
 
-// slow is the tests that are left for what the others do not kill.
-const slow = "Explore|Stress|Soak|Churn|Race"
+// slow is the tests that are left for what the others do not kill; chance is
+// those that take long and kill by chance, left out.
+const (
+	slow   = "Explore"
+	chance = "Stress|Soak|Churn|ManyNames|Inline|OverrideReplaced"
+)
 
 // runAll runs every step-th mutant.
 func runAll(tests, only string, limit time.Duration, step int) error {
@@ -239,10 +243,11 @@ func runAll(tests, only string, limit time.Duration, step int) error {
 	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, "./breaker").CombinedOutput(); err != nil {
 		return fmt.Errorf("the instrumented package does not compile: %w\n%s", err, out)
 	}
-	if failed, out := runTests(bin, tests, limit, nil); failed {
+	if end, out := runTests(bin, tests, 10*limit, nil); end != survived {
 		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
 	}
-	killed, run := 0, 0
+	count := map[fate]int{}
+	run := 0
 	for i := 0; i < len(sites); i += step {
 		s := sites[i]
 		place := fmt.Sprintf("%s:%d", s.at.Filename, s.at.Line)
@@ -251,16 +256,16 @@ func runAll(tests, only string, limit time.Duration, step int) error {
 		}
 		run++
 		env := []string{fmt.Sprintf("SWITCHGEAR_MUTANT=%d", i+1)}
-		dead, _ := runTests(bin, tests, limit, env, "-test.skip", slow)
-		if !dead {
-			dead, _ = runTests(bin, slow, limit, env)
+		end, _ := runTests(bin, tests, limit, env, "-test.skip", slow+"|"+chance)
+		if end == survived && tests == "" {
+			end, _ = runTests(bin, slow, limit, env)
 		}
-		if dead {
-			killed++
-			continue
+		count[end]++
+		if end != killed {
+			fmt.Printf("%-9s  %s %s\n", end, place, s.what)
 		}
-		fmt.Printf("SURVIVED  %s %s\n", place, s.what)
 	}
-	fmt.Printf("%d mutants of %d, %d killed, %d survived\n", run, len(sites), killed, run-killed)
+	fmt.Printf("%d mutants of %d: %d killed, %d timed out, %d survived\n",
+		run, len(sites), count[killed], count[timedOut], count[survived])
 	return nil
 }

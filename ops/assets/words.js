@@ -35,7 +35,7 @@ export function why(t) {
     case "confidence": return `${t.counts.failures} of ${t.counts.calls} calls failed ${span}: surely more than ${share(t.threshold)} do`;
     case "slow-rate": return `${t.counts.slow} of ${t.counts.calls} calls were slow ${span}, the limit is ${share(t.threshold)}`;
     case "rule": return `the rule “${t.rule}” said so`;
-    case "probe-failed": return "the probe failed";
+    case "probe-failed": return t.slow ? "the probe was slow" : "the probe failed";
     case "probes-passed": return t.fails === 1 ? "the probe succeeded" : `${t.fails} probes succeeded`;
     case "open-time-elapsed": return "the open time was over and a call asked";
     case "override-expired": return `the override of ${t.actor || "somebody"} expired`;
