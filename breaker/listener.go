@@ -80,8 +80,7 @@ func (b *Breaker) setListener(l *Listener, on bool) {
 	default:
 		b.cfg.removeListener(l)
 	}
-	r := b.rules()
-	b.refreshLocked(r, r)
+	b.refreshLocked()
 }
 
 // without is a new slice: readers may hold the old one.

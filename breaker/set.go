@@ -172,7 +172,7 @@ func (s *Set[K]) Update(n Settings) error {
 	}
 	s.cfg.rules.Store(r) // first: a breaker made from here on has them
 	for _, b := range s.all() {
-		b.refresh(old, r)
+		b.refresh(true)
 	}
 	return nil
 }
@@ -189,13 +189,8 @@ func (s *Set[K]) setListener(l *Listener, on bool) {
 	} else {
 		s.cfg.removeListener(l)
 	}
-	s.refresh()
-}
-
-func (s *Set[K]) refresh() {
-	r := s.cfg.rules.Load()
 	for _, b := range s.all() {
-		b.refresh(r, r)
+		b.refresh(false)
 	}
 }
 

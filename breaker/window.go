@@ -27,6 +27,14 @@ func newWindow(gen uint32, s *Settings, cs *clocks) *window {
 	return w
 }
 
+// spans reports whether it holds the stretch of calls that s asks for.
+func (w *window) spans(s *Settings) bool {
+	if s.WindowCalls > 0 {
+		return w.last != nil && w.last.size == int64(s.WindowCalls)
+	}
+	return w.last == nil && w.time.clock.width == s.Window/windowBuckets
+}
+
 // success counts a call that was neither a failure nor slow. It reports
 // whether the window is clean, so that further successes need not be counted.
 func (w *window) success() (clean bool) {
