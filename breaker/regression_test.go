@@ -218,3 +218,25 @@ func TestRegressionCallOfForgottenBreaker(t *testing.T) {
 		})
 	}
 }
+
+// A forgotten breaker that somebody holds comes back with the settings and the
+// listeners that its set has been given meanwhile.
+func TestRegressionForgottenBreakerComesBackUpToDate(t *testing.T) {
+	s := breaker.NewSet[string]("s", breaker.Settings{FailMax: -1}, breaker.SetOptions{MaxKeys: 1})
+	held := s.Breaker("a")
+	s.Breaker("z") // forgets a
+	if err := s.Update(breaker.Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4, MinCalls: 2}); err != nil {
+		t.Fatal(err)
+	}
+	heard := 0
+	s.AddListener(breaker.Listener{Failure: func(*breaker.Breaker, error) { heard++ }})
+	for range 2 {
+		_ = held.Do(t.Context(), proofFail)
+	}
+	if got := held.State(); got != breaker.Open {
+		t.Errorf("state after 2 of 2 calls failed: %s, want open by the rate that the set was given", got)
+	}
+	if heard != 2 {
+		t.Errorf("the set's listener heard of %d failures, want 2", heard)
+	}
+}

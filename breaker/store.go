@@ -268,9 +268,10 @@ func (b *Breaker) comeBack(floor uint32) {
 	c.gone = nil
 	if int32(floor-c.goneAt) > 0 {
 		b.start(floor)
-		return
+	} else {
+		b.setWord(b.load() &^ flagGone)
 	}
-	b.setWord(b.load() &^ flagGone)
+	b.refreshLocked() // the set's settings and listeners passed it by while it was forgotten
 }
 
 // setWord writes the word, and tells the set of a keyed breaker when evidence
