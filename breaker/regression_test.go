@@ -240,3 +240,40 @@ func TestRegressionForgottenBreakerComesBackUpToDate(t *testing.T) {
 		t.Errorf("the set's listener heard of %d failures, want 2", heard)
 	}
 }
+
+// A call that trips a rule of the program's own behind forced-closed gets its
+// own error, as with the other rules: nobody is rejected.
+func TestRegressionErrorOnTripBehindOverride(t *testing.T) {
+	for name, b := range map[string]*breaker.Breaker{
+		"setting": breaker.New("x", breaker.Settings{FailMax: 1}, breaker.WithErrorOnTrip()),
+		"own rule": breaker.New("x", breaker.Settings{FailMax: -1}, breaker.WithErrorOnTrip(),
+			breaker.WithRule("all", func(breaker.Counts) bool { return true })),
+	} {
+		b.ForceClosed(breaker.Reason{})
+		if err := b.Do(t.Context(), proofFail); err != errProof {
+			t.Errorf("%s: Do = %v, want %v alone", name, err, errProof)
+		}
+		if got := b.Status().Auto; got != breaker.Open {
+			t.Errorf("%s: automatic state %s, want open", name, got)
+		}
+	}
+}
+
+// A breaker that is forgotten while a rule of the program's own looks at it
+// opens where its set finds it.
+func TestRegressionForgottenDuringOwnRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *breaker.Set[string]
+		settings := breaker.Settings{FailMax: -1, SlowCall: time.Millisecond, Window: 10 * time.Millisecond}
+		s = breaker.NewSet[string]("s", settings, breaker.SetOptions{MaxKeys: 1},
+			breaker.WithRule("slow", func(breaker.Counts) bool {
+				time.Sleep(time.Second) // the slow call leaves the window
+				s.Breaker("z")          // and the key has no evidence
+				return true
+			}))
+		_ = s.Do(t.Context(), "a", func(context.Context) error { time.Sleep(time.Millisecond); return nil })
+		if got := s.Breaker("a").State(); got != breaker.Open {
+			t.Errorf("a is %s, want open: its rule said so", got)
+		}
+	})
+}
