@@ -116,8 +116,23 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 
 // rejection is what the caller gets for e.
 func (c *config) rejection(e *OpenError) error {
-	if c.openError != nil {
-		return c.openError(e)
+	if c.openError == nil {
+		return e
+	}
+	return c.replaced(e)
+}
+
+// replaced is the program's own error for e. One that panics, or has none,
+// leaves e: a call that did not run must not look like a success.
+func (c *config) replaced(e *OpenError) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("function of WithOpenError", p)
+			err = e
+		}
+	}()
+	if own := c.openError(e); own != nil {
+		return own
 	}
 	return e
 }

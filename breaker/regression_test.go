@@ -277,3 +277,37 @@ func TestRegressionForgottenDuringOwnRule(t *testing.T) {
 		}
 	})
 }
+
+// A function of WithOpenError that has no error to give, or panics, makes no
+// success of a rejection, and keeps no transition from the listeners.
+func TestRegressionOpenErrorOfNothing(t *testing.T) {
+	for name, f := range map[string]func(*breaker.OpenError) error{
+		"nil":    func(*breaker.OpenError) error { return nil },
+		"panics": func(*breaker.OpenError) error { panic("boom") },
+	} {
+		for _, watched := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
+				told := 0
+				l := breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}
+				if watched {
+					l.Success = func(*breaker.Breaker) {}
+				}
+				b := breaker.New("x", breaker.Settings{FailMax: 1}, breaker.WithErrorOnTrip(),
+					breaker.WithOpenError(f), breaker.WithListener(l))
+				if err := b.Do(t.Context(), proofFail); !errors.Is(err, errProof) || !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errProof)
+				}
+				if told != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", told)
+				}
+				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
+				if !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("a rejected call: %v, want ErrOpen", err)
+				}
+				if _, err := b.Allow(); !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("Allow: %v, want ErrOpen", err)
+				}
+			})
+		}
+	}
+}
