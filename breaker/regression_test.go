@@ -311,3 +311,27 @@ func TestRegressionOpenErrorOfNothing(t *testing.T) {
 		}
 	}
 }
+
+// A listener that exits the goroutine when it hears of half-open does not take
+// the probe's place with it (I2).
+func TestRegressionGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: time.Hour},
+			breaker.WithListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, x breaker.Transition) {
+				if x.To == breaker.HalfOpen {
+					runtime.Goexit()
+				}
+			}}))
+		_ = b.Do(t.Context(), proofFail)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		go func() {
+			_, err := b.Allow()
+			t.Errorf("Allow returned (%v), want its goroutine to be gone", err)
+		}()
+		synctest.Wait()
+		if n := b.Status().ProbesOut; n != 0 {
+			t.Errorf("%d probes are out, want none", n)
+		}
+	})
+}
