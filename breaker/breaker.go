@@ -31,9 +31,10 @@ type cold struct {
 	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
 
 	// Breaker.mu guards the rest.
-	oks       int // probe successes in this half-open
-	attempt   int // open periods in a row
-	since     time.Time
+	oks       int         // probe successes in this half-open
+	attempt   int         // open periods in a row
+	since     time.Time   // when the effective state began
+	why       *Transition // what began it; the history may have no room for it any more
 	openUntil time.Time
 	dueTimer  *time.Timer
 	probes    probes

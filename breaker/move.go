@@ -106,7 +106,7 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	kept := c.past.add(*t, b.cfg.noHistory)
 	c.tally.moved(t)
 	if !t.Shadow {
-		c.since = now
+		c.since, c.why = now, kept
 	}
 	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
 		c.reject.Store(b.rejectionLocked(w, kept))

@@ -335,3 +335,21 @@ func TestRegressionGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
 		}
 	})
 }
+
+// What goes on behind an override does not wash its order out of the status.
+func TestRegressionWhyOutlastsShadows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, opts := range map[string][]breaker.Option{"history": nil, "no history": {breaker.WithoutHistory()}} {
+			b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second}, opts...)
+			b.ForceClosed(breaker.Reason{Actor: "ann"})
+			for range 20 { // opens and probes, each time
+				_ = b.Do(t.Context(), proofFail)
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if why := b.Status().Why; why == nil || why.Actor != "ann" {
+				t.Errorf("%s: Why = %+v, want ann's order", name, why)
+			}
+		}
+	})
+}
