@@ -192,7 +192,7 @@ func (c *config) outcome(ctx context.Context, err error) (o Outcome) {
 		}
 	}()
 	if c.classify != nil {
-		return c.classify(ctx, err)
+		return min(c.classify(ctx, err), Ignored) // what is no Outcome is no evidence
 	}
 	if p := c.excluded.Load(); p != nil {
 		for _, m := range *p {
