@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"sync/atomic"
 )
@@ -42,16 +43,25 @@ type Set[K comparable] struct {
 
 // NewSet makes a set. It panics when name, s or o is invalid, as New does.
 func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option) *Set[K] {
-	if err := check(name, s); err != nil {
+	err := check(name, s)
+	if err == nil {
+		err = o.validate()
+	}
+	if err != nil {
 		panic("breaker: " + err.Error())
 	}
 	return newSet[K](newConfig(name, s, opts), o)
 }
 
-func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
+func (o SetOptions) validate() error {
 	if o.MaxKeys < 0 || o.MaxEvidence < 0 {
-		panic("breaker: SetOptions of " + cfg.name + " has a negative limit, want 0 for the default, or more")
+		return fmt.Errorf("%w: SetOptions is %+v, want limits of 0 for the default, or more", ErrSettings, o)
 	}
+	return nil
+}
+
+// newSet makes a set of valid limits.
+func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 	o.MaxKeys = orDefault(o.MaxKeys, 10_000)
 	o.MaxEvidence = orDefault(o.MaxEvidence, 1_000_000)
 	s := &Set[K]{cfg: cfg, limits: o, seed: maphash.MakeSeed()}
