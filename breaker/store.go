@@ -206,11 +206,25 @@ func (s *Set[K]) overflowBreaker() *Breaker {
 	if b := s.overflow.Load(); b != nil {
 		return b
 	}
-	if s.overflow.CompareAndSwap(nil, newBreaker(s.cfg, overflowKey)) && s.cfg.logger != nil {
+	b, made := s.makeOverflow()
+	if made && s.cfg.logger != nil {
 		s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
 			"set", s.cfg.name, "limit", s.limits.MaxEvidence)
 	}
-	return s.overflow.Load()
+	return b
+}
+
+// makeOverflow holds the lock of those who change settings and listeners: the
+// breaker has theirs, or they find it.
+func (s *Set[K]) makeOverflow() (b *Breaker, made bool) {
+	s.cfg.mu.Lock()
+	defer s.cfg.mu.Unlock()
+	if b := s.overflow.Load(); b != nil {
+		return b, false
+	}
+	b = newBreaker(s.cfg, overflowKey)
+	s.overflow.Store(b)
+	return b, true
 }
 
 // all is every breaker that the set remembers. No lock outlives it.
