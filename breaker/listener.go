@@ -248,16 +248,19 @@ func (c *config) caught(what string, p any) {
 	if c.logger == nil {
 		return
 	}
-	defer func() { _ = recover() }() // the logger's handler is user code too
+	defer c.loggerPanics()
 	c.logger.Error("circuit breaker: a "+what+" panicked", "breaker", c.name, "panic", p)
 }
 
+// loggerPanics is deferred around the logger, whose handler is user code too.
+func (c *config) loggerPanics() {
+	if recover() != nil {
+		c.panics.Add(1)
+	}
+}
+
 func (b *Breaker) logTransition(t *Transition) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.cfg.panics.Add(1)
-		}
-	}()
+	defer b.cfg.loggerPanics()
 	level := slog.LevelInfo
 	if t.To == Open || t.To == ForcedOpen {
 		level = slog.LevelWarn

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -352,4 +354,23 @@ func TestRegressionWhyOutlastsShadows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// panicky is a handler of a logger that is broken.
+type panicky struct{ slog.Handler }
+
+func (panicky) Handle(context.Context, slog.Record) error { panic("boom") }
+
+// A logger that panics is not the caller's, whatever there is to log.
+func TestRegressionPanicInLogger(t *testing.T) {
+	logger := slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})
+	s := breaker.NewSet[int]("n", breaker.Settings{FailMax: 1}, breaker.SetOptions{MaxEvidence: 1}, breaker.WithLogger(logger))
+	for i := range 3 { // a transition, and the overflow
+		if err := s.Do(t.Context(), i, proofFail); i < 2 && !errors.Is(err, errProof) {
+			t.Errorf("Do = %v, want %v", err, errProof)
+		}
+	}
+	if st := s.Status(); st[0].ListenerPanics < 2 {
+		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].ListenerPanics)
+	}
 }

@@ -38,7 +38,7 @@ type Set[K comparable] struct {
 	inserts  atomic.Uint32
 
 	overflow   atomic.Pointer[Breaker] // nil until MaxEvidence is met
-	overflowed atomic.Uint64           // times a key met it
+	overflowed atomic.Uint64           // see Overflowed
 }
 
 // NewSet makes a set. It panics when name, s or o is invalid, as New does.
@@ -71,6 +71,10 @@ func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 
 // Name is the set's name.
 func (s *Set[K]) Name() string { return s.cfg.name }
+
+// Overflowed is the number of times that a key found MaxEvidence met and was
+// given the breaker that such keys share.
+func (s *Set[K]) Overflowed() uint64 { return s.overflowed.Load() }
 
 // Settings are the settings in common, defaults filled in.
 func (s *Set[K]) Settings() Settings { return s.cfg.rules.Load().Settings }

@@ -208,10 +208,15 @@ func (s *Set[K]) overflowBreaker() *Breaker {
 	}
 	b, made := s.makeOverflow()
 	if made && s.cfg.logger != nil {
-		s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
-			"set", s.cfg.name, "limit", s.limits.MaxEvidence)
+		s.logOverflow()
 	}
 	return b
+}
+
+func (s *Set[K]) logOverflow() {
+	defer s.cfg.loggerPanics()
+	s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
+		"set", s.cfg.name, "limit", s.limits.MaxEvidence)
 }
 
 // makeOverflow holds the lock of those who change settings and listeners: the
