@@ -61,12 +61,13 @@ func (q *queue) add(n note) {
 
 // AddListener adds a listener and returns what removes it again.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
-	b.current().setListener(&l, true)
-	return func() { b.current().setListener(&l, false) }
+	b.setListener(&l, true)
+	return func() { b.setListener(&l, false) }
 }
 
 func (b *Breaker) setListener(l *Listener, on bool) {
-	b.mu.Lock()
+	var p Permit
+	b = b.lockCurrent(&p)
 	defer b.mu.Unlock()
 	switch {
 	case b.cfg.home != nil:

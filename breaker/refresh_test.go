@@ -58,3 +58,17 @@ func TestRegressionOverflowMadeDuringSetUpdate(t *testing.T) {
 		t.Errorf("its window is not that of its settings: %v", r.Settings)
 	}
 }
+
+// A listener of a key that is forgotten in the moment it is added is not lost
+// to the breaker made for the key next.
+func TestRegressionListenerOfKeyForgottenMeanwhile(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := s.Breaker("a")
+	s.Breaker("z") // forgets a, after AddListener had looked
+	heard := 0
+	held.setListener(&Listener{Failure: func(*Breaker, error) { heard++ }}, true)
+	_ = s.Do(t.Context(), "a", broken)
+	if heard != 1 {
+		t.Errorf("the listener heard of %d failures, want 1", heard)
+	}
+}
