@@ -154,12 +154,16 @@ func (b *Breaker) deliverOne(c *cold) bool {
 			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
 		}
 	}()
+	b.tellNote(n)
+	told = true
+	return true
+}
+
+func (b *Breaker) tellNote(n note) {
+	defer tellFrom(b.listenersNow(), 0, b, n.tell) // deferred: the logger's handler may exit the goroutine (I7)
 	if n.t != nil && b.cfg.logger != nil {
 		b.logTransition(n.t)
 	}
-	tellFrom(b.listenersNow(), 0, b, n.tell)
-	told = true
-	return true
 }
 
 func (b *Breaker) nextNote(c *cold) (note, bool) {

@@ -374,3 +374,25 @@ func TestRegressionPanicInLogger(t *testing.T) {
 		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].ListenerPanics)
 	}
 }
+
+// exiting is a handler that exits the goroutine, as t.FailNow does.
+type exiting struct{ slog.Handler }
+
+func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+// A logger that exits the goroutine keeps no transition from the listeners (I7).
+func TestRegressionGoexitInLoggerLeavesNoneUntold(t *testing.T) {
+	told := 0
+	b := breaker.New("x", breaker.Settings{FailMax: 1},
+		breaker.WithLogger(slog.New(exiting{slog.NewTextHandler(io.Discard, nil)})),
+		breaker.WithListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.Do(context.Background(), proofFail)
+	}()
+	<-done
+	if told != 1 {
+		t.Errorf("the listener heard of %d transitions, want 1", told)
+	}
+}
