@@ -61,8 +61,8 @@ func (b *Breaker) ForceClosed(why Reason) { b.order(VerbForceClosed, why) }
 // closed goes on through half-open.
 func (b *Breaker) Release(why Reason) { b.order(VerbRelease, why) }
 
-// order carries out what a program's own text asks for. A time in the past is
-// over already.
+// order carries out what a program's own text asks for. It leaves out a time
+// that the order cannot have; one below 0 is over already, and nothing happens.
 func (b *Breaker) order(v Verb, why Reason) {
 	switch v {
 	case VerbClose, VerbHalfOpen, VerbRelease:
