@@ -120,7 +120,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 		return r, nil
 	}
 	b.obeyLocked(o, now)
-	r.After = effective(b.load())
+	r.After = effective(b.load()) // under the same lock as what it was before (I12)
 	r.Version = b.versionLocked()
 	return r, nil
 }
