@@ -51,8 +51,8 @@
 //
 // Everything may be used by many goroutines at once. Calls run in parallel; no
 // lock is held while the program's code runs. A breaker owns no goroutine and
-// needs no closing; only while it is open, overridden or counting over time
-// does it have a timer. In a testing/synctest bubble it keeps the bubble's
+// needs no closing; only while it is open, overridden, counting over time or
+// timing calls does it have a timer. In a testing/synctest bubble it keeps the bubble's
 // time: after sleeping for exactly ResetTimeout call synctest.Wait, as the
 // timer that lets a probe through wakes at the same instant.
 package breaker

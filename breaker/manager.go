@@ -150,7 +150,7 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 }
 
 // Lookup finds the breaker of an id, "name" or "name/key", and never makes
-// one. The error is an *UnknownError, with the nearest ids there are.
+// one (I12). The error is an *UnknownError, with the nearest ids there are.
 func (m *Manager) Lookup(id string) (*Breaker, error) {
 	name, key, keyed := strings.Cut(id, "/")
 	m.mu.RLock()

@@ -61,8 +61,8 @@ func (b *Breaker) ForceClosed(why Reason) { b.order(VerbForceClosed, why) }
 // closed goes on through half-open.
 func (b *Breaker) Release(why Reason) { b.order(VerbRelease, why) }
 
-// order carries out what a program's own text asks for. A time in the past is
-// over already.
+// order carries out what a program's own text asks for. It leaves out a time
+// that the order cannot have; one below 0 is over already, and nothing happens.
 func (b *Breaker) order(v Verb, why Reason) {
 	switch v {
 	case VerbClose, VerbHalfOpen, VerbRelease:
@@ -120,7 +120,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 		return r, nil
 	}
 	b.obeyLocked(o, now)
-	r.After = effective(b.load())
+	r.After = effective(b.load()) // under the same lock as what it was before (I12)
 	r.Version = b.versionLocked()
 	return r, nil
 }

@@ -31,12 +31,12 @@ type Status struct {
 	Window            Counts        `json:"window,omitzero"`           // what the window of the rates holds
 	Bypassed          uint64        `json:"bypassed,omitempty"`        // calls let through by WithBypass while it rejected
 	Bypass            string        `json:"bypass,omitempty"`          // the reason of the newest of them
-	ListenerPanics    uint64        `json:"listener_panics,omitempty"` // panics of listeners and classifiers, recovered
+	ListenerPanics    uint64        `json:"listener_panics,omitempty"` // panics of the program's functions, recovered; for a key, those of its whole set
 	Trips             uint64        `json:"trips,omitempty"`           // times it opened by itself since it was made
 	TripsDay          int           `json:"trips_day,omitempty"`       // those of the last 24 hours, to the hour
 	Flaps             int           `json:"flaps,omitempty"`           // changes of State in the last hour; 32 means 32 or more
 	OpenSeconds       float64       `json:"open_seconds,omitempty"`    // time it has been open or forced open since it was made
-	Why               *Transition   `json:"why,omitempty"`             // the transition that began State
+	Why               *Transition   `json:"why,omitempty"`             // the transition that began State; nil: none yet
 	Version           uint64        `json:"version"`                   // grows with every transition, order and change of settings
 	SettingsVersion   uint64        `json:"settings_version"`          // grows with every change of settings
 	Settings          Settings      `json:"settings"`                  // in effect, defaults filled in

@@ -27,8 +27,10 @@ const (
 type Reason struct {
 	Actor string `json:"actor,omitempty"` // who: a person's or a program's name
 	Text  string `json:"text,omitempty"`  // why, in their words
-	// For limits an override: past it the override lifts itself. 0 means until
-	// it is released. Only ForceOpen and ForceClosed may have one.
+	// For limits ForceOpen and ForceClosed: past it the override lifts itself; 0
+	// means until it is released. For Open it is the open time; 0 means
+	// Settings.ResetTimeout. The other orders have no time: their methods leave
+	// it out, and Apply refuses it.
 	For time.Duration `json:"for,omitempty"`
 }
 

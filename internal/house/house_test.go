@@ -2,6 +2,8 @@
 package house
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,6 +123,9 @@ func TestReadmeShowsTheTestedExample(t *testing.T) {
 	block, _, closed := strings.Cut(block, "```")
 	if !ok || !closed {
 		t.Fatal("README.md has no Go block")
+	}
+	if _, err := parser.ParseFile(token.NewFileSet(), "README.md", "package p\nfunc _() {\n"+block+"}", 0); err != nil {
+		t.Errorf("the README's first block is no whole Go: %v", err)
 	}
 	example := squeeze(read(t, "breaker/example_test.go"))
 	for _, part := range strings.Split(block, "\n\n") {
