@@ -62,7 +62,9 @@ func (g *guard) finish(k kind) *call {
 			return c
 		}
 	}
-	return &call{g: g, ctx: ctx, kind: k} // its permit is an ended one
+	c := &call{g: g, ctx: ctx, kind: k}
+	c.permit.Ignore() // an ended one: the zero Permit is none
+	return c
 }
 
 // end tells the outcome and returns what the caller is to get. The first time
