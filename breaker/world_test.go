@@ -526,7 +526,7 @@ func (w *world) recorded(s step, before, after aside, told []Transition) error {
 	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
 		changes = 1
 	}
-	if len(told) != changes && !(w.cfg.keyed && changes > 0) {
+	if len(told) != changes && (!w.cfg.keyed || changes == 0) {
 		return fmt.Errorf("I7: %d transitions told, want %d", len(told), changes)
 	}
 	if changes == 0 {
