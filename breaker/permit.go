@@ -8,7 +8,8 @@ import (
 
 // Permit is the leave to make one call. It belongs to one goroutine at a time,
 // and a copy of it is the same leave: end one of them. It must come from Allow
-// or AllowContext.
+// or AllowContext: the zero Permit is none, and Done(nil) of it panics. The one
+// that comes with a rejection is ended already.
 type Permit struct {
 	b        *Breaker
 	word     uint64        // as admitted: the generation its outcome counts for
