@@ -11,13 +11,13 @@ import (
 )
 
 // writePage writes BENCHMARKS.md. Nothing on that page is typed by hand.
-func writePage(file string, rows []*Row, took time.Duration, profileFile string) error {
+func writePage(file string, rows []*Row, took time.Duration, command, profileFile string) error {
 	var b bytes.Buffer
 	p := printer{w: &b, markdown: true}
 	p.text("# Benchmarks", "",
 		"What guarding a call costs with Switchgear, with other breakers, and with nothing. This page is the output of one",
 		"command, in `bench/`, a module of its own that nothing imports:", "",
-		"    cd bench && GOWORK=off go run . -md ../BENCHMARKS.md", "",
+		"    cd bench && GOWORK=off go run . "+command, "",
 		fmt.Sprintf("It ran on %s for %s.", time.Now().UTC().Format("2006-01-02"), took))
 	p.heading("Machine and versions")
 	p.table([]string{"what", "value"}, machine())

@@ -216,7 +216,7 @@ func TestAdviceText(t *testing.T) {
 func FuzzAdvice(f *testing.F) {
 	f.Add(5, 0.5, 0.95, int64(time.Second), 0, 20, 10.0, int64(time.Second))
 	f.Add(-1, 1.0, 0.0, int64(time.Hour*1e6), 100_000, 1, 1e300, int64(math.MaxInt64))
-	f.Add(1, 0.01, 0.0, int64(minWindow), 0, math.MaxInt, 1e-300, int64(-5))
+	f.Add(1, 0.01, 0.0, int64(minWindow), 0, 1<<30, 1e-300, int64(-5))
 	f.Fuzz(func(t *testing.T, failMax int, rate, sure float64, window int64, calls, minCalls int, perSecond float64, takes int64) {
 		s := Settings{
 			FailMax: failMax, FailureRate: rate, Confidence: sure, Window: time.Duration(window),

@@ -70,7 +70,7 @@ func (c *crowd) moves(cfg *config, from, to State, ordered bool) bool {
 		countDown(c.open, cfg)
 		return true
 	}
-	full := c.maxOpen > 0 && c.open[cfg] == 0 && float64(len(c.open)+1)/float64(c.total) > c.maxOpen
+	full := c.maxOpen > 0 && len(c.open) > 0 && c.open[cfg] == 0 && float64(len(c.open)+1)/float64(c.total) > c.maxOpen
 	if full && !ordered {
 		return false
 	}

@@ -174,12 +174,12 @@ func TestCapOpen(t *testing.T) {
 	is(t, bs[4], Open)
 }
 
-// Shares are met exactly, as rates are.
+// Shares are met exactly, as rates are, and leave one breaker its use.
 func TestCapOpenIsExact(t *testing.T) {
 	for _, c := range []struct {
 		share   float64
 		of, cap int
-	}{{0.29, 100, 29}, {0.07, 100, 7}, {0.5, 9, 4}, {1, 5, 5}, {0.1, 30, 3}} {
+	}{{0.29, 100, 29}, {0.07, 100, 7}, {0.5, 9, 4}, {1, 5, 5}, {0.1, 30, 3}, {0.1, 5, 1}, {0.5, 1, 1}} {
 		m, bs := crew(t, c.of)
 		m.CapOpen(c.share)
 		open := 0

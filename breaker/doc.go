@@ -26,6 +26,14 @@
 // Put a limit on the time of each call in its ctx, inside the breaker; put
 // retries outside of it, and do not retry ErrOpen before RetryAfter.
 //
+// # Settings
+//
+// [Settings] are data: they can stand in a file ({"fail_max": 3,
+// "reset_timeout": "10s", "ramp": "off"}), decoding JSON onto a value that is
+// there patches it, and [Breaker.Update] puts them in effect while calls run.
+// [Settings.Advice] predicts what they will do at a rate of calls, and package
+// breakertest proves it in your tests.
+//
 // # Two layers of state
 //
 // Closed, open and half-open are the automatic state, moved by outcomes and

@@ -87,10 +87,24 @@ func explorations() []exploration {
 
 func TestExplore(t *testing.T) {
 	for _, x := range explorations() {
-		if os.Getenv("SWITCHGEAR_EXPLORE") == "" && (testing.Short() || raceEnabled) {
-			x.callers = min(x.callers, 2)
+		if os.Getenv("SWITCHGEAR_EXPLORE") == "" {
+			x.shrink(testing.Short() || raceEnabled, raceEnabled)
 		}
 		t.Run(x.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { explore(t, &x) }) })
+	}
+}
+
+// shrink makes less of an exploration: with -short, and still less under the
+// race detector, which has little to find where one step is taken at a time.
+func (x *exploration) shrink(less, little bool) {
+	if less {
+		x.callers = min(x.callers, 2)
+	}
+	if little {
+		x.orders = 0
+		if x.settings.Ramp > 0 {
+			x.callers = 1
+		}
 	}
 }
 
@@ -223,7 +237,6 @@ func (w *world) admits() error {
 // are taken relative to now, generations to the one under way, and callers in
 // a fixed order, as they are alike.
 func (w *world) key() string {
-	now := time.Now()
 	word := w.b.load()
 	var k strings.Builder
 	fails := failsOf(word)
@@ -232,8 +245,8 @@ func (w *world) key() string {
 	}
 	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagGone),
 		fails, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
-	w.timersKey(&k, now)
-	w.callersKey(&k, now)
+	w.timersKey(&k, time.Now())
+	w.callersKey(&k)
 	w.windowKey(&k)
 	if w.sp.Set.Ramp > 0 {
 		fmt.Fprintf(&k, "r%d.%g.%d", min(w.now()-w.sp.RampFrom, w.sp.Set.Ramp)/tickLen, w.sp.Credit, min(w.sp.Attempt, 3))
@@ -253,7 +266,7 @@ func (w *world) timersKey(k *strings.Builder, now time.Time) {
 }
 
 // callersKey writes the callers sorted: each with what its permit is worth.
-func (w *world) callersKey(k *strings.Builder, now time.Time) {
+func (w *world) callersKey(k *strings.Builder) {
 	type hold struct{ kind, rest int }
 	var all []hold
 	for i := range w.callers {
@@ -282,7 +295,6 @@ func (w *world) callersKey(k *strings.Builder, now time.Time) {
 	}
 	slices.SortFunc(all, func(a, b hold) int { return cmp.Or(a.kind-b.kind, a.rest-b.rest) })
 	fmt.Fprint(k, all)
-	_ = now
 }
 
 func (w *world) windowKey(k *strings.Builder) {

@@ -66,8 +66,7 @@ func (b *Breaker) AddListener(l Listener) (remove func()) {
 }
 
 func (b *Breaker) setListener(l *Listener, on bool) {
-	var p Permit
-	b = b.lockCurrent(&p)
+	b = b.lockCurrent(new(Permit))
 	defer b.mu.Unlock()
 	switch {
 	case b.cfg.home != nil:

@@ -25,7 +25,6 @@ type Manager struct {
 // member is a breaker or a set.
 type member interface {
 	Name() string
-	statuses() []Status
 	keyed() bool                // a set
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
@@ -198,11 +197,20 @@ func (m *Manager) Apply(id string, o Order) (Receipt, error) {
 // Status is the status of every breaker and of every key that is remembered,
 // sorted by ID. It stops no call.
 func (m *Manager) Status() []Status {
-	var out []Status
-	for _, x := range m.all() {
-		out = append(out, x.statuses()...)
+	type named struct {
+		id string
+		b  *Breaker
 	}
-	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.ID, b.ID) })
+	var all []named
+	for _, b := range m.Breakers() {
+		all = append(all, named{b.ID(), b})
+	}
+	// Sorted before they are asked: a Status is large to move about.
+	slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.id, b.id) })
+	out := make([]Status, len(all))
+	for i, x := range all {
+		out[i] = x.b.status()
+	}
 	return out
 }
 
@@ -249,8 +257,9 @@ func (m *Manager) all() []member {
 }
 
 // CapOpen limits the share of the manager's breakers and sets that may be open
-// at once: one that would trip beyond it stays closed and goes on counting.
-// Orders are not limited. 0, the default, is no limit.
+// at once: one that would trip beyond it stays closed and goes on counting. One
+// may be open whatever the share, and orders are not limited. 0, the default,
+// is no limit.
 func (m *Manager) CapOpen(share float64) {
 	m.init()
 	m.crowd.mu.Lock()
@@ -276,9 +285,6 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 	defer m.crowd.mu.Unlock()
 	return m.crowd.episode, m.crowd.episode.Of > 0
 }
-
-func (b *Breaker) statuses() []Status { return []Status{b.Status()} }
-func (s *Set[K]) statuses() []Status  { return s.Status() }
 
 func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
 func (s *Set[K]) breakers() []*Breaker  { return s.all() }

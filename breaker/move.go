@@ -33,6 +33,7 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
+	t.Slow = d.cause == CauseProbeFailed && e.kind == evSuccess
 	b.moveLocked(a, to, t, now)
 	return to.state == Open
 }

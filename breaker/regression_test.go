@@ -59,7 +59,7 @@ func TestRegressionGoexitInCallListenerDelaysNoTransition(t *testing.T) {
 	})
 	onGoroutine(func() { _ = b.Do(t.Context(), proofFail) })
 	if want := []breaker.State{breaker.Open}; !slices.Equal(heard, want) {
-		t.Errorf("transitions heard: %v, want %v", heard, want)
+		t.Errorf("transitions heard: %s, want %s", heard, want)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestRegressionGoexitInStateChangeLeavesNoneUntold(t *testing.T) {
 	}})
 	onGoroutine(func() { b.Open(breaker.Reason{}) })
 	if want := []breaker.State{breaker.Open, breaker.Closed}; !slices.Equal(heard, want) {
-		t.Errorf("transitions heard: %v, want %v", heard, want)
+		t.Errorf("transitions heard: %s, want %s", heard, want)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestRules(t *testing.T) {
 // A rate written in decimals is met by the calls that make it, for every such
 // rate: 7 of 100 is 0.07, although 0.07*100 is more than 7.
 func TestRateIsMetExactly(t *testing.T) {
-	for calls := 1; calls <= 400; calls++ {
+	for calls := 1; calls <= 200; calls++ {
 		for bad := 1; bad <= calls; bad++ {
 			rate, err := strconv.ParseFloat(fmt.Sprintf("%.4f", float64(bad)/float64(calls)), 64)
 			if err != nil || rate*float64(calls) != float64(bad) && int64(bad)*10_000%int64(calls) != 0 {
@@ -127,4 +127,78 @@ func TestRateIsMetExactly(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A rule of the program's own is given what the window holds, after each
+// failure and each slow call, and nothing else.
+func TestOwnRule(t *testing.T) {
+	var asked []Counts
+	ask := WithRule("never", func(c Counts) bool { asked = append(asked, c); return false })
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, SlowCall: time.Second}, ask)
+		play(b, "ssfisSF")
+		want := []Counts{{3, 1, 0}, {5, 1, 1}, {6, 2, 2}}
+		if fmt.Sprint(asked) != fmt.Sprint(want) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+		asked = nil
+		b.HalfOpen(Reason{})
+		play(b, "f")
+		is(t, b, Open)
+		if len(asked) > 0 {
+			t.Errorf("asked %v while half-open", asked)
+		}
+	})
+}
+
+func TestOwnRules(t *testing.T) {
+	over := func(n int) func(Counts) bool { return func(c Counts) bool { return c.Failures > n } }
+	for _, c := range []struct {
+		name  string
+		s     Settings
+		rules []Option
+		fails int    // until it opens
+		rule  string // on record
+	}{
+		{"one", Settings{FailMax: -1}, []Option{WithRule("over 3", over(3))}, 4, "over 3"},
+		{"the first that is met", Settings{FailMax: -1}, []Option{WithRule("over 5", over(5)), WithRule("over 3", over(3))}, 4, "over 3"},
+		{"beside FailMax", Settings{FailMax: 2}, []Option{WithRule("over 3", over(3))}, 2, ""},
+		{"over the last calls", Settings{FailMax: -1, WindowCalls: 3}, []Option{WithRule("over 3", over(3))}, 0, ""},
+		{"one that panics", Settings{FailMax: 6}, []Option{WithRule("bug", func(Counts) bool { panic("bug") })}, 6, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := New("x", c.s, c.rules...)
+			ran := 0
+			for range 20 {
+				_ = b.Do(t.Context(), func(context.Context) error { ran++; return errX })
+			}
+			if c.fails == 0 {
+				is(t, b, Closed)
+				return
+			}
+			h := b.History()
+			if ran != c.fails || len(h) != 1 || h[0].Rule != c.rule || (h[0].Cause == CauseRule) != (c.rule != "") {
+				t.Errorf("%d calls ran, history %+v", ran, h)
+			}
+		})
+	}
+}
+
+// A rule may take its time: no lock is held, and what happens meanwhile counts.
+func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1}, WithRule("slow", func(Counts) bool { time.Sleep(time.Minute); return true }))
+		began := time.Now()
+		go play(b, "f")
+		synctest.Wait()
+		play(b, "s")
+		b.Open(Reason{})
+		b.Close(Reason{}) // a new stretch: the rule's answer is about the old one
+		if d := time.Since(began); d > 0 {
+			t.Errorf("others waited %s for the rule", d)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		is(t, b, Closed)
+	})
 }

@@ -205,7 +205,7 @@ func (c *cell) add(step uint64) bool {
 	tag := step << 32
 	switch {
 	case old&^math.MaxUint32 != tag:
-		if old != 0 && int32(uint32(step)-uint32(old>>32)) < 0 {
+		if age := int32(uint32(step) - uint32(old>>32)); old != 0 && age < 0 && age >= -windowBuckets {
 			return true // the slot is in use for a later step: this one has left the window
 		}
 		return slot.CompareAndSwap(old, tag|1)

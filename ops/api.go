@@ -3,6 +3,7 @@ package ops
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -99,8 +99,27 @@ func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, d.describe(d.m.Status()))
 }
 
-func (d *door) getOverview(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, d.overview())
+func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
+	all := d.m.Status()
+	o := overview(all)
+	o.Process = d.describe(all)
+	out, end := d.compressed(w, r)
+	defer end()
+	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell
+	return nil
+}
+
+// compressed is w for an answer that may be large. On the socket it would cost
+// more than it saves.
+func (d *door) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer, end func()) {
+	w.Header().Set("Content-Type", "application/json")
+	if d.socket || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		return w, func() {}
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Set("Vary", "Accept-Encoding")
+	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is good
+	return z, func() { _ = z.Close() }
 }
 
 // getStatus answers with the breakers that are asked for. There may be very
@@ -114,92 +133,29 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	out := bufio.NewWriterSize(w, 64<<10)
+	z, end := d.compressed(w, r)
+	defer end()
+	out := bufio.NewWriterSize(z, 64<<10)
 	var row bytes.Buffer
 	enc := json.NewEncoder(&row)
 	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
 	for i := range found[:min(len(found), ask.Limit)] {
 		row.Reset()
-		if err := enc.Encode(newStatus(found[i], ask.Full)); err != nil {
+		s := Status{Status: found[i]}
+		if ask.Full {
+			s = full(&found[i])
+		}
+		if err := enc.Encode(s); err != nil {
 			return nil // a reply that is cut short is no JSON: the client notices
 		}
 		if i > 0 {
-			out.WriteByte(',')
+			_ = out.WriteByte(',') // Flush tells
 		}
-		out.Write(row.Bytes())
+		_, _ = out.Write(row.Bytes())
 	}
-	out.WriteString("]}\n")
+	_, _ = out.WriteString("]}\n")
 	_ = out.Flush() // the client is gone: nobody to tell
 	return nil
-}
-
-// StatusQuery says which breakers a status is asked of; the zero value asks
-// for all.
-type StatusQuery struct {
-	IDs    []string        // these, each of which must be known
-	Name   string          // the breaker, or the keys of the set, of this name
-	States []breaker.State // those in one of these states
-	Full   bool            // with settings and explanation
-	Limit  int             // at most so many; 0: all
-}
-
-func parseStatusQuery(r *http.Request) (StatusQuery, error) {
-	q := r.URL.Query()
-	ask := StatusQuery{IDs: q["id"], Name: q.Get("name"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
-	if len(ask.IDs) > maxAskedID {
-		return ask, refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(ask.IDs), maxAskedID)
-	}
-	for _, name := range q["state"] {
-		var s breaker.State
-		if err := s.UnmarshalText([]byte(name)); err != nil {
-			return ask, refuse(http.StatusBadRequest, "order", "%s", strings.TrimPrefix(err.Error(), "breaker: "))
-		}
-		ask.States = append(ask.States, s)
-	}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return ask, refuse(http.StatusBadRequest, "order", "limit is %q, want a number above 0", text)
-		}
-		ask.Limit = n
-	}
-	return ask, nil
-}
-
-func (d *door) find(ask StatusQuery) ([]breaker.Status, error) {
-	found, err := d.named(ask)
-	if err != nil || len(ask.States) == 0 {
-		return found, err
-	}
-	return slices.DeleteFunc(found, func(s breaker.Status) bool { return !slices.Contains(ask.States, s.State) }), nil
-}
-
-func (d *door) named(ask StatusQuery) ([]breaker.Status, error) {
-	switch {
-	case len(ask.IDs) > 0:
-		found := make([]breaker.Status, 0, len(ask.IDs))
-		for _, id := range ask.IDs {
-			b, err := d.m.Lookup(id)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, b.Status())
-		}
-		return found, nil
-	case ask.Name != "":
-		if s, err := d.m.LookupSet(ask.Name); err == nil {
-			found := s.Status()
-			slices.SortFunc(found, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
-			return found, nil
-		}
-		b, err := d.m.Lookup(ask.Name)
-		if err != nil {
-			return nil, err
-		}
-		return []breaker.Status{b.Status()}, nil
-	}
-	return d.m.Status(), nil
 }
 
 func (d *door) asked(r *http.Request) ([]*breaker.Breaker, error) {

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	maxStreams   = 64               // readers at once
-	eventBatch   = 256              // events written at a time
-	heartbeat    = 10 * time.Second // between signs of life
-	streamWrite  = 10 * time.Second // a reader that takes nothing for so long is dropped
-	heartbeatSSE = ": alive\n\n"
+	maxStreams   = 64                           // readers at once
+	eventBatch   = 256                          // events written at a time
+	heartbeat    = 5 * time.Second              // between signs of life
+	streamWrite  = 10 * time.Second             // a reader that takes nothing for so long is dropped
+	heartbeatSSE = "event: alive\ndata: {}\n\n" // an event, as pages do not see comments
 )
 
 // getEvents streams events as server-sent events until the reader goes or the

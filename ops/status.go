@@ -69,15 +69,21 @@ type Status struct {
 	// Settings are those in effect; nil in a list, unless it was asked for in
 	// full.
 	Settings *breaker.Settings `json:"settings,omitempty"`
-	// Text is what Explain says; "" in a list, unless it was asked for in full.
+	// Text is what Explain says, and Next its second sentence; "" in a list,
+	// unless it was asked for in full.
 	Text string `json:"explain,omitempty"`
+	Next string `json:"next,omitempty"`
 }
 
-func newStatus(s breaker.Status, full bool) Status {
-	out := Status{Status: s}
-	if full {
-		out.Settings, out.Text = &s.Settings, s.Explain()
-	}
+// told is a breaker with its explanation.
+func told(s *breaker.Status) Status {
+	why, next := s.ExplainParts()
+	return Status{Status: *s, Text: why + " " + next, Next: next}
+}
+
+func full(s *breaker.Status) Status {
+	out := told(s)
+	out.Settings = &s.Settings
 	return out
 }
 
@@ -98,16 +104,18 @@ type Overview struct {
 	Sets     []Set    `json:"sets"`     // worst first
 }
 
-const worstShown = 5
+const (
+	worstShown = 5
+	calmFlaps  = 5 // changes in an hour: two trips and what follows
+)
 
-func (p *Plane) overview() Overview {
-	all := p.m.Status()
-	o := Overview{Process: p.process(all), Breakers: []Status{}, Sets: []Set{}}
+func overview(all []breaker.Status) Overview {
+	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
 	for i := range all {
 		s := &all[i]
 		if s.ID == s.Name {
-			o.Breakers = append(o.Breakers, newStatus(*s, true))
+			o.Breakers = append(o.Breakers, shown(s))
 			continue
 		}
 		at, ok := sets[s.Name]
@@ -123,6 +131,17 @@ func (p *Plane) overview() Overview {
 	return o
 }
 
+// shown leaves out what a page has no room for: it may have thousands of
+// breakers, most of them healthy.
+func shown(s *breaker.Status) Status {
+	out := Status{Status: *s}
+	if severity(s) > 0 {
+		out = told(s)
+	}
+	out.Why = nil // the explanation says it
+	return out
+}
+
 func (s *Set) add(b *breaker.Status) {
 	s.Keys++
 	s.States[b.State.String()]++
@@ -133,7 +152,7 @@ func (s *Set) add(b *breaker.Status) {
 	}
 	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return Compare(&x.Status, b) })
 	if at < worstShown {
-		s.Worst = slices.Insert(s.Worst, at, newStatus(*b, true))
+		s.Worst = slices.Insert(s.Worst, at, shown(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
 	}
 }
@@ -174,7 +193,7 @@ func severity(s *breaker.Status) int {
 	case breaker.HalfOpen:
 		return 3
 	}
-	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1)
+	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1 || s.Flaps > calmFlaps)
 }
 
 // Explanation is what a breaker does and why.

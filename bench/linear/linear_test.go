@@ -88,7 +88,7 @@ func save(t *testing.T, w *world, h []porcupine.Operation) (path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.CreateTemp("", "history-*.json")
+	f, err := os.CreateTemp("", "history-*.json") //nolint:usetesting // it is to outlive the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"time"
 
@@ -18,9 +19,16 @@ type usage struct {
 	total   time.Duration
 	breaker time.Duration // in the breaker or in something that it called, the guarded function excepted
 	flat    time.Duration // in the breaker's own instructions
+	samples int
 }
 
 func (u usage) share() float64 { return float64(u.breaker) / float64(u.total) }
+
+// deviation is the standard deviation of share: a profile is a sample.
+func (u usage) deviation() float64 {
+	p := max(u.share(), 1/float64(u.samples))
+	return math.Sqrt(p * (1 - p) / float64(u.samples))
+}
 
 func usageOf(data []byte) (u usage, err error) {
 	p, err := profile.Parse(bytes.NewReader(data))
@@ -30,6 +38,7 @@ func usageOf(data []byte) (u usage, err error) {
 	for _, s := range p.Sample {
 		took := time.Duration(s.Value[len(s.Value)-1])
 		u.total += took
+		u.samples += int(s.Value[0])
 		for i, name := range stack(s) {
 			if strings.HasPrefix(name, guarded) {
 				break // called by the breaker, but not its work

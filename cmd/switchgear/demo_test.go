@@ -4,7 +4,10 @@ package main_test
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,7 +92,8 @@ func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startTo(t, w, "demo")
+	p := startAs(t, w, exec.Command(program, "demo"))
+	p.begin()
 	w.Close()
 	buf := make([]byte, 10)
 	if _, err := r.Read(buf); err != nil {
@@ -100,4 +104,41 @@ func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
 		t.Error("exit status 0, want an error for the lost output")
 	}
 	p.leavesNothing()
+}
+
+// The commands that it prints are there to be pasted into a second terminal:
+// each is run as it stands.
+func TestDemoCommandsWorkAsPrinted(t *testing.T) {
+	t.Parallel()
+	p := startAs(t, nil, exec.Command("go", "run", "./cmd/switchgear", "demo", "--for", "60s"))
+	p.cmd.Dir = filepath.Join("..", "..")
+	p.cmd.Env = append(p.cmd.Env, "GOWORK=") // as in a fresh clone, whatever the tests run under
+	p.begin()
+	p.await("In a second terminal")
+	cd := p.await("  cd ")
+	top := p.await("./cmd/switchgear top -p ") // is for a terminal, and has the process's number
+	pid, err := strconv.Atoi(top[strings.LastIndex(top, " ")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGTERM) })
+	for _, want := range [][]string{
+		{"explain payments", "payments "},
+		{" status", "inventory/globex"},
+		{"force_open payments", "Changed `payments` state"},
+		{"release payments", "Changed `payments` state"},
+	} {
+		line := p.await(want[0])
+		sh := exec.CommandContext(t.Context(), "sh", "-c", cd+"\n"+line)
+		sh.Env = p.cmd.Env
+		if out, err := sh.CombinedOutput(); err != nil || !strings.Contains(string(out), want[1]) {
+			t.Errorf("%s: %v\n%swant %q", line, err, out, want[1])
+		}
+	}
+	p.await("payments", "-> forced-open", "trying it out")
+	p.await("payments", "forced-open -> ")
+	if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	p.ends()
 }

@@ -10,9 +10,10 @@ import (
 
 // lines is what a program writes, line by line as it comes.
 type lines struct {
-	t    *testing.T
-	c    chan string
-	seen []string
+	t      *testing.T
+	c      chan string
+	seen   []string // read by await
+	peeked []string // read by has
 }
 
 func linesOf(t *testing.T, r io.ReadCloser) *lines {
@@ -33,33 +34,42 @@ func (l *lines) await(words ...string) string {
 	l.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
-		select {
-		case line, ok := <-l.c:
-			if !ok {
-				l.t.Fatalf("it ended without a line with %q; it wrote:\n%s", words, l.text())
-			}
-			l.seen = append(l.seen, line)
-			if hasAll(line, words) {
-				return line
-			}
-		case <-limit:
-			l.t.Fatalf("no line with %q within 20s; it wrote:\n%s", words, l.text())
+		line, ok := l.next(limit)
+		if !ok {
+			l.t.Fatalf("no line with %q came before the end, or within 20s; it wrote:\n%s", words, l.text())
+		}
+		l.seen = append(l.seen, line)
+		if hasAll(line, words) {
+			return line
 		}
 	}
 }
 
-// has waits a moment for a line with the word, and leaves it to be read.
+func (l *lines) next(limit <-chan time.Time) (line string, ok bool) {
+	if len(l.peeked) > 0 {
+		line = l.peeked[0]
+		l.peeked = l.peeked[1:]
+		return line, true
+	}
+	select {
+	case line, ok = <-l.c:
+		return line, ok
+	case <-limit:
+		return "", false
+	}
+}
+
+// has waits a moment for a line, and reports whether one has the word. It
+// leaves them for await.
 func (l *lines) has(word string) bool {
-	limit := time.After(200 * time.Millisecond)
 	select {
 	case line, ok := <-l.c:
 		if ok {
-			l.c <- line
+			l.peeked = append(l.peeked, line)
 		}
-		return ok && strings.Contains(line, word)
-	case <-limit:
-		return false
+	case <-time.After(200 * time.Millisecond):
 	}
+	return strings.Contains(strings.Join(l.peeked, "\n"), word)
 }
 
 // rest reads to the end.

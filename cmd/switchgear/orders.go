@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -247,22 +248,13 @@ func countOf(plan []deed) (n int) {
 
 // give gives the orders, all at once.
 func give(ctx context.Context, plan []deed) []deed {
-	done := make([]deed, len(plan))
-	var all []target
-	for i := range plan {
-		all = append(all, &plan[i])
-	}
-	for i, a := range askAll(ctx, all, func(ctx context.Context, t target) (ops.Receipt, error) {
-		d := t.(*deed)
-		o := d.order
-		if o.Wildcard() {
-			o.Confirm = d.receipt.Matched
+	done := slices.Clone(plan)
+	together(len(done), func(i int) {
+		d := &done[i]
+		if d.order.Wildcard() {
+			d.order.Confirm = d.receipt.Matched
 		}
-		return d.target.do(ctx, o)
-	}) {
-		d := plan[i]
-		d.receipt, d.err = a.value, a.err
-		done[i] = d
-	}
+		d.receipt, d.err = d.do(ctx, d.order)
+	})
 	return done
 }

@@ -48,34 +48,45 @@ type process struct {
 // is where it would leave something behind.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	out, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := startTo(t, in, args...)
-	in.Close() // the program has its own
-	p.lines = linesOf(t, out)
+	p := startAs(t, nil, exec.Command(program, args...))
+	p.begin()
 	return p
 }
 
-// startTo runs the program with out as its output.
-func startTo(t *testing.T, out *os.File, args ...string) *process {
+// startAs makes a process that begin starts. Without an out its lines are read.
+func startAs(t *testing.T, out *os.File, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(program, args...), tmp: shortTemp(t)}
-	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp, "SWITCHGEAR_RUNTIME_DIR="+p.tmp)
-	p.cmd.Stdout, p.cmd.Stderr = out, os.Stderr
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+	p := &process{t: t, cmd: cmd, tmp: shortTemp(t)}
+	cmd.Env = append(os.Environ(), "TMPDIR="+p.tmp, "SWITCHGEAR_RUNTIME_DIR="+p.tmp)
+	cmd.Stderr = os.Stderr
+	if out != nil {
+		cmd.Stdout = out
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	return p
+}
+
+func (p *process) begin() {
+	p.t.Helper()
+	if p.cmd.Stdout == nil {
+		out, in, err := os.Pipe()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer in.Close() // the program has its own
+		p.cmd.Stdout = in
+		p.lines = linesOf(p.t, out)
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 }
 
 // shortTemp is a new folder with a short path, as the path of a unix socket
 // has to be.
 func shortTemp(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sg")
+	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

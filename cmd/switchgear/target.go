@@ -39,13 +39,18 @@ type answer[T any] struct {
 // askAll asks all targets at once. The answers come in the targets' order.
 func askAll[T any](ctx context.Context, all []target, ask func(context.Context, target) (T, error)) []answer[T] {
 	out := make([]answer[T], len(all))
+	together(len(all), func(i int) {
+		v, err := ask(ctx, all[i])
+		out[i] = answer[T]{all[i], v, err}
+	})
+	return out
+}
+
+// together runs f for 0 to n-1, all at once.
+func together(n int, f func(int)) {
 	var wg sync.WaitGroup
-	for i, t := range all {
-		wg.Go(func() {
-			v, err := ask(ctx, t)
-			out[i] = answer[T]{t, v, err}
-		})
+	for i := range n {
+		wg.Go(func() { f(i) })
 	}
 	wg.Wait()
-	return out
 }

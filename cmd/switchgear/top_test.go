@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestTopInARealTerminal(t *testing.T) {
 	term.press("Enter")
 	term.shows("open -> forced-closed for 30m, by tess", "y to do it")
 	term.press("y")
-	term.shows("done: payments: open -> forced-closed", "FORCED-CLOSED", "by tess", "ends in 29m")
+	term.shows("done: payments: open -> forced-closed", "FORCED-CLOSED", "ends in 29m", "by tess: ")
 	if got := h.ok("status", "payments"); !strings.Contains(got, "FORCED-CLOSED") {
 		t.Errorf("top says done, and status says\n%s", got)
 	}
@@ -169,13 +170,9 @@ func TestColourOnlyWhereItIsWanted(t *testing.T) {
 	if raw := term.tmux("capture-pane", "-e", "-p"); !strings.Contains(raw, "\x1b[1m\x1b[31mOPEN") && !strings.Contains(raw, "31mOPEN") {
 		t.Errorf("no red OPEN on a terminal: %q", raw)
 	}
-	term = newTerminal(t, h, 100, 20, "status; NO_COLOR=yes "+program+" status")
-	plain := term.shows("EXIT 0")
-	if !strings.Contains(plain, "OPEN") {
-		t.Errorf("no OPEN:\n%s", plain)
-	}
-	_, second, _ := strings.Cut(strings.TrimPrefix(term.tmux("capture-pane", "-e", "-p"), "ID"), "ID  ")
-	if strings.Contains(second, "[31m") || strings.Contains(second, ";31m") {
-		t.Errorf("colour under NO_COLOR: %q", second)
+	term = newTerminal(t, h, 100, 20, "status > /dev/null; NO_COLOR=yes "+program+" status")
+	term.shows("OPEN", "EXIT 0")
+	if raw := term.tmux("capture-pane", "-e", "-p"); regexp.MustCompile(`\x1b\[[0-9;]*3[0-7]`).MatchString(raw) {
+		t.Errorf("colour under NO_COLOR: %q", raw)
 	}
 }

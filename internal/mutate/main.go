@@ -31,8 +31,9 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	tests := flags.String("run", "", "run only the tests that match, as go test -run")
-	limit := flags.Duration("limit", time.Minute, "give up on a mutant's tests after this long: it is killed")
+	limit := flags.Duration("limit", time.Minute, "give up on a mutant's tests after this long")
 	only := flags.String("only", "", "only mutants whose name or place contains this")
+	step := flags.Int("step", 1, "of all: every how many-th")
 	if len(args) == 0 {
 		return errors.New("want named or all")
 	}
@@ -46,7 +47,7 @@ func run(args []string) error {
 		}
 		return runNamed(*tests, *only, *limit)
 	case "all":
-		return runAll(*tests, *only, *limit)
+		return runAll(*tests, *only, *limit, *step)
 	}
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
@@ -58,7 +59,7 @@ func runNamed(tests, only string, limit time.Duration) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	killed, run := 0, 0
+	dead, run := 0, 0
 	var survivors []string
 	for _, m := range mutants {
 		if !strings.Contains(m.name, only) {
@@ -69,19 +70,18 @@ func runNamed(tests, only string, limit time.Duration) error {
 		if err != nil {
 			return err
 		}
-		out, dead, err := goTest(overlay, tests, limit)
-		switch {
-		case err != nil:
+		out, end, err := goTest(overlay, tests, limit)
+		if err != nil {
 			return fmt.Errorf("%s: %w\n%s", m.name, err, out)
-		case dead:
-			killed++
-			fmt.Printf("killed    %s\n", m.name)
-		default:
+		}
+		fmt.Printf("%-9s  %s\n", end, m.name)
+		if end == survived {
 			survivors = append(survivors, m.name)
-			fmt.Printf("SURVIVED  %s\n", m.name)
+		} else {
+			dead++
 		}
 	}
-	fmt.Printf("%d mutants, %d killed\n", run, killed)
+	fmt.Printf("%d mutants, %d killed\n", run, dead)
 	if len(survivors) > 0 {
 		return fmt.Errorf("%d survived: %s", len(survivors), strings.Join(survivors, "; "))
 	}
@@ -130,26 +130,41 @@ func writeOverlay(dir string, files map[string]string) (string, error) {
 	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
-// goTest compiles breaker's tests with the overlay and runs them. dead: a test
-// failed, crashed or did not end. An error: it did not compile, and proves
-// nothing.
-func goTest(overlay, tests string, limit time.Duration) (out []byte, dead bool, err error) {
+// fate is how a mutant ended. One that runs into the limit is killed too, but a
+// busy machine may have done it.
+type fate string
+
+const (
+	killed   fate = "killed"
+	timedOut fate = "TIMED OUT"
+	survived fate = "SURVIVED"
+)
+
+// goTest compiles breaker's tests with the overlay and runs them. An error: it
+// did not compile, and proves nothing.
+func goTest(overlay, tests string, limit time.Duration) (out []byte, end fate, err error) {
 	bin := filepath.Join(filepath.Dir(overlay), "breaker.test")
 	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, "./breaker")
 	if out, err := build.CombinedOutput(); err != nil {
-		return out, false, fmt.Errorf("does not compile: %w", err)
+		return out, "", fmt.Errorf("does not compile: %w", err)
 	}
-	dead, out = runTests(bin, tests, limit, nil)
-	return out, dead, nil
+	end, out = runTests(bin, tests, limit, nil)
+	return out, end, nil
 }
 
 // runTests runs a test binary where breaker's tests expect to be.
-func runTests(bin, tests string, limit time.Duration, env []string) (failed bool, out []byte) {
+func runTests(bin, tests string, limit time.Duration, env []string, flags ...string) (end fate, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", tests)
+	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.short", "-test.failfast", "-test.run", tests}, flags...)...)
 	cmd.Dir = "breaker"
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
-	return err != nil, out
+	switch {
+	case ctx.Err() != nil:
+		return timedOut, out
+	case err != nil:
+		return killed, out
+	}
+	return survived, out
 }

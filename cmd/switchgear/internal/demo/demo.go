@@ -61,7 +61,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := play(stage, shop, j, changes); err != nil {
 		return err
 	}
-	j.ending()
+	j.ending(shop)
 	return j.err
 }
 

@@ -124,19 +124,30 @@ func (j *journal) change(ch change) {
 
 // second tells how the calls of the last second ended.
 func (j *journal) second(s *shop) {
-	of := s.tally.take()
-	for _, t := range of {
-		j.total.plus(t)
-	}
+	of := j.count(s)
 	pay, stock := of[payments], of[inventory]
 	j.entry(faintStyle.Render(fmt.Sprintf("  calls: payments (%s) %s; inventory %s", s.pay.State(), &pay, &stock)))
 }
 
-func (j *journal) ending() {
+// count adds what happened since the last time to the total.
+func (j *journal) count(s *shop) map[string]tally {
+	of := s.tally.take()
+	for _, t := range of {
+		j.total.plus(t)
+	}
+	return of
+}
+
+func (j *journal) ending(s *shop) {
+	j.count(s)
 	j.print("")
 	j.print(fmt.Sprintf("Over after %s, %d calls: %s.", short(time.Since(j.began)), j.total.calls(), &j.total))
 	for _, id := range slices.Sorted(maps.Keys(j.opens)) {
-		j.print(fmt.Sprintf("%s opened %d times.", id, j.opens[id]))
+		times := fmt.Sprintf("%d times", j.opens[id])
+		if j.opens[id] == 1 {
+			times = "once"
+		}
+		j.print(id + " opened " + times + ".")
 	}
 }
 

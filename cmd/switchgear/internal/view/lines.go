@@ -159,10 +159,9 @@ func Table(lines []Line, several bool, now time.Time) *table.Table {
 		{Title: "ID", Min: 12},
 		{Title: "STATE", Optional: true},
 		{Title: "AUTO", Optional: true, Drop: 3},
-		{Title: "OVERRIDE", Optional: true, Min: 6, Drop: 5},
-		{Title: "SINCE", Right: true, Optional: true, Drop: 6},
+		{Title: "SINCE", Right: true, Optional: true, Drop: 4},
 		{Title: "NEXT", Optional: true, Drop: 1},
-		{Title: "60s OK/FAIL/REJ", Right: true, Optional: true, Drop: 4},
+		{Title: "60s OK/FAIL/REJ", Right: true, Optional: true, Drop: 6},
 		{Title: "WINDOW N/FAIL/SLOW", Right: true, Optional: true, Drop: 8},
 		{Title: "TRIPS/24h", Right: true, Optional: true, Drop: 7},
 		{Title: "WHY", Optional: true, Min: 36},
@@ -180,11 +179,11 @@ func Table(lines []Line, several bool, now time.Time) *table.Table {
 func row(l *Line, now time.Time) []table.Cell {
 	process := table.Cell{Text: l.Process, Style: dim}
 	if l.Set != nil {
-		return []table.Cell{process, table.Plain(l.ID), {}, {}, {}, {}, {}, table.Plain(lastMinute(l.Plot)), {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
+		return []table.Cell{process, table.Plain(l.ID), {}, {}, {}, {}, table.Plain(lastMinute(l.Plot)), {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
 	}
 	s := &l.Status
 	return []table.Cell{
-		process, table.Plain(l.ID), State(s.State), auto(s), table.Plain(override(s)),
+		process, table.Plain(l.ID), State(s.State), auto(s),
 		table.Plain(since(s, now)), table.Plain(next(s, now)), table.Plain(lastMinute(l.Plot)),
 		table.Plain(window(s)), table.Plain(trips(s)), table.Plain(Why(s)),
 	}

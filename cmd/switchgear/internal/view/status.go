@@ -3,6 +3,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,17 +48,6 @@ func auto(s *ops.Status) table.Cell {
 	return State(s.Auto)
 }
 
-// override is who set it: the rest stands in the other columns.
-func override(s *ops.Status) string {
-	if s.Override == nil {
-		return ""
-	}
-	if s.Override.Actor == "" {
-		return "by somebody"
-	}
-	return "by " + s.Override.Actor
-}
-
 func since(s *ops.Status, now time.Time) string {
 	at := s.Since
 	if s.Override != nil {
@@ -78,7 +68,7 @@ func next(s *ops.Status, now time.Time) string {
 		}
 		return "probe in " + Short(s.UntilHalfOpen)
 	case breaker.HalfOpen:
-		return "probes out: " + of(s.ProbesOut, s.Settings, func(x *breaker.Settings) int { return x.Probes })
+		return of(s.ProbesOut, s.Settings, func(x *breaker.Settings) int { return x.Probes }) + " probing"
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		if s.Override == nil || s.Override.Expires.IsZero() {
 			return "until released"
@@ -111,17 +101,17 @@ func window(s *ops.Status) string {
 func Why(s *ops.Status) string {
 	switch s.State {
 	case breaker.ForcedOpen, breaker.ForcedClosed:
-		if s.Override != nil && s.Override.Text != "" {
-			return fmt.Sprintf("%q", s.Override.Text)
-		}
-		return "no reason given"
+		return whose(s.Override)
 	case breaker.HalfOpen:
+		if s.Settings == nil && s.Next != "" {
+			return s.Next
+		}
 		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings, func(x *breaker.Settings) int { return x.SuccessThreshold })
 	case breaker.Closed:
 		return watching(s)
 	}
 	if s.Why == nil {
-		return ""
+		return fromText(s)
 	}
 	text := s.Why.Why()
 	if s.Why.Attempt > 1 {
@@ -131,6 +121,31 @@ func Why(s *ops.Status) string {
 		text = "many opened at once, look here first: " + text
 	}
 	return text
+}
+
+// fromText is the reason as the explanation has it: an overview comes without
+// the transition. It is what follows "payments has been open for 2s: ", or else
+// the whole sentence.
+func fromText(s *ops.Status) string {
+	what := strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(s.Text, s.Next)), ".")
+	if rest, ok := strings.CutPrefix(what, s.ID+" has been "); ok {
+		if _, why, ok := strings.Cut(rest, ": "); ok {
+			return why
+		}
+	}
+	return what
+}
+
+// whose is who gave an override and why. A pipe does not tell.
+func whose(o *breaker.Override) string {
+	if o == nil || o.Actor == "" && o.Text == "" {
+		return "nobody knows who or why"
+	}
+	why := "no reason given"
+	if o.Text != "" {
+		why = strconv.Quote(o.Text)
+	}
+	return "by " + cmp.Or(o.Actor, "somebody") + ": " + why
 }
 
 // watching is the evidence that a closed breaker has so far.

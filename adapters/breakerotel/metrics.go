@@ -1,0 +1,162 @@
+package breakerotel
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/meter"
+)
+
+const scope = "github.com/switchgear-go/switchgear/adapters/breakerotel"
+
+// The attributes of the metrics and the events.
+const (
+	NameKey    = attribute.Key("switchgear.breaker.name")    // of a breaker or a set
+	KeyKey     = attribute.Key("switchgear.breaker.key")     // of a keyed breaker; in events alone
+	StateKey   = attribute.Key("switchgear.breaker.state")   // "closed", "open", "half-open", "forced-open", "forced-closed"
+	CauseKey   = attribute.Key("switchgear.breaker.cause")   // a breaker.Cause
+	OutcomeKey = attribute.Key("switchgear.breaker.outcome") // "success", "failure", "rejected"
+)
+
+// Option changes what Register shows and where.
+type Option func(*options)
+
+type options struct {
+	provider metric.MeterProvider
+	calls    bool
+}
+
+// WithMeterProvider sets the provider of the meter. Default: the global one.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return func(o *options) { o.provider = p }
+}
+
+// WithCalls counts calls by what became of them. Every call then tells a
+// listener, which costs it more than the breaker itself does.
+func WithCalls() Option { return func(o *options) { o.calls = true } }
+
+// Register shows the breakers of m as metrics, those included that are made
+// later, until remove is called. The error is the meter's.
+func Register(m *breaker.Manager, opts ...Option) (remove func() error, err error) {
+	o := options{provider: otel.GetMeterProvider()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	r := &reader{manager: m}
+	instruments, err := r.make(o.provider.Meter(scope), o.calls)
+	if err != nil {
+		return nil, fmt.Errorf("breakerotel: %w", err)
+	}
+	r.tally = meter.Watch(m, o.calls)
+	registration, err := o.provider.Meter(scope).RegisterCallback(r.observe, instruments...)
+	if err != nil {
+		r.tally.Close()
+		return nil, fmt.Errorf("breakerotel: %w", err)
+	}
+	return sync.OnceValue(func() error {
+		r.tally.Close()
+		return registration.Unregister()
+	}), nil
+}
+
+// reader reads a manager when metrics are collected.
+type reader struct {
+	manager *breaker.Manager
+	tally   *meter.Tally
+
+	count, auto, probes, unlimited       metric.Int64ObservableUpDownCounter
+	failures                             metric.Int64ObservableGauge
+	remaining                            metric.Float64ObservableGauge
+	bypassed, panics, transitions, calls metric.Int64ObservableCounter
+	openTime                             metric.Float64ObservableCounter
+}
+
+// make makes the instruments.
+func (r *reader) make(m metric.Meter, calls bool) (all []metric.Observable, err error) {
+	note := func(i metric.Observable, e error) {
+		if all = append(all, i); err == nil {
+			err = e
+		}
+	}
+	upDown := func(name, unit, what string) (i metric.Int64ObservableUpDownCounter) {
+		i, e := m.Int64ObservableUpDownCounter("switchgear.breaker."+name, metric.WithUnit(unit), metric.WithDescription(what))
+		note(i, e)
+		return i
+	}
+	counter := func(name, unit, what string) (i metric.Int64ObservableCounter) {
+		i, e := m.Int64ObservableCounter("switchgear.breaker."+name, metric.WithUnit(unit), metric.WithDescription(what))
+		note(i, e)
+		return i
+	}
+	r.count = upDown("count", "{breaker}", "Breakers (of a set: keys remembered) by what they do with the next call.")
+	r.auto = upDown("automatic_count", "{breaker}", "Breakers by their automatic state, behind overrides.")
+	r.probes = upDown("probes", "{call}", "Probes in flight.")
+	r.unlimited = upDown("override.unlimited", "{override}", "Overrides that stay until somebody releases them.")
+	r.bypassed = counter("bypassed_calls", "{call}", "Calls let through by WithBypass while it rejected; not for sets.")
+	r.panics = counter("listener_panics", "{panic}", "Panics of listeners and classifiers, recovered.")
+	r.transitions = counter("transitions", "{transition}", "Transitions by the state they led to and by what decided.")
+	if calls {
+		r.calls = counter("calls", "{call}", "Calls by what became of them.")
+	}
+	var e error
+	r.failures, e = m.Int64ObservableGauge("switchgear.breaker.consecutive_failures", metric.WithUnit("{failure}"),
+		metric.WithDescription("Consecutive failures; of a set, its worst key's."))
+	note(r.failures, e)
+	r.remaining, e = m.Float64ObservableGauge("switchgear.breaker.override.remaining", metric.WithUnit("s"),
+		metric.WithDescription("Time until the next override ends; absent without one that ends."))
+	note(r.remaining, e)
+	r.openTime, e = m.Float64ObservableCounter("switchgear.breaker.open_time", metric.WithUnit("s"),
+		metric.WithDescription("Time that the breakers of a name have been open or forced open, all together."))
+	note(r.openTime, e)
+	return all, err
+}
+
+// observe is the callback of all instruments.
+func (r *reader) observe(_ context.Context, o metric.Observer) error {
+	now := time.Now()
+	for _, n := range meter.Sums(r.manager.Status(), now) {
+		r.observeSum(o, n)
+	}
+	r.tally.EachMove(func(m meter.Move, n uint64) {
+		o.ObserveInt64(r.transitions, int64(n), metric.WithAttributes(
+			NameKey.String(m.Name), StateKey.String(m.To.String()), CauseKey.String(string(m.Cause))))
+	})
+	r.tally.EachOpenTime(now, func(name string, d time.Duration) {
+		o.ObserveFloat64(r.openTime, d.Seconds(), metric.WithAttributes(NameKey.String(name)))
+	})
+	r.tally.EachCalls(func(name string, c *meter.Calls) {
+		for outcome, n := range map[string]uint64{
+			"success": c.Success.Load(), "failure": c.Failure.Load(), "rejected": c.Rejected.Load(),
+		} {
+			o.ObserveInt64(r.calls, int64(n), metric.WithAttributes(NameKey.String(name), OutcomeKey.String(outcome)))
+		}
+	})
+	return nil
+}
+
+func (r *reader) observeSum(o metric.Observer, n *meter.Sum) {
+	for _, s := range meter.States {
+		o.ObserveInt64(r.count, int64(n.States[s]), metric.WithAttributes(NameKey.String(n.Name), StateKey.String(s.String())))
+	}
+	for _, s := range meter.AutoStates {
+		o.ObserveInt64(r.auto, int64(n.Auto[s]), metric.WithAttributes(NameKey.String(n.Name), StateKey.String(s.String())))
+	}
+	name := metric.WithAttributes(NameKey.String(n.Name))
+	o.ObserveInt64(r.failures, int64(n.Fails), name)
+	o.ObserveInt64(r.probes, int64(n.Probes), name)
+	o.ObserveInt64(r.unlimited, int64(n.Overrides), name)
+	if n.Expiring {
+		o.ObserveFloat64(r.remaining, n.Remaining.Seconds(), name)
+	}
+	if len(n.Keys) == 0 {
+		o.ObserveInt64(r.bypassed, int64(n.Bypassed), name)
+	}
+	o.ObserveInt64(r.panics, int64(n.Panics), name)
+}

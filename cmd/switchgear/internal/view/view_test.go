@@ -1,0 +1,189 @@
+package view_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+var now = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// page has a breaker in every state, and a set.
+func page() *view.Page {
+	settings := breaker.New("x", breaker.Settings{Probes: 2, SuccessThreshold: 3}).Settings()
+	status := func(s breaker.Status) ops.Status {
+		s.Name, s.Key, _ = strings.Cut(s.ID, "/")
+		if s.Admitted == 0 {
+			s.Admitted = 1
+		}
+		return ops.Status{Status: s, Settings: &settings}
+	}
+	o := ops.Overview{
+		Breakers: []ops.Status{
+			status(breaker.Status{
+				ID: "payments", State: breaker.Open, Auto: breaker.Open, Since: now.Add(-130 * time.Second), UntilHalfOpen: 18 * time.Second, TripsDay: 3, FailCount: 9,
+				Why: &breaker.Transition{
+					Cause: breaker.CauseFailureRate, Counts: breaker.Counts{Calls: 99, Failures: 87}, Threshold: 0.5, Window: 10 * time.Second,
+					Errors: []breaker.ErrorSample{{Text: "timeout\x1b[2J", Count: 80}}, Attempt: 2,
+				},
+			}),
+			status(breaker.Status{ID: "due", State: breaker.Open, Auto: breaker.Open, Why: &breaker.Transition{Cause: breaker.CauseProbeFailed, SuspectLocal: true}}),
+			status(breaker.Status{ID: "search", State: breaker.HalfOpen, Auto: breaker.HalfOpen, Since: now.Add(-4 * time.Second), ProbesOut: 2, ProbeSuccesses: 1}),
+			status(breaker.Status{ID: "mail", State: breaker.Closed, FailCount: 2, FailuresUntilOpen: 3, Window: breaker.Counts{Calls: 40, Failures: 2, Slow: 1}}),
+			status(breaker.Status{ID: "geo", State: breaker.Closed, Admitted: 0.4, Since: now.Add(-time.Second)}),
+			status(breaker.Status{
+				ID: "stock", State: breaker.ForcedOpen, Auto: breaker.Closed,
+				Override: &breaker.Override{State: breaker.ForcedOpen, Actor: "ana", Text: "INC-42 vendor maintenance", Since: now.Add(-18 * time.Minute), Expires: now.Add(12 * time.Minute)},
+			}),
+			status(breaker.Status{
+				ID: "tax", State: breaker.ForcedClosed, Auto: breaker.Open,
+				Override: &breaker.Override{State: breaker.ForcedClosed, Since: now.Add(-50 * time.Hour)},
+			}),
+			status(breaker.Status{ID: "well", State: breaker.Closed}),
+		},
+		Sets: []ops.Set{{
+			Name: "ledger", Keys: 412, States: map[string]int{"closed": 410, "open": 2},
+			Worst: []ops.Status{status(breaker.Status{ID: "ledger/eu-1", State: breaker.Open, Auto: breaker.Open, Since: now.Add(-time.Minute), UntilHalfOpen: time.Minute})},
+		}},
+	}
+	plots := map[string]ops.Plot{"payments": {
+		Step: ops.Duration(30 * time.Second), Success: []uint32{900, 6, 6}, Failure: []uint32{0, 80, 7}, Rejected: []uint32{0, 0, 1904},
+	}}
+	p := new(view.Page)
+	p.AddOverview("shop/7", &o, plots, nil)
+	return p
+}
+
+func TestTableOfEveryState(t *testing.T) {
+	for _, tt := range []struct {
+		width int
+		want  string
+	}{
+		{0, `
+ID           STATE          AUTO    SINCE  NEXT              60s OK/FAIL/REJ  WINDOW N/FAIL/SLOW  TRIPS/24h  WHY
+payments     OPEN                   2m10s  probe in 18s           12/87/1904                              3  attempt 2: 87 of 99 calls failed in the last 10s, the limit is 50%; last error: timeout\x1b[2J
+due          OPEN                          next call probes                                                  many opened at once, look here first: the probe failed
+ledger/*                                                                                                     412 keys: 2 open, 410 closed
+ledger/eu-1  OPEN                      1m  probe in 1m
+tax          FORCED-CLOSED  OPEN     2d2h  until released                                                    nobody knows who or why
+stock        FORCED-OPEN    closed    18m  ends in 12m                                                       by ana: "INC-42 vendor maintenance"
+search       HALF-OPEN                 4s  2 of 2 probing                                                    probes succeeded: 1 of 3
+mail         closed                                                                       40/2/1             2 failed in a row, opens at 5
+geo          closed                    1s  admits 40%
+well         closed
+`},
+		{100, `
+ID           STATE          AUTO    SINCE  NEXT              WHY
+payments     OPEN                   2m10s  probe in 18s      attempt 2: 87 of 99 calls failed in th…
+due          OPEN                          next call probes  many opened at once, look here first: …
+ledger/*                                                     412 keys: 2 open, 410 closed
+ledger/eu-1  OPEN                      1m  probe in 1m
+tax          FORCED-CLOSED  OPEN     2d2h  until released    nobody knows who or why
+stock        FORCED-OPEN    closed    18m  ends in 12m       by ana: "INC-42 vendor maintenance"
+search       HALF-OPEN                 4s  2 of 2 probing    probes succeeded: 1 of 3
+mail         closed                                          2 failed in a row, opens at 5
+geo          closed                    1s  admits 40%
+well         closed
+`},
+		{50, `
+ID           STATE          WHY
+payments     OPEN           attempt 2: 87 of 99 c…
+due          OPEN           many opened at once, …
+ledger/*                    412 keys: 2 open, 410…
+`},
+	} {
+		got := ansi.Strip(view.Table(page().Lines(view.Worst, ""), false, now).String(tt.width))
+		if tt.width == 50 { // the rest is alike
+			got = strings.Join(strings.SplitAfter(got, "\n")[:4], "")
+		}
+		if got != tt.want[1:] {
+			t.Errorf("%d columns:\n%s\nwant\n%s", tt.width, got, tt.want[1:])
+		}
+	}
+}
+
+func TestLinesAreSortedAndFound(t *testing.T) {
+	for _, tt := range []struct {
+		by   view.Order
+		text string
+		want string
+	}{
+		{view.ByID, "", "due geo ledger/* ledger/eu-1 mail payments search stock tax well"},
+		{view.Trips, "pay", "payments"},
+		{view.Busy, "open", "payments due ledger/* ledger/eu-1 search stock"},
+		{view.Newest, "l", "geo search ledger/* ledger/eu-1 mail"},
+		{view.ByID, "SHOP/7", "due geo ledger/* ledger/eu-1 mail payments search stock tax well"},
+		{view.ByID, "nothing", ""},
+	} {
+		var ids []string
+		for _, l := range page().Lines(tt.by, tt.text) {
+			ids = append(ids, l.ID)
+		}
+		got := strings.Join(ids, " ")
+		if tt.by == view.Newest {
+			ids = ids[:min(len(ids), 2)]
+			got, tt.want = strings.Join(ids, " "), "geo search"
+		}
+		if got != tt.want {
+			t.Errorf("by %s with %q: %s, want %s", tt.by, tt.text, got, tt.want)
+		}
+	}
+}
+
+// An overview has no transitions and no settings, but for the explanation.
+func TestWhyOfAnOverview(t *testing.T) {
+	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
+	for want, order := range map[string]func(breaker.Reason){
+		`open was ordered by ana ("x: y")`:                                             b.Open,
+		"0 of 2 probes are out and 0 of 1 have succeeded; one failure opens it again.": b.HalfOpen,
+		`by ana: "x: y"`: b.ForceOpen,
+	} {
+		order(breaker.Reason{Actor: "ana", Text: "x: y"})
+		s := b.Status()
+		text := s.Explain()
+		next := text[strings.Index(text, ". ")+2:]
+		s.Why = nil
+		if got := view.Why(&ops.Status{Status: s, Text: text, Next: next}); got != want {
+			t.Errorf("Why of %q: %q, want %q", text, got, want)
+		}
+		b.Close(breaker.Reason{})
+	}
+	odd := breaker.Status{ID: "x", State: breaker.Open}
+	if got := view.Why(&ops.Status{Status: odd, Text: "Something else. Later.", Next: "Later."}); got != "Something else" {
+		t.Errorf("Why of another sentence: %q, want it whole", got)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0ms", 0: "0ms", 350 * time.Millisecond: "350ms", 4900 * time.Millisecond: "4s",
+		time.Minute: "1m", 130 * time.Second: "2m10s", 3*time.Hour + 5*time.Minute + time.Second: "3h5m",
+		47 * time.Hour: "47h", 48 * time.Hour: "2d", 50 * time.Hour: "2d2h",
+	} {
+		if got := view.Short(d); got != want {
+			t.Errorf("Short(%s) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+func ExampleSpark() {
+	p := ops.Plot{
+		Step: ops.Duration(5 * time.Second), Success: []uint32{80, 80, 80, 40, 0, 0, 1},
+		Failure: []uint32{0, 0, 0, 40, 8, 0, 1}, Rejected: []uint32{0, 0, 0, 0, 72, 80, 78},
+	}
+	for _, line := range view.Spark(&p, 14) {
+		fmt.Println(strings.TrimRight(ansi.Strip(line), " "))
+	}
+	// Output:
+	// calls of 25s, a full bar is 80 in 5s
+	//       ok █▄  ▁
+	//   failed  ▄▁ ▁
+	// rejected   ███
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func explainCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain ID",
+		Short: "Say in two sentences why a breaker is as it is, and what happens next",
+		Example: `  switchgear explain payments
+  switchgear explain inventory/acme -p shop`,
+		Args:              exactly(1, "the id of a breaker"),
+		ValidArgsFunction: g.completeIDs,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (string, error) { return t.explain(ctx, ids[0]) })
+			type explanation struct {
+				Process string `json:"process"`
+				ID      string `json:"id"`
+				Text    string `json:"text"`
+			}
+			var out []explanation
+			for _, a := range answers {
+				out = append(out, explanation{a.name(), ids[0], a.value})
+			}
+			if g.json && len(out) > 0 {
+				return errors.Join(err, writeJSON(cmd, out))
+			}
+			for i, e := range out {
+				where := ""
+				if f.short(answers[i]) != "" {
+					where = e.Process + ": "
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(where+e.Text))
+			}
+			return err
+		},
+	}
+}
+
+func historyCommand(g *globals) *cobra.Command {
+	var most int
+	cmd := &cobra.Command{
+		Use:   "history ID",
+		Short: "Show what a breaker went through, and why each time",
+		Long: `Show the transitions that a breaker remembers (the last 32), oldest first: what
+it went from and to, and what decided.`,
+		Example:           `  switchgear history payments -n 5`,
+		Args:              exactly(1, "the id of a breaker"),
+		ValidArgsFunction: g.completeIDs,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.History, error) { return t.history(ctx, ids[0]) })
+			type history struct {
+				Process string `json:"process"`
+				ops.History
+			}
+			var out []history
+			for _, a := range answers {
+				h := a.value
+				h.Transitions = h.Transitions[max(0, len(h.Transitions)-most):]
+				out = append(out, history{a.name(), h})
+			}
+			if g.json && len(out) > 0 {
+				return errors.Join(err, writeJSON(cmd, out))
+			}
+			for i, h := range out {
+				if f.short(answers[i]) != "" {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s:\n", h.Process)
+				}
+				if len(h.Transitions) == 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s has never been anything but closed.\n", table.Clean(h.ID))
+					continue
+				}
+				err = errors.Join(err, printTable(cmd, view.History(h.Transitions)))
+			}
+			return err
+		},
+	}
+	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show the newest so many")
+	return cmd
+}

@@ -1,0 +1,3 @@
+// Package browsertest drives the dashboard of package ops in a real browser.
+// It has nothing but tests, and a module of its own for what they need.
+package browsertest

@@ -1,0 +1,13 @@
+module github.com/switchgear-go/switchgear/ops/browsertest
+
+go 1.25.0
+
+replace github.com/switchgear-go/switchgear => ../..
+
+require (
+	github.com/chromedp/cdproto v0.159.2
+	github.com/chromedp/chromedp v0.23.0
+	github.com/switchgear-go/switchgear v0.0.0-00010101000000-000000000000
+)
+
+require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
