@@ -27,21 +27,33 @@ func main() {
 	mdFile := flag.String("md", "", "write the page to this `file`")
 	record := flag.Bool("record", false, "write the ratios reached to "+boundsFile)
 	profile := flag.String("profile", "", "append the output of ./profile, kept in this `file`, to the page")
+	heap := flag.Int("heap", -1, "measure one case of memory, and print it (the program starts itself so)")
+	times := flag.Int("times", 3, "how often, for -heap")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	if *heap >= 0 {
+		err = printHeap(memoryCases(*quick)[*heap], *times)
+	}
 	if *record {
-		if err := recordBounds(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		err = recordBounds()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if *heap >= 0 || *record {
 		return
 	}
 	start := time.Now()
-	rows := everything(*quick, match)
+	rows, err := everything(*quick, match)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	took := time.Since(start).Round(time.Second)
 
 	out := printer{w: os.Stdout}
@@ -78,10 +90,11 @@ func audit(rows []*Row) (calls, failed int) {
 
 // everything measures all rows whose names match, in stages: what is measured
 // side by side shares a stage, and what fills the memory has one of its own.
-func everything(quick bool, match *regexp.Regexp) []*Row {
+func everything(quick bool, match *regexp.Regexp) ([]*Row, error) {
 	effort, keyed, times := Effort{Rounds: 25, Batch: 5 * time.Millisecond}, Effort{Rounds: 11, Batch: 15 * time.Millisecond}, 5
 	breakers := 100_000
 	if quick {
+		breakers = 10_000
 		effort, keyed, times = Effort{Rounds: 9, Batch: 2 * time.Millisecond}, Effort{Rounds: 5, Batch: 10 * time.Millisecond}, 2
 	}
 	procs := []int{0, 1, 2, 8}
@@ -95,10 +108,12 @@ func everything(quick bool, match *regexp.Regexp) []*Row {
 		}
 		rows = append(rows, measureAll(matching(keyedCases(n), match), keyed, progress(keyedGroup(n), keyed.Rounds))...)
 	}
-	if match.MatchString(heapBreaker) || match.MatchString(heapKey) {
-		progress("memory", times)(0)
-		rows = append(rows, measureMemory(memoryCases(quick), min(times, 3))...)
+	progress("memory", 1)(0)
+	heaps, err := measureMemory(quick, 3, match)
+	if err != nil {
+		return nil, err
 	}
+	rows = append(rows, heaps...)
 	if match.MatchString(statusGroup) {
 		progress(statusGroup, times)(0)
 		rows = append(rows, measureStatus(breakers, times)...)
@@ -108,7 +123,7 @@ func everything(quick bool, match *regexp.Regexp) []*Row {
 		rows = append(rows, measureChurn(times)...)
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
-	return inOrder(rows)
+	return inOrder(rows), nil
 }
 
 // matching keeps the cases of which the name matches.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/afex/hystrix-go/hystrix"
@@ -142,8 +145,7 @@ func setOf(maxKeys int, fails func(i int) bool) func([]string) any {
 }
 
 // heap measures the case a few times: the table's spread shows what is noise.
-func (m memoryCase) heap(times int) *Row {
-	row := &Row{Case: &Case{Group: m.group, Who: m.who, How: m.how}, Unit: bytesUnit, Allocs: -1}
+func (m memoryCase) heap(times int) (h heaped) {
 	build := func() any { return m.build(m.n) }
 	if m.over != nil {
 		keys := makeKeys(m.n)
@@ -158,16 +160,16 @@ func (m memoryCase) heap(times int) *Row {
 		start := time.Now()
 		runtime.GC()
 		collections = append(collections, float64(time.Since(start).Milliseconds()))
-		row.Samples = append(row.Samples, max(0, (liveHeap()-before)/float64(m.n)))
+		h.Samples = append(h.Samples, (liveHeap()-before)/float64(m.n))
 		runtime.KeepAlive(kept)
 	}
 	switch {
 	case m.over != nil:
-		row.note = fmt.Sprintf("a full collection beside it takes %.0f ms", median(collections))
+		h.Note = fmt.Sprintf("a full collection beside it takes %.0f ms", median(collections))
 	case goroutines > m.n/2:
-		row.note = fmt.Sprintf("and %.0f goroutines each, their stacks included", float64(goroutines)/float64(m.n))
+		h.Note = fmt.Sprintf("and %.0f goroutines each, their stacks included", float64(goroutines)/float64(m.n))
 	}
-	return row
+	return h
 }
 
 // liveHeap is the heap and the stacks in use after two full collections: the
@@ -180,11 +182,35 @@ func liveHeap() float64 {
 	return float64(m.HeapAlloc + m.StackInuse)
 }
 
-func measureMemory(cases []memoryCase, times int) []*Row {
+// measureMemory measures each case in a process of its own: what the others
+// have left behind, and free later, would be counted with it.
+func measureMemory(quick bool, times int, match *regexp.Regexp) ([]*Row, error) {
 	var rows []*Row
-	for _, m := range cases {
-		rows = append(rows, m.heap(times))
-		debug.FreeOSMemory()
+	for i, m := range memoryCases(quick) {
+		row := &Row{Case: &Case{Group: m.group, Who: m.who, How: m.how}, Unit: bytesUnit, Allocs: -1}
+		if !match.MatchString(row.ID()) {
+			continue
+		}
+		out, err := exec.Command(os.Args[0], fmt.Sprintf("-quick=%v", quick), "-heap", fmt.Sprint(i), "-times", fmt.Sprint(times)).Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", row.ID(), err)
+		}
+		var h heaped
+		if err := json.Unmarshal(out, &h); err != nil {
+			return nil, err
+		}
+		row.Samples, row.note = h.Samples, h.Note
+		rows = append(rows, row)
 	}
-	return rows
+	return rows, nil
+}
+
+// heaped is what the process of one case tells.
+type heaped struct {
+	Samples []float64
+	Note    string
+}
+
+func printHeap(m memoryCase, times int) error {
+	return json.NewEncoder(os.Stdout).Encode(m.heap(times))
 }

@@ -69,7 +69,7 @@ func targets() []target {
 		{Path: "memory, consecutive", Want: "B", Num: heapBreaker + "/" + ours + "/" + consecutive, Bound: 192},
 		{Path: "memory, time window", Want: "B", Num: heapBreaker + "/" + ours + "/" + timeWindow, Bound: 384},
 		{Path: "memory, failing key", Want: "B", Num: heapKey + "/" + ours + "/all with a failure counted", Bound: 128},
-		{Path: "memory, healthy key beyond MaxKeys", Want: "B", Num: heapKey + "/" + ours + "/healthy, beyond MaxKeys", Bound: 0.5},
+		{Path: "memory, healthy key beyond MaxKeys", Want: "B", Num: heapKey + "/" + ours + "/healthy, beyond MaxKeys", Bound: 1},
 	}
 	for _, path := range []struct{ name, id string }{
 		{"consecutive, Do", doID},

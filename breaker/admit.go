@@ -16,16 +16,21 @@ func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
 	return g.end(ctx, fn(ctx))
 }
 
-// announce tells the listeners that the call is about to run. Should one of
-// them exit the goroutine, the permit goes back (I2).
+// announce tells the listeners that the call is about to run.
 func (p *Permit) announce(ctx context.Context) {
+	p.while(func() { p.b.notifyBefore(ctx) })
+}
+
+// while tells listeners something before the call runs. Should one of them exit
+// the goroutine, the permit goes back (I2).
+func (p *Permit) while(tell func()) {
 	told := false
 	defer func() {
 		if !told {
 			p.Ignore()
 		}
 	}()
-	p.b.notifyBefore(ctx)
+	tell()
 	told = true
 }
 
@@ -62,7 +67,7 @@ func (b *Breaker) admitLocking(m bypass) (p Permit, ok bool) {
 	b.mu.Lock()
 	p, ok = b.admitLocked(now, m)
 	b.mu.Unlock()
-	b.deliver()
+	p.while(b.deliver)
 	return p, ok
 }
 
@@ -116,8 +121,23 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 
 // rejection is what the caller gets for e.
 func (c *config) rejection(e *OpenError) error {
-	if c.openError != nil {
-		return c.openError(e)
+	if c.openError == nil {
+		return e
+	}
+	return c.replaced(e)
+}
+
+// replaced is the program's own error for e. One that panics, or has none,
+// leaves e: a call that did not run must not look like a success.
+func (c *config) replaced(e *OpenError) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("function of WithOpenError", p)
+			err = e
+		}
+	}()
+	if own := c.openError(e); own != nil {
+		return own
 	}
 	return e
 }

@@ -31,9 +31,10 @@ type cold struct {
 	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
 
 	// Breaker.mu guards the rest.
-	oks       int // probe successes in this half-open
-	attempt   int // open periods in a row
-	since     time.Time
+	oks       int         // probe successes in this half-open
+	attempt   int         // open periods in a row
+	since     time.Time   // when the effective state began
+	why       *Transition // what began it; the history may have no room for it any more
 	openUntil time.Time
 	dueTimer  *time.Timer
 	probes    probes
@@ -187,38 +188,37 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	} else {
 		b.cfg.rules.Store(r)
 	}
-	b.refreshLocked(old, r)
+	b.refreshLocked()
 	b.coldLocked().changes++
 	receipt.Version = b.versionLocked()
 	return receipt, nil
 }
 
-// refresh follows a change of the set's settings or listeners.
-func (b *Breaker) refresh(old, r *rules) {
+// refresh follows a change of the set's listeners, or of its settings.
+func (b *Breaker) refresh(settings bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil && c.own.Load() != nil {
-		old, r = c.own.Load(), c.own.Load()
-	}
-	if old != r {
+	if c := b.cold.Load(); settings && (c == nil || c.own.Load() == nil) {
 		b.coldLocked().changes++
 	}
-	b.refreshLocked(old, r)
+	b.refreshLocked()
 }
 
-// refreshLocked brings window and flags in line with changed settings or
-// listeners. mu is held.
-func (b *Breaker) refreshLocked(old, r *rules) {
+// refreshLocked brings window and flags in line with the settings and
+// listeners. It reads those of now, under mu, and compares them with the window
+// itself: whoever made the change, the last to refresh has seen all of them. mu
+// is held.
+func (b *Breaker) refreshLocked() {
+	r := b.rules()
 	w := b.load()
-	gen := genOf(w)
 	flags := b.flags(r)
-	switch {
+	switch win := b.win.Load(); {
 	case r.flags&flagCounted == 0:
 		b.win.Store(nil)
-	case b.win.Load() == nil || !old.sameWindow(&r.Settings):
-		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
-	case w&flagCounted == 0 && old.flags&flagCounted != 0:
-		flags &^= flagCounted // the window is clean and stays so
+	case win == nil || !win.spans(&r.Settings):
+		b.win.Store(newWindow(genOf(w), &r.Settings, b.cfg.clocks))
+	case win.clean():
+		flags &^= flagCounted
 	}
 	b.setWord(w&^(flagWatched|flagTimed|flagCounted) | flags)
 }

@@ -32,7 +32,7 @@ type config struct {
 	gens   *atomic.Uint32 // the last generation given out, see Set.Do
 	home   home           // the set of a keyed breaker
 	crowd  *crowd         // the manager's view of who else is open
-	panics atomic.Uint64  // panics of listeners, classifiers and rules, recovered
+	panics atomic.Uint64  // panics of the program's functions, recovered
 }
 
 // home is the set that a keyed breaker belongs to.
@@ -83,8 +83,9 @@ func WithClassifier(f func(ctx context.Context, err error) Outcome) Option {
 }
 
 // WithOpenError replaces the error of rejected calls. f runs at each of them,
-// on the caller's goroutine; what it returns should wrap the OpenError if
-// callers are to find ErrOpen in it.
+// on the caller's goroutine, outside every lock; what it returns should wrap
+// the OpenError if callers are to find ErrOpen in it. Where it panics or returns
+// nil, the caller gets the OpenError itself.
 func WithOpenError(f func(*OpenError) error) Option {
 	return func(c *config) { c.openError = f }
 }
@@ -191,7 +192,7 @@ func (c *config) outcome(ctx context.Context, err error) (o Outcome) {
 		}
 	}()
 	if c.classify != nil {
-		return c.classify(ctx, err)
+		return min(c.classify(ctx, err), Ignored) // what is no Outcome is no evidence
 	}
 	if p := c.excluded.Load(); p != nil {
 		for _, m := range *p {

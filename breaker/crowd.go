@@ -156,6 +156,9 @@ func (b *Breaker) markSuspect(version uint64) {
 		marked := *t
 		marked.SuspectLocal = true
 		c.past.ring[i] = &marked
+		if c.why == t {
+			c.why = &marked
+		}
 		if e := c.reject.Load(); e.Cause == t {
 			again := *e
 			again.Cause = &marked

@@ -239,6 +239,9 @@ func TestSlowProbe(t *testing.T) {
 			b.HalfOpen(Reason{})
 			play(b, "S")
 			is(t, b, c.want)
+			if last := b.History()[len(b.History())-1]; c.want == Open && last.Why() != "the probe was slow" {
+				t.Errorf("the record says %q", last.Why())
+			}
 		})
 	}
 }
@@ -369,7 +372,7 @@ func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
 
 // Each open time is drawn evenly from its range.
 func TestJitter(t *testing.T) {
-	const n, bins = 20_000, 10
+	const n, bins = 5000, 10
 	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2})
 	var seen [bins]int
 	for range n {

@@ -80,8 +80,7 @@ func (b *Breaker) setListener(l *Listener, on bool) {
 	default:
 		b.cfg.removeListener(l)
 	}
-	r := b.rules()
-	b.refreshLocked(r, r)
+	b.refreshLocked()
 }
 
 // without is a new slice: readers may hold the old one.
@@ -154,12 +153,16 @@ func (b *Breaker) deliverOne(c *cold) bool {
 			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
 		}
 	}()
+	b.tellNote(n)
+	told = true
+	return true
+}
+
+func (b *Breaker) tellNote(n note) {
+	defer tellFrom(b.listenersNow(), 0, b, n.tell) // deferred: the logger's handler may exit the goroutine (I7)
 	if n.t != nil && b.cfg.logger != nil {
 		b.logTransition(n.t)
 	}
-	tellFrom(b.listenersNow(), 0, b, n.tell)
-	told = true
-	return true
 }
 
 func (b *Breaker) nextNote(c *cold) (note, bool) {
@@ -249,16 +252,19 @@ func (c *config) caught(what string, p any) {
 	if c.logger == nil {
 		return
 	}
-	defer func() { _ = recover() }() // the logger's handler is user code too
+	defer c.loggerPanics()
 	c.logger.Error("circuit breaker: a "+what+" panicked", "breaker", c.name, "panic", p)
 }
 
+// loggerPanics is deferred around the logger, whose handler is user code too.
+func (c *config) loggerPanics() {
+	if recover() != nil {
+		c.panics.Add(1)
+	}
+}
+
 func (b *Breaker) logTransition(t *Transition) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.cfg.panics.Add(1)
-		}
-	}()
+	defer b.cfg.loggerPanics()
 	level := slog.LevelInfo
 	if t.To == Open || t.To == ForcedOpen {
 		level = slog.LevelWarn

@@ -84,6 +84,9 @@ func SetOf[K comparable](m *Manager, name string) *Set[K] {
 // CreateSet makes a set with settings and limits of its own. Its errors are
 // Manager.Create's.
 func CreateSet[K comparable](m *Manager, name string, s Settings, o SetOptions, opts ...Option) (*Set[K], error) {
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("breaker %q: %w", name, err)
+	}
 	made, err := m.create(name, s, opts, func(cfg *config) member { return newSet[K](cfg, o) })
 	if err != nil {
 		return nil, err

@@ -168,3 +168,15 @@ func TestStatusWhileBreakersAreMade(t *testing.T) {
 		t.Errorf("%d breakers, want 500", n)
 	}
 }
+
+func TestCreateSetRefusesLimits(t *testing.T) {
+	var m breaker.Manager
+	for _, o := range []breaker.SetOptions{{MaxKeys: -1}, {MaxEvidence: -1}} {
+		if _, err := breaker.CreateSet[string](&m, "s", breaker.Settings{}, o); !errors.Is(err, breaker.ErrSettings) {
+			t.Errorf("CreateSet with %+v: %v, want ErrSettings", o, err)
+		}
+	}
+	if got := len(m.Breakers()); got != 0 {
+		t.Errorf("the manager has %d breakers, want none", got)
+	}
+}

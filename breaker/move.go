@@ -33,6 +33,7 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
+	t.Slow = d.cause == CauseProbeFailed && e.kind == evSuccess
 	b.moveLocked(a, to, t, now)
 	return to.state == Open
 }
@@ -106,7 +107,7 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	kept := c.past.add(*t, b.cfg.noHistory)
 	c.tally.moved(t)
 	if !t.Shadow {
-		c.since = now
+		c.since, c.why = now, kept
 	}
 	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
 		c.reject.Store(b.rejectionLocked(w, kept))

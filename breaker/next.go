@@ -158,7 +158,8 @@ func trip(a auto, s *Settings, e event, d decision) (auto, decision) {
 	d.moved, d.fails = true, a.fails
 	d.openFor = jittered(s, backoff(s, a.attempt), e.draw)
 	if limit := hintLimit(s); e.hint > d.openFor && limit > d.openFor {
-		d.openFor = min(e.hint, limit)
+		spread := 1 + s.ResetJitter*e.draw // upwards only: before the hint nobody is wanted
+		d.openFor = time.Duration(min(float64(e.hint)*spread, float64(limit)))
 		d.hinted = e.hint
 	}
 	return a, d

@@ -21,7 +21,7 @@ func closeByProbe(t *testing.T, b *Breaker) {
 // The admitted share grows evenly: at each moment it is the share of the time
 // that has passed, and the admitted calls are spread, not bunched.
 func TestRampIsEven(t *testing.T) {
-	for _, gap := range []time.Duration{time.Millisecond, 37 * time.Millisecond} {
+	for _, gap := range []time.Duration{7 * time.Millisecond, 37 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			const over = 100 * time.Second
 			b := New("x", Settings{FailMax: 1, Ramp: over})

@@ -67,16 +67,6 @@ func (h *history) all() []Transition {
 	return out
 }
 
-// last is the newest record that pick wants, or nil.
-func (h *history) last(pick func(*Transition) bool) *Transition {
-	for i := len(h.ring) - 1; i >= 0; i-- {
-		if t := h.ring[(h.next+i)%len(h.ring)]; pick(t) {
-			return t
-		}
-	}
-	return nil
-}
-
 // History is the record of the last 32 transitions, oldest first.
 func (b *Breaker) History() []Transition {
 	b = b.current()

@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"testing"
-	"time"
 )
 
 // A listener that is added to a key's breaker in the instant in which the set
@@ -29,7 +28,7 @@ func TestRegressionRuleOfAForgottenKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Breaker("z") // forgets a
-	b.judgeCustom(&p, Counts{Calls: 1}, time.Now())
+	b.judgeCustom(&p, Counts{Calls: 1})
 	if got := s.Breaker("a").State(); got != Open {
 		t.Errorf("the key's breaker is %s, want open", got)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -217,5 +219,181 @@ func TestRegressionCallOfForgottenBreaker(t *testing.T) {
 				t.Errorf("FailCount = %d, want %d", got, c.wantFailures)
 			}
 		})
+	}
+}
+
+// A forgotten breaker that somebody holds comes back with the settings and the
+// listeners that its set has been given meanwhile.
+func TestRegressionForgottenBreakerComesBackUpToDate(t *testing.T) {
+	s := breaker.NewSet[string]("s", breaker.Settings{FailMax: -1}, breaker.SetOptions{MaxKeys: 1})
+	held := s.Breaker("a")
+	s.Breaker("z") // forgets a
+	if err := s.Update(breaker.Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4, MinCalls: 2}); err != nil {
+		t.Fatal(err)
+	}
+	heard := 0
+	s.AddListener(breaker.Listener{Failure: func(*breaker.Breaker, error) { heard++ }})
+	for range 2 {
+		_ = held.Do(t.Context(), proofFail)
+	}
+	if got := held.State(); got != breaker.Open {
+		t.Errorf("state after 2 of 2 calls failed: %s, want open by the rate that the set was given", got)
+	}
+	if heard != 2 {
+		t.Errorf("the set's listener heard of %d failures, want 2", heard)
+	}
+}
+
+// A call that trips a rule of the program's own behind forced-closed gets its
+// own error, as with the other rules: nobody is rejected.
+func TestRegressionErrorOnTripBehindOverride(t *testing.T) {
+	for name, b := range map[string]*breaker.Breaker{
+		"setting": breaker.New("x", breaker.Settings{FailMax: 1}, breaker.WithErrorOnTrip()),
+		"own rule": breaker.New("x", breaker.Settings{FailMax: -1}, breaker.WithErrorOnTrip(),
+			breaker.WithRule("all", func(breaker.Counts) bool { return true })),
+	} {
+		b.ForceClosed(breaker.Reason{})
+		if err := b.Do(t.Context(), proofFail); err != errProof {
+			t.Errorf("%s: Do = %v, want %v alone", name, err, errProof)
+		}
+		if got := b.Status().Auto; got != breaker.Open {
+			t.Errorf("%s: automatic state %s, want open", name, got)
+		}
+	}
+}
+
+// A breaker that is forgotten while a rule of the program's own looks at it
+// opens where its set finds it.
+func TestRegressionForgottenDuringOwnRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *breaker.Set[string]
+		settings := breaker.Settings{FailMax: -1, SlowCall: time.Millisecond, Window: 10 * time.Millisecond}
+		s = breaker.NewSet[string]("s", settings, breaker.SetOptions{MaxKeys: 1},
+			breaker.WithRule("slow", func(breaker.Counts) bool {
+				time.Sleep(time.Second) // the slow call leaves the window
+				s.Breaker("z")          // and the key has no evidence
+				return true
+			}))
+		_ = s.Do(t.Context(), "a", func(context.Context) error { time.Sleep(time.Millisecond); return nil })
+		if got := s.Breaker("a").State(); got != breaker.Open {
+			t.Errorf("a is %s, want open: its rule said so", got)
+		}
+	})
+}
+
+// A function of WithOpenError that has no error to give, or panics, makes no
+// success of a rejection, and keeps no transition from the listeners.
+func TestRegressionOpenErrorOfNothing(t *testing.T) {
+	for name, f := range map[string]func(*breaker.OpenError) error{
+		"nil":    func(*breaker.OpenError) error { return nil },
+		"panics": func(*breaker.OpenError) error { panic("boom") },
+	} {
+		for _, watched := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
+				told := 0
+				l := breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}
+				if watched {
+					l.Success = func(*breaker.Breaker) {}
+				}
+				b := breaker.New("x", breaker.Settings{FailMax: 1}, breaker.WithErrorOnTrip(),
+					breaker.WithOpenError(f), breaker.WithListener(l))
+				if err := b.Do(t.Context(), proofFail); !errors.Is(err, errProof) || !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errProof)
+				}
+				if told != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", told)
+				}
+				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
+				if !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("a rejected call: %v, want ErrOpen", err)
+				}
+				if _, err := b.Allow(); !errors.Is(err, breaker.ErrOpen) {
+					t.Errorf("Allow: %v, want ErrOpen", err)
+				}
+			})
+		}
+	}
+}
+
+// A listener that exits the goroutine when it hears of half-open does not take
+// the probe's place with it (I2).
+func TestRegressionGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: time.Hour},
+			breaker.WithListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, x breaker.Transition) {
+				if x.To == breaker.HalfOpen {
+					runtime.Goexit()
+				}
+			}}))
+		_ = b.Do(t.Context(), proofFail)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		go func() {
+			_, err := b.Allow()
+			t.Errorf("Allow returned (%v), want its goroutine to be gone", err)
+		}()
+		synctest.Wait()
+		if n := b.Status().ProbesOut; n != 0 {
+			t.Errorf("%d probes are out, want none", n)
+		}
+	})
+}
+
+// What goes on behind an override does not wash its order out of the status.
+func TestRegressionWhyOutlastsShadows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, opts := range map[string][]breaker.Option{"history": nil, "no history": {breaker.WithoutHistory()}} {
+			b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second}, opts...)
+			b.ForceClosed(breaker.Reason{Actor: "ann"})
+			for range 20 { // opens and probes, each time
+				_ = b.Do(t.Context(), proofFail)
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if why := b.Status().Why; why == nil || why.Actor != "ann" {
+				t.Errorf("%s: Why = %+v, want ann's order", name, why)
+			}
+		}
+	})
+}
+
+// panicky is a handler of a logger that is broken.
+type panicky struct{ slog.Handler }
+
+func (panicky) Handle(context.Context, slog.Record) error { panic("boom") }
+
+// A logger that panics is not the caller's, whatever there is to log.
+func TestRegressionPanicInLogger(t *testing.T) {
+	logger := slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})
+	s := breaker.NewSet[int]("n", breaker.Settings{FailMax: 1}, breaker.SetOptions{MaxEvidence: 1}, breaker.WithLogger(logger))
+	for i := range 3 { // a transition, and the overflow
+		if err := s.Do(t.Context(), i, proofFail); i < 2 && !errors.Is(err, errProof) {
+			t.Errorf("Do = %v, want %v", err, errProof)
+		}
+	}
+	if st := s.Status(); st[0].ListenerPanics < 2 {
+		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].ListenerPanics)
+	}
+}
+
+// exiting is a handler that exits the goroutine, as t.FailNow does.
+type exiting struct{ slog.Handler }
+
+func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+// A logger that exits the goroutine keeps no transition from the listeners (I7).
+func TestRegressionGoexitInLoggerLeavesNoneUntold(t *testing.T) {
+	told := 0
+	b := breaker.New("x", breaker.Settings{FailMax: 1},
+		breaker.WithLogger(slog.New(exiting{slog.NewTextHandler(io.Discard, nil)})),
+		breaker.WithListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { told++ }}))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.Do(context.Background(), proofFail)
+	}()
+	<-done
+	if told != 1 {
+		t.Errorf("the listener heard of %d transitions, want 1", told)
 	}
 }

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"sync/atomic"
 )
@@ -37,21 +38,30 @@ type Set[K comparable] struct {
 	inserts  atomic.Uint32
 
 	overflow   atomic.Pointer[Breaker] // nil until MaxEvidence is met
-	overflowed atomic.Uint64           // times a key met it
+	overflowed atomic.Uint64           // see Overflowed
 }
 
 // NewSet makes a set. It panics when name, s or o is invalid, as New does.
 func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option) *Set[K] {
-	if err := check(name, s); err != nil {
+	err := check(name, s)
+	if err == nil {
+		err = o.validate()
+	}
+	if err != nil {
 		panic("breaker: " + err.Error())
 	}
 	return newSet[K](newConfig(name, s, opts), o)
 }
 
-func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
+func (o SetOptions) validate() error {
 	if o.MaxKeys < 0 || o.MaxEvidence < 0 {
-		panic("breaker: SetOptions of " + cfg.name + " has a negative limit, want 0 for the default, or more")
+		return fmt.Errorf("%w: SetOptions is %+v, want limits of 0 for the default, or more", ErrSettings, o)
 	}
+	return nil
+}
+
+// newSet makes a set of valid limits.
+func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 	o.MaxKeys = orDefault(o.MaxKeys, 10_000)
 	o.MaxEvidence = orDefault(o.MaxEvidence, 1_000_000)
 	s := &Set[K]{cfg: cfg, limits: o, seed: maphash.MakeSeed()}
@@ -61,6 +71,10 @@ func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 
 // Name is the set's name.
 func (s *Set[K]) Name() string { return s.cfg.name }
+
+// Overflowed is the number of times that a key found MaxEvidence met and was
+// given the breaker that such keys share.
+func (s *Set[K]) Overflowed() uint64 { return s.overflowed.Load() }
 
 // Settings are the settings in common, defaults filled in.
 func (s *Set[K]) Settings() Settings { return s.cfg.rules.Load().Settings }
@@ -172,7 +186,7 @@ func (s *Set[K]) Update(n Settings) error {
 	}
 	s.cfg.rules.Store(r) // first: a breaker made from here on has them
 	for _, b := range s.all() {
-		b.refresh(old, r)
+		b.refresh(true)
 	}
 	return nil
 }
@@ -189,13 +203,8 @@ func (s *Set[K]) setListener(l *Listener, on bool) {
 	} else {
 		s.cfg.removeListener(l)
 	}
-	s.refresh()
-}
-
-func (s *Set[K]) refresh() {
-	r := s.cfg.rules.Load()
 	for _, b := range s.all() {
-		b.refresh(r, r)
+		b.refresh(false)
 	}
 }
 

@@ -1,11 +1,14 @@
 package breaker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -235,9 +238,17 @@ func TestUnknownKeyCountsOnlyForItsGeneration(t *testing.T) {
 }
 
 func TestSetOverflows(t *testing.T) {
-	set := breaker.NewSet[int]("n", breaker.Settings{FailMax: 2}, breaker.SetOptions{MaxKeys: 2, MaxEvidence: 5})
+	var log bytes.Buffer
+	set := breaker.NewSet[int]("n", breaker.Settings{FailMax: 2}, breaker.SetOptions{MaxKeys: 2, MaxEvidence: 5},
+		breaker.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	for i := range 100 {
 		_ = set.Do(ctx, i, fail)
+	}
+	if n := set.Overflowed(); n != 95 {
+		t.Errorf("Overflowed = %d, want 95: five keys of 100 have breakers of their own", n)
+	}
+	if n := strings.Count(log.String(), "circuit breaker set is full"); n != 1 {
+		t.Errorf("the log says %d times that the set is full, want once:\n%s", n, &log)
 	}
 	ids := map[string]bool{}
 	for _, s := range set.Status() {

@@ -178,8 +178,3 @@ func notRate(r float64) bool { return math.IsNaN(r) || r > 1 }
 func (s *Settings) windowed(rule bool) bool {
 	return rule || s.FailureRate > 0 || s.SlowCall > 0
 }
-
-// sameWindow reports whether a window made for s serves t as well.
-func (s *Settings) sameWindow(t *Settings) bool {
-	return s.Window == t.Window && s.WindowCalls == t.WindowCalls
-}

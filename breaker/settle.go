@@ -87,15 +87,21 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 	now := time.Now()
 	b = b.lockCurrent(p)
 	opened, counts := b.judgeLocked(p, o, e, text, took, now)
-	var open *OpenError
-	if opened && effective(b.load()) == Open { // behind an override nobody else notices
-		open = b.cold.Load().reject.Load()
-	}
+	open := b.noticedLocked(opened)
 	b.mu.Unlock()
 	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
-		open = b.judgeCustom(p, counts, now)
+		open = b.judgeCustom(p, counts)
 	}
 	return open
+}
+
+// noticedLocked is the rejection of the open period that has just begun, if one
+// has. Behind an override nobody notices. mu is held.
+func (b *Breaker) noticedLocked(opened bool) *OpenError {
+	if !opened || effective(b.load()) != Open {
+		return nil
+	}
+	return b.cold.Load().reject.Load()
 }
 
 // lockCurrent locks the breaker that stands for b now.
@@ -177,20 +183,18 @@ func (b *Breaker) worthKeeping(w uint64) bool {
 
 // judgeCustom asks the program's own rules, outside the lock, and opens if one
 // says so and the generation is still the same.
-func (b *Breaker) judgeCustom(p *Permit, counts Counts, now time.Time) *OpenError {
+func (b *Breaker) judgeCustom(p *Permit, counts Counts) *OpenError {
 	name, ok := b.cfg.askCustom(counts)
 	if !ok {
 		return nil
 	}
-	b = b.lockCurrent(p)
+	now := time.Now()
+	b = b.lockCurrent(p) // its set may have forgotten it while the rule ran
 	defer b.mu.Unlock()
 	if !p.belongs(b.load()) {
 		return nil
 	}
-	if !b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}) {
-		return nil
-	}
-	return b.cold.Load().reject.Load()
+	return b.noticedLocked(b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}))
 }
 
 // askCustom runs the program's rules; one that panics does not open.

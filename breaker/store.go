@@ -206,11 +206,30 @@ func (s *Set[K]) overflowBreaker() *Breaker {
 	if b := s.overflow.Load(); b != nil {
 		return b
 	}
-	if s.overflow.CompareAndSwap(nil, newBreaker(s.cfg, overflowKey)) && s.cfg.logger != nil {
-		s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
-			"set", s.cfg.name, "limit", s.limits.MaxEvidence)
+	b, made := s.makeOverflow()
+	if made && s.cfg.logger != nil {
+		s.logOverflow()
 	}
-	return s.overflow.Load()
+	return b
+}
+
+func (s *Set[K]) logOverflow() {
+	defer s.cfg.loggerPanics()
+	s.cfg.logger.Warn("circuit breaker set is full: further keys share one breaker",
+		"set", s.cfg.name, "limit", s.limits.MaxEvidence)
+}
+
+// makeOverflow holds the lock of those who change settings and listeners: the
+// breaker has theirs, or they find it.
+func (s *Set[K]) makeOverflow() (b *Breaker, made bool) {
+	s.cfg.mu.Lock()
+	defer s.cfg.mu.Unlock()
+	if b := s.overflow.Load(); b != nil {
+		return b, false
+	}
+	b = newBreaker(s.cfg, overflowKey)
+	s.overflow.Store(b)
+	return b, true
 }
 
 // all is every breaker that the set remembers. No lock outlives it.
@@ -268,9 +287,10 @@ func (b *Breaker) comeBack(floor uint32) {
 	c.gone = nil
 	if int32(floor-c.goneAt) > 0 {
 		b.start(floor)
-		return
+	} else {
+		b.setWord(b.load() &^ flagGone)
 	}
-	b.setWord(b.load() &^ flagGone)
+	b.refreshLocked() // the set's settings and listeners passed it by while it was forgotten
 }
 
 // setWord writes the word, and tells the set of a keyed breaker when evidence

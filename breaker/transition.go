@@ -64,6 +64,7 @@ type Transition struct {
 	Threshold float64       `json:"threshold,omitempty"` // the limit that was met
 	Window    time.Duration `json:"window,omitempty"`    // the span of Counts; 0: the last WindowCalls calls
 	Errors    []ErrorSample `json:"errors,omitempty"`    // up to three distinct errors, newest first
+	Slow      bool          `json:"slow,omitempty"`      // a probe that was slow decided, though it did not fail
 
 	// What follows, when it opened.
 	Attempt   int           `json:"attempt,omitempty"`    // open periods in a row, this one included
@@ -95,6 +96,9 @@ func (t *Transition) Why() string {
 	case CauseRule:
 		return fmt.Sprintf("the rule %q said so (%d of %d calls failed, %d were slow)", t.Rule, t.Counts.Failures, t.Counts.Calls, t.Counts.Slow) + t.lastError()
 	case CauseProbeFailed:
+		if t.Slow {
+			return "the probe was slow"
+		}
 		return "the probe failed" + t.lastError()
 	case CauseProbesPassed:
 		if t.Fails == 1 {

@@ -35,14 +35,18 @@ func TestTrap_PermitsNeverReported(t *testing.T) {
 // probe; its fix takes it for a success and closes. It is no evidence.
 func TestTrap_UnhandledOutcomeOfTheProbe(t *testing.T) {
 	odd := errors.New("neither good nor bad")
+	var outcome Outcome
 	b := New("x", Settings{}, WithClassifier(func(_ context.Context, err error) Outcome {
 		if errors.Is(err, odd) {
-			return Ignored
+			return outcome
 		}
 		return Failure
 	}))
 	b.HalfOpen(Reason{})
-	for range 100 {
+	for i := range 100 {
+		if outcome = Ignored; i%2 > 0 {
+			outcome = 99 // none that there is
+		}
 		if err := b.Do(t.Context(), func(context.Context) error { return odd }); !errors.Is(err, odd) {
 			t.Fatalf("the probe got %v", err)
 		}

@@ -57,7 +57,7 @@ func TestTrap_ManyNamesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
-			for i := range 300 {
+			for i := range 100 {
 				b := m.Breaker(fmt.Sprintf("b%d", (i+g)%50))
 				play(b, "sf")
 				_ = m.Status()
@@ -396,7 +396,7 @@ func TestTrap_IdleKeyForgottenWhileOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet[int]("s", Settings{FailMax: 1, ResetTimeout: time.Hour, FailureRate: 0.5}, SetOptions{MaxKeys: 10})
 		_ = s.Do(t.Context(), -1, broken)
-		for k := range 5000 {
+		for k := range 1000 {
 			_ = s.Do(t.Context(), k, nop)
 			s.Breaker(k)
 			if k%100 == 0 {
@@ -551,9 +551,9 @@ func TestTrap_FewErrorsOfManyOpen(t *testing.T) {
 	for _, s := range []Settings{{}, {FailureRate: 0.1}, {FailureRate: 0.1, WindowCalls: 1000}, {FailureRate: 0.1, Confidence: 0.95}} {
 		b := New("x", s)
 		play(b, "f")
-		for i := range 300_000 {
+		for i := range 100_000 {
 			err := error(nil)
-			if i%100_000 == 50_000 {
+			if i%33_000 == 16_000 {
 				err = errX
 			}
 			if got := b.Do(t.Context(), func(context.Context) error { return err }); !errors.Is(got, err) {

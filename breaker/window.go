@@ -27,6 +27,14 @@ func newWindow(gen uint32, s *Settings, cs *clocks) *window {
 	return w
 }
 
+// spans reports whether it holds the stretch of calls that s asks for.
+func (w *window) spans(s *Settings) bool {
+	if s.WindowCalls > 0 {
+		return w.last != nil && w.last.size == int64(s.WindowCalls)
+	}
+	return w.last == nil && w.time.clock.width == s.Window/windowBuckets
+}
+
 // success counts a call that was neither a failure nor slow. It reports
 // whether the window is clean, so that further successes need not be counted.
 func (w *window) success() (clean bool) {
@@ -197,7 +205,7 @@ func (c *cell) add(step uint64) bool {
 	tag := step << 32
 	switch {
 	case old&^math.MaxUint32 != tag:
-		if old != 0 && int32(uint32(step)-uint32(old>>32)) < 0 {
+		if age := int32(uint32(step) - uint32(old>>32)); old != 0 && age < 0 && age >= -windowBuckets {
 			return true // the slot is in use for a later step: this one has left the window
 		}
 		return slot.CompareAndSwap(old, tag|1)

@@ -252,6 +252,15 @@ func TestCell(t *testing.T) {
 			t.Errorf("%d, want 1", got)
 		}
 	})
+	t.Run("a slot that nobody touched for 2^31 steps takes new ones", func(t *testing.T) {
+		var c cell
+		c.add(5)
+		late := uint64(5 + 10*(1<<31/10+7)) // the same slot, its tag long gone by
+		c.add(late)
+		if got := c.sum(late); got != 1 {
+			t.Errorf("%d, want 1", got)
+		}
+	})
 	t.Run("steps go on past 32 bits", func(t *testing.T) {
 		var c cell
 		for step := uint64(1<<32) - 25; step < 1<<32+25; step++ {

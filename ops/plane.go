@@ -35,7 +35,7 @@ type Options struct {
 	// nil when it can be again. It must not block. Status shows it too.
 	AuditFailed func(error)
 	// CountCalls counts every call by its outcome, for the dashboard's plots and
-	// the metrics. It puts a listener on each call, which costs some tens of
+	// the metrics. It puts a listener on each call, which costs some hundreds of
 	// nanoseconds; without it calls are not touched at all.
 	CountCalls bool
 	// RuntimeDir is where the folder of the sockets is. Default: see Listen.

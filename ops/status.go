@@ -104,7 +104,10 @@ type Overview struct {
 	Sets     []Set    `json:"sets"`     // worst first
 }
 
-const worstShown = 5
+const (
+	worstShown = 5
+	calmFlaps  = 5 // changes in an hour: two trips and what follows
+)
 
 func overview(all []breaker.Status) Overview {
 	o := Overview{Breakers: []Status{}, Sets: []Set{}}
@@ -128,13 +131,15 @@ func overview(all []breaker.Status) Overview {
 	return o
 }
 
-// shown leaves out what there is nothing to say about: a page may have
-// thousands of healthy breakers.
+// shown leaves out what a page has no room for: it may have thousands of
+// breakers, most of them healthy.
 func shown(s *breaker.Status) Status {
-	if severity(s) == 0 && s.Why == nil {
-		return Status{Status: *s}
+	out := Status{Status: *s}
+	if severity(s) > 0 {
+		out = told(s)
 	}
-	return told(s)
+	out.Why = nil // the explanation says it
+	return out
 }
 
 func (s *Set) add(b *breaker.Status) {
@@ -147,7 +152,7 @@ func (s *Set) add(b *breaker.Status) {
 	}
 	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return Compare(&x.Status, b) })
 	if at < worstShown {
-		s.Worst = slices.Insert(s.Worst, at, told(b))
+		s.Worst = slices.Insert(s.Worst, at, shown(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
 	}
 }
@@ -188,7 +193,7 @@ func severity(s *breaker.Status) int {
 	case breaker.HalfOpen:
 		return 3
 	}
-	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1)
+	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1 || s.Flaps > calmFlaps)
 }
 
 // Explanation is what a breaker does and why.

@@ -53,21 +53,22 @@ func (g *guard) begin(ctx context.Context, k kind) (*call, error) {
 	return &call{g: g, ctx: ctx, permit: permit, kind: k, running: true}, nil
 }
 
-// finish begins a call that runs in any case. While the breaker rejects it is
-// no evidence.
+// finish begins a call that runs in any case: nil, which tells nobody, while
+// the breaker rejects.
 func (g *guard) finish(k kind) *call {
-	ctx := context.Background()
-	if s := g.b.State(); s == breaker.Closed || s == breaker.ForcedClosed {
-		if c, err := g.begin(ctx, k); err == nil {
-			return c
-		}
+	if s := g.b.State(); s != breaker.Closed && s != breaker.ForcedClosed {
+		return nil
 	}
-	return &call{g: g, ctx: ctx, kind: k} // its permit is an ended one
+	c, _ := g.begin(context.Background(), k)
+	return c
 }
 
 // end tells the outcome and returns what the caller is to get. The first time
 // counts.
 func (c *call) end(err error) error {
+	if c == nil {
+		return err
+	}
 	outcome := c.outcome(err)
 	c.running = false
 	switch outcome {
@@ -83,7 +84,7 @@ func (c *call) end(err error) error {
 
 // unwind ends the call of a driver that panicked or exited the goroutine.
 func (c *call) unwind() {
-	if c.running {
+	if c != nil && c.running {
 		c.permit.Done(errAbandoned)
 	}
 }

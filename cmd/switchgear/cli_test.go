@@ -248,9 +248,8 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	if r := h.run("close", "payments"); r.code != 4 || !strings.Contains(r.out, "closed") {
 		t.Errorf("close: exit %d, want 4: not every process obeyed\n%s%s", r.code, r.out, r.errOut)
 	}
-	if r := h.run("close", "payments", "-p", strconv.Itoa(dead.PID)); r.code != 3 || !strings.Contains(r.errOut, "gone") {
-		t.Errorf("close -p of a dead one: exit %d, want 3\n%s%s", r.code, r.out, r.errOut)
-	}
+	h.fails(3, args("close", "payments", "-p", strconv.Itoa(dead.PID)), fmt.Sprintf("process %d is gone and left its socket", dead.PID))
+	h.fails(3, args("close", "payments", "-p", strconv.Itoa(stopped.PID)), fmt.Sprintf("process %d does not answer", stopped.PID))
 }
 
 func TestJSONForPrograms(t *testing.T) {

@@ -112,6 +112,7 @@ func TestDemoCommandsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	p := startAs(t, nil, exec.Command("go", "run", "./cmd/switchgear", "demo", "--for", "60s"))
 	p.cmd.Dir = filepath.Join("..", "..")
+	p.cmd.Env = append(p.cmd.Env, "GOWORK=") // as in a fresh clone, whatever the tests run under
 	p.begin()
 	p.await("In a second terminal")
 	cd := p.await("  cd ")

@@ -69,10 +69,13 @@ func (g *globals) find(ctx context.Context) (found, error) {
 	f := found{named: len(g.processes) > 0}
 	if !f.named {
 		f.take(ops.Processes(ctx))
-		if len(f.targets) == 0 {
-			return f, errors.Join(append(f.trouble, unreachable("no process of this host has a switchgear socket; -p names a URL or a pipe"))...)
+		switch {
+		case len(f.targets) > 0:
+			return f, nil
+		case len(f.dead)+len(f.trouble) > 0:
+			return f, unreachable("no process of this host answers")
 		}
-		return f, nil
+		return f, unreachable("no process of this host has a switchgear socket; -p names a URL or a pipe")
 	}
 	var host []ops.Found
 	for _, spec := range g.processes {
@@ -102,7 +105,7 @@ func (f *found) add(spec string, host []ops.Found) error {
 		}
 		return f.addAddress(spec)
 	}
-	before := len(f.targets) + len(f.trouble)
+	before := len(f.targets) + len(f.trouble) + len(f.dead)
 	pid, err := strconv.Atoi(spec)
 	isPID := err == nil
 	f.take(slices.DeleteFunc(slices.Clone(host), func(x ops.Found) bool {
@@ -111,13 +114,21 @@ func (f *found) add(spec string, host []ops.Found) error {
 		}
 		return x.Process == nil || x.Process.Service != spec
 	}))
-	if len(f.trouble) > 0 {
-		return errors.Join(f.trouble...)
-	}
-	if len(f.targets) > before {
-		return nil
+	if len(f.targets)+len(f.trouble)+len(f.dead) > before {
+		return f.allThere()
 	}
 	return noSuchProcess(spec, isPID, host)
+}
+
+// allThere is an error if a process that was named is not there for what is
+// asked: a part of it would be missing.
+func (f *found) allThere() error {
+	absent := append(f.dead, f.trouble...)
+	if len(absent) == 0 {
+		return nil
+	}
+	f.dead, f.trouble = nil, nil // they are told by the error
+	return &codeError{exitUnreachable, errors.Join(absent...)}
 }
 
 func noSuchProcess(spec string, isPID bool, host []ops.Found) error {

@@ -25,7 +25,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // oneLine keeps an error on one line, whatever it quotes.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+func oneLine(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+	return strings.Join(strings.Fields(text), " ")
+}
 
 func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false

@@ -1,6 +1,6 @@
 // The page: it looks at the process, follows its events, and shows both.
 
-import { el, svg, states, stateWords, icon, count, clock, verbWords, many } from "./words.js";
+import { el, svg, states, stateWords, count, clock, verbWords, many } from "./words.js";
 import { ask, follow } from "./net.js";
 import { Model } from "./model.js";
 import { List } from "./list.js";
@@ -15,6 +15,7 @@ const model = new Model();
 let chosen = "", alive = 0, gone = false, looking = false, wanted = false, cost = 0, began = "";
 const dirty = new Set();
 const orders = [];
+const fresh = new Set(); // names whose plots are of this look
 
 const detail = new Detail(model, (row) => askOrder(row, ordered));
 const list = new List(model, {
@@ -32,31 +33,31 @@ let sight = [];
 async function overview() {
   if (looking) { wanted = true; return; }
   looking = true;
-  const start = performance.now();
   try {
     const o = await ask("v1/overview");
+    const got = performance.now();
     gone = false;
     sign();
     dirty.clear();
     if (began && began !== o.process.started) model.past.clear();
     began = o.process.started;
     model.take(o);
-    model.plots.clear();
+    fresh.clear();
     show();
     fetchSight();
     detail.refresh();
+    cost = performance.now() - got;
   } catch (e) {
     if (e.code === "gone" || !model.process) gone = e.message;
     banners();
   }
-  cost = performance.now() - start;
   looking = false;
   if (wanted) { wanted = false; later(); }
 }
 
 let timer = 0;
 function later() {
-  timer ||= setTimeout(() => { timer = 0; overview(); }, Math.max(500, cost * 4));
+  timer ||= setTimeout(() => { timer = 0; overview(); }, Math.max(1000, cost * 20));
 }
 
 // some looks at what has changed, if that is little.
@@ -83,7 +84,7 @@ function fetchSight() {
   sightTimer ||= setTimeout(async () => {
     sightTimer = 0;
     const rows = sight.filter((r) => r.s), want = rows.filter((r) => r.s.since && model.past.get(r.id)?.version !== r.s.version).map((r) => ["id", r.id]);
-    const names = [...new Set(sight.map((r) => r.set?.name || r.s.name))].filter((n) => !model.plots.has(n)).map((n) => ["name", n]);
+    const names = [...new Set(sight.map((r) => r.set?.name || r.s.name))].filter((n) => !fresh.has(n)).map((n) => ["name", n]);
     try {
       if (want.length) {
         const version = new Map(rows.map((r) => [r.id, r.s.version]));
@@ -94,7 +95,10 @@ function fetchSight() {
         list.soon();
       }
       if (names.length && model.process.counts_calls) {
-        for (const p of (await ask("v1/plots", names.slice(0, 200))).plots) model.plots.set(p.name, p);
+        for (const p of (await ask("v1/plots", names.slice(0, 200))).plots) {
+          model.plots.set(p.name, p);
+          fresh.add(p.name);
+        }
         list.soon();
       }
     } catch { /* the next look tells */ }
@@ -135,9 +139,9 @@ function chips() {
   if (chips.last === text) return;
   chips.last = text;
   const chip = (state, n, word) => el("button", {
-    class: `chip s-${state || "all"}${n ? "" : " none"}`, type: "button", "aria-pressed": String(chosen === state),
+    class: `chip s-${state || "all"}${n || !state ? "" : " none"}`, type: "button", "aria-pressed": String(chosen === state),
     onclick: () => { chosen = chosen === state ? "" : state; chips.last = ""; show(); search(); },
-  }, state ? svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + icon(state) })) : "", el("b", {}, count(n)), word);
+  }, state ? svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + state })) : "", el("b", {}, count(n)), word);
   $("chips").replaceChildren(chip("", model.process.breakers, "all"), ...states.map((s) => chip(s, all[s] || 0, stateWords[s].toLowerCase())));
 }
 
@@ -213,8 +217,10 @@ $("log").addEventListener("click", () => {
   if (shown && !orders.length) $("orders").querySelector("ol").replaceChildren(el("li", { class: "muted" }, "No orders since this process began."));
 });
 $("list").addEventListener("mouseleave", () => show());
+document.addEventListener("keyup", (e) => { // not keydown: the field must not get the slash
+  if (e.key === "/" && !e.target.closest?.("input, textarea, dialog")) $("search").focus();
+});
 document.addEventListener("keydown", (e) => {
-  if (e.key === "/" && !e.target.closest("input, textarea, dialog")) { e.preventDefault(); $("search").focus(); }
   if (e.key === "ArrowDown" && e.target === $("search")) { list.focus = 0; list.reveal(); }
 });
 

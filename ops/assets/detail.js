@@ -26,7 +26,9 @@ export class Detail {
     const id = this.id;
     if (!id) return;
     try {
-      const [status, past] = await Promise.all([ask("v1/status", [["id", id], ["full", "1"]]), ask("v1/history", [["id", id]])]);
+      const name = id.split("/")[0];
+      const [status, past, plots] = await Promise.all([ask("v1/status", [["id", id], ["full", "1"]]), ask("v1/history", [["id", id]]), ask("v1/plots", [["name", name]])]);
+      if (plots.plots.length) this.model.plots.set(name, plots.plots[0]);
       if (this.id === id) this.fill(status.breakers[0], past.histories[0].transitions);
     } catch (e) {
       if (this.id === id && !this.sheet.querySelector("h2")) this.sheet.replaceChildren(el("p", { class: "result bad" }, e.message), this.closer());
@@ -67,5 +69,5 @@ function pairs(o) {
 function entry(t) {
   const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.text + (e.latency ? `, after ${human(seconds(e.latency))}` : "")));
   const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.expiry && `for ${human(seconds(t.expiry))}`, t.shadow && "behind the override", t.suspect_local && "many others opened with it: look here first"].filter(Boolean);
-  return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), ` ${extra.length ? "(" + extra.join(", ") + ") " : ""}: ${why(t)}`, ...errors));
+  return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), `${extra.length ? " (" + extra.join(", ") + ")" : ""}: ${why(t)}`, ...errors));
 }

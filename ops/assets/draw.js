@@ -33,7 +33,7 @@ export function plot(p, height = 30) {
 }
 
 // lane draws the states of the last span seconds up to now, both in seconds.
-// points are [from, state], oldest first; what came before the first is since.
+// points are [from, state], oldest first, after the state first.
 export function lane(points, first, now, span, height = 10) {
   const width = 300, x = (t) => Math.max(0, Math.min(width, (t - now + span) / span * width));
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });

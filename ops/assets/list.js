@@ -1,9 +1,10 @@
 // The list of breakers. There may be thousands: only the rows in sight exist.
 
-import { el, svg, human, icon, stateWords, states, count, many } from "./words.js";
+import { el, svg, human, stateWords, states, count, many } from "./words.js";
 import { plot, lane } from "./draw.js";
 import { untilProbe } from "./model.js";
 
+const keptTransitions = 32; // of a breaker, by the process
 const spare = 4; // rows beyond the edges
 
 export class List {
@@ -13,6 +14,7 @@ export class List {
     this.on = on;
     this.box = document.getElementById("list");
     this.spacer = document.getElementById("spacer");
+    this.head = document.querySelector(".head");
     this.template = document.getElementById("row").content.firstElementChild;
     this.rows = [];
     this.pool = []; // row elements, by place modulo their number
@@ -52,6 +54,7 @@ export class List {
   draw() {
     const h = this.height(), n = this.rows.length;
     this.spacer.style.height = n * h + "px";
+    this.head.style.paddingRight = 16 + this.box.offsetWidth - this.box.clientWidth + "px";
     const from = Math.max(0, Math.floor(this.box.scrollTop / h) - spare);
     const to = Math.min(n, Math.ceil((this.box.scrollTop + this.box.clientHeight) / h) + spare);
     const size = Math.ceil(this.box.clientHeight / h) + 2 * spare + 1;
@@ -102,7 +105,7 @@ export class List {
     put("tab", i === this.focus, (v) => { e.name.tabIndex = v ? 0 : -1; e.order.tabIndex = v ? 0 : -1; });
     put("state", d.state + (d.since ? "" : " lone"), (v) => {
       e.state.className = `state s-${v}`;
-      e.use.setAttribute("href", "#" + (d.icon || icon(d.state)));
+      e.use.setAttribute("href", "#" + d.state);
     });
     text("word", e.state.querySelector("b"), d.word);
     text("since", e.state.querySelector("small"), d.since);
@@ -120,7 +123,7 @@ export class List {
     put("why", d.why, (v) => { e.why.textContent = v; e.why.title = v; });
     text("auto", e.auto, d.auto);
     put("dim", d.dim, (v) => { e.auto.classList.toggle("dim", v); });
-    put("over", d.over, (v) => { e.over.textContent = v || "no override"; e.over.title = d.overTitle || ""; e.over.classList.toggle("none", !v); });
+    put("over", d.over, (v) => { e.over.textContent = v; e.over.title = v; });
     text("next", e.next, d.next);
     put("num", `${d.trips}\0${d.flaps}`, () => {
       e.num.replaceChildren(String(d.trips), d.flaps > 5 ? el("small", {}, `${d.flaps === 32 ? "32+" : d.flaps} flaps/h`) : "");
@@ -142,12 +145,9 @@ export class List {
   words(s) {
     const o = s.override, now = this.model.now();
     const since = s.since ? human((now - Date.parse(s.since)) / 1000) : "";
-    let next = "", over = "", overTitle = "";
+    let next = "";
     if (o) {
-      const left = o.expires ? (Date.parse(o.expires) - now) / 1000 : Infinity;
-      next = left === Infinity ? "until released" : `${stateWords[s.state].toLowerCase()} for another ${human(left)}`;
-      over = `${stateWords[o.state].toLowerCase()} · ${o.actor || "no name"}${o.text ? " · " + o.text : ""}`;
-      overTitle = `${o.actor}: ${o.text}`;
+      next = o.expires ? `ends in ${human((Date.parse(o.expires) - now) / 1000)}` : "until released";
     } else if (s.state === "open") {
       const left = untilProbe(s, this.model.at);
       next = left > 0 ? `probe in ${human(Math.ceil(left))}` : "next call probes";
@@ -156,15 +156,24 @@ export class List {
     } else if (s.admitted < 1) {
       next = `admits ${Math.round(s.admitted * 100)} %, growing`;
     } else if (s.fail_count > 0 && s.failures_until_open > 0) {
-      next = `opens on ${many(s.failures_until_open, "more failure")}`;
+      next = `opens on ${s.failures_until_open} more`;
     }
+    return {
+      state: s.state, word: stateWords[s.state], since, name: s.id, why: this.why(s),
+      auto: o ? `${s.auto} behind it` : `${s.auto} · no override`, dim: !o,
+      over: o ? `${stateWords[o.state].toLowerCase()} by ${o.actor || "somebody without a name"}` : "",
+      next, trips: s.trips_day || 0, flaps: s.flaps || 0,
+    };
+  }
+
+  // why is the reason alone: name, state and time stand beside it.
+  why(s) {
+    if (s.override) return s.override.text ? `“${s.override.text}”` : "No reason was given.";
     let why = s.explain ? s.explain.slice(0, s.explain.length - (s.next || "").length).trim() : "";
     why = why.slice(why.startsWith(s.id + " ") ? s.id.length + 1 : 0).replace(/^has been [a-z-]+ for [^:]*: /, "").replace(/^is closed and has never been anything else\.$/, "");
     if (s.state === "closed" && s.fail_count > 0) why = `${many(s.fail_count, "failure")} in a row. ` + why;
-    return {
-      state: s.state, word: stateWords[s.state], since, name: s.id, why: why.slice(0, 1).toUpperCase() + why.slice(1),
-      auto: o ? `behind it: ${s.auto}` : `automatic: ${s.auto}`, dim: !o, over, overTitle, next, trips: s.trips_day || 0, flaps: s.flaps || 0,
-    };
+    else if (s.state === "closed" && why) why = "Closed again: " + why;
+    return why.slice(0, 1).toUpperCase() + why.slice(1);
   }
 
   setWords(r) {
@@ -175,7 +184,7 @@ export class List {
     return {
       state: bad, word: bad === "closed" ? stateWords.closed : `${count(set.states[bad] || 0)} ${stateWords[bad].toLowerCase()}`, since: many(set.keys, "key"),
       name: set.name + "/*", fold: String(shown), why: parts.join(", ") + (worst ? `. Worst: ${set.worst.map((s) => s.key).join(", ")}` : ""),
-      auto: `${count(set.keys)} keys`, dim: true, over: set.overlaid ? many(set.overlaid, "override") : "", next: worst && !shown ? "unfold for the worst" : "", trips: set.trips, flaps: 0,
+      auto: set.overlaid ? "" : "no override", dim: true, over: set.overlaid ? many(set.overlaid, "override") : "", next: worst && !shown ? "unfold for the worst" : "", trips: set.trips, flaps: 0,
     };
   }
 
@@ -211,11 +220,12 @@ export class List {
   }
 }
 
-// laneOf is the time line of a breaker; where its record begins later than the
-// span, what went before is what it came from.
+// laneOf is the time line of a breaker. What is not on record is left grey.
 export function laneOf(model, s, span, height) {
-  const points = model.past.get(s.id)?.points || [];
-  const now = model.now() / 1000;
-  const first = points.length ? points[0][2] : s.since ? "before" : s.state;
-  return lane(points, first, now, span, height);
+  const past = model.past.get(s.id)?.points || [];
+  const began = Date.parse(model.process.started) / 1000;
+  const whole = past.length < keptTransitions; // else older ones have been dropped
+  const points = [...past];
+  if (whole && (past.length || !s.since)) points.unshift([began, past.length ? past[0][2] : s.state]);
+  return lane(points, "before", model.now() / 1000, span, height);
 }

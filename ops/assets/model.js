@@ -105,7 +105,7 @@ function severity(s) {
     case "forced-open": return 4;
     case "half-open": return 3;
   }
-  return s.fail_count > 0 || s.window?.failures > 0 || s.admitted < 1 ? 1 : 0;
+  return s.fail_count > 0 || s.window?.failures > 0 || s.admitted < 1 || s.flaps > 5 ? 1 : 0;
 }
 
 // untilProbe is the time until an open breaker may probe, in seconds.

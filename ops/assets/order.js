@@ -31,8 +31,8 @@ export function askOrder(row, done) {
     f.otherRow.hidden = f.forRow.hidden || f.end.value !== "other";
     f.patchRow.hidden = verb !== "set";
     f.reason.required = overrides(verb);
-    f.go.className = "main" + (verb === "force_open" || verb === "open" ? " danger" : "");
-    const fresh = JSON.stringify(read(f, row, state)) !== state.checked;
+    const fresh = JSON.stringify(read(f, row)) !== state.checked;
+    f.go.className = "main" + (!(many && fresh) && (verb === "force_open" || verb === "open") ? " danger" : "");
     f.go.textContent = many && fresh ? "Show what it would do" : (verbWords[verb] || "Order") + (many ? " " + state.label : "");
     f.go.disabled = !verb;
     if (fresh && state.checked) { state.checked = ""; f.result.hidden = true; }
@@ -44,7 +44,7 @@ export function askOrder(row, done) {
     localStorage.setItem("actor", f.actor.value);
     f.go.disabled = true;
     try {
-      const o = read(f, row, state);
+      const o = read(f, row);
       if (many && JSON.stringify(o) !== state.checked) {
         const r = await order({ ...o, dry_run: true });
         state.confirm = r.matched;
@@ -74,9 +74,9 @@ export function askOrder(row, done) {
 
 function fields(row, many) {
   const s = row?.s, f = {};
-  f.id = el("input", { name: "id", value: row?.id || "*", required: true, spellcheck: "false", autocomplete: "off" });
+  f.id = el("input", { name: "id", value: row?.id || "", required: true, placeholder: "NAME/* or *", spellcheck: "false", autocomplete: "off" });
   f.head = el("div", { class: "top" },
-    el("h2", { id: "order-title" }, "Order for ", el("code", {}, row ? row.id : "many")),
+    el("h2", { id: "order-title" }, "Order for ", row ? el("code", {}, row.id) : "many"),
     s ? stateTag(s.state) : el("span", { class: "muted" }, row ? `${row.set.keys.toLocaleString("en")} keys` : ""));
   const choices = verbs.filter(([v]) => v !== "release" || many || s.override);
   f.verbs = el("fieldset", { class: "verbs" }, el("legend", { class: "sr" }, "What to do"),
@@ -99,7 +99,7 @@ function fields(row, many) {
   return f;
 }
 
-function read(f, row, state) {
+function read(f, row) {
   const verb = f.verb(), o = { id: row ? row.id : f.id.value.trim(), verb, actor: f.actor.value.trim(), reason: f.reason.value.trim() };
   if (overrides(verb) && f.end.value === "never") o.no_expiry = true;
   else if (overrides(verb) || verb === "open") o.for = f.end.value === "other" ? f.other.value.trim() : f.end.value;

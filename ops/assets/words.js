@@ -7,8 +7,8 @@ export const verbWords = { open: "Open", close: "Close", half_open: "Half-open",
 // human says a time in seconds: 350 ms, 18 s, 2 min 10 s, 3 h 5 min, 2 d 4 h.
 export function human(s) {
   s = Math.max(0, s);
-  if (s < 1) return Math.round(s * 1000) + " ms";
-  if (s < 60) return Math.floor(s) + " s";
+  if (s < 1) return Math.round(s * 1000) + "\u00a0ms";
+  if (s < 60) return Math.floor(s) + "\u00a0s";
   if (s < 3600) return two(s / 60, "min", s % 60, "s");
   if (s < 86400) return two(s / 3600, "h", s % 3600 / 60, "min");
   return two(s / 86400, "d", s % 86400 / 3600, "h");
@@ -17,7 +17,7 @@ export function human(s) {
 function two(a, unit, b, sub) {
   a = Math.floor(a);
   b = Math.floor(b);
-  return `${a} ${unit}` + (b ? ` ${b} ${sub}` : "");
+  return `${a}\u00a0${unit}` + (b && a < 10 ? ` ${b}\u00a0${sub}` : "");
 }
 
 export const seconds = (ns) => ns / 1e9;
@@ -25,21 +25,19 @@ export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digi
 export const count = (n) => n.toLocaleString("en");
 export const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more || one + "s"}`;
 
-// icon is the symbol of a state.
-export const icon = (state) => state.endsWith("open") ? (state === "half-open" ? "half-open" : "open") : "closed";
-
 // why is the newest transition's reason in one clause, for the time line.
 export function why(t) {
   const span = t.window ? `in the last ${human(seconds(t.window))}` : `of the last ${t.counts?.calls}`;
   const share = (x) => `${+(x * 100).toPrecision(4)}%`;
   switch (t.cause) {
-    case "consecutive-failures": return `${t.fails} failures in a row`;
+    case "consecutive-failures": return `${many(t.fails, "failure")} in a row`;
     case "failure-rate": return `${t.counts.failures} of ${t.counts.calls} calls failed ${span}, the limit is ${share(t.threshold)}`;
     case "confidence": return `${t.counts.failures} of ${t.counts.calls} calls failed ${span}: surely more than ${share(t.threshold)} do`;
     case "slow-rate": return `${t.counts.slow} of ${t.counts.calls} calls were slow ${span}, the limit is ${share(t.threshold)}`;
     case "rule": return `the rule “${t.rule}” said so`;
-    case "probe-failed": return "the probe failed";
+    case "probe-failed": return t.slow ? "the probe was slow" : "the probe failed";
     case "probes-passed": return t.fails === 1 ? "the probe succeeded" : `${t.fails} probes succeeded`;
+    case "bypass-probe": return "marked work was let through to probe";
     case "open-time-elapsed": return "the open time was over and a call asked";
     case "override-expired": return `the override of ${t.actor || "somebody"} expired`;
     case "order": return `${verbWords[t.order] || t.order} by ${t.actor || "somebody who gave no name"}` + (t.text ? `: “${t.text}”` : "");
@@ -71,5 +69,5 @@ export function svg(tag, attrs, ...children) {
 }
 
 export function stateTag(state) {
-  return el("span", { class: "tag s-" + state }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + icon(state) })), stateWords[state]);
+  return el("span", { class: "tag s-" + state }, svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + state })), stateWords[state]);
 }

@@ -30,6 +30,7 @@ func succeed(b *breaker.Breaker, times int) {
 // An operator's ten minutes: a breaker trips, they see why, force it closed for
 // a while, see the override expire, and release another.
 func TestAnOperatorsWay(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second})
 	payments, search := m.Breaker("payments"), m.Breaker("search")
 	m.Breaker("mail")
@@ -61,14 +62,14 @@ func TestAnOperatorsWay(t *testing.T) {
 	}
 	p.click(`#order button.quiet`)
 	p.click("#detail .close")
-	p.says("Forced closed", "behind it: open", "forced closed · ana · INC-42", "forced closed for another")
+	p.says("Forced closed", "“INC-42: false alarm", "open behind it", "forced closed by ana", "ends in")
 	p.until("the override expires", `document.querySelector('#list .row[data-id=payments] .state b').textContent === "Half-open"`)
 	if got := payments.State(); got != breaker.HalfOpen {
 		t.Errorf("state is %s, want half-open after the override", got)
 	}
 
 	search.ForceOpen(breaker.Reason{Actor: "bob", Text: "reindexing"})
-	p.says("Forced open", "bob · reindexing", "until released")
+	p.says("Forced open", "“reindexing”", "forced open by bob", "until released")
 	p.click(row("search", ".order"))
 	p.click(`#order input[value=release]`)
 	p.click(`#order button.main`)
@@ -88,6 +89,7 @@ func TestAnOperatorsWay(t *testing.T) {
 }
 
 func TestOrderFromAnOldLookIsRefused(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	payments := m.Breaker("payments")
 	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
@@ -103,6 +105,7 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 }
 
 func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[string](m, "tenants")
 	for i := range 12 {
@@ -129,6 +132,7 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 }
 
 func TestSearchFindsKeysThatAreFolded(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
 	set := breaker.SetOf[string](m, "tenants")
@@ -136,7 +140,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 		set.Breaker(fmt.Sprintf("t%02d", i))
 	}
 	p := open(t, serve(t, m, ops.Options{}).url(), 1280, 800, "light")
-	p.says("payments", "tenants/*", "100 keys")
+	p.says("payments", "100 keys", "tenants/*")
 	p.press("/")
 	p.write("#search", "t42")
 	p.says("tenants/t42")
@@ -146,6 +150,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 }
 
 func TestPageTellsThatTheProcessIsGone(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	s := serve(t, m, ops.Options{Authorize: anybody})
 	p := open(t, s.url(), 1280, 800, "light")
@@ -157,6 +162,7 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
 	p := open(t, serve(t, m, ops.Options{}).url(), 1280, 800, "light")

@@ -1,3 +1,5 @@
+//go:build linux
+
 package sqltest
 
 import (
@@ -53,7 +55,7 @@ func newPostgres(t *testing.T) *postgres {
 		p.cred = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
 	var err error
-	if p.dir, err = os.MkdirTemp("", "pg"); err != nil { // not t.TempDir, which only the test's user may enter
+	if p.dir, err = os.MkdirTemp("", "pg"); err != nil { //nolint:usetesting // only the test's user may enter t.TempDir
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(p.dir) })

@@ -103,12 +103,15 @@ func Why(s *ops.Status) string {
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		return whose(s.Override)
 	case breaker.HalfOpen:
+		if s.Settings == nil && s.Next != "" {
+			return s.Next
+		}
 		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings, func(x *breaker.Settings) int { return x.SuccessThreshold })
 	case breaker.Closed:
 		return watching(s)
 	}
 	if s.Why == nil {
-		return ""
+		return fromText(s)
 	}
 	text := s.Why.Why()
 	if s.Why.Attempt > 1 {
@@ -118,6 +121,19 @@ func Why(s *ops.Status) string {
 		text = "many opened at once, look here first: " + text
 	}
 	return text
+}
+
+// fromText is the reason as the explanation has it: an overview comes without
+// the transition. It is what follows "payments has been open for 2s: ", or else
+// the whole sentence.
+func fromText(s *ops.Status) string {
+	what := strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(s.Text, s.Next)), ".")
+	if rest, ok := strings.CutPrefix(what, s.ID+" has been "); ok {
+		if _, why, ok := strings.Cut(rest, ": "); ok {
+			return why
+		}
+	}
+	return what
 }
 
 // whose is who gave an override and why. A pipe does not tell.

@@ -137,6 +137,30 @@ func TestLinesAreSortedAndFound(t *testing.T) {
 	}
 }
 
+// An overview has no transitions and no settings, but for the explanation.
+func TestWhyOfAnOverview(t *testing.T) {
+	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
+	for want, order := range map[string]func(breaker.Reason){
+		`open was ordered by ana ("x: y")`:                                             b.Open,
+		"0 of 2 probes are out and 0 of 1 have succeeded; one failure opens it again.": b.HalfOpen,
+		`by ana: "x: y"`: b.ForceOpen,
+	} {
+		order(breaker.Reason{Actor: "ana", Text: "x: y"})
+		s := b.Status()
+		text := s.Explain()
+		next := text[strings.Index(text, ". ")+2:]
+		s.Why = nil
+		if got := view.Why(&ops.Status{Status: s, Text: text, Next: next}); got != want {
+			t.Errorf("Why of %q: %q, want %q", text, got, want)
+		}
+		b.Close(breaker.Reason{})
+	}
+	odd := breaker.Status{ID: "x", State: breaker.Open}
+	if got := view.Why(&ops.Status{Status: odd, Text: "Something else. Later.", Next: "Later."}); got != "Something else" {
+		t.Errorf("Why of another sentence: %q, want it whole", got)
+	}
+}
+
 func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0ms", 0: "0ms", 350 * time.Millisecond: "350ms", 4900 * time.Millisecond: "4s",

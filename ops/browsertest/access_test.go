@@ -1,0 +1,102 @@
+package browsertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// faint lists the texts in sight whose contrast with what is behind them is
+// below 4.5 to 1 (WCAG 2.2, 1.4.3).
+const faint = `(() => {
+	const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+	const rgba = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+	const light = ([r, g, b]) => { const f = (x) => (x /= 255) <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
+	const behind = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3] > 250) return c; } return [255, 255, 255]; };
+	const out = new Set(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walk.nextNode()) {
+		const e = walk.currentNode.parentElement;
+		if (!walk.currentNode.data.trim() || !e.checkVisibility() || e.closest(".sr, .skip, svg, dialog:not([open])")) continue;
+		const a = light(rgba(getComputedStyle(e).color)), b = light(behind(e)), ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (ratio < 4.5) out.add(walk.currentNode.data.trim().slice(0, 30) + " " + ratio.toFixed(2));
+	}
+	return [...out];
+})()`
+
+// nameless lists what can be pressed or filled in, and has no name for who
+// cannot see it.
+const nameless = `[...document.querySelectorAll("button, input, select, textarea, [role=img]")].filter((e) => e.checkVisibility() &&
+	!(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML.slice(0, 80))`
+
+func TestEverybodyCanReadThePage(t *testing.T) {
+	t.Parallel()
+	p := open(t, scene(t, 0).url(), 1440, 900, "light")
+	check := func(what string) {
+		t.Helper()
+		for _, text := range eval[[]string](p, faint) {
+			t.Errorf("%s: too faint: %s", what, text)
+		}
+		for _, e := range eval[[]string](p, nameless) {
+			t.Errorf("%s: without a name: %s", what, e)
+		}
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		p.screen(1440, 900, scheme)
+		p.says("payments")
+		p.says("tenants/*")
+		check(scheme)
+		p.click(row("payments", ".name"))
+		p.says("What it went through")
+		check(scheme + ", detail")
+		p.click("#detail button.main")
+		p.click(`#order input[value=force_open]`)
+		check(scheme + ", order")
+		p.press(kb.Escape)
+		p.press(kb.Escape)
+		p.until("all sheets are closed", `!document.querySelector("dialog[open]")`)
+	}
+}
+
+func TestKeyboardDoesAll(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	for _, name := range []string{"a", "b", "c"} {
+		m.Breaker(name)
+	}
+	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
+	p.says("a", "b", "c")
+	on := `document.activeElement.closest(".row")?.dataset.id`
+	p.press("/")
+	p.until("the search has the keyboard", `document.activeElement.id === "search"`)
+	p.press(kb.ArrowDown)
+	p.until("the first row has it", on+` === "a"`)
+	p.press(kb.ArrowDown)
+	p.press(kb.ArrowDown)
+	p.until("the third row has it", on+` === "c"`)
+	p.press(kb.Enter)
+	p.says("c is closed and has never been anything else")
+	p.press(kb.Escape)
+	p.until("the row has it again", on+` === "c"`)
+	p.press("o")
+	p.until("the order is open", `document.querySelector("#order[open]") && document.activeElement.name === "verb"`)
+	p.press(" ") // the first choice: force closed
+	p.press(kb.Tab)
+	p.press("ana")
+	p.press(kb.Tab)
+	p.press(kb.Tab)
+	p.press("because")
+	p.press(kb.Tab)
+	p.press(kb.Tab)
+	p.press(kb.Enter)
+	p.says("Done.", "c: Closed → Forced closed")
+	s := m.Breaker("c").Status()
+	if s.Override == nil || s.Override.Actor != "ana" || s.Override.Text != "because" || time.Until(s.Override.Expires) < 9*time.Minute {
+		t.Errorf("override = %+v, want ana's for ten minutes", s.Override)
+	}
+	p.press(kb.Enter)
+	p.until("the row has it in the end", on+` === "c"`)
+}
