@@ -110,15 +110,52 @@ func TestFailureOfForgottenKeyAmongKeysThatMoved(t *testing.T) {
 }
 
 // A record names the errors that led to it, not those of the time before the
-// breaker last closed.
+// breaker was last closed.
 func TestRecordForgetsErrorsOfBefore(t *testing.T) {
-	b := breaker.New("x", breaker.Settings{FailMax: 1})
-	for _, text := range []string{"old", "new"} {
+	b := breaker.New("x", breaker.Settings{FailMax: 2})
+	failWith := func(text string) {
 		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
-		kept := b.Status().Why.Errors
-		if len(kept) != 1 || kept[0].Text != text {
-			t.Errorf("the record names %+v, want %q alone", kept, text)
+	}
+	failWith("old")
+	b.Close(breaker.Reason{})
+	failWith("new")
+	failWith("new")
+	if kept := b.Status().Why.Errors; len(kept) != 1 || kept[0].Text != "new" {
+		t.Errorf("the record names %+v, want \"new\" alone", kept)
+	}
+}
+
+// badError is an error whose methods panic.
+type badError struct{ text, hint bool }
+
+func (e badError) Error() string {
+	if e.text {
+		panic("text")
+	}
+	return "bad"
+}
+
+func (e badError) RetryAfter() time.Duration {
+	if e.hint {
+		panic("hint")
+	}
+	return 0
+}
+
+// A panic in a rule or in an error's methods reaches no caller, is counted, and
+// the failure counts.
+func TestPanicsInUserCodeAreCounted(t *testing.T) {
+	for name, err := range map[string]error{
+		"text": badError{text: true}, "hint": badError{hint: true}, "rule": errProof,
+	} {
+		var opts []breaker.Option
+		if name == "rule" {
+			opts = append(opts, breaker.WithRule("bad", func(breaker.Counts) bool { panic("rule") }))
 		}
-		b.Close(breaker.Reason{})
+		b := breaker.New("x", breaker.Settings{FailMax: 2}, opts...)
+		_ = b.Do(t.Context(), func(context.Context) error { return err })
+		if s := b.Status(); s.ListenerPanics != 1 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.ListenerPanics, s.FailCount)
+		}
 	}
 }
