@@ -192,7 +192,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(0)})
 		client, _ := dial(t, addr, g)
-		s, err := client.StreamingOutputCall(within(t, 100*time.Millisecond), &pb.StreamingOutputCallRequest{})
+		s, err := client.StreamingOutputCall(within(t, time.Second), &pb.StreamingOutputCallRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
