@@ -239,6 +239,9 @@ func TestSlowProbe(t *testing.T) {
 			b.HalfOpen(Reason{})
 			play(b, "S")
 			is(t, b, c.want)
+			if last := b.History()[len(b.History())-1]; c.want == Open && last.Why() != "the probe was slow" {
+				t.Errorf("the record says %q", last.Why())
+			}
 		})
 	}
 }

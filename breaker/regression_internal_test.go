@@ -33,3 +33,17 @@ func TestRegressionRuleOfAForgottenKey(t *testing.T) {
 		t.Errorf("the key's breaker is %s, want open", got)
 	}
 }
+
+// Leases that run out leave nothing behind, however many probes hang.
+func TestHungProbesDoNotPileUp(t *testing.T) {
+	b := New("x", Settings{Probes: 2, ProbeTimeout: time.Nanosecond})
+	b.HalfOpen(Reason{})
+	for range 1000 {
+		if _, err := b.Allow(); err != nil {
+			continue // within the nanosecond
+		}
+	}
+	if n := len(b.cold.Load().probes.out); n > 2 {
+		t.Errorf("%d leases are kept, want at most 2", n)
+	}
+}

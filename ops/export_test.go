@@ -10,3 +10,6 @@ func Routes() (out []string) {
 	}
 	return out
 }
+
+// Streams is the number of readers of the events.
+func (p *Plane) Streams() int { return int(p.streams.Load()) }

@@ -34,7 +34,9 @@ func Handler(m *breaker.Manager, o Options) http.Handler { return New(m, o).Hand
 //
 // It has no authentication of its own: whoever may mount it knows who may look.
 // Orders are refused unless Options.Authorize lets them pass, and refused to
-// pages of other origins whatever it says. The pages run under a strict content
+// pages of other origins whatever it says. Authorize should go by what a
+// browser sends to this host alone, such as a cookie, or by what a proxy adds;
+// not by the address, which a page elsewhere can share by a trick with DNS. The pages run under a strict content
 // security policy and cannot be framed. Bodies, rates and the number of
 // streams are bounded, for all clients together.
 func (p *Plane) Handler() http.Handler {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -322,4 +323,44 @@ func TestCloseEndsStreams(t *testing.T) {
 	if _, err := io.ReadAll(r); err != nil {
 		t.Errorf("the stream ended with %v", err)
 	}
+}
+
+// pipes is a listener whose connections are in memory, for a synctest bubble.
+type pipes chan net.Conn
+
+func (l pipes) Accept() (net.Conn, error) {
+	if c, ok := <-l; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (l pipes) Close() error   { close(l); return nil }
+func (l pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func TestReaderThatTakesNothingIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := shop(t)
+		p := ops.New(m, ops.Options{})
+		defer p.Close()
+		l := make(pipes)
+		srv := &http.Server{Handler: p.Handler()}
+		go func() { _ = srv.Serve(l) }()
+		defer srv.Close()
+		client, server := net.Pipe()
+		defer client.Close()
+		l <- server
+		fmt.Fprintf(client, "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+		r := bufio.NewReader(client)
+		for line := ""; !strings.HasPrefix(line, "retry"); {
+			line, _ = r.ReadString('\n')
+		}
+		time.Sleep(4 * time.Second)
+		if n := p.Streams(); n != 1 {
+			t.Fatalf("%d readers, want 1", n)
+		}
+		time.Sleep(time.Minute) // it takes nothing, signs of life included
+		if n := p.Streams(); n != 0 {
+			t.Errorf("%d readers, want none: it took nothing for a minute", n)
+		}
+	})
 }

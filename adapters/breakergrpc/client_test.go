@@ -97,15 +97,22 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestCallersWhoGiveUp(t *testing.T) {
-	asked := make(chan struct{}, 1)
-	addr, _, _ := serve(t, "", &fakeService{unary: func(ctx context.Context, _ *pb.SimpleRequest) (*pb.SimpleResponse, error) {
+// hang serves calls that hang until they are given up; asked tells of each.
+func hang(t *testing.T) (addr string, asked chan struct{}) {
+	t.Helper()
+	asked = make(chan struct{}, 10)
+	addr, _, _ = serve(t, "", &fakeService{unary: func(ctx context.Context, _ *pb.SimpleRequest) (*pb.SimpleResponse, error) {
 		asked <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
+	return addr, asked
+}
+
+func TestCallersWhoGiveUp(t *testing.T) {
 	t.Run("a cancel is no evidence", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
+		addr, asked := hang(t)
 		client, _ := dial(t, addr, g)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
@@ -115,6 +122,7 @@ func TestCallersWhoGiveUp(t *testing.T) {
 	})
 	t.Run("nor is a cancel by code that is listed as a failure", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1}, breakergrpc.WithFailureCodes(codes.Canceled))
+		addr, asked := hang(t)
 		client, _ := dial(t, addr, g)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-asked; cancel() }()
@@ -123,14 +131,15 @@ func TestCallersWhoGiveUp(t *testing.T) {
 	})
 	t.Run("a deadline is a failure", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
+		addr, _ := hang(t)
 		client, _ := dial(t, addr, g)
 		_, err := client.UnaryCall(within(t, 50*time.Millisecond), &pb.SimpleRequest{})
 		wantCode(t, err, codes.DeadlineExceeded)
 		wantState(t, b, breaker.Open)
-		<-asked
 	})
 	t.Run("a deadline that had passed before is none", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
+		addr, _ := hang(t)
 		client, _ := dial(t, addr, g)
 		past, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
@@ -141,6 +150,7 @@ func TestCallersWhoGiveUp(t *testing.T) {
 	t.Run("a connection closed by its owner is none", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{})
 		_ = b.Do(t.Context(), func(context.Context) error { return errors.New("down") })
+		addr, asked := hang(t)
 		client, conn := dial(t, addr, g)
 		go func() { <-asked; _ = conn.Close() }()
 		_, err := client.UnaryCall(t.Context(), &pb.SimpleRequest{})

@@ -183,7 +183,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantState(t, b, breaker.Closed)
 	})
 	t.Run("a deadline while it receives is a failure", func(t *testing.T) {
-		s, b := start(t, within(t, 100*time.Millisecond))
+		s, b := start(t, within(t, time.Second))
 		_, err := s.Recv()
 		wantCode(t, err, codes.DeadlineExceeded)
 		wantState(t, b, breaker.Open)
@@ -192,7 +192,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(0)})
 		client, _ := dial(t, addr, g)
-		s, err := client.StreamingOutputCall(within(t, 100*time.Millisecond), &pb.StreamingOutputCallRequest{})
+		s, err := client.StreamingOutputCall(within(t, time.Second), &pb.StreamingOutputCallRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -175,7 +175,7 @@ func TestEvents(t *testing.T) {
 			{"a failure", down, 0, nil},
 			{"the failure that trips", down, 0, []string{"transition cause=consecutive-failures from=closed key=a name=hosts state=open"}},
 			{"a rejection", up, 0, []string{"rejected cause=consecutive-failures key=a name=hosts retry_after=60 state=open"}},
-			{"the probe that closes", up, time.Minute, []string{
+			{"the probe that closes", up, time.Minute + time.Second, []string{
 				"transition cause=open-time-elapsed from=open key=a name=hosts state=half-open",
 				"transition cause=probes-passed from=half-open key=a name=hosts state=closed",
 			}},

@@ -94,7 +94,7 @@ func TestServerPaused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := quick(s.addr)
-			o.ContextTimeoutEnabled = true
+			o.ReadTimeout, o.ContextTimeoutEnabled = 300*time.Millisecond, true
 			c, b := guard(t, o, breaker.Settings{FailMax: 5})
 			if test.warm {
 				if err := c.Ping(t.Context()).Err(); err != nil {
@@ -115,7 +115,9 @@ func TestServerPaused(t *testing.T) {
 		})
 	}
 	t.Run("and resumed", func(t *testing.T) {
-		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+		o := quick(s.addr)
+		o.ReadTimeout = time.Second
+		c, b := guard(t, o, breaker.Settings{FailMax: 1})
 		s.pause()
 		_ = c.Get(t.Context(), "k").Err()
 		wantState(t, b, breaker.Open)
@@ -172,7 +174,7 @@ func TestReplies(t *testing.T) {
 	})
 	t.Run("BUSY is a failure", func(t *testing.T) {
 		c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
-		plain := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: 10 * time.Second})
+		plain := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: time.Minute})
 		defer plain.Close()
 		c.ConfigSet(ctx, "busy-reply-threshold", "1")
 		done := make(chan struct{})

@@ -99,7 +99,7 @@ func TestCluster(t *testing.T) {
 	one, two := startCluster(t)
 	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
 	checkNodes(t, redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: []string{one.addr}, DialTimeout: 200 * time.Millisecond, DialerRetries: 1,
+		Addrs: []string{one.addr}, DialerRetries: 1,
 		MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond,
 	}), set, two, one)
 }
@@ -110,7 +110,7 @@ func TestRing(t *testing.T) {
 	checkNodes(t, redis.NewRing(&redis.RingOptions{
 		Addrs:              map[string]string{"one": one.addr, "two": two.addr},
 		HeartbeatFrequency: time.Hour, // the breaker is to find out, not the ring
-		DialTimeout:        200 * time.Millisecond, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond,
+		MinRetryBackoff:    time.Millisecond, MaxRetryBackoff: time.Millisecond,
 		DialerRetries: 1,
 	}), set, two, one)
 }

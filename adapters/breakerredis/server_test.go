@@ -122,10 +122,10 @@ func (s *server) connections() int {
 	return n
 }
 
-// quick are options that find out soon.
+// quick are options that lose no time between attempts.
 func quick(addr string) *redis.Options {
 	return &redis.Options{
-		Addr: addr, DialTimeout: 200 * time.Millisecond, ReadTimeout: 100 * time.Millisecond,
+		Addr: addr, ReadTimeout: 10 * time.Second,
 		MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond, DialerRetries: 2, DialerRetryTimeout: time.Millisecond,
 		PoolSize: 100,
 	}

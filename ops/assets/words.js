@@ -30,13 +30,14 @@ export function why(t) {
   const span = t.window ? `in the last ${human(seconds(t.window))}` : `of the last ${t.counts?.calls}`;
   const share = (x) => `${+(x * 100).toPrecision(4)}%`;
   switch (t.cause) {
-    case "consecutive-failures": return `${t.fails} failures in a row`;
+    case "consecutive-failures": return `${many(t.fails, "failure")} in a row`;
     case "failure-rate": return `${t.counts.failures} of ${t.counts.calls} calls failed ${span}, the limit is ${share(t.threshold)}`;
     case "confidence": return `${t.counts.failures} of ${t.counts.calls} calls failed ${span}: surely more than ${share(t.threshold)} do`;
     case "slow-rate": return `${t.counts.slow} of ${t.counts.calls} calls were slow ${span}, the limit is ${share(t.threshold)}`;
     case "rule": return `the rule “${t.rule}” said so`;
     case "probe-failed": return t.slow ? "the probe was slow" : "the probe failed";
     case "probes-passed": return t.fails === 1 ? "the probe succeeded" : `${t.fails} probes succeeded`;
+    case "bypass-probe": return "marked work was let through to probe";
     case "open-time-elapsed": return "the open time was over and a call asked";
     case "override-expired": return `the override of ${t.actor || "somebody"} expired`;
     case "order": return `${verbWords[t.order] || t.order} by ${t.actor || "somebody who gave no name"}` + (t.text ? `: “${t.text}”` : "");

@@ -33,6 +33,7 @@ const nameless = `[...document.querySelectorAll("button, input, select, textarea
 	!(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML.slice(0, 80))`
 
 func TestEverybodyCanReadThePage(t *testing.T) {
+	t.Parallel()
 	p := open(t, scene(t, 0).url(), 1440, 900, "light")
 	check := func(what string) {
 		t.Helper()
@@ -61,6 +62,7 @@ func TestEverybodyCanReadThePage(t *testing.T) {
 }
 
 func TestKeyboardDoesAll(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	for _, name := range []string{"a", "b", "c"} {
 		m.Breaker(name)

@@ -30,6 +30,7 @@ func succeed(b *breaker.Breaker, times int) {
 // An operator's ten minutes: a breaker trips, they see why, force it closed for
 // a while, see the override expire, and release another.
 func TestAnOperatorsWay(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second})
 	payments, search := m.Breaker("payments"), m.Breaker("search")
 	m.Breaker("mail")
@@ -88,6 +89,7 @@ func TestAnOperatorsWay(t *testing.T) {
 }
 
 func TestOrderFromAnOldLookIsRefused(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	payments := m.Breaker("payments")
 	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
@@ -103,6 +105,7 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 }
 
 func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[string](m, "tenants")
 	for i := range 12 {
@@ -129,6 +132,7 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 }
 
 func TestSearchFindsKeysThatAreFolded(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
 	set := breaker.SetOf[string](m, "tenants")
@@ -146,6 +150,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 }
 
 func TestPageTellsThatTheProcessIsGone(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	s := serve(t, m, ops.Options{Authorize: anybody})
 	p := open(t, s.url(), 1280, 800, "light")
@@ -157,6 +162,7 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {
+	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
 	p := open(t, serve(t, m, ops.Options{}).url(), 1280, 800, "light")

@@ -88,6 +88,7 @@ func scene(t *testing.T, past time.Duration) *site {
 // TestGallery looks at the page on each kind of screen. With
 // SWITCHGEAR_SCREENSHOTS it takes some minutes, for pictures with a past.
 func TestGallery(t *testing.T) {
+	t.Parallel()
 	past := time.Duration(0)
 	if os.Getenv("SWITCHGEAR_SCREENSHOTS") != "" {
 		past = 4 * time.Minute
@@ -114,7 +115,7 @@ func TestGallery(t *testing.T) {
 		p.screen(v.width, v.height, v.scheme)
 		p.says("payments")
 		p.says("tenants/*")
-		p.until("pictures are drawn", `document.querySelector("#list .row .lane svg rect") && !document.querySelector("#list .row:not([hidden]) .lane svg .before") && document.querySelector("#list .row .plot svg path.bad")`)
+		p.until("pictures are drawn", fmt.Sprintf(`document.querySelector(%q) && document.querySelector(%q)`, row("tenants/eu-017", ".lane .open"), row("tenants/*", ".plot .bad")))
 		if over := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 			t.Errorf("%s: the page is %d pixels wider than the screen", v.name, over)
 		}

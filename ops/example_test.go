@@ -1,0 +1,93 @@
+package ops_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// A process that can be seen and operated from a shell, and from a browser by
+// those who are signed in.
+func Example() {
+	m := breaker.NewManager(breaker.Settings{})
+	p := ops.New(m, ops.Options{
+		Authorize: func(r *http.Request, order *ops.Order) error {
+			user := r.Header.Get("X-Forwarded-User") // set by the proxy in front
+			if user == "" {
+				return errors.New("sign in to give orders")
+			}
+			order.Actor = user
+			return nil
+		},
+	})
+	defer p.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/ops/", p.Handler())
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	m.Breaker("payments")
+	c, err := ops.NewClient(server.URL + "/ops/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	order := ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "me", Reason: "INC-42", For: ops.Duration(10 * time.Minute)}
+	if _, err := c.Order(context.Background(), order); err != nil {
+		fmt.Println(err)
+	}
+	c.Header.Set("X-Forwarded-User", "ana")
+	receipt, err := c.Order(context.Background(), order)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	done := receipt.Results[0]
+	fmt.Println(done.ID, done.Before, "->", done.After, "by", m.Breaker("payments").Status().Override.Actor)
+	// Output:
+	// not allowed: sign in to give orders
+	// payments closed -> forced-open by ana
+}
+
+func ExampleListen() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("payments")
+	s, err := ops.Listen(m, ops.Options{Service: "shop", RuntimeDir: dir})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+
+	for _, found := range ops.Processes(context.Background(), dir) { // another program, as a rule
+		if found.Process == nil || found.Process.Service != "shop" {
+			continue
+		}
+		c, err := ops.NewClient(found.Path)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		why, err := c.Explain(context.Background(), "payments")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(why[0].Text)
+	}
+	// Output:
+	// payments is closed and has never been anything else. It opens on 5 more failures in a row.
+}
