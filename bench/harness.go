@@ -247,7 +247,7 @@ func (r *runner) gather(ready *atomic.Int64, begin func()) {
 		return
 	}
 	if len(r.loops) <= runtime.NumCPU() {
-		for ready.Load() < all { //nolint:revive // keeping the processor busy is the point
+		for ready.Load() < all { // keeping the processor busy is the point
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (m memoryCase) heap(times int) (h heaped) {
 }
 
 // liveHeap is the heap and the stacks in use after two full collections: the
-// second frees what the first one finalized.
+// second frees what the first one finalised.
 func liveHeap() float64 {
 	runtime.GC()
 	runtime.GC()

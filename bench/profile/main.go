@@ -56,8 +56,10 @@ func runServer() {
 	}
 	fmt.Println(l.Addr())
 	body := []byte(strings.Repeat("x", 256))
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
-	io.Copy(io.Discard, os.Stdin)
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	}()
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // startServer starts this program again, as the server, and returns its
@@ -75,7 +77,7 @@ func startServer() (addr string, stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
 	}
-	stop = func() { in.Close(); cmd.Wait() }
+	stop = func() { _, _ = in.Close(), cmd.Wait() }
 	addr, err = bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		stop()
