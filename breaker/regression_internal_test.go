@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"testing"
+	"time"
 )
 
 // A listener that is added to a key's breaker in the instant in which the set
