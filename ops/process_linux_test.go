@@ -77,6 +77,9 @@ func TestProcessesThatLiveAndDie(t *testing.T) {
 	if err := stopped.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := syscall.Wait4(stopped.Process.Pid, nil, syscall.WUNTRACED, nil); err != nil { // until it has stopped
+		t.Fatal(err)
+	}
 	began := time.Now()
 	found := map[string]ops.Found{}
 	for _, f := range ops.Processes(ctx, dir) {
