@@ -322,6 +322,7 @@ func measureAll(cases []*Case, e Effort, progress func(round int)) []*Row {
 		if progress != nil {
 			progress(round)
 		}
+		runtime.GC() // nobody pays for what others have left
 		for _, procs := range procsOf(cases) {
 			runtime.GOMAXPROCS(orElse(procs, normal))
 			for _, i := range rand.Perm(len(rows)) {
