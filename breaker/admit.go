@@ -86,19 +86,21 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 	case Open:
 		early := w&flagDue == 0
 		if early && m.kind != bypassCounted {
-			return Permit{b: b, word: w, unjudged: true}, forced
+			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
 		t := Transition{}
 		if early {
 			t.Text = m.reason
 		}
-		b.stepLocked(event{kind: evProbe, early: early}, now, t)
+		b.stepLocked(event{kind: evProbe, early: early}, now, &t)
 	}
 	c := b.cold.Load()
 	r := b.rules()
 	p := b.permit(b.load())
-	if p.probe = c.probes.take(r.Probes, now, r.ProbeTimeout); p.probe == 0 {
-		return Permit{b: b, word: w, unjudged: true}, forced
+	lease := c.probes.take(r.Probes, now, r.ProbeTimeout)
+	p.tag |= permitTag(lease)
+	if lease == 0 {
+		return Permit{b: b, word: w, tag: tagUnjudged}, forced
 	}
 	return p, true
 }

@@ -68,7 +68,7 @@ func (b *Breaker) letBy(ctx context.Context) (Permit, bool) {
 			return p, true
 		}
 	}
-	return Permit{b: b, word: w, unjudged: true}, true
+	return Permit{b: b, word: w, tag: tagUnjudged}, true
 }
 
 func (b *Breaker) noteBypass(reason string) {

@@ -16,43 +16,43 @@ import (
 // A panic or a runtime.Goexit in fn counts as a failure and goes on to the
 // caller untouched. ctx is handed to fn and never waited for: a limit on the
 // time a call may take is the caller's to set, on ctx.
-func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
+func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&settleMask != 0 {
 		return b.doMarked(ctx, w, fn)
 	}
-	g := guard{b: b, word: w, running: true}
-	defer g.unwind()
-	err := fn(ctx)
-	if err == nil && atomic.LoadUint64(&b.word) == w {
-		// Nothing moved and no failure is on record: this success has nothing
-		// to write (I11).
-		g.running = false
-		return nil
-	}
-	return g.end(ctx, err)
+	// The result is the flag: it stays as it is here when fn panics or exits
+	// the goroutine. A deferred closure with no flag beside it is the cheapest
+	// shape that there is.
+	err = errAbandoned
+	defer func() {
+		// Else nothing moved and no failure is on record: this success has
+		// nothing to write (I11).
+		if err != nil || atomic.LoadUint64(&b.word) != w {
+			err = b.end(ctx, w, err)
+		}
+	}()
+	return fn(ctx)
 }
 
 // Do runs fn under b as Breaker.Do does, for calls with a result. fn's result
 // is returned as it is, whatever its error.
-func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (T, error) {
+func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&settleMask != 0 {
-		var v T
-		err := b.doMarked(ctx, w, func(ctx context.Context) (err error) {
+		err = b.doMarked(ctx, w, func(ctx context.Context) (err error) {
 			v, err = fn(ctx)
 			return err
 		})
 		return v, err
 	}
-	g := guard{b: b, word: w, running: true}
-	defer g.unwind()
-	v, err := fn(ctx)
-	if err == nil && atomic.LoadUint64(&b.word) == w {
-		g.running = false
-		return v, nil
-	}
-	return v, g.end(ctx, err)
+	err = errAbandoned
+	defer func() {
+		if err != nil || atomic.LoadUint64(&b.word) != w {
+			err = b.end(ctx, w, err)
+		}
+	}()
+	return fn(ctx)
 }
 
 // Wrap makes a guarded function out of fn: PyBreaker's decorator.
@@ -70,7 +70,7 @@ func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Contex
 			return b.doTimed(ctx, w, fn)
 		}
 		return b.doCounted(ctx, w, fn)
-	case rejects(w) && w&(flagWatched|flagGone) == 0 && !bypasses.Load():
+	case b.refuses(w):
 		return b.cfg.rejection(b.cold.Load().reject.Load())
 	}
 	p, err := b.admit(ctx)
@@ -80,60 +80,48 @@ func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Contex
 	return p.run(ctx, fn)
 }
 
+// refuses reports whether the prepared error is all there is to a rejection.
+func (b *Breaker) refuses(w uint64) bool {
+	return rejects(w) && w&(flagWatched|flagGone) == 0 && !bypasses.Load()
+}
+
 // doCounted is Do for a closed breaker that counts successes, or has failures
 // on record.
-func (b *Breaker) doCounted(ctx context.Context, w uint64, fn func(context.Context) error) error {
-	g := guard{b: b, word: w, running: true}
-	defer g.unwind()
-	err := fn(ctx)
-	if err == nil && atomic.LoadUint64(&b.word) == w && !bypasses.Load() && b.counted(w) {
-		g.running = false
-		return nil
-	}
-	return g.end(ctx, err)
+func (b *Breaker) doCounted(ctx context.Context, w uint64, fn func(context.Context) error) (err error) {
+	err = errAbandoned
+	defer func() {
+		if err != nil || atomic.LoadUint64(&b.word) != w || bypasses.Load() || !b.counted(w) {
+			err = b.end(ctx, w, err)
+		}
+	}()
+	return fn(ctx)
 }
 
 // doTimed is Do for a closed breaker that times its calls.
-func (b *Breaker) doTimed(ctx context.Context, w uint64, fn func(context.Context) error) error {
-	g := slowGuard{p: b.permit(w), running: true}
+func (b *Breaker) doTimed(ctx context.Context, w uint64, fn func(context.Context) error) (err error) {
+	p := b.permit(w)
+	err = errAbandoned
+	defer func() {
+		if err != nil || atomic.LoadUint64(&b.word) != w || bypasses.Load() || !p.quick() || !b.counted(w) {
+			err = p.end(ctx, err)
+		}
+	}()
+	return fn(ctx)
+}
+
+// end settles a call of the common path that has something to tell.
+func (b *Breaker) end(ctx context.Context, w uint64, err error) error {
+	return Permit{b: b, word: w}.end(ctx, err)
+}
+
+// end settles a call, once, however its classification ends.
+func (p Permit) end(ctx context.Context, err error) error {
+	g := slowGuard{p: p, running: true}
 	defer g.unwind()
-	err := fn(ctx)
-	if err == nil && atomic.LoadUint64(&b.word) == w && !bypasses.Load() && g.p.took() < g.p.slow && b.counted(w) {
-		g.running = false
-		return nil
+	if err == errAbandoned { //nolint:errorlint // our own value: it says that there is no outcome
+		return err // and nobody to get it: the panic goes on
 	}
 	return g.end(ctx, err)
-}
-
-// guard sees that a call is settled once, however it ends. running says that
-// fn has begun and its outcome is not told yet: a flag, because recover()
-// cannot tell a Goexit, and would hide where a panic came from.
-type guard struct {
-	b       *Breaker
-	word    uint64
-	running bool
-}
-
-// end settles a call that returned. Classification is user code: a Goexit in
-// it finds running still set.
-func (g *guard) end(ctx context.Context, err error) error {
-	p := Permit{b: g.b, word: g.word}
-	o := p.classify(ctx, err)
-	g.running = false
-	return p.settle(o, err)
-}
-
-// unwind is deferred around fn.
-func (g *guard) unwind() {
-	if g.running {
-		g.abandoned()
-	}
-}
-
-func (g *guard) abandoned() {
-	g.running = false
-	p := Permit{b: g.b, word: g.word}
-	_ = p.settle(Failure, errAbandoned) // the panic goes on: nobody is there to get the error
 }
 
 // errAbandoned stands in the record for a call that did not return.

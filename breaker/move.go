@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// stepLocked puts an event to next and stores what comes of it. t holds what
-// is known of the transition so far. It reports whether an open period begins. mu is held.
-func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool) {
+// stepLocked puts an event to next and stores what comes of it. known holds
+// what is known of the transition so far, and may be nil. now may be zero: most
+// outcomes move nothing, and the clock is then not read. It reports whether an
+// open period begins. mu is held.
+func (b *Breaker) stepLocked(e event, now time.Time, known *Transition) (opened bool) {
 	if b.load()&flagRamp != 0 {
+		now = orNow(now)
 		b.rampOverLocked(now)
 	}
 	w := b.load()
@@ -31,11 +34,23 @@ func (b *Breaker) stepLocked(e event, now time.Time, t Transition) (opened bool)
 		}
 		return false
 	}
+	now = orNow(now)
+	var t Transition
+	if known != nil {
+		t = *known
+	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
 	t.Slow = d.cause == CauseProbeFailed && e.kind == evSuccess
 	b.moveLocked(a, to, t, now)
 	return to.state == Open
+}
+
+func orNow(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
 }
 
 // storeLocked writes state and counts without beginning a new stretch.
@@ -150,7 +165,7 @@ func (b *Breaker) rampOverLocked(now time.Time) bool {
 	}
 	c.ramp = nil
 	b.setWord(b.load() &^ flagRamp)
-	b.stepLocked(event{kind: evRampOver}, now, Transition{})
+	b.stepLocked(event{kind: evRampOver}, now, nil)
 	return true
 }
 

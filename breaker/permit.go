@@ -11,15 +11,27 @@ import (
 // or AllowContext: the zero Permit is none, and Done(nil) of it panics. The one
 // that comes with a rejection is ended already.
 type Permit struct {
-	b        *Breaker
-	word     uint64        // as admitted: the generation its outcome counts for
-	start    time.Duration // on the owner's clock, when timed; once answered, the time it took
-	slow     time.Duration // from here on it is slow; 0: not timed
-	probe    uint32        // number of its lease; 0: not a probe
-	answered bool          // see Answered
-	unjudged bool          // runs behind an override or by bypass: no evidence
-	late     bool          // admitted before its breaker existed, see Set.Do
+	// Four words and no more: so it travels in registers, a larger one through
+	// memory, which would double the cost of Allow and Done.
+	b    *Breaker
+	word uint64        // as admitted: the generation its outcome counts for
+	due  time.Duration // on the owner's clock, from when on it is slow; 0: not timed
+	tag  permitTag
 }
+
+// permitTag is the number of a probe's lease in its low 32 bits (0: not a
+// probe), and flags.
+type permitTag uint64
+
+const (
+	tagUnjudged permitTag = 1 << (32 + iota) // runs behind an override or by bypass: no evidence
+	tagLate                                  // admitted before its breaker existed, see Set.Do
+	tagExact                                 // due is on the exact clock
+	tagAnswered                              // due is the time it took, see Answered
+	tagSlow                                  // and that was slow
+)
+
+func (t permitTag) probe() uint32 { return uint32(t) }
 
 // nobody is the breaker of a permit that is used up. Its word is no breaker's,
 // so Done needs one comparison to know that there is something left to do.
@@ -63,7 +75,17 @@ func (p *Permit) ask() error { return p.askContext(context.Background()) }
 // askContext fills in the permit where a look at the word does not do. Of a
 // rejected call it is ended.
 func (p *Permit) askContext(ctx context.Context) error {
-	q, err := p.b.admit(ctx)
+	b, w := p.b, p.word
+	switch {
+	case w&admitMask&^flagTimed == 0:
+		*p = b.permit(w)
+		p.word |= permitSlow
+		return nil
+	case b.refuses(w):
+		p.b = &nobody
+		return b.cfg.rejection(b.cold.Load().reject.Load())
+	}
+	q, err := b.admit(ctx)
 	if err != nil {
 		p.b = &nobody
 		return err
@@ -98,6 +120,10 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	if q.over() {
 		return err
 	}
+	if err == nil && q.tag&tagUnjudged == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
+		!bypasses.Load() && q.quick() && q.b.counted(q.word&^permitSlow) {
+		return nil
+	}
 	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine
 	defer g.unwind()
 	return g.end(ctx, err)
@@ -118,18 +144,32 @@ func (p *Permit) over() bool { return p.b == &nobody || p.b == nil }
 // Done, is the call slow. It is for answers that stream in at the pace of
 // whoever reads them. The first one counts.
 func (p *Permit) Answered() {
-	if !p.over() && p.slow > 0 && !p.answered {
-		p.start, p.answered = p.took(), true
+	if p.over() || p.due == 0 || p.tag&tagAnswered != 0 {
+		return
+	}
+	took, slow := p.took()
+	p.due, p.tag = took, p.tag|tagAnswered
+	if slow {
+		p.tag |= tagSlow
 	}
 }
 
-// took is how long the call took to be answered, or has taken so far; 0 when
-// it is not timed.
-func (p *Permit) took() time.Duration {
-	if p.slow == 0 || p.answered {
-		return p.start
+// took is how long the call took to be answered, or has taken so far, and
+// whether that is slow; 0 when it is not timed.
+func (p *Permit) took() (took time.Duration, slow bool) {
+	if p.due == 0 || p.tag&tagAnswered != 0 {
+		return p.due, p.tag&tagSlow != 0
 	}
-	return p.b.cfg.clocks.now(p.slow < exactBelow) - p.start
+	now := p.b.cfg.clocks.now(p.tag&tagExact != 0)
+	return now - p.due + p.b.rules().SlowCall, now >= p.due
+}
+
+// quick reports whether the call is not slow so far.
+func (p *Permit) quick() bool {
+	if p.tag&tagAnswered != 0 {
+		return p.tag&tagSlow == 0
+	}
+	return p.due == 0 || p.b.cfg.clocks.now(p.tag&tagExact != 0) < p.due
 }
 
 // classify says what a call's error is evidence of; work that is marked to
@@ -149,8 +189,10 @@ func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}
 	if w&flagTimed != 0 {
 		r := b.rules()
-		p.slow = r.SlowCall
-		p.start = b.cfg.clocks.now(r.exact)
+		p.due = b.cfg.clocks.now(r.exact) + r.SlowCall
+		if r.exact {
+			p.tag = tagExact
+		}
 	}
 	return p
 }

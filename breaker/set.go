@@ -167,7 +167,7 @@ func (g *unknown[K]) unwind() {
 }
 
 func (g *unknown[K]) settle(o Outcome, err error) error {
-	p := Permit{b: g.set.Breaker(g.key), word: withGen(g.epoch), late: true}
+	p := Permit{b: g.set.Breaker(g.key), word: withGen(g.epoch), tag: tagLate}
 	return p.settle(o, err)
 }
 

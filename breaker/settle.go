@@ -9,10 +9,10 @@ import (
 // the caller is to get. It is called once for each permit.
 func (p *Permit) settle(o Outcome, err error) error {
 	b := p.b
-	took := p.took()
-	slow := p.slow > 0 && took >= p.slow && o != Ignored
+	took, slow := p.took()
+	slow = slow && o != Ignored
 	quick := o == Success && !slow
-	if !p.unjudged && (!quick || !b.passed(p)) {
+	if p.tag&tagUnjudged == 0 && (!quick || !b.passed(p)) {
 		opened := b.judge(p, o, slow, took, err)
 		if b.cfg.errorOnTrip && opened != nil && err != nil {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
@@ -31,10 +31,10 @@ func (p *Permit) settle(o Outcome, err error) error {
 // done: the breaker is closed and no failure is on record.
 func (b *Breaker) passed(p *Permit) bool {
 	w := b.load()
-	if genOf(w) != genOf(p.word) && !p.late {
+	if genOf(w) != genOf(p.word) && p.tag&tagLate == 0 {
 		return true // of another generation: no evidence (I1)
 	}
-	if w&stateMask != 0 || p.late {
+	if w&stateMask != 0 || p.tag&tagLate != 0 {
 		return false
 	}
 	if w&flagGone != 0 {
@@ -84,9 +84,8 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 		text = b.cfg.errorText(err)
 		e.hint = b.cfg.hint(err)
 	}
-	now := time.Now()
 	b = b.lockCurrent(p)
-	opened, counts := b.judgeLocked(p, o, e, text, took, now)
+	opened, counts := b.judgeLocked(p, o, e, text, took)
 	open := b.noticedLocked(opened)
 	b.mu.Unlock()
 	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
@@ -136,7 +135,7 @@ func (p *Permit) rebase(b *Breaker, ofLast bool, goneAt uint32) {
 
 // belongs reports whether an outcome counts for the generation under way (I1).
 func (p *Permit) belongs(w uint64) bool {
-	if p.late {
+	if p.tag&tagLate != 0 {
 		// Generations of a set grow over all its keys: this one had begun when
 		// the call was admitted.
 		return stateOf(w) == Closed && int32(genOf(w)-genOf(p.word)) <= 0
@@ -144,12 +143,12 @@ func (p *Permit) belongs(w uint64) bool {
 	return genOf(w) == genOf(p.word)
 }
 
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration) (opened bool, counts Counts) {
 	w := b.load()
 	if !p.belongs(w) {
 		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.probe, now) {
+	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.tag.probe(), time.Now()) {
 		return false, Counts{} // its lease ran out (I2)
 	}
 	if o == Ignored {
@@ -169,7 +168,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if o == Failure && b.worthKeeping(w) {
 		b.coldLocked().errors.add(text, took)
 	}
-	return b.stepLocked(e, now, Transition{}), e.counts
+	return b.stepLocked(e, time.Time{}, nil), e.counts
 }
 
 // worthKeeping reports whether the record of a trip could still name an error
@@ -188,13 +187,12 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts) *OpenError {
 	if !ok {
 		return nil
 	}
-	now := time.Now()
 	b = b.lockCurrent(p) // its set may have forgotten it while the rule ran
 	defer b.mu.Unlock()
 	if !p.belongs(b.load()) {
 		return nil
 	}
-	return b.noticedLocked(b.stepLocked(event{kind: evRule, rule: name, counts: counts}, now, Transition{}))
+	return b.noticedLocked(b.stepLocked(event{kind: evRule, rule: name, counts: counts}, time.Time{}, nil))
 }
 
 // askCustom runs the program's rules; one that panics does not open.

@@ -509,7 +509,7 @@ func TestTrap_ProbeInTheInstantOfOpening(t *testing.T) {
 					if err != nil {
 						continue
 					}
-					if p.probe != 0 {
+					if p.tag.probe() != 0 {
 						ran.Add(1)
 					}
 					p.Done(errX)
