@@ -68,7 +68,7 @@ func TestKeyboardDoesAll(t *testing.T) {
 		m.Breaker(name)
 	}
 	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
-	p.says("a", "b", "c")
+	p.until("the rows are there", `!!document.querySelector('.row[data-id="c"]')`)
 	on := `document.activeElement.closest(".row")?.dataset.id`
 	p.press("/")
 	p.until("the search has the keyboard", `document.activeElement.id === "search"`)
