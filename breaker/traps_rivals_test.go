@@ -24,8 +24,8 @@ import (
 //     here. What they share, a manager, is tested in its place.
 //   - 11, 12, 27 (resty, failsafehttp: which HTTP answers count, a body read
 //     before the breaker is asked): a guarded call is an opaque function here,
-//     and is not begun by a breaker that rejects. The adapters answer for the
-//     rest; what the core decides of it is tested.
+//     and is not begun by a breaker that rejects. The rest is tested in
+//     adapters/breakerhttp; what the core decides of it here.
 //   - gobreaker's distributed breaker, listed after the 27: this package knows
 //     one process, and has no store to lock around a call.
 
