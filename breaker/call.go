@@ -118,7 +118,7 @@ func (b *Breaker) end(ctx context.Context, w uint64, err error) error {
 func (p Permit) end(ctx context.Context, err error) error {
 	g := slowGuard{p: p, running: true}
 	defer g.unwind()
-	if err == errAbandoned { //nolint:errorlint // our own value: it says that there is no outcome
+	if err == errAbandoned { // our own value: there is no outcome
 		return err // and nobody to get it: the panic goes on
 	}
 	return g.end(ctx, err)
