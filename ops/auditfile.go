@@ -153,7 +153,7 @@ func (l *auditFile) close() error {
 	if l.f == nil {
 		return nil
 	}
-	err := l.f.Close()
+	err := errors.Join(unlockFile(l.f), l.f.Close())
 	l.f = nil
 	return err
 }

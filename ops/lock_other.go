@@ -6,3 +6,5 @@ import "os"
 
 // lockFile has no lock to take here.
 func lockFile(*os.File) error { return nil }
+
+func unlockFile(*os.File) error { return nil }

@@ -120,19 +120,47 @@ func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun}
 	err := p.carryOut(o, &r)
 	r.shorten()
-	p.orders.add(&o, err)
-	if auditErr := p.audit.write(o, by, &r, err); auditErr != nil {
-		r.AuditError = auditErr.Error()
-	}
+	p.record(o, by, &r, err)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if !o.DryRun {
+	return r, nil
+}
+
+// Apply carries out an order that came by the named pipe, and puts it on record
+// as Do does:
+//
+//	fifo.Start(m, fifo.Config{Apply: plane.Apply})
+//
+// PyBreaker's orders tell neither actor nor reason, and their overrides have no
+// end, so none of these is asked for here.
+func (p *Plane) Apply(id string, asked breaker.Order) (breaker.Receipt, error) {
+	o := Order{
+		ID: id, Verb: asked.Verb, Actor: asked.Reason.Actor, Reason: asked.Reason.Text,
+		For: Duration(asked.Reason.For), NoExpiry: asked.Reason.For == 0 && (asked.Verb == breaker.VerbForceOpen || asked.Verb == breaker.VerbForceClosed),
+		IfVersion: asked.IfVersion, DryRun: asked.DryRun,
+	}
+	r := Receipt{ID: id, Verb: asked.Verb, DryRun: asked.DryRun}
+	did, err := p.m.Apply(id, asked)
+	if err == nil {
+		r.Matched = 1
+		r.add(Result{Receipt: did}, nil)
+	}
+	p.record(o, Peer{Transport: "pipe"}, &r, err)
+	return did, err
+}
+
+// record tells of an order: the counts, the audit log, and those who listen.
+func (p *Plane) record(o Order, by Peer, r *Receipt, refused error) {
+	p.orders.add(&o, refused)
+	if err := p.audit.write(o, by, r, refused); err != nil {
+		r.AuditError = err.Error()
+	}
+	if refused == nil && !o.DryRun {
 		p.hub.publish(Event{Kind: EventOrder, ID: o.ID, Order: &OrderEvent{
 			Verb: o.Verb, Actor: o.Actor, Reason: o.Reason, For: o.For, Touched: r.Touched, Failed: r.Failed,
 		}})
 	}
-	return r, nil
 }
 
 func (p *Plane) carryOut(o Order, r *Receipt) error {

@@ -297,7 +297,7 @@ func TestFault_08_OpenWithoutTime(t *testing.T) {
 			b.Close(breaker.Reason{})
 		}
 	})
-	d := newDesk(managed{m})
+	d := newDesk(managed{Manager: m})
 	for range 2000 {
 		r, _ := parseReply(d.answer("status"))
 		row := strings.Fields(r.body[strings.LastIndex(r.body, "\n")+1:])
@@ -321,7 +321,7 @@ func TestFault_09_StatusWhileCreating(t *testing.T) {
 			keys.Breaker(i)
 		}
 	})
-	d := newDesk(managed{m})
+	d := newDesk(managed{Manager: m})
 	for range 100 {
 		if r, _ := parseReply(d.answer("status")); !r.ok || !isTable(r.body, "") {
 			t.Fatalf("status says %.200q", r.body)

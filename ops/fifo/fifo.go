@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // The paths of PyBreaker's documentation. {pid} stands for the process id.
@@ -46,6 +48,9 @@ type Config struct {
 	// Logger is told of every order and of every trouble with the files.
 	// Default: nobody is told.
 	Logger *slog.Logger
+	// Apply carries out the orders, in place of the manager's own Apply.
+	// ops.Plane's puts them on record. Default: the manager's.
+	Apply func(id string, o breaker.Order) (breaker.Receipt, error)
 }
 
 // expand puts pid in the place of {pid}.

@@ -17,7 +17,17 @@ import (
 )
 
 // managed makes a board of a Manager.
-type managed struct{ *breaker.Manager }
+type managed struct {
+	*breaker.Manager
+	apply func(string, breaker.Order) (breaker.Receipt, error) // nil: the manager's
+}
+
+func (m managed) Apply(id string, o breaker.Order) (breaker.Receipt, error) {
+	if m.apply != nil {
+		return m.apply(id, o)
+	}
+	return m.Manager.Apply(id, o)
+}
 
 func (m managed) StatusOf(id string) (breaker.Status, error) {
 	b, err := m.Lookup(id)
@@ -58,7 +68,7 @@ type Server struct {
 // errors.ErrUnsupported. A pipe that is removed later is made again within a
 // second or so.
 func Start(m *breaker.Manager, c Config) (*Server, error) {
-	return start(managed{m}, c)
+	return start(managed{m, c.Apply}, c)
 }
 
 func start(b board, c Config) (*Server, error) {
