@@ -46,6 +46,7 @@ type auditor struct {
 	writing bool
 	failing error // why the last line could not be written
 	closed  bool
+	ended   chan error // holds what closing the file came to, once closed
 
 	file auditFile // belongs to the goroutine that writes
 }
@@ -56,7 +57,7 @@ type auditJob struct {
 }
 
 func newAuditor(path, service string, report func(error)) *auditor {
-	a := &auditor{path: path, service: service, report: report}
+	a := &auditor{path: path, service: service, report: report, ended: make(chan error, 1)}
 	a.file.path = path
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -118,7 +119,7 @@ func (a *auditor) drain() {
 		if len(a.queue) == 0 {
 			a.writing = false
 			if a.closed {
-				a.file.close()
+				a.ended <- a.file.close()
 			}
 			a.mu.Unlock()
 			return
@@ -156,18 +157,32 @@ func (a *auditor) state() error {
 	return a.failing
 }
 
+// close ends the log when what waits is written, and waits for that as an order
+// does.
 func (a *auditor) close() error {
-	if a == nil {
+	if a == nil || !a.closing() {
 		return nil
 	}
+	patience := time.NewTimer(auditPatience)
+	defer patience.Stop()
+	select {
+	case err := <-a.ended:
+		return err
+	case <-patience.C:
+		return fmt.Errorf("audit log %s: not written after %s", a.path, auditPatience)
+	}
+}
+
+// closing lets no more orders in. It reports false when that is so already.
+func (a *auditor) closing() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return nil
+		return false
 	}
 	a.closed = true
 	if !a.writing {
-		return a.file.close()
+		a.ended <- a.file.close()
 	}
-	return nil // the goroutine closes it
+	return true
 }
