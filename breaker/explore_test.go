@@ -36,13 +36,15 @@ var (
 
 // small is the settings that the explorations begin from, twice.
 func small() (Settings, spec.Settings) {
-	return Settings{
+	engine := Settings{
 		FailMax: 2, SuccessThreshold: 2, Probes: 2,
 		ResetTimeout: 2 * tickLen, ProbeTimeout: 2 * tickLen,
-	}, spec.Settings{
+	}
+	model := spec.Settings{
 		FailMax: 2, SuccessThreshold: 2, Probes: 2,
 		ResetTimeout: 2 * tickLen, ProbeTimeout: 2 * tickLen, Backoff: 1,
 	}
+	return engine, model
 }
 
 func explorations() []exploration {

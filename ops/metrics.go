@@ -2,7 +2,6 @@ package ops
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/meter"
 )
 
 const maxMetricKeys = 1000 // of each set whose keys are asked for
@@ -26,72 +26,14 @@ func (d *door) getMetrics(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
-	all := p.m.Status()
-	sums := sum(all)
-	p.writeStates(out, sums)
+	all, now := p.m.Status(), time.Now()
+	p.writeStates(out, meter.Sums(all, now))
 	writeKeys(out, all, keysOf)
-	p.tally.write(out, time.Now())
+	p.writeMoves(out, now)
 	if p.calls != nil {
 		p.calls.write(out)
 	}
 	p.writePlane(out)
-}
-
-// nameSum is what the breakers of a name have together.
-type nameSum struct {
-	name          string
-	keyed         bool
-	states        [len(stateOrder)]int
-	auto          [len(autoOrder)]int
-	fails, probes int
-	eternal       int           // overrides without an end
-	expires       time.Duration // until the next override ends
-	expiring      bool
-	bypassed      uint64
-	panics        uint64
-}
-
-var (
-	autoOrder  = [...]breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen}
-	stateOrder = [...]breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
-)
-
-// sum sums up by name; all is sorted by id.
-func sum(all []breaker.Status) []*nameSum {
-	byName := make(map[string]*nameSum)
-	var sums []*nameSum
-	now := time.Now()
-	for i := range all {
-		s := &all[i]
-		n := byName[s.Name]
-		if n == nil {
-			n = &nameSum{name: s.Name}
-			byName[s.Name], sums = n, append(sums, n)
-		}
-		n.add(s, now)
-	}
-	slices.SortFunc(sums, func(a, b *nameSum) int { return strings.Compare(a.name, b.name) })
-	return sums
-}
-
-func (n *nameSum) add(s *breaker.Status, now time.Time) {
-	n.keyed = n.keyed || s.ID != s.Name
-	n.states[s.State]++
-	n.auto[s.Auto]++
-	n.fails = max(n.fails, s.FailCount)
-	n.probes += s.ProbesOut
-	n.bypassed += s.Bypassed
-	n.panics = s.ListenerPanics // of the whole set
-	switch {
-	case s.Override == nil:
-	case s.Override.Expires.IsZero():
-		n.eternal++
-	default:
-		left := max(0, s.Override.Expires.Sub(now))
-		if !n.expiring || left < n.expires {
-			n.expires, n.expiring = left, true
-		}
-	}
 }
 
 // head writes what goes before the samples of a metric.
@@ -115,39 +57,39 @@ func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 	fmt.Fprintf(out, " %v\n", value)
 }
 
-func (p *Plane) writeStates(out *bytes.Buffer, sums []*nameSum) {
+func (p *Plane) writeStates(out *bytes.Buffer, sums []*meter.Sum) {
 	head(out, "switchgear_breakers", "gauge", "Breakers (of a set: keys remembered) by what they do with the next call.")
 	for _, n := range sums {
-		for _, s := range stateOrder {
-			sample(out, "switchgear_breakers", n.states[s], "name", n.name, "state", s.String())
+		for _, s := range meter.States {
+			sample(out, "switchgear_breakers", n.States[s], "name", n.Name, "state", s.String())
 		}
 	}
 	head(out, "switchgear_auto_breakers", "gauge", "Breakers by their automatic state, behind overrides.")
 	for _, n := range sums {
-		for _, s := range autoOrder {
-			sample(out, "switchgear_auto_breakers", n.auto[s], "name", n.name, "state", s.String())
+		for _, s := range meter.AutoStates {
+			sample(out, "switchgear_auto_breakers", n.Auto[s], "name", n.Name, "state", s.String())
 		}
 	}
-	each := func(name, kind, help string, value func(*nameSum) (any, bool)) {
+	each := func(name, kind, help string, value func(*meter.Sum) (any, bool)) {
 		head(out, name, kind, help)
 		for _, n := range sums {
 			if v, ok := value(n); ok {
-				sample(out, name, v, "name", n.name)
+				sample(out, name, v, "name", n.Name)
 			}
 		}
 	}
 	each("switchgear_consecutive_failures", "gauge", "Consecutive failures; of a set, its worst key's.",
-		func(n *nameSum) (any, bool) { return n.fails, true })
+		func(n *meter.Sum) (any, bool) { return n.Fails, true })
 	each("switchgear_probes", "gauge", "Probes in flight.",
-		func(n *nameSum) (any, bool) { return n.probes, true })
+		func(n *meter.Sum) (any, bool) { return n.Probes, true })
 	each("switchgear_override_remaining_seconds", "gauge", "Time until the next override ends; absent without one that ends.",
-		func(n *nameSum) (any, bool) { return n.expires.Seconds(), n.expiring })
+		func(n *meter.Sum) (any, bool) { return n.Remaining.Seconds(), n.Expiring })
 	each("switchgear_overrides_without_expiry", "gauge", "Overrides that stay until somebody releases them.",
-		func(n *nameSum) (any, bool) { return n.eternal, true })
+		func(n *meter.Sum) (any, bool) { return n.Overrides, true })
 	each("switchgear_bypassed_calls_total", "counter", "Calls let through by WithBypass while it rejected; not for sets.",
-		func(n *nameSum) (any, bool) { return n.bypassed, !n.keyed })
+		func(n *meter.Sum) (any, bool) { return n.Bypassed, len(n.Keys) == 0 })
 	each("switchgear_listener_panics_total", "counter", "Panics of listeners and classifiers, recovered.",
-		func(n *nameSum) (any, bool) { return n.panics, true })
+		func(n *meter.Sum) (any, bool) { return n.Panics, true })
 }
 
 func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
@@ -167,6 +109,17 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 			sample(out, "switchgear_key_state", 1, "name", s.Name, "key", s.Key, "state", s.State.String())
 		}
 	}
+}
+
+func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {
+	head(out, "switchgear_transitions_total", "counter", "Transitions by the state they led to and by what decided.")
+	p.tally.EachMove(func(m meter.Move, n uint64) {
+		sample(out, "switchgear_transitions_total", n, "name", m.Name, "to", m.To.String(), "cause", string(m.Cause))
+	})
+	head(out, "switchgear_open_seconds_total", "counter", "Time that the breakers of a name have been open or forced open, all together.")
+	p.tally.EachOpenTime(now, func(name string, d time.Duration) {
+		sample(out, "switchgear_open_seconds_total", d.Seconds(), "name", name)
+	})
 }
 
 func (c *callCounts) write(out *bytes.Buffer) {
@@ -190,9 +143,4 @@ func (p *Plane) writePlane(out *bytes.Buffer) {
 	}
 	head(out, "switchgear_start_time_seconds", "gauge", "When the operations plane was made, in seconds since 1970.")
 	sample(out, "switchgear_start_time_seconds", fmt.Sprintf("%.3f", float64(p.started.UnixMilli())/1000))
-}
-
-// compareBy orders tallies for a stable text.
-func compareBy(a, b transitionKey) int {
-	return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.to, b.to), strings.Compare(string(a.cause), string(b.cause)))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/meter"
 )
 
 // Options say how a Plane serves. The zero value is a good one: read-only over
@@ -52,7 +53,7 @@ type Plane struct {
 	hub     *hub
 	audit   *auditor
 	remove  func()
-	tally   *tally
+	tally   *meter.Tally
 	orders  orderTally
 	calls   *callCounts  // nil without Options.CountCalls
 	streams atomic.Int32 // readers of the events
@@ -71,12 +72,12 @@ func New(m *breaker.Manager, o Options) *Plane {
 	if o.Service == "" {
 		o.Service = filepath.Base(os.Args[0])
 	}
-	p := &Plane{m: m, o: o, started: time.Now(), hub: newHub(), tally: newTally()}
+	p := &Plane{m: m, o: o, started: time.Now(), hub: newHub()}
 	if o.Audit != "" {
 		p.audit = newAuditor(o.Audit, o.Service, o.AuditFailed)
 	}
 	p.remove = m.AddListener(p.listener())
-	p.tally.begin(m)
+	p.tally = meter.Watch(m, false)
 	return p
 }
 
@@ -87,7 +88,6 @@ func (p *Plane) listener() breaker.Listener {
 		l = p.calls.listener()
 	}
 	l.StateChange = func(b *breaker.Breaker, t breaker.Transition) {
-		p.tally.moved(b, &t)
 		p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
 	}
 	l.Reminder = func(b *breaker.Breaker, o breaker.Override) {
@@ -100,6 +100,7 @@ func (p *Plane) listener() breaker.Listener {
 // closes the audit log. Sockets have a Close of their own.
 func (p *Plane) Close() error {
 	p.remove()
+	p.tally.Close()
 	p.hub.close()
 	return p.audit.close()
 }

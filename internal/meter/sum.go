@@ -1,4 +1,4 @@
-// Package meter is what the metrics adapters share: what the breakers of a
+// Package meter is what ops and the metrics adapters share: what the breakers of a
 // manager add up to by name, and a count of what happens to them. Names stand
 // in the program's text, so that there are boundedly many; keys do not.
 package meter
