@@ -135,6 +135,7 @@ func TestStoppedProcess(t *testing.T) {
 func TestStuckClient(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo")
+	c.Patience = DefaultPatience // that is what this is about
 	x := &exchange{Client: c}
 	if err := errors.Join(x.open(), flock(x.pipe)); err != nil {
 		t.Fatal(err)

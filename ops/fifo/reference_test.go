@@ -159,7 +159,9 @@ func (m *refManager) sent() []string {
 	return append([]string(nil), m.lines...)
 }
 
-func (m *refManager) client() Client { return Client{Input: m.in, Output: m.out} }
+func (m *refManager) client() Client {
+	return Client{Input: m.in, Output: m.out, Patience: 20 * time.Second}
+}
 
 // refProgram does with files what PyBreaker's program does: it writes the line
 // in one piece, waits a fixed time, and takes what is there.

@@ -27,7 +27,8 @@ func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
 		m.Breaker(name)
 	}
 	dir := t.TempDir()
-	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid()}
+	// Patient: what these tests are about is not how soon a busy machine answers.
+	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid(), Patience: 20 * time.Second}
 	mustStart(t, m, c)
 	return m, c
 }
