@@ -17,7 +17,10 @@ import (
 const boundsFile = "bounds.json"
 
 // slack is how much worse than recorded a ratio may be before the test fails.
-const slack = 1.15
+// Ratios that were taken on one shared machine, quiet and busy, lay up to 1.3
+// times apart (the full cycle, which waits for timers); what the bounds are for,
+// a lock, an allocation or a lost inlining on the common path, costs more.
+const slack = 1.5
 
 // A bound is one line of the file.
 type bound struct {
