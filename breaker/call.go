@@ -127,7 +127,9 @@ func (p Permit) end(ctx context.Context, err error) error {
 // errAbandoned stands in the record for a call that did not return.
 var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
-// slowGuard is a guard with a whole permit.
+// slowGuard sees that a permit is settled once, however the classification of
+// its error ends. running says that there is no outcome yet: a flag, because
+// recover cannot tell a Goexit, and would hide where a panic came from.
 type slowGuard struct {
 	p       Permit
 	running bool
