@@ -58,7 +58,7 @@ func New(name string, s Settings, opts ...Option) *Breaker {
 	if err := check(name, s); err != nil {
 		panic("breaker: " + err.Error())
 	}
-	return newBreaker(newConfig(name, s, opts), "")
+	return newBreaker(newConfig(name, s, opts, nil), "")
 }
 
 func check(name string, s Settings) error {

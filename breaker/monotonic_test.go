@@ -34,6 +34,5 @@ func TestInstantsAreMonotonic(t *testing.T) {
 	check("the end of a lease", c.probes.out[0].ends)
 	p.Done(nil)
 	check("the beginning of a ramp", c.ramp.began)
-	check("the base of the clocks", b.cfg.clocks.base)
-	check("the base of the coarse clock", b.cfg.clocks.fine.base)
+	check("the base of a clock", b.cfg.clocks.of(fineStep).base)
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -47,15 +48,21 @@ func (b *Breaker) passed(p *Permit) bool {
 // counts any. It reports false, having counted nothing, when that takes the
 // lock.
 func (b *Breaker) counted(w uint64) bool {
-	if w&failMask != 0 {
-		return false // it ends a row of failures
-	}
-	if w&flagCounted == 0 {
-		return true
+	if w&countMask != flagCounted {
+		return w&failMask == 0 // one that ends a row of failures takes the lock
 	}
 	win := b.win.Load()
 	if win == nil || win.gen != genOf(w) {
 		return false // it is just being replaced
+	}
+	if t := &win.time; t.clock != nil && t.good.more.Load() == nil {
+		// timeWindow.success, unrolled for the one cell of a quiet breaker.
+		step, ok := t.clock.glance()
+		slot := &t.good.first.slots[step%windowBuckets]
+		old := slot.Load()
+		if ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1) {
+			return true
+		}
 	}
 	if win.success() {
 		b.noteClean(win)

@@ -56,7 +56,7 @@ func (b *Breaker) status() Status {
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
 		State: effective(w), Auto: stateOf(w),
 		FailCount: failsOf(w), FailuresUntilOpen: -1,
-		Admitted: 1, ListenerPanics: b.cfg.panics.Load(),
+		Admitted: 1, ListenerPanics: uint64(b.cfg.panics.Load()),
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
 	}
 	if stateOf(w) == Closed && r.FailMax > 0 {

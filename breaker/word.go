@@ -31,9 +31,11 @@ const (
 
 	// A call is admitted by one load when none of these bits is set.
 	admitMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flagRamp | flagWatched | flagTimed | flagGone
+	// A success counts somewhere when one of these bits is set.
+	countMask = flagCounted | failMask
 	// A success needs to write nothing when none of these bits is set and the
 	// word is the one it was admitted under.
-	settleMask = admitMask | flagCounted | failMask
+	settleMask = admitMask | countMask
 	// A key may be forgotten when none of these bits is set (I8).
 	evidenceMask = stateMask | flagForcedOpen | flagForcedClosed | flagRamp | failMask
 )
