@@ -20,6 +20,9 @@ import (
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&admitMask != 0 {
+		if e := b.prepared(w); e != nil {
+			return e
+		}
 		return b.doMarked(ctx, w, fn)
 	}
 	// The result is the flag: it stays as it is here when fn panics or exits
@@ -41,6 +44,9 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&admitMask != 0 {
+		if e := b.prepared(w); e != nil {
+			return v, e
+		}
 		err = b.doMarked(ctx, w, func(ctx context.Context) (err error) {
 			v, err = fn(ctx)
 			return err
@@ -65,11 +71,10 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 
 // doMarked is Do for a breaker that does not simply let the call run.
 func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Context) error) error {
-	switch {
-	case w&admitMask == flagTimed && b.rules().timer != nil:
-		return b.doTimed(ctx, w, fn)
-	case b.refuses(w):
-		return b.cfg.rejection(b.cold.Load().reject.Load())
+	if w&admitMask == flagTimed {
+		if r := b.rules(); r.timer != nil { // else the settings are just changing
+			return b.doTimed(ctx, w, r, fn)
+		}
 	}
 	p, err := b.admit(ctx)
 	if err != nil {
@@ -78,14 +83,8 @@ func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Contex
 	return p.run(ctx, fn)
 }
 
-// refuses reports whether the prepared error is all there is to a rejection.
-func (b *Breaker) refuses(w uint64) bool {
-	return rejects(w) && w&(flagWatched|flagGone) == 0 && !bypasses.Load()
-}
-
 // doTimed is Do for a closed breaker that times its calls.
-func (b *Breaker) doTimed(ctx context.Context, w uint64, fn func(context.Context) error) (err error) {
-	r := b.rules()
+func (b *Breaker) doTimed(ctx context.Context, w uint64, r *rules, fn func(context.Context) error) (err error) {
 	step, ok := r.timer.glance()
 	due := time.Duration(step)*fineStep + r.SlowCall
 	if r.exact || !ok {

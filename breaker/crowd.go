@@ -159,7 +159,7 @@ func (b *Breaker) markSuspect(version uint64) {
 		if c.why == t {
 			c.why = &marked
 		}
-		if e := c.reject.Load(); e.Cause == t {
+		if e := c.reject.Load(); e != nil && e.Cause == t {
 			again := *e
 			again.Cause = &marked
 			c.reject.Store(&again)

@@ -79,7 +79,6 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	switch to.state {
 	case Open:
 		c.openUntil = now.Add(t.OpenFor)
-		c.dueTimer = time.AfterFunc(t.OpenFor, func() { b.due(gen) })
 		t.Attempt = to.attempt
 	case Closed:
 		if r.flags&flagCounted != 0 {
@@ -124,36 +123,9 @@ func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
 	if !t.Shadow {
 		c.since, c.why = now, kept
 	}
-	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
-		c.reject.Store(b.rejectionLocked(w, kept))
-	}
+	c.reject.Store(nil)
 	if b.cfg.hears(c) {
 		c.queue.add(note{t: kept})
-	}
-}
-
-// rejectionLocked is what rejected calls get under w. mu is held.
-func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
-	c := b.cold.Load()
-	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: t}
-	switch {
-	case e.State == ForcedOpen:
-		e.until = c.override.expires
-	case e.State == Open || stateOf(w) == Open:
-		e.State = Open
-		e.until = c.openUntil
-	case e.State == ForcedClosed:
-		e.State = stateOf(w) // met only in the instant of a release
-	}
-	return e
-}
-
-// due is the timer of an open period: from now on the next call may probe.
-func (b *Breaker) due(gen uint32) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if w := b.load(); genOf(w) == gen && stateOf(w) == Open {
-		b.setWord(w | flagDue)
 	}
 }
 

@@ -24,7 +24,7 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
 		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
 	}
-	w := b.load() &^ (flagForcedOpen | flagForcedClosed)
+	w := b.load() &^ overrideMask
 	from := effective(b.load())
 	w |= overrideFlag(s)
 	b.recordLocked(&Transition{
@@ -36,7 +36,7 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 
 func overrideFlag(s State) uint64 {
 	if s == ForcedOpen {
-		return flagForcedOpen
+		return flagForcedOpen | flagShut
 	}
 	return flagForcedClosed
 }
@@ -77,7 +77,7 @@ func (b *Breaker) liftLocked(t Transition, now time.Time) {
 	b.stopOverrideLocked()
 	if stateOf(w) == Closed {
 		t.To = Closed
-		w &^= flagForcedOpen | flagForcedClosed
+		w &^= overrideMask
 		b.recordLocked(&t, w, now)
 		b.setWord(w)
 		return

@@ -76,14 +76,14 @@ func (p *Permit) ask() error { return p.askContext(context.Background()) }
 // rejected call it is ended.
 func (p *Permit) askContext(ctx context.Context) error {
 	b, w := p.b, p.word
-	switch {
-	case w&admitMask&^flagTimed == 0:
+	if e := b.prepared(w); e != nil {
+		p.b = &nobody
+		return e
+	}
+	if w&(admitMask&^flagTimed) == 0 {
 		*p = b.permit(w)
 		p.word |= permitSlow
 		return nil
-	case b.refuses(w):
-		p.b = &nobody
-		return b.cfg.rejection(b.cold.Load().reject.Load())
 	}
 	q, err := b.admit(ctx)
 	if err != nil {

@@ -15,7 +15,7 @@ func (p *Permit) settle(o Outcome, err error) error {
 	quick := o == Success && !slow
 	if p.tag&tagUnjudged == 0 && (!quick || !b.passed(p)) {
 		opened := b.judge(p, o, slow, took, err)
-		if b.cfg.errorOnTrip && opened != nil && err != nil {
+		if opened != nil && err != nil {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
@@ -102,12 +102,13 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 }
 
 // noticedLocked is the rejection of the open period that has just begun, if one
-// has. Behind an override nobody notices. mu is held.
+// has and the caller is to get it. Behind an override nobody notices. mu is
+// held.
 func (b *Breaker) noticedLocked(opened bool) *OpenError {
-	if !opened || effective(b.load()) != Open {
+	if !opened || !b.cfg.errorOnTrip || effective(b.load()) != Open {
 		return nil
 	}
-	return b.cold.Load().reject.Load()
+	return b.rejectionLocked()
 }
 
 // lockCurrent locks the breaker that stands for b now.

@@ -69,7 +69,7 @@ func (b *Breaker) status() Status {
 		c.statusLocked(&s, w, now)
 	}
 	switch {
-	case s.State == ForcedOpen, s.State == Open && w&flagDue == 0:
+	case s.State == ForcedOpen, s.State == Open && !b.probeDueLocked(w, now):
 		s.Admitted = 0
 	case s.State == ForcedClosed:
 		s.Admitted = 1

@@ -22,6 +22,8 @@ const (
 	flagTimed        uint64 = 1 << 7 // calls are timed
 	flagCounted      uint64 = 1 << 8 // successes must be counted
 	flagGone         uint64 = 1 << 9 // its set has forgotten it, see Set.adopt
+	// 1 << 10 is permitSlow: no word has it
+	flagShut uint64 = 1 << 11 // forced open, or open with a timer set: reject without asking the time
 
 	failShift        = 12
 	failMask  uint64 = maxFailCount << failShift
@@ -38,6 +40,8 @@ const (
 	settleMask = admitMask | countMask
 	// A key may be forgotten when none of these bits is set (I8).
 	evidenceMask = stateMask | flagForcedOpen | flagForcedClosed | flagRamp | failMask
+	// What an override says in the word.
+	overrideMask = flagForcedOpen | flagForcedClosed | flagShut
 )
 
 func stateOf(w uint64) State   { return State(w & stateMask) }
