@@ -84,11 +84,11 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 			b.shutLocked(now)
 			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
-		t := Transition{}
+		t := new(Transition)
 		if early {
 			t.Text = m.reason
 		}
-		b.stepLocked(event{kind: evProbe, early: early}, now, &t)
+		b.stepLocked(event{kind: evProbe, early: early}, now, t)
 	}
 	c := b.cold.Load()
 	r := b.rules()

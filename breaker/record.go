@@ -45,17 +45,16 @@ type history struct {
 	next int // where the next one goes, once the ring is full
 }
 
-func (h *history) add(t Transition, newestOnly bool) *Transition {
+func (h *history) add(t *Transition, newestOnly bool) {
 	switch {
 	case newestOnly && len(h.ring) == 1:
-		h.ring[0] = &t
+		h.ring[0] = t
 	case len(h.ring) < keptTransitions:
-		h.ring = append(h.ring, &t)
+		h.ring = append(h.ring, t)
 	default:
-		h.ring[h.next] = &t
+		h.ring[h.next] = t
 		h.next = (h.next + 1) % keptTransitions
 	}
-	return &t
 }
 
 // all is the records, oldest first.

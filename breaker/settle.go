@@ -156,8 +156,11 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if !p.belongs(w) {
 		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.tag.probe(), time.Now()) {
-		return false, Counts{} // its lease ran out (I2)
+	var now time.Time // most outcomes need none
+	if stateOf(w) == HalfOpen {
+		if now = time.Now(); !b.cold.Load().probes.settle(p.tag.probe(), now) {
+			return false, Counts{} // its lease ran out (I2)
+		}
 	}
 	if o == Ignored {
 		return false, Counts{} // (I4)
@@ -176,7 +179,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if o == Failure && b.worthKeeping(w) {
 		b.coldLocked().errors.add(text, took)
 	}
-	return b.stepLocked(e, time.Time{}, nil), e.counts
+	return b.stepLocked(e, now, nil), e.counts
 }
 
 // worthKeeping reports whether the record of a trip could still name an error
