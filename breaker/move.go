@@ -110,7 +110,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 }
 
 // recordLocked enters a transition into the history and the listeners' queue,
-// once (I7). Nobody changes it afterwards. mu is held.
+// once (I7). mu is held.
 func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	c := b.cold.Load()
 	c.changes++
@@ -118,11 +118,12 @@ func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	c.past.add(t, b.cfg.noHistory)
 	c.tally.moved(t)
 	if !t.Shadow {
-		c.since, c.why = now, t
+		c.since, c.last, c.why = now, *t, nil
 	}
 	c.reject.Store(nil)
 	if b.cfg.hears(c) {
-		c.queue.add(note{t: t})
+		told := *t
+		c.queue.add(note{t: &told})
 	}
 }
 

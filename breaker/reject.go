@@ -81,7 +81,7 @@ func (b *Breaker) rejectionLocked() *OpenError {
 		return e
 	}
 	w := b.load()
-	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.why}
+	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.whyLocked()}
 	switch e.State {
 	case ForcedOpen:
 		e.until = c.override.expires

@@ -83,7 +83,7 @@ func (c *cold) statusLocked(s *Status, w uint64, now time.Time) {
 	s.Bypassed, s.Bypass = c.bypassed, c.bypass
 	c.tally.status(s, now)
 	s.Flaps = c.past.flaps(now)
-	s.Why = c.why
+	s.Why = c.whyLocked()
 	switch stateOf(w) {
 	case Open:
 		s.UntilHalfOpen = max(0, c.openUntil.Sub(now))
