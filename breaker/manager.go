@@ -17,6 +17,7 @@ type Manager struct {
 	crowd    crowd
 
 	mu        sync.RWMutex // guards the fields below
+	observers int          // those of Observe that have not stopped
 	members   map[string]member
 	listeners []*Listener // of all members, there and to come
 }
@@ -29,6 +30,8 @@ type member interface {
 	ids(most int) []string
 	breakers() []*Breaker
 	setListener(l *Listener, on bool)
+	setObserved(on bool)
+	conf() *config
 }
 
 // NewManager makes a manager whose breakers have these settings and options
@@ -128,6 +131,9 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	}
 	for _, l := range m.listeners {
 		cfg.addListener(l)
+	}
+	if m.observers > 0 {
+		cfg.observe(true)
 	}
 	got := make(cfg)
 	if m.members == nil {

@@ -77,7 +77,7 @@ func New(m *breaker.Manager, o Options) *Plane {
 		p.audit = newAuditor(o.Audit, o.Service, o.AuditFailed)
 	}
 	p.remove = m.AddListener(p.listener())
-	p.tally = meter.Watch(m, false)
+	p.tally = meter.Watch(m)
 	return p
 }
 

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -16,7 +15,6 @@ import (
 // goroutines at once.
 type Tally struct {
 	remove func()
-	calls  sync.Map // name -> *Calls
 
 	mu   sync.Mutex // guards the fields below
 	by   map[Move]uint64
@@ -30,42 +28,22 @@ type Move struct {
 	Cause breaker.Cause
 }
 
-// Calls are the calls of a name by what became of them.
-type Calls struct {
-	Success, Failure, Rejected atomic.Uint64
-}
-
 // shutTime is the time that the breakers of a name reject.
 type shutTime struct {
 	sum   time.Duration        // of the stretches that are over
 	since map[string]time.Time // by ID: those under way
 }
 
-// Watch begins a tally of m. Without calls it costs the calls nothing; with
-// calls, every one of them tells a listener.
-func Watch(m *breaker.Manager, calls bool) *Tally {
+// Watch begins a tally of m. It costs the calls nothing.
+func Watch(m *breaker.Manager) *Tally {
 	t := &Tally{by: make(map[Move]uint64), shut: make(map[string]*shutTime)}
-	l := breaker.Listener{StateChange: t.moved}
-	if calls {
-		l.Success = func(b *breaker.Breaker) { t.callsOf(b).Success.Add(1) }
-		l.Failure = func(b *breaker.Breaker, _ error) { t.callsOf(b).Failure.Add(1) }
-		l.Rejected = func(b *breaker.Breaker, _ error) { t.callsOf(b).Rejected.Add(1) }
-	}
-	t.remove = m.AddListener(l)
+	t.remove = m.AddListener(breaker.Listener{StateChange: t.moved})
 	t.begin(m)
 	return t
 }
 
 // Close ends the counting.
 func (t *Tally) Close() { t.remove() }
-
-func (t *Tally) callsOf(b *breaker.Breaker) *Calls {
-	got, ok := t.calls.Load(b.Name())
-	if !ok {
-		got, _ = t.calls.LoadOrStore(b.Name(), new(Calls))
-	}
-	return got.(*Calls)
-}
 
 // begin takes in what rejects already. Transitions that are told meanwhile wait
 // for it, and are no news to what it saw.
@@ -136,12 +114,4 @@ func (t *Tally) EachOpenTime(now time.Time, f func(name string, d time.Duration)
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		f(name, sums[name])
 	}
-}
-
-// EachCalls calls f for each name with calls, in no order.
-func (t *Tally) EachCalls(f func(name string, c *Calls)) {
-	t.calls.Range(func(name, c any) bool {
-		f(name.(string), c.(*Calls))
-		return true
-	})
 }
