@@ -75,38 +75,6 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	}
 }
 
-// Orders of the pipe are PyBreaker's: without actor, reason or end.
-func TestAuditTellsOfThePipe(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	p := audited(t, path)
-	if r, err := p.Apply("payments", breaker.Order{Verb: breaker.VerbForceOpen}); err != nil || r.After != breaker.ForcedOpen {
-		t.Fatalf("got %+v, %v", r, err)
-	}
-	if _, err := p.Apply("paymnets", breaker.Order{Verb: breaker.VerbClose}); !errors.Is(err, breaker.ErrUnknown) {
-		t.Fatalf("got %v, want ErrUnknown", err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []ops.AuditEntry
-	for e, err := range ops.ReadAudit(bytes.NewReader(text)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, e)
-	}
-	if len(got) != 2 {
-		t.Fatalf("%d lines, want 2: %s", len(got), text)
-	}
-	if e := got[0]; e.Peer.Transport != "pipe" || !e.Order.NoExpiry || e.Receipt == nil || e.Receipt.Results[0].After != breaker.ForcedOpen {
-		t.Errorf("the order stands as %+v", e)
-	}
-	if e := got[1]; e.Error == "" || e.Receipt != nil {
-		t.Errorf("the refused order stands as %+v", e)
-	}
-}
-
 func TestAuditShowsEdits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -159,6 +160,9 @@ func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, err
+	}
+	if !utf8.ValidString(o.ID) {
+		return r, bad("the id %q is not UTF-8, which JSON cannot carry", o.ID)
 	}
 	body, err := json.Marshal(o)
 	if err != nil {

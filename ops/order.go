@@ -1,9 +1,12 @@
 package ops
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +55,22 @@ type Order struct {
 	// change, written as breaker.Settings are. With "name/*" it changes the
 	// settings of the set, for keys to come as well.
 	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// ParseOrder reads an order from its JSON. A field that it does not know is an
+// error, because whoever sent it counts on what it does. The error matches
+// breaker.ErrOrder; what the order asks for is left to Check.
+func ParseOrder(text []byte) (o Order, err error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&o)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return o, nil
+		}
+		err = errors.New("more than one JSON value")
+	}
+	return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // Wildcard reports whether the order may touch more than one breaker.

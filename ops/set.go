@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -41,10 +42,16 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 	}
 }
 
+// setting serialises orders that change the settings of a set, which has no
+// version: they read before they write.
+var setting sync.Mutex
+
 // setAll patches the settings of a set: of the keys it remembers, but for those
 // with settings of their own, and of the keys to come.
-func (p *Plane) setAll(o Order, r *Receipt) error {
-	s, err := p.m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
+func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
+	setting.Lock()
+	defer setting.Unlock()
+	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
 	if err != nil {
 		return err
 	}

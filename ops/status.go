@@ -109,6 +109,9 @@ const (
 	calmFlaps  = 5 // changes in an hour: two trips and what follows
 )
 
+// OverviewOf is the breakers of m on one page. It does not tell of the process.
+func OverviewOf(m *breaker.Manager) Overview { return overview(m.Status()) }
+
 func overview(all []breaker.Status) Overview {
 	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
@@ -200,6 +203,27 @@ func severity(s *breaker.Status) int {
 type Explanation struct {
 	ID   string `json:"id"`
 	Text string `json:"text"`
+}
+
+// Explain says why the breaker of an id is as it is. The error matches
+// breaker.ErrUnknown.
+func Explain(m *breaker.Manager, id string) (Explanation, error) {
+	b, err := find(m, id)
+	if err != nil {
+		return Explanation{}, err
+	}
+	s := b.Status()
+	return Explanation{ID: s.ID, Text: s.Explain()}, nil
+}
+
+// HistoryOf tells what the breaker of an id went through. The error matches
+// breaker.ErrUnknown.
+func HistoryOf(m *breaker.Manager, id string) (History, error) {
+	b, err := find(m, id)
+	if err != nil {
+		return History{}, err
+	}
+	return History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}, nil
 }
 
 // History is what a breaker went through.

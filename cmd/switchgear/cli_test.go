@@ -162,11 +162,25 @@ func TestEveryDoorLeadsIn(t *testing.T) {
 		if got := h.ok("open", "payments", "-p", door); !strings.Contains(got, "OPEN") {
 			t.Errorf("open -p %s:\n%s", door, got)
 		}
+		if got := h.ok("explain", "payments", "-p", door); !strings.Contains(got, "open was ordered by") {
+			t.Errorf("explain -p %s:\n%s", door, got)
+		}
+		if got := h.ok("history", "payments", "-p", door); !strings.Contains(got, "a look") {
+			t.Errorf("history -p %s:\n%s", door, got)
+		}
+		h.fails(1, args("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill"), "this is for 3 breakers")
+		if got := h.ok("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill", "--yes", "3"); !strings.Contains(got, "of 3.") {
+			t.Errorf("force-closed ledger/* -p %s:\n%s", door, got)
+		}
+		if got := h.ok("set", "search", "-p", door, "fail_max=7", "--dry-run"); !hasAll(got, []string{"fail_max 5 -> 7", "1 of 1 would be"}) {
+			t.Errorf("set -p %s:\n%s", door, got)
+		}
+		h.fails(1, args("close", "search", "-p", door, "--if-version", "99"), "the order was for 99")
+		h.fails(1, args("close", "serch", "-p", door), `did you mean`)
+		h.ok("force-open", "ledger/eu-2", "-p", door, "--no-expiry", "--reason", "INC-42 vendor maintenance")
 	}
 	h.fails(1, args("close", "payments", "-p", s.Locked), "read-only")
-	h.fails(1, args("history", "payments", "-p", s.In), "a pipe cannot tell what was")
-	h.fails(1, args("close", "ledger/*", "-p", s.In), "a pipe cannot take an order for ledger/*")
-	h.fails(1, args("close", "nosuch", "-p", s.In), "Invalid identifier: nosuch")
+	h.fails(1, args("watch", "-p", s.In), "a pipe cannot tell events")
 	h.fails(3, args("status", "-p", "pipe:"+s.In+"x,"+s.Out), "no input pipe")
 	h.fails(3, args("status", "-p", s.Socket+"x"), "there is no such socket")
 	h.fails(3, args("status", "-p", "http://127.0.0.1:1/"), "connection refused")

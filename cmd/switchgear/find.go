@@ -54,9 +54,10 @@ ops.Listen), unless -p names others:
   -p /run/switchgear/7.sock    the socket at this path
   -p https://host/ops/         the operations handler mounted at this URL
   -p pipe:/tmp/breaker/7.in    the named pipe at this path, with its reply in
-                               7.out beside it; or pipe:IN,OUT. Pipes tell
-                               states and take orders; they know no history,
-                               settings, versions and wildcards.
+                               7.out beside it; or pipe:IN,OUT. All but watch
+                               works through it. Behind a pipe of PyBreaker's
+                               there are states and plain orders for one
+                               breaker, and what it cannot do is refused.
 
 -p may be repeated. SWITCHGEAR_RUNTIME_DIR says where the sockets are, if it is
 not XDG_RUNTIME_DIR or /run. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // The faults of PyBreaker's pipe, by the numbers of the behaviour study. Each
@@ -221,8 +222,16 @@ func TestFault_06_OrderWaitsForListener(t *testing.T) {
 	m.Breaker("hangs").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
 	m.Breaker("exits").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { runtime.Goexit() }})
 	for _, id := range []string{"hangs", "exits"} {
+		_, err := c.Do(t.Context(), ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ann"})
+		var told *ops.Error
+		if !errors.As(err, &told) || told.Code != "late" {
+			t.Errorf("a receipt, while a listener %s: %v, want one that is late", id, err)
+		}
 		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{}); err != nil || text != "Changed `"+id+"` state" {
 			t.Errorf("%q, %v", text, err)
+		}
+		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{Text: "again"}); err != nil || text != "Changed `"+id+"` state" {
+			t.Errorf("with a reason: %q, %v", text, err)
 		}
 		if text, err := c.Status(t.Context(), id); err != nil || !strings.Contains(text, "forced_open") {
 			t.Errorf("after a listener that %s: %q, %v", id, text, err)
@@ -297,7 +306,7 @@ func TestFault_08_OpenWithoutTime(t *testing.T) {
 			b.Close(breaker.Reason{})
 		}
 	})
-	d := newDesk(managed{Manager: m})
+	d := newDesk(m, Config{})
 	for range 2000 {
 		r, _ := parseReply(d.answer("status"))
 		row := strings.Fields(r.body[strings.LastIndex(r.body, "\n")+1:])
@@ -321,7 +330,7 @@ func TestFault_09_StatusWhileCreating(t *testing.T) {
 			keys.Breaker(i)
 		}
 	})
-	d := newDesk(managed{Manager: m})
+	d := newDesk(m, Config{})
 	for range 100 {
 		if r, _ := parseReply(d.answer("status")); !r.ok || !isTable(r.body, "") {
 			t.Fatalf("status says %.200q", r.body)
@@ -577,6 +586,12 @@ func TestExtendedOrderAndReference(t *testing.T) {
 	}
 	if _, err := c.ForceOpen(t.Context(), "a", breaker.Reason{For: time.Minute}); !errors.Is(err, ErrNotKnown) {
 		t.Errorf("force_open for a minute: %v, want ErrNotKnown", err)
+	}
+	if _, err := c.Explain(t.Context(), "a"); !errors.Is(err, ErrNotKnown) {
+		t.Errorf("explain: %v, want ErrNotKnown", err)
+	}
+	if _, err := c.Look(t.Context(), ""); !errors.Is(err, ErrNotKnown) {
+		t.Errorf("the full status: %v, want ErrNotKnown", err)
 	}
 	if text, err := c.Status(t.Context(), "a"); err != nil || !strings.Contains(text, " closed ") {
 		t.Errorf("after that: %q, %v, want closed", text, err)

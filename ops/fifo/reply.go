@@ -2,6 +2,7 @@ package fifo
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -54,16 +55,35 @@ func (q question) wire() []byte {
 // cannot be half of something longer, whatever it looks like.
 func (q question) answeredBy(r reply, settled bool) bool {
 	switch {
+	case !r.ok && (r.body == "Unexpected error" || r.body == "Invalid command: "+q.line):
+		return true
+	case !r.ok && q.inJSON():
+		var e refused
+		return json.Unmarshal([]byte(r.body), &e) == nil && e.Error != nil
 	case !r.ok:
-		return r.body == "Unexpected error" ||
-			r.body == "Invalid command: "+q.line ||
-			r.body == "Invalid identifier: "+q.id ||
-			q.cmd == cmdExtended && strings.HasPrefix(r.body, upper(breaker.ErrOrder.Error()))
+		return r.body == "Invalid identifier: "+q.id || strings.HasPrefix(r.body, upper(breaker.ErrOrder.Error()))
+	case q.cmd == cmdLook:
+		return strings.HasPrefix(r.body, `{"total":`)
+	case q.cmd == cmdOverview:
+		return strings.HasPrefix(r.body, `{"process":`)
+	case q.inJSON(): // of a breaker or an order
+		var of struct{ ID string }
+		// JSON has no bytes that are no UTF-8.
+		return json.Unmarshal([]byte(r.body), &of) == nil && (of.ID == string([]rune(q.id)) || printable(of.ID) == q.id)
 	case q.cmd == cmdStatus:
 		return settled && isTable(r.body, q.id)
 	default:
-		return r.body == "Changed `"+q.id+"` state"
+		return r.body == changed(q.id)
 	}
+}
+
+// inJSON reports whether the answer is JSON: no other question's is.
+func (q question) inJSON() bool {
+	switch q.cmd {
+	case cmdOrder, cmdLook, cmdOverview, cmdExplain, cmdHistory:
+		return true
+	}
+	return false
 }
 
 // isTable reports whether body is a status table: its head, and lines that are

@@ -16,27 +16,6 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// managed makes a board of a Manager.
-type managed struct {
-	*breaker.Manager
-	apply func(string, breaker.Order) (breaker.Receipt, error) // nil: the manager's
-}
-
-func (m managed) Apply(id string, o breaker.Order) (breaker.Receipt, error) {
-	if m.apply != nil {
-		return m.apply(id, o)
-	}
-	return m.Manager.Apply(id, o)
-}
-
-func (m managed) StatusOf(id string) (breaker.Status, error) {
-	b, err := m.Lookup(id)
-	if err != nil {
-		return breaker.Status{}, err
-	}
-	return b.Status(), nil
-}
-
 // patrolEvery is the time between two looks at whether the pipe is still there.
 const patrolEvery = time.Second
 
@@ -68,19 +47,11 @@ type Server struct {
 // errors.ErrUnsupported. A pipe that is removed later is made again within a
 // second or so.
 func Start(m *breaker.Manager, c Config) (*Server, error) {
-	return start(managed{m, c.Apply}, c)
-}
-
-func start(b board, c Config) (*Server, error) {
 	// Absolute, so that the process may change its folder.
 	input, err1 := filepath.Abs(expand(orDefault(c.Input, DefaultInput), os.Getpid()))
 	output, err2 := filepath.Abs(expand(orDefault(c.Output, DefaultOutput), os.Getpid()))
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("fifo: %w", err)
-	}
-	log := c.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
 	}
 	if input == output {
 		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
@@ -95,8 +66,9 @@ func start(b board, c Config) (*Server, error) {
 		p.close()
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
+	desk := newDesk(m, c)
 	s := &Server{
-		output: output, desk: &desk{b, log}, log: log, pipe: p,
+		output: output, desk: desk, log: desk.log, pipe: p,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.lines.emit = func(line []byte) { s.say(s.desk.answer(string(line))) }
