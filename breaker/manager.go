@@ -29,6 +29,7 @@ type member interface {
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
 	breakers() []*Breaker
+	size() int // of breakers
 	setListener(l *Listener, on bool)
 }
 
@@ -246,6 +247,16 @@ func (m *Manager) Breakers() []*Breaker {
 	return out
 }
 
+// Len is the number of breakers, that of every key which is remembered
+// included. However many they are, it costs next to nothing.
+func (m *Manager) Len() int {
+	n := 0
+	for _, x := range m.all() {
+		n += x.size()
+	}
+	return n
+}
+
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -288,6 +299,16 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 
 func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
 func (s *Set[K]) breakers() []*Breaker  { return s.all() }
+
+func (b *Breaker) size() int { return 1 }
+
+func (s *Set[K]) size() int {
+	n := int(s.total.Load())
+	if s.overflow.Load() != nil {
+		n++
+	}
+	return n
+}
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }
