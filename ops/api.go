@@ -84,8 +84,8 @@ func refuse(status int, code, format string, args ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
 }
 
-func (d *door) describe(all []breaker.Status) Process {
-	p := d.process(all)
+func (d *door) describe() Process {
+	p := d.process()
 	p.ReadOnly = d.readOnly()
 	if d.socket {
 		p.Args = os.Args
@@ -96,13 +96,12 @@ func (d *door) describe(all []breaker.Status) Process {
 func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }
 
 func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, d.describe(d.m.Status()))
+	return writeJSON(w, d.describe())
 }
 
 func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
-	all := d.m.Status()
-	o := overview(all)
-	o.Process = d.describe(all)
+	o := OverviewOf(d.m)
+	o.Process = d.describe()
 	out, end := d.compressed(w, r)
 	defer end()
 	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell

@@ -42,17 +42,26 @@ type Process struct {
 
 const suspicionShown = 10 * time.Minute
 
-func (p *Plane) process(all []breaker.Status) Process {
+// process counts what the plane was told: it looks at no breaker, however many
+// there are.
+func (p *Plane) process() Process {
 	host, _ := os.Hostname() // "" says as much as the error would
 	x := Process{
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
-		Breakers: len(all), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: p.calls != nil,
+		Breakers: p.m.Len(), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: p.calls != nil,
 		Event: p.eventID(p.hub.newest()),
 	}
-	for i := range all {
-		x.States[all[i].State.String()]++
-		x.Overlaid += btoi(all[i].Override != nil)
+	closed := x.Breakers
+	for s, n := range p.tally.NotClosed() {
+		x.States[s.String()] = n
+		closed -= n
+		if s == breaker.ForcedOpen || s == breaker.ForcedClosed {
+			x.Overlaid += n
+		}
+	}
+	if closed > 0 {
+		x.States[breaker.Closed.String()] = closed
 	}
 	if err := p.audit.state(); err != nil {
 		x.AuditError = err.Error()
