@@ -78,21 +78,23 @@ type Status struct {
 	// Settings are those in effect; nil in a list, unless it was asked for in
 	// full.
 	Settings *breaker.Settings `json:"settings,omitempty"`
-	// Text is what Explain says, and Next its second sentence; "" in a list,
-	// unless it was asked for in full.
+	// Because says in a clause why it is in its state, and Next in a sentence
+	// what happens next: Explain's halves. "" in a list, unless it was asked for
+	// in full; in an overview, those that are not well have them.
+	Because string `json:"because,omitempty"`
+	Next    string `json:"next,omitempty"`
+	// Text is what Explain says; "" unless it was asked for in full.
 	Text string `json:"explain,omitempty"`
-	Next string `json:"next,omitempty"`
 }
 
-// told is a breaker with its explanation.
+// told is a breaker with why it is so, and what happens next.
 func told(s *breaker.Status) Status {
-	why, next := s.ExplainParts()
-	return Status{Status: *s, Text: why + " " + next, Next: next}
+	return Status{Status: *s, Because: s.Because(), Next: s.Next()}
 }
 
 func full(s *breaker.Status) Status {
 	out := told(s)
-	out.Settings = &s.Settings
+	out.Settings, out.Text = &s.Settings, s.Explain()
 	return out
 }
 
@@ -150,7 +152,7 @@ func shown(s *breaker.Status) Status {
 	if severity(s) > 0 {
 		out = told(s)
 	}
-	out.Why = nil // the explanation says it
+	out.Why = nil // Because says it
 	return out
 }
 
@@ -210,8 +212,10 @@ func severity(s *breaker.Status) int {
 
 // Explanation is what a breaker does and why.
 type Explanation struct {
-	ID   string `json:"id"`
-	Text string `json:"text"`
+	ID      string `json:"id"`
+	Text    string `json:"text"`              // two sentences, with the id and times
+	Because string `json:"because,omitempty"` // why, in a clause; "" for one that has always been closed
+	Next    string `json:"next"`              // what happens next, in a sentence
 }
 
 // Explain says why the breaker of an id is as it is. The error matches
@@ -222,7 +226,7 @@ func Explain(m *breaker.Manager, id string) (Explanation, error) {
 		return Explanation{}, err
 	}
 	s := b.Status()
-	return Explanation{ID: s.ID, Text: s.Explain()}, nil
+	return Explanation{ID: s.ID, Text: s.Explain(), Because: s.Because(), Next: s.Next()}, nil
 }
 
 // HistoryOf tells what the breaker of an id went through. The error matches

@@ -21,7 +21,7 @@ func still(text string) string {
 	for _, r := range [][2]string{
 		{`\b\d+(\.\d+)?(ms|µs)\b`, "0ms"},
 		{`\b\d\d:\d\d:\d\d\.\d\d\d`, "hh:mm:ss.mmm"},
-		{`\b(59m5\ds|1h0m0s)`, "59m59s"},
+		{`\b(59m5\ds|1h0m0s|1h\b)`, "59m59s"},
 		{`\b\d(\.\d+)?s\b`, "0ms"},
 	} {
 		text = regexp.MustCompile(r[0]).ReplaceAllString(text, r[1])

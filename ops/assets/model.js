@@ -85,7 +85,7 @@ export class Model {
 function matches(s, query) {
   return s.id.toLowerCase().includes(query) ||
     s.override && `${s.override.actor} ${s.override.text}`.toLowerCase().includes(query) ||
-    (s.explain || "").toLowerCase().includes(query);
+    (s.because || "").toLowerCase().includes(query);
 }
 
 // rank and compare are ops.Compare.
