@@ -59,7 +59,7 @@ payments has been open for 0ms: 5 failures in a row; last error: connection refu
 `)
 	compare(t, "history", still(h.ok("history", "payments")), `
 TIME  FROM  TO  WHY
-hh:mm:ss.mmm  closed  OPEN  5 failures in a row; last error: connection refused; open for 1h
+hh:mm:ss.mmm  closed  OPEN  5 failures in a row; last error: connection refused; open for 59m59s
 `)
 	compare(t, "history of a quiet one", h.ok("history", "search"), "search has never been anything but closed.\n")
 	compare(t, "ps", still(h.ok("ps")), fmt.Sprintf(`
