@@ -32,7 +32,7 @@ func Do(m *breaker.Manager, o Order) (Receipt, error) {
 
 // carryOut is Do; with an error, the receipt has what the order was.
 func carryOut(m *breaker.Manager, o Order) (Receipt, error) {
-	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun}
+	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
 	err := r.carryOut(m, o)
 	r.shorten()
 	return r, err

@@ -29,7 +29,8 @@ const (
 // Order is a change that somebody asks for, the same on every transport.
 type Order struct {
 	// ID is a breaker's, "name" or "name/key"; or "name/*" for every key that
-	// the set of this name remembers; or "*" for all there is.
+	// the set of this name remembers; or "*" for all there is. Keys and breakers
+	// that are made later are not touched, but for VerbSet.
 	ID string `json:"id"`
 	// Verb is one of the breaker package's, or VerbSet.
 	Verb breaker.Verb `json:"verb"`
@@ -150,6 +151,22 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", breaker.ErrOrder, fmt.Sprintf(format, args...))
 }
 
+// note is Receipt.Note.
+func (o *Order) note() string {
+	switch o.Verb {
+	case breaker.VerbOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
+	default:
+		return ""
+	}
+	if set, ok := strings.CutSuffix(o.ID, "/*"); ok {
+		return "keys that " + set + " makes later are not touched: they begin closed, without an override"
+	}
+	if o.ID == "*" {
+		return "breakers and keys that are made later are not touched: they begin closed, without an override"
+	}
+	return ""
+}
+
 func (o *Order) core() breaker.Order {
 	return breaker.Order{
 		Verb:      o.Verb,
@@ -179,6 +196,9 @@ type Receipt struct {
 	// VerbSet with "name/*".
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
+	// Note says, in words, what the order leaves out and somebody might count
+	// on: an override for "name/*" is not one for keys to come.
+	Note string `json:"note,omitempty"`
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
 	AuditError string `json:"audit_error,omitempty"`

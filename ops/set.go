@@ -89,13 +89,38 @@ func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
 	return nil
 }
 
-// patch decodes a patch onto settings. What it does not name stays.
+// patch decodes a patch onto settings. What it does not name stays, but for
+// what has its value from another setting, as one that nobody has chosen does:
+// that follows.
 func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
+	s = chosen(s)
 	if err := json.Unmarshal(by, &s); err != nil {
 		if errors.Is(err, breaker.ErrSettings) {
 			return s, err
 		}
 		return s, fmt.Errorf("%w: %w", breaker.ErrSettings, err)
 	}
-	return s, s.Validate()
+	if err := s.Validate(); err != nil {
+		return s, err
+	}
+	return inEffect(s), nil
+}
+
+// inEffect is s, which are valid, with their defaults.
+func inEffect(s breaker.Settings) breaker.Settings { return breaker.New("settings", s).Settings() }
+
+// chosen is s, which are in effect, without the defaults that depend on other
+// settings.
+func chosen(s breaker.Settings) breaker.Settings {
+	whole := s
+	for _, derived := range []func(*breaker.Settings){
+		func(s *breaker.Settings) { s.ProbeTimeout = 0 },
+		func(s *breaker.Settings) { s.MinCalls = 0 },
+	} {
+		without := s
+		if derived(&without); inEffect(without) == whole {
+			s = without
+		}
+	}
+	return s
 }

@@ -121,6 +121,7 @@ ledger/eu-1  closed       FORCED-OPEN        1
 ledger/eu-2  FORCED-OPEN  FORCED-OPEN        2
 ledger/us-1  closed       FORCED-OPEN        1
 Nothing was changed: 3 of 3 would be.
+Note: keys that ledger makes later are not touched: they begin closed, without an override.
 `)
 	if got := h.ok(append(force, "--yes", "3")...); !strings.Contains(got, "Changed 3 of 3.") {
 		t.Errorf("force-open ledger/*:\n%s", got)

@@ -116,7 +116,7 @@ func (p pipe) doPlain(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	if err != nil {
 		return ops.Receipt{}, err
 	}
-	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1}
+	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1, Note: "this is PyBreaker's pipe, which keeps no record of who gave the order and why"}
 	res := ops.Result{Receipt: breaker.Receipt{ID: o.ID, Before: before[0].State, After: before[0].State, DryRun: o.DryRun}}
 	if !o.DryRun {
 		if _, err := p.client.Send(ctx, o.Verb, o.ID, breaker.Reason{}); err != nil {

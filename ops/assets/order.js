@@ -126,13 +126,15 @@ function preview(r) {
     moves.set(k, (moves.get(k) || 0) + 1);
   }
   const list = [...moves].map(([k, n]) => `${count(n)} × ${k}`).join(", ");
-  return el("span", {}, el("b", {}, `It would touch ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet.");
+  return el("span", {}, el("b", {}, `It would touch ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet." + noted(r));
 }
+
+const noted = (r) => r.note ? ` ${r.note[0].toUpperCase()}${r.note.slice(1)}.` : "";
 
 function receipt(r) {
   const one = r.results[0];
   const said = r.matched === 1 && one
     ? `${one.id}: ${stateWords[one.before]} → ${stateWords[one.after]}, version ${one.from_version} → ${one.version}.`
     : `${many(r.touched, "breaker")} of ${count(r.matched)} changed${r.failed ? `, ${count(r.failed)} failed: ${one.error}` : ""}.`;
-  return el("span", {}, el("b", {}, r.touched ? "Done. " : "Nothing had to change. "), said, r.audit_error ? ` Not in the audit log: ${r.audit_error}` : "");
+  return el("span", {}, el("b", {}, r.touched ? "Done. " : "Nothing had to change. "), said + noted(r), r.audit_error ? ` Not in the audit log: ${r.audit_error}` : "");
 }
