@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/internal/meter"
@@ -44,12 +46,12 @@ func head(out *bytes.Buffer, name, kind, help string) {
 // labelled is a label's value as the text format wants it.
 var labelled = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// sample writes one line; labels are pairs of name and value.
+// sample writes one line; labels are pairs of name and value, in UTF-8.
 func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 	out.WriteString(name)
 	for i := 0; i < len(labels); i += 2 {
 		out.WriteByte("{,"[btoi(i > 0)])
-		fmt.Fprintf(out, `%s="%s"`, labels[i], labelled.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD")))
+		fmt.Fprintf(out, `%s="%s"`, labels[i], labelled.Replace(labels[i+1]))
 	}
 	if len(labels) > 0 {
 		out.WriteByte('}')
@@ -97,7 +99,7 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 		return
 	}
 	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand of each set that was asked for.")
-	for _, set := range keysOf {
+	for _, set := range slices.Compact(slices.Sorted(slices.Values(keysOf))) {
 		var keys []*breaker.Status
 		for i := range all {
 			if all[i].Name == set && all[i].ID != set {
@@ -105,10 +107,23 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 			}
 		}
 		slices.SortFunc(keys, Compare)
+		told := map[string]bool{} // a scrape with a series twice is refused as a whole
 		for _, s := range keys[:min(len(keys), maxMetricKeys)] {
-			sample(out, "switchgear_key_state", 1, "name", s.Name, "key", s.Key, "state", s.State.String())
+			if key := keyLabel(s.Key); !told[key] {
+				told[key] = true
+				sample(out, "switchgear_key_state", 1, "name", s.Name, "key", key, "state", s.State.String())
+			}
 		}
 	}
+}
+
+// keyLabel is a key as a label's value. Keys are the program's data, and one
+// that is no UTF-8 is quoted as in Go, so that it stays another than its like.
+func keyLabel(key string) string {
+	if utf8.ValidString(key) {
+		return key
+	}
+	return strconv.Quote(key)
 }
 
 func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {

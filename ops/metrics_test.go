@@ -1,7 +1,6 @@
 package ops_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -113,8 +112,25 @@ func TestMetricsSatisfyPromtool(t *testing.T) {
 	if _, err := p.Do(ops.Order{ID: "search", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour)}, here); err != nil {
 		t.Fatal(err)
 	}
+	tenants := breaker.SetOf[string](m, "tenants")
+	for _, key := range []string{"\xff", "\xfe", `"\xff"`, "\xffa", "\ufffd", "\r\n\t", "é"} {
+		tenants.Breaker(key)
+	}
+	text := get(p.Handler(), "/metrics?keys=tenants&keys=tenants&keys=nosuch").Body.String()
+	seen := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if series, _, ok := strings.Cut(line, "} "); ok {
+			if seen[series] {
+				t.Errorf("twice: %s", series)
+			}
+			seen[series] = true
+		}
+	}
+	if n := strings.Count(text, "\nswitchgear_key_state{"); n != 9 {
+		t.Errorf("%d keys are told of, want 9: two of the ten read alike", n)
+	}
 	check := exec.Command(promtool, "check", "metrics")
-	check.Stdin = bytes.NewReader(get(p.Handler(), "/metrics?keys=tenants").Body.Bytes())
+	check.Stdin = strings.NewReader(text)
 	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
