@@ -503,6 +503,43 @@ func TestFault_14_TwoServers(t *testing.T) {
 	must(t, s.Close())
 }
 
+// Whoever asks one of two servers with the same reply would read the other's.
+func TestTwoServersOneReply(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/.out.lock", nil, 0o600)) // of a process that was killed
+	first, err := Start(standing("foo"), Config{Input: dir + "/1.in", Output: dir + "/out"})
+	must(t, err)
+	c := Client{Input: dir + "/1.in", Output: dir + "/out", Patience: 20 * time.Second}
+	want, err := c.Status(t.Context(), "")
+	must(t, err)
+	second := Config{Input: dir + "/2.in", Output: dir + "/out"}
+	_, err = Start(standing("bar"), second)
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "writes its replies to "+dir+"/out") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a second server: %v, want ErrInUse in one line", err)
+	}
+	if text, err := os.ReadFile(dir + "/out"); err != nil || string(text) != "SUCCESS\n"+want+"\n" {
+		t.Errorf("the first one's reply is %q, %v", text, err)
+	}
+	if _, err := os.Lstat(dir + "/2.in"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second one's pipe is left: %v", err)
+	}
+	must(t, first.Close())
+	s, err := Start(standing("bar"), second)
+	must(t, err)
+	must(t, s.Close())
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	must(t, os.Symlink(dir+"/elsewhere", dir+"/.out.lock"))
+	if _, err := Start(standing("bar"), second); err == nil {
+		t.Error("a link in the lock's place was followed")
+	}
+	if _, err := os.Lstat(dir + "/elsewhere"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+}
+
 func TestFault_15_NewlineInIdent(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), time.Millisecond, "flaky")
