@@ -59,10 +59,11 @@ ops.Listen), unless -p names others:
                                there are states and plain orders for one
                                breaker, and what it cannot do is refused.
 
--p may be repeated. SWITCHGEAR_RUNTIME_DIR says where the sockets are, if it is
-not XDG_RUNTIME_DIR or /run. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the
-header Authorization. A process whose socket is there but that does not answer
-is named on the standard error; it never holds a command up beyond --timeout.`
+-p may be repeated. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the header
+Authorization. A process whose socket is there but that does not answer is named
+on the standard error; it never holds a command up beyond --timeout. What one
+process knows, the others need not: a command is done where its id is known,
+unless -p names the processes.`
 
 // find is the processes that the command line means. Its error matches
 // ops.ErrUnreachable when there is none.
