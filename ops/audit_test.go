@@ -137,6 +137,17 @@ func TestAuditGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+func TestAuditThatIsNone(t *testing.T) {
+	for _, text := range []string{"root:x:0:0\nbin:x:1:1\n", "{}\n", "\x00"} {
+		if r, err := ops.VerifyAudit(strings.NewReader(text)); !errors.Is(err, ops.ErrAudit) {
+			t.Errorf("%q is taken for an audit log: %+v, %v", text, r, err)
+		}
+	}
+	if r, err := ops.VerifyAudit(strings.NewReader("")); err != nil || r.Entries != 0 {
+		t.Errorf("a log without orders: %+v, %v", r, err)
+	}
+}
+
 func TestAuditThatCannotBeWrittenStopsNoOrder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "logs")
 	path := filepath.Join(folder, "audit.jsonl")

@@ -61,7 +61,7 @@ export function askOrder(row, done) {
         return;
       }
     } catch (err) {
-      show(f, "bad", err.message + (err.near?.length ? ` Did you mean ${err.near.join(", ")}?` : "") + (err.code === "version" ? " Close this and look again." : ""));
+      show(f, "bad", err.message + (err.code === "version" ? " Close this and look again." : ""));
       if (err.code === "confirm") state.checked = "";
     }
     f.go.disabled = false;

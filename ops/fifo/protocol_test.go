@@ -202,7 +202,7 @@ func TestOrderInJSON(t *testing.T) {
 		{`{"verb":"force_open","id":"a","reason":"x","actor":"ann"}`, "", `{"error":{"code":"order","message":"invalid order: force_open without an end, want a time (for) or no_expiry"}}`},
 		{`{"verb":"open","id":"a","actor":"ann","if_version":9}`, "", `{"error":{"code":"version","message":"breaker has changed: a is at version 1, the order was for 9"}}`},
 		{`{"verb":"open","id":"t/*","actor":"ann"}`, "", `{"error":{"code":"confirm","message":"t/* is for 2 breakers: confirm that number","matched":2}}`},
-		{`{"verb":"open","id":"b","actor":"ann"}`, "", `{"error":{"code":"unknown","message":"unknown breaker \"b\", did you mean [\"a\" \"t\"]?","near":["a","t"]}}`},
+		{`{"verb":"open","id":"b","actor":"ann"}`, "", `{"error":{"code":"unknown","message":"unknown breaker \"b\", did you mean \"a\" or \"t\"?","near":["a","t"]}}`},
 		{`{"verb":"set","id":"a","actor":"ann","settings":{"fail_max":"x"}}`, "", `"code":"settings"`},
 		{`{"verb":"status","id":"a","actor":"ann"}`, "", `want open, close, half_open, force_open, force_closed, release or set`},
 		{`{"verb":"force_open","id":"a","for":"soon"}`, "", `is no duration`},
