@@ -104,6 +104,28 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 	}
 }
 
+// What is chosen for an override is no end of a breaker that only opens: that
+// has its reset timeout.
+func TestOrderToOpenEndsByItself(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	payments := m.Breaker("payments")
+	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
+	p.click(row("payments", ".order"))
+	p.click(`#order input[value=force_open]`)
+	if end := eval[string](p, `document.querySelector('#order select[name=for]').value`); end != "10m" {
+		t.Errorf("an override is offered %q for its end, want 10m", end)
+	}
+	p.choose(`#order select[name=for]`, "never")
+	p.click(`#order input[value=open]`)
+	p.choose(`#order input[name=actor]`, "ana")
+	p.click(`#order button.main`)
+	p.says("Done.", "Closed → Open")
+	if s := payments.Status(); s.Override != nil || s.UntilHalfOpen > time.Minute || s.UntilHalfOpen == 0 {
+		t.Errorf("it is %+v, want open for its reset timeout", s)
+	}
+}
+
 func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
@@ -117,8 +139,12 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	p.click(row("tenants/*", ".name"))
 	p.says("tenants/t03", "5 failures in a row")
 	p.click(row("tenants/*", ".order"))
-	p.click(`#order input[value=close]`)
+	p.click(`#order input[value=force_open]`)
 	p.choose(`#order input[name=actor]`, "ana")
+	p.write(`#order textarea[name=reason]`, "drill")
+	p.click(`#order button.main`)
+	p.says("It would touch 12 breakers of 12.", "Keys that tenants makes later are not touched")
+	p.click(`#order input[value=close]`)
 	p.click(`#order button.main`)
 	p.says("It would touch 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
 	if set.Breaker("t03").State() != breaker.Open {
