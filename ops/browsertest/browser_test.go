@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -185,6 +187,43 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 	p.says("first")
 	s.stop()
 	p.says("gone", "The process does not answer.", "What you see is of")
+}
+
+// stopped is a process that has been stopped once hang is closed: its
+// connections stay, and nothing comes through them.
+type stopped struct {
+	http.ResponseWriter
+	r    *http.Request
+	hang <-chan struct{}
+}
+
+func (w stopped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w stopped) Write(b []byte) (int, error) {
+	select {
+	case <-w.hang:
+		<-w.r.Context().Done()
+		return 0, w.r.Context().Err()
+	default:
+		return w.ResponseWriter.Write(b)
+	}
+}
+
+func TestPageTellsThatItIsStale(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("payments")
+	plane := ops.New(m, ops.Options{})
+	hang := make(chan struct{})
+	inner := plane.Handler()
+	s := &site{httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(stopped{w, r, hang}, r)
+	})), plane}
+	t.Cleanup(s.stop)
+	p := open(t, s.URL, 1280, 800, "light")
+	p.says("live", "payments")
+	close(hang)
+	p.says("stale", "This page is stale.", "No sign of life for", "What you see may be old.")
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {
