@@ -39,10 +39,11 @@ type Client struct {
 	// PID is the process. It may be 0 when no path has {pid}; an error can say
 	// more of the process when it is known.
 	PID int
-	// Patience is how long nothing may move before the process is called stuck;
-	// no wait for an answer is longer than ten times that. Default DefaultPatience. PyBreaker's
-	// manager looks at its pipe every sleep_delay, so Patience must be well above
-	// that.
+	// Patience is how long nothing may move before the process is called stuck,
+	// four times as long where all of its breakers are asked or ordered; no wait
+	// for an answer is longer than ten times that. Default DefaultPatience.
+	// PyBreaker's manager looks at its pipe every sleep_delay, so Patience must be
+	// well above that.
 	Patience time.Duration
 }
 
@@ -139,10 +140,15 @@ func (c Client) send(ctx context.Context, q question) (string, error) {
 		return "", errors.New("fifo: the paths have {pid} in them, want the id of the process")
 	}
 	c.Input, c.Output = expand(c.Input, c.PID), expand(c.Output, c.PID)
-	if c.Patience <= 0 {
-		c.Patience = DefaultPatience
-	}
+	c.Patience = c.patience()
 	return c.ask(ctx, q)
+}
+
+func (c Client) patience() time.Duration {
+	if c.Patience <= 0 {
+		return DefaultPatience
+	}
+	return c.Patience
 }
 
 // userName is the name of the user who runs this process, or the number.

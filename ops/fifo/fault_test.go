@@ -239,6 +239,22 @@ func TestFault_06_OrderWaitsForListener(t *testing.T) {
 	}
 }
 
+// An order for many takes its time, and its receipt is waited for.
+func TestOrderForManyTakesItsTime(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t)
+	set := breaker.SetOf[string](m, "tenants")
+	for _, key := range []string{"a", "b", "c"} {
+		set.Breaker(key).AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) {
+			<-time.After(listenerTime / 2)
+		}})
+	}
+	r, err := c.Do(t.Context(), ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ann", Confirm: 3})
+	if err != nil || r.Touched != 3 {
+		t.Errorf("%+v, %v, want 3 touched", r, err)
+	}
+}
+
 // hangCalls starts n calls that hang until release is called.
 func hangCalls(t testing.TB, b *breaker.Breaker, n int) (release func()) {
 	t.Helper()

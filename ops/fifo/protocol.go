@@ -162,8 +162,12 @@ func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-// listenerTime is how long an order's listeners may run before its reply.
-const listenerTime = time.Second
+// An order's listeners may run so long before its reply; those of an order for
+// many, which has work of its own, longer.
+const (
+	listenerTime     = time.Second
+	listenerTimeMany = 5 * time.Second
+)
 
 // errLate is for an order that was carried out, but whose listeners keep its
 // receipt.
@@ -194,7 +198,11 @@ func (d *desk) give(o ops.Order) (ops.Receipt, error) {
 		}()
 		got.r, got.err = d.do(o, ops.Peer{Transport: "pipe"})
 	}()
-	timer := time.NewTimer(listenerTime)
+	limit := listenerTime
+	if o.Wildcard() {
+		limit = listenerTimeMany
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case got := <-done:
