@@ -100,7 +100,7 @@ search  closed  closed        2  fail_max 5 -> 10, failure_rate off -> 0.5
 	}
 	compare(t, "set back", h.ok("set", "search", "failure_rate=0", "fail_max=off", "--dry-run"), `
 ID      BEFORE  AFTER   VERSION  CHANGED
-search  closed  closed        2  fail_max 10 -> off, failure_rate 0.5 -> default
+search  closed  closed        2  fail_max 10 -> off, failure_rate 0.5 -> off
 Nothing was changed: 1 of 1 would be.
 `)
 }

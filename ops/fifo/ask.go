@@ -25,10 +25,7 @@ func (c Client) Do(ctx context.Context, o ops.Order) (r ops.Receipt, err error) 
 	if err != nil {
 		return r, fmt.Errorf("fifo: encode order: %w", err)
 	}
-	if o.Wildcard() {
-		c = c.patient()
-	}
-	err = c.ours(ctx, question{cmdOrder + " " + string(text), cmdOrder, o.ID}, &r)
+	err = c.ours(ctx, question{cmdOrder + " " + string(text), cmdOrder, o.ID, o.Wildcard()}, &r)
 	return r, err
 }
 
@@ -36,14 +33,14 @@ func (c Client) Do(ctx context.Context, o ops.Order) (r ops.Receipt, err error) 
 // set, or with "" less of each that there is.
 func (c Client) Look(ctx context.Context, id string) ([]ops.Status, error) {
 	var all statuses
-	err := c.patient().about(ctx, cmdLook, id, &all)
+	err := c.about(ctx, cmdLook, id, &all)
 	return all.Breakers, err
 }
 
 // Overview returns all breakers on one page: sets are folded. It does not tell
 // of the process.
 func (c Client) Overview(ctx context.Context) (o ops.Overview, err error) {
-	err = c.patient().about(ctx, cmdOverview, "", &o)
+	err = c.about(ctx, cmdOverview, "", &o)
 	return o, err
 }
 
@@ -57,12 +54,6 @@ func (c Client) Explain(ctx context.Context, id string) (e ops.Explanation, err 
 func (c Client) History(ctx context.Context, id string) (h ops.History, err error) {
 	err = c.about(ctx, cmdHistory, id, &h)
 	return h, err
-}
-
-// patient is c for what has a hundred thousand breakers to go through.
-func (c Client) patient() Client {
-	c.Patience = 4 * c.patience()
-	return c
 }
 
 func (c Client) about(ctx context.Context, cmd, id string, into any) error {

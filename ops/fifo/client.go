@@ -40,8 +40,8 @@ type Client struct {
 	// more of the process when it is known.
 	PID int
 	// Patience is how long nothing may move before the process is called stuck,
-	// four times as long where all of its breakers are asked or ordered; no wait
-	// for an answer is longer than ten times that. Default DefaultPatience.
+	// eight times as long for the answer of very many breakers; no wait for an
+	// answer is longer than ten times that. Default DefaultPatience.
 	// PyBreaker's manager looks at its pipe every sleep_delay, so Patience must be
 	// well above that.
 	Patience time.Duration
@@ -140,15 +140,10 @@ func (c Client) send(ctx context.Context, q question) (string, error) {
 		return "", errors.New("fifo: the paths have {pid} in them, want the id of the process")
 	}
 	c.Input, c.Output = expand(c.Input, c.PID), expand(c.Output, c.PID)
-	c.Patience = c.patience()
-	return c.ask(ctx, q)
-}
-
-func (c Client) patience() time.Duration {
 	if c.Patience <= 0 {
-		return DefaultPatience
+		c.Patience = DefaultPatience
 	}
-	return c.Patience
+	return c.ask(ctx, q)
 }
 
 // userName is the name of the user who runs this process, or the number.

@@ -166,7 +166,7 @@ func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
 // many, which has work of its own, longer.
 const (
 	listenerTime     = time.Second
-	listenerTimeMany = 5 * time.Second
+	listenerTimeMany = 10 * time.Second
 )
 
 // errLate is for an order that was carried out, but whose listeners keep its

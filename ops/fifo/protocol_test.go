@@ -309,6 +309,14 @@ func TestAnsweredBy(t *testing.T) {
 	}
 }
 
+func TestWhatIsAnOrder(t *testing.T) {
+	for cmd, want := range map[string]bool{"open": true, "release": true, cmdOrder: true, "status": false, "explain": false, cmdLook: false, cmdOverview: false} {
+		if got := (question{cmd: cmd}).orders(); got != want {
+			t.Errorf("%s is an order: %t", cmd, got)
+		}
+	}
+}
+
 func TestWire(t *testing.T) {
 	tests := []struct{ cmd, id, want string }{
 		{"status", "", "status \n"},

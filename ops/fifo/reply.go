@@ -34,12 +34,13 @@ type question struct {
 	line string // stripped, as the other side echoes it
 	cmd  string
 	id   string // the breaker asked about; "": all
+	many bool   // there may be a hundred thousand breakers to go through
 }
 
 func plainQuestion(cmd, id string) question {
 	line := strip(cmd + " " + id)
 	_, id, _ = strings.Cut(line, " ")
-	return question{line, cmd, id}
+	return question{line, cmd, id, cmd == cmdLook || cmd == cmdOverview}
 }
 
 // wire is what is written to the pipe. Bare words have a blank behind them, as
@@ -75,6 +76,12 @@ func (q question) answeredBy(r reply, settled bool) bool {
 	default:
 		return r.body == changed(q.id)
 	}
+}
+
+// orders reports whether the question is an order.
+func (q question) orders() bool {
+	_, plain := plainVerb(q.cmd)
+	return plain || q.cmd == cmdOrder
 }
 
 // inJSON reports whether the answer is JSON: no other question's is.

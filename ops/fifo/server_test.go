@@ -486,7 +486,7 @@ func TestClientHearsContext(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
-	if _, err := (Client{Input: dir + "/in", Output: dir + "/out"}).Status(ctx, ""); !errors.Is(err, why) {
+	if _, err := (Client{Input: dir + "/in", Output: dir + "/out"}).Status(ctx, ""); !errors.Is(err, why) || !strings.HasSuffix(err.Error(), "; nothing was ordered") {
 		t.Errorf("got %v, want the context's cause", err)
 	}
 }
