@@ -19,6 +19,7 @@ type Manager struct {
 
 	mu        sync.RWMutex // guards the fields below
 	members   map[string]member
+	sets      []interface{ size() int } // those of the members that are sets
 	listeners []*Listener // of all members, there and to come
 }
 
@@ -29,7 +30,6 @@ type member interface {
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
 	breakers() []*Breaker
-	size() int // of breakers
 	setListener(l *Listener, on bool)
 }
 
@@ -146,6 +146,9 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 		m.members = map[string]member{}
 	}
 	m.members[name] = got
+	if s, ok := got.(interface{ size() int }); ok {
+		m.sets = append(m.sets, s)
+	}
 	m.crowd.grow(len(m.members))
 	return got, nil
 }
@@ -248,11 +251,14 @@ func (m *Manager) Breakers() []*Breaker {
 }
 
 // Len is the number of breakers, that of every key which is remembered
-// included. However many they are, it costs next to nothing.
+// included. However many they are, it costs next to nothing: it looks at sets
+// alone.
 func (m *Manager) Len() int {
-	n := 0
-	for _, x := range m.all() {
-		n += x.size()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := len(m.members) - len(m.sets)
+	for _, s := range m.sets {
+		n += s.size()
 	}
 	return n
 }
@@ -300,8 +306,7 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
 func (s *Set[K]) breakers() []*Breaker  { return s.all() }
 
-func (b *Breaker) size() int { return 1 }
-
+// size is the number of breakers.
 func (s *Set[K]) size() int {
 	n := int(s.total.Load())
 	if s.overflow.Load() != nil {
