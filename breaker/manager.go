@@ -20,7 +20,7 @@ type Manager struct {
 	mu        sync.RWMutex // guards the fields below
 	members   map[string]member
 	sets      []interface{ size() int } // those of the members that are sets
-	listeners []*Listener // of all members, there and to come
+	listeners []*Listener               // of all members, there and to come
 }
 
 // member is a breaker or a set.
