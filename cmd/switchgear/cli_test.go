@@ -366,6 +366,7 @@ func TestCompletionKnowsTheBreakers(t *testing.T) {
 		{args("__complete", "explain", "pay"), args("payments\topen")},
 		{args("__complete", "force-open", "led"), args("ledger/*\tall keys", "ledger/eu-2\tforced-open")},
 		{args("__complete", "set", "payments", "fail"), args("fail_max=\tdefault 5", "failure_rate=\tdefault off")},
+		{args("__complete", "set", "payments", "reset_"), args("reset_timeout=\tdefault 1m0s", "reset_jitter=\tdefault 0")},
 		{args("__complete", "status", "--sort", ""), args("worst", "trips")},
 	} {
 		if r := h.run(tt.args...); !hasAll(r.out, tt.want) {
