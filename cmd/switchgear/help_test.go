@@ -20,7 +20,6 @@ func hasEach(text string, all []string) bool {
 
 // Whoever knows nothing but the name of a command finds the rest.
 func TestHelpOfEveryCommand(t *testing.T) {
-	t.Parallel()
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, sub := range cmd.Commands() {
@@ -51,7 +50,6 @@ func TestHelpOfEveryCommand(t *testing.T) {
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {
-	t.Parallel()
 	for kv := range strings.FieldsSeq(breaker.New("x", breaker.Settings{ResetJitter: 0.1}).Settings().String()) {
 		key, value, _ := strings.Cut(kv, "=")
 		line := regexp.MustCompile(`(?m)^  ` + key + ` (.|\n                     )*`).FindString(settingsHelp)
@@ -64,7 +62,6 @@ func TestHelpNamesEverySetting(t *testing.T) {
 }
 
 func TestManualPages(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	run := func(dir string) int { return run(t.Context(), []string{"man", dir}, nil, io.Discard, io.Discard) }
 	if code := run(dir); code != exitDone {
