@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/ops"
+	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
 // globals are the flags that every command has.
@@ -49,7 +50,8 @@ type found struct {
 const processesHelp = `A command is for every process of this host that has opened its socket (see
 ops.Listen), unless -p names others:
 
-  -p 1234                      the process with this number
+  -p 1234                      the process with this number, by its socket or,
+                               if it has none, by the pipe /tmp/breaker/1234.in
   -p shop                      every process of the service shop
   -p /run/switchgear/7.sock    the socket at this path
   -p https://host/ops/         the operations handler mounted at this URL
@@ -102,7 +104,7 @@ func (f *found) add(spec string, host []ops.Found) error {
 		return err
 	}
 	if explicit(spec) {
-		if info, err := os.Stat(spec); err == nil && info.Mode().Type() == os.ModeNamedPipe {
+		if isPipe(spec) {
 			return f.add("pipe:"+spec, host)
 		}
 		return f.addAddress(spec)
@@ -119,7 +121,15 @@ func (f *found) add(spec string, host []ops.Found) error {
 	if len(f.targets)+len(f.trouble)+len(f.dead) > before {
 		return f.allThere()
 	}
+	if path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec); isPID && isPipe(path) {
+		return f.add("pipe:"+path, host)
+	}
 	return noSuchProcess(spec, isPID, host)
+}
+
+func isPipe(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
 // allThere is an error if a process that was named is not there for what is

@@ -37,7 +37,8 @@ func newPipe(paths string) (pipe, error) {
 			return pipe{}, usage("-p pipe:%s does not say where the reply comes, want pipe:%s,REPLY", in, in)
 		}
 	}
-	return pipe{fifo.Client{Input: in, Output: out}}, nil
+	pid, _, _ := strings.Cut(filepath.Base(in), ".") // if it is one, errors can say more of the process
+	return pipe{fifo.Client{Input: in, Output: out, PID: number(pid)}}, nil
 }
 
 func (p pipe) name() string { return "pipe:" + p.client.Input }
@@ -189,7 +190,7 @@ func pipeDuration(parts []string) time.Duration {
 	return d + time.Duration(number((micros + "000000")[:6]))*time.Microsecond
 }
 
-// number is what the table's pattern has made sure of; "" is 0.
+// number is 0 for what is none.
 func number(text string) int {
 	n, _ := strconv.Atoi(text)
 	return n
