@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/internal/meter"
@@ -109,21 +107,12 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 		slices.SortFunc(keys, Compare)
 		told := map[string]bool{} // a scrape with a series twice is refused as a whole
 		for _, s := range keys[:min(len(keys), maxMetricKeys)] {
-			if key := keyLabel(s.Key); !told[key] {
+			if key := meter.KeyLabel(s.Key); !told[key] {
 				told[key] = true
 				sample(out, "switchgear_key_state", 1, "name", s.Name, "key", key, "state", s.State.String())
 			}
 		}
 	}
-}
-
-// keyLabel is a key as a label's value. Keys are the program's data, and one
-// that is no UTF-8 is quoted as in Go, so that it stays another than its like.
-func keyLabel(key string) string {
-	if utf8.ValidString(key) {
-		return key
-	}
-	return strconv.Quote(key)
 }
 
 func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {
