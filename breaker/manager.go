@@ -19,7 +19,8 @@ type Manager struct {
 	mu        sync.RWMutex // guards the fields below
 	observers int          // those of Observe that have not stopped
 	members   map[string]member
-	listeners []*Listener // of all members, there and to come
+	sets      []interface{ size() int } // those of the members that are sets
+	listeners []*Listener               // of all members, there and to come
 }
 
 // member is a breaker or a set.
@@ -140,6 +141,9 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 		m.members = map[string]member{}
 	}
 	m.members[name] = got
+	if s, ok := got.(interface{ size() int }); ok {
+		m.sets = append(m.sets, s)
+	}
 	m.crowd.grow(len(m.members))
 	return got, nil
 }
@@ -241,6 +245,19 @@ func (m *Manager) Breakers() []*Breaker {
 	return out
 }
 
+// Len is the number of breakers, that of every key which is remembered
+// included. However many they are, it costs next to nothing: it looks at sets
+// alone.
+func (m *Manager) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := len(m.members) - len(m.sets)
+	for _, s := range m.sets {
+		n += s.size()
+	}
+	return n
+}
+
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -280,6 +297,15 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 
 func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
 func (s *Set[K]) breakers() []*Breaker  { return s.all() }
+
+// size is the number of breakers.
+func (s *Set[K]) size() int {
+	n := int(s.total.Load())
+	if s.overflow.Load() != nil {
+		n++
+	}
+	return n
+}
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }

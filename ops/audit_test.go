@@ -75,38 +75,6 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	}
 }
 
-// Orders of the pipe are PyBreaker's: without actor, reason or end.
-func TestAuditTellsOfThePipe(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	p := audited(t, path)
-	if r, err := p.Apply("payments", breaker.Order{Verb: breaker.VerbForceOpen}); err != nil || r.After != breaker.ForcedOpen {
-		t.Fatalf("got %+v, %v", r, err)
-	}
-	if _, err := p.Apply("paymnets", breaker.Order{Verb: breaker.VerbClose}); !errors.Is(err, breaker.ErrUnknown) {
-		t.Fatalf("got %v, want ErrUnknown", err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []ops.AuditEntry
-	for e, err := range ops.ReadAudit(bytes.NewReader(text)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, e)
-	}
-	if len(got) != 2 {
-		t.Fatalf("%d lines, want 2: %s", len(got), text)
-	}
-	if e := got[0]; e.Peer.Transport != "pipe" || !e.Order.NoExpiry || e.Receipt == nil || e.Receipt.Results[0].After != breaker.ForcedOpen {
-		t.Errorf("the order stands as %+v", e)
-	}
-	if e := got[1]; e.Error == "" || e.Receipt != nil {
-		t.Errorf("the refused order stands as %+v", e)
-	}
-}
-
 func TestAuditShowsEdits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
@@ -166,6 +134,17 @@ func TestAuditGoesOnAfterARestart(t *testing.T) {
 	report, err := verify(t, path)
 	if err != nil || report.Entries != 2 || !slices.Equal(report.Torn, []int{2}) || report.Missed != 0 {
 		t.Errorf("VerifyAudit = %+v, %v, want 2 entries around an unfinished line", report, err)
+	}
+}
+
+func TestAuditThatIsNone(t *testing.T) {
+	for _, text := range []string{"root:x:0:0\nbin:x:1:1\n", "{}\n", "\x00"} {
+		if r, err := ops.VerifyAudit(strings.NewReader(text)); !errors.Is(err, ops.ErrAudit) {
+			t.Errorf("%q is taken for an audit log: %+v, %v", text, r, err)
+		}
+	}
+	if r, err := ops.VerifyAudit(strings.NewReader("")); err != nil || r.Entries != 0 {
+		t.Errorf("a log without orders: %+v, %v", r, err)
 	}
 }
 

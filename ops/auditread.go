@@ -66,6 +66,9 @@ func VerifyAudit(r io.Reader) (AuditReport, error) {
 		report.To, report.Ends = e.Time, e.Hash
 		last = e
 	}
+	if report.Entries == 0 && len(report.Torn) > 0 {
+		return report, fmt.Errorf("%w: none of its %d lines is that of an audit log", ErrAudit, len(report.Torn))
+	}
 	return report, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -41,10 +42,16 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 	}
 }
 
+// setting serialises orders that change the settings of a set, which has no
+// version: they read before they write.
+var setting sync.Mutex
+
 // setAll patches the settings of a set: of the keys it remembers, but for those
 // with settings of their own, and of the keys to come.
-func (p *Plane) setAll(o Order, r *Receipt) error {
-	s, err := p.m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
+func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
+	setting.Lock()
+	defer setting.Unlock()
+	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
 	if err != nil {
 		return err
 	}
@@ -82,13 +89,38 @@ func (p *Plane) setAll(o Order, r *Receipt) error {
 	return nil
 }
 
-// patch decodes a patch onto settings. What it does not name stays.
+// patch decodes a patch onto settings. What it does not name stays, but for
+// what has its value from another setting, as one that nobody has chosen does:
+// that follows.
 func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
+	s = chosen(s)
 	if err := json.Unmarshal(by, &s); err != nil {
 		if errors.Is(err, breaker.ErrSettings) {
 			return s, err
 		}
 		return s, fmt.Errorf("%w: %w", breaker.ErrSettings, err)
 	}
-	return s, s.Validate()
+	if err := s.Validate(); err != nil {
+		return s, err
+	}
+	return inEffect(s), nil
+}
+
+// inEffect is s, which are valid, with their defaults.
+func inEffect(s breaker.Settings) breaker.Settings { return breaker.New("settings", s).Settings() }
+
+// chosen is s, which are in effect, without the defaults that depend on other
+// settings.
+func chosen(s breaker.Settings) breaker.Settings {
+	whole := s
+	for _, derived := range []func(*breaker.Settings){
+		func(s *breaker.Settings) { s.ProbeTimeout = 0 },
+		func(s *breaker.Settings) { s.MinCalls = 0 },
+	} {
+		without := s
+		if derived(&without); inEffect(without) == whole {
+			s = without
+		}
+	}
+	return s
 }

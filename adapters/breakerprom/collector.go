@@ -36,7 +36,6 @@
 package breakerprom
 
 import (
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -156,7 +155,7 @@ func collectSum(out chan<- prometheus.Metric, n *meter.Sum) {
 func collectKeys(out chan<- prometheus.Metric, n *meter.Sum, limit int) {
 	shown := make(map[string]bool)
 	for _, s := range n.Worst(limit) {
-		if key := valid(s.Key); !shown[key] { // two that look the same would spoil the scrape
+		if key := meter.KeyLabel(s.Key); !shown[key] { // two that look the same would spoil the scrape
 			shown[key] = true
 			gauge(out, keyState, 1, n.Name, key, s.State.String())
 		}
@@ -171,7 +170,3 @@ func gauge(out chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels .
 func count(out chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
 	out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
-
-// valid makes a label of a key, which need not be UTF-8 when callers invent it.
-// Names always are.
-func valid(key string) string { return strings.ToValidUTF8(key, "\uFFFD") }

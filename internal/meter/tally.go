@@ -16,9 +16,11 @@ import (
 type Tally struct {
 	remove func()
 
-	mu   sync.Mutex // guards the fields below
-	by   map[Move]uint64
-	shut map[string]*shutTime
+	mu     sync.Mutex // guards the fields below
+	by     map[Move]uint64
+	shut   map[string]*shutTime
+	states map[string]breaker.State // by ID: those that are not closed
+	counts [5]int                   // of states
 }
 
 // Move is a kind of transition.
@@ -36,7 +38,7 @@ type shutTime struct {
 
 // Watch begins a tally of m. It costs the calls nothing.
 func Watch(m *breaker.Manager) *Tally {
-	t := &Tally{by: make(map[Move]uint64), shut: make(map[string]*shutTime)}
+	t := &Tally{by: make(map[Move]uint64), shut: make(map[string]*shutTime), states: make(map[string]breaker.State)}
 	t.remove = m.AddListener(breaker.Listener{StateChange: t.moved})
 	t.begin(m)
 	return t
@@ -51,6 +53,7 @@ func (t *Tally) begin(m *breaker.Manager) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range m.Status() {
+		t.setLocked(s.ID, s.State)
 		if rejects(s.State) {
 			t.shutOf(s.Name).since[s.ID] = s.Since
 		}
@@ -76,6 +79,7 @@ func (t *Tally) moved(b *breaker.Breaker, m breaker.Transition) {
 		return
 	}
 	s, id := t.shutOf(b.Name()), b.ID()
+	t.setLocked(id, m.To)
 	since, was := s.since[id]
 	switch is := rejects(m.To); {
 	case is && !was:
@@ -84,6 +88,31 @@ func (t *Tally) moved(b *breaker.Breaker, m breaker.Transition) {
 		s.sum += m.At.Sub(since)
 		delete(s.since, id)
 	}
+}
+
+// setLocked keeps only those that are not closed: a key that is forgotten is.
+func (t *Tally) setLocked(id string, is breaker.State) {
+	t.counts[t.states[id]]-- // Closed when it is not there, whose count nobody asks for
+	t.counts[is]++
+	if is == breaker.Closed {
+		delete(t.states, id)
+	} else {
+		t.states[id] = is
+	}
+}
+
+// NotClosed is how many breakers there are in each state but Closed, as far as
+// listeners have been told. It takes the same time however many there are.
+func (t *Tally) NotClosed() map[breaker.State]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := make(map[breaker.State]int)
+	for _, s := range States[1:] {
+		if t.counts[s] > 0 {
+			n[s] = t.counts[s]
+		}
+	}
+	return n
 }
 
 // EachMove calls f for each kind of transition that there has been, in order.
