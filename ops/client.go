@@ -155,7 +155,8 @@ func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	return reply.Orders, err
 }
 
-// Order gives an order. It is checked here first.
+// Order gives an order. It is checked here first. An error that matches
+// ErrUnreachable says so when the order may have been carried out all the same.
 func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, err
@@ -165,6 +166,10 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
 	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
+	var dial *net.OpError
+	if errors.Is(err, ErrUnreachable) && !o.DryRun && !(errors.As(err, &dial) && dial.Op == "dial") {
+		err = fmt.Errorf("%w; the order was sent, it may have been carried out", err)
+	}
 	return r, err
 }
 
