@@ -15,6 +15,60 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
+// follow starts a program that follows the events, waits until it does, and
+// returns what it prints of all breakers but starter.
+func (o *owner) follow() (cmd *exec.Cmd, out <-chan string, errOut *bufio.Reader) {
+	o.t.Helper()
+	cmd = command(o.t.Context(), o.viaSocket("watch")...)
+	stdout, err := cmd.StdoutPipe()
+	must(o.t, err)
+	stderr, err := cmd.StderrPipe()
+	must(o.t, err)
+	must(o.t, cmd.Start())
+	errOut = bufio.NewReader(stderr)
+	if line, err := errOut.ReadString('\n'); !strings.Contains(line, "watching 1 process") {
+		o.t.Fatal(line, err)
+	}
+	lines, warm := make(chan string, 1<<20), make(chan bool, 1<<20)
+	go func() {
+		defer close(lines)
+		for scan := bufio.NewScanner(stdout); scan.Scan(); {
+			if strings.Contains(scan.Text(), "  "+starter+"  ") {
+				warm <- true
+			} else {
+				lines <- scan.Text()
+			}
+		}
+	}()
+	eventually(o.t, "it is followed", func() bool {
+		o.tell("turn", starter, "1")
+		return len(warm) > 0
+	})
+	return cmd, lines, errOut
+}
+
+// starter is the breaker that shows that a follower follows.
+const starter = "starter"
+
+// hear waits for a line that has the words.
+func hear(t *testing.T, lines <-chan string, words string) {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		select {
+		case line, ok := <-lines:
+			if strings.Contains(line, words) {
+				return
+			}
+			if !ok {
+				t.Fatalf("it ended without %q", words)
+			}
+		case <-limit:
+			t.Fatalf("not within 20 s: %q", words)
+		}
+	}
+}
+
 // A program whose process was killed says so, and does not wait for it.
 func TestOwnerKilled(t *testing.T) {
 	t.Parallel()
@@ -124,27 +178,15 @@ func TestReaderThatNeverReads(t *testing.T) {
 // stopped, nothing is lost.
 func TestWatchedOwner(t *testing.T) {
 	t.Parallel()
-	o := start(t, at(shortTemp(t), "foo"))
-	ctx, cancel := context.WithTimeout(t.Context(), hung)
-	defer cancel()
-	cmd := command(ctx, o.viaSocket("watch")...)
-	stdout, err := cmd.StdoutPipe()
-	must(t, err)
-	stderr, err := cmd.StderrPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	out, errOut := bufio.NewReader(stdout), bufio.NewReader(stderr)
-	if line, err := errOut.ReadString('\n'); !strings.Contains(line, "watching 1 process") {
-		t.Fatal(line, err)
-	}
-	eventually(t, "it is followed", func() bool { return o.tell("goroutines") >= "5" })
+	o := start(t, at(shortTemp(t), "foo", starter))
+	cmd, out, errOut := o.follow()
 	o.tell("turn", "foo", "1")
 	stop(t, o.cmd.Process.Pid)
 	wake(t, o.cmd.Process.Pid)
 	o.tell("turn", "foo", "1")
 	for _, to := range []string{"OPEN", "closed", "OPEN", "closed"} {
-		if line, err := out.ReadString('\n'); !strings.Contains(line, "-> "+to) {
-			t.Errorf("heard %q, %v, want %s", line, err, to)
+		if line := <-out; !strings.Contains(line, "-> "+to) {
+			t.Errorf("heard %q, want %s", line, to)
 		}
 	}
 	o.kill()

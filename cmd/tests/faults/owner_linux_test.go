@@ -260,6 +260,9 @@ func obey(m *breaker.Manager, words []string) string {
 		return call(b, errDown)
 	case "call":
 		return call(b, nil)
+	case "hang": // a call that never ends
+		_, err := b.Allow()
+		return fmt.Sprint(err)
 	case "turn": // it over and over, so many times
 		n, _ := strconv.Atoi(words[2])
 		for range n {
@@ -267,7 +270,10 @@ func obey(m *breaker.Manager, words []string) string {
 			b.Close(breaker.Reason{Actor: "the owner"})
 		}
 	case "status":
-		text, _ := json.Marshal(b.Status())
+		text, err := json.Marshal(b.Status())
+		if err != nil {
+			return err.Error()
+		}
 		return string(text)
 	}
 	return b.State().String()
