@@ -142,7 +142,11 @@ func (p *Plane) Apply(id string, asked breaker.Order) (breaker.Receipt, error) {
 		IfVersion: asked.IfVersion, DryRun: asked.DryRun,
 	}
 	r := Receipt{ID: id, Verb: asked.Verb, DryRun: asked.DryRun}
-	did, err := p.m.Apply(id, asked)
+	var did breaker.Receipt
+	b, err := p.m.Lookup(id)
+	if err == nil {
+		did, err = obey(b, asked)
+	}
 	if err == nil {
 		r.Matched = 1
 		r.add(Result{Receipt: did}, nil)
@@ -261,7 +265,7 @@ func (p *Plane) apply(b *breaker.Breaker, o Order) (Result, error) {
 	if o.Verb == VerbSet {
 		return set(b, o)
 	}
-	r, err := b.Apply(o.core())
+	r, err := obey(b, o.core())
 	r.ID = b.ID()
 	return Result{Receipt: r}, err
 }
