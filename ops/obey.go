@@ -6,8 +6,10 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// listenerTime is how long an order's listeners may run before its receipt.
-const listenerTime = time.Second
+// listenerTime is how long an order's listeners may run before its receipt. It
+// is less than what the pipe waits for (ops/fifo), so that what is answered
+// there is on record by then.
+const listenerTime = 500 * time.Millisecond
 
 // obey gives an order on a goroutine of its own, because that is where the
 // program's listeners are told: one that hangs, or ends its goroutine, must not
