@@ -326,14 +326,14 @@ func TestHalfARequest(t *testing.T) {
 		must(t, senders[i].Start())
 	}
 	<-time.After(200 * time.Millisecond)
-	done(t, o.fifo("status", "foo")...)
+	done(t, o.fifo("half_open", "foo")...)
 	done(t, o.viaSocket("status")...)
 	for _, cmd := range senders {
 		must(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 	}
 	done(t, o.fifo("status", "foo")...)
-	o.wants("foo", "closed")
+	o.wants("foo", "half-open")
 	eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })
 	o.ends()
 }
