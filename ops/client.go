@@ -167,7 +167,8 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	}
 	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
 	var dial *net.OpError
-	if errors.Is(err, ErrUnreachable) && !o.DryRun && !(errors.As(err, &dial) && dial.Op == "dial") {
+	unsent := errors.As(err, &dial) && dial.Op == "dial"
+	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
 		err = fmt.Errorf("%w; the order was sent, it may have been carried out", err)
 	}
 	return r, err

@@ -14,7 +14,7 @@ var vdsoClockGettime uintptr
 var ahead int64 // seconds added to the wall clock; read by clockGettime
 
 // clockGettime is clock_gettime(2) for C's calling convention.
-func clockGettime()
+func clockGettime() //nolint:unused // the runtime calls it
 
 // address is that of clockGettime.
 func address() uintptr
