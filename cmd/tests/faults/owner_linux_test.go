@@ -247,7 +247,7 @@ func obey(m *breaker.Manager, words []string) string {
 	case "step": // the wall clock, by this time
 		d, err := time.ParseDuration(words[1])
 		if err == nil {
-			wallclock.Step(d)
+			err = wallclock.Step(d)
 		}
 		return fmt.Sprint(err)
 	}
