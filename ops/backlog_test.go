@@ -24,13 +24,13 @@ func TestAuditBacklogIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.write(Order{ID: "payments"}, Peer{}, nil, nil); err == nil || !strings.Contains(err.Error(), "256 orders wait to be written, this one is not recorded") {
+		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); err == nil || !strings.Contains(err.Error(), "256 orders wait to be written, this one is not recorded") {
 			t.Errorf("beyond the backlog: %v", err)
 		}
 		if err := a.close(); err == nil || !strings.Contains(err.Error(), "not written after 1s") {
 			t.Errorf("close while it hangs: %v", err)
 		}
-		if err := a.write(Order{ID: "payments"}, Peer{}, nil, nil); !errors.Is(err, os.ErrClosed) {
+		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("closed: %v, want os.ErrClosed", err)
 		}
 		if err := a.close(); err != nil {
