@@ -214,6 +214,11 @@ func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if givenUp(r) {
+		err := fmt.Errorf("%w: its giver has given up waiting for the answer", ErrRefused)
+		_ = d.audit.write(o, by, nil, err) // as above
+		return err
+	}
 	receipt, err := d.Do(o, by)
 	if err != nil {
 		return err
@@ -238,14 +243,22 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 
 // peerOf is who sent r, as far as its door knows.
 func peerOf(r *http.Request) Peer {
-	if p, ok := r.Context().Value(peerKey{}).(Peer); ok {
-		return p
+	if c, ok := r.Context().Value(peerKey{}).(peerConn); ok {
+		return c.peer
 	}
 	return Peer{Transport: "http", Addr: r.RemoteAddr}
 }
 
-// peerKey is where the socket's server keeps the Peer in a connection's context.
+// peerKey is where the socket's server keeps a connection in its context.
 type peerKey struct{}
+
+// givenUp reports whether nobody waits for the answer to r any more. This
+// process may have been stopped since it was sent, and what was right then may
+// be wrong now.
+func givenUp(r *http.Request) bool {
+	c, ok := r.Context().Value(peerKey{}).(peerConn)
+	return r.Context().Err() != nil || ok && hungUp(c.UnixConn)
+}
 
 // eventID is how a place in the stream is called: the process's, so that a
 // reader which comes back to another process does not take it for the same.

@@ -135,7 +135,7 @@ func apply(b *breaker.Breaker, o Order) (Result, error) {
 	if o.Verb == VerbSet {
 		return set(b, o)
 	}
-	r, err := b.Apply(o.core())
+	r, err := obey(b, o.core())
 	r.ID = b.ID()
 	return Result{Receipt: r}, err
 }

@@ -156,8 +156,8 @@ func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	return reply.Orders, err
 }
 
-// Order gives an order. It is checked here first. One that was sent and not
-// answered in time may yet be carried out, and the error says so.
+// Order gives an order. It is checked here first. An error that matches
+// ErrUnreachable says so when the order may have been carried out all the same.
 func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, err
@@ -170,8 +170,10 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
 	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w; the order may yet be carried out", err)
+	var dial *net.OpError
+	unsent := errors.As(err, &dial) && dial.Op == "dial"
+	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
+		err = fmt.Errorf("%w; the order was sent, it may yet be carried out", err)
 	}
 	return r, err
 }
