@@ -114,7 +114,7 @@ func newWorld(t *testing.T, dir string, until time.Time) (w *world, end func()) 
 	tenants.AddListener(badListener())
 
 	plane := ops.New(m, ops.Options{
-		Audit: filepath.Join(dir, "audit"), RuntimeDir: dir, CountCalls: true,
+		Audit: filepath.Join(dir, "audit"), RuntimeDir: dir,
 		Authorize: func(*http.Request, *ops.Order) error { return nil },
 	})
 	socket, err := plane.Listen()
