@@ -49,10 +49,18 @@ func each[T any](mk func() T) func(int) any {
 }
 
 // atRest is each for breakers whose clock has stopped: three steps without a
-// call see to that.
+// call see to that. They are made over a second, lest their timers fire at
+// once and the runtime be left with the goroutines of all of them.
 func atRest[T any](mk func() T) func(int) any {
 	return func(n int) any {
-		all := each(mk)(n)
+		some := n / 1000
+		all := each(func() T {
+			if some--; some == 0 {
+				time.Sleep(time.Millisecond)
+				some = n / 1000
+			}
+			return mk()
+		})(n)
 		time.Sleep(3 * time.Second) // steps of a second: the window is 10 s
 		return all
 	}
