@@ -5,7 +5,7 @@
 //	go run ./internal/mutate all     # every small change of breaker/, against its tests
 //
 // It changes no file: mutants are compiled through go's -overlay flag. It exits
-// with 1 when a mutant of the list survives.
+// with 1 when a mutant survives that survivors.txt does not explain.
 package main
 
 import (
@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -31,13 +33,20 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	tests := flags.String("run", "", "run only the tests that match, as go test -run")
-	limit := flags.Duration("limit", time.Minute, "give up on a mutant's tests after this long")
-	only := flags.String("only", "", "only mutants whose name or place contains this")
-	step := flags.Int("step", 1, "of all: every how many-th")
+	only := flags.String("only", "", "only mutants whose names match, as `regexp`: files, functions")
+	var o allOptions
+	flags.IntVar(&o.step, "step", 1, "of all: every how many-th")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "of all: how many at once")
+	flags.StringVar(&o.results, "results", "", "of all: a file that keeps what was killed, which a later run leaves out;\nremove it when the engine has changed")
+	flags.BoolVar(&o.explained, "explained", false, "of all: run those of survivors.txt too, to see whether they still live")
 	if len(args) == 0 {
 		return errors.New("want named or all")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	names, err := regexp.Compile(*only)
+	if err != nil {
 		return err
 	}
 	switch args[0] {
@@ -45,15 +54,16 @@ func run(args []string) error {
 		if *tests == "" {
 			*tests = "TestExplore"
 		}
-		return runNamed(*tests, *only, *limit)
+		return runNamed(*tests, names, time.Minute)
 	case "all":
-		return runAll(*tests, *only, *limit, *step)
+		o.tests, o.only = *tests, names
+		return runAll(o)
 	}
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
 
 // runNamed runs the list.
-func runNamed(tests, only string, limit time.Duration) error {
+func runNamed(tests string, only *regexp.Regexp, limit time.Duration) error {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return err
@@ -62,7 +72,7 @@ func runNamed(tests, only string, limit time.Duration) error {
 	dead, run := 0, 0
 	var survivors []string
 	for _, m := range mutants {
-		if !strings.Contains(m.name, only) {
+		if !only.MatchString(m.name) {
 			continue
 		}
 		run++
@@ -136,7 +146,7 @@ type fate string
 
 const (
 	killed   fate = "killed"
-	timedOut fate = "TIMED OUT"
+	timedOut fate = "timed out"
 	survived fate = "SURVIVED"
 )
 
