@@ -186,6 +186,31 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestHumanDurations(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                            "0s",
+		1_499 * time.Microsecond:     "1ms",
+		9_876_543 * time.Microsecond: "9.877s",
+		12_345 * time.Millisecond:    "12.3s",
+		61_600 * time.Millisecond:    "1m2s",
+		10 * time.Second:             "10s",
+		time.Minute:                  "1m0s",
+	} {
+		if got := human(d); got != want {
+			t.Errorf("%s is told as %s, want %s", d, got, want)
+		}
+	}
+}
+
+// A Status that a program has put together, or has read from what an older
+// version wrote, may lack what a breaker's own has.
+func TestExplainWithoutARecord(t *testing.T) {
+	s := Status{ID: "db", State: Open}
+	if _, next := s.ExplainParts(); next != "Its open time is over: the next call probes." {
+		t.Errorf("next: %s", next)
+	}
+}
+
 // The rejection tells the same reason.
 func TestRejectionTellsWhy(t *testing.T) {
 	b := New("db", Settings{FailMax: 2})
