@@ -143,7 +143,7 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 		"probe_timeout (%s) is longer than reset_timeout (%s): a probe that hangs rejects callers for longer than a failed one", s.ProbeTimeout, s.ResetTimeout)
 	warn(d.takes >= s.ProbeTimeout,
 		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): failed probes are no evidence and it never opens again from half-open", s.ProbeTimeout, d.takes)
-	warn(a.Opens && a.After > s.ResetTimeout,
+	warn(a.After > s.ResetTimeout,
 		"it needs longer to open (%s) than it then stays open (%s)", human(a.After), s.ResetTimeout)
 	warn(d.takes < s.ProbeTimeout && a.ProbeShare > 0.5,
 		"while the dependency is dead it spends %s of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that", percent(math.Round(a.ProbeShare*1000)/1000))

@@ -48,6 +48,7 @@ func TestBypass(t *testing.T) {
 		{"forced open, as evidence", forcedOpen, WithBypassProbe, nop, false, ForcedOpen, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			MarksEnd(t)
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", Settings{FailMax: 5, Ramp: time.Hour})
 				c.prepare(b)
@@ -69,6 +70,7 @@ func TestBypass(t *testing.T) {
 // A bypass is no evidence in a window either, and other contexts get nothing
 // of it.
 func TestBypassCountsNowhere(t *testing.T) {
+	MarksEnd(t)
 	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4})
 	ctx := WithBypass(t.Context(), "migration")
 	var heard int
@@ -91,6 +93,7 @@ func TestBypassCountsNowhere(t *testing.T) {
 
 // A probe that comes before the open time is over says so in the record.
 func TestBypassProbeIsOnRecord(t *testing.T) {
+	MarksEnd(t)
 	b := New("x", Settings{FailMax: 1})
 	play(b, "f")
 	if err := b.Do(WithBypassProbe(t.Context(), "health check"), nop); err != nil {

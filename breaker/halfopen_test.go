@@ -79,6 +79,7 @@ func TestHalfOpenMatrix(t *testing.T) {
 	for name, c := range ended {
 		for _, via := range []string{"elapsed", "ordered"} {
 			t.Run(name+", "+via, func(t *testing.T) {
+				MarksEnd(t)
 				synctest.Test(t, func(t *testing.T) {
 					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithExcluded(Is(errNotFound), If(func(err error) bool {
 						if errors.Is(err, errClassifierPanics) {

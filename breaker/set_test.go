@@ -191,7 +191,12 @@ func TestForgottenBreakerTellsOfItsSuccessor(t *testing.T) {
 		"State":     {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return b.State() == breaker.Open }},
 		"Status":    {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return b.Status().State == breaker.Open }},
 		"FailCount": {func(b *breaker.Breaker) { failTimes(b, 1) }, func(b *breaker.Breaker) bool { return b.FailCount() == 1 }},
-		"Settings":  {func(b *breaker.Breaker) { _ = b.Update(own) }, func(b *breaker.Breaker) bool { return b.Settings().Probes == 7 }},
+		"Do":        {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return errors.Is(b.Do(ctx, succeed), breaker.ErrOpen) }},
+		"Allow": {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool {
+			_, err := b.Allow()
+			return errors.Is(err, breaker.ErrOpen)
+		}},
+		"Settings": {func(b *breaker.Breaker) { _ = b.Update(own) }, func(b *breaker.Breaker) bool { return b.Settings().Probes == 7 }},
 	} {
 		set := breaker.NewSet[string]("tenant", s, breaker.SetOptions{MaxKeys: 1})
 		held := set.Breaker("held")
