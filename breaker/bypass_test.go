@@ -91,6 +91,49 @@ func TestBypassCountsNowhere(t *testing.T) {
 	}
 }
 
+// Whatever rules are on: marked work neither counts nor ends a row of
+// failures, and is not slow.
+func TestBypassUnderEveryRule(t *testing.T) {
+	for name, s := range map[string]Settings{
+		"row":     {},
+		"rate":    {FailureRate: 1},
+		"calls":   {FailureRate: 1, WindowCalls: 50},
+		"slow":    {SlowCall: time.Second, SlowRate: 1},
+		"exactly": {SlowCall: 100 * time.Millisecond, SlowRate: 1},
+	} {
+		for way, do := range map[string]func(b *Breaker, ctx context.Context){
+			"Do": func(b *Breaker, ctx context.Context) { _ = b.Do(ctx, nop) },
+			"Do()": func(b *Breaker, ctx context.Context) {
+				_, _ = Do(ctx, b, func(context.Context) (int, error) { return 0, nil })
+			},
+			"Done": func(b *Breaker, ctx context.Context) {
+				if p, err := b.AllowContext(ctx); err == nil {
+					_ = p.DoneContext(ctx, nil)
+				}
+			},
+			"slowly": func(b *Breaker, ctx context.Context) {
+				_ = b.Do(ctx, func(context.Context) error { time.Sleep(2 * time.Second); return nil })
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				MarksEnd(t)
+				ctx := WithBypass(t.Context(), "migration")
+				b := New("x", s)
+				do(b, ctx)
+				if got := b.Status(); got.Window != (Counts{}) {
+					t.Errorf("%s, %s: window %+v", name, way, got.Window)
+				}
+				play(b, "f")
+				before := b.Status()
+				do(b, ctx)
+				if after := b.Status(); after.FailCount != 1 || after.Window != before.Window {
+					t.Errorf("%s, %s: %d failures, window %+v; want 1, %+v", name, way, after.FailCount, after.Window, before.Window)
+				}
+			})
+		}
+	}
+}
+
 // A probe that comes before the open time is over says so in the record.
 func TestBypassProbeIsOnRecord(t *testing.T) {
 	MarksEnd(t)

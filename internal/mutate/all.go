@@ -45,8 +45,7 @@ func runAll(o allOptions) error {
 	if err != nil {
 		return err
 	}
-	r := report{of: len(sites), explained: explained, count: map[fate]int{}}
-	r.unknown(sites)
+	r := report{of: len(sites), explained: explained, stale: unknown(explained, sites), count: map[fate]int{}}
 	var numbers []int
 	for i := 0; i < len(sites); i += o.step {
 		name := sites[i].name
@@ -63,7 +62,7 @@ func runAll(o allOptions) error {
 	each(numbers, o.jobs, func(n int) {
 		end := judge(bin, n, reach[n])
 		r.add(sites[n-1], end)
-		if end == killed && o.results != "" {
+		if end != survived && o.results != "" {
 			r.keep(o.results, sites[n-1].name)
 		}
 	})
@@ -101,18 +100,19 @@ type report struct {
 	failed   error    // of keep
 }
 
-// unknown finds the explained ones that are not there.
-func (r *report) unknown(sites []site) {
+// unknown is the explained ones that are not there.
+func unknown(explained map[string]bool, sites []site) (stale []string) {
 	there := map[string]bool{}
 	for _, s := range sites {
 		there[s.name] = true
 	}
-	for name := range r.explained {
+	for name := range explained {
 		if !there[name] {
-			r.stale = append(r.stale, name)
+			stale = append(stale, name)
 		}
 	}
-	slices.Sort(r.stale)
+	slices.Sort(stale)
+	return stale
 }
 
 func (r *report) add(s site, end fate) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,7 +43,7 @@ func mutated(n int) bool {
 
 // buildAll compiles breaker's tests with all the changes in.
 func buildAll(dir string) (bin string, sites []site, err error) {
-	files, sites, err := instrumentAll()
+	files, sites, err := instrumentAll("breaker")
 	if err != nil {
 		return "", nil, err
 	}
@@ -59,8 +60,8 @@ func buildAll(dir string) (bin string, sites []site, err error) {
 }
 
 // instrumentAll is the text of each file, by its path, and of one more.
-func instrumentAll() (files map[string]string, sites []site, err error) {
-	names, err := filepath.Glob("breaker/*.go")
+func instrumentAll(folder string) (files map[string]string, sites []site, err error) {
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,9 +83,9 @@ func instrumentAll() (files map[string]string, sites []site, err error) {
 		}
 	}
 	if len(sites) == 0 {
-		return nil, nil, fmt.Errorf("nothing to change in breaker/: run this at the root of the module")
+		return nil, nil, errors.New("nothing to change in breaker/: run this at the root of the module")
 	}
-	path, err := filepath.Abs("breaker/zz_mutated.go")
+	path, err := filepath.Abs(filepath.Join(folder, "zz_mutated.go"))
 	if err != nil {
 		return nil, nil, err
 	}
