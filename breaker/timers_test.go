@@ -21,8 +21,9 @@ func TestOverrideLeavesNoTimer(t *testing.T) {
 				b := New("db", Settings{}, WithListener(Listener{Reminder: func(*Breaker, Override) { reminded++ }}))
 				b.ForceOpen(year)
 				o := b.cold.Load().override
+				halfway, deadline := o.halfway, o.deadline
 				end(b)
-				if o.halfway != nil || o.deadline != nil {
+				if halfway.Stop() || deadline.Stop() || o.halfway != nil || o.deadline != nil {
 					t.Error("a timer is left")
 				}
 				state := b.State()
@@ -33,5 +34,21 @@ func TestOverrideLeavesNoTimer(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The timer of an open period ends with it, however long it was to be.
+func TestOpenLeavesNoTimer(t *testing.T) {
+	for name, end := range map[string]func(*Breaker){
+		"closed":    func(b *Breaker) { b.Close(Reason{}) },
+		"half-open": func(b *Breaker) { b.HalfOpen(Reason{}) },
+	} {
+		b := New("db", Settings{})
+		b.Open(Reason{For: 365 * 24 * time.Hour})
+		timer := b.cold.Load().dueTimer
+		end(b)
+		if timer.Stop() || b.cold.Load().dueTimer != nil {
+			t.Errorf("%s: a timer is left", name)
+		}
 	}
 }
