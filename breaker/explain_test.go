@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -270,6 +271,27 @@ func TestErrorsOnRecord(t *testing.T) {
 		}
 	})
 }
+
+// A text is kept whole up to its limit.
+func TestErrorTexts(t *testing.T) {
+	limit := strings.Repeat("x", maxErrorText)
+	for text, want := range map[string]string{"": "", "down": "down", limit: limit, limit + "x": limit + "..."} {
+		b := New("db", Settings{FailMax: 1})
+		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
+		if got := b.Status().Why.Errors[0].Text; got != want {
+			t.Errorf("%q is on record as %q, want %q", text, got, want)
+		}
+	}
+	b := New("db", Settings{FailMax: 1})
+	_ = b.Do(t.Context(), func(context.Context) error { return textPanics{} })
+	if got := b.Status().Why.Errors[0].Text; got != "an error whose text panics" {
+		t.Errorf("on record as %q", got)
+	}
+}
+
+type textPanics struct{}
+
+func (textPanics) Error() string { panic("text") }
 
 func TestHistoryKeepsThirtyTwo(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})

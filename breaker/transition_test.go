@@ -16,6 +16,7 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 		errors int
 		window time.Duration
 		slow   bool
+		calls  int
 	}
 	open := strings.Repeat(".", 60)
 	for name, c := range map[string]struct {
@@ -28,46 +29,54 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 			Settings{FailMax: 2},
 			false, func(b *Breaker) { play(b, "ff"+open+"s") },
 			[]record{
-				{Open, CauseConsecutive, 1, 0, false},
-				{HalfOpen, CauseElapsed, 0, 0, false},
-				{Closed, CauseProbesPassed, 0, 0, false},
+				{Open, CauseConsecutive, 1, 0, false, 0},
+				{HalfOpen, CauseElapsed, 0, 0, false, 0},
+				{Closed, CauseProbesPassed, 0, 0, false, 0},
 			},
 		},
 		"rate": {
 			Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 2},
 			false, func(b *Breaker) { play(b, "sf"+open+"fff") },
 			[]record{
-				{Open, CauseFailureRate, 1, 10 * time.Second, false},
-				{HalfOpen, CauseElapsed, 0, 10 * time.Second, false},
-				{Open, CauseProbeFailed, 1, 10 * time.Second, false},
+				{Open, CauseFailureRate, 1, 10 * time.Second, false, 2},
+				{HalfOpen, CauseElapsed, 0, 10 * time.Second, false, 0},
+				{Open, CauseProbeFailed, 1, 10 * time.Second, false, 0},
 			},
 		},
 		"rate of calls": {
 			Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 2},
 			false, func(b *Breaker) { play(b, "sf") },
-			[]record{{Open, CauseFailureRate, 1, 0, false}},
+			[]record{{Open, CauseFailureRate, 1, 0, false, 2}},
 		},
 		"slow": {
 			Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.5, MinCalls: 2},
 			false, func(b *Breaker) { play(b, "sS"+open+"S") },
 			[]record{
-				{Open, CauseSlowRate, 0, 10 * time.Second, false}, // it is the rate that tells of slow calls
-				{HalfOpen, CauseElapsed, 0, 10 * time.Second, false},
-				{Open, CauseProbeFailed, 0, 10 * time.Second, true},
+				{Open, CauseSlowRate, 0, 10 * time.Second, false, 2}, // it is the rate that tells of slow calls
+				{HalfOpen, CauseElapsed, 0, 10 * time.Second, false, 0},
+				{Open, CauseProbeFailed, 0, 10 * time.Second, true, 0},
 			},
 		},
 		"own rule": {
 			Settings{FailMax: -1},
 			true, func(b *Breaker) { play(b, "f") },
-			[]record{{Open, CauseRule, 1, 10 * time.Second, false}},
+			[]record{{Open, CauseRule, 1, 10 * time.Second, false, 1}},
+		},
+		"ordered, far from its limit": {
+			Settings{},
+			false, func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "f") },
+			[]record{
+				{HalfOpen, CauseOrder, 0, 0, false, 0},
+				{Open, CauseProbeFailed, 1, 0, false, 0},
+			},
 		},
 		"ordered": {
 			Settings{FailMax: 2},
 			false, func(b *Breaker) { play(b, "f"); b.Open(Reason{}); b.HalfOpen(Reason{}); play(b, "f") },
 			[]record{
-				{Open, CauseOrder, 0, 0, false},
-				{HalfOpen, CauseOrder, 0, 0, false},
-				{Open, CauseProbeFailed, 1, 0, false},
+				{Open, CauseOrder, 0, 0, false, 0},
+				{HalfOpen, CauseOrder, 0, 0, false, 0},
+				{Open, CauseProbeFailed, 1, 0, false, 0},
 			},
 		},
 	} {
@@ -81,7 +90,7 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 				c.do(b)
 				var got []record
 				for _, h := range b.History() {
-					got = append(got, record{h.To, h.Cause, len(h.Errors), h.Window, h.Slow})
+					got = append(got, record{h.To, h.Cause, len(h.Errors), h.Window, h.Slow, h.Counts.Calls})
 				}
 				for i := range max(len(got), len(c.want)) {
 					if i >= len(got) || i >= len(c.want) || got[i] != c.want[i] {
