@@ -14,7 +14,7 @@ import (
 
 // chance is the tests that kill by chance, or watch the compiler: a mutant
 // that they alone kill is a survivor.
-var chance = regexp.MustCompile("Stress|Soak|Churn|ManyNames|Inline|OverrideReplaced")
+var chance = regexp.MustCompile("Stress|Soak|Churn|ManyNames|Inline|OverrideReplaced|Concurren|UnderLoad|WhileBreakersAreMade")
 
 // tested is a test, and what it takes and reaches without a mutant.
 type tested struct {
