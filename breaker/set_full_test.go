@@ -132,7 +132,7 @@ func TestSucceededByItself(t *testing.T) {
 // A call in flight counts for its key that was forgotten and is back, though
 // another key of the same shard had moved before it was forgotten.
 func TestComesBackToItsOwnStretch(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
 	other := 1
 	for set.shard(other) != set.shard(0) {
 		other++
@@ -140,12 +140,16 @@ func TestComesBackToItsOwnStretch(t *testing.T) {
 	moved := set.Breaker(other)
 	moved.Open(Reason{})
 	moved.Close(Reason{})
-	b := set.Breaker(0) // forgets the other
+	b := set.Breaker(0)
 	p, err := b.Allow()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.Breaker(other + 1) // forgets b
+	set.Breaker(-1) // forgets the one that moved
+	set.Breaker(-2) // forgets b
+	if set.find(other) != nil || set.find(0) != nil {
+		t.Fatal("others are forgotten than the longest idle")
+	}
 	p.Done(errX)
 	if set.find(0) != b || b.FailCount() != 1 {
 		t.Errorf("%d failures, want 1", b.FailCount())

@@ -77,34 +77,38 @@ func listTests(bin, tests string) (names []string, err error) {
 
 func exactly(names ...string) string { return "^(" + strings.Join(names, "|") + ")$" }
 
-// quick is what a test of the first round may take.
+// quick is what a test of the first rounds may take.
 const quick = 200 * time.Millisecond
 
-// judge runs a mutant against the tests that reach it, the quick ones first. A
-// hang is told by a limit of some times what they take without it.
+// round is when a test is run: cheap ones first, and examples apart, which a
+// failed test before them does not stop.
+func (t tested) round() int {
+	switch {
+	case t.took > quick:
+		return 2
+	case !strings.HasPrefix(t.name, "Test"):
+		return 1
+	}
+	return 0
+}
+
+// judge runs a mutant against the tests that reach it. A hang is told by a
+// limit of some times what they take without it.
 func judge(bin string, number int, reach []tested) fate {
-	rounds := [2][]string{}
-	limits := [2]time.Duration{5 * time.Second, 5 * time.Second}
+	var rounds [3][]string
+	var limits [3]time.Duration
 	for _, t := range reach {
-		i := btoi(t.took > quick)
-		rounds[i] = append(rounds[i], t.name)
-		limits[i] += 5 * t.took
+		rounds[t.round()] = append(rounds[t.round()], t.name)
+		limits[t.round()] += 4 * t.took
 	}
 	env := []string{fmt.Sprintf("SWITCHGEAR_MUTANT=%d", number)}
 	for i, names := range rounds {
 		if len(names) == 0 {
 			continue
 		}
-		if end, _ := runTests(bin, exactly(names...), limits[i], env); end != survived {
+		if end, _ := runTests(bin, exactly(names...), 4*time.Second+limits[i], env); end != survived {
 			return end
 		}
 	}
 	return survived
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
