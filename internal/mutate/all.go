@@ -11,6 +11,7 @@ import (
 )
 
 type allOptions struct {
+	in         string
 	tests      string
 	only       *regexp.Regexp
 	step, jobs int
@@ -24,11 +25,11 @@ func runAll(o allOptions) error {
 	if o.step < 1 || o.jobs < 1 {
 		return fmt.Errorf("step %d and jobs %d, want 1 or more of each", o.step, o.jobs)
 	}
-	explained, err := readNames("internal/mutate/survivors.txt")
+	explained, err := readNames("internal/mutate/survivors.txt", o.in+"/")
 	if err != nil {
 		return err
 	}
-	done, err := readNames(o.results)
+	done, err := readNames(o.results, "")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -37,21 +38,33 @@ func runAll(o allOptions) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, sites, err := buildAll(dir)
-	if err != nil {
-		return err
-	}
-	reach, err := reachAll(bin, o.tests, len(sites))
+	bin, sites, err := buildAll(dir, o.in)
 	if err != nil {
 		return err
 	}
 	r := report{of: len(sites), explained: explained, stale: unknown(explained, sites), count: map[fate]int{}}
-	var numbers []int
+	numbers := r.pick(sites, o, done)
+	reach, err := reachAll(bin, o, len(sites))
+	if err != nil {
+		return err
+	}
+	each(numbers, o.jobs, func(n int) {
+		end := judge(bin, o.in, n, reach[n])
+		r.add(sites[n-1], end)
+		if end != survived && o.results != "" {
+			r.keep(o.results, sites[n-1].name)
+		}
+	})
+	return r.conclude()
+}
+
+// pick is the numbers of the mutants to run.
+func (r *report) pick(sites []site, o allOptions, done map[string]bool) (numbers []int) {
 	for i := 0; i < len(sites); i += o.step {
 		name := sites[i].name
 		switch {
 		case !o.only.MatchString(name):
-		case explained[name] && !o.explained:
+		case r.explained[name] && !o.explained:
 			r.left++
 		case done[name]:
 			r.count[killed]++
@@ -59,14 +72,7 @@ func runAll(o allOptions) error {
 			numbers = append(numbers, i+1)
 		}
 	}
-	each(numbers, o.jobs, func(n int) {
-		end := judge(bin, n, reach[n])
-		r.add(sites[n-1], end)
-		if end != survived && o.results != "" {
-			r.keep(o.results, sites[n-1].name)
-		}
-	})
-	return r.conclude()
+	return numbers
 }
 
 // each runs f for all of ns, so many at once, and waits.
@@ -157,16 +163,17 @@ func (r *report) conclude() error {
 	return err
 }
 
-// readNames reads a list of mutants, one on a line; lines that begin with #
-// are for readers.
-func readNames(file string) (map[string]bool, error) {
+// readNames reads a list of mutants, one on a line, those that begin with
+// prefix; lines that begin with # are for readers.
+func readNames(file, prefix string) (map[string]bool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	names := map[string]bool{}
 	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "#") && strings.HasPrefix(line, prefix) {
 			names[line] = true
 		}
 	}

@@ -1,19 +1,18 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // All the small changes are compiled into one binary, each behind a switch
 // that an environment variable turns on, so that a thousand mutants cost one
 // compilation. Another variable names a file to write down which switches are
 // reached.
-const switchText = `package breaker
+const switchText = `package %s
 
 import (
 	"fmt"
@@ -41,9 +40,9 @@ func mutated(n int) bool {
 }
 `
 
-// buildAll compiles breaker's tests with all the changes in.
-func buildAll(dir string) (bin string, sites []site, err error) {
-	files, sites, err := instrumentAll("breaker")
+// buildAll compiles the tests of the package in folder with all the changes in.
+func buildAll(dir, folder string) (bin string, sites []site, err error) {
+	files, sites, err := instrumentAll(folder)
 	if err != nil {
 		return "", nil, err
 	}
@@ -51,44 +50,37 @@ func buildAll(dir string) (bin string, sites []site, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	bin = filepath.Join(dir, "breaker.test")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, "./breaker")
-	if out, err := build.CombinedOutput(); err != nil {
+	bin = filepath.Join(dir, "mutants.test")
+	compile := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, "./"+folder)
+	if out, err := compile.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("the instrumented package does not compile: %w\n%s", err, out)
 	}
 	return bin, sites, nil
 }
 
-// instrumentAll is the text of each file, by its path, and of one more.
+// instrumentAll is the text of each file that is compiled here, by its path,
+// and of one more.
 func instrumentAll(folder string) (files map[string]string, sites []site, err error) {
-	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	pkg, err := build.ImportDir(folder, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: run this at the root of the module", err)
+	}
+	path, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, nil, err
 	}
 	files = map[string]string{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "_purego.go") {
-			continue
-		}
-		src, err := os.ReadFile(name)
+	for _, name := range pkg.GoFiles {
+		src, err := os.ReadFile(filepath.Join(path, name))
 		if err != nil {
 			return nil, nil, err
 		}
-		path, err := filepath.Abs(name)
+		text, err := instrumentFile(filepath.Base(folder)+"/"+name, string(src), &sites)
 		if err != nil {
 			return nil, nil, err
 		}
-		if files[path], err = instrumentFile(name, string(src), &sites); err != nil {
-			return nil, nil, err
-		}
+		files[filepath.Join(path, name)] = text
 	}
-	if len(sites) == 0 {
-		return nil, nil, errors.New("nothing to change in breaker/: run this at the root of the module")
-	}
-	path, err := filepath.Abs(filepath.Join(folder, "zz_mutated.go"))
-	if err != nil {
-		return nil, nil, err
-	}
-	files[path] = fmt.Sprintf(switchText, len(sites))
+	files[filepath.Join(path, "zz_mutated.go")] = fmt.Sprintf(switchText, pkg.Name, len(sites))
 	return files, sites, nil
 }

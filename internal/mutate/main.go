@@ -3,6 +3,7 @@
 //
 //	go run ./internal/mutate named   # the list in named.go, against the explorer alone
 //	go run ./internal/mutate all     # every small change of breaker/, against its tests
+//	go run ./internal/mutate all -in ops -only order.go
 //
 // It changes no file: mutants are compiled through go's -overlay flag. It exits
 // with 1 when a mutant survives that survivors.txt does not explain.
@@ -35,6 +36,7 @@ func run(args []string) error {
 	tests := flags.String("run", "", "run only the tests that match, as go test -run")
 	only := flags.String("only", "", "only mutants whose names match, as `regexp`: files, functions")
 	var o allOptions
+	flags.StringVar(&o.in, "in", "breaker", "of all: the package, by its folder")
 	flags.IntVar(&o.step, "step", 1, "of all: every how many-th")
 	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "of all: how many at once")
 	flags.StringVar(&o.results, "results", "", "of all: a file that keeps what was killed, which a later run leaves out;\nremove it when the engine has changed")
@@ -158,16 +160,16 @@ func goTest(overlay, tests string, limit time.Duration) (out []byte, end fate, e
 	if out, err := build.CombinedOutput(); err != nil {
 		return out, "", fmt.Errorf("does not compile: %w", err)
 	}
-	end, out = runTests(bin, tests, limit, nil)
+	end, out = runTests(bin, "breaker", tests, limit, nil)
 	return out, end, nil
 }
 
-// runTests runs a test binary where breaker's tests expect to be.
-func runTests(bin, tests string, limit time.Duration, env []string, flags ...string) (end fate, out []byte) {
+// runTests runs a test binary where the tests expect to be.
+func runTests(bin, in, tests string, limit time.Duration, env []string) (end fate, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.short", "-test.failfast", "-test.run", tests}, flags...)...)
-	cmd.Dir = "breaker"
+	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", tests)
+	cmd.Dir = in
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	switch {

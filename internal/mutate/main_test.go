@@ -28,7 +28,7 @@ func TestNamedApply(t *testing.T) {
 
 // Each explained survivor is a change that can still be made.
 func TestSurvivorsAreThere(t *testing.T) {
-	explained, err := readNames("survivors.txt")
+	explained, err := readNames("survivors.txt", "breaker/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func (b *B) f(n int) bool {
 	}
 	var names []string
 	for _, s := range sites {
-		names = append(names, strings.TrimPrefix(s.name, "f.go B.f: "))
+		names = append(names, strings.TrimPrefix(s.name, "dir/f.go B.f: "))
 	}
 	want := []string{
 		"negated: n > 1 && b.ok", "dropped: n > 1", "dropped: b.ok", "with =: n > 1", "left out: b.n = n", "left out: b.n = n (2)",

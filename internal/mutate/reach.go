@@ -24,8 +24,8 @@ type tested struct {
 
 // reachAll runs each test alone, and tells for each mutant, by its number,
 // those that reach it. The others cannot kill it.
-func reachAll(bin, tests string, mutants int) ([][]tested, error) {
-	names, err := listTests(bin, tests)
+func reachAll(bin string, o allOptions, mutants int) ([][]tested, error) {
+	names, err := listTests(bin, o.tests)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func reachAll(bin, tests string, mutants int) ([][]tested, error) {
 			return nil, err
 		}
 		began := time.Now()
-		end, out := runTests(bin, exactly(name), 5*time.Minute, []string{"SWITCHGEAR_REACHED=" + file})
+		end, out := runTests(bin, o.in, exactly(name), 5*time.Minute, []string{"SWITCHGEAR_REACHED=" + file})
 		if end != survived {
 			return nil, fmt.Errorf("%s without a mutant: %s\n%s", name, end, out)
 		}
@@ -94,7 +94,7 @@ func (t tested) round() int {
 
 // judge runs a mutant against the tests that reach it. A hang is told by a
 // limit of some times what they take without it.
-func judge(bin string, number int, reach []tested) fate {
+func judge(bin, in string, number int, reach []tested) fate {
 	var rounds [3][]string
 	var limits [3]time.Duration
 	for _, t := range reach {
@@ -106,7 +106,7 @@ func judge(bin string, number int, reach []tested) fate {
 		if len(names) == 0 {
 			continue
 		}
-		if end, _ := runTests(bin, exactly(names...), 4*time.Second+limits[i], env); end != survived {
+		if end, _ := runTests(bin, in, exactly(names...), 4*time.Second+limits[i], env); end != survived {
 			return end
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -17,7 +16,7 @@ import (
 // is the number of the mutant.
 type site struct {
 	at   token.Position
-	name string // "file function: change", with a number where that repeats
+	name string // "folder/file function: change", with a number where that repeats
 }
 
 // edit is text put into a file.
@@ -31,6 +30,7 @@ type edit struct {
 type instrument struct {
 	fset  *token.FileSet
 	src   string
+	file  string // "folder/file"
 	in    string // the function
 	edits []edit
 	sites *[]site
@@ -38,9 +38,9 @@ type instrument struct {
 }
 
 // instrumentFile is the text of a file with a switch at each site, which are
-// added to sites.
+// added to sites. name is "folder/file".
 func instrumentFile(name, src string, sites *[]site) (string, error) {
-	x := &instrument{fset: token.NewFileSet(), src: src, sites: sites, seen: map[string]int{}}
+	x := &instrument{fset: token.NewFileSet(), src: src, file: name, sites: sites, seen: map[string]int{}}
 	f, err := parser.ParseFile(x.fset, name, src, parser.ParseComments)
 	if err != nil {
 		return "", err
@@ -65,7 +65,7 @@ func (x *instrument) text(n ast.Node) string { return x.src[x.offset(n.Pos()):x.
 // wrap puts text around a node, with %d for the number of a new site.
 func (x *instrument) wrap(n ast.Node, what, before, after string) {
 	at := x.fset.Position(n.Pos())
-	name := fmt.Sprintf("%s %s: %s", filepath.Base(at.Filename), x.in, strings.Join(strings.Fields(what), " "))
+	name := fmt.Sprintf("%s %s: %s", x.file, x.in, strings.Join(strings.Fields(what), " "))
 	if x.seen[name]++; x.seen[name] > 1 {
 		name += fmt.Sprintf(" (%d)", x.seen[name])
 	}
