@@ -1,0 +1,110 @@
+package ops_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// The limits of an order's texts, to the byte; a reason alone may have lines.
+func TestOrderTexts(t *testing.T) {
+	for name, c := range map[string]struct {
+		id, actor, reason string
+		want              string
+	}{
+		"whole":                {"db", "ana", "drill", ""},
+		"longest":              {strings.Repeat("i", 4096), strings.Repeat("a", 256), strings.Repeat("r", 2000), ""},
+		"id too long":          {strings.Repeat("i", 4097), "ana", "", "id has 4097 bytes, want at most 4096"},
+		"actor too long":       {"db", strings.Repeat("a", 257), "", "actor has 257 bytes, want at most 256"},
+		"reason too long":      {"db", "ana", strings.Repeat("r", 2001), "reason has 2001 bytes, want at most 2000"},
+		"reason of two lines":  {"db", "ana", "one\n\ttwo", ""},
+		"reason with a bell":   {"db", "ana", "one\a", "reason has a control character"},
+		"reason with a return": {"db", "ana", "one\r\n", "reason has a control character"},
+		"actor of two lines":   {"db", "ana\nbob", "", "actor has a control character"},
+		"actor with a tab":     {"db", "ana\tbob", "", "actor has a control character"},
+		"actor not UTF-8":      {"db", "\xff", "", "actor is not UTF-8"},
+		"no actor":             {"db", " ", "", "no actor, want the name of who gives the order"},
+	} {
+		o := ops.Order{ID: c.id, Verb: breaker.VerbOpen, Actor: c.actor, Reason: c.reason}
+		err := o.Check()
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, breaker.ErrOrder) || err.Error() != "invalid order: "+c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+// The pipe's orders are on record as the orders that they are: an override
+// without an end is one with no_expiry.
+func TestPipeOrdersOnRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	p := audited(t, path)
+	for _, o := range []breaker.Order{
+		{Verb: breaker.VerbForceOpen},
+		{Verb: breaker.VerbForceClosed},
+		{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{For: time.Minute}},
+		{Verb: breaker.VerbClose},
+	} {
+		if _, err := p.Apply("payments", o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []bool{true, true, false, false}
+	i := 0
+	for e, err := range ops.ReadAudit(bytes.NewReader(text)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Order.NoExpiry != want[i] || e.Receipt == nil || e.Receipt.Matched != 1 || e.Receipt.Touched != 1 {
+			t.Errorf("order %d is on record as %+v with %+v, want no_expiry %v and 1 matched and touched", i+1, e.Order, e.Receipt, want[i])
+		}
+		i++
+	}
+	if i != len(want) {
+		t.Errorf("%d orders on record, want %d", i, len(want))
+	}
+}
+
+// A patch that asks for a default tells the value in effect, and one from the
+// right version is taken.
+func TestSetTellsWhatIsInEffect(t *testing.T) {
+	m := shop(t)
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	if err := m.Breaker("payments").Update(breaker.Settings{FailMax: 9}); err != nil {
+		t.Fatal(err)
+	}
+	o := setOrder("payments", `{"fail_max": 0}`)
+	o.IfVersion = m.Breaker("payments").Status().Version
+	r, err := p.Do(o, here)
+	if err != nil || r.Touched != 1 || r.Results[0].SettingsAfter.FailMax != 5 {
+		t.Errorf("%+v, %v, want a fail_max of 5", r, err)
+	}
+	if r, err := p.Do(setOrder("payments", `{"fail_max": 0}`), here); err != nil || r.Touched != 0 {
+		t.Errorf("the same again: %+v, %v, want nothing touched", r, err)
+	}
+	set := setOrder("tenants/*", `{"fail_max": 0, "probes": 2}`)
+	set.Confirm = 3
+	if r, err := p.Do(set, here); err != nil || r.SetAfter.FailMax != 5 || r.SetAfter.Probes != 2 || r.Results[0].SettingsAfter.FailMax != 5 {
+		t.Errorf("%+v, %v, want a fail_max of 5 for the set and its keys", r, err)
+	}
+	for patch, want := range map[string]string{
+		`[]`:             `invalid settings: want a JSON object, such as {"fail_max": 5}`,
+		`{`:              `invalid settings: unexpected end of JSON input`,
+		`{"probes": -1}`: `invalid settings: probes is -1, want a whole number of 0 or more`,
+	} {
+		if _, err := p.Do(setOrder("payments", patch), here); !errors.Is(err, breaker.ErrSettings) || err.Error() != want {
+			t.Errorf("%s: %v, want %s", patch, err, want)
+		}
+	}
+}
