@@ -90,11 +90,20 @@ func TestSetTellsWhatIsInEffect(t *testing.T) {
 	if err != nil || r.Touched != 1 || r.Results[0].SettingsAfter.FailMax != 5 {
 		t.Errorf("%+v, %v, want a fail_max of 5", r, err)
 	}
-	if r, err := p.Do(setOrder("payments", `{"fail_max": 0}`), here); err != nil || r.Touched != 0 {
-		t.Errorf("the same again: %+v, %v, want nothing touched", r, err)
+	for _, dry := range []bool{true, false} {
+		o := setOrder("payments", `{"fail_max": 0}`)
+		o.DryRun = dry
+		if r, err := p.Do(o, here); err != nil || r.Touched != 0 {
+			t.Errorf("the same again, dry run %v: %+v, %v, want nothing touched", dry, r, err)
+		}
 	}
 	set := setOrder("tenants/*", `{"fail_max": 0, "probes": 2}`)
-	set.Confirm = 3
+	set.DryRun = true
+	dry, err := p.Do(set, here)
+	if err != nil || dry.SetAfter.FailMax != 5 || dry.Results[0].SettingsAfter.FailMax != 5 {
+		t.Errorf("dry: %+v, %v, want a fail_max of 5 for the set and its keys", dry, err)
+	}
+	set.DryRun, set.Confirm = false, 3
 	if r, err := p.Do(set, here); err != nil || r.SetAfter.FailMax != 5 || r.SetAfter.Probes != 2 || r.Results[0].SettingsAfter.FailMax != 5 {
 		t.Errorf("%+v, %v, want a fail_max of 5 for the set and its keys", r, err)
 	}

@@ -36,7 +36,6 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 			return res, err
 		}
 		res.Receipt = done
-		after = b.Settings()
 		return res, nil
 	}
 }
@@ -65,7 +64,6 @@ func (p *Plane) setAll(o Order, r *Receipt) error {
 		if err := s.Update(after); err != nil {
 			return err
 		}
-		after = s.Settings()
 	}
 	r.SetBefore, r.SetAfter = &before, &after
 	for i, b := range found {
@@ -82,7 +80,8 @@ func (p *Plane) setAll(o Order, r *Receipt) error {
 	return nil
 }
 
-// patch decodes a patch onto settings. What it does not name stays.
+// patch decodes a patch onto settings. What it does not name stays; what it asks
+// the default for has it, as it will be in effect.
 func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 	if err := json.Unmarshal(by, &s); err != nil {
 		if errors.Is(err, breaker.ErrSettings) {
@@ -90,5 +89,8 @@ func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 		}
 		return s, fmt.Errorf("%w: %w", breaker.ErrSettings, err)
 	}
-	return s, s.Validate()
+	if err := s.Validate(); err != nil {
+		return s, err
+	}
+	return breaker.New("patched", s).Settings(), nil
 }
