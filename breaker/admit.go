@@ -34,17 +34,12 @@ func (p *Permit) while(tell func()) {
 	told = true
 }
 
-// rejects reports whether word w alone turns a call away.
-func rejects(w uint64) bool {
-	return w&flagForcedOpen != 0 || w&(stateMask|flagForcedClosed|flagDue) == withState(Open)
-}
-
 // admit decides whether a call may run.
 func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 	b = b.current()
 	w := b.load()
 	switch {
-	case rejects(w):
+	case w&flagShut != 0:
 		return b.turnAway(ctx)
 	case w&(stateMask|flagRamp) == withState(Closed):
 		return b.permit(w), nil
@@ -84,15 +79,16 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 		}
 		return b.permit(b.load()), true
 	case Open:
-		early := w&flagDue == 0
+		early := !b.probeDueLocked(w, now)
 		if early && m.kind != bypassCounted {
+			b.shutLocked(now)
 			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
-		t := Transition{}
+		t := new(Transition)
 		if early {
 			t.Text = m.reason
 		}
-		b.stepLocked(event{kind: evProbe, early: early}, now, &t)
+		b.stepLocked(event{kind: evProbe, early: early}, now, t)
 	}
 	c := b.cold.Load()
 	r := b.rules()
@@ -114,32 +110,9 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 		}
 	}
 	w := b.load()
-	err := b.cfg.rejection(b.cold.Load().reject.Load())
+	err := b.rejection()
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)
 	}
 	return Permit{}, err
-}
-
-// rejection is what the caller gets for e.
-func (c *config) rejection(e *OpenError) error {
-	if c.openError == nil {
-		return e
-	}
-	return c.replaced(e)
-}
-
-// replaced is the program's own error for e. One that panics, or has none,
-// leaves e: a call that did not run must not look like a success.
-func (c *config) replaced(e *OpenError) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.caught("function of WithOpenError", p)
-			err = e
-		}
-	}()
-	if own := c.openError(e); own != nil {
-		return own
-	}
-	return e
 }

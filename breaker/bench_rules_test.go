@@ -151,7 +151,7 @@ func BenchmarkMemory(b *testing.B) {
 // set's map and what its breakers share are left out.
 func bytesOf(s Settings, opts []Option, do func(*Breaker)) float64 {
 	const n = 5000
-	cfg := newConfig("s", s, opts)
+	cfg := newConfig("s", s, opts, nil)
 	cfg.home = NewSet[int]("s", s, SetOptions{})
 	all := make([]*Breaker, n)
 	before := heap()

@@ -3,6 +3,7 @@ package breaker
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 func nop(context.Context) error { return nil }
@@ -87,4 +88,42 @@ func wrapper(ctx context.Context, fn func(context.Context) error) error {
 	err := fn(ctx)
 	done = true
 	return err
+}
+
+// BenchmarkCycle is a breaker that opens, lets a probe through and closes: two
+// calls.
+func BenchmarkCycle(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		opts []Option
+	}{{"recorded", nil}, {"without-history", []Option{WithoutHistory()}}} {
+		b.Run(c.name, func(b *testing.B) {
+			br := New("x", Settings{FailMax: 1, ResetTimeout: 1, ProbeTimeout: time.Hour}, c.opts...)
+			ctx := context.Background()
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = br.Do(ctx, broken)
+				if br.Do(ctx, nop) != nil {
+					b.Fatal()
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOnePercent is calls of which one in a hundred fails, without a trip.
+func BenchmarkOnePercent(b *testing.B) {
+	br := New("x", Settings{})
+	ctx := context.Background()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		n := 0
+		for pb.Next() {
+			if n++; n%100 == 0 {
+				_ = br.Do(ctx, broken)
+			} else {
+				_ = br.Do(ctx, nop)
+			}
+		}
+	})
 }

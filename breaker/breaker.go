@@ -34,7 +34,8 @@ type cold struct {
 	oks       int         // probe successes in this half-open
 	attempt   int         // open periods in a row
 	since     time.Time   // when the effective state began
-	why       *Transition // what began it; the history may have no room for it any more
+	last      Transition  // what began it; the history may have no room for it any more
+	why       *Transition // a copy of last, made when somebody asks, for all who do
 	openUntil time.Time
 	dueTimer  *time.Timer
 	probes    probes
@@ -58,7 +59,7 @@ func New(name string, s Settings, opts ...Option) *Breaker {
 	if err := check(name, s); err != nil {
 		panic("breaker: " + err.Error())
 	}
-	return newBreaker(newConfig(name, s, opts), "")
+	return newBreaker(newConfig(name, s, opts, nil), "")
 }
 
 func check(name string, s Settings) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // This file is the path that nearly every call takes. The rest of a call's
@@ -18,7 +19,10 @@ import (
 // time a call may take is the caller's to set, on ctx.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	w := atomic.LoadUint64(&b.word)
-	if w&settleMask != 0 {
+	if w&admitMask != 0 {
+		if e := b.prepared(w); e != nil {
+			return e
+		}
 		return b.doMarked(ctx, w, fn)
 	}
 	// The result is the flag: it stays as it is here when fn panics or exits
@@ -26,9 +30,9 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 	// shape that there is.
 	err = errAbandoned
 	defer func() {
-		// Else nothing moved and no failure is on record: this success has
-		// nothing to write (I11).
-		if err != nil || atomic.LoadUint64(&b.word) != w {
+		// Else nothing moved, and this success has nothing to write, or could
+		// be counted without the lock (I11).
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w)) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -39,7 +43,10 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 // is returned as it is, whatever its error.
 func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
 	w := atomic.LoadUint64(&b.word)
-	if w&settleMask != 0 {
+	if w&admitMask != 0 {
+		if e := b.prepared(w); e != nil {
+			return v, e
+		}
 		err = b.doMarked(ctx, w, func(ctx context.Context) (err error) {
 			v, err = fn(ctx)
 			return err
@@ -48,7 +55,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w)) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -62,16 +69,12 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 	}
 }
 
-// doMarked is Do for a breaker whose word has something to say.
+// doMarked is Do for a breaker that does not simply let the call run.
 func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Context) error) error {
-	switch {
-	case w&admitMask&^flagTimed == 0:
-		if w&flagTimed != 0 {
-			return b.doTimed(ctx, w, fn)
+	if w&admitMask == flagTimed {
+		if r := b.rules(); r.timer != nil { // else the settings are just changing
+			return b.doTimed(ctx, w, r, fn)
 		}
-		return b.doCounted(ctx, w, fn)
-	case b.refuses(w):
-		return b.cfg.rejection(b.cold.Load().reject.Load())
 	}
 	p, err := b.admit(ctx)
 	if err != nil {
@@ -80,29 +83,20 @@ func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Contex
 	return p.run(ctx, fn)
 }
 
-// refuses reports whether the prepared error is all there is to a rejection.
-func (b *Breaker) refuses(w uint64) bool {
-	return rejects(w) && w&(flagWatched|flagGone) == 0 && !bypasses.Load()
-}
-
-// doCounted is Do for a closed breaker that counts successes, or has failures
-// on record.
-func (b *Breaker) doCounted(ctx context.Context, w uint64, fn func(context.Context) error) (err error) {
-	err = errAbandoned
-	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || bypasses.Load() || !b.counted(w) {
-			err = b.end(ctx, w, err)
-		}
-	}()
-	return fn(ctx)
-}
-
 // doTimed is Do for a closed breaker that times its calls.
-func (b *Breaker) doTimed(ctx context.Context, w uint64, fn func(context.Context) error) (err error) {
-	p := b.permit(w)
+func (b *Breaker) doTimed(ctx context.Context, w uint64, r *rules, fn func(context.Context) error) (err error) {
+	step, ok := r.timer.glance()
+	due := time.Duration(step)*fineStep + r.SlowCall
+	if r.exact || !ok {
+		due = r.due()
+	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || bypasses.Load() || !p.quick() || !b.counted(w) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || !r.early(due) && r.late(due) || bypasses.Load() || !b.counted(w) {
+			p := Permit{b: b, word: w, due: due}
+			if r.exact {
+				p.tag = tagExact
+			}
 			err = p.end(ctx, err)
 		}
 	}()

@@ -18,11 +18,12 @@ import (
 // A clock belongs to a breaker, a set or a manager, never to the package, so
 // that a testing/synctest bubble has its own (I10).
 type clock struct {
-	base   time.Time // monotonic (I9)
-	width  time.Duration
 	word   atomic.Uint64 // step<<2 | clockUsed | clockRuns
-	mu     sync.Mutex    // serialises starting and advancing
-	serial uint64        // of the newest start: an older timer that still fires is deaf
+	base   time.Time     // monotonic (I9)
+	width  time.Duration
+	next   atomic.Pointer[clock] // see clocks
+	mu     sync.Mutex            // serialises starting and advancing
+	serial uint64                // of the newest start: an older timer that still fires is deaf
 }
 
 const (
@@ -37,11 +38,18 @@ func newClock(base time.Time, width time.Duration) *clock {
 
 // step is the current step, possibly a little late.
 func (c *clock) step() uint64 {
-	w := c.word.Load()
-	if w&clockUsed != 0 { // and so it runs
-		return w >> clockBits
+	n, ok := c.glance()
+	if !ok {
+		n = c.touch()
 	}
-	return c.touch(w)
+	return n
+}
+
+// glance is step where that is no more than a load: somebody has read this step
+// before, so the clock runs. It is small enough to be inlined.
+func (c *clock) glance() (step uint64, ok bool) {
+	w := c.word.Load()
+	return w >> clockBits, w&clockUsed != 0
 }
 
 // exact is the current step by the real time. Where the word lags by more than
@@ -55,8 +63,10 @@ func (c *clock) exact() uint64 {
 	return n
 }
 
-// touch notes that the step has a reader, and starts a clock that stands.
-func (c *clock) touch(w uint64) uint64 {
+// touch notes that the step has a reader, and starts a clock that stands. It
+// returns the step.
+func (c *clock) touch() uint64 {
+	w := c.word.Load()
 	if w&clockRuns == 0 {
 		return c.start()
 	}
@@ -99,44 +109,35 @@ func (c *clock) advance(serial uint64) {
 	time.AfterFunc(c.width-since%c.width, func() { c.advance(serial) })
 }
 
-// clocks are the clocks of one owner, one for each width.
-type clocks struct {
-	base time.Time
-	fine *clock     // times calls, see Settings.SlowCall
-	mu   sync.Mutex // guards the field below
-	by   map[time.Duration]*clock
+// now is the time since the base: exact, or as of the current step.
+func (c *clock) now(exact bool) time.Duration {
+	if exact {
+		return time.Since(c.base)
+	}
+	return time.Duration(c.step()) * c.width
 }
 
 const (
-	fineStep = 10 * time.Millisecond
+	fineStep = 10 * time.Millisecond // of the clock that times calls, see Settings.SlowCall
 	// exactBelow is where the steps of the fine clock would be a twentieth of what
 	// is measured, and a late timer more: shorter limits read the real clock.
 	exactBelow = 20 * fineStep
 )
 
-func newClocks() *clocks {
-	base := time.Now()
-	return &clocks{base: base, fine: newClock(base, fineStep)}
-}
-
-// now is the time since the base: exact, or by the fine clock.
-func (cs *clocks) now(exact bool) time.Duration {
-	if exact {
-		return time.Since(cs.base)
-	}
-	return time.Duration(cs.fine.step()) * fineStep
-}
+// clocks are the clocks of one owner, a list of one for each width. They are
+// made when a rule needs them: most breakers need none.
+type clocks struct{ first atomic.Pointer[clock] }
 
 func (cs *clocks) of(width time.Duration) *clock {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	c := cs.by[width]
-	if c == nil {
-		c = newClock(cs.base, width)
-		if cs.by == nil {
-			cs.by = make(map[time.Duration]*clock)
+	link := &cs.first
+	for {
+		c := link.Load()
+		if c == nil && link.CompareAndSwap(nil, newClock(time.Now(), width)) {
+			return link.Load()
 		}
-		cs.by[width] = c
+		if c = link.Load(); c.width == width {
+			return c
+		}
+		link = &c.next
 	}
-	return c
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Option gives a breaker or a set what cannot stand in a file: code. Options
@@ -13,27 +14,36 @@ import (
 type Option func(*config)
 
 // config is what the breakers of a set have in common; a breaker of its own
-// has one to itself.
+// has one to itself, so it is kept small.
 type config struct {
-	name        string
-	rules       atomic.Pointer[rules]
-	classify    func(context.Context, error) Outcome // nil: exclusions, then byDefault
-	openError   func(*OpenError) error
-	errorOnTrip bool
-	logger      *slog.Logger
-	custom      []customRule
-	noHistory   bool
+	name     string
+	rules    atomic.Pointer[rules]
+	*options // never changed once the breaker is made
 
 	mu        sync.Mutex // serialises the writers of the two below
 	excluded  atomic.Pointer[[]Matcher]
 	listeners atomic.Pointer[[]*Listener]
 
-	clocks *clocks
-	gens   *atomic.Uint32 // the last generation given out, see Set.Do
-	home   home           // the set of a keyed breaker
-	crowd  *crowd         // the manager's view of who else is open
-	panics atomic.Uint64  // panics of the program's functions, recovered
+	own    clocks
+	clocks *clocks       // its own, or its manager's
+	gens   atomic.Uint32 // the last generation given out, see Set.Do
+	panics atomic.Uint32 // panics of the program's functions, recovered
+	home   home          // the set of a keyed breaker
+	crowd  *crowd        // the manager's view of who else is open
 }
+
+// options are what only code can say.
+type options struct {
+	classify    func(context.Context, error) Outcome // nil: exclusions, then byDefault
+	openError   func(*OpenError) error
+	errorOnTrip bool
+	noHistory   bool
+	logger      *slog.Logger
+	custom      []customRule
+}
+
+// noOptions is those of every breaker that is given none.
+var noOptions options
 
 // home is the set that a keyed breaker belongs to.
 type home interface {
@@ -56,8 +66,27 @@ type rules struct {
 	Settings
 	version uint64
 	flags   uint64 // flagTimed, flagCounted
+	timer   *clock // what times the calls; nil: nothing does
 	exact   bool   // SlowCall is too short for the coarse clock
 }
+
+// due is when a call that begins now will be slow, on the clock that times it.
+// 0: the settings have just changed, and calls are not timed any more.
+func (r *rules) due() time.Duration {
+	if r.timer == nil {
+		return 0
+	}
+	return r.timer.now(r.exact) + r.SlowCall
+}
+
+// early reports whether a glance at the clock shows that a call with this due
+// is not slow. It is small enough to be inlined; late is the rest of it.
+func (r *rules) early(due time.Duration) bool {
+	step, ok := r.timer.glance()
+	return ok && !r.exact && time.Duration(step)*fineStep < due
+}
+
+func (r *rules) late(due time.Duration) bool { return r.timer.now(r.exact) >= due }
 
 // WithListener adds listeners; AddListener does so later.
 func WithListener(ls ...Listener) Option {
@@ -117,13 +146,18 @@ func WithoutHistory() Option {
 	return func(c *config) { c.noHistory = true }
 }
 
-func newConfig(name string, s Settings, opts []Option) *config {
-	c := &config{name: name, gens: new(atomic.Uint32)}
+// newConfig is that of a new breaker or set; m is its manager, or nil.
+func newConfig(name string, s Settings, opts []Option, m *Manager) *config {
+	c := &config{name: name, options: &noOptions}
+	if len(opts) > 0 {
+		c.options = new(options)
+	}
 	for _, opt := range opts {
 		opt(c)
 	}
-	if c.clocks == nil {
-		c.clocks = newClocks()
+	c.clocks = &c.own
+	if m != nil {
+		c.clocks, c.crowd = &m.clocks, &m.crowd
 	}
 	c.rules.Store(c.compile(s, 1))
 	return c
@@ -131,15 +165,17 @@ func newConfig(name string, s Settings, opts []Option) *config {
 
 // compile fills in the defaults of valid settings and derives the flags.
 func (c *config) compile(s Settings, version uint64) *rules {
-	r := &rules{Settings: s.withDefaults(), version: version}
-	if r.SlowCall > 0 {
-		r.flags |= flagTimed
-		r.exact = r.SlowCall < exactBelow
-	}
+	r := rules{Settings: s.withDefaults(), version: version}
 	if r.windowed(len(c.custom) > 0) {
 		r.flags |= flagCounted
 	}
-	return r
+	if r.SlowCall > 0 {
+		r.flags |= flagTimed
+		r.exact = r.SlowCall < exactBelow
+		r.timer = c.clocks.of(fineStep)
+		return &r
+	}
+	return shared(r)
 }
 
 func (c *config) exclude(ms []Matcher) {

@@ -144,25 +144,18 @@ func (c *crowd) tell() {
 }
 
 // markSuspect marks a transition that was recorded before anyone could know.
-// The record that readers may hold is left as it is; a copy takes its place.
+// What readers may hold is left as it is; copies take its place.
 func (b *Breaker) markSuspect(version uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.cold.Load()
-	for i, t := range c.past.ring {
-		if t.Version != version {
-			continue
+	for i := range c.past.ring {
+		if t := &c.past.ring[i]; t.Version == version {
+			t.SuspectLocal = true
 		}
-		marked := *t
-		marked.SuspectLocal = true
-		c.past.ring[i] = &marked
-		if c.why == t {
-			c.why = &marked
-		}
-		if e := c.reject.Load(); e.Cause == t {
-			again := *e
-			again.Cause = &marked
-			c.reject.Store(&again)
-		}
+	}
+	if c.last.Version == version {
+		c.last.SuspectLocal, c.why = true, nil
+		c.reject.Store(nil)
 	}
 }

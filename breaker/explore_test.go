@@ -245,9 +245,12 @@ func (w *world) key() string {
 	if stateOf(word) != Closed {
 		fails = min(fails, w.b.rules().FailMax+1) // only shown to people until it closes
 	}
-	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagGone),
+	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagGone|flagShut),
 		fails, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
 	w.timersKey(&k, time.Now())
+	if w.sp.Auto == spec.Open && !w.sp.Armed {
+		fmt.Fprintf(&k, "o%d|", max(0, w.sp.OpenUntil-w.now())/tickLen)
+	}
 	w.callersKey(&k)
 	w.windowKey(&k)
 	if w.sp.Set.Ramp > 0 {

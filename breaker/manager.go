@@ -13,9 +13,8 @@ import (
 type Manager struct {
 	defaults Settings
 	opts     []Option
-	once     sync.Once
-	clocks   *clocks
-	crowd    *crowd
+	clocks   clocks
+	crowd    crowd
 
 	mu        sync.RWMutex // guards the fields below
 	members   map[string]member
@@ -39,13 +38,6 @@ func NewManager(defaults Settings, opts ...Option) *Manager {
 		panic("breaker: " + err.Error())
 	}
 	return &Manager{defaults: defaults, opts: opts}
-}
-
-func (m *Manager) init() {
-	m.once.Do(func() {
-		m.clocks = newClocks()
-		m.crowd = new(crowd)
-	})
 }
 
 // Breaker returns the breaker of this name, made from the defaults if there is
@@ -128,10 +120,7 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	m.init()
-	all := append(slices.Clip(slices.Clone(m.opts)), opts...)
-	all = append(all, func(c *config) { c.clocks, c.crowd = m.clocks, m.crowd })
-	cfg := newConfig(name, s, all) // options are the program's: before the lock
+	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are the program's: before the lock
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if got := m.members[name]; got != nil {
@@ -261,7 +250,6 @@ func (m *Manager) all() []member {
 // may be open whatever the share, and orders are not limited. 0, the default,
 // is no limit.
 func (m *Manager) CapOpen(share float64) {
-	m.init()
 	m.crowd.mu.Lock()
 	defer m.crowd.mu.Unlock()
 	m.crowd.maxOpen = share
@@ -272,7 +260,6 @@ func (m *Manager) CapOpen(share float64) {
 // seconds: then the fault is likely in this process. Those transitions are
 // marked SuspectLocal. f runs outside every lock.
 func (m *Manager) OnSuspicion(f func(Suspicion)) {
-	m.init()
 	m.crowd.mu.Lock()
 	defer m.crowd.mu.Unlock()
 	m.crowd.tellTo = f
@@ -280,7 +267,6 @@ func (m *Manager) OnSuspicion(f func(Suspicion)) {
 
 // Suspicion is the newest episode, if there was one.
 func (m *Manager) Suspicion() (Suspicion, bool) {
-	m.init()
 	m.crowd.mu.Lock()
 	defer m.crowd.mu.Unlock()
 	return m.crowd.episode, m.crowd.episode.Of > 0

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,18 @@ func TestInstantsAreMonotonic(t *testing.T) {
 	b.Open(Reason{For: time.Hour})
 	c := b.cold.Load()
 	check("the end of the open time", c.openUntil)
-	check("a rejection's end", c.reject.Load().until)
+	rejected := func() *OpenError {
+		var e *OpenError
+		if _, err := b.Allow(); !errors.As(err, &e) {
+			t.Fatalf("Allow() = %v, want an OpenError", err)
+		}
+		return e
+	}
+	check("a rejection's end", rejected().until)
 	check("the beginning of a state", c.since)
 	b.ForceOpen(Reason{For: time.Hour})
 	check("the end of an override", c.override.expires)
-	check("a rejection's end under an override", c.reject.Load().until)
+	check("a rejection's end under an override", rejected().until)
 	b.HalfOpen(Reason{})
 	p, err := b.Allow()
 	if err != nil {
@@ -34,6 +42,5 @@ func TestInstantsAreMonotonic(t *testing.T) {
 	check("the end of a lease", c.probes.out[0].ends)
 	p.Done(nil)
 	check("the beginning of a ramp", c.ramp.began)
-	check("the base of the clocks", b.cfg.clocks.base)
-	check("the base of the coarse clock", b.cfg.clocks.fine.base)
+	check("the base of a clock", b.cfg.clocks.of(fineStep).base)
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// stepLocked puts an event to next and stores what comes of it. known holds
-// what is known of the transition so far, and may be nil. now may be zero: most
+// stepLocked puts an event to next and stores what comes of it. t becomes the
+// record; it holds what is known so far, or is nil. now may be zero: most
 // outcomes move nothing, and the clock is then not read. It reports whether an
 // open period begins. mu is held.
-func (b *Breaker) stepLocked(e event, now time.Time, known *Transition) (opened bool) {
+func (b *Breaker) stepLocked(e event, now time.Time, t *Transition) (opened bool) {
 	if b.load()&flagRamp != 0 {
 		now = orNow(now)
 		b.rampOverLocked(now)
@@ -35,9 +35,8 @@ func (b *Breaker) stepLocked(e event, now time.Time, known *Transition) (opened 
 		return false
 	}
 	now = orNow(now)
-	var t Transition
-	if known != nil {
-		t = *known
+	if t == nil {
+		t = new(Transition)
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
@@ -63,7 +62,7 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 
 // moveLocked begins a new stretch: a new generation with its timer, window,
 // record and rejection. mu is held.
-func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
+func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()
 	old := b.load()
@@ -79,7 +78,6 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	switch to.state {
 	case Open:
 		c.openUntil = now.Add(t.OpenFor)
-		c.dueTimer = time.AfterFunc(t.OpenFor, func() { b.due(gen) })
 		t.Attempt = to.attempt
 	case Closed:
 		if r.flags&flagCounted != 0 {
@@ -107,53 +105,25 @@ func (b *Breaker) moveLocked(from, to auto, t Transition, now time.Time) {
 	if from.state == Closed && to.state == Open && t.Cause != CauseOrder {
 		t.SuspectLocal = b.cfg.crowd.notes(b, b.versionLocked()+1, now)
 	}
-	b.recordLocked(&t, w, now)
+	b.recordLocked(t, now)
 	b.setWord(w)
 }
 
 // recordLocked enters a transition into the history and the listeners' queue,
-// once (I7), and prepares the rejection for the state that begins. w is the
-// word about to be stored: nobody may meet its state before the rejection is
-// there. mu is held.
-func (b *Breaker) recordLocked(t *Transition, w uint64, now time.Time) {
+// once (I7). mu is held.
+func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	c := b.cold.Load()
 	c.changes++
 	t.Version, t.At, t.Settings = b.versionLocked(), now, b.rules().version
-	kept := c.past.add(*t, b.cfg.noHistory)
+	c.past.add(t, b.cfg.noHistory)
 	c.tally.moved(t)
 	if !t.Shadow {
-		c.since, c.why = now, kept
+		c.since, c.last, c.why = now, *t, nil
 	}
-	if !t.Shadow || w&flagForcedOpen == 0 { // else what the order prepared stands
-		c.reject.Store(b.rejectionLocked(w, kept))
-	}
+	c.reject.Store(nil)
 	if b.cfg.hears(c) {
-		c.queue.add(note{t: kept})
-	}
-}
-
-// rejectionLocked is what rejected calls get under w. mu is held.
-func (b *Breaker) rejectionLocked(w uint64, t *Transition) *OpenError {
-	c := b.cold.Load()
-	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: t}
-	switch {
-	case e.State == ForcedOpen:
-		e.until = c.override.expires
-	case e.State == Open || stateOf(w) == Open:
-		e.State = Open
-		e.until = c.openUntil
-	case e.State == ForcedClosed:
-		e.State = stateOf(w) // met only in the instant of a release
-	}
-	return e
-}
-
-// due is the timer of an open period: from now on the next call may probe.
-func (b *Breaker) due(gen uint32) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if w := b.load(); genOf(w) == gen && stateOf(w) == Open {
-		b.setWord(w | flagDue)
+		told := *t
+		c.queue.add(note{t: &told})
 	}
 }
 

@@ -159,7 +159,7 @@ func (o *Order) result(w uint64) State {
 
 func (b *Breaker) obeyLocked(o Order, now time.Time) {
 	why := o.Reason
-	t := Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.load())}
+	t := &Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.load())}
 	switch o.Verb {
 	case VerbForceOpen:
 		b.overrideLocked(ForcedOpen, why, now)
@@ -182,5 +182,5 @@ func (b *Breaker) obeyLocked(o Order, now time.Time) {
 		e.kind, t.To = evHalfOpen, HalfOpen
 	}
 	b.stopOverrideLocked()
-	b.stepLocked(e, now, &t)
+	b.stepLocked(e, now, t)
 }

@@ -24,19 +24,19 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
 		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
 	}
-	w := b.load() &^ (flagForcedOpen | flagForcedClosed)
+	w := b.load() &^ overrideMask
 	from := effective(b.load())
 	w |= overrideFlag(s)
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
 		Actor: why.Actor, Text: why.Text, Expiry: max(0, why.For),
-	}, w, now)
+	}, now)
 	b.setWord(w)
 }
 
 func overrideFlag(s State) uint64 {
 	if s == ForcedOpen {
-		return flagForcedOpen
+		return flagForcedOpen | flagShut
 	}
 	return flagForcedClosed
 }
@@ -71,14 +71,14 @@ func (c *cold) overrideFlag() uint64 {
 
 // liftLocked ends an override, with a record. An automatic state that is not
 // closed goes on through half-open: what it knows is old. mu is held.
-func (b *Breaker) liftLocked(t Transition, now time.Time) {
+func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	w := b.load()
 	t.From = effective(w)
 	b.stopOverrideLocked()
 	if stateOf(w) == Closed {
 		t.To = Closed
-		w &^= flagForcedOpen | flagForcedClosed
-		b.recordLocked(&t, w, now)
+		w &^= overrideMask
+		b.recordLocked(t, now)
 		b.setWord(w)
 		return
 	}
@@ -93,7 +93,7 @@ func (b *Breaker) expire(o *override) {
 	now := time.Now()
 	b.mu.Lock()
 	if c := b.cold.Load(); c.override == o {
-		b.liftLocked(Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, now)
+		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, now)
 	}
 	b.mu.Unlock()
 	b.deliver()

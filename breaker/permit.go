@@ -76,14 +76,14 @@ func (p *Permit) ask() error { return p.askContext(context.Background()) }
 // rejected call it is ended.
 func (p *Permit) askContext(ctx context.Context) error {
 	b, w := p.b, p.word
-	switch {
-	case w&admitMask&^flagTimed == 0:
+	if e := b.prepared(w); e != nil {
+		p.b = &nobody
+		return e
+	}
+	if w&(admitMask&^flagTimed) == 0 {
 		*p = b.permit(w)
 		p.word |= permitSlow
 		return nil
-	case b.refuses(w):
-		p.b = &nobody
-		return b.cfg.rejection(b.cold.Load().reject.Load())
 	}
 	q, err := b.admit(ctx)
 	if err != nil {
@@ -160,8 +160,13 @@ func (p *Permit) took() (took time.Duration, slow bool) {
 	if p.due == 0 || p.tag&tagAnswered != 0 {
 		return p.due, p.tag&tagSlow != 0
 	}
-	now := p.b.cfg.clocks.now(p.tag&tagExact != 0)
+	now := p.now()
 	return now - p.due + p.b.rules().SlowCall, now >= p.due
+}
+
+// now is the time on the clock that the call is timed by.
+func (p *Permit) now() time.Duration {
+	return p.b.cfg.clocks.of(fineStep).now(p.tag&tagExact != 0)
 }
 
 // quick reports whether the call is not slow so far.
@@ -169,7 +174,7 @@ func (p *Permit) quick() bool {
 	if p.tag&tagAnswered != 0 {
 		return p.tag&tagSlow == 0
 	}
-	return p.due == 0 || p.b.cfg.clocks.now(p.tag&tagExact != 0) < p.due
+	return p.due == 0 || p.now() < p.due
 }
 
 // classify says what a call's error is evidence of; work that is marked to
@@ -189,8 +194,7 @@ func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}
 	if w&flagTimed != 0 {
 		r := b.rules()
-		p.due = b.cfg.clocks.now(r.exact) + r.SlowCall
-		if r.exact {
+		if p.due = r.due(); r.exact {
 			p.tag = tagExact
 		}
 	}

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	keptErrors      = 3  // distinct errors in a record
@@ -38,33 +41,38 @@ func (r *errorRing) take() []ErrorSample {
 	return append([]ErrorSample(nil), r.kept[:n]...)
 }
 
-// history is a ring of the last transitions. Records are never changed once
-// they are in it, so that readers outside the lock may hold them.
+// history is a ring of the last transitions. They stand in it by value: a
+// breaker that flaps writes where it has written before, and allocates nothing.
 type history struct {
-	ring []*Transition
+	ring []Transition
 	next int // where the next one goes, once the ring is full
 }
 
-func (h *history) add(t Transition, newestOnly bool) *Transition {
+func (h *history) add(t *Transition, newestOnly bool) {
 	switch {
 	case newestOnly && len(h.ring) == 1:
-		h.ring[0] = &t
+		h.ring[0] = *t
 	case len(h.ring) < keptTransitions:
-		h.ring = append(h.ring, &t)
+		h.ring = append(h.ring, *t)
 	default:
-		h.ring[h.next] = &t
+		h.ring[h.next] = *t
 		h.next = (h.next + 1) % keptTransitions
 	}
-	return &t
 }
 
 // all is the records, oldest first.
 func (h *history) all() []Transition {
-	out := make([]Transition, 0, len(h.ring))
-	for i := range h.ring {
-		out = append(out, *h.ring[(h.next+i)%len(h.ring)])
+	return slices.Concat(h.ring[h.next:], h.ring[:h.next])
+}
+
+// whyLocked is what began the effective state; nil: nothing yet. It is shared
+// and never changed. mu is held.
+func (c *cold) whyLocked() *Transition {
+	if c.why == nil && c.last.Version != 0 {
+		t := c.last
+		c.why = &t
 	}
-	return out
+	return c.why
 }
 
 // History is the record of the last 32 transitions, oldest first.

@@ -37,25 +37,17 @@ func TestRegressionListenerAddedDuringSetUpdate(t *testing.T) {
 // The breaker of the overflow that is made while the settings of its set change
 // has the new ones.
 func TestRegressionOverflowMadeDuringSetUpdate(t *testing.T) {
-	s := NewSet[string]("s", Settings{FailureRate: 0.5}, SetOptions{MaxEvidence: 1})
-	s.Breaker("a").HalfOpen(Reason{})
-	clocks := s.cfg.clocks
-	clocks.mu.Lock() // the overflow stops where it has its settings and makes its window
-	var wg sync.WaitGroup
-	wg.Go(func() { s.Breaker("b") })
-	for s.overflowed.Load() == 0 {
-		runtime.Gosched()
-	}
-	runtime.Gosched()
-	wg.Go(func() { _ = s.Update(Settings{FailureRate: 0.5, WindowCalls: 100}) })
-	for range 1000 {
-		runtime.Gosched()
-	}
-	clocks.mu.Unlock()
-	wg.Wait()
-	b := s.overflow.Load()
-	if r := b.rules(); !b.win.Load().spans(&r.Settings) {
-		t.Errorf("its window is not that of its settings: %v", r.Settings)
+	for range 2000 {
+		s := NewSet[string]("s", Settings{FailureRate: 0.5}, SetOptions{MaxEvidence: 1})
+		s.Breaker("a").HalfOpen(Reason{})
+		var wg sync.WaitGroup
+		wg.Go(func() { s.Breaker("b") })
+		wg.Go(func() { _ = s.Update(Settings{FailureRate: 0.5, WindowCalls: 100}) })
+		wg.Wait()
+		b := s.overflow.Load()
+		if r := b.rules(); !b.win.Load().spans(&r.Settings) {
+			t.Fatalf("its window is not that of its settings: %v", r.Settings)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option)
 	if err != nil {
 		panic("breaker: " + err.Error())
 	}
-	return newSet[K](newConfig(name, s, opts), o)
+	return newSet[K](newConfig(name, s, opts, nil), o)
 }
 
 func (o SetOptions) validate() error {

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -14,7 +15,7 @@ func (p *Permit) settle(o Outcome, err error) error {
 	quick := o == Success && !slow
 	if p.tag&tagUnjudged == 0 && (!quick || !b.passed(p)) {
 		opened := b.judge(p, o, slow, took, err)
-		if b.cfg.errorOnTrip && opened != nil && err != nil {
+		if opened != nil && err != nil {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
@@ -47,15 +48,21 @@ func (b *Breaker) passed(p *Permit) bool {
 // counts any. It reports false, having counted nothing, when that takes the
 // lock.
 func (b *Breaker) counted(w uint64) bool {
-	if w&failMask != 0 {
-		return false // it ends a row of failures
-	}
-	if w&flagCounted == 0 {
-		return true
+	if w&countMask != flagCounted {
+		return w&failMask == 0 // one that ends a row of failures takes the lock
 	}
 	win := b.win.Load()
 	if win == nil || win.gen != genOf(w) {
 		return false // it is just being replaced
+	}
+	if t := &win.time; t.clock != nil && t.good.more.Load() == nil {
+		// timeWindow.success, unrolled for the one cell of a quiet breaker.
+		step, ok := t.clock.glance()
+		slot := &t.good.first.slots[step%windowBuckets]
+		old := slot.Load()
+		if ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1) {
+			return true
+		}
 	}
 	if win.success() {
 		b.noteClean(win)
@@ -95,12 +102,13 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 }
 
 // noticedLocked is the rejection of the open period that has just begun, if one
-// has. Behind an override nobody notices. mu is held.
+// has and the caller is to get it. Behind an override nobody notices. mu is
+// held.
 func (b *Breaker) noticedLocked(opened bool) *OpenError {
-	if !opened || effective(b.load()) != Open {
+	if !opened || !b.cfg.errorOnTrip || effective(b.load()) != Open {
 		return nil
 	}
-	return b.cold.Load().reject.Load()
+	return b.rejectionLocked()
 }
 
 // lockCurrent locks the breaker that stands for b now.
@@ -148,8 +156,11 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if !p.belongs(w) {
 		return false, Counts{}
 	}
-	if stateOf(w) == HalfOpen && !b.cold.Load().probes.settle(p.tag.probe(), time.Now()) {
-		return false, Counts{} // its lease ran out (I2)
+	var now time.Time // most outcomes need none
+	if stateOf(w) == HalfOpen {
+		if now = time.Now(); !b.cold.Load().probes.settle(p.tag.probe(), now) {
+			return false, Counts{} // its lease ran out (I2)
+		}
 	}
 	if o == Ignored {
 		return false, Counts{} // (I4)
@@ -168,7 +179,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 	if o == Failure && b.worthKeeping(w) {
 		b.coldLocked().errors.add(text, took)
 	}
-	return b.stepLocked(e, time.Time{}, nil), e.counts
+	return b.stepLocked(e, now, nil), e.counts
 }
 
 // worthKeeping reports whether the record of a trip could still name an error

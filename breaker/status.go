@@ -56,7 +56,7 @@ func (b *Breaker) status() Status {
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
 		State: effective(w), Auto: stateOf(w),
 		FailCount: failsOf(w), FailuresUntilOpen: -1,
-		Admitted: 1, ListenerPanics: b.cfg.panics.Load(),
+		Admitted: 1, ListenerPanics: uint64(b.cfg.panics.Load()),
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
 	}
 	if stateOf(w) == Closed && r.FailMax > 0 {
@@ -69,7 +69,7 @@ func (b *Breaker) status() Status {
 		c.statusLocked(&s, w, now)
 	}
 	switch {
-	case s.State == ForcedOpen, s.State == Open && w&flagDue == 0:
+	case s.State == ForcedOpen, s.State == Open && !b.probeDueLocked(w, now):
 		s.Admitted = 0
 	case s.State == ForcedClosed:
 		s.Admitted = 1
@@ -83,7 +83,7 @@ func (c *cold) statusLocked(s *Status, w uint64, now time.Time) {
 	s.Bypassed, s.Bypass = c.bypassed, c.bypass
 	c.tally.status(s, now)
 	s.Flaps = c.past.flaps(now)
-	s.Why = c.why
+	s.Why = c.whyLocked()
 	switch stateOf(w) {
 	case Open:
 		s.UntilHalfOpen = max(0, c.openUntil.Sub(now))

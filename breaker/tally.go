@@ -73,7 +73,8 @@ func (d *dayCount) sum(now time.Time) (n int) {
 // flaps is the number of changes of the effective state in the last hour that
 // the record still has.
 func (h *history) flaps(now time.Time) (n int) {
-	for _, t := range h.ring {
+	for i := range h.ring {
+		t := &h.ring[i]
 		n += btoi(!t.Shadow && now.Sub(t.At) < flapSpan)
 	}
 	return n

@@ -367,7 +367,7 @@ func TestClock(t *testing.T) {
 		})
 	})
 	t.Run("one clock for each width", func(t *testing.T) {
-		cs := newClocks()
+		cs := new(clocks)
 		second := cs.of(time.Second)
 		if second != cs.of(time.Second) || second == cs.of(time.Minute) {
 			t.Error("clocks are not shared by width")
@@ -379,7 +379,7 @@ func TestClock(t *testing.T) {
 // reading, so that differences do not see the wall clock step.
 func TestTimesAreMonotonic(t *testing.T) {
 	monotonic := func(at time.Time) bool { return strings.Contains(at.String(), " m=") }
-	if !monotonic(newClocks().base) {
+	if !monotonic(newClock(time.Now(), time.Second).base) {
 		t.Error("the base has no monotonic reading")
 	}
 	b := New("x", Settings{FailMax: 1})

@@ -22,6 +22,8 @@ const (
 	flagTimed        uint64 = 1 << 7 // calls are timed
 	flagCounted      uint64 = 1 << 8 // successes must be counted
 	flagGone         uint64 = 1 << 9 // its set has forgotten it, see Set.adopt
+	// 1 << 10 is permitSlow: no word has it
+	flagShut uint64 = 1 << 11 // forced open, or open with a timer set: reject without asking the time
 
 	failShift        = 12
 	failMask  uint64 = maxFailCount << failShift
@@ -31,11 +33,15 @@ const (
 
 	// A call is admitted by one load when none of these bits is set.
 	admitMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flagRamp | flagWatched | flagTimed | flagGone
+	// A success counts somewhere when one of these bits is set.
+	countMask = flagCounted | failMask
 	// A success needs to write nothing when none of these bits is set and the
 	// word is the one it was admitted under.
-	settleMask = admitMask | flagCounted | failMask
+	settleMask = admitMask | countMask
 	// A key may be forgotten when none of these bits is set (I8).
 	evidenceMask = stateMask | flagForcedOpen | flagForcedClosed | flagRamp | failMask
+	// What an override says in the word.
+	overrideMask = flagForcedOpen | flagForcedClosed | flagShut
 )
 
 func stateOf(w uint64) State   { return State(w & stateMask) }

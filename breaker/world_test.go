@@ -131,7 +131,8 @@ type stolen struct {
 // aside holds what a breaker must not change by itself, and more.
 type aside struct {
 	state, override State
-	due, ramp       bool
+	due, armed      bool // a timer says when the open time is over
+	ramp            bool
 	gen             uint32
 	fails, oks      int
 	attempt, live   int
@@ -171,6 +172,7 @@ func (w *world) look() aside {
 	}
 	if c := w.b.cold.Load(); c != nil {
 		a.oks, a.attempt, a.version = c.oks, c.attempt, 1+c.changes
+		a.armed = c.dueTimer != nil
 		if a.state == HalfOpen {
 			a.live = c.probes.live(time.Now())
 		}
@@ -467,7 +469,7 @@ func (w *world) update() {
 // agree compares the real breaker with the specification.
 func (w *world) agree(got aside) error {
 	want := aside{
-		state: State(w.sp.Auto), override: State(w.sp.Override), due: w.sp.Due, ramp: got.ramp, gen: got.gen,
+		state: State(w.sp.Auto), override: State(w.sp.Override), due: w.sp.Due, armed: w.sp.Armed, ramp: got.ramp, gen: got.gen,
 		fails: w.sp.Fails, oks: w.sp.OKs, attempt: w.sp.Attempt, version: uint64(w.sp.Version),
 		window: Counts{Calls: len(w.sp.Recent), Failures: w.sp.Failures()},
 	}

@@ -63,6 +63,7 @@ type Breaker struct {
 	OKs       int
 	Attempt   int
 	OpenUntil time.Duration
+	Armed     bool // a call was turned away: from then on Due says that the open time is over
 	Due       bool
 	Leases    [MaxProbes]Lease
 	LastLease int
@@ -127,7 +128,8 @@ func (b *Breaker) Admit(now time.Duration) (Permit, bool) {
 		return Permit{Gen: b.Gen, Judged: true}, true
 	case b.Auto == Closed:
 		return Permit{Gen: b.Gen, Judged: true}, true
-	case b.Auto == Open && !b.Due:
+	case b.Auto == Open && !b.Due && (b.Armed || now < b.OpenUntil):
+		b.Armed = true
 		return Permit{}, forced
 	case b.Auto == Open:
 		b.move(HalfOpen)
@@ -267,7 +269,7 @@ func (b *Breaker) close(now time.Duration) {
 
 // move begins a stretch of a state.
 func (b *Breaker) move(to State) {
-	b.Auto, b.OKs, b.Due = to, 0, false
+	b.Auto, b.OKs, b.Armed, b.Due = to, 0, false, false
 	b.Leases = [MaxProbes]Lease{}
 	b.OpenUntil = 0
 	b.Recent = ""

@@ -1,0 +1,110 @@
+package breaker
+
+import "time"
+
+// This file is what an open breaker does with calls, which may be many. A trip
+// itself prepares nothing. The first call that is turned away makes the error
+// for all that follow and sets the timer, so that rejecting is two loads and
+// asks nobody for the time. A breaker that nobody calls while it is open sets
+// no timer at all.
+
+// prepared is the error of a call that comes under word w, where there is no
+// more to its rejection; else nil. It is small enough to be inlined.
+func (b *Breaker) prepared(w uint64) *OpenError {
+	if w&(flagShut|flagWatched) != flagShut || b.cfg.openError != nil || bypasses.Load() {
+		return nil
+	}
+	return b.cold.Load().reject.Load()
+}
+
+// probeDueLocked reports whether the open time is over: by the timer if one is
+// set, else by the time. mu is held.
+func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
+	c := b.cold.Load()
+	return w&flagDue != 0 || c.dueTimer == nil && !now.Before(c.openUntil)
+}
+
+// shutLocked sets the timer of an open period, if it has none yet. mu is held.
+func (b *Breaker) shutLocked(now time.Time) {
+	c := b.cold.Load()
+	w := b.load()
+	if c.dueTimer == nil {
+		gen := genOf(w)
+		c.dueTimer = time.AfterFunc(c.openUntil.Sub(now), func() { b.due(gen) })
+	}
+	if w&(flagForcedClosed|flagDue) == 0 {
+		b.setWord(w | flagShut)
+	}
+}
+
+// due is the timer of an open period: from now on the next call may probe.
+func (b *Breaker) due(gen uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.load()
+	if genOf(w) != gen || stateOf(w) != Open {
+		return
+	}
+	if w&flagForcedOpen == 0 {
+		w &^= flagShut
+	}
+	b.setWord(w | flagDue)
+}
+
+// rejection is what a call gets that is turned away now.
+func (b *Breaker) rejection() error {
+	e := b.cold.Load().reject.Load()
+	if e == nil {
+		e = b.makeRejection()
+	}
+	return b.cfg.rejection(e)
+}
+
+// rejection is what the caller gets for e.
+func (c *config) rejection(e *OpenError) error {
+	if c.openError == nil {
+		return e
+	}
+	return c.replaced(e)
+}
+
+func (b *Breaker) makeRejection() *OpenError {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rejectionLocked()
+}
+
+// rejectionLocked is the one error of the stretch under way. mu is held.
+func (b *Breaker) rejectionLocked() *OpenError {
+	c := b.cold.Load()
+	if e := c.reject.Load(); e != nil {
+		return e
+	}
+	w := b.load()
+	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.whyLocked()}
+	switch e.State {
+	case ForcedOpen:
+		e.until = c.override.expires
+	case Open:
+		e.until = c.openUntil
+	case ForcedClosed:
+		e.State = stateOf(w) // met only in the instant of an order
+	}
+	c.reject.Store(e)
+	return e
+}
+
+// replaced is the program's own error for e. One that panics, or has none,
+// leaves e: a call that did not run must not look like a success.
+func (c *config) replaced(e *OpenError) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("function of WithOpenError", p)
+			err = e
+		}
+	}()
+	if own := c.openError(e); own != nil {
+		return own
+	}
+	return e
+}
