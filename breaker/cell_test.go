@@ -59,13 +59,12 @@ func TestFullCount(t *testing.T) {
 			t.Fatal("not counted")
 		}
 	}
-	w := newWindow(0, &Settings{Window: time.Hour, WindowCalls: -1}, newClocks())
-	step := w.time.clock.step()
-	slot := &w.time.good.first.slots[step%windowBuckets]
+	b := New("db", Settings{FailureRate: 1, Window: time.Hour})
+	w := &b.win.Load().time
+	step := w.clock.step()
+	slot := &w.good.first.slots[step%windowBuckets]
 	slot.Store(step<<32 | math.MaxUint32 - 1)
-	for range 3 {
-		w.success()
-	}
+	play(b, "sss")
 	for name, c := range map[string][2]uint64{"cell": {x.slots[5].Load(), 15}, "window": {slot.Load(), step}} {
 		if got, want := c[0], c[1]<<32|math.MaxUint32; got != want {
 			t.Errorf("%s: a full count became %x, want %x", name, got, want)
