@@ -11,6 +11,7 @@ import (
 // What a marked call meets and leaves behind in each state.
 func TestBypass(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Reason{}) }
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
 	due := func(b *Breaker) { b.Open(Reason{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
 	halfOpen := func(b *Breaker) { b.HalfOpen(Reason{}) }
 	probed := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
@@ -31,6 +32,8 @@ func TestBypass(t *testing.T) {
 		{"closed", closed, WithBypass, broken, true, Closed, 0, 0},
 		{"open", open, WithBypass, broken, true, Open, 1, 0},
 		{"open, good", open, WithBypass, nop, true, Open, 1, 0},
+		{"open, others were rejected", shut, WithBypass, nop, true, Open, 1, 0},
+		{"open, others were rejected, as evidence", shut, WithBypassProbe, nop, true, Closed, 1, 0},
 		{"due", due, WithBypass, broken, true, Open, 1, 0},
 		{"half-open", halfOpen, WithBypass, broken, true, HalfOpen, 1, 0},
 		{"half-open, good", halfOpen, WithBypass, nop, true, HalfOpen, 1, 0},

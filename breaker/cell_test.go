@@ -3,6 +3,7 @@ package breaker
 import (
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -70,4 +71,22 @@ func TestFullCount(t *testing.T) {
 			t.Errorf("%s: a full count became %x, want %x", name, got, want)
 		}
 	}
+}
+
+// A success counts in the step in which it comes, though another breaker has
+// just read the clock that they share and its own slot is of an older one.
+func TestSuccessBesideAnotherReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{FailureRate: 1})
+		a, b := m.Breaker("a"), m.Breaker("b")
+		for i := range 5 {
+			play(a, "s")
+			play(b, "s")
+			if got := b.Status().Window.Calls; got != 1 {
+				t.Errorf("round %d: %d calls in the window, want 1", i+1, got)
+			}
+			time.Sleep(10 * time.Second) // the same slot
+			synctest.Wait()
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 // neither to the breaker nor to its listeners.
 func TestEndedPermitIsDumb(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Reason{}) }
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
 	full := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
 	ramp := func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }
 	for name, c := range map[string]struct {
@@ -19,6 +20,7 @@ func TestEndedPermitIsDumb(t *testing.T) {
 		end     func(p *Permit)
 	}{
 		"rejected while open":                  {nil, open, nil},
+		"rejected while open, not the first":   {nil, shut, nil},
 		"rejected while open, heard":           {[]Option{WithListener(Listener{Rejected: func(*Breaker, error) {}})}, open, nil},
 		"rejected while the probes are out":    {nil, full, nil},
 		"rejected in a ramp":                   {nil, ramp, nil},
