@@ -111,6 +111,9 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 	}
 	w := b.load()
 	err := b.rejection()
+	if w&flagObserved != 0 {
+		b.cfg.observed(countRejected, false)
+	}
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)
 	}

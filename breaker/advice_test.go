@@ -217,7 +217,7 @@ func TestAdviceWarnings(t *testing.T) {
 		{
 			Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second},
 			10, 30 * time.Second,
-			long + "it needs longer to open (30.4s) than it then stays open (10s)\n" +
+			long + "it needs longer to open (30s) than it then stays open (10s)\n" +
 				"while the dependency is dead it spends 75% of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that",
 		},
 		{

@@ -127,3 +127,17 @@ func BenchmarkOnePercent(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkObserved is a call that is counted for Manager.Observe.
+func BenchmarkObserved(b *testing.B) {
+	m := NewManager(Settings{})
+	defer m.Observe()()
+	br := m.Breaker("x")
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if br.Do(ctx, nop) != nil {
+			b.Fatal()
+		}
+	}
+}

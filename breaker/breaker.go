@@ -100,6 +100,9 @@ func (b *Breaker) rules() *rules {
 // flags are the bits of the word that settings and listeners decide.
 func (b *Breaker) flags(r *rules) uint64 {
 	f := r.flags | b.cfg.listenerFlags()
+	if n := b.cfg.calls.Load(); n != nil && n.on.Load() {
+		f |= flagObserved
+	}
 	if c := b.cold.Load(); c != nil {
 		for _, l := range c.listeners {
 			f |= l.flags()
@@ -221,5 +224,5 @@ func (b *Breaker) refreshLocked() {
 	case win.clean():
 		flags &^= flagCounted
 	}
-	b.setWord(w&^(flagWatched|flagTimed|flagCounted) | flags)
+	b.setWord(w&^(flagWatched|flagTimed|flagCounted|flagObserved) | flags)
 }

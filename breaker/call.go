@@ -32,7 +32,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 	defer func() {
 		// Else nothing moved, and this success has nothing to write, or could
 		// be counted without the lock (I11).
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w)) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w, true)) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -55,7 +55,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w)) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w, true)) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -92,7 +92,7 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *rules, fn func(conte
 	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || !r.early(due) && r.late(due) || bypasses.Load() || !b.counted(w) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || !r.early(due) && r.late(due) || bypasses.Load() || !b.counted(w, true) {
 			p := Permit{b: b, word: w, due: due}
 			if r.exact {
 				p.tag = tagExact

@@ -25,11 +25,12 @@ type config struct {
 	listeners atomic.Pointer[[]*Listener]
 
 	own    clocks
-	clocks *clocks       // its own, or its manager's
-	gens   atomic.Uint32 // the last generation given out, see Set.Do
-	panics atomic.Uint32 // panics of the program's functions, recovered
-	home   home          // the set of a keyed breaker
-	crowd  *crowd        // the manager's view of who else is open
+	clocks *clocks                   // its own, or its manager's
+	gens   atomic.Uint32             // the last generation given out, see Set.Do
+	panics atomic.Uint32             // panics of the program's functions, recovered
+	home   home                      // the set of a keyed breaker
+	crowd  *crowd                    // the manager's view of who else is open
+	calls  atomic.Pointer[callCount] // nil: nobody ever observed them
 }
 
 // options are what only code can say.

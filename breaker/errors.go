@@ -3,6 +3,7 @@ package breaker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -93,7 +94,11 @@ type UnknownError struct {
 func (e *UnknownError) Error() string {
 	s := fmt.Sprintf("%s %q", ErrUnknown, e.ID)
 	if len(e.Near) > 0 {
-		s += fmt.Sprintf(", did you mean %q?", e.Near)
+		near := make([]string, len(e.Near))
+		for i, id := range e.Near {
+			near[i] = strconv.Quote(id)
+		}
+		s += ", did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return s
 }

@@ -171,7 +171,7 @@ func ExampleManager() {
 	}
 	// Output:
 	// closed forced-open <nil>
-	// unknown breaker "bd", did you mean ["db"]?
+	// unknown breaker "bd", did you mean "db"?
 	// db closed 1
 	// tenant/acme forced-open 0
 }

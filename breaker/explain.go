@@ -11,31 +11,39 @@ import (
 func (s *Status) Explain() string { return s.explainAt(time.Now()) }
 
 func (s *Status) explainAt(now time.Time) string {
-	return s.whatAndWhy(now) + " " + s.whatNext(now)
+	return s.what(now) + " " + s.nextAt(now)
 }
 
-// ExplainParts is Explain's two sentences, for screens that show them apart.
-func (s *Status) ExplainParts() (why, next string) {
-	now := time.Now()
-	return s.whatAndWhy(now), s.whatNext(now)
-}
-
-func (s *Status) whatAndWhy(now time.Time) string {
-	if s.Override != nil {
-		return fmt.Sprintf("%s has been %s for %s: %s ordered it%s.", s.ID, s.State,
-			ago(now, s.Override.Since), actorOr(s.Override.Actor), quoted(s.Override.Text))
+// Because is why State began, in one clause, without id and times: "5 failures
+// in a row; last error: connection refused", or "ana ordered it". It is "" for
+// a breaker that has never been anything but closed.
+func (s *Status) Because() string {
+	switch {
+	case s.Override != nil:
+		return actorOr(s.Override.Actor) + " ordered it" + quoted(s.Override.Text)
+	case s.Why == nil:
+		return ""
+	case s.Why.SuspectLocal:
+		return s.Why.Why() + "; many other breakers of this process opened with it, so look for the fault here first"
 	}
-	if s.Why == nil {
+	return s.Why.Why()
+}
+
+// Next is what happens next, and when: Explain's second sentence.
+func (s *Status) Next() string { return s.nextAt(time.Now()) }
+
+func (s *Status) what(now time.Time) string {
+	since := s.Since
+	switch {
+	case s.Override != nil:
+		since = s.Override.Since
+	case s.Why == nil:
 		return fmt.Sprintf("%s is closed and has never been anything else.", s.ID)
 	}
-	suspect := ""
-	if s.Why.SuspectLocal {
-		suspect = "; many other breakers of this process opened with it, so look for the fault here first"
-	}
-	return fmt.Sprintf("%s has been %s for %s: %s%s.", s.ID, s.State, ago(now, s.Since), s.Why.Why(), suspect)
+	return fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Because())
 }
 
-func (s *Status) whatNext(now time.Time) string {
+func (s *Status) nextAt(now time.Time) string {
 	switch s.State {
 	case Open:
 		return s.nextOpen()
@@ -66,7 +74,7 @@ func (s *Status) nextForced(now time.Time) string {
 	}
 	ends := " until somebody releases it"
 	if !s.Override.Expires.IsZero() {
-		ends = fmt.Sprintf(" for another %s", human(max(0, s.Override.Expires.Sub(now))))
+		ends = fmt.Sprintf(" for another %s", human(s.Override.Expires.Sub(now)))
 	}
 	behind := "its automatic state is " + s.Auto.String()
 	if s.State == ForcedOpen {
@@ -109,16 +117,30 @@ func (s *Status) rates() (rules []string) {
 	return rules
 }
 
-func ago(now, then time.Time) string { return human(max(0, now.Sub(then))) }
-
-// human rounds to what a reader takes in: 2m10s, 18s, 350ms.
+// human rounds to what a reader takes in: 350ms, 4.5s, 18s, 2m10s, 1h, 3h5m.
 func human(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	default:
-		return d.Round(time.Millisecond).String()
+	d = max(0, d)
+	for _, r := range []struct{ from, to time.Duration }{
+		{time.Hour, time.Minute},
+		{10 * time.Second, time.Second},
+		{time.Second, 100 * time.Millisecond},
+		{100 * time.Millisecond, 10 * time.Millisecond},
+		{0, time.Millisecond},
+	} {
+		if d >= r.from {
+			return units(d.Round(r.to))
+		}
 	}
+	return units(d)
+}
+
+// units is d without the units that have nothing to say: 1m for 1m0s.
+func units(d time.Duration) string {
+	text := d.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

@@ -51,7 +51,7 @@ func TestExplain(t *testing.T) {
 			"one failure",
 			Settings{FailMax: 1},
 			func(b *Breaker) { play(b, "f") },
-			"db has been open for 0s: 1 failure in a row; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+			"db has been open for 0s: 1 failure in a row; last error: connection refused. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"failure rate", rate, func(b *Breaker) { play(b, "sfsf..") },
@@ -61,25 +61,25 @@ func TestExplain(t *testing.T) {
 			"failure rate of calls",
 			Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4},
 			func(b *Breaker) { play(b, "sfsf") },
-			"db has been open for 0s: 2 of 4 calls failed of the last 4, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+			"db has been open for 0s: 2 of 4 calls failed of the last 4, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"sure",
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
 			func(b *Breaker) { play(b, "fffff") },
-			"db has been open for 0s: 5 of 5 calls failed in the last 10s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m0s.",
+			"db has been open for 0s: 5 of 5 calls failed in the last 10s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"slow",
 			Settings{FailMax: -1, SlowCall: 2 * time.Second, SlowRate: 0.5, MinCalls: 4},
 			func(b *Breaker) { play(b, "sSsS") },
-			"db has been open for 0s: 2 of 4 calls were slow in the last 10s, the limit is 50%. Every call is rejected until a probe may go in 1m0s.",
+			"db has been open for 0s: 2 of 4 calls were slow in the last 10s, the limit is 50%. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"own rule",
 			Settings{FailMax: -1},
 			func(b *Breaker) { play(b, "sfff") },
-			`db has been open for 0s: the rule "three" said so (3 of 4 calls failed, 0 were slow); last error: connection refused. Every call is rejected until a probe may go in 1m0s.`,
+			`db has been open for 0s: the rule "three" said so (3 of 4 calls failed, 0 were slow); last error: connection refused. Every call is rejected until a probe may go in 1m.`,
 		},
 		{
 			"due",
@@ -91,13 +91,13 @@ func TestExplain(t *testing.T) {
 			"probe failed",
 			Settings{FailMax: 1, ResetBackoff: 2},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f") },
-			"db has been open for 0s: the probe failed; last error: connection refused. Every call is rejected until a probe may go in 2m0s (attempt 2).",
+			"db has been open for 0s: the probe failed; last error: connection refused. Every call is rejected until a probe may go in 2m (attempt 2).",
 		},
 		{
 			"due again",
 			Settings{FailMax: 1},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f"+rep(".", 60)) },
-			"db has been open for 1m0s: the probe failed; last error: connection refused. Its open time is over: the next call probes (attempt 2).",
+			"db has been open for 1m: the probe failed; last error: connection refused. Its open time is over: the next call probes (attempt 2).",
 		},
 		{
 			"half-open",
@@ -130,19 +130,19 @@ func TestExplain(t *testing.T) {
 			"opened by order",
 			Settings{},
 			func(b *Breaker) { b.Open(forced) },
-			`db has been open for 0s: open was ordered by ana ("INC-42"). Every call is rejected until a probe may go in 30m0s.`,
+			`db has been open for 0s: open was ordered by ana ("INC-42"). Every call is rejected until a probe may go in 30m.`,
 		},
 		{
 			"ordered by nobody",
 			Settings{},
 			func(b *Breaker) { b.Open(Reason{}) },
-			"db has been open for 0s: open was ordered by somebody who gave no name. Every call is rejected until a probe may go in 1m0s.",
+			"db has been open for 0s: open was ordered by somebody who gave no name. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"forced open",
 			Settings{},
 			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(18 * time.Minute) },
-			`db has been forced-open for 18m0s: ana ordered it ("INC-42"). Every call is rejected for another 12m0s; its automatic state is closed, and without calls it learns nothing.`,
+			`db has been forced-open for 18m: ana ordered it ("INC-42"). Every call is rejected for another 12m; its automatic state is closed, and without calls it learns nothing.`,
 		},
 		{
 			"forced closed",
@@ -154,7 +154,7 @@ func TestExplain(t *testing.T) {
 			"override ended",
 			Settings{},
 			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(time.Hour) },
-			"db has been closed for 30m0s: the time of the override was up. It opens on 5 more failures in a row.",
+			"db has been closed for 30m: the time of the override was up. It opens on 5 more failures in a row.",
 		},
 		{
 			"released over open",
@@ -189,13 +189,21 @@ func TestExplain(t *testing.T) {
 
 func TestHumanDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0:                            "0s",
-		1_499 * time.Microsecond:     "1ms",
-		9_876_543 * time.Microsecond: "9.877s",
-		12_345 * time.Millisecond:    "12.3s",
-		61_600 * time.Millisecond:    "1m2s",
-		10 * time.Second:             "10s",
-		time.Minute:                  "1m0s",
+		-time.Second:                  "0s",
+		0:                             "0s",
+		1_499 * time.Microsecond:      "1ms",
+		98_765 * time.Microsecond:     "99ms",
+		345_678 * time.Microsecond:    "350ms",
+		time.Second:                   "1s",
+		1_234 * time.Millisecond:      "1.2s",
+		9_876_543 * time.Microsecond:  "9.9s",
+		10_040 * time.Millisecond:     "10s",
+		12_345 * time.Millisecond:     "12s",
+		time.Minute:                   "1m",
+		61_600 * time.Millisecond:     "1m2s",
+		130 * time.Second:             "2m10s",
+		time.Hour:                     "1h",
+		3*time.Hour + 310*time.Second: "3h5m",
 	} {
 		if got := human(d); got != want {
 			t.Errorf("%s is told as %s, want %s", d, got, want)
@@ -207,7 +215,7 @@ func TestHumanDurations(t *testing.T) {
 // version wrote, may lack what a breaker's own has.
 func TestExplainWithoutARecord(t *testing.T) {
 	s := Status{ID: "db", State: Open}
-	if _, next := s.ExplainParts(); next != "Its open time is over: the next call probes." {
+	if next := s.Next(); next != "Its open time is over: the next call probes." {
 		t.Errorf("next: %s", next)
 	}
 }
@@ -353,4 +361,34 @@ func TestLogLines(t *testing.T) {
 			t.Errorf("got:\n%s\nwant:\n%s", got, want)
 		}
 	})
+}
+
+func TestHuman(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 300 * time.Microsecond: "0s", 4516 * time.Microsecond: "5ms", 354 * time.Millisecond: "350ms",
+		999 * time.Millisecond: "1s", 4516 * time.Millisecond: "4.5s", 18300 * time.Millisecond: "18s", 59600 * time.Millisecond: "1m",
+		130 * time.Second: "2m10s", 10 * time.Minute: "10m", time.Hour: "1h", 3*time.Hour + 5*time.Minute + 7*time.Second: "3h5m",
+		10 * time.Hour: "10h", 70 * time.Minute: "1h10m",
+	} {
+		if got := human(d); got != want {
+			t.Errorf("human(%s) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+// The parts are what Explain is made of.
+func TestExplainParts(t *testing.T) {
+	b := New("db", Settings{FailMax: 1})
+	s := b.Status()
+	if s.Because() != "" || s.Next() != "It opens on 1 more failure in a row." {
+		t.Errorf("new: %q, %q", s.Because(), s.Next())
+	}
+	b.ForceOpen(Reason{Actor: "ana", Text: "a: b. c", For: time.Hour})
+	s = b.Status()
+	if got, want := s.Because(), `ana ordered it ("a: b. c")`; got != want {
+		t.Errorf("Because() = %q, want %q", got, want)
+	}
+	if text := s.Explain(); !strings.HasSuffix(text, ": "+s.Because()+". "+s.Next()) {
+		t.Errorf("%q does not end with %q and %q", text, s.Because(), s.Next())
+	}
 }

@@ -17,8 +17,10 @@ type Manager struct {
 	crowd    crowd
 
 	mu        sync.RWMutex // guards the fields below
+	observers int          // those of Observe that have not stopped
 	members   map[string]member
-	listeners []*Listener // of all members, there and to come
+	sets      []interface{ size() int } // those of the members that are sets
+	listeners []*Listener               // of all members, there and to come
 }
 
 // member is a breaker or a set.
@@ -29,6 +31,8 @@ type member interface {
 	ids(most int) []string
 	breakers() []*Breaker
 	setListener(l *Listener, on bool)
+	setObserved(on bool)
+	conf() *config
 }
 
 // NewManager makes a manager whose breakers have these settings and options
@@ -129,11 +133,17 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	for _, l := range m.listeners {
 		cfg.addListener(l)
 	}
+	if m.observers > 0 {
+		cfg.observe(true)
+	}
 	got := make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
 	}
 	m.members[name] = got
+	if s, ok := got.(interface{ size() int }); ok {
+		m.sets = append(m.sets, s)
+	}
 	m.crowd.grow(len(m.members))
 	return got, nil
 }
@@ -235,6 +245,19 @@ func (m *Manager) Breakers() []*Breaker {
 	return out
 }
 
+// Len is the number of breakers, that of every key which is remembered
+// included. However many they are, it costs next to nothing: it looks at sets
+// alone.
+func (m *Manager) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := len(m.members) - len(m.sets)
+	for _, s := range m.sets {
+		n += s.size()
+	}
+	return n
+}
+
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -274,6 +297,15 @@ func (m *Manager) Suspicion() (Suspicion, bool) {
 
 func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
 func (s *Set[K]) breakers() []*Breaker  { return s.all() }
+
+// size is the number of breakers.
+func (s *Set[K]) size() int {
+	n := int(s.total.Load())
+	if s.overflow.Load() != nil {
+		n++
+	}
+	return n
+}
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }

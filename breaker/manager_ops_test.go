@@ -65,3 +65,21 @@ func TestManagerSharesClocks(t *testing.T) {
 		t.Error("clocks of their own")
 	}
 }
+
+func TestManagerLen(t *testing.T) {
+	var m Manager
+	if n := m.Len(); n != 0 {
+		t.Errorf("Len of nothing is %d", n)
+	}
+	m.Breaker("alone")
+	set, err := CreateSet[int](&m, "keys", Settings{}, SetOptions{MaxKeys: 10, MaxEvidence: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 { // more than it remembers, and more in evidence than it may hold
+		set.Breaker(i).Open(Reason{})
+		if got, want := m.Len(), len(m.Breakers()); got != want {
+			t.Fatalf("after %d keys Len is %d, and there are %d breakers", i+1, got, want)
+		}
+	}
+}

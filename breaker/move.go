@@ -67,7 +67,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	r := b.rules()
 	old := b.load()
 	gen := b.cfg.gens.Add(1)
-	w := old&(flagWatched|flagTimed) | c.overrideFlag() |
+	w := old&(flagWatched|flagTimed|flagObserved) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
 	c.oks, c.attempt = to.oks, to.attempt

@@ -121,7 +121,7 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 		return err
 	}
 	if err == nil && q.tag&tagUnjudged == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
-		!bypasses.Load() && q.quick() && q.b.counted(q.word&^permitSlow) {
+		!bypasses.Load() && q.quick() && q.b.counted(q.word&^permitSlow, true) {
 		return nil
 	}
 	g := slowGuard{p: q, running: true} // a classifier may exit the goroutine

@@ -11,7 +11,7 @@ import "time"
 // prepared is the error of a call that comes under word w, where there is no
 // more to its rejection; else nil. It is small enough to be inlined.
 func (b *Breaker) prepared(w uint64) *OpenError {
-	if w&(flagShut|flagWatched) != flagShut || b.cfg.openError != nil || bypasses.Load() {
+	if w&(flagShut|flagWatched|flagObserved) != flagShut || b.cfg.openError != nil || bypasses.Load() {
 		return nil
 	}
 	return b.cold.Load().reject.Load()

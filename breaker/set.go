@@ -132,6 +132,7 @@ func (s *Set[K]) doUnknown(ctx context.Context, k K, fn func(context.Context) er
 	err := fn(ctx)
 	if err == nil && s.inserts.Load() == inserts {
 		g.running = false // nobody has made this key a breaker meanwhile
+		s.cfg.observed(Success, false)
 		return nil
 	}
 	return g.end(ctx, err)
@@ -154,6 +155,7 @@ func (g *unknown[K]) end(ctx context.Context, err error) error {
 	}
 	g.running = false
 	if o == Ignored || o == Success && g.set.find(g.key) == nil {
+		g.set.cfg.observed(o, false)
 		return err
 	}
 	return g.settle(o, err)

@@ -13,7 +13,7 @@ import (
 // default. A negative value switches a rule off, where a rule can be off.
 type Settings struct {
 	// FailMax is the number of consecutive failures that opens the breaker.
-	// Default 5, at most 1,000,000; negative: no such rule.
+	// Default 5, at most 500,000; negative: no such rule.
 	FailMax int
 	// ResetTimeout is how long it stays open before a call may probe.
 	// Default 60 s.
@@ -83,7 +83,7 @@ type Settings struct {
 }
 
 const (
-	maxFailMax     = 1_000_000 // fits the 20 bits of the word, see word.go
+	maxFailMax     = 500_000 // fits the 19 bits of the word, see word.go
 	maxWindowCalls = 100_000
 	minWindow      = 10 * time.Millisecond
 	windowBuckets  = 10
@@ -131,7 +131,7 @@ func (s Settings) Validate() error {
 	}
 	switch {
 	case e.FailMax > maxFailMax:
-		return bad("FailMax", s.FailMax, "at most 1,000,000")
+		return bad("FailMax", s.FailMax, "at most 500,000")
 	case e.ResetTimeout < 0:
 		return bad("ResetTimeout", s.ResetTimeout, "more than 0")
 	case e.SuccessThreshold < 0:

@@ -43,8 +43,8 @@ func TestSettingsLimits(t *testing.T) {
 		s    breaker.Settings
 		want string // "": valid
 	}{
-		{breaker.Settings{FailMax: 1_000_000}, ""},
-		{breaker.Settings{FailMax: 1_000_001}, "FailMax is 1000001, want at most 1,000,000"},
+		{breaker.Settings{FailMax: 500_000}, ""},
+		{breaker.Settings{FailMax: 500_001}, "FailMax is 500001, want at most 500,000"},
 		{breaker.Settings{ResetTimeout: 1}, ""},
 		{breaker.Settings{ResetTimeout: -1}, "ResetTimeout is -1ns, want more than 0"},
 		{breaker.Settings{SuccessThreshold: -1}, "SuccessThreshold is -1, want 1 or more"},

@@ -19,6 +19,7 @@ func (p *Permit) settle(o Outcome, err error) error {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
+	b.cfg.observed(o, slow)
 	b = p.b // another one, if its set forgot b while the call ran
 	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
@@ -41,31 +42,36 @@ func (b *Breaker) passed(p *Permit) bool {
 	if w&flagGone != 0 {
 		return !b.cfg.home.succeeded(b)
 	}
-	return b.counted(w)
+	return b.counted(w, false)
 }
 
 // counted counts a quick success of a closed breaker that is at word w, if it
-// counts any. It reports false, having counted nothing, when that takes the
-// lock.
-func (b *Breaker) counted(w uint64) bool {
-	if w&countMask != flagCounted {
-		return w&failMask == 0 // one that ends a row of failures takes the lock
+// counts any; for those who observe too, unless the caller will. It reports
+// false, having counted nothing, when that takes the lock.
+func (b *Breaker) counted(w uint64, observe bool) bool {
+	if w&failMask != 0 {
+		return false // it ends a row of failures
 	}
-	win := b.win.Load()
-	if win == nil || win.gen != genOf(w) {
-		return false // it is just being replaced
-	}
-	if t := &win.time; t.clock != nil && t.good.more.Load() == nil {
-		// timeWindow.success, unrolled for the one cell of a quiet breaker.
-		step, ok := t.clock.glance()
-		slot := &t.good.first.slots[step%windowBuckets]
-		old := slot.Load()
-		if ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1) {
-			return true
+	if w&flagCounted != 0 {
+		win := b.win.Load()
+		if win == nil || win.gen != genOf(w) {
+			return false // it is just being replaced
+		}
+		// First window.success, written out here for what is common: a quiet
+		// breaker's one cell, and a step that others have counted in.
+		done := false
+		if t := &win.time; t.clock != nil && t.good.more.Load() == nil {
+			step, ok := t.clock.glance()
+			slot := &t.good.first.slots[step%windowBuckets]
+			old := slot.Load()
+			done = ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
+		}
+		if !done && win.success() {
+			b.noteClean(win)
 		}
 	}
-	if win.success() {
-		b.noteClean(win)
+	if observe && w&flagObserved != 0 {
+		b.cfg.calls.Load().add(Success)
 	}
 	return true
 }

@@ -121,7 +121,7 @@ func (t *Transition) Why() string {
 
 func (t *Transition) span() string {
 	if t.Window > 0 {
-		return fmt.Sprintf("in the last %s", t.Window)
+		return "in the last " + units(t.Window)
 	}
 	return fmt.Sprintf("of the last %d", t.Counts.Calls)
 }

@@ -4,8 +4,8 @@ package breaker
 // the call, one after it.
 //
 //	bits  0-1   automatic state
-//	bits  2-11  flags, below
-//	bits 12-31  consecutive failures
+//	bits  2-12  flags, below
+//	bits 13-31  consecutive failures
 //	bits 32-63  generation: one stretch of one automatic state (I1)
 //
 // It is written under Breaker.mu only, whole, so state and failures move
@@ -23,18 +23,19 @@ const (
 	flagCounted      uint64 = 1 << 8 // successes must be counted
 	flagGone         uint64 = 1 << 9 // its set has forgotten it, see Set.adopt
 	// 1 << 10 is permitSlow: no word has it
-	flagShut uint64 = 1 << 11 // forced open, or open with a timer set: reject without asking the time
+	flagShut     uint64 = 1 << 11 // forced open, or open with a timer set: reject without asking the time
+	flagObserved uint64 = 1 << 12 // calls are counted, see Manager.Observe
 
-	failShift        = 12
+	failShift        = 13
 	failMask  uint64 = maxFailCount << failShift
 	genShift         = 32
 
-	maxFailCount = 1<<20 - 1
+	maxFailCount = 1<<19 - 1
 
 	// A call is admitted by one load when none of these bits is set.
 	admitMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flagRamp | flagWatched | flagTimed | flagGone
 	// A success counts somewhere when one of these bits is set.
-	countMask = flagCounted | failMask
+	countMask = flagCounted | flagObserved | failMask
 	// A success needs to write nothing when none of these bits is set and the
 	// word is the one it was admitted under.
 	settleMask = admitMask | countMask
@@ -49,7 +50,7 @@ func failsOf(w uint64) int     { return int(w & failMask >> failShift) }
 func genOf(w uint64) uint32    { return uint32(w >> genShift) }
 func withState(s State) uint64 { return uint64(s) }
 
-// withFails counts up to what 20 bits hold, which no FailMax reaches.
+// withFails counts up to what 19 bits hold, which no FailMax reaches.
 func withFails(n int) uint64    { return uint64(min(n, maxFailCount)) << failShift }
 func withGen(gen uint32) uint64 { return uint64(gen) << genShift }
 

@@ -64,7 +64,7 @@ func (d *door) mux() *http.ServeMux {
 }
 
 func writeError(w http.ResponseWriter, err error) {
-	e := toError(err)
+	e := AsError(err)
 	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
@@ -84,8 +84,8 @@ func refuse(status int, code, format string, args ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
 }
 
-func (d *door) describe(all []breaker.Status) Process {
-	p := d.process(all)
+func (d *door) describe() Process {
+	p := d.process()
 	p.ReadOnly = d.readOnly()
 	if d.socket {
 		p.Args = os.Args
@@ -96,13 +96,12 @@ func (d *door) describe(all []breaker.Status) Process {
 func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }
 
 func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, d.describe(d.m.Status()))
+	return writeJSON(w, d.describe())
 }
 
 func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
-	all := d.m.Status()
-	o := overview(all)
-	o.Process = d.describe(all)
+	o := overview(d.m.Status(), d.plots.recent())
+	o.Process = d.describe()
 	out, end := d.compressed(w, r)
 	defer end()
 	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell
@@ -129,7 +128,7 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := d.find(ask)
+	found, err := ask.find(d.m)
 	if err != nil {
 		return err
 	}
@@ -141,11 +140,7 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
 	for i := range found[:min(len(found), ask.Limit)] {
 		row.Reset()
-		s := Status{Status: found[i]}
-		if ask.Full {
-			s = full(&found[i])
-		}
-		if err := enc.Encode(s); err != nil {
+		if err := enc.Encode(ask.tell(&found[i])); err != nil {
 			return nil // a reply that is cut short is no JSON: the client notices
 		}
 		if i > 0 {
@@ -158,61 +153,45 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (d *door) asked(r *http.Request) ([]*breaker.Breaker, error) {
+// each answers with what of says of each id that is asked for.
+func each[T any](m *breaker.Manager, r *http.Request, of func(*breaker.Manager, string) (T, error)) ([]T, error) {
 	ids := r.URL.Query()["id"]
 	if len(ids) == 0 || len(ids) > maxAskedID {
 		return nil, refuse(http.StatusBadRequest, "order", "%d ids, want 1 to %d: ?id=NAME", len(ids), maxAskedID)
 	}
-	found := make([]*breaker.Breaker, len(ids))
+	out := make([]T, len(ids))
 	for i, id := range ids {
-		b, err := d.m.Lookup(id)
-		if err != nil {
-			return nil, d.notASet(id, err)
+		var err error
+		if out[i], err = of(m, id); err != nil {
+			return nil, err
 		}
-		found[i] = b
 	}
-	return found, nil
+	return out, nil
 }
 
 func (d *door) getExplain(w http.ResponseWriter, r *http.Request) error {
-	found, err := d.asked(r)
+	all, err := each(d.m, r, Explain)
 	if err != nil {
 		return err
 	}
-	out := make([]Explanation, len(found))
-	for i, b := range found {
-		s := b.Status()
-		out[i] = Explanation{ID: s.ID, Text: s.Explain()}
-	}
-	return writeJSON(w, map[string][]Explanation{"explanations": out})
+	return writeJSON(w, map[string][]Explanation{"explanations": all})
 }
 
 func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
-	found, err := d.asked(r)
+	all, err := each(d.m, r, HistoryOf)
 	if err != nil {
 		return err
 	}
-	out := make([]History, len(found))
-	for i, b := range found {
-		out[i] = History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}
-	}
-	return writeJSON(w, map[string][]History{"histories": out})
+	return writeJSON(w, map[string][]History{"histories": all})
 }
 
-// getPlots answers with nothing for a name without calls, and for all names
-// when calls are not counted.
+// getPlots answers with an empty plot for a name without calls.
 func (d *door) getPlots(w http.ResponseWriter, r *http.Request) error {
 	names := r.URL.Query()["name"]
 	if len(names) == 0 || len(names) > maxAskedID {
 		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
 	}
-	out := []Plot{}
-	if d.calls != nil {
-		for _, name := range names {
-			out = append(out, d.calls.plot(name))
-		}
-	}
-	return writeJSON(w, map[string][]Plot{"plots": out})
+	return writeJSON(w, map[string][]Plot{"plots": d.plots.of(names)})
 }
 
 func (d *door) getOrders(w http.ResponseWriter, _ *http.Request) error {
@@ -235,6 +214,11 @@ func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if givenUp(r) {
+		err := fmt.Errorf("%w: its giver has given up waiting for the answer", ErrRefused)
+		_ = d.audit.write(o, by, nil, err) // as above
+		return err
+	}
 	receipt, err := d.Do(o, by)
 	if err != nil {
 		return err
@@ -246,32 +230,35 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %q, want application/json", r.Header.Get("Content-Type"))
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	err = dec.Decode(&o)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return o, nil
-		}
-		err = errors.New("more than one JSON value")
-	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	switch {
+	case errors.As(err, &large):
 		return o, refuse(http.StatusRequestEntityTooLarge, "too-large", "the order is larger than %d bytes", large.Limit)
+	case err != nil:
+		return o, bad("%s, want one JSON object", err)
 	}
-	return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
+	return ParseOrder(body)
 }
 
 // peerOf is who sent r, as far as its door knows.
 func peerOf(r *http.Request) Peer {
-	if p, ok := r.Context().Value(peerKey{}).(Peer); ok {
-		return p
+	if c, ok := r.Context().Value(peerKey{}).(peerConn); ok {
+		return c.peer
 	}
 	return Peer{Transport: "http", Addr: r.RemoteAddr}
 }
 
-// peerKey is where the socket's server keeps the Peer in a connection's context.
+// peerKey is where the socket's server keeps a connection in its context.
 type peerKey struct{}
+
+// givenUp reports whether nobody waits for the answer to r any more. This
+// process may have been stopped since it was sent, and what was right then may
+// be wrong now.
+func givenUp(r *http.Request) bool {
+	c, ok := r.Context().Value(peerKey{}).(peerConn)
+	return r.Context().Err() != nil || ok && hungUp(c.UnixConn)
+}
 
 // eventID is how a place in the stream is called: the process's, so that a
 // reader which comes back to another process does not take it for the same.

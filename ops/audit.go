@@ -75,7 +75,8 @@ func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 	if refused != nil {
 		e.Error = refused.Error()
 	} else {
-		e.Receipt = r
+		did := *r // the order's giver may not wait until it is written, and changes it
+		e.Receipt = &did
 	}
 	job := auditJob{entry: e, done: make(chan error, 1)}
 	if err := a.enqueue(&job); err != nil {

@@ -55,6 +55,9 @@ func VerifyAudit(r io.Reader) (AuditReport, error) {
 		switch {
 		case report.Entries == 0:
 			report.From, report.Begins = e.Time, e.Prev
+			if e.Prev == "" && e.N > 1 { // the log began here, with orders that were missed
+				report.Missed = e.N - 1
+			}
 		case e.Prev != last.Hash:
 			return report, fmt.Errorf("%w: line %d does not follow the one before it: lines were taken out, put in or moved", ErrAudit, line.at)
 		case e.N <= last.N:
@@ -65,6 +68,9 @@ func VerifyAudit(r io.Reader) (AuditReport, error) {
 		report.Entries++
 		report.To, report.Ends = e.Time, e.Hash
 		last = e
+	}
+	if report.Entries == 0 && len(report.Torn) > 0 {
+		return report, fmt.Errorf("%w: none of its %d lines is that of an audit log", ErrAudit, len(report.Torn))
 	}
 	return report, nil
 }

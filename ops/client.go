@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -155,16 +156,25 @@ func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	return reply.Orders, err
 }
 
-// Order gives an order. It is checked here first.
+// Order gives an order. It is checked here first. An error that matches
+// ErrUnreachable says so when the order may have been carried out all the same.
 func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, err
+	}
+	if !utf8.ValidString(o.ID) {
+		return r, bad("the id %q is not UTF-8, which JSON cannot carry", o.ID)
 	}
 	body, err := json.Marshal(o)
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
 	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
+	var dial *net.OpError
+	unsent := errors.As(err, &dial) && dial.Op == "dial"
+	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
+		err = fmt.Errorf("%w; the order was sent, it may yet be carried out", err)
+	}
 	return r, err
 }
 

@@ -48,8 +48,8 @@ var codes = []struct {
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 
-// toError is err as it travels.
-func toError(err error) *Error {
+// AsError is err as it travels.
+func AsError(err error) *Error {
 	e := &Error{Code: "internal", Message: err.Error(), Status: http.StatusInternalServerError}
 	var already *Error
 	if errors.As(err, &already) {

@@ -13,3 +13,6 @@ func Routes() (out []string) {
 
 // Streams is the number of readers of the events.
 func (p *Plane) Streams() int { return int(p.streams.Load()) }
+
+// Describe is what the plane tells of the process.
+func (p *Plane) Describe() Process { return p.process() }

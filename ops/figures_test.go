@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -91,20 +90,11 @@ func TestStatusOfVeryMany(t *testing.T) {
 	if err != nil || len(o.Sets) != 1 || o.Sets[0].Keys != veryMany {
 		t.Fatal(o, err)
 	}
-	t.Logf("status of %d: %d bytes (%d each) in %s, decoded by the client in %s; the overview in %s", veryMany, n, n/veryMany, raw.Round(time.Millisecond), decoded.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
-}
-
-func BenchmarkCountCalls(b *testing.B) {
-	for _, on := range []bool{false, true} {
-		b.Run(strconv.FormatBool(on), func(b *testing.B) {
-			m := breaker.NewManager(breaker.Settings{})
-			p := ops.New(m, ops.Options{CountCalls: on})
-			defer p.Close()
-			br := m.Breaker("a")
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = br.Do(ctx, func(context.Context) error { return nil })
-			}
-		})
+	folded := time.Since(start)
+	start = time.Now()
+	if p, err := c.Process(ctx); err != nil || p.Breakers != veryMany {
+		t.Fatal(p, err)
 	}
+	t.Logf("status of %d: %d bytes (%d each) in %s, decoded by the client in %s; the overview in %s, the process in %s", veryMany, n, n/veryMany,
+		raw.Round(time.Millisecond), decoded.Round(time.Millisecond), folded.Round(time.Millisecond), time.Since(start).Round(time.Microsecond))
 }

@@ -30,9 +30,7 @@ func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
 	p.writeStates(out, meter.Sums(all, now))
 	writeKeys(out, all, keysOf)
 	p.writeMoves(out, now)
-	if p.calls != nil {
-		p.calls.write(out)
-	}
+	p.writeCalls(out)
 	p.writePlane(out)
 }
 
@@ -44,12 +42,12 @@ func head(out *bytes.Buffer, name, kind, help string) {
 // labelled is a label's value as the text format wants it.
 var labelled = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// sample writes one line; labels are pairs of name and value.
+// sample writes one line; labels are pairs of name and value, in UTF-8.
 func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 	out.WriteString(name)
 	for i := 0; i < len(labels); i += 2 {
 		out.WriteByte("{,"[btoi(i > 0)])
-		fmt.Fprintf(out, `%s="%s"`, labels[i], labelled.Replace(strings.ToValidUTF8(labels[i+1], "\uFFFD")))
+		fmt.Fprintf(out, `%s="%s"`, labels[i], labelled.Replace(labels[i+1]))
 	}
 	if len(labels) > 0 {
 		out.WriteByte('}')
@@ -97,7 +95,7 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 		return
 	}
 	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand of each set that was asked for.")
-	for _, set := range keysOf {
+	for _, set := range slices.Compact(slices.Sorted(slices.Values(keysOf))) {
 		var keys []*breaker.Status
 		for i := range all {
 			if all[i].Name == set && all[i].ID != set {
@@ -105,8 +103,12 @@ func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
 			}
 		}
 		slices.SortFunc(keys, Compare)
+		told := map[string]bool{} // a scrape with a series twice is refused as a whole
 		for _, s := range keys[:min(len(keys), maxMetricKeys)] {
-			sample(out, "switchgear_key_state", 1, "name", s.Name, "key", s.Key, "state", s.State.String())
+			if key := meter.KeyLabel(s.Key); !told[key] {
+				told[key] = true
+				sample(out, "switchgear_key_state", 1, "name", s.Name, "key", key, "state", s.State.String())
+			}
 		}
 	}
 }
@@ -122,14 +124,11 @@ func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {
 	})
 }
 
-func (c *callCounts) write(out *bytes.Buffer) {
+func (p *Plane) writeCalls(out *bytes.Buffer) {
 	head(out, "switchgear_calls_total", "counter", "Calls by what became of them.")
-	for _, name := range c.names() {
-		got, _ := c.by.Load(name)
-		for o := range outcomes {
-			sample(out, "switchgear_calls_total", got.(*callCount).total[o].Load(), "name", name, "outcome", outcomeNames[o])
-		}
-	}
+	meter.EachCalls(p.m, func(name, outcome string, n uint64) {
+		sample(out, "switchgear_calls_total", n, "name", name, "outcome", outcome)
+	})
 }
 
 func (p *Plane) writePlane(out *bytes.Buffer) {

@@ -117,7 +117,7 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, met map[s
 func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{
-		CountCalls: true, Audit: t.TempDir() + "/no/such/folder",
+		Audit: t.TempDir() + "/no/such/folder",
 		Authorize: func(r *http.Request, _ *ops.Order) error {
 			if r.Header.Get("X-User") == "eve" {
 				return os.ErrPermission

@@ -1,9 +1,12 @@
 package ops
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +29,8 @@ const (
 // Order is a change that somebody asks for, the same on every transport.
 type Order struct {
 	// ID is a breaker's, "name" or "name/key"; or "name/*" for every key that
-	// the set of this name remembers; or "*" for all there is.
+	// the set of this name remembers; or "*" for all there is. Keys and breakers
+	// that are made later are not touched, but for VerbSet.
 	ID string `json:"id"`
 	// Verb is one of the breaker package's, or VerbSet.
 	Verb breaker.Verb `json:"verb"`
@@ -52,6 +56,22 @@ type Order struct {
 	// change, written as breaker.Settings are. With "name/*" it changes the
 	// settings of the set, for keys to come as well.
 	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// ParseOrder reads an order from its JSON. A field that it does not know is an
+// error, because whoever sent it counts on what it does. The error matches
+// breaker.ErrOrder; what the order asks for is left to Check.
+func ParseOrder(text []byte) (o Order, err error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&o)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return o, nil
+		}
+		err = errors.New("more than one JSON value")
+	}
+	return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // Wildcard reports whether the order may touch more than one breaker.
@@ -131,6 +151,22 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", breaker.ErrOrder, fmt.Sprintf(format, args...))
 }
 
+// note is Receipt.Note.
+func (o *Order) note() string {
+	switch o.Verb {
+	case breaker.VerbOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
+	default:
+		return ""
+	}
+	if set, ok := strings.CutSuffix(o.ID, "/*"); ok {
+		return "keys that " + set + " makes later are not touched: they begin closed, without an override"
+	}
+	if o.ID == "*" {
+		return "breakers and keys that are made later are not touched: they begin closed, without an override"
+	}
+	return ""
+}
+
 func (o *Order) core() breaker.Order {
 	return breaker.Order{
 		Verb:      o.Verb,
@@ -160,6 +196,9 @@ type Receipt struct {
 	// VerbSet with "name/*".
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
+	// Note says, in words, what the order leaves out and somebody might count
+	// on: an override for "name/*" is not one for keys to come.
+	Note string `json:"note,omitempty"`
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
 	AuditError string `json:"audit_error,omitempty"`

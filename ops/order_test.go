@@ -1,13 +1,9 @@
 package ops_test
 
 import (
-	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
@@ -37,41 +33,6 @@ func TestOrderTexts(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, breaker.ErrOrder) || err.Error() != "invalid order: "+c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
-	}
-}
-
-// The pipe's orders are on record as the orders that they are: an override
-// without an end is one with no_expiry.
-func TestPipeOrdersOnRecord(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	p := audited(t, path)
-	for _, o := range []breaker.Order{
-		{Verb: breaker.VerbForceOpen},
-		{Verb: breaker.VerbForceClosed},
-		{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{For: time.Minute}},
-		{Verb: breaker.VerbClose},
-	} {
-		if _, err := p.Apply("payments", o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []bool{true, true, false, false}
-	i := 0
-	for e, err := range ops.ReadAudit(bytes.NewReader(text)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Order.NoExpiry != want[i] || e.Receipt == nil || e.Receipt.Matched != 1 || e.Receipt.Touched != 1 {
-			t.Errorf("order %d is on record as %+v with %+v, want no_expiry %v and 1 matched and touched", i+1, e.Order, e.Receipt, want[i])
-		}
-		i++
-	}
-	if i != len(want) {
-		t.Errorf("%d orders on record, want %d", i, len(want))
 	}
 }
 

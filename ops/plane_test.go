@@ -144,9 +144,13 @@ func TestWildcards(t *testing.T) {
 	if !slices.Equal(ids, want) || r.Touched != 3 {
 		t.Errorf("receipt has %q, want %q", ids, want)
 	}
-	r, err = p.Do(ops.Order{ID: "*", Verb: breaker.VerbRelease, Actor: "ana", Confirm: 5}, here)
-	if err != nil || r.Matched != 5 || r.Touched != 3 {
-		t.Errorf("release of all = %+v, %v, want 5 matched and 3 touched", r, err)
+	later := breaker.SetOf[string](m, "tenants").Breaker("later")
+	if !strings.Contains(r.Note, "keys that tenants makes later are not touched") || later.State() != breaker.Closed {
+		t.Errorf("the note is %q, and a key made later is %s", r.Note, later.State())
+	}
+	r, err = p.Do(ops.Order{ID: "*", Verb: breaker.VerbRelease, Actor: "ana", Confirm: 6}, here)
+	if err != nil || r.Matched != 6 || r.Touched != 3 || r.Note != "" {
+		t.Errorf("release of all = %+v, %v, want 6 matched, 3 touched and no note", r, err)
 	}
 }
 

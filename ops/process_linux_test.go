@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -96,6 +97,16 @@ func TestProcessesThatLiveAndDie(t *testing.T) {
 	}
 	if f := found[stoppedPath]; f.Dead || f.Process != nil || !strings.Contains(f.Problem, "no answer in time") {
 		t.Errorf("the stopped: %+v", f)
+	}
+	c, err := ops.NewClient(stoppedPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Order(soon, ops.Order{ID: "x", Verb: breaker.VerbOpen, Actor: "ana"}); !errors.Is(err, ops.ErrUnreachable) || !strings.Contains(err.Error(), "may yet be carried out") {
+		t.Errorf("an order for the stopped: %v", err)
 	}
 	if _, path := start(); path == killedPath {
 		t.Skip("the kernel gave the same number again")

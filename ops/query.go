@@ -20,6 +20,19 @@ type StatusQuery struct {
 	Limit  int             // at most so many; 0: all
 }
 
+// QueryFor asks for what an order with this id is for: a breaker, or all keys of
+// a set, in full; or with "" or "*" for all there is.
+func QueryFor(id string) StatusQuery {
+	set, wild := strings.CutSuffix(id, "/*")
+	switch {
+	case id == "" || id == "*":
+		return StatusQuery{}
+	case wild:
+		return StatusQuery{Name: set, Full: true}
+	}
+	return StatusQuery{IDs: []string{id}, Full: true}
+}
+
 func parseStatusQuery(r *http.Request) (StatusQuery, error) {
 	q := r.URL.Query()
 	ask := StatusQuery{IDs: q["id"], Name: q.Get("name"), Match: q.Get("match"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
@@ -43,8 +56,33 @@ func parseStatusQuery(r *http.Request) (StatusQuery, error) {
 	return ask, nil
 }
 
-func (d *door) find(ask StatusQuery) ([]breaker.Status, error) {
-	found, err := d.named(ask)
+// StatusOf is the status of the breakers of m that ask is for, sorted by id;
+// ask.IDs come in their order. The error matches breaker.ErrUnknown.
+func StatusOf(m *breaker.Manager, ask StatusQuery) ([]Status, error) {
+	found, err := ask.find(m)
+	if err != nil {
+		return nil, err
+	}
+	if ask.Limit > 0 {
+		found = found[:min(len(found), ask.Limit)]
+	}
+	out := make([]Status, len(found))
+	for i := range found {
+		out[i] = ask.tell(&found[i])
+	}
+	return out, nil
+}
+
+// tell is s with as much about it as is asked for.
+func (ask *StatusQuery) tell(s *breaker.Status) Status {
+	if ask.Full {
+		return full(s)
+	}
+	return Status{Status: *s}
+}
+
+func (ask *StatusQuery) find(m *breaker.Manager) ([]breaker.Status, error) {
+	found, err := ask.named(m)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +93,12 @@ func (d *door) find(ask StatusQuery) ([]breaker.Status, error) {
 	}), nil
 }
 
-func (d *door) named(ask StatusQuery) ([]breaker.Status, error) {
+func (ask *StatusQuery) named(m *breaker.Manager) ([]breaker.Status, error) {
 	switch {
 	case len(ask.IDs) > 0:
 		found := make([]breaker.Status, 0, len(ask.IDs))
 		for _, id := range ask.IDs {
-			b, err := d.m.Lookup(id)
+			b, err := find(m, id)
 			if err != nil {
 				return nil, err
 			}
@@ -68,16 +106,16 @@ func (d *door) named(ask StatusQuery) ([]breaker.Status, error) {
 		}
 		return found, nil
 	case ask.Name != "":
-		if s, err := d.m.LookupSet(ask.Name); err == nil {
+		if s, err := m.LookupSet(ask.Name); err == nil {
 			found := s.Status()
 			slices.SortFunc(found, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
 			return found, nil
 		}
-		b, err := d.m.Lookup(ask.Name)
+		b, err := m.Lookup(ask.Name)
 		if err != nil {
 			return nil, err
 		}
 		return []breaker.Status{b.Status()}, nil
 	}
-	return d.m.Status(), nil
+	return m.Status(), nil
 }

@@ -104,30 +104,6 @@ func TestWhatIsAnEvent(t *testing.T) {
 	}
 }
 
-// What was counted until the plane was closed is what it goes on telling.
-func TestClosedPlaneCountsNoCalls(t *testing.T) {
-	m := breaker.NewManager(breaker.Settings{})
-	heard := 0
-	m.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { heard++ }})
-	p := New(m, Options{CountCalls: true})
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	before := fmt.Sprintf("%+v", p.calls)
-	permit, err := m.Breaker("db").Allow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	permit.Done(errors.New("down"))
-	if after := fmt.Sprintf("%+v", p.calls); after != before {
-		t.Error("a call is counted after the plane was closed")
-	}
-	m.Breaker("db").Open(breaker.Reason{})
-	if heard != 1 {
-		t.Errorf("another listener hears %d transitions, want 1", heard)
-	}
-}
-
 func TestConfirmErrorTellsWhatToConfirm(t *testing.T) {
 	for confirmed, want := range map[int]string{
 		0: "s/* is for 3 breakers: confirm that number",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -36,14 +37,21 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 			return res, err
 		}
 		res.Receipt = done
+		after = b.Settings()
 		return res, nil
 	}
 }
 
+// setting serialises orders that change the settings of a set, which has no
+// version: they read before they write.
+var setting sync.Mutex
+
 // setAll patches the settings of a set: of the keys it remembers, but for those
 // with settings of their own, and of the keys to come.
-func (p *Plane) setAll(o Order, r *Receipt) error {
-	s, err := p.m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
+func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
+	setting.Lock()
+	defer setting.Unlock()
+	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
 	if err != nil {
 		return err
 	}
@@ -64,6 +72,7 @@ func (p *Plane) setAll(o Order, r *Receipt) error {
 		if err := s.Update(after); err != nil {
 			return err
 		}
+		after = s.Settings()
 	}
 	r.SetBefore, r.SetAfter = &before, &after
 	for i, b := range found {
@@ -80,9 +89,11 @@ func (p *Plane) setAll(o Order, r *Receipt) error {
 	return nil
 }
 
-// patch decodes a patch onto settings. What it does not name stays; what it asks
-// the default for has it, as it will be in effect.
+// patch decodes a patch onto settings. What it does not name stays, but for
+// what has its value from another setting, as one that nobody has chosen does:
+// that follows.
 func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
+	s = chosen(s)
 	if err := json.Unmarshal(by, &s); err != nil {
 		if errors.Is(err, breaker.ErrSettings) {
 			return s, err
@@ -92,5 +103,24 @@ func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 	if err := s.Validate(); err != nil {
 		return s, err
 	}
-	return breaker.New("patched", s).Settings(), nil
+	return inEffect(s), nil
+}
+
+// inEffect is s, which are valid, with their defaults.
+func inEffect(s breaker.Settings) breaker.Settings { return breaker.New("settings", s).Settings() }
+
+// chosen is s, which are in effect, without the defaults that depend on other
+// settings.
+func chosen(s breaker.Settings) breaker.Settings {
+	whole := s
+	for _, derived := range []func(*breaker.Settings){
+		func(s *breaker.Settings) { s.ProbeTimeout = 0 },
+		func(s *breaker.Settings) { s.MinCalls = 0 },
+	} {
+		without := s
+		if derived(&without); inEffect(without) == whole {
+			s = without
+		}
+	}
+	return s
 }

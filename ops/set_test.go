@@ -64,6 +64,45 @@ func TestSetOneBreaker(t *testing.T) {
 	}
 }
 
+// What has its value from another setting follows it, as long as nobody has
+// chosen otherwise; what somebody has chosen stays.
+func TestSetFollowsWhatDependsOnIt(t *testing.T) {
+	for _, tt := range []struct {
+		has   breaker.Settings
+		patch string
+		want  breaker.Settings
+	}{
+		{breaker.Settings{}, `{"reset_timeout": "10s"}`, breaker.Settings{ResetTimeout: 10 * time.Second}},
+		{breaker.Settings{ProbeTimeout: 2 * time.Second}, `{"reset_timeout": "10s"}`, breaker.Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 2 * time.Second}},
+		{breaker.Settings{}, `{"reset_timeout": "10s", "probe_timeout": "60s"}`, breaker.Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: time.Minute}},
+		{breaker.Settings{}, `{"window_calls": 10}`, breaker.Settings{WindowCalls: 10, MinCalls: 10}},
+		{breaker.Settings{WindowCalls: 10}, `{"window_calls": 100}`, breaker.Settings{WindowCalls: 100, MinCalls: 20}},
+		{breaker.Settings{WindowCalls: 10, MinCalls: 4}, `{"window_calls": "off"}`, breaker.Settings{MinCalls: 4}},
+		{breaker.Settings{FailMax: 3}, `{"fail_max": 0}`, breaker.Settings{}},
+	} {
+		m := breaker.NewManager(tt.has)
+		b := m.Breaker("payments")
+		set := breaker.SetOf[string](m, "tenants")
+		set.Breaker("a")
+		want := breaker.New("want", tt.want).Settings()
+		for _, id := range []string{"payments", "tenants/*"} {
+			o := setOrder(id, tt.patch)
+			o.DryRun = true
+			r, err := ops.Do(m, o)
+			if err != nil || *r.Results[0].SettingsAfter != want {
+				t.Errorf("%+v with %s, dry: %+v, %v\nwant %+v", tt.has, tt.patch, r.Results, err, want)
+			}
+			o.DryRun, o.Confirm = false, 1
+			if _, err := ops.Do(m, o); err != nil {
+				t.Error(err)
+			}
+		}
+		if b.Settings() != want || set.Settings() != want || set.Breaker("a").Settings() != want {
+			t.Errorf("%+v with %s: %+v and %+v\nwant %+v", tt.has, tt.patch, b.Settings(), set.Settings(), want)
+		}
+	}
+}
+
 func TestSetASet(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})

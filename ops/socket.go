@@ -263,5 +263,5 @@ type peerConn struct {
 }
 
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, peerKey{}, c.(peerConn).peer)
+	return context.WithValue(ctx, peerKey{}, c.(peerConn))
 }

@@ -31,7 +31,8 @@ type Process struct {
 	// present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
-	// CountsCalls: there are plots and metrics of calls by outcome.
+	// CountsCalls: there are plots of calls by outcome; not of a process that is
+	// reached by a pipe.
 	CountsCalls bool `json:"counts_calls"`
 	// Suspicion is the newest time that many independent breakers tripped
 	// together, within the last ten minutes.
@@ -42,17 +43,26 @@ type Process struct {
 
 const suspicionShown = 10 * time.Minute
 
-func (p *Plane) process(all []breaker.Status) Process {
+// process counts what the plane was told: it looks at no breaker, however many
+// there are.
+func (p *Plane) process() Process {
 	host, _ := os.Hostname() // "" says as much as the error would
 	x := Process{
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
-		Breakers: len(all), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: p.calls != nil,
+		Breakers: p.m.Len(), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: true,
 		Event: p.eventID(p.hub.newest()),
 	}
-	for i := range all {
-		x.States[all[i].State.String()]++
-		x.Overlaid += btoi(all[i].Override != nil)
+	closed := x.Breakers
+	for s, n := range p.tally.NotClosed() {
+		x.States[s.String()] = n
+		closed -= n
+		if s == breaker.ForcedOpen || s == breaker.ForcedClosed {
+			x.Overlaid += n
+		}
+	}
+	if closed > 0 {
+		x.States[breaker.Closed.String()] = closed
 	}
 	if err := p.audit.state(); err != nil {
 		x.AuditError = err.Error()
@@ -69,21 +79,26 @@ type Status struct {
 	// Settings are those in effect; nil in a list, unless it was asked for in
 	// full.
 	Settings *breaker.Settings `json:"settings,omitempty"`
-	// Text is what Explain says, and Next its second sentence; "" in a list,
-	// unless it was asked for in full.
+	// Calls is how many there were in the last five minutes, rejected ones
+	// included, in an overview by a Plane; not of keys.
+	Calls uint64 `json:"calls,omitempty"`
+	// Because says in a clause why it is in its state, and Next in a sentence
+	// what happens next: Explain's halves. "" in a list, unless it was asked for
+	// in full; in an overview, those that are not well have them.
+	Because string `json:"because,omitempty"`
+	Next    string `json:"next,omitempty"`
+	// Text is what Explain says; "" unless it was asked for in full.
 	Text string `json:"explain,omitempty"`
-	Next string `json:"next,omitempty"`
 }
 
-// told is a breaker with its explanation.
+// told is a breaker with why it is so, and what happens next.
 func told(s *breaker.Status) Status {
-	why, next := s.ExplainParts()
-	return Status{Status: *s, Text: why + " " + next, Next: next}
+	return Status{Status: *s, Because: s.Because(), Next: s.Next()}
 }
 
 func full(s *breaker.Status) Status {
 	out := told(s)
-	out.Settings = &s.Settings
+	out.Settings, out.Text = &s.Settings, s.Explain()
 	return out
 }
 
@@ -93,8 +108,9 @@ type Set struct {
 	Keys     int            `json:"keys"` // remembered
 	States   map[string]int `json:"states"`
 	Overlaid int            `json:"overlaid"`
-	Trips    uint64         `json:"trips"` // of the keys remembered
-	Worst    []Status       `json:"worst"` // up to five that are not well, worst first
+	Trips    uint64         `json:"trips"`           // of the keys remembered
+	Calls    uint64         `json:"calls,omitempty"` // as Status.Calls, of all keys
+	Worst    []Status       `json:"worst"`           // up to five that are not well, worst first
 }
 
 // Overview is a whole process on one page: sets are folded.
@@ -109,24 +125,30 @@ const (
 	calmFlaps  = 5 // changes in an hour: two trips and what follows
 )
 
-func overview(all []breaker.Status) Overview {
+// OverviewOf is the breakers of m on one page. It does not tell of the process.
+func OverviewOf(m *breaker.Manager) Overview { return overview(m.Status(), nil) }
+
+// overview is the page of all; recent is the calls of the names.
+func overview(all []breaker.Status, recent map[string]uint64) Overview {
 	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
 	for i := range all {
 		s := &all[i]
 		if s.ID == s.Name {
-			o.Breakers = append(o.Breakers, shown(s))
+			b := shown(s)
+			b.Calls = recent[s.Name]
+			o.Breakers = append(o.Breakers, b)
 			continue
 		}
 		at, ok := sets[s.Name]
 		if !ok {
 			at = len(o.Sets)
 			sets[s.Name] = at
-			o.Sets = append(o.Sets, Set{Name: s.Name, States: map[string]int{}, Worst: []Status{}})
+			o.Sets = append(o.Sets, Set{Name: s.Name, States: map[string]int{}, Worst: []Status{}, Calls: recent[s.Name]})
 		}
 		o.Sets[at].add(s)
 	}
-	slices.SortFunc(o.Breakers, func(a, b Status) int { return Compare(&a.Status, &b.Status) })
+	slices.SortFunc(o.Breakers, func(a, b Status) int { return CompareStatus(&a, &b) })
 	slices.SortFunc(o.Sets, compareSets)
 	return o
 }
@@ -138,7 +160,7 @@ func shown(s *breaker.Status) Status {
 	if severity(s) > 0 {
 		out = told(s)
 	}
-	out.Why = nil // the explanation says it
+	out.Why = nil // Because says it
 	return out
 }
 
@@ -164,18 +186,31 @@ func compareSets(a, b Set) int {
 	case len(a.Worst)+len(b.Worst) > 0:
 		return len(b.Worst) - len(a.Worst)
 	}
-	return strings.Compare(a.Name, b.Name)
+	return cmp.Or(cmp.Compare(b.Calls, a.Calls), strings.Compare(a.Name, b.Name))
 }
 
-// Compare orders breakers for people: the worst first, among equals the
+// CompareStatus orders breakers for people: the worst first, among equals the
 // busiest, then by id.
+func CompareStatus(a, b *Status) int {
+	return cmp.Or(
+		compareWorse(&a.Status, &b.Status),
+		cmp.Compare(b.Calls, a.Calls),
+		Compare(&a.Status, &b.Status))
+}
+
+// Compare is CompareStatus for breakers whose calls nobody has counted but
+// their window, if they have one.
 func Compare(a, b *breaker.Status) int {
 	return cmp.Or(
-		cmp.Compare(severity(b), severity(a)),
-		cmp.Compare(b.FailCount+b.Window.Failures, a.FailCount+a.Window.Failures),
+		compareWorse(a, b),
 		cmp.Compare(b.Window.Calls, a.Window.Calls),
-		cmp.Compare(a.ID, b.ID),
-	)
+		cmp.Compare(a.ID, b.ID))
+}
+
+func compareWorse(a, b *breaker.Status) int {
+	return cmp.Or(
+		cmp.Compare(severity(b), severity(a)),
+		cmp.Compare(b.FailCount+b.Window.Failures, a.FailCount+a.Window.Failures))
 }
 
 // severity is how much a breaker wants somebody's attention; 0: none at all.
@@ -198,8 +233,31 @@ func severity(s *breaker.Status) int {
 
 // Explanation is what a breaker does and why.
 type Explanation struct {
-	ID   string `json:"id"`
-	Text string `json:"text"`
+	ID      string `json:"id"`
+	Text    string `json:"text"`              // two sentences, with the id and times
+	Because string `json:"because,omitempty"` // why, in a clause; "" for one that has always been closed
+	Next    string `json:"next"`              // what happens next, in a sentence
+}
+
+// Explain says why the breaker of an id is as it is. The error matches
+// breaker.ErrUnknown.
+func Explain(m *breaker.Manager, id string) (Explanation, error) {
+	b, err := find(m, id)
+	if err != nil {
+		return Explanation{}, err
+	}
+	s := b.Status()
+	return Explanation{ID: s.ID, Text: s.Explain(), Because: s.Because(), Next: s.Next()}, nil
+}
+
+// HistoryOf tells what the breaker of an id went through. The error matches
+// breaker.ErrUnknown.
+func HistoryOf(m *breaker.Manager, id string) (History, error) {
+	b, err := find(m, id)
+	if err != nil {
+		return History{}, err
+	}
+	return History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}, nil
 }
 
 // History is what a breaker went through.

@@ -1,10 +1,15 @@
 package breakerconf
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -13,6 +18,9 @@ type App struct {
 	// Manager has the file's settings as its defaults, and the breakers that
 	// have a section.
 	Manager *breaker.Manager
+	// Plane carries out the orders of the pipe, and keeps the audit log if the
+	// file asks for one. Its Listen and Handler open further doors.
+	Plane *ops.Plane
 	// Pipe is where the file says.
 	Pipe *fifo.Server
 }
@@ -40,12 +48,15 @@ func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
 			return nil, fmt.Errorf("breakerconf: %w", err)
 		}
 	}
-	pipe, err := fifo.Start(m, fifo.Config{Input: c.Input, Output: c.Output, Logger: log})
+	c.Ops.Audit = strings.ReplaceAll(c.Ops.Audit, "{pid}", strconv.Itoa(os.Getpid()))
+	plane := ops.New(m, c.Ops)
+	pipe, err := fifo.Start(m, fifo.Config{Input: c.Input, Output: c.Output, Logger: log, Do: plane.Do})
 	if err != nil {
-		return nil, fmt.Errorf("breakerconf: %w", err)
+		return nil, fmt.Errorf("breakerconf: %w", errors.Join(err, plane.Close()))
 	}
-	return &App{m, pipe}, nil
+	return &App{m, plane, pipe}, nil
 }
 
-// Close closes the pipe. The breakers need no closing and go on working.
-func (a *App) Close() error { return a.Pipe.Close() }
+// Close closes the pipe and the plane. The breakers need no closing and go on
+// working.
+func (a *App) Close() error { return errors.Join(a.Pipe.Close(), a.Plane.Close()) }

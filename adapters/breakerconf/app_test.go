@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/adapters/breakerconf"
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -67,6 +68,36 @@ reset_timeout = 5m
 	}
 	if _, err := (breakerconf.Config{Settings: breaker.Settings{FailureRate: 2}}).Open(nil); !errors.Is(err, breaker.ErrSettings) {
 		t.Errorf("a Config with bad settings: %v", err)
+	}
+}
+
+// The orders of the pipe stand in the audit log that the file asks for.
+func TestOpenWithAudit(t *testing.T) {
+	path, dir := write(t, `[pybreaker]
+input_path = DIR/in
+output_path = DIR/out
+audit_path = DIR/{pid}.audit
+[breaker payments]
+fail_max = 1
+`)
+	app, err := breakerconf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := fifo.Client{Input: dir + "/in", Output: dir + "/out"}
+	if _, err := c.Open(t.Context(), "payments", breaker.Reason{Actor: "ann"}); err != nil {
+		t.Error(err)
+	}
+	if err := app.Close(); err != nil {
+		t.Error(err)
+	}
+	log, err := os.Open(fmt.Sprintf("%s/%d.audit", dir, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if r, err := ops.VerifyAudit(log); err != nil || r.Entries != 1 {
+		t.Errorf("the log: %+v, %v, want one order", r, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -34,6 +35,9 @@ type Config struct {
 	// fifo.Server does not sleep and has no use for it; circuit_breaker_fifo
 	// waits the longer for an answer. Default DefaultSleepDelay.
 	SleepDelay time.Duration
+	// Ops are the options of the operations plane. The file says Audit, in which
+	// {pid} stands for the process id, and no others.
+	Ops ops.Options
 	// Settings are those of a breaker without a section.
 	Settings breaker.Settings
 	// Breakers are those with a section, in the order of the file.
@@ -97,7 +101,7 @@ func readMain(main, def *section) (Config, error) {
 	for _, p := range []struct {
 		key  string
 		path *string
-	}{{"input_path", &c.Input}, {"output_path", &c.Output}} {
+	}{{"input_path", &c.Input}, {"output_path", &c.Output}, {"audit_path", &c.Ops.Audit}} {
 		v.used[p.key] = true
 		if e, ok := v.get(p.key); ok {
 			var err error
@@ -116,7 +120,7 @@ func readMain(main, def *section) (Config, error) {
 		default:
 			settings = append(settings, e)
 			if err = set(&c.Settings, e); err != nil && strings.Contains(err.Error(), "unknown key") {
-				err = wrong(e.line, "%w (or input_path, output_path, sleep_delay)", errors.Unwrap(err))
+				err = wrong(e.line, "%w (or input_path, output_path, audit_path, sleep_delay)", errors.Unwrap(err))
 			}
 		}
 		if err != nil {
@@ -131,7 +135,7 @@ func (c *Config) addBreaker(s *section, name string) error {
 	settings := c.Settings
 	for _, e := range s.keys {
 		switch e.key {
-		case "input_path", "output_path", "sleep_delay":
+		case "input_path", "output_path", "audit_path", "sleep_delay":
 			return wrong(e.line, "%s is not a breaker's, want it in [pybreaker]", e.key)
 		}
 		if err := set(&settings, e); err != nil {

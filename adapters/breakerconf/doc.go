@@ -14,12 +14,13 @@
 //	    fail_max = 5
 //	    reset_timeout = 60                  ; seconds, or 60s, or 1m
 //	    sleep_delay = .1
+//	    audit_path = /var/log/shop/{pid}.audit ; no default: without it no audit log
 //
 //	[breaker payments]                      ; one breaker, where it differs
 //	    failure_rate = 0.5
 //	    window = 30s
 //
-// Every key may be left out; those above show the defaults. {pid} stands for
+// Every key may be left out; the first five show their defaults. {pid} stands for
 // the process id. Keys are in any case, with = or a colon, indented or not.
 // Comments begin with ; or #, at the start of a line or after a blank. The
 // spelling reset_timout of PyBreaker's documentation is understood.

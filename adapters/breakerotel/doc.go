@@ -9,10 +9,9 @@
 // # Metrics
 //
 // All are read when they are collected, so that calls pay nothing for them: a
-// call that succeeds on a closed breaker is counted nowhere. Therefore calls and
-// rejections are counted only WithCalls, and that takes every call off the
-// shortest path. The attribute switchgear.breaker.name is a breaker's or a
-// set's; keys are added up under their set.
+// call that succeeds on a closed breaker is counted nowhere, unless WithCalls
+// says so. The attribute switchgear.breaker.name is a breaker's or a set's; keys
+// are added up under their set.
 //
 //	switchgear.breaker.count                 {breaker}     updowncounter: 1 for the state that a breaker is in, 0 for the others; of a set, its keys in that state
 //	switchgear.breaker.automatic_count       {breaker}     updowncounter: the same by automatic state, behind overrides
@@ -24,9 +23,10 @@
 //	switchgear.breaker.open_time             s             counter: time open or forced open, all keys of a set together
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
 //	switchgear.breaker.listener_panics       {panic}       counter
-//	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure or rejected
+//	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
-// Counters begin with Register. Ignored calls are in no count.
+// Counters begin with Register, those of calls when somebody first observes them
+// (see breaker.Manager.Observe).
 //
 // # Events
 //

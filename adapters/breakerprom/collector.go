@@ -13,9 +13,7 @@
 // shows a limited number of keys.
 //
 // A scrape reads the status of all breakers. Calls pay nothing for it: a call
-// that succeeds on a closed breaker is counted nowhere. Therefore calls and
-// rejections are counted only WithCalls, and that takes every call off the
-// shortest path; the package's benchmarks show by how much.
+// that succeeds on a closed breaker is counted nowhere, unless WithCalls says so.
 //
 // # Metrics
 //
@@ -29,15 +27,15 @@
 //	switchgear_open_seconds_total{name}          counter: time open or forced open, all keys of a set together
 //	switchgear_bypassed_calls_total{name}        counter; not for sets
 //	switchgear_listener_panics_total{name}       counter
-//	switchgear_calls_total{name,outcome}         counter, WithCalls: outcome is success, failure or rejected
+//	switchgear_calls_total{name,outcome}         counter, WithCalls: outcome is success, failure, ignored or rejected
 //	switchgear_key_state{name,key,state}         gauge, WithKeys: 1 for the state of a key
 //	switchgear_keys_left_out{name}               gauge, WithKeys: keys beyond the limit
 //
-// Counters begin with the collector. Ignored calls are in no count.
+// Counters begin with the collector, those of calls when somebody first observes
+// them (see breaker.Manager.Observe).
 package breakerprom
 
 import (
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,15 +79,17 @@ func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.tally = meter.Watch(m, c.calls)
+	c.tally = meter.Watch(m)
+	if c.calls {
+		m.Observe()
+	}
 	return c
 }
 
 // Option changes what a Collector shows.
 type Option func(*Collector)
 
-// WithCalls counts calls by what became of them. Every call then tells a
-// listener, which costs it more than the breaker itself does.
+// WithCalls counts calls by what became of them, which costs each some 4 ns.
 func WithCalls() Option { return func(c *Collector) { c.calls = true } }
 
 // WithKeys shows the state of the keys of each set, at most limit of them, those
@@ -128,11 +128,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.tally.EachOpenTime(now, func(name string, d time.Duration) {
 		count(out, openSeconds, d.Seconds(), name)
 	})
-	c.tally.EachCalls(func(name string, n *meter.Calls) {
-		count(out, calls, float64(n.Success.Load()), name, "success")
-		count(out, calls, float64(n.Failure.Load()), name, "failure")
-		count(out, calls, float64(n.Rejected.Load()), name, "rejected")
-	})
+	if c.calls {
+		meter.EachCalls(c.manager, func(name, outcome string, n uint64) { count(out, calls, float64(n), name, outcome) })
+	}
 }
 
 func collectSum(out chan<- prometheus.Metric, n *meter.Sum) {
@@ -157,7 +155,7 @@ func collectSum(out chan<- prometheus.Metric, n *meter.Sum) {
 func collectKeys(out chan<- prometheus.Metric, n *meter.Sum, limit int) {
 	shown := make(map[string]bool)
 	for _, s := range n.Worst(limit) {
-		if key := valid(s.Key); !shown[key] { // two that look the same would spoil the scrape
+		if key := meter.KeyLabel(s.Key); !shown[key] { // two that look the same would spoil the scrape
 			shown[key] = true
 			gauge(out, keyState, 1, n.Name, key, s.State.String())
 		}
@@ -172,7 +170,3 @@ func gauge(out chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels .
 func count(out chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
 	out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
-
-// valid makes a label of a key, which need not be UTF-8 when callers invent it.
-// Names always are.
-func valid(key string) string { return strings.ToValidUTF8(key, "\uFFFD") }

@@ -95,7 +95,7 @@ func TestCollector(t *testing.T) {
 			`switchgear_bypassed_calls_total{name="payments"} 0`,
 			`switchgear_listener_panics_total{name="mail"} 0`,
 			`switchgear_key_state{key="a",name="tenants",state="open"} 1`,
-			"switchgear_key_state{key=\"we\\\"ird\\\\\\n\uFFFD\",name=\"tenants\",state=\"closed\"} 1",
+			`switchgear_key_state{key="\"we\\\"ird\\\\\\n\\xff\"",name="tenants",state="closed"} 1`,
 			`switchgear_keys_left_out{name="tenants"} 1`,
 		} {
 			if !slices.Contains(lines, want) {
@@ -126,7 +126,7 @@ func TestKeysAndCallsAreOptIn(t *testing.T) {
 func TestSameAsOps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := breaker.NewManager(breaker.Settings{})
-		p := ops.New(m, ops.Options{CountCalls: true})
+		p := ops.New(m, ops.Options{})
 		defer p.Close()
 		c := breakerprom.NewCollector(m, breakerprom.WithCalls(), breakerprom.WithKeys(1000))
 		exercise(m)
@@ -143,11 +143,11 @@ func TestSameAsOps(t *testing.T) {
 func TestKeysThatLookTheSame(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	c := breakerprom.NewCollector(m, breakerprom.WithKeys(10))
-	for _, key := range []string{"\xff", "\xfe"} {
+	for _, key := range []string{"\xff", `"\xff"`, "\xfe"} {
 		breaker.SetOf[string](m, "tenants").Breaker(key)
 	}
 	if got := text(t, c); !strings.Contains(got, `switchgear_keys_left_out{name="tenants"} 1`) {
-		t.Errorf("the second is not left out:\n%s", got)
+		t.Errorf("one of two that look the same is not left out:\n%s", got)
 	}
 }
 

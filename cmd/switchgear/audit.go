@@ -16,8 +16,12 @@ func auditCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Check an audit log",
-		Args:  noSuchCommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `An audit log is a file of JSON lines, one for each order that a process was
+given, refused ones too: who claimed to give it, who the kernel says gave it,
+what it did. A program keeps one when it names the file (ops.Options.Audit, or
+audit_path in breaker.conf).`,
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(auditVerifyCommand(g))
 	return cmd
@@ -25,16 +29,18 @@ func auditCommand(g *globals) *cobra.Command {
 
 func auditVerifyCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify FILE",
-		Short: "Check that no line of an audit log was changed",
+		Use:                   "verify FILE",
+		DisableFlagsInUseLine: true,
+		Short:                 "Check that no line of an audit log was changed",
 		Long: `Check that no line of an audit log was changed, taken out, put in or moved: each
 carries the hash of the one before. FILE may be - for the standard input.
 
 Lines cut off at the end do not show in the file: keep the last hash, which this
 prints, somewhere else, and compare. Exit status 5 means that the log does not
 hold together.`,
-		Example: `  switchgear audit verify /var/log/shop/breakers.audit`,
-		Args:    exactly(1, "the file of an audit log"),
+		Example: `  switchgear audit verify /var/log/shop/breakers.audit
+  switchgear audit verify --json - < breakers.audit | jq -r .ends`,
+		Args: exactly(1, "the file of an audit log"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := verify(cmd, args[0])
 			if err != nil && !errors.Is(err, ops.ErrAudit) {

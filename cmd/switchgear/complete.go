@@ -50,7 +50,7 @@ func (g *globals) completeSet(cmd *cobra.Command, args []string, begun string) (
 	}
 	var out []cobra.Completion
 	defaults := breaker.New("defaults", breaker.Settings{}).Settings()
-	for _, kv := range strings.Fields(defaults.String()) {
+	for _, kv := range append(strings.Fields(defaults.String()), "reset_jitter=0") { // a zero is left out
 		key, value, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(key, begun) {
 			out = append(out, cobra.CompletionWithDesc(key+"=", "default "+value))

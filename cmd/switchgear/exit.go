@@ -20,13 +20,17 @@ const (
 	exitTampered    = 5
 )
 
-const exitCodesText = `0  done
-1  refused: an unknown id, a version that has moved on, an order that was not
-   confirmed or not allowed; nothing was changed
-2  usage: the command line makes no sense; nothing was asked or changed
-3  unreachable: no such process, it is gone, or it did not answer in time
-4  partly: done in some processes or breakers, but not in all
-5  the audit log does not verify: it was changed, or is damaged`
+const exitCodesText = `For scripts:
+
+  0  done
+  1  refused: an unknown id, a version that has moved on, an order that was not
+     confirmed or not allowed; nothing was changed
+  2  usage: the command line makes no sense; nothing was asked or changed
+  3  unreachable: no such process, it is gone, or it did not answer in time
+  4  partly: done in some processes or breakers, but not in all
+  5  the audit log does not verify: it was changed, or is damaged
+
+What went wrong is one line on the standard error.`
 
 // codeError is an error that decides the exit code.
 type codeError struct {

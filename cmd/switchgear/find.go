@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/ops"
+	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
 // globals are the flags that every command has.
@@ -49,19 +50,22 @@ type found struct {
 const processesHelp = `A command is for every process of this host that has opened its socket (see
 ops.Listen), unless -p names others:
 
-  -p 1234                      the process with this number
+  -p 1234                      the process with this number, by its socket or,
+                               if it has none, by the pipe /tmp/breaker/1234.in
   -p shop                      every process of the service shop
   -p /run/switchgear/7.sock    the socket at this path
   -p https://host/ops/         the operations handler mounted at this URL
   -p pipe:/tmp/breaker/7.in    the named pipe at this path, with its reply in
-                               7.out beside it; or pipe:IN,OUT. Pipes tell
-                               states and take orders; they know no history,
-                               settings, versions and wildcards.
+                               7.out beside it; or pipe:IN,OUT. All but watch
+                               works through it. Behind a pipe of PyBreaker's
+                               there are states and plain orders for one
+                               breaker, and what it cannot do is refused.
 
--p may be repeated. SWITCHGEAR_RUNTIME_DIR says where the sockets are, if it is
-not XDG_RUNTIME_DIR or /run. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the
-header Authorization. A process whose socket is there but that does not answer
-is named on the standard error; it never holds a command up beyond --timeout.`
+-p may be repeated. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the header
+Authorization. A process whose socket is there but that does not answer is named
+on the standard error; it never holds a command up beyond --timeout. What one
+process knows, the others need not: a command is done where its id is known,
+unless -p names the processes.`
 
 // find is the processes that the command line means. Its error matches
 // ops.ErrUnreachable when there is none.
@@ -100,7 +104,7 @@ func (f *found) add(spec string, host []ops.Found) error {
 		return err
 	}
 	if explicit(spec) {
-		if info, err := os.Stat(spec); err == nil && info.Mode().Type() == os.ModeNamedPipe {
+		if isPipe(spec) {
 			return f.add("pipe:"+spec, host)
 		}
 		return f.addAddress(spec)
@@ -117,7 +121,15 @@ func (f *found) add(spec string, host []ops.Found) error {
 	if len(f.targets)+len(f.trouble)+len(f.dead) > before {
 		return f.allThere()
 	}
+	if path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec); isPID && isPipe(path) {
+		return f.add("pipe:"+path, host)
+	}
 	return noSuchProcess(spec, isPID, host)
+}
+
+func isPipe(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
 // allThere is an error if a process that was named is not there for what is

@@ -1,12 +1,89 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
 
 // helpTopics are pages of help that belong to no command.
 func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "processes", Short: "How to name processes", Long: processesHelp},
 		{Use: "orders", Short: "What orders ask of you", Long: ordersHelp},
+		{Use: "settings", Short: "What can be set, and what it means", Long: settingsHelp},
+		{Use: "environment", Short: "Which variables and files play a part", Long: environmentHelp},
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesText},
+	}
+}
+
+const environmentHelp = `Variables:
+
+  SWITCHGEAR_ACTOR          who gives the orders, where --actor does not say
+  SWITCHGEAR_AUTHORIZATION  sent to a URL as the header Authorization
+  SWITCHGEAR_RUNTIME_DIR    the folder above that of the sockets, here and in
+                            the programs; otherwise XDG_RUNTIME_DIR; otherwise
+                            /run for root, and for others switchgear-UID in the
+                            folder for temporary files
+  NO_COLOR                  whatever its value: no colours. There are none,
+                            either, where the output is no terminal
+
+Files:
+
+  RUNTIME_DIR/switchgear/PID.sock   the socket of a process, mode 0600 in a
+                                    folder of mode 0700
+  /tmp/breaker/PID.in and PID.out   the named pipe of a process and its reply,
+                                    where its program has not said otherwise`
+
+// footer stands below the help of each command.
+const footer = `{{if .Runnable}}
+Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 partly, 5 audit log
+damaged (switchgear help exit-codes).
+{{end}}`
+
+// manCommand is for those who pack the program.
+func manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "man DIR",
+		Short:   "Write the manual pages",
+		Long:    "Write the manual pages, one for each command, into the folder DIR.",
+		Example: "  switchgear man /usr/local/share/man/man1",
+		Hidden:  true,
+		Args:    exactly(1, "a folder"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
+				return usage("switchgear man: %s is no folder", args[0])
+			}
+			return doc.GenManTree(manual(), &doc.GenManHeader{Title: "SWITCHGEAR", Section: "1", Source: "Switchgear", Manual: "Switchgear"}, args[0])
+		},
+	}
+}
+
+// manual is the commands as their manual pages have them: the topics stand in
+// the first page, and what is indented stays as it is.
+func manual() *cobra.Command {
+	root := rootCommand()
+	for _, topic := range helpTopics() {
+		root.Long += fmt.Sprintf("\n\n# %s\n\n%s", strings.ToUpper(topic.Short), topic.Long)
+	}
+	indent(root)
+	root.DisableAutoGenTag = true // pages from one program are the same every day
+	return root
+}
+
+func indent(cmd *cobra.Command) {
+	lines := strings.Split(cmd.Long, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "  ") {
+			lines[i] = "    " + line
+		}
+	}
+	cmd.Long = strings.Join(lines, "\n")
+	cmd.DisableAutoGenTag = true
+	for _, sub := range cmd.Commands() {
+		indent(sub)
 	}
 }

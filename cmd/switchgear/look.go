@@ -125,10 +125,20 @@ func statusCommand(g *globals) *cobra.Command {
 		Long: `Show breakers, the worst first: what each does with the next call, since when,
 what happens next, and why.
 
-STATE is what the next call meets. Under an override AUTO is what the breaker
-would do by itself. CALLS/FAILED/SLOW is what the window of its rates holds.
-The keys of a set are shown in sum, with the worst below; --keys shows them all.
-An ID is a name, or name/key, or name/* for all keys of a set.`,
+  STATE              what the next call meets
+  AUTO               under an override: what the breaker would do by itself
+  SINCE              how long it has been so
+  NEXT               what happens next, and when
+  60s OK/FAIL/REJ    calls of the last minute that succeeded, failed, and were
+                     rejected, where the process counts calls
+  WINDOW N/FAIL/SLOW what the window of its rates holds
+  TRIPS/24h          how often it opened by itself
+  WHY                why it is so
+
+Columns that have nothing to tell are left out, and the least of them where the
+terminal is too narrow. The keys of a set are shown in sum, with up to five of
+those that are not well below; --keys shows them all. An ID is a name, or
+name/key, or name/* for all keys of a set.`,
 		Example: `  switchgear status
   switchgear status payments
   switchgear status 'inventory/*' --sort trips

@@ -34,6 +34,9 @@ for; on a terminal you are asked. --dry-run shows what would happen, and the
 number. --if-version V is refused unless the breaker's version is still V (see
 status --json).
 
+An override for name/* is one for each key that there is: keys that come later
+begin without it. What set changes for name/*, later keys have as well.
+
 An order never waits for calls in flight. Every order is recorded with who gave
 it (--actor, or SWITCHGEAR_ACTOR, or your user name) in the history and, where
 the process has one, in the audit log.`

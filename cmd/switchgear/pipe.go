@@ -16,8 +16,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// pipe is a process behind a named pipe: ours or PyBreaker's. It can tell the
-// states and take the six orders, and no more.
+// pipe is a process behind a named pipe: ours or PyBreaker's, which can tell the
+// states and take five orders, and no more.
 type pipe struct {
 	client fifo.Client
 }
@@ -37,17 +37,31 @@ func newPipe(paths string) (pipe, error) {
 			return pipe{}, usage("-p pipe:%s does not say where the reply comes, want pipe:%s,REPLY", in, in)
 		}
 	}
-	return pipe{fifo.Client{Input: in, Output: out}}, nil
+	pid, _, _ := strings.Cut(filepath.Base(in), ".") // if it is one, errors can say more of the process
+	return pipe{fifo.Client{Input: in, Output: out, PID: number(pid)}}, nil
 }
 
 func (p pipe) name() string { return "pipe:" + p.client.Input }
 
 func (p pipe) overview(ctx context.Context) (overview, error) {
-	all, err := p.status(ctx, "")
+	o, err := p.client.Overview(ctx)
+	if !errors.Is(err, fifo.ErrNotKnown) {
+		return overview{Overview: o}, p.fault(err)
+	}
+	all, err := p.table(ctx, "")
 	return overview{Overview: ops.Overview{Breakers: all}}, err
 }
 
+// status falls back on the table, which is all that PyBreaker's manager knows.
 func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {
+	all, err := p.client.Look(ctx, id)
+	if errors.Is(err, fifo.ErrNotKnown) {
+		return p.table(ctx, id)
+	}
+	return all, p.fault(err)
+}
+
+func (p pipe) table(ctx context.Context, id string) ([]ops.Status, error) {
 	set, wild := strings.CutSuffix(id, "/*")
 	if wild {
 		id = ""
@@ -66,44 +80,50 @@ func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {
 	return all, nil
 }
 
-func (p pipe) history(context.Context, string) (ops.History, error) {
-	return ops.History{}, p.cannot("tell what was")
+func (p pipe) history(ctx context.Context, id string) (ops.History, error) {
+	h, err := p.client.History(ctx, id)
+	return h, p.fault(err)
 }
 
-func (p pipe) explain(context.Context, string) (string, error) {
-	return "", p.cannot("tell why")
+func (p pipe) explain(ctx context.Context, id string) (string, error) {
+	e, err := p.client.Explain(ctx, id)
+	return e.Text, p.fault(err)
 }
 
-func (p pipe) events(context.Context, func(ops.Event)) error {
-	return p.cannot("tell events")
+func (p pipe) events(context.Context, func(ops.Event)) error { return p.noEvents() }
+
+func (p pipe) noEvents() error {
+	return refused("%s: a pipe cannot tell events, want the process's socket or URL", p.name())
 }
 
-// do carries out an order. What a pipe cannot promise is refused: nobody may
-// take an order for conditional that is not.
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
-	switch {
-	case o.Verb == ops.VerbSet:
-		return ops.Receipt{}, p.cannot("change settings")
-	case o.Wildcard():
-		return ops.Receipt{}, p.cannot("take an order for " + o.ID)
-	case o.IfVersion != 0:
-		return ops.Receipt{}, p.cannot("compare versions")
+	r, err := p.client.Do(ctx, o)
+	if errors.Is(err, fifo.ErrNotKnown) && plain(o) {
+		return p.doPlain(ctx, o)
 	}
-	if err := o.Check(); err != nil {
-		return ops.Receipt{}, err
-	}
-	before, err := p.status(ctx, o.ID)
+	return r, p.fault(err)
+}
+
+// plain reports whether PyBreaker's manager can do what o asks for. What it
+// cannot promise is refused: nobody may take an order for conditional, or for
+// one that ends, that is not. It keeps no reason.
+func plain(o ops.Order) bool {
+	return o.Verb != breaker.VerbRelease && o.Verb != ops.VerbSet && !o.Wildcard() && o.IfVersion == 0 && o.For == 0
+}
+
+// doPlain gives an order in PyBreaker's words.
+func (p pipe) doPlain(ctx context.Context, o ops.Order) (ops.Receipt, error) {
+	before, err := p.table(ctx, o.ID)
 	if err != nil {
 		return ops.Receipt{}, err
 	}
-	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1}
+	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1, Note: "this is PyBreaker's pipe, which keeps no record of who gave the order and why"}
 	res := ops.Result{Receipt: breaker.Receipt{ID: o.ID, Before: before[0].State, After: before[0].State, DryRun: o.DryRun}}
 	if !o.DryRun {
-		why := breaker.Reason{Actor: o.Actor, Text: o.Reason, For: time.Duration(o.For)}
-		if _, err := p.client.Send(ctx, o.Verb, o.ID, why); err != nil {
+		if _, err := p.client.Send(ctx, o.Verb, o.ID, breaker.Reason{}); err != nil {
 			return ops.Receipt{}, p.fault(err)
 		}
-		after, err := p.status(ctx, o.ID)
+		after, err := p.table(ctx, o.ID)
 		if err != nil {
 			return ops.Receipt{}, err
 		}
@@ -113,12 +133,13 @@ func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-func (p pipe) cannot(do string) error {
-	return refused("%s: a pipe cannot %s, want the process's socket or URL", p.name(), do)
-}
-
-// fault gives an error of the pipe its exit code.
+// fault gives an error of the pipe its exit code. A refusal is the process's
+// own, as by its other doors.
 func (p pipe) fault(err error) error {
+	var told *ops.Error
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
 	err = fmt.Errorf("%s: %w", p.name(), err)
 	for _, away := range []error{fifo.ErrNoPipe, fifo.ErrNoReader, fifo.ErrNoAnswer} {
 		if errors.Is(err, away) {
@@ -169,7 +190,7 @@ func pipeDuration(parts []string) time.Duration {
 	return d + time.Duration(number((micros + "000000")[:6]))*time.Microsecond
 }
 
-// number is what the table's pattern has made sure of; "" is 0.
+// number is 0 for what is none.
 func number(text string) int {
 	n, _ := strconv.Atoi(text)
 	return n

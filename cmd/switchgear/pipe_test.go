@@ -1,10 +1,16 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
 // The table is PyBreaker's, which a pipe may belong to as well.
@@ -44,6 +50,29 @@ func TestParsePipeTable(t *testing.T) {
 	}
 	if got, err := parsePipeTable("head"); err != nil || len(got) != 0 {
 		t.Errorf("a table without breakers: %v, %v", got, err)
+	}
+}
+
+// A process that has no socket but its pipe where PyBreaker has it is found by
+// its number.
+func TestProcessWithNothingButAPipe(t *testing.T) {
+	t.Setenv("SWITCHGEAR_RUNTIME_DIR", t.TempDir())
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("payments").Open(breaker.Reason{Actor: "ana", Text: "a drill"})
+	s, err := fifo.Start(m, fifo.Config{})
+	if os.Getenv("SWITCHGEAR_REQUIRE_ALL") != "1" && (errors.Is(err, fifo.ErrUnsafe) || errors.Is(err, errors.ErrUnsupported)) {
+		t.Skipf("SKIP: needs a folder %s of this user: %v", filepath.Dir(fifo.DefaultInput), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var out, errs strings.Builder
+	if code := run(t.Context(), []string{"explain", "payments", "-p", strconv.Itoa(os.Getpid())}, nil, &out, &errs); code != exitDone || !strings.Contains(out.String(), `ordered by ana ("a drill")`) {
+		t.Errorf("exit code %d, %q, %q", code, &out, &errs)
+	}
+	if p, err := newPipe("/x/17.in"); err != nil || p.client.PID != 17 || p.client.Output != "/x/17.out" {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 

@@ -19,7 +19,17 @@ func psCommand(g *globals) *cobra.Command {
 		Use:   "ps",
 		Short: "List the processes of this host that can be operated",
 		Long: `List the processes of this host that have a switchgear socket: those that answer
-with what their breakers are like, the others with what is wrong with them.`,
+with what their breakers are like, the others with what is wrong with them. It
+takes two seconds at the most, whatever state they are in.
+
+  UP         time since the process opened its operations plane
+  BREAKERS   the keys of its sets included
+  STATES     how many do not just let calls pass
+  OVERRIDES  how many are held open or closed by people
+  NOTE       no answer, a dead process's socket, an audit log that cannot be
+             written, many breakers that opened at once`,
+		Example: `  switchgear ps
+  switchgear ps --json | jq -r '.[] | select(.dead) | .path'`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(g.processes) > 0 {

@@ -50,6 +50,12 @@ func wherein(plan []deed) string {
 
 // asked puts the question to the person at the terminal.
 func asked(cmd *cobra.Command, plan []deed, n int) error {
+	for _, d := range plan {
+		if d.receipt.Note != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Note: %s.\n", table.Clean(d.receipt.Note))
+			break
+		}
+	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
 		view.VerbWord(plan[0].order.Verb), n, wherein(plan), n)
 	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // an end is no answer
@@ -143,7 +149,22 @@ func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
 	if hidden := matched - len(t.Rows); hidden > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "... and %d more\n", hidden)
 	}
-	return summary(cmd, touched, matched, dry)
+	if err := summary(cmd, touched, matched, dry); err != nil {
+		return err
+	}
+	return printNotes(cmd, done)
+}
+
+// printNotes tells once what the orders leave out.
+func printNotes(cmd *cobra.Command, done []deed) (err error) {
+	told := map[string]bool{"": true}
+	for _, d := range done {
+		if note := d.receipt.Note; !told[note] {
+			told[note] = true
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", table.Clean(note))
+		}
+	}
+	return err
 }
 
 func summary(cmd *cobra.Command, touched, matched int, dry bool) (err error) {

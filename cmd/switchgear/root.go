@@ -45,7 +45,8 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
   switchgear explain payments           why is it open, and what happens next?
   switchgear force-open payments --for 30m --reason "vendor maintenance"
   switchgear release payments
-  switchgear top                        live`,
+  switchgear top                        live
+  switchgear demo                       a shop to try it on`,
 		Args:          noSuchCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
@@ -69,12 +70,12 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, setCommand(g))
-	add(more, auditCommand(g), demoCommand())
+	add(more, auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)
 	root.AddCommand(helpTopics()...)
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
-		"{{rpad .CommandPath .CommandPathPadding}}", "switchgear help {{rpad .Name .NamePadding}}", 1))
+		"{{rpad .CommandPath .CommandPathPadding}}", "switchgear help {{rpad .Name .NamePadding}}", 1) + footer)
 	return root
 }
 

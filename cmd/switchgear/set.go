@@ -11,6 +11,31 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
+const settingsHelp = `With the default in brackets:
+
+  fail_max           opens on so many failures in a row [5]
+  reset_timeout      how long it stays open before a call may probe [1m]
+  success_threshold  successes in half-open that close it [1]
+  probes             calls admitted at once in half-open [1]
+  probe_timeout      a probe that takes longer gives its place to another
+                     [reset_timeout]
+  window             the time that the rates are taken over [10s]
+  window_calls       takes the rates over so many last calls instead [off]
+  min_calls          calls that the window must hold before a rate may open it
+                     [20, or window_calls if that is less]
+  failure_rate       opens when this share of the calls fails [off]
+  confidence         opens when it is this sure that more than failure_rate
+                     fail, whatever min_calls is [off]
+  slow_call          the time from which on a call is slow [off]
+  slow_rate          opens when this share of the calls is slow [off]
+  reset_backoff      multiplies the open time at each failed probe [1]
+  reset_max          the longest open time [off]
+  reset_jitter       spreads open times by this share [0]
+  ramp               the time over which it lets more and more calls in after
+                     closing [off]
+
+They are those of breaker.Settings, whose documentation says it all.`
+
 func setCommand(g *globals) *cobra.Command {
 	var o orderFlags
 	cmd := &cobra.Command{
@@ -20,13 +45,13 @@ func setCommand(g *globals) *cobra.Command {
 evidence stay. With name/* it changes the settings that the keys of a set have
 in common, for keys to come as well.
 
-Keys are those of the settings in status --json: fail_max, reset_timeout,
-failure_rate, window and so on. Times have a unit (30s), rates are shares (0.5),
-and "off" switches a rule off. The change does not survive a restart of the
-process.
+The keys are those of "switchgear help settings". Times have a unit (30s), rates
+are shares (0.5), "off" switches a rule off, and 0 asks for the default. What is
+not named stays as it is. The change does not survive a restart of the process.
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear set payments fail_max=10 reset_timeout=30s --reason "too nervous"
+  switchgear set payments failure_rate=off --if-version 17
   switchgear set 'inventory/*' failure_rate=0.3 --dry-run`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {

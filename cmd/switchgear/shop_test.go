@@ -91,7 +91,7 @@ func keepShop(service string) error {
 	}
 	defer socket.Close()
 	s.Socket = socket.Path()
-	pipe, err := fifo.Start(m, fifo.Config{Input: s.In, Output: s.Out})
+	pipe, err := fifo.Start(m, fifo.Config{Input: s.In, Output: s.Out, Do: plane.Do})
 	if err != nil {
 		return err
 	}

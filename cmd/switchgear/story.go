@@ -16,6 +16,8 @@ func explainCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain ID",
 		Short: "Say in two sentences why a breaker is as it is, and what happens next",
+		Long: `Say in two sentences why a breaker is as it is, since when, and what happens
+next. It asks each process that knows the ID.`,
 		Example: `  switchgear explain payments
   switchgear explain inventory/acme -p shop`,
 		Args:              exactly(1, "the id of a breaker"),
@@ -52,8 +54,10 @@ func historyCommand(g *globals) *cobra.Command {
 		Use:   "history ID",
 		Short: "Show what a breaker went through, and why each time",
 		Long: `Show the transitions that a breaker remembers (the last 32), oldest first: what
-it went from and to, and what decided.`,
-		Example:           `  switchgear history payments -n 5`,
+it went from and to, and what decided. With --json each has all that was known
+then: counts, the newest errors, the open time, the attempt.`,
+		Example: `  switchgear history payments
+  switchgear history payments -n 5 --json`,
 		Args:              exactly(1, "the id of a breaker"),
 		ValidArgsFunction: g.completeIDs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -84,6 +88,6 @@ it went from and to, and what decided.`,
 			return err
 		},
 	}
-	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show the newest so many")
+	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show the newest so `many`")
 	return cmd
 }

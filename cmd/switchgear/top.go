@@ -23,7 +23,13 @@ func topCommand(g *globals) *cobra.Command {
 		Short: "Show breakers live, with keys for orders",
 		Long: `Show breakers live: sorted, searched and explained, with keys for orders. Each
 order asks for its reason (and an override for its end), shows what it would do,
-and waits for your yes. Press ? there for the keys.`,
+and waits for your yes.
+
+` + strings.Join(top.Keys, "\n") + `
+
+It asks anew every second (--every) and follows processes that come and go.`,
+		Example: `  switchgear top
+  switchgear top -p shop --sort trips --every 250ms`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			by, err := orderOf(sort)

@@ -59,6 +59,9 @@ func (w *watcher) run(ctx context.Context) error {
 			return err
 		}
 		for _, t := range f.targets {
+			if p, ok := t.(pipe); ok { // it was named, so this is the first look
+				return p.noEvents()
+			}
 			if w.begin(t) {
 				all.Go(func() { w.follow(ctx, t) })
 			}

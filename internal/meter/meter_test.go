@@ -57,7 +57,8 @@ func TestTally(t *testing.T) {
 		before := m.Breaker("before")
 		before.ForceOpen(breaker.Reason{})
 		time.Sleep(time.Second)
-		tally := meter.Watch(m, true)
+		tally := meter.Watch(m)
+		defer m.Observe()()
 		b := m.Breaker("api")
 		_ = b.Do(t.Context(), func(context.Context) error { return nil })
 		fail(b, 5)
@@ -79,11 +80,11 @@ func TestTally(t *testing.T) {
 		if shut["api"] != 10*time.Second || shut["before"] != 21*time.Second {
 			t.Errorf("the open times are %v, want 10 s and 21 s", shut)
 		}
-		tally.EachCalls(func(name string, c *meter.Calls) {
-			if s, f, r := c.Success.Load(), c.Failure.Load(), c.Rejected.Load(); name != "api" || s != 1 || f != 6 || r != 2 {
-				t.Errorf("%s has %d successes, %d failures, %d rejections; want 1, 6, 2", name, s, f, r)
-			}
-		})
+		calls := map[string]uint64{}
+		meter.EachCalls(m, func(name, outcome string, n uint64) { calls[name+" "+outcome] = n })
+		if calls["api success"] != 1 || calls["api failure"] != 6 || calls["api rejected"] != 2 || calls["api ignored"] != 0 {
+			t.Errorf("the calls are %v; want 1 success, 6 failures, 2 rejections", calls)
+		}
 		tally.Close()
 		b.Close(breaker.Reason{})
 		n := 0

@@ -6,7 +6,9 @@ package meter
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -90,4 +92,15 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// KeyLabel is a key as a label's value. Keys are the program's data, and one
+// that is no UTF-8 is quoted as in Go, so that it stays another than its like.
+// It may look like a key with those very letters: whoever shows several has to
+// look.
+func KeyLabel(key string) string {
+	if utf8.ValidString(key) {
+		return key
+	}
+	return strconv.Quote(key)
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -16,11 +15,12 @@ import (
 // goroutines at once.
 type Tally struct {
 	remove func()
-	calls  sync.Map // name -> *Calls
 
-	mu   sync.Mutex // guards the fields below
-	by   map[Move]uint64
-	shut map[string]*shutTime
+	mu     sync.Mutex // guards the fields below
+	by     map[Move]uint64
+	shut   map[string]*shutTime
+	states map[string]breaker.State // by ID: those that are not closed
+	counts [5]int                   // of states
 }
 
 // Move is a kind of transition.
@@ -30,28 +30,16 @@ type Move struct {
 	Cause breaker.Cause
 }
 
-// Calls are the calls of a name by what became of them.
-type Calls struct {
-	Success, Failure, Rejected atomic.Uint64
-}
-
 // shutTime is the time that the breakers of a name reject.
 type shutTime struct {
 	sum   time.Duration        // of the stretches that are over
 	since map[string]time.Time // by ID: those under way
 }
 
-// Watch begins a tally of m. Without calls it costs the calls nothing; with
-// calls, every one of them tells a listener.
-func Watch(m *breaker.Manager, calls bool) *Tally {
-	t := &Tally{by: make(map[Move]uint64), shut: make(map[string]*shutTime)}
-	l := breaker.Listener{StateChange: t.moved}
-	if calls {
-		l.Success = func(b *breaker.Breaker) { t.callsOf(b).Success.Add(1) }
-		l.Failure = func(b *breaker.Breaker, _ error) { t.callsOf(b).Failure.Add(1) }
-		l.Rejected = func(b *breaker.Breaker, _ error) { t.callsOf(b).Rejected.Add(1) }
-	}
-	t.remove = m.AddListener(l)
+// Watch begins a tally of m. It costs the calls nothing.
+func Watch(m *breaker.Manager) *Tally {
+	t := &Tally{by: make(map[Move]uint64), shut: make(map[string]*shutTime), states: make(map[string]breaker.State)}
+	t.remove = m.AddListener(breaker.Listener{StateChange: t.moved})
 	t.begin(m)
 	return t
 }
@@ -59,20 +47,13 @@ func Watch(m *breaker.Manager, calls bool) *Tally {
 // Close ends the counting.
 func (t *Tally) Close() { t.remove() }
 
-func (t *Tally) callsOf(b *breaker.Breaker) *Calls {
-	got, ok := t.calls.Load(b.Name())
-	if !ok {
-		got, _ = t.calls.LoadOrStore(b.Name(), new(Calls))
-	}
-	return got.(*Calls)
-}
-
 // begin takes in what rejects already. Transitions that are told meanwhile wait
 // for it, and are no news to what it saw.
 func (t *Tally) begin(m *breaker.Manager) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range m.Status() {
+		t.setLocked(s.ID, s.State)
 		if rejects(s.State) {
 			t.shutOf(s.Name).since[s.ID] = s.Since
 		}
@@ -98,6 +79,7 @@ func (t *Tally) moved(b *breaker.Breaker, m breaker.Transition) {
 		return
 	}
 	s, id := t.shutOf(b.Name()), b.ID()
+	t.setLocked(id, m.To)
 	since, was := s.since[id]
 	switch is := rejects(m.To); {
 	case is && !was:
@@ -106,6 +88,31 @@ func (t *Tally) moved(b *breaker.Breaker, m breaker.Transition) {
 		s.sum += m.At.Sub(since)
 		delete(s.since, id)
 	}
+}
+
+// setLocked keeps only those that are not closed: a key that is forgotten is.
+func (t *Tally) setLocked(id string, is breaker.State) {
+	t.counts[t.states[id]]-- // Closed when it is not there, whose count nobody asks for
+	t.counts[is]++
+	if is == breaker.Closed {
+		delete(t.states, id)
+	} else {
+		t.states[id] = is
+	}
+}
+
+// NotClosed is how many breakers there are in each state but Closed, as far as
+// listeners have been told. It takes the same time however many there are.
+func (t *Tally) NotClosed() map[breaker.State]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := make(map[breaker.State]int)
+	for _, s := range States[1:] {
+		if t.counts[s] > 0 {
+			n[s] = t.counts[s]
+		}
+	}
+	return n
 }
 
 // EachMove calls f for each kind of transition that there has been, in order.
@@ -136,12 +143,4 @@ func (t *Tally) EachOpenTime(now time.Time, f func(name string, d time.Duration)
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		f(name, sums[name])
 	}
-}
-
-// EachCalls calls f for each name with calls, in no order.
-func (t *Tally) EachCalls(f func(name string, c *Calls)) {
-	t.calls.Range(func(name, c any) bool {
-		f(name.(string), c.(*Calls))
-		return true
-	})
 }

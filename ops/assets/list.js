@@ -169,8 +169,7 @@ export class List {
   // why is the reason alone: name, state and time stand beside it.
   why(s) {
     if (s.override) return s.override.text ? `“${s.override.text}”` : "No reason was given.";
-    let why = s.explain ? s.explain.slice(0, s.explain.length - (s.next || "").length).trim() : "";
-    why = why.slice(why.startsWith(s.id + " ") ? s.id.length + 1 : 0).replace(/^has been [a-z-]+ for [^:]*: /, "").replace(/^is closed and has never been anything else\.$/, "");
+    let why = s.because || "";
     if (s.state === "closed" && s.fail_count > 0) why = `${many(s.fail_count, "failure")} in a row. ` + why;
     else if (s.state === "closed" && why) why = "Closed again: " + why;
     return why.slice(0, 1).toUpperCase() + why.slice(1);

@@ -68,7 +68,7 @@ export class Model {
       const named = !query || set.name.toLowerCase().includes(query);
       if (!keys.length && (!named || chosen && !set.states[chosen])) continue;
       const worst = set.worst[0];
-      top.push({ kind: "set", id: set.name + "/*", set, keys, rank: worst ? rank(worst) : [0, 0, 0, set.name] });
+      top.push({ kind: "set", id: set.name + "/*", set, keys, rank: worst ? rank(worst) : [0, 0, -(set.calls || 0), 0, set.name] });
     }
     top.sort((a, b) => compare(a.rank, b.rank));
     const rows = [];
@@ -85,17 +85,17 @@ export class Model {
 function matches(s, query) {
   return s.id.toLowerCase().includes(query) ||
     s.override && `${s.override.actor} ${s.override.text}`.toLowerCase().includes(query) ||
-    (s.explain || "").toLowerCase().includes(query);
+    (s.because || "").toLowerCase().includes(query);
 }
 
-// rank and compare are ops.Compare.
+// rank and compare are ops.CompareStatus.
 function rank(s) {
-  return [-severity(s), -(s.fail_count + (s.window?.failures || 0)), -(s.window?.calls || 0), s.id];
+  return [-severity(s), -(s.fail_count + (s.window?.failures || 0)), -(s.calls || 0), -(s.window?.calls || 0), s.id];
 }
 
 function compare(a, b) {
-  for (let i = 0; i < 3; i++) if (a[i] !== b[i]) return a[i] - b[i];
-  return a[3] < b[3] ? -1 : a[3] > b[3] ? 1 : 0;
+  for (let i = 0; i < 4; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return a[4] < b[4] ? -1 : a[4] > b[4] ? 1 : 0;
 }
 
 function severity(s) {

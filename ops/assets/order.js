@@ -13,7 +13,7 @@ const verbs = [
   ["close", "closed, evidence forgotten"],
   ["set", "a patch of its settings"],
 ];
-const ends = [["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no expiry: until somebody releases it"]];
+const ends = [["", "its reset timeout"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no expiry: until somebody releases it"]];
 const overrides = (verb) => verb === "force_open" || verb === "force_closed";
 
 // askOrder opens the dialog for a row, or for an id typed by hand when there is
@@ -27,7 +27,12 @@ export function askOrder(row, done) {
   const refresh = () => {
     const verb = f.verb();
     f.forRow.hidden = !overrides(verb) && verb !== "open";
-    f.end.options[f.end.options.length - 1].hidden = !overrides(verb);
+    if (verb !== state.verb) { // an override needs an end of its own, what is open has one
+      state.verb = verb;
+      f.end.options[0].hidden = overrides(verb);
+      f.end.options[f.end.options.length - 1].hidden = !overrides(verb);
+      if (f.end.selectedOptions[0]?.hidden || verb === "open") f.end.value = overrides(verb) ? "10m" : "";
+    }
     f.otherRow.hidden = f.forRow.hidden || f.end.value !== "other";
     f.patchRow.hidden = verb !== "set";
     f.reason.required = overrides(verb);
@@ -61,7 +66,7 @@ export function askOrder(row, done) {
         return;
       }
     } catch (err) {
-      show(f, "bad", err.message + (err.near?.length ? ` Did you mean ${err.near.join(", ")}?` : "") + (err.code === "version" ? " Close this and look again." : ""));
+      show(f, "bad", err.message + (err.code === "version" ? " Close this and look again." : ""));
       if (err.code === "confirm") state.checked = "";
     }
     f.go.disabled = false;
@@ -102,7 +107,7 @@ function fields(row, many) {
 function read(f, row) {
   const verb = f.verb(), o = { id: row ? row.id : f.id.value.trim(), verb, actor: f.actor.value.trim(), reason: f.reason.value.trim() };
   if (overrides(verb) && f.end.value === "never") o.no_expiry = true;
-  else if (overrides(verb) || verb === "open") o.for = f.end.value === "other" ? f.other.value.trim() : f.end.value;
+  else if (overrides(verb) || verb === "open" && f.end.value) o.for = f.end.value === "other" ? f.other.value.trim() : f.end.value;
   if (verb === "set") {
     try {
       o.settings = JSON.parse(f.patch.value);
@@ -126,13 +131,15 @@ function preview(r) {
     moves.set(k, (moves.get(k) || 0) + 1);
   }
   const list = [...moves].map(([k, n]) => `${count(n)} × ${k}`).join(", ");
-  return el("span", {}, el("b", {}, `It would touch ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet.");
+  return el("span", {}, el("b", {}, `It would touch ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet." + noted(r));
 }
+
+const noted = (r) => r.note ? ` ${r.note[0].toUpperCase()}${r.note.slice(1)}.` : "";
 
 function receipt(r) {
   const one = r.results[0];
   const said = r.matched === 1 && one
     ? `${one.id}: ${stateWords[one.before]} → ${stateWords[one.after]}, version ${one.from_version} → ${one.version}.`
     : `${many(r.touched, "breaker")} of ${count(r.matched)} changed${r.failed ? `, ${count(r.failed)} failed: ${one.error}` : ""}.`;
-  return el("span", {}, el("b", {}, r.touched ? "Done. " : "Nothing had to change. "), said, r.audit_error ? ` Not in the audit log: ${r.audit_error}` : "");
+  return el("span", {}, el("b", {}, r.touched ? "Done. " : "Nothing had to change. "), said + noted(r), r.audit_error ? ` Not in the audit log: ${r.audit_error}` : "");
 }

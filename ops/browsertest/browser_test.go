@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,7 +37,7 @@ func TestAnOperatorsWay(t *testing.T) {
 	payments, search := m.Breaker("payments"), m.Breaker("search")
 	m.Breaker("mail")
 	audit := filepath.Join(t.TempDir(), "audit.jsonl")
-	s := serve(t, m, ops.Options{CountCalls: true, Audit: audit, Authorize: anybody})
+	s := serve(t, m, ops.Options{Audit: audit, Authorize: anybody})
 	p := open(t, s.url(), 1280, 800, "light")
 	p.says("shop", "live", "3", "all", "0", "open", "mail", "payments", "search")
 
@@ -104,6 +106,28 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 	}
 }
 
+// What is chosen for an override is no end of a breaker that only opens: that
+// has its reset timeout.
+func TestOrderToOpenEndsByItself(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	payments := m.Breaker("payments")
+	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
+	p.click(row("payments", ".order"))
+	p.click(`#order input[value=force_open]`)
+	if end := eval[string](p, `document.querySelector('#order select[name=for]').value`); end != "10m" {
+		t.Errorf("an override is offered %q for its end, want 10m", end)
+	}
+	p.choose(`#order select[name=for]`, "never")
+	p.click(`#order input[value=open]`)
+	p.choose(`#order input[name=actor]`, "ana")
+	p.click(`#order button.main`)
+	p.says("Done.", "Closed → Open")
+	if s := payments.Status(); s.Override != nil || s.UntilHalfOpen > time.Minute || s.UntilHalfOpen == 0 {
+		t.Errorf("it is %+v, want open for its reset timeout", s)
+	}
+}
+
 func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
@@ -117,8 +141,12 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	p.click(row("tenants/*", ".name"))
 	p.says("tenants/t03", "5 failures in a row")
 	p.click(row("tenants/*", ".order"))
-	p.click(`#order input[value=close]`)
+	p.click(`#order input[value=force_open]`)
 	p.choose(`#order input[name=actor]`, "ana")
+	p.write(`#order textarea[name=reason]`, "drill")
+	p.click(`#order button.main`)
+	p.says("It would touch 12 breakers of 12.", "Keys that tenants makes later are not touched")
+	p.click(`#order input[value=close]`)
 	p.click(`#order button.main`)
 	p.says("It would touch 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
 	if set.Breaker("t03").State() != breaker.Open {
@@ -159,6 +187,43 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 	p.says("first")
 	s.stop()
 	p.says("gone", "The process does not answer.", "What you see is of")
+}
+
+// stopped is a process that has been stopped once hang is closed: its
+// connections stay, and nothing comes through them.
+type stopped struct {
+	http.ResponseWriter
+	r    *http.Request
+	hang <-chan struct{}
+}
+
+func (w stopped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w stopped) Write(b []byte) (int, error) {
+	select {
+	case <-w.hang:
+		<-w.r.Context().Done()
+		return 0, w.r.Context().Err()
+	default:
+		return w.ResponseWriter.Write(b)
+	}
+}
+
+func TestPageTellsThatItIsStale(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("payments")
+	plane := ops.New(m, ops.Options{})
+	hang := make(chan struct{})
+	inner := plane.Handler()
+	s := &site{httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(stopped{w, r, hang}, r)
+	})), plane}
+	t.Cleanup(s.stop)
+	p := open(t, s.URL, 1280, 800, "light")
+	p.says("live", "payments")
+	close(hang)
+	p.says("stale", "This page is stale.", "No sign of life for", "What you see may be old.")
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 func scene(t *testing.T, past time.Duration) *site {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{FailMax: 5, ResetTimeout: 45 * time.Second})
-	s := serve(t, m, ops.Options{CountCalls: true, Authorize: anybody})
+	s := serve(t, m, ops.Options{Authorize: anybody})
 	create := func(name string, s breaker.Settings) *breaker.Breaker {
 		b, err := m.Create(name, s)
 		if err != nil {

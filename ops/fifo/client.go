@@ -1,6 +1,7 @@
 package fifo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // DefaultPatience leaves a program time to say what is wrong within two seconds
@@ -21,9 +23,11 @@ const DefaultPatience = 1500 * time.Millisecond
 // PyBreaker's. A Client is a value without state: it may be copied, and used by
 // many goroutines and processes at once; they take turns.
 //
-// Every method returns the text that circuit_breaker_fifo prints. Its errors
-// match ErrNoPipe, ErrNoReader, ErrNoAnswer, ErrUnsafe or ErrNotKnown, or are a
-// *ReplyError, which says that the other side refused.
+// The methods that PyBreaker's manager understands return the text that
+// circuit_breaker_fifo prints, and a *ReplyError when the other side refused.
+// Do, Look, Explain and History need a Server on the other side; their refusals
+// are an *ops.Error. Other errors match ErrNoPipe, ErrNoReader, ErrNoAnswer,
+// ErrUnsafe or ErrNotKnown.
 //
 // Before anything is ordered, the other side has to answer a word that it
 // cannot know, so that an order is never left in the pipe of a process that is
@@ -35,10 +39,11 @@ type Client struct {
 	// PID is the process. It may be 0 when no path has {pid}; an error can say
 	// more of the process when it is known.
 	PID int
-	// Patience is how long nothing may move before the process is called stuck;
-	// no wait for an answer is longer than ten times that. Default DefaultPatience. PyBreaker's
-	// manager looks at its pipe every sleep_delay, so Patience must be well above
-	// that.
+	// Patience is how long nothing may move before the process is called stuck,
+	// eight times as long for the answer of very many breakers; no wait for an
+	// answer is longer than ten times that. Default DefaultPatience.
+	// PyBreaker's manager looks at its pipe every sleep_delay, so Patience must be
+	// well above that.
 	Patience time.Duration
 }
 
@@ -96,35 +101,34 @@ func (c Client) Release(ctx context.Context, id string, r breaker.Reason) (strin
 
 // Send orders verb for the breaker id. With a zero Reason the order travels in
 // PyBreaker's words and says nothing of who gave it. Otherwise, and for a
-// release, it carries the reason, this process's id and the author (by default
-// the user who runs it), and only a Server understands it.
+// release, it is what Do sends, with the author (by default the user who runs
+// this process) and this process's id; an override without r.For has no end.
 func (c Client) Send(ctx context.Context, verb breaker.Verb, id string, r breaker.Reason) (string, error) {
-	if _, ok := orderVerb(string(verb)); !ok {
+	if _, ok := plainVerb(string(verb)); !ok {
 		return "", fmt.Errorf("fifo: %w: unknown verb %q", breaker.ErrOrder, verb)
 	}
 	if r == (breaker.Reason{}) && verb != breaker.VerbRelease {
 		return c.plain(ctx, string(verb), id)
 	}
-	if r.Actor == "" {
-		r.Actor = userName()
+	r.Actor = fmt.Sprintf("%s (pid %d)", cmp.Or(r.Actor, userName()), os.Getpid())
+	_, err := c.Do(ctx, orderOf(verb, id, r))
+	var refused *ops.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == errLate.Code:
+	case errors.As(err, &refused):
+		return "", &ReplyError{refusal(id, refused)}
+	case err != nil:
+		return "", err
 	}
-	line, err := encodeOrder(verb, id, r, os.Getpid())
-	if err != nil {
-		return "", fmt.Errorf("fifo: %w", err)
-	}
-	text, err := c.send(ctx, question{line, cmdExtended, id})
-	var refused *ReplyError
-	if errors.As(err, &refused) && strings.HasPrefix(refused.Body, "Invalid command: ") {
-		return "", fmt.Errorf("fifo: %w: it speaks PyBreaker's protocol, without release, reason and expiry; nothing was changed", ErrNotKnown)
-	}
-	return text, err
+	return changed(id), nil
 }
 
 func (c Client) plain(ctx context.Context, cmd, id string) (string, error) {
-	if strings.Contains(id, "\n") {
-		return "", fmt.Errorf("fifo: invalid id %q: want no line end, it would begin another command", id)
+	q, err := ask(cmd, id)
+	if err != nil {
+		return "", err
 	}
-	return c.send(ctx, plainQuestion(cmd, id))
+	return c.send(ctx, q)
 }
 
 func (c Client) send(ctx context.Context, q question) (string, error) {

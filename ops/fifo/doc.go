@@ -20,9 +20,26 @@
 // close, half_open, force_open and force_closed. The reply is SUCCESS or ERROR,
 // a line end, the text, and a line end. Each reply replaces the one before.
 //
-// Two words are ours alone, and PyBreaker refuses them as invalid commands:
-// release lifts an override, and switchgear-order carries an order with its
-// reason, expiry and author as JSON (see Client.Send).
+// The other words are ours alone, and PyBreaker refuses them as invalid
+// commands. release lifts an override. The rest is answered in JSON, in the
+// shapes of package ops and its HTTP API, refusals too:
+//
+//	explain ID                 why it is so and what happens next
+//	history ID                 what it went through
+//	switchgear-status [ID]     all there is to see; ID may be name/*
+//	switchgear-overview        all breakers on one page
+//	switchgear-order {...}     an ops.Order: any order, answered by its ops.Receipt
+//
+// So orders are the same here as on the socket and over HTTP: with an actor, a
+// reason and an end, for "name/*" with the number confirmed, for an expected
+// version, as a dry run, and for settings. PyBreaker's words carry none of it;
+// an override that they order stands as ordered by "pipe", without an end.
+//
+// # Record
+//
+// A server by itself keeps no record of orders but in the breakers' history and
+// its Logger. A program with an ops.Plane gives Config.Do its Do; then orders of
+// the pipe stand in its audit log and on its dashboard.
 //
 // # Security
 //

@@ -161,6 +161,9 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 		return "", err
 	}
 	x.sent = true
+	if x.q.many {
+		x.Patience *= 8 // it has shown that it listens
+	}
 	var again []byte
 	if x.q.cmd == cmdStatus {
 		again = x.q.wire()
@@ -239,12 +242,16 @@ func (x *exchange) await(ctx context.Context, again []byte, done func(file []byt
 }
 
 func (x *exchange) stuck() error {
-	fate := "nothing was ordered"
-	if x.sent {
-		fate = "the order was sent and may yet be carried out"
-	}
 	return fmt.Errorf("fifo: %w at %s within %s to what was written to %s%s; %s",
-		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), fate)
+		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), x.fate())
+}
+
+// fate is what has become of the order, if it is one.
+func (x *exchange) fate() string {
+	if x.sent && x.q.orders() {
+		return "the order was sent and may yet be carried out"
+	}
+	return "nothing was ordered"
 }
 
 // poll calls step until it is done or fails, at first in quick succession.
@@ -255,7 +262,7 @@ func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("fifo: %w", context.Cause(ctx))
+			return fmt.Errorf("fifo: %w; %s", context.Cause(ctx), x.fate())
 		case <-time.After(pause):
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // The faults of PyBreaker's pipe, by the numbers of the behaviour study. Each
@@ -221,12 +222,35 @@ func TestFault_06_OrderWaitsForListener(t *testing.T) {
 	m.Breaker("hangs").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
 	m.Breaker("exits").AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { runtime.Goexit() }})
 	for _, id := range []string{"hangs", "exits"} {
+		r, err := c.Do(t.Context(), ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ann"})
+		if err != nil || r.Touched != 1 || r.Results[0].After != breaker.Open {
+			t.Errorf("while a listener %s: %+v, %v", id, r, err)
+		}
 		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{}); err != nil || text != "Changed `"+id+"` state" {
 			t.Errorf("%q, %v", text, err)
+		}
+		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{Text: "again"}); err != nil || text != "Changed `"+id+"` state" {
+			t.Errorf("with a reason: %q, %v", text, err)
 		}
 		if text, err := c.Status(t.Context(), id); err != nil || !strings.Contains(text, "forced_open") {
 			t.Errorf("after a listener that %s: %q, %v", id, text, err)
 		}
+	}
+}
+
+// An order for many takes its time, and its receipt is waited for.
+func TestOrderForManyTakesItsTime(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t)
+	set := breaker.SetOf[string](m, "tenants")
+	for _, key := range []string{"a", "b", "c"} {
+		set.Breaker(key).AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) {
+			<-time.After(listenerTime / 2)
+		}})
+	}
+	r, err := c.Do(t.Context(), ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ann", Confirm: 3})
+	if err != nil || r.Touched != 3 {
+		t.Errorf("%+v, %v, want 3 touched", r, err)
 	}
 }
 
@@ -297,7 +321,7 @@ func TestFault_08_OpenWithoutTime(t *testing.T) {
 			b.Close(breaker.Reason{})
 		}
 	})
-	d := newDesk(managed{Manager: m})
+	d := newDesk(m, Config{})
 	for range 2000 {
 		r, _ := parseReply(d.answer("status"))
 		row := strings.Fields(r.body[strings.LastIndex(r.body, "\n")+1:])
@@ -321,7 +345,7 @@ func TestFault_09_StatusWhileCreating(t *testing.T) {
 			keys.Breaker(i)
 		}
 	})
-	d := newDesk(managed{Manager: m})
+	d := newDesk(m, Config{})
 	for range 100 {
 		if r, _ := parseReply(d.answer("status")); !r.ok || !isTable(r.body, "") {
 			t.Fatalf("status says %.200q", r.body)
@@ -494,6 +518,43 @@ func TestFault_14_TwoServers(t *testing.T) {
 	must(t, s.Close())
 }
 
+// Whoever asks one of two servers with the same reply would read the other's.
+func TestTwoServersOneReply(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.WriteFile(dir+"/.out.lock", nil, 0o600)) // of a process that was killed
+	first, err := Start(standing("foo"), Config{Input: dir + "/1.in", Output: dir + "/out"})
+	must(t, err)
+	c := Client{Input: dir + "/1.in", Output: dir + "/out", Patience: 20 * time.Second}
+	want, err := c.Status(t.Context(), "")
+	must(t, err)
+	second := Config{Input: dir + "/2.in", Output: dir + "/out"}
+	_, err = Start(standing("bar"), second)
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "writes its replies to "+dir+"/out") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a second server: %v, want ErrInUse in one line", err)
+	}
+	if text, err := os.ReadFile(dir + "/out"); err != nil || string(text) != "SUCCESS\n"+want+"\n" {
+		t.Errorf("the first one's reply is %q, %v", text, err)
+	}
+	if _, err := os.Lstat(dir + "/2.in"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second one's pipe is left: %v", err)
+	}
+	must(t, first.Close())
+	s, err := Start(standing("bar"), second)
+	must(t, err)
+	must(t, s.Close())
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	must(t, os.Symlink(dir+"/elsewhere", dir+"/.out.lock"))
+	if _, err := Start(standing("bar"), second); err == nil {
+		t.Error("a link in the lock's place was followed")
+	}
+	if _, err := os.Lstat(dir + "/elsewhere"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+}
+
 func TestFault_15_NewlineInIdent(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), time.Millisecond, "flaky")
@@ -577,6 +638,12 @@ func TestExtendedOrderAndReference(t *testing.T) {
 	}
 	if _, err := c.ForceOpen(t.Context(), "a", breaker.Reason{For: time.Minute}); !errors.Is(err, ErrNotKnown) {
 		t.Errorf("force_open for a minute: %v, want ErrNotKnown", err)
+	}
+	if _, err := c.Explain(t.Context(), "a"); !errors.Is(err, ErrNotKnown) {
+		t.Errorf("explain: %v, want ErrNotKnown", err)
+	}
+	if _, err := c.Look(t.Context(), ""); !errors.Is(err, ErrNotKnown) {
+		t.Errorf("the full status: %v, want ErrNotKnown", err)
 	}
 	if text, err := c.Status(t.Context(), "a"); err != nil || !strings.Contains(text, " closed ") {
 		t.Errorf("after that: %q, %v, want closed", text, err)

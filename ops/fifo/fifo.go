@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // The paths of PyBreaker's documentation. {pid} stands for the process id.
@@ -32,8 +32,8 @@ var (
 	// open but no answer came in time.
 	ErrNoAnswer = errors.New("no answer")
 	// ErrNotKnown is matched by a client's error when the other side speaks
-	// PyBreaker's protocol only, and so knows no release, reason or expiry.
-	// Nothing was changed.
+	// PyBreaker's protocol only, and so knows neither release nor a reason,
+	// an end, settings or history. Nothing was changed.
 	ErrNotKnown = errors.New("the other side does not know this order")
 )
 
@@ -48,9 +48,9 @@ type Config struct {
 	// Logger is told of every order and of every trouble with the files.
 	// Default: nobody is told.
 	Logger *slog.Logger
-	// Apply carries out the orders, in place of the manager's own Apply.
-	// ops.Plane's puts them on record. Default: the manager's.
-	Apply func(id string, o breaker.Order) (breaker.Receipt, error)
+	// Do carries out the orders. A Plane's Do puts them on record, and shows
+	// them on its other doors. Default: ops.Do, which does neither.
+	Do func(ops.Order, ops.Peer) (ops.Receipt, error)
 }
 
 // expand puts pid in the place of {pid}.

@@ -117,24 +117,62 @@ func flock(f *os.File) error {
 	return errors.Join(err, lockErr)
 }
 
-// checkOutput refuses what is no plain file of ours at the reply's path, and
-// removes a reply that an earlier process left, which nobody must take for an
-// answer of this one.
-func checkOutput(path string) error {
+// lockReply keeps other servers from writing to the reply at path until
+// release is called: whoever asks one of two would read the other's answer. The
+// lock is on a file beside it, because the reply is another file each time; it
+// ends with the process, and a file without a lock is in nobody's way.
+func lockReply(path string) (release func() error, err error) {
+	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|openFlags, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		held, err := f.Stat()
+		if err == nil {
+			err = kindError(name, held, 0, "plain file", nobodyElse)
+		}
+		if err == nil {
+			err = flock(f)
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = fmt.Errorf("%w: another server writes its replies to %s, want a path for each, such as one with {pid}", ErrInUse, path)
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if now, err := os.Lstat(name); err == nil && os.SameFile(now, held) {
+			return func() error { defer f.Close(); return removeIfSame(name, held) }, nil
+		}
+		f.Close() // its holder removed it in between
+	}
+}
+
+// claimOutput makes the reply's path this server's until release is called. It
+// refuses what is no plain file of ours there, and removes a reply that an
+// earlier process left, which nobody must take for an answer of this one.
+func claimOutput(path string) (release func() error, err error) {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
-		return err
+		return nil, err
 	}
 	fi, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return lockReply(path)
+	case err != nil:
+		return nil, err
 	}
 	if err := kindError(path, fi, 0, "plain file", nobodyElse); err != nil {
-		return err
+		return nil, err
 	}
-	return os.Remove(path)
+	if release, err = lockReply(path); err != nil {
+		return nil, err
+	}
+	if err := removeIfSame(path, fi); err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return release, nil
 }
 
 // writeReply puts text at path as a whole: a reader finds the file before it

@@ -9,28 +9,45 @@ import (
 	"unicode"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// The words that are no orders. Those of ours alone are answered in JSON.
+const (
+	cmdStatus  = "status"
+	cmdExplain = "explain"
+	cmdHistory = "history"
+	// These have a character that no name in PyBreaker's manager can have, so
+	// that the manager finds nothing to run by them.
+	cmdOrder    = "switchgear-order"
+	cmdLook     = "switchgear-status"
+	cmdOverview = "switchgear-overview"
 )
 
 const (
-	cmdStatus = "status"
-	// cmdExtended has a character that no name in PyBreaker's manager can
-	// have, so that the manager finds nothing to run by it.
-	cmdExtended = "switchgear-order"
 	// plainActor is who gave an order that does not say.
 	plainActor = "pipe"
+	// noReason stands where PyBreaker's words have no place for a reason, and
+	// an override must have one.
+	noReason = "no reason given"
 )
 
 // desk answers lines. It knows no file.
 type desk struct {
-	board board
-	log   *slog.Logger
+	m   *breaker.Manager
+	do  func(ops.Order, ops.Peer) (ops.Receipt, error)
+	log *slog.Logger
 }
 
-// board is what a desk needs of a breaker.Manager.
-type board interface {
-	Status() []breaker.Status
-	StatusOf(id string) (breaker.Status, error)
-	Apply(id string, o breaker.Order) (breaker.Receipt, error)
+func newDesk(m *breaker.Manager, c Config) *desk {
+	d := &desk{m, c.Do, c.Logger}
+	if d.do == nil {
+		d.do = func(o ops.Order, _ ops.Peer) (ops.Receipt, error) { return ops.Do(m, o) }
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	return d
 }
 
 // answer runs one line and returns the reply, or nil for a blank line, which
@@ -49,17 +66,25 @@ func (d *desk) answer(line string) (reply []byte) {
 	switch cmd {
 	case cmdStatus:
 		return d.status(rest)
-	case cmdExtended:
-		return d.extended(rest)
+	case cmdLook:
+		return inJSON(d.look(rest))
+	case cmdOverview:
+		return inJSON(ops.OverviewOf(d.m), nil)
+	case cmdExplain:
+		return inJSON(d.explain(rest))
+	case cmdHistory:
+		return inJSON(d.history(rest))
+	case cmdOrder:
+		return d.order(rest)
 	}
-	if verb, ok := orderVerb(cmd); ok {
-		return d.order(rest, breaker.Order{Verb: verb, Reason: breaker.Reason{Actor: plainActor}})
+	if verb, ok := plainVerb(cmd); ok {
+		return d.plainOrder(verb, rest)
 	}
 	return failure("Invalid command: " + line)
 }
 
-// orderVerb is the order that a word stands for.
-func orderVerb(word string) (breaker.Verb, bool) {
+// plainVerb is the order that a word stands for.
+func plainVerb(word string) (breaker.Verb, bool) {
 	switch v := breaker.Verb(word); v {
 	case breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
 		breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease:
@@ -70,63 +95,125 @@ func orderVerb(word string) (breaker.Verb, bool) {
 
 func (d *desk) status(id string) []byte {
 	if id == "" {
-		return success(table(d.board.Status()))
+		return success(table(d.m.Status()))
 	}
-	st, err := d.board.StatusOf(d.real(id))
+	b, err := d.m.Lookup(d.real(id))
 	if err != nil {
 		return d.refused(id, err)
 	}
-	return success(table([]breaker.Status{st}))
+	return success(table([]breaker.Status{b.Status()}))
 }
 
-func (d *desk) order(id string, o breaker.Order) []byte {
-	r, err := d.apply(d.real(id), o)
-	if err != nil {
+func (d *desk) look(id string) (any, error) {
+	all, err := ops.StatusOf(d.m, ops.QueryFor(d.real(id)))
+	return statuses{len(all), all}, err
+}
+
+func (d *desk) explain(id string) (any, error) {
+	return ops.Explain(d.m, d.real(id))
+}
+
+func (d *desk) history(id string) (any, error) {
+	return ops.HistoryOf(d.m, d.real(id))
+}
+
+// plainOrder carries out an order in PyBreaker's words, which are for one
+// breaker, and tell neither who nor why nor until when.
+func (d *desk) plainOrder(verb breaker.Verb, id string) []byte {
+	b, err := d.m.Lookup(d.real(id))
+	if err == nil {
+		_, err = d.carryOut(orderOf(verb, b.ID(), breaker.Reason{Actor: plainActor}))
+	}
+	if err != nil && err != error(errLate) {
 		return d.refused(id, err)
 	}
-	d.log.Info("breaker order", "id", r.ID, "order", o.Verb, "before", r.Before, "after", r.After,
-		"actor", o.Reason.Actor, "reason", o.Reason.Text, "for", o.Reason.For)
-	return success("Changed `" + id + "` state")
+	return success(changed(id))
 }
 
-// listenerTime is how long an order's listeners may run before its reply.
-const listenerTime = time.Second
+// order carries out the order that a line has in JSON.
+func (d *desk) order(text string) []byte {
+	o, err := ops.ParseOrder([]byte(text))
+	if err != nil {
+		return inJSON(nil, err)
+	}
+	o.ID = d.real(o.ID)
+	r, err := d.carryOut(o)
+	if p := (errBroken{}); errors.As(err, &p) {
+		return d.broken(p.value)
+	}
+	return inJSON(r, err)
+}
 
-// errBroken is a panic of the board. There is none in a breaker.Manager, which
-// recovers those of the program's listeners.
+func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
+	r, err := d.give(o)
+	who := []any{"id", o.ID, "order", o.Verb}
+	switch {
+	case err != nil:
+		d.log.Warn("breaker order refused", append(who, "error", err)...)
+		return r, err
+	case o.DryRun:
+		return r, nil
+	case !o.Wildcard() && len(r.Results) == 1:
+		who = append(who, "before", r.Results[0].Before, "after", r.Results[0].After)
+	default:
+		who = append(who, "matched", r.Matched, "changed", r.Touched, "failed", r.Failed)
+	}
+	d.log.Info("breaker order", append(who, "actor", o.Actor, "reason", o.Reason, "for", time.Duration(o.For))...)
+	return r, nil
+}
+
+// An order's listeners may run so long before its reply; those of an order for
+// many, which has work of its own, longer.
+const (
+	listenerTime     = time.Second
+	listenerTimeMany = 10 * time.Second
+)
+
+// errLate is for an order that was carried out, but whose listeners keep its
+// receipt.
+var errLate = &ops.Error{
+	Code:    "late",
+	Message: "the order was given, but a listener of the program keeps its receipt: see status",
+}
+
+// errBroken is a panic of what carries out orders. There is none in ops, where
+// those of the program's listeners are recovered.
 type errBroken struct{ value any }
 
 func (e errBroken) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// apply gives the order on a goroutine of its own, because that is where the
+// give gives the order on a goroutine of its own, because that is where the
 // program's listeners are told: one that hangs, or ends its goroutine, does not
 // do so to the pipe. The order itself waits for nothing (I5), so one that has
 // not returned in time is carried out, and only its listeners are late.
-func (d *desk) apply(id string, o breaker.Order) (breaker.Receipt, error) {
-	done := make(chan applied, 1)
+func (d *desk) give(o ops.Order) (ops.Receipt, error) {
+	done := make(chan given, 1)
 	go func() {
-		got := applied{r: breaker.Receipt{ID: id}} // in case a listener ends this goroutine
+		got := given{err: errLate} // in case a listener ends this goroutine
 		defer func() {
 			if p := recover(); p != nil {
 				got.err = errBroken{p}
 			}
 			done <- got
 		}()
-		got.r, got.err = d.board.Apply(id, o)
+		got.r, got.err = d.do(o, ops.Peer{Transport: "pipe"})
 	}()
-	timer := time.NewTimer(listenerTime)
+	limit := listenerTime
+	if o.Wildcard() {
+		limit = listenerTimeMany
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case got := <-done:
 		return got.r, got.err
 	case <-timer.C:
-		d.log.Warn("breaker pipe: a listener has not returned from an order", "id", id, "order", o.Verb, "after", listenerTime)
-		return breaker.Receipt{ID: id}, nil
+		return ops.Receipt{}, errLate
 	}
 }
 
-type applied struct {
-	r   breaker.Receipt
+type given struct {
+	r   ops.Receipt
 	err error
 }
 
@@ -136,28 +223,27 @@ func (d *desk) broken(p any) []byte {
 	return failure("Unexpected error")
 }
 
-func (d *desk) extended(rest string) []byte {
-	id, o, err := decodeOrder(rest)
-	if err != nil {
-		return d.refused("", err)
-	}
-	return d.order(id, o)
-}
-
+// refused is the reply to a plain word that could not be obeyed.
 func (d *desk) refused(id string, err error) []byte {
 	if p := (errBroken{}); errors.As(err, &p) {
 		return d.broken(p.value)
 	}
-	d.log.Warn("breaker order refused", "id", id, "error", err)
+	return failure(refusal(id, err))
+}
+
+// refusal is an error in PyBreaker's words, as far as they go.
+func refusal(id string, err error) string {
 	switch {
 	case errors.Is(err, breaker.ErrUnknown):
-		return failure("Invalid identifier: " + id)
+		return "Invalid identifier: " + id
 	case errors.Is(err, breaker.ErrOrder):
-		return failure(upper(err.Error()))
+		return upper(err.Error())
 	default:
-		return failure(upper(fmt.Errorf("%w: %w", breaker.ErrOrder, err).Error()))
+		return upper(fmt.Errorf("%w: %w", breaker.ErrOrder, err).Error())
 	}
 }
+
+func changed(id string) string { return "Changed `" + id + "` state" }
 
 // real is the id of the breaker that the table shows as shown. They differ only
 // for a key that has control characters, which no line could name.
@@ -165,12 +251,12 @@ func (d *desk) real(shown string) string {
 	if !strings.Contains(shown, `\`) {
 		return shown
 	}
-	if _, err := d.board.StatusOf(shown); err == nil {
+	if _, err := d.m.Lookup(shown); err == nil {
 		return shown
 	}
-	for _, st := range d.board.Status() {
-		if printable(st.ID) == shown {
-			return st.ID
+	for _, b := range d.m.Breakers() {
+		if id := b.ID(); printable(id) == shown {
+			return id
 		}
 	}
 	return shown

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -12,66 +11,59 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
-
-// fakeBoard has one breaker for each id and remembers what it was ordered.
-type fakeBoard struct {
-	mu     sync.Mutex // guards the fields below
-	all    []breaker.Status
-	orders []string
-	fail   error // what Apply returns, when set
-	broken bool  // panics
-}
 
 var fiveFails = breaker.Settings{FailMax: 5}
 
-func newFakeBoard(ids ...string) *fakeBoard {
-	b := &fakeBoard{}
+// orders remembers what was ordered.
+type orders struct {
+	mu     sync.Mutex // guards the fields below
+	all    []string
+	fail   error // what Do returns, when set
+	broken bool  // panics
+}
+
+// standing is a manager of a breaker for each name, and of a set for each
+// "name/key".
+func standing(ids ...string) *breaker.Manager {
+	m := breaker.NewManager(breaker.Settings{})
 	for _, id := range ids {
-		b.all = append(b.all, breaker.Status{ID: id, FailuresUntilOpen: 5, Settings: fiveFails})
-	}
-	return b
-}
-
-func (b *fakeBoard) Status() []breaker.Status {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.broken {
-		panic("broken board")
-	}
-	return append([]breaker.Status(nil), b.all...)
-}
-
-func (b *fakeBoard) StatusOf(id string) (breaker.Status, error) {
-	for _, st := range b.Status() {
-		if st.ID == id {
-			return st, nil
+		if name, key, keyed := strings.Cut(id, "/"); keyed {
+			breaker.SetOf[string](m, name).Breaker(key)
+		} else {
+			m.Breaker(id)
 		}
 	}
-	return breaker.Status{}, &breaker.UnknownError{ID: id}
+	return m
 }
 
-func (b *fakeBoard) Apply(id string, o breaker.Order) (breaker.Receipt, error) {
-	if _, err := b.StatusOf(id); err != nil {
-		return breaker.Receipt{}, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.fail != nil {
-		return breaker.Receipt{}, b.fail
-	}
-	b.orders = append(b.orders, fmt.Sprintf("%s %s %q %q %s", o.Verb, id, o.Reason.Actor, o.Reason.Text, o.Reason.For))
-	return breaker.Receipt{ID: id}, nil
+// deskOf is a desk for these breakers, and what it is ordered.
+func deskOf(ids ...string) (*desk, *orders) {
+	m, got := standing(ids...), new(orders)
+	return newDesk(m, Config{Do: func(o ops.Order, _ ops.Peer) (ops.Receipt, error) {
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		if got.broken {
+			panic("broken")
+		}
+		if got.fail != nil {
+			return ops.Receipt{}, got.fail
+		}
+		r, err := ops.Do(m, o)
+		if err == nil {
+			got.all = append(got.all, fmt.Sprintf("%s %s %q %q %s", o.Verb, o.ID, o.Actor, o.Reason, o.For))
+		}
+		return r, err
+	}}), got
 }
-
-func newDesk(b board) *desk { return &desk{b, slog.New(slog.DiscardHandler)} }
 
 const oneRow = "SUCCESS\n" +
 	"    id     state    time until half_open    failure count    failures until open\n" +
 	"closed    closed                    None                0                      5\n"
 
 func TestAnswer(t *testing.T) {
-	d := newDesk(newFakeBoard("closed", "two words", "tenants/a b", " lead"))
+	d, _ := deskOf("closed", "two words", "tenants/a b", "t/ lead", "t/\x00")
 	tests := []struct{ line, want string }{
 		{"open closed", "SUCCESS\nChanged `closed` state\n"},
 		{"close closed", "SUCCESS\nChanged `closed` state\n"},
@@ -79,9 +71,12 @@ func TestAnswer(t *testing.T) {
 		{"force_open closed", "SUCCESS\nChanged `closed` state\n"},
 		{"force_closed closed", "SUCCESS\nChanged `closed` state\n"},
 		{"release closed", "SUCCESS\nChanged `closed` state\n"},
+		{"close closed", "SUCCESS\nChanged `closed` state\n"},
+		{"open tenants/*", "ERROR\nInvalid identifier: tenants/*\n"},
 		{"open two words", "SUCCESS\nChanged `two words` state\n"},
 		{"open tenants/a b", "SUCCESS\nChanged `tenants/a b` state\n"},
-		{"open  lead", "SUCCESS\nChanged ` lead` state\n"},
+		{"open t/ lead", "SUCCESS\nChanged `t/ lead` state\n"},
+		{`release t/\x00`, "SUCCESS\nChanged `t/\\x00` state\n"},
 		{"status closed", oneRow},
 		{"   status closed  ", oneRow},
 		{"status closed\r", oneRow},
@@ -113,16 +108,16 @@ func TestAnswer(t *testing.T) {
 }
 
 func TestAnswerBroken(t *testing.T) {
-	b := newFakeBoard("a")
-	d := newDesk(b)
-	b.fail = errors.New("no\nway")
+	d, got := deskOf("a")
+	got.fail = errors.New("no\nway")
 	if got, want := string(d.answer("open a")), "ERROR\nInvalid order: no way\n"; got != want {
-		t.Errorf("failing board: got %q, want %q", got, want)
+		t.Errorf("failing orders: got %q, want %q", got, want)
 	}
-	b.broken = true
-	for _, line := range []string{"status", "status a", "open a"} {
+	got.fail, got.broken = nil, true
+	d.m = nil
+	for _, line := range []string{"status", "status a", "open a", cmdOrder + ` {"id":"a","verb":"open","actor":"ann"}`, cmdLook, "explain a", "history a"} {
 		if got, want := string(d.answer(line)), "ERROR\nUnexpected error\n"; got != want {
-			t.Errorf("broken board: answer(%q) = %q, want %q", line, got, want)
+			t.Errorf("broken: answer(%q) = %q, want %q", line, got, want)
 		}
 	}
 }
@@ -192,42 +187,42 @@ func TestPyDuration(t *testing.T) {
 	}
 }
 
-func TestExtendedOrder(t *testing.T) {
+// An order in JSON is an ops.Order, answered by its receipt or its refusal.
+func TestOrderInJSON(t *testing.T) {
+	const before = `{"id":"a","verb":"`
 	tests := []struct{ json, order, reply string }{
-		{`{"verb":"force_open","id":"a","reason":"disk \"full\"\n","for":"30m","actor":"ann","pid":7}`, `force_open a "ann (pid 7)" "disk \"full\"\n" 30m0s`, "Changed `a` state"},
-		{`{"verb":"release","id":"a"}`, `release a "pipe" "" 0s`, "Changed `a` state"},
-		{`{"verb":"open","id":"nosuch"}`, "", "Invalid identifier: nosuch"},
-		{`{"verb":"status","id":"a"}`, "", `Invalid order: unknown verb "status", want open, close, half_open, force_open, force_closed or release`},
-		{`{"verb":"force_open","id":"a","for":"soon"}`, "", `Invalid order: for is "soon", want a time such as 30m`},
-		{`{"verb":"force_open","id":"a","for":"-1s"}`, "", `Invalid order: for is "-1s", want a time such as 30m`},
-		{`{"verb":"open","id":"a","hurry":1}`, "", `Invalid order: want a JSON object after switchgear-order: json: unknown field "hurry"`},
-		{`{"verb":"open","id":"a"} close a`, "", "Invalid order: want nothing after the JSON object"},
-		{``, "", "Invalid order: want a JSON object after switchgear-order: EOF"},
+		{
+			`{"verb":"force_open","id":"a","reason":"disk \"full\"\n","for":"30m","actor":"ann"}`, `force_open a "ann" "disk \"full\"\n" 30m0s`,
+			`force_open","matched":1,"touched":1,"results":[{"id":"a","before":"closed","after":"forced-open","from_version":1,"version":2}]}`,
+		},
+		{
+			`{"verb":"force_open","id":"a","reason":"x","for":"30m","actor":"ann","dry_run":true,"if_version":1}`, `force_open a "ann" "x" 30m0s`,
+			`force_open","dry_run":true,"matched":1,"touched":1,"results":[{"id":"a","before":"closed","after":"forced-open","from_version":1,"version":1,"dry_run":true}]}`,
+		},
+		{`{"verb":"force_open","id":"a","reason":"x","actor":"ann"}`, "", `{"error":{"code":"order","message":"invalid order: force_open without an end, want a time (for) or no_expiry"}}`},
+		{`{"verb":"open","id":"a","actor":"ann","if_version":9}`, "", `{"error":{"code":"version","message":"breaker has changed: a is at version 1, the order was for 9"}}`},
+		{`{"verb":"open","id":"t/*","actor":"ann"}`, "", `{"error":{"code":"confirm","message":"t/* is for 2 breakers: confirm that number","matched":2}}`},
+		{`{"verb":"open","id":"b","actor":"ann"}`, "", `{"error":{"code":"unknown","message":"unknown breaker \"b\", did you mean \"a\" or \"t\"?","near":["a","t"]}}`},
+		{`{"verb":"set","id":"a","actor":"ann","settings":{"fail_max":"x"}}`, "", `"code":"settings"`},
+		{`{"verb":"status","id":"a","actor":"ann"}`, "", `want open, close, half_open, force_open, force_closed, release or set`},
+		{`{"verb":"force_open","id":"a","for":"soon"}`, "", `is no duration`},
+		{`{"verb":"open","id":"a","hurry":1}`, "", `unknown field \"hurry\", want one JSON object`},
+		{`{"verb":"open","id":"a","actor":"ann"} close a`, "", "want one JSON object"},
+		{`{"verb":"open","id":"a"}`, "", "no actor"},
+		{``, "", "want one JSON object"},
 	}
 	for _, tt := range tests {
-		b := newFakeBoard("a")
-		_, got, _ := strings.Cut(strings.TrimSuffix(string(newDesk(b).answer(cmdExtended+" "+tt.json)), "\n"), "\n")
-		if got != tt.reply {
-			t.Errorf("%s\n got %q\nwant %q", tt.json, got, tt.reply)
+		d, orders := deskOf("a", "t/1", "t/2")
+		flag, got, _ := strings.Cut(strings.TrimSuffix(string(d.answer(cmdOrder+" "+tt.json)), "\n"), "\n")
+		if tt.order != "" {
+			tt.reply = before + tt.reply
 		}
-		if order := strings.Join(b.orders, ", "); order != tt.order {
+		if !strings.Contains(got, tt.reply) || (flag == flagSuccess) != (tt.order != "") {
+			t.Errorf("%s\n got %s %s\nwant %s", tt.json, flag, got, tt.reply)
+		}
+		if order := strings.Join(orders.all, ", "); order != tt.order {
 			t.Errorf("%s\n got order %q\nwant order %q", tt.json, order, tt.order)
 		}
-	}
-}
-
-func TestOrderRoundTrip(t *testing.T) {
-	want := breaker.Order{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{Actor: "ann", Text: "a\nb\u2028", For: 90 * time.Second}}
-	line, err := encodeOrder(want.Verb, "x/ y\n", want.Reason, 0)
-	if err != nil || strings.Contains(line, "\n") {
-		t.Fatalf("encodeOrder = %q, %v", line, err)
-	}
-	id, got, err := decodeOrder(strings.TrimPrefix(line, cmdExtended+" "))
-	if err != nil || id != "x/ y\n" || got != want {
-		t.Errorf("decodeOrder = %q, %+v, %v, want %+v", id, got, err, want)
-	}
-	if _, err := encodeOrder(want.Verb, "\xff", want.Reason, 0); !errors.Is(err, breaker.ErrOrder) {
-		t.Errorf("an id that is no UTF-8: got %v, want ErrOrder", err)
 	}
 }
 
@@ -296,11 +291,28 @@ func TestAnsweredBy(t *testing.T) {
 		{"open", "b", "ERROR\nInvalid command: hello-1\n", false},
 		{"open", "b", "ERROR\nUnexpected error\n", true},
 		{"open", "b", "", false},
+		{"explain", "b", `SUCCESS{"id":"b"}`, true},
+		{"explain", "b", `SUCCESS{"id":"c"}`, false},
+		{"explain", `t/\x00`, `SUCCESS{"id":"t/\u0000"}`, true},
+		{"history", "t/\xff", `SUCCESS{"id":"t/\ufffd"}`, true},
+		{"history", "b", "SUCCESS\n" + row + "\n", false},
+		{"history", "b", `ERROR{"error":{"code":"unknown"}}`, true},
+		{"history", "b", "ERROR\nInvalid identifier: b\n", false},
+		{cmdLook, "", `SUCCESS{"total":0,"breakers":[]}`, true},
+		{cmdLook, "", "SUCCESS\n" + status + "\n", false},
 	}
 	for _, tt := range tests {
-		r, _ := parseReply([]byte(tt.file))
+		r, _ := parseReply([]byte(strings.Replace(tt.file, "{", "\n{", 1)))
 		if got := plainQuestion(tt.cmd, tt.id).answeredBy(r, true); got != tt.want {
 			t.Errorf("%s %q answered by %q: got %v, want %v", tt.cmd, tt.id, tt.file, got, tt.want)
+		}
+	}
+}
+
+func TestWhatIsAnOrder(t *testing.T) {
+	for cmd, want := range map[string]bool{"open": true, "release": true, cmdOrder: true, "status": false, "explain": false, cmdLook: false, cmdOverview: false} {
+		if got := (question{cmd: cmd}).orders(); got != want {
+			t.Errorf("%s is an order: %t", cmd, got)
 		}
 	}
 }
@@ -327,14 +339,13 @@ func TestWire(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{
 		"status\n", "status a\nopen a", "open\n\n \nclose a b\r\n", "status \x00\xff\n", "force_open a\x1f\n",
-		cmdExtended + ` {"verb":"force_open","id":"a","for":"1h"}` + "\n", cmdExtended + " {", "release t/\\x00\n", "\\\n",
+		cmdOrder + ` {"verb":"force_open","id":"a","actor":"x","reason":"y","for":"1h"}` + "\n", cmdOrder + " {", cmdLook + " t/*", "explain a\nhistory a b", "release t/\\x00\n", "\\\n",
 		strings.Repeat("status ", maxLine/7+1) + "\nstatus",
 	} {
 		f.Add([]byte(s), 3)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, cut int) {
-		b := newFakeBoard("a", "a b", "t/\x00")
-		d := newDesk(b)
+		d, orders := deskOf("a", "a b", "t/\x00")
 		check := func(line string, reply []byte) {
 			if reply == nil {
 				if strip(line) != "" {
@@ -360,8 +371,8 @@ func FuzzLine(f *testing.F) {
 		if l.half() {
 			t.Error("half a line is left after the end")
 		}
-		for _, o := range b.orders {
-			if id := strings.SplitN(o, ` "`, 2)[0]; !strings.HasSuffix(id, " a") && !strings.HasSuffix(id, " a b") && !strings.HasSuffix(id, " t/\x00") {
+		for _, o := range orders.all {
+			if id := strings.SplitN(o, ` "`, 2)[0]; !strings.HasSuffix(id, " a") && !strings.HasSuffix(id, " a b") && !strings.HasSuffix(id, " t/\x00") && !strings.HasSuffix(id, "*") {
 				t.Errorf("order %q reached a breaker", o)
 			}
 		}

@@ -37,7 +37,7 @@ type refManager struct {
 func startReference(t *testing.T, dir string, delay time.Duration, ids ...string) *refManager {
 	t.Helper()
 	m := &refManager{in: dir + "/ref.in", out: dir + "/ref.out", delay: delay, block: 8192, stop: make(chan struct{})}
-	m.rows = newFakeBoard(ids...).all
+	m.rows = standing(ids...).Status()
 	if err := syscall.Mkfifo(m.in, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package fifo
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -33,12 +34,13 @@ type question struct {
 	line string // stripped, as the other side echoes it
 	cmd  string
 	id   string // the breaker asked about; "": all
+	many bool   // there may be a hundred thousand breakers to go through
 }
 
 func plainQuestion(cmd, id string) question {
 	line := strip(cmd + " " + id)
 	_, id, _ = strings.Cut(line, " ")
-	return question{line, cmd, id}
+	return question{line, cmd, id, cmd == cmdLook || cmd == cmdOverview}
 }
 
 // wire is what is written to the pipe. Bare words have a blank behind them, as
@@ -54,16 +56,41 @@ func (q question) wire() []byte {
 // cannot be half of something longer, whatever it looks like.
 func (q question) answeredBy(r reply, settled bool) bool {
 	switch {
+	case !r.ok && (r.body == "Unexpected error" || r.body == "Invalid command: "+q.line):
+		return true
+	case !r.ok && q.inJSON():
+		var e refused
+		return json.Unmarshal([]byte(r.body), &e) == nil && e.Error != nil
 	case !r.ok:
-		return r.body == "Unexpected error" ||
-			r.body == "Invalid command: "+q.line ||
-			r.body == "Invalid identifier: "+q.id ||
-			q.cmd == cmdExtended && strings.HasPrefix(r.body, upper(breaker.ErrOrder.Error()))
+		return r.body == "Invalid identifier: "+q.id || strings.HasPrefix(r.body, upper(breaker.ErrOrder.Error()))
+	case q.cmd == cmdLook:
+		return strings.HasPrefix(r.body, `{"total":`)
+	case q.cmd == cmdOverview:
+		return strings.HasPrefix(r.body, `{"process":`)
+	case q.inJSON(): // of a breaker or an order
+		var of struct{ ID string }
+		// JSON has no bytes that are no UTF-8.
+		return json.Unmarshal([]byte(r.body), &of) == nil && (of.ID == string([]rune(q.id)) || printable(of.ID) == q.id)
 	case q.cmd == cmdStatus:
 		return settled && isTable(r.body, q.id)
 	default:
-		return r.body == "Changed `"+q.id+"` state"
+		return r.body == changed(q.id)
 	}
+}
+
+// orders reports whether the question is an order.
+func (q question) orders() bool {
+	_, plain := plainVerb(q.cmd)
+	return plain || q.cmd == cmdOrder
+}
+
+// inJSON reports whether the answer is JSON: no other question's is.
+func (q question) inJSON() bool {
+	switch q.cmd {
+	case cmdOrder, cmdLook, cmdOverview, cmdExplain, cmdHistory:
+		return true
+	}
+	return false
 }
 
 // isTable reports whether body is a status table: its head, and lines that are

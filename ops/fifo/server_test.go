@@ -11,12 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // serve starts a server for breakers of these names in a folder of its own.
@@ -136,8 +138,98 @@ func TestReasonTravels(t *testing.T) {
 	if want := fmt.Sprintf("%s (pid %d)", userName(), os.Getpid()); o.Actor != want {
 		t.Errorf("actor is %q, want %q", o.Actor, want)
 	}
-	if _, err := c.Close(t.Context(), "foo", breaker.Reason{For: time.Hour}); err == nil || !strings.HasPrefix(err.Error(), "Invalid order: ") {
+	if _, err := c.Close(t.Context(), "foo", breaker.Reason{For: time.Hour}); !errors.Is(err, breaker.ErrOrder) {
 		t.Errorf("close for an hour: %v, want an invalid order", err)
+	}
+}
+
+// The pipe takes the orders and tells the things that socket and HTTP do.
+func TestWordsOfOurs(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "foo")
+	set := breaker.SetOf[string](m, "tenants")
+	set.Breaker("a\n")
+	set.Breaker("b")
+	ctx := t.Context()
+
+	r, err := c.Do(ctx, ops.Order{ID: "foo", Verb: ops.VerbSet, Actor: "ann", Settings: []byte(`{"fail_max":2}`), IfVersion: 1})
+	if err != nil || r.Results[0].SettingsAfter.FailMax != 2 || m.Breaker("foo").Settings().FailMax != 2 {
+		t.Errorf("set: %+v, %v", r, err)
+	}
+	if _, err := c.Do(ctx, ops.Order{ID: "foo", Verb: breaker.VerbOpen, Actor: "ann", IfVersion: 1}); !errors.Is(err, breaker.ErrVersion) {
+		t.Errorf("an order for a version that has gone: %v, want ErrVersion", err)
+	}
+	all := ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ann", Reason: "drill", For: ops.Duration(time.Hour)}
+	var told *ops.Error
+	if _, err := c.Do(ctx, all); !errors.Is(err, ops.ErrConfirm) || !errors.As(err, &told) || told.Matched != 2 {
+		t.Errorf("a wildcard without its number: %v, want ErrConfirm for 2", err)
+	}
+	all.DryRun = true
+	if r, err = c.Do(ctx, all); err != nil || r.Touched != 2 || set.Breaker("b").State() != breaker.Closed {
+		t.Errorf("dry run: %+v, %v", r, err)
+	}
+	all.DryRun, all.Confirm = false, 2
+	if r, err = c.Do(ctx, all); err != nil || r.Touched != 2 || set.Breaker("b").State() != breaker.ForcedOpen {
+		t.Errorf("confirmed: %+v, %v", r, err)
+	}
+
+	if o, err := c.Overview(ctx); err != nil || len(o.Breakers) != 1 || len(o.Sets) != 1 || o.Sets[0].States["forced-open"] != 2 {
+		t.Errorf("overview: %+v, %v", o, err)
+	}
+	if e, err := c.Explain(ctx, `tenants/a\n`); err != nil || !strings.Contains(e.Text, `ann ordered it ("drill")`) {
+		t.Errorf("explain: %+v, %v", e, err)
+	}
+	if h, err := c.History(ctx, "tenants/b"); err != nil || len(h.Transitions) != 1 || h.Transitions[0].Actor != "ann" {
+		t.Errorf("history: %+v, %v", h, err)
+	}
+	for id, n := range map[string]int{"": 3, "foo": 1, "tenants/*": 2} {
+		got, err := c.Look(ctx, id)
+		if err != nil || len(got) != n || (id != "") != (got[0].Settings != nil) {
+			t.Errorf("Look(%q): %+v, %v, want %d", id, got, err, n)
+		}
+	}
+	if _, err := c.History(ctx, "fo"); !errors.Is(err, breaker.ErrUnknown) || !errors.As(err, &told) || !slices.Equal(told.Near, []string{"foo"}) {
+		t.Errorf("history of an unknown id: %v, want ErrUnknown near foo", err)
+	}
+	if _, err := c.Do(ctx, ops.Order{ID: "tenants/\xff", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrOrder) {
+		t.Errorf("an id that is no UTF-8: %v, want ErrOrder", err)
+	}
+}
+
+// With a plane, orders of the pipe stand in its audit log, those in
+// PyBreaker's words too.
+func TestOrdersAreOnRecord(t *testing.T) {
+	t.Parallel()
+	m, dir := standing("foo"), t.TempDir()
+	p := ops.New(m, ops.Options{Audit: dir + "/audit"})
+	s, err := Start(m, Config{Input: dir + "/in", Output: dir + "/out", Do: p.Do})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Client{Input: dir + "/in", Output: dir + "/out", Patience: 20 * time.Second}
+	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Do(t.Context(), ops.Order{ID: "bar", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrUnknown) {
+		t.Errorf("an unknown id: %v", err)
+	}
+	if err := errors.Join(s.Close(), p.Close()); err != nil {
+		t.Error(err)
+	}
+	log, err := os.Open(dir + "/audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	var got []string
+	for e, err := range ops.ReadAudit(log) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %s %s %t %s %q %t", e.Peer.Transport, e.Order.Verb, e.Order.ID, e.Order.NoExpiry, e.Order.Actor, e.Order.Reason, e.Error == ""))
+	}
+	if want := []string{`pipe force_open foo true pipe "no reason given" true`, `pipe open bar false ann "" false`}; !slices.Equal(got, want) {
+		t.Errorf("the log has %q, want %q", got, want)
 	}
 }
 
@@ -272,9 +364,9 @@ func TestOddInput(t *testing.T) {
 // line may be lost.
 func TestManyWriters(t *testing.T) {
 	t.Parallel()
-	b := newFakeBoard("a")
+	d, orders := deskOf("a")
 	dir := t.TempDir()
-	s, err := start(b, Config{Input: dir + "/in", Output: dir + "/out"})
+	s, err := Start(d.m, Config{Input: dir + "/in", Output: dir + "/out", Do: d.do})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,9 +390,9 @@ func TestManyWriters(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "every line runs", func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.orders) == writers*each
+		orders.mu.Lock()
+		defer orders.mu.Unlock()
+		return len(orders.all) == writers*each
 	})
 }
 
@@ -394,7 +486,7 @@ func TestClientHearsContext(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
-	if _, err := (Client{Input: dir + "/in", Output: dir + "/out"}).Status(ctx, ""); !errors.Is(err, why) {
+	if _, err := (Client{Input: dir + "/in", Output: dir + "/out"}).Status(ctx, ""); !errors.Is(err, why) || !strings.HasSuffix(err.Error(), "; nothing was ordered") {
 		t.Errorf("got %v, want the context's cause", err)
 	}
 }

@@ -16,40 +16,20 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// managed makes a board of a Manager.
-type managed struct {
-	*breaker.Manager
-	apply func(string, breaker.Order) (breaker.Receipt, error) // nil: the manager's
-}
-
-func (m managed) Apply(id string, o breaker.Order) (breaker.Receipt, error) {
-	if m.apply != nil {
-		return m.apply(id, o)
-	}
-	return m.Manager.Apply(id, o)
-}
-
-func (m managed) StatusOf(id string) (breaker.Status, error) {
-	b, err := m.Lookup(id)
-	if err != nil {
-		return breaker.Status{}, err
-	}
-	return b.Status(), nil
-}
-
 // patrolEvery is the time between two looks at whether the pipe is still there.
 const patrolEvery = time.Second
 
 // Server answers commands on a named pipe until it is closed.
 type Server struct {
-	output string
-	desk   *desk
-	lines  lines
-	log    *slog.Logger
-	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when run has returned
-	once   sync.Once
-	err    error // of Close
+	output  string
+	release func() error // gives output up
+	desk    *desk
+	lines   lines
+	log     *slog.Logger
+	stop    chan struct{} // closed by Close
+	done    chan struct{} // closed when run has returned
+	once    sync.Once
+	err     error // of Close
 
 	mu   sync.Mutex // guards the field below against Close
 	pipe *pipe      // replaced by run only
@@ -62,25 +42,17 @@ type Server struct {
 // Start makes the pipe and answers commands for the breakers of m until Close.
 //
 // The folder is made when it is missing. A pipe and a reply that a dead process
-// left are replaced. A pipe that somebody else reads is refused with an error
-// that matches ErrInUse; files that are not to be trusted with one that
+// left are replaced. A pipe that somebody else reads, and a reply that another
+// server writes, are refused with an error that matches ErrInUse; files that are not to be trusted with one that
 // matches ErrUnsafe; where there are no named pipes the error matches
 // errors.ErrUnsupported. A pipe that is removed later is made again within a
 // second or so.
 func Start(m *breaker.Manager, c Config) (*Server, error) {
-	return start(managed{m, c.Apply}, c)
-}
-
-func start(b board, c Config) (*Server, error) {
 	// Absolute, so that the process may change its folder.
 	input, err1 := filepath.Abs(expand(orDefault(c.Input, DefaultInput), os.Getpid()))
 	output, err2 := filepath.Abs(expand(orDefault(c.Output, DefaultOutput), os.Getpid()))
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("fifo: %w", err)
-	}
-	log := c.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
 	}
 	if input == output {
 		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
@@ -90,13 +62,15 @@ func start(b board, c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
-	if err := checkOutput(output); err != nil {
+	release, err := claimOutput(output)
+	if err != nil {
 		err = errors.Join(err, removeIfSame(input, p.info))
 		p.close()
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
+	desk := newDesk(m, c)
 	s := &Server{
-		output: output, desk: &desk{b, log}, log: log, pipe: p,
+		output: output, release: release, desk: desk, log: desk.log, pipe: p,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.lines.emit = func(line []byte) { s.say(s.desk.answer(string(line))) }
@@ -114,7 +88,7 @@ func (s *Server) Close() error {
 		close(s.stop)
 		s.wake(-1)
 		<-s.done
-		s.err = errors.Join(removeIfSame(s.pipe.path, s.pipe.info), removeIfSame(s.output, s.last))
+		s.err = errors.Join(removeIfSame(s.pipe.path, s.pipe.info), removeIfSame(s.output, s.last), s.release())
 		s.pipe.close()
 	})
 	return s.err

@@ -29,7 +29,7 @@ type doors struct {
 }
 
 func openDoors(m *breaker.Manager) (*doors, error) {
-	d := &doors{plane: ops.New(m, ops.Options{Service: "demo-shop", CountCalls: true, Authorize: onLoopback})}
+	d := &doors{plane: ops.New(m, ops.Options{Service: "demo-shop", Authorize: onLoopback})}
 	for _, open := range []func(*breaker.Manager) error{d.openPipe, d.openSocket} {
 		if err := open(m); err != nil {
 			d.closed = append(d.closed, err)
@@ -46,7 +46,7 @@ func (d *doors) openPipe(m *breaker.Manager) (err error) {
 		return fmt.Errorf("make a private folder: %w", err)
 	}
 	d.input, d.output = filepath.Join(d.dir, "in"), filepath.Join(d.dir, "out")
-	d.pipe, err = fifo.Start(m, fifo.Config{Input: d.input, Output: d.output, Apply: d.plane.Apply})
+	d.pipe, err = fifo.Start(m, fifo.Config{Input: d.input, Output: d.output, Do: d.plane.Do})
 	return err
 }
 

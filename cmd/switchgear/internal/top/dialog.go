@@ -35,6 +35,7 @@ type dialog struct {
 	input   textinput.Model
 	matched int    // breakers that the dry run found
 	would   string // what it would do
+	note    string // what it leaves out
 	err     string // what was wrong with the last answer
 }
 
@@ -153,7 +154,7 @@ func (d *dialog) preview(r ops.Receipt, err error) {
 		return
 	}
 	d.matched = r.Matched
-	d.would = effect(r)
+	d.would, d.note = effect(r), r.Note
 	d.ask(confirming)
 }
 
@@ -182,6 +183,9 @@ func (d *dialog) lines() []string {
 		out = append(out, "asking what it would do…")
 	case confirming:
 		out = append(out, table.Clean(d.would+d.terms()))
+		if d.note != "" {
+			out = append(out, table.Clean(d.note))
+		}
 		if d.order.Wildcard() {
 			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to leave it: %s", d.matched, d.input.View()))
 		} else {
@@ -229,6 +233,9 @@ func receiptText(r ops.Receipt, err error) string {
 		return err.Error()
 	}
 	text := "done: " + effect(r)
+	if r.Note != "" {
+		text += "; " + r.Note
+	}
 	if r.AuditError != "" {
 		text += " (but the audit log: " + r.AuditError + ")"
 	}

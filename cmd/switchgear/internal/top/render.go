@@ -28,7 +28,8 @@ var keysLines = []string{
 	"? help  q quit",
 }
 
-var helpText = []string{
+// Keys says what the keys do.
+var Keys = []string{
 	"LOOK",
 	"  ↑ ↓ k j PgUp PgDn Home End   select a breaker",
 	"  enter                        tell its story; of a set: show its keys",
@@ -42,8 +43,6 @@ var helpText = []string{
 	"  f   force-open: reject every call until it is released or its time is up",
 	"  F   force-closed: admit every call until it is released or its time is up",
 	"  r   release: lift the override",
-	"",
-	"any key goes back",
 }
 
 // View draws the whole screen.
@@ -62,7 +61,7 @@ func (m *model) screen(now time.Time) []string {
 	out := []string{m.title(now), m.banner(now)}
 	foot := m.foot()
 	if m.help {
-		out, foot = append(out, helpText...), nil
+		out, foot = append(append(out, Keys...), "", "any key goes back"), nil
 	} else {
 		out = append(out, m.rows(now)...)
 	}

@@ -248,7 +248,7 @@ func TestOrderForASetWantsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("<backspace>", "<backspace>", "<backspace>", "never", "<enter>")
-	r.shows("ledger/*: 3 breakers, 3 of them change until somebody releases it", "type 3 and enter")
+	r.shows("ledger/*: 3 breakers, 3 of them change until somebody releases it", "keys that ledger makes later are not touched", "type 3 and enter")
 	r.keys("y", "<enter>")
 	if r.state("ledger/eu-1") != breaker.Closed {
 		t.Fatal("done without its number")

@@ -129,7 +129,7 @@ func (o Order) compare(a, b *Line) int {
 	case Trips:
 		return cmp.Compare(b.TripsDay, a.TripsDay)
 	default:
-		return ops.Compare(&a.Status.Status, &b.Status.Status)
+		return ops.CompareStatus(&a.Status, &b.Status)
 	}
 }
 

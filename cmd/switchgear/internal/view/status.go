@@ -111,7 +111,7 @@ func Why(s *ops.Status) string {
 		return watching(s)
 	}
 	if s.Why == nil {
-		return fromText(s)
+		return s.Because // an overview has no transitions
 	}
 	text := s.Why.Why()
 	if s.Why.Attempt > 1 {
@@ -121,19 +121,6 @@ func Why(s *ops.Status) string {
 		text = "many opened at once, look here first: " + text
 	}
 	return text
-}
-
-// fromText is the reason as the explanation has it: an overview comes without
-// the transition. It is what follows "payments has been open for 2s: ", or else
-// the whole sentence.
-func fromText(s *ops.Status) string {
-	what := strings.TrimSuffix(strings.TrimSpace(strings.TrimSuffix(s.Text, s.Next)), ".")
-	if rest, ok := strings.CutPrefix(what, s.ID+" has been "); ok {
-		if _, why, ok := strings.Cut(rest, ": "); ok {
-			return why
-		}
-	}
-	return what
 }
 
 // whose is who gave an override and why. A pipe does not tell.

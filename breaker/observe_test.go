@@ -1,0 +1,154 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func callsOf(m *Manager, name string) Calls {
+	for n, c := range m.Calls() {
+		if n == name {
+			return c
+		}
+	}
+	return Calls{}
+}
+
+// Every way that a call can go is counted once, from Observe on until stop.
+func TestObserveCountsEveryCallOnce(t *testing.T) {
+	settings := map[string]Settings{
+		"consecutive": {FailMax: 3},
+		"window":      {FailMax: 3, FailureRate: 0.9},
+		"last calls":  {FailMax: 3, FailureRate: 0.9, WindowCalls: 4},
+		"timed":       {FailMax: 3, SlowCall: time.Second, SlowRate: 0.99},
+	}
+	for name, s := range settings {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := NewManager(s)
+				early := m.Breaker("early")
+				play(early, "sss") // nobody observes yet
+				stop, stopToo := m.Observe(), m.Observe()
+				for _, b := range []*Breaker{early, m.Breaker("late"), SetOf[string](m, "set").Breaker("k")} {
+					ctx, cancel := context.WithCancel(t.Context())
+					play(b, "sssssfsf")
+					_ = b.Do(ctx, func(ctx context.Context) error { cancel(); return ctx.Err() })
+					if s.SlowCall > 0 {
+						_ = b.Do(t.Context(), func(context.Context) error { time.Sleep(2 * s.SlowCall); return nil })
+					}
+					p, _ := b.Allow()
+					p.Done(nil)
+					p.Done(nil) // the first counts
+					play(b, "fff")
+					for range 3 {
+						_ = b.Do(t.Context(), nop)
+						_, _ = b.Allow()
+					}
+					want := Calls{Successes: 7, Failures: 5, Ignored: 1, Rejected: 6}
+					if s.SlowCall > 0 {
+						want.Successes, want.Slow = want.Successes+1, 1
+					}
+					if got := callsOf(m, b.Name()); got != want {
+						t.Errorf("%s: %+v, want %+v", b.Name(), got, want)
+					}
+				}
+				stop()
+				stop() // twice is once
+				early.Close(Reason{})
+				before := callsOf(m, "early")
+				play(early, "s")
+				if got := callsOf(m, "early"); got.Successes != before.Successes+1 {
+					t.Error("the first to stop stopped the other")
+				}
+				stopToo()
+				before = callsOf(m, "early")
+				play(early, "sfs")
+				if got := callsOf(m, "early"); got != before {
+					t.Errorf("%+v after the last has stopped, want %+v", got, before)
+				}
+				if w := early.load(); w&flagObserved != 0 {
+					t.Error("the word says that somebody observes")
+				}
+			})
+		})
+	}
+}
+
+// A key that leaves nothing behind is counted with its set.
+func TestObserveCountsUnknownKeys(t *testing.T) {
+	m := NewManager(Settings{})
+	s, err := CreateSet[int](m, "s", Settings{}, SetOptions{MaxKeys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Observe()()
+	for k := range 10 {
+		_ = s.Do(t.Context(), k, nop)
+	}
+	_ = s.Do(t.Context(), 11, broken)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = s.Do(ctx, 12, func(ctx context.Context) error { return ctx.Err() })
+	if got, want := callsOf(m, "s"), (Calls{Successes: 10, Failures: 1, Ignored: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if n := len(s.Breakers()); n > 2 {
+		t.Errorf("%d keys stayed", n)
+	}
+}
+
+// Counts are exact while observers come and go and breakers trip.
+func TestObserveUnderLoad(t *testing.T) {
+	m := NewManager(Settings{FailMax: 2, ResetTimeout: time.Millisecond, FailureRate: 0.5})
+	defer m.Observe()()
+	b := m.Breaker("b")
+	errDown := errors.New("down")
+	var ran, rejected [8]uint64
+	var wg sync.WaitGroup
+	for g := range ran {
+		wg.Go(func() {
+			for i := range 5000 {
+				fail := i%3 == g%3
+				err := b.Do(context.Background(), func(context.Context) error {
+					ran[g]++
+					if fail {
+						return errDown
+					}
+					return nil
+				})
+				if errors.Is(err, ErrOpen) {
+					rejected[g]++
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				m.Observe()()
+				runtime.Gosched()
+			}
+		}
+	})
+	wg.Wait()
+	close(done)
+	others.Wait()
+	var wantRan, wantRejected uint64
+	for g := range ran {
+		wantRan += ran[g]
+		wantRejected += rejected[g]
+	}
+	if c := callsOf(m, "b"); c.Successes+c.Failures != wantRan || c.Rejected != wantRejected || c.Ignored != 0 {
+		t.Errorf("%+v, but %d ran and %d were rejected", c, wantRan, wantRejected)
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+func hasEach(text string, all []string) bool {
+	return !slices.ContainsFunc(all, func(one string) bool { return !strings.Contains(text, one) })
+}
+
+// Whoever knows nothing but the name of a command finds the rest.
+func TestHelpOfEveryCommand(t *testing.T) {
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if !cmd.Runnable() || cmd.Name() == "completion" || cmd.Parent() != nil && cmd.Parent().Name() == "completion" {
+			return
+		}
+		var out strings.Builder
+		cmd.SetOut(&out)
+		if err := cmd.Help(); err != nil {
+			t.Error(err)
+		}
+		wants := []string{"Usage:", "Exit codes: 0 done"}
+		if cmd.Name() != "audit" && cmd.Name() != "demo" {
+			wants = append(wants, "Examples:")
+		}
+		if !hasEach(out.String(), wants) || len(cmd.Long) < len(cmd.Short) {
+			t.Errorf("the help of %q lacks one of %q, or says no more than one line:\n%s", cmd.CommandPath(), wants, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if len([]rune(line)) > 101 {
+				t.Errorf("%s --help: %d columns: %s", cmd.CommandPath(), len([]rune(line)), line)
+			}
+		}
+	}
+	walk(rootCommand())
+}
+
+func TestHelpNamesEverySetting(t *testing.T) {
+	for kv := range strings.FieldsSeq(breaker.New("x", breaker.Settings{ResetJitter: 0.1}).Settings().String()) {
+		key, value, _ := strings.Cut(kv, "=")
+		line := regexp.MustCompile(`(?m)^  ` + key + ` (.|\n                     )*`).FindString(settingsHelp)
+		if line == "" {
+			t.Errorf("no %s", key)
+		} else if value = strings.TrimSuffix(value, "0s"); key != "reset_jitter" && key != "probe_timeout" && !strings.Contains(line, "["+value) {
+			t.Errorf("%s does not have its default %s: %s", key, value, line)
+		}
+	}
+}
+
+func TestManualPages(t *testing.T) {
+	dir := t.TempDir()
+	run := func(dir string) int { return run(t.Context(), []string{"man", dir}, nil, io.Discard, io.Discard) }
+	if code := run(dir); code != exitDone {
+		t.Fatalf("exit code %d", code)
+	}
+	for page, want := range map[string][]string{
+		"switchgear.1":              {"SWITCHGEAR_ACTOR", "3  unreachable", "-p https://host/ops/", "switchgear-force-open(1)"},
+		"switchgear-force-open.1":   {"--no-expiry", "INC-42"},
+		"switchgear-audit-verify.1": {"Lines cut off at the end"},
+		"switchgear-top.1":          {"force-closed: admit every call"},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, page))
+		if got := strings.ReplaceAll(string(text), `\-`, "-"); err != nil || !hasEach(strings.ReplaceAll(strings.ReplaceAll(got, `\fB`, ""), `\fP`, ""), want) {
+			t.Errorf("%s, %v, lacks one of %q:\n%s", page, err, want, got)
+		}
+	}
+	if code := run(dir + "/none"); code != exitUsage {
+		t.Errorf("into no folder: exit code %d, want %d", code, exitUsage)
+	}
+}

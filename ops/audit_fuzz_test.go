@@ -1,0 +1,62 @@
+package ops
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// An audit log may hold anything when a process opens it: what a crash or a hand
+// left. The log goes on behind it, an order is recorded, and what was good or
+// torn before is good or torn still; only what was edited already is said to be.
+func FuzzAudit(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "audit")
+	l := auditFile{path: path}
+	entry := AuditEntry{Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Order: Order{ID: "payments", Actor: "ana"}}
+	for range 3 {
+		if err := l.write(entry); err != nil {
+			f.Fatal(err)
+		}
+	}
+	_ = l.close()
+	good, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	first := bytes.IndexByte(good, '\n') + 1
+	for _, seed := range [][]byte{
+		{},
+		good, good[:len(good)-1], good[:len(good)-70], good[:first+20], good[first:], append([]byte("{}\n\n \n"), good...),
+		bytes.Replace(good, []byte(`"ana"`), []byte(`"eve"`), 1), append(good[:first:first], good...), []byte("\x00\xff"), []byte(`,"hash":"`),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, log []byte) {
+		if err := os.WriteFile(path, log, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, beforeErr := VerifyAudit(bytes.NewReader(log))
+		l := auditFile{path: path}
+		if err := l.write(entry); err != nil {
+			t.Fatal(err)
+		}
+		_ = l.close()
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.HasPrefix(text, log) {
+			t.Fatalf("what stood there was changed: %v", err)
+		}
+		if before.Entries == 0 && len(before.Torn) > 0 {
+			return // it was no audit log: what it is with a line of one is open
+		}
+		after, afterErr := VerifyAudit(bytes.NewReader(text))
+		if beforeErr == nil && (afterErr != nil || after.Entries != before.Entries+1 || after.Missed != before.Missed) {
+			t.Errorf("before %+v, with one order more %+v, %v", before, after, afterErr)
+		}
+		if beforeErr != nil && errors.Is(beforeErr, ErrAudit) != errors.Is(afterErr, ErrAudit) {
+			t.Errorf("before %v, with one order more %v", beforeErr, afterErr)
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// ErrConfirm is matched by the error for an order with a wildcard that would
+// touch more breakers than Order.Confirm says.
+var ErrConfirm = errors.New("order not confirmed")
+
+// Do carries out an order on the breakers of m and says what it did. It never
+// waits for calls in flight. It keeps no record: programs with a Plane give
+// their orders to it.
+//
+// The error matches breaker.ErrOrder for an order that makes no sense,
+// breaker.ErrUnknown for an id that names nothing (with the nearest ids, and
+// nothing is made), breaker.ErrVersion, breaker.ErrSettings for a bad patch, or
+// ErrConfirm; then nothing was changed. With a wildcard, what cannot be done to
+// one breaker stands in its Result and stops none of the others.
+func Do(m *breaker.Manager, o Order) (Receipt, error) {
+	r, err := carryOut(m, o)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r, nil
+}
+
+// carryOut is Do; with an error, the receipt has what the order was.
+func carryOut(m *breaker.Manager, o Order) (Receipt, error) {
+	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
+	err := r.carryOut(m, o)
+	r.shorten()
+	return r, err
+}
+
+func (r *Receipt) carryOut(m *breaker.Manager, o Order) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	switch {
+	case !o.Wildcard():
+		return r.one(m, o)
+	case o.Verb == VerbSet:
+		return r.setAll(m, o)
+	}
+	found, err := match(m, o)
+	if err != nil {
+		return err
+	}
+	r.Matched = len(found)
+	for _, b := range found {
+		r.add(apply(b, o))
+	}
+	return nil
+}
+
+func (r *Receipt) one(m *breaker.Manager, o Order) error {
+	b, err := find(m, o.ID)
+	if err != nil {
+		return err
+	}
+	res, err := apply(b, o)
+	if err != nil {
+		return err
+	}
+	r.Matched = 1
+	r.add(res, nil)
+	return nil
+}
+
+// find is Manager.Lookup that helps who gives a set's name for an id.
+func find(m *breaker.Manager, id string) (*breaker.Breaker, error) {
+	b, err := m.Lookup(id)
+	if err == nil {
+		return b, nil
+	}
+	if s, setErr := m.LookupSet(id); setErr == nil {
+		return nil, &breaker.UnknownError{ID: id, Near: []string{s.Name() + "/*"}}
+	}
+	return nil, err
+}
+
+// match finds the breakers of a wildcard, if no more than are confirmed.
+func match(m *breaker.Manager, o Order) ([]*breaker.Breaker, error) {
+	var found []*breaker.Breaker
+	if o.ID == "*" {
+		found = m.Breakers()
+	} else {
+		s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
+		if err != nil {
+			return nil, err
+		}
+		found = s.Breakers()
+	}
+	if _, err := o.confirmed(len(found)); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b *breaker.Breaker) int { return strings.Compare(a.ID(), b.ID()) })
+	return found, nil
+}
+
+// ConfirmError is the answer to an order that would touch more breakers than
+// it says. It matches ErrConfirm.
+type ConfirmError struct {
+	ID      string // the order's
+	Matched int    // what Order.Confirm must reach
+	Confirm int    // what it was
+}
+
+// Error tells the number to confirm.
+func (e *ConfirmError) Error() string {
+	if e.Confirm == 0 {
+		return fmt.Sprintf("%s is for %d breakers: confirm that number", e.ID, e.Matched)
+	}
+	return fmt.Sprintf("%s is for %d breakers by now, and %d were confirmed: nothing was changed", e.ID, e.Matched, e.Confirm)
+}
+
+// Is reports whether target is ErrConfirm.
+func (e *ConfirmError) Is(target error) bool { return target == ErrConfirm }
+
+// confirmed is n, or an error when the order may not touch so many.
+func (o *Order) confirmed(n int) (int, error) {
+	if o.DryRun || n <= o.Confirm {
+		return n, nil
+	}
+	return n, &ConfirmError{ID: o.ID, Matched: n, Confirm: o.Confirm}
+}
+
+func apply(b *breaker.Breaker, o Order) (Result, error) {
+	if o.Verb == VerbSet {
+		return set(b, o)
+	}
+	r, err := obey(b, o.core())
+	r.ID = b.ID()
+	return Result{Receipt: r}, err
+}

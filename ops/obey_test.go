@@ -1,0 +1,37 @@
+package ops_test
+
+import (
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// A listener that exits its goroutine, or hangs, can neither keep an order from
+// being answered nor from being recorded.
+func TestRegressionListenerTookTheOrderAlong(t *testing.T) {
+	free := make(chan struct{})
+	defer close(free)
+	for name, bad := range map[string]func(){"exits": runtime.Goexit, "hangs": func() { <-free }} {
+		path := filepath.Join(t.TempDir(), "audit")
+		m := shop(t)
+		b := m.Breaker("payments")
+		b.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { bad() }})
+		p := ops.New(m, ops.Options{Audit: path})
+		r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+		if err != nil || r.Touched != 1 || r.Results[0].Before != breaker.Closed || r.Results[0].After != breaker.Open || r.Results[0].Version != 2 {
+			t.Errorf("a listener that %s: %+v, %v", name, r, err)
+		}
+		if r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbClose, Actor: "ana"}, ops.Peer{Transport: "pipe"}); err != nil || r.Results[0].After != breaker.Closed {
+			t.Errorf("a listener that %s, by the pipe: %+v, %v", name, r, err)
+		}
+		if report, err := verify(t, path); err != nil || report.Entries != 2 {
+			t.Errorf("a listener that %s: %+v, %v, want both orders on record", name, report, err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
