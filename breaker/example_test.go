@@ -176,6 +176,22 @@ func ExampleManager() {
 	// tenant/acme forced-open 0
 }
 
+func ExampleManager_Observe() {
+	var m breaker.Manager
+	stop := m.Observe()
+	defer stop()
+	db := m.Breaker("db")
+	_ = db.Do(context.Background(), func(context.Context) error { return nil })
+	_ = db.Do(context.Background(), func(context.Context) error { return errors.New("down") })
+	db.Open(breaker.Reason{})
+	_ = db.Do(context.Background(), func(context.Context) error { return nil })
+	for name, c := range m.Calls() {
+		fmt.Println(name, c.Successes, c.Failures, c.Rejected)
+	}
+	// Output:
+	// db 1 1 1
+}
+
 func ExampleStatus_Explain() {
 	b := breaker.New("payments", breaker.Settings{FailMax: 2})
 	for range 2 {
