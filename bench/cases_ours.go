@@ -21,8 +21,14 @@ func own() []contender {
 		build := func(s setup) maker { return loops(breaker.New("bench", settings(rule, s))) }
 		return contender{ours, how, rule, build, rule == consecutive, 1, ""}
 	}
+	observed := func(s setup) maker {
+		m := breaker.NewManager(settings(consecutive, s))
+		m.Observe() // for as long as the program runs
+		return ourDo(m.Breaker("bench"))
+	}
 	return []contender{
 		c("Do", consecutive, ourDo),
+		{ours, "Do, observed", consecutive, observed, false, 1, "observed means that Manager.Observe counts all calls."},
 		c("Do[T]", consecutive, ourGenericDo),
 		c("Allow and Done", consecutive, ourTwoStep),
 		c("Do", timeWindow, ourDo),
