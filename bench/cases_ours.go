@@ -28,7 +28,7 @@ func own() []contender {
 	}
 	return []contender{
 		c("Do", consecutive, ourDo),
-		{ours, "Do, observed", consecutive, observed, false, 1, "observed means that Manager.Observe counts all calls."},
+		{ours, "Do, observed", consecutive, observed, false, 1, "counts calls only where they are observed, by Manager.Observe"},
 		c("Do[T]", consecutive, ourGenericDo),
 		c("Allow and Done", consecutive, ourTwoStep),
 		c("Do", timeWindow, ourDo),
