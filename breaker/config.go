@@ -20,7 +20,7 @@ type config struct {
 	rules    atomic.Pointer[rules]
 	*options // never changed once the breaker is made
 
-	mu        sync.Mutex // serialises the writers of the two below
+	mu        sync.Mutex // serialises the writers of the two below, and of calls
 	excluded  atomic.Pointer[[]Matcher]
 	listeners atomic.Pointer[[]*Listener]
 
