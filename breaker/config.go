@@ -219,6 +219,18 @@ func (c *config) listenerFlags() (f uint64) {
 	return f
 }
 
+// evidence is what a call that ended with err counts as; work that is marked to
+// bypass is none.
+func (c *config) evidence(ctx context.Context, err error) Outcome {
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return Ignored
+	}
+	if err == nil {
+		return Success
+	}
+	return c.outcome(ctx, err)
+}
+
 // outcome classifies err, which is not nil. User code runs: no lock is held
 // (I10), and a panic in it makes a failure.
 func (c *config) outcome(ctx context.Context, err error) (o Outcome) {
