@@ -48,6 +48,24 @@ func each[T any](mk func() T) func(int) any {
 	}
 }
 
+// atRest is each for breakers whose clock has stopped: three steps without a
+// call see to that. They are made over a second, lest their timers fire at
+// once and the runtime be left with the goroutines of all of them.
+func atRest[T any](mk func() T) func(int) any {
+	return func(n int) any {
+		some := n / 1000
+		all := each(func() T {
+			if some--; some == 0 {
+				time.Sleep(time.Millisecond)
+				some = n / 1000
+			}
+			return mk()
+		})(n)
+		time.Sleep(3 * time.Second) // steps of a second: the window is 10 s
+		return all
+	}
+}
+
 func memoryCases(quick bool) []memoryCase {
 	many, few, keys := 100_000, 2_000, 1_000_000
 	if quick {
@@ -57,6 +75,7 @@ func memoryCases(quick bool) []memoryCase {
 		{heapBreaker, ours, consecutive, many, each(func() *breaker.Breaker { return used(consecutive, 0) }), nil},
 		{heapBreaker, ours, consecutive + ", a failure counted", many, each(func() *breaker.Breaker { return used(consecutive, 1) }), nil},
 		{heapBreaker, ours, timeWindow, many, each(func() *breaker.Breaker { return used(timeWindow, 0) }), nil},
+		{heapBreaker, ours, timeWindow + ", at rest", many, atRest(func() *breaker.Breaker { return used(timeWindow, 0) }), nil},
 		{heapBreaker, ours, timeWindow + ", a failure counted", many, each(func() *breaker.Breaker { return used(timeWindow, 1) }), nil},
 		{heapBreaker, ours, lastCalls, many, each(func() *breaker.Breaker { return used(lastCalls, 0) }), nil},
 		{heapBreaker, ours, lastCalls + ", a failure counted", many, each(func() *breaker.Breaker { return used(lastCalls, 1) }), nil},

@@ -67,7 +67,7 @@ func targets() []target {
 		{Path: "transition", Want: "ns", Num: transition + "/" + ours + "/by calls, one listener", Bound: 2000},
 		{Path: "transition", Want: "ns", Num: transition + "/" + ours + "/by orders, one listener", Bound: 2000},
 		{Path: "memory, consecutive", Want: "B", Num: heapBreaker + "/" + ours + "/" + consecutive, Bound: 192},
-		{Path: "memory, time window", Want: "B", Num: heapBreaker + "/" + ours + "/" + timeWindow, Bound: 384},
+		{Path: "memory, time window, at rest", Want: "B", Num: heapBreaker + "/" + ours + "/" + timeWindow + ", at rest", Bound: 384},
 		{Path: "memory, failing key", Want: "B", Num: heapKey + "/" + ours + "/all with a failure counted", Bound: 128},
 		{Path: "memory, healthy key beyond MaxKeys", Want: "B", Num: heapKey + "/" + ours + "/healthy, beyond MaxKeys", Bound: 1},
 	}

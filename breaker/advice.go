@@ -131,10 +131,10 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 	rated := s.FailureRate > 0 || s.SlowRate > 0
 	warn(s.FailMax < 0 && !rated, "no rule of these settings is on: it can never open by itself")
 	warn(s.FailureRate > 0 && !d.opensBy(CauseFailureRate, CauseConfidence),
-		"failure_rate can never open at this rate: %s", d.tooFew())
+		"failure_rate can never open at this rate: %s", d.tooFew(s.Confidence))
 	slowEnough := d.takes >= s.SlowCall
 	warn(s.SlowRate > 0 && slowEnough && !d.opensBy(CauseSlowRate),
-		"slow_rate can never open at this rate: %s", d.tooFew())
+		"slow_rate can never open at this rate: %s", d.tooFew(-1))
 	warn(s.SlowRate > 0 && d.takes > 0 && !slowEnough,
 		"slow_rate can never open: a call ends after %s and is slow only from %s on", d.takes, s.SlowCall)
 	warn(rated && s.MinCalls == 1 && (s.Confidence < 0 || s.SlowRate > 0),
@@ -143,7 +143,7 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 		"probe_timeout (%s) is longer than reset_timeout (%s): a probe that hangs rejects callers for longer than a failed one", s.ProbeTimeout, s.ResetTimeout)
 	warn(d.takes >= s.ProbeTimeout,
 		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): failed probes are no evidence and it never opens again from half-open", s.ProbeTimeout, d.takes)
-	warn(a.Opens && a.After > s.ResetTimeout,
+	warn(a.After > s.ResetTimeout,
 		"it needs longer to open (%s) than it then stays open (%s)", human(a.After), s.ResetTimeout)
 	warn(d.takes < s.ProbeTimeout && a.ProbeShare > 0.5,
 		"while the dependency is dead it spends %s of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that", percent(math.Round(a.ProbeShare*1000)/1000))
@@ -164,14 +164,12 @@ func (d *deadDependency) opensBy(causes ...Cause) bool {
 	return d.opening(s).Opens
 }
 
-// tooFew says why a rate cannot open.
-func (d *deadDependency) tooFew() string {
-	return fmt.Sprintf("a window of %s holds %g calls", d.s.Window, d.inWindow()) + d.needed()
-}
-
-func (d *deadDependency) needed() string {
-	if d.s.Confidence > 0 {
-		return fmt.Sprintf(", too few to be sure to %s", percent(d.s.Confidence))
+// tooFew says why a rate that is judged by this confidence, or by MinCalls,
+// cannot open.
+func (d *deadDependency) tooFew(confidence float64) string {
+	holds := fmt.Sprintf("a window of %s holds %g calls", d.s.Window, d.inWindow())
+	if confidence > 0 {
+		return holds + ", too few to be sure to " + percent(confidence)
 	}
-	return fmt.Sprintf(" and min_calls is %d", d.s.MinCalls)
+	return holds + fmt.Sprintf(" and min_calls is %d", d.s.MinCalls)
 }

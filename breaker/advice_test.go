@@ -168,7 +168,11 @@ func TestAdviceOnShortLease(t *testing.T) {
 	})
 }
 
+// Each warning where it belongs, and none beside it.
 func TestAdviceWarnings(t *testing.T) {
+	const long = "probe_timeout (1m0s) is longer than reset_timeout (10s): a probe that hangs rejects callers for longer than a failed one\n"
+	rated := Settings{FailMax: -1, FailureRate: 0.5}
+	slow := Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.5}
 	for _, c := range []struct {
 		s     Settings
 		rate  float64
@@ -177,25 +181,69 @@ func TestAdviceWarnings(t *testing.T) {
 	}{
 		{Settings{}, 10, time.Second, ""},
 		{Settings{FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.5}, 100, 2 * time.Second, ""},
+		{rated, 100, 0, ""},
+		{slow, 100, 2 * time.Second, ""},
+		{slow, 100, time.Second, ""},
+		{slow, 100, 0, ""}, // who names no time has no say on slow calls
 		{Settings{FailMax: -1}, 10, 0, "no rule of these settings is on: it can never open by itself"},
 		{Settings{FailureRate: 0.5}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
 		{Settings{FailureRate: 0.5, Confidence: 0.95}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls, too few to be sure to 95%"},
 		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, 2 * time.Second, "slow_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, time.Second, "slow_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{
+			Settings{FailureRate: 0.5, Confidence: 0.95, SlowRate: 0.5, SlowCall: time.Second},
+			1, 2 * time.Second,
+			"slow_rate can never open at this rate: a window of 10s holds 10 calls and min_calls is 20",
+		},
+		{
+			Settings{FailureRate: 0.9, Confidence: 0.95, SlowRate: 0.5, SlowCall: time.Second},
+			2.5, 2 * time.Second,
+			"failure_rate can never open at this rate: a window of 10s holds 25 calls, too few to be sure to 95%",
+		},
 		{Settings{SlowRate: 0.5, SlowCall: 2 * time.Second}, 100, time.Second, "slow_rate can never open: a call ends after 1s and is slow only from 2s on"},
+		{Settings{SlowCall: 2 * time.Second}, 100, time.Second, ""},
 		{Settings{FailureRate: 0.5, MinCalls: 1}, 10, 0, "min_calls is 1: after a quiet time a single bad call opens it"},
+		{Settings{MinCalls: 1}, 10, 0, ""},
+		{Settings{FailureRate: 0.5, Confidence: 0.95, MinCalls: 1}, 10, 0, ""},
+		{
+			Settings{FailureRate: 0.5, Confidence: 0.95, MinCalls: 1, SlowRate: 0.5, SlowCall: time.Second},
+			10, 2 * time.Second,
+			"min_calls is 1: after a quiet time a single bad call opens it",
+		},
 		{Settings{ProbeTimeout: 2 * time.Minute}, 10, 0, "probe_timeout (2m0s) is longer than reset_timeout (1m0s): a probe that hangs rejects callers for longer than a failed one"},
 		{Settings{ProbeTimeout: time.Second}, 10, time.Second, "a probe's lease (probe_timeout, 1s) runs out before it fails (1s): failed probes are no evidence and it never opens again from half-open"},
 		{Settings{FailMax: 100, ResetTimeout: 5 * time.Second}, 10, 0, "it needs longer to open (9.9s) than it then stays open (5s)"},
-		{Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second}, 10, 30 * time.Second, "while the dependency is dead it spends 75% of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that"},
+		{Settings{FailMax: 6, ResetTimeout: 5 * time.Second}, 1, 0, ""}, // as long
+		{
+			Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second},
+			10, 30 * time.Second,
+			long + "it needs longer to open (30s) than it then stays open (10s)\n" +
+				"while the dependency is dead it spends 75% of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that",
+		},
+		{
+			Settings{FailMax: 1, ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second},
+			10, 10 * time.Second,
+			strings.TrimSpace(long), // half of the time
+		},
 		{Settings{ResetBackoff: 2}, 10, 0, "reset_backoff is 2 without reset_max: the open time grows without limit"},
+		{Settings{ResetBackoff: 2, ResetMax: time.Hour}, 10, 0, ""},
 		{Settings{}, 0, 0, "0 calls a second is no rate, want more than 0"},
-		{Settings{}, math.NaN(), 0, "NaN calls a second is no rate"},
-		{Settings{FailureRate: 2}, 10, 0, "FailureRate is 2, want a share in (0, 1]"},
+		{Settings{}, math.NaN(), 0, "NaN calls a second is no rate, want more than 0"},
+		{Settings{}, math.Inf(1), 0, "+Inf calls a second is no rate, want more than 0"},
+		{Settings{FailureRate: 2}, 10, 0, "invalid settings: FailureRate is 2, want a share in (0, 1]"},
 	} {
 		a := c.s.Advice(c.rate, c.takes)
-		if c.want == "" && len(a.Warnings) > 0 || !strings.Contains(strings.Join(a.Warnings, "\n"), c.want) {
-			t.Errorf("%v at %g/s, %s: %q\nwant %q", c.s, c.rate, c.takes, a.Warnings, c.want)
+		if got := strings.Join(a.Warnings, "\n"); got != c.want {
+			t.Errorf("%v at %g/s, %s: %s\nwant %s", c.s, c.rate, c.takes, got, c.want)
 		}
+	}
+}
+
+// A probe that fails just as its lease ends is no evidence.
+func TestAdviceOnLeaseAsLongAsTheCall(t *testing.T) {
+	s := Settings{ProbeTimeout: 2 * time.Second}
+	if a := s.Advice(10, 2*time.Second); a.ProbeShare != 1 {
+		t.Errorf("%g of the time on probes, want all", a.ProbeShare)
 	}
 }
 

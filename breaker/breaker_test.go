@@ -516,39 +516,6 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 	wantState(t, b, breaker.Open)
 }
 
-func TestSettingsValidate(t *testing.T) {
-	for _, test := range []struct {
-		s    breaker.Settings
-		want string // part of the error; "" for none
-	}{
-		{breaker.Settings{}, ""},
-		{breaker.Settings{FailMax: -1, WindowCalls: 10, FailureRate: 1, SlowCall: time.Second, SlowRate: .1, ResetBackoff: 2, ResetMax: time.Hour, ResetJitter: .3, Ramp: time.Minute}, ""},
-		{breaker.Settings{FailMax: 1_000_001}, "FailMax"},
-		{breaker.Settings{ResetTimeout: -1}, "ResetTimeout"},
-		{breaker.Settings{SuccessThreshold: -1}, "SuccessThreshold"},
-		{breaker.Settings{Probes: -1}, "Probes"},
-		{breaker.Settings{ProbeTimeout: -1}, "ProbeTimeout"},
-		{breaker.Settings{Window: time.Millisecond}, "Window"},
-		{breaker.Settings{WindowCalls: 100_001}, "WindowCalls"},
-		{breaker.Settings{WindowCalls: 10, MinCalls: 11}, "MinCalls"},
-		{breaker.Settings{FailureRate: 1.5}, "FailureRate"},
-		{breaker.Settings{FailureRate: .5, Confidence: 1}, "Confidence"},
-		{breaker.Settings{Confidence: .9}, "Confidence"},
-		{breaker.Settings{SlowRate: .5}, "SlowRate"},
-		{breaker.Settings{ResetBackoff: .5}, "ResetBackoff"},
-		{breaker.Settings{ResetMax: time.Second}, "ResetMax"},
-		{breaker.Settings{ResetJitter: 1}, "ResetJitter"},
-	} {
-		err := test.s.Validate()
-		switch {
-		case test.want == "" && err != nil:
-			t.Errorf("%+v: %v", test.s, err)
-		case test.want != "" && (!errors.Is(err, breaker.ErrSettings) || !strings.Contains(err.Error(), test.want+" is ")):
-			t.Errorf("%+v: got %v, want an error about %s", test.s, err, test.want)
-		}
-	}
-}
-
 func TestNewPanicsOnWhatStandsInTheProgram(t *testing.T) {
 	for name, make := range map[string]func(){
 		"settings": func() { breaker.New("db", breaker.Settings{FailureRate: 2}) },

@@ -11,6 +11,7 @@ import (
 // What a marked call meets and leaves behind in each state.
 func TestBypass(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Reason{}) }
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
 	due := func(b *Breaker) { b.Open(Reason{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
 	halfOpen := func(b *Breaker) { b.HalfOpen(Reason{}) }
 	probed := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
@@ -31,6 +32,8 @@ func TestBypass(t *testing.T) {
 		{"closed", closed, WithBypass, broken, true, Closed, 0, 0},
 		{"open", open, WithBypass, broken, true, Open, 1, 0},
 		{"open, good", open, WithBypass, nop, true, Open, 1, 0},
+		{"open, others were rejected", shut, WithBypass, nop, true, Open, 1, 0},
+		{"open, others were rejected, as evidence", shut, WithBypassProbe, nop, true, Closed, 1, 0},
 		{"due", due, WithBypass, broken, true, Open, 1, 0},
 		{"half-open", halfOpen, WithBypass, broken, true, HalfOpen, 1, 0},
 		{"half-open, good", halfOpen, WithBypass, nop, true, HalfOpen, 1, 0},
@@ -48,6 +51,7 @@ func TestBypass(t *testing.T) {
 		{"forced open, as evidence", forcedOpen, WithBypassProbe, nop, false, ForcedOpen, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			MarksEnd(t)
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", Settings{FailMax: 5, Ramp: time.Hour})
 				c.prepare(b)
@@ -69,6 +73,7 @@ func TestBypass(t *testing.T) {
 // A bypass is no evidence in a window either, and other contexts get nothing
 // of it.
 func TestBypassCountsNowhere(t *testing.T) {
+	MarksEnd(t)
 	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4})
 	ctx := WithBypass(t.Context(), "migration")
 	var heard int
@@ -89,8 +94,52 @@ func TestBypassCountsNowhere(t *testing.T) {
 	}
 }
 
+// Whatever rules are on: marked work neither counts nor ends a row of
+// failures, and is not slow.
+func TestBypassUnderEveryRule(t *testing.T) {
+	for name, s := range map[string]Settings{
+		"row":     {},
+		"rate":    {FailureRate: 1},
+		"calls":   {FailureRate: 1, WindowCalls: 50},
+		"slow":    {SlowCall: time.Second, SlowRate: 1},
+		"exactly": {SlowCall: 100 * time.Millisecond, SlowRate: 1},
+	} {
+		for way, do := range map[string]func(b *Breaker, ctx context.Context){
+			"Do": func(b *Breaker, ctx context.Context) { _ = b.Do(ctx, nop) },
+			"Do()": func(b *Breaker, ctx context.Context) {
+				_, _ = Do(ctx, b, func(context.Context) (int, error) { return 0, nil })
+			},
+			"Done": func(b *Breaker, ctx context.Context) {
+				if p, err := b.AllowContext(ctx); err == nil {
+					_ = p.DoneContext(ctx, nil)
+				}
+			},
+			"slowly": func(b *Breaker, ctx context.Context) {
+				_ = b.Do(ctx, func(context.Context) error { time.Sleep(2 * time.Second); return nil })
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				MarksEnd(t)
+				ctx := WithBypass(t.Context(), "migration")
+				b := New("x", s)
+				do(b, ctx)
+				if got := b.Status(); got.Window != (Counts{}) {
+					t.Errorf("%s, %s: window %+v", name, way, got.Window)
+				}
+				play(b, "f")
+				before := b.Status()
+				do(b, ctx)
+				if after := b.Status(); after.FailCount != 1 || after.Window != before.Window {
+					t.Errorf("%s, %s: %d failures, window %+v; want 1, %+v", name, way, after.FailCount, after.Window, before.Window)
+				}
+			})
+		}
+	}
+}
+
 // A probe that comes before the open time is over says so in the record.
 func TestBypassProbeIsOnRecord(t *testing.T) {
+	MarksEnd(t)
 	b := New("x", Settings{FailMax: 1})
 	play(b, "f")
 	if err := b.Do(WithBypassProbe(t.Context(), "health check"), nop); err != nil {

@@ -227,3 +227,60 @@ func BenchmarkTripsOfASet(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/5000, "ns/trip")
 }
+
+// A breaker that reopens is one open breaker, not two: the cap has room again
+// when it has closed.
+func TestCapForgetsWhatHasClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 2)
+		m.CapOpen(0.5)
+		reopen := "f" + strings.Repeat(".", 10)
+		play(bs[0], reopen+reopen+reopen+"s")
+		is(t, bs[0], Closed)
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	})
+}
+
+// The keys of a set are one under the cap: where one is open, another may be.
+func TestCapOnKeysOfOneSet(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	set := SetOf[int](m, "s")
+	for k := range 3 {
+		play(set.Breaker(k), "f")
+		is(t, set.Breaker(k), Open)
+	}
+	play(bs[0], "f")
+	is(t, bs[0], Closed)
+	for k := range 3 { // and stays so until the last of them has closed
+		play(bs[0], "f")
+		is(t, bs[0], Closed)
+		set.Breaker(k).Close(Reason{})
+	}
+	play(bs[0], "f")
+	is(t, bs[0], Open)
+}
+
+// A function of OnSuspicion that panics is counted, with what tripped the last.
+func TestOnSuspicionPanics(t *testing.T) {
+	m, bs := crew(t, 3)
+	m.OnSuspicion(func(Suspicion) { panic("oh") })
+	for _, b := range bs {
+		play(b, "f")
+	}
+	for i, b := range bs {
+		if n, want := b.Status().ListenerPanics, uint64(btoi(i == 2)); n != want {
+			t.Errorf("%s: %d panics, want %d", b.Name(), n, want)
+		}
+	}
+}
+
+// Where there is nothing to tell, telling leaves the lock free.
+func TestTellNothing(t *testing.T) {
+	var c crowd
+	c.tell()
+	if !c.mu.TryLock() {
+		t.Error("the lock is held")
+	}
+}

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -186,6 +187,39 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestHumanDurations(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second:                  "0s",
+		0:                             "0s",
+		1_499 * time.Microsecond:      "1ms",
+		98_765 * time.Microsecond:     "99ms",
+		345_678 * time.Microsecond:    "350ms",
+		time.Second:                   "1s",
+		1_234 * time.Millisecond:      "1.2s",
+		9_876_543 * time.Microsecond:  "9.9s",
+		10_040 * time.Millisecond:     "10s",
+		12_345 * time.Millisecond:     "12s",
+		time.Minute:                   "1m",
+		61_600 * time.Millisecond:     "1m2s",
+		130 * time.Second:             "2m10s",
+		time.Hour:                     "1h",
+		3*time.Hour + 310*time.Second: "3h5m",
+	} {
+		if got := human(d); got != want {
+			t.Errorf("%s is told as %s, want %s", d, got, want)
+		}
+	}
+}
+
+// A Status that a program has put together, or has read from what an older
+// version wrote, may lack what a breaker's own has.
+func TestExplainWithoutARecord(t *testing.T) {
+	s := Status{ID: "db", State: Open}
+	if next := s.Next(); next != "Its open time is over: the next call probes." {
+		t.Errorf("next: %s", next)
+	}
+}
+
 // The rejection tells the same reason.
 func TestRejectionTellsWhy(t *testing.T) {
 	b := New("db", Settings{FailMax: 2})
@@ -245,6 +279,27 @@ func TestErrorsOnRecord(t *testing.T) {
 		}
 	})
 }
+
+// A text is kept whole up to its limit.
+func TestErrorTexts(t *testing.T) {
+	limit := strings.Repeat("x", maxErrorText)
+	for text, want := range map[string]string{"": "", "down": "down", limit: limit, limit + "x": limit + "..."} {
+		b := New("db", Settings{FailMax: 1})
+		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
+		if got := b.Status().Why.Errors[0].Text; got != want {
+			t.Errorf("%q is on record as %q, want %q", text, got, want)
+		}
+	}
+	b := New("db", Settings{FailMax: 1})
+	_ = b.Do(t.Context(), func(context.Context) error { return textPanics{} })
+	if got := b.Status().Why.Errors[0].Text; got != "an error whose text panics" {
+		t.Errorf("on record as %q", got)
+	}
+}
+
+type textPanics struct{}
+
+func (textPanics) Error() string { panic("text") }
 
 func TestHistoryKeepsThirtyTwo(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})

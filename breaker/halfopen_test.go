@@ -79,6 +79,7 @@ func TestHalfOpenMatrix(t *testing.T) {
 	for name, c := range ended {
 		for _, via := range []string{"elapsed", "ordered"} {
 			t.Run(name+", "+via, func(t *testing.T) {
+				MarksEnd(t)
 				synctest.Test(t, func(t *testing.T) {
 					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithExcluded(Is(errNotFound), If(func(err error) bool {
 						if errors.Is(err, errClassifierPanics) {
@@ -406,6 +407,8 @@ func TestHint(t *testing.T) {
 	ten := Settings{FailMax: 1, ResetTimeout: 10 * s}
 	limited := ten
 	limited.ResetMax = 30 * s
+	tight := ten
+	tight.ResetMax = 10 * s
 	for _, c := range []struct {
 		name string
 		s    Settings
@@ -418,7 +421,9 @@ func TestHint(t *testing.T) {
 		{"wrapped", ten, fmt.Errorf("charge: %w", fmt.Errorf("post: %w", busy{25 * s})), 25 * s, 25 * s},
 		{"joined", ten, errors.Join(errX, busy{25 * s}), 25 * s, 25 * s},
 		{"shorter", ten, busy{5 * s}, 10 * s, 0},
+		{"as long", ten, busy{10 * s}, 10 * s, 0},
 		{"negative", ten, busy{-5 * s}, 10 * s, 0},
+		{"no longer by ResetMax", tight, busy{time.Hour}, 10 * s, 0},
 		{"beyond ten times", ten, busy{time.Hour}, 100 * s, time.Hour},
 		{"beyond ResetMax", limited, busy{time.Hour}, 30 * s, time.Hour},
 		{"panics", ten, busyPanics{errX}, 10 * s, 0},

@@ -178,7 +178,7 @@ func (m *Manager) LookupSet(name string) (AnySet, error) {
 	m.mu.RLock()
 	got := m.members[name]
 	m.mu.RUnlock()
-	if s, ok := got.(AnySet); ok && got.keyed() {
+	if s, ok := got.(AnySet); ok {
 		return s, nil
 	}
 	return nil, &UnknownError{ID: name, Near: m.near(name, nil)}

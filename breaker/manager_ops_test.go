@@ -57,6 +57,15 @@ func TestLookupSet(t *testing.T) {
 	}
 }
 
+// Members of a manager read clocks in common: one timer serves them all.
+func TestManagerSharesClocks(t *testing.T) {
+	var m Manager
+	a, b, s := m.Breaker("a"), m.Breaker("b"), SetOf[int](&m, "s").Breaker(1)
+	if a.cfg.clocks != b.cfg.clocks || a.cfg.clocks != s.cfg.clocks {
+		t.Error("clocks of their own")
+	}
+}
+
 func TestManagerLen(t *testing.T) {
 	var m Manager
 	if n := m.Len(); n != 0 {

@@ -54,6 +54,55 @@ func TestZeroManager(t *testing.T) {
 	wantState(t, m.Breaker("db"), breaker.Open)
 }
 
+// Each method of the zero Manager works before it has a breaker.
+func TestZeroManagerFirstUse(t *testing.T) {
+	for name, use := range map[string]func(m *breaker.Manager){
+		"CapOpen":     func(m *breaker.Manager) { m.CapOpen(0.5) },
+		"OnSuspicion": func(m *breaker.Manager) { m.OnSuspicion(func(breaker.Suspicion) {}) },
+		"Suspicion": func(m *breaker.Manager) {
+			if s, ok := m.Suspicion(); ok {
+				t.Errorf("suspicion %v", s)
+			}
+		},
+		"AddListener": func(m *breaker.Manager) { m.AddListener(breaker.Listener{})() },
+		"Breakers": func(m *breaker.Manager) {
+			if n := len(m.Breakers()); n != 0 {
+				t.Errorf("%d breakers", n)
+			}
+		},
+		"LookupSet": func(m *breaker.Manager) {
+			if _, err := m.LookupSet("s"); !errors.Is(err, breaker.ErrUnknown) {
+				t.Errorf("LookupSet: %v", err)
+			}
+		},
+		"SetOf": func(m *breaker.Manager) { breaker.SetOf[int](m, "s") },
+	} {
+		var m breaker.Manager
+		use(&m)
+		if m.Breaker("db") == nil {
+			t.Errorf("no breaker after %s", name)
+		}
+	}
+}
+
+// The breaker that keys share beyond the limit is known by its own id alone.
+func TestLookupBesideOverflow(t *testing.T) {
+	var m breaker.Manager
+	s, err := breaker.CreateSet[string](&m, "s", breaker.Settings{}, breaker.SetOptions{MaxEvidence: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"a", "b"} {
+		failTimes(s.Breaker(k), 1)
+	}
+	if b, err := m.Lookup("s/(overflow)"); err != nil || b.FailCount() != 1 {
+		t.Errorf("Lookup of the shared breaker: %v, %v", b, err)
+	}
+	if b, err := m.Lookup("s/c"); !errors.Is(err, breaker.ErrUnknown) {
+		t.Errorf("Lookup of an unknown key: %v, %v", b, err)
+	}
+}
+
 // I12: an unknown id is an error that helps, and creates nothing.
 func TestLookupNeverCreates(t *testing.T) {
 	var m breaker.Manager

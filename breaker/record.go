@@ -19,7 +19,7 @@ func (r *errorRing) add(text string, took time.Duration) {
 	s := ErrorSample{Text: text, Latency: took, Count: 1}
 	last := keptErrors - 1
 	for i := range r.kept {
-		if r.kept[i].Count > 0 && r.kept[i].Text == text {
+		if r.kept[i].Text == text { // an empty place counts 0
 			s.Count += r.kept[i].Count
 			last = i
 			break

@@ -178,6 +178,41 @@ func TestForgottenBreakerStaysUsable(t *testing.T) {
 	wantState(t, held, breaker.Open)
 }
 
+// The handle of a key that has been forgotten tells what its successor does.
+func TestForgottenBreakerTellsOfItsSuccessor(t *testing.T) {
+	s := breaker.Settings{FailMax: 2}
+	own := s
+	own.Probes = 7
+	for name, c := range map[string]struct {
+		do   func(successor *breaker.Breaker)
+		told func(held *breaker.Breaker) bool
+	}{
+		"History":   {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return len(b.History()) == 1 }},
+		"State":     {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return b.State() == breaker.Open }},
+		"Status":    {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return b.Status().State == breaker.Open }},
+		"FailCount": {func(b *breaker.Breaker) { failTimes(b, 1) }, func(b *breaker.Breaker) bool { return b.FailCount() == 1 }},
+		"Do":        {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool { return errors.Is(b.Do(ctx, succeed), breaker.ErrOpen) }},
+		"Allow": {func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, func(b *breaker.Breaker) bool {
+			_, err := b.Allow()
+			return errors.Is(err, breaker.ErrOpen)
+		}},
+		"Settings": {func(b *breaker.Breaker) { _ = b.Update(own) }, func(b *breaker.Breaker) bool { return b.Settings().Probes == 7 }},
+	} {
+		set := breaker.NewSet[string]("tenant", s, breaker.SetOptions{MaxKeys: 1})
+		held := set.Breaker("held")
+		set.Breaker("x")
+		set.Breaker("y") // held is forgotten by now
+		successor := set.Breaker("held")
+		if successor == held {
+			t.Fatal("the handle was not forgotten")
+		}
+		c.do(successor)
+		if !c.told(held) {
+			t.Errorf("%s of the handle is not its successor's", name)
+		}
+	}
+}
+
 // A call that was in flight while its key was forgotten counts where the key
 // is now.
 func TestFailureOfAForgottenKeyCounts(t *testing.T) {

@@ -172,8 +172,34 @@ func TestSettingsJSONErrors(t *testing.T) {
 			t.Errorf("%s: changed the value to %v", c.json, s)
 		}
 	}
-	if err := new(Settings).Set("failure_rate", "NaN"); !errors.Is(err, ErrSettings) {
-		t.Errorf("Set(failure_rate, NaN): %v", err)
+	for _, text := range []string{"NaN", "Inf", "+Inf", "-Inf", "-0.1", "x"} {
+		if err := new(Settings).Set("failure_rate", text); !errors.Is(err, ErrSettings) {
+			t.Errorf("Set(failure_rate, %s): %v", text, err)
+		}
+	}
+	for _, text := range []string{"0", "0.0", "-0"} {
+		s := Settings{FailureRate: 0.5}
+		if err := s.Set("failure_rate", text); err != nil || s.FailureRate != 0 {
+			t.Errorf("Set(failure_rate, %s): %v, makes %g", text, err, s.FailureRate)
+		}
+	}
+}
+
+// Settings that no Validate would pass are told as they are, and in JSON that
+// can be read.
+func TestSettingsJSONOfWhatIsInvalid(t *testing.T) {
+	for _, c := range []struct {
+		s          Settings
+		json, text string
+	}{
+		{Settings{ResetTimeout: -time.Second, Probes: -2, ResetJitter: -0.5}, `{"reset_timeout":"-1s","probes":-2,"reset_jitter":-0.5}`, "reset_timeout=-1s probes=-2 reset_jitter=-0.5"},
+		{Settings{FailureRate: math.NaN()}, `{"failure_rate":"NaN"}`, "failure_rate=NaN"},
+		{Settings{ResetBackoff: math.Inf(1)}, `{"reset_backoff":"+Inf"}`, "reset_backoff=+Inf"},
+	} {
+		text, err := json.Marshal(c.s)
+		if err != nil || string(text) != c.json || c.s.String() != c.text {
+			t.Errorf("%s, %v and %s\nwant %s and %s", text, err, c.s, c.json, c.text)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package breaker_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,48 @@ func TestSuccessEndsTheRowOnEveryPath(t *testing.T) {
 	}
 }
 
+// A call that did not return is a failure, and a success ends the row of
+// failures that were met while it ran, by each way to call.
+func TestEveryWayToCallIsJudged(t *testing.T) {
+	ctx := context.Background()
+	for name, opts := range map[string][]breaker.Option{
+		"plain": nil,
+		"heard": {breaker.WithListener(breaker.Listener{Success: func(*breaker.Breaker) {}})},
+	} {
+		for set, s := range map[string]breaker.Settings{
+			"plain": {}, "counted": {FailureRate: 1}, "timed": {SlowCall: time.Hour}, "exact": {SlowCall: time.Millisecond * 100},
+		} {
+			for way, do := range map[string]func(b *breaker.Breaker, f func() error) error{
+				"Do": func(b *breaker.Breaker, f func() error) error {
+					return b.Do(ctx, func(context.Context) error { return f() })
+				},
+				"Do()": func(b *breaker.Breaker, f func() error) error {
+					_, err := breaker.Do(ctx, b, func(context.Context) (int, error) { return 1, f() })
+					return err
+				},
+				"Wrap": func(b *breaker.Breaker, f func() error) error {
+					_, err := breaker.Wrap(b, func(context.Context, int) (int, error) { return 1, f() })(ctx, 1)
+					return err
+				},
+			} {
+				b := breaker.New("x", s, opts...)
+				onGoroutine(func() { _ = do(b, func() error { runtime.Goexit(); return nil }) })
+				onGoroutine(func() {
+					defer func() { _ = recover() }()
+					_ = do(b, func() error { panic("bug") })
+				})
+				if n := b.FailCount(); n != 2 {
+					t.Errorf("%s, %s, %s: %d failures after a panic and a Goexit, want 2", name, set, way, n)
+				}
+				b.Close(breaker.Reason{})
+				if err := do(b, func() error { _ = b.Do(ctx, proofFail); return nil }); err != nil || b.FailCount() != 0 {
+					t.Errorf("%s, %s, %s: %d failures after a success that began before the failure, %v", name, set, way, b.FailCount(), err)
+				}
+			}
+		}
+	}
+}
+
 // The failure of a forgotten key's call counts for the key's next breaker
 // though other keys have opened and closed since the first one was made.
 func TestFailureOfForgottenKeyAmongKeysThatMoved(t *testing.T) {
@@ -157,5 +200,18 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 		if s := b.Status(); s.ListenerPanics != 1 || s.FailCount != 1 {
 			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.ListenerPanics, s.FailCount)
 		}
+	}
+}
+
+// A panic in what makes the rejected call's error is counted too, and the
+// caller is told that the call did not run.
+func TestPanicInOpenErrorIsCounted(t *testing.T) {
+	b := breaker.New("x", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { panic("no error") }))
+	b.Open(breaker.Reason{})
+	if err := b.Do(t.Context(), proofOK); !errors.Is(err, breaker.ErrOpen) {
+		t.Errorf("rejected with %v, want ErrOpen", err)
+	}
+	if n := b.Status().ListenerPanics; n != 1 {
+		t.Errorf("%d panics counted, want 1", n)
 	}
 }

@@ -728,14 +728,9 @@ func TestTrap_GoroutineForEachBreaker(t *testing.T) {
 			play(m.Breaker(fmt.Sprint(i)), "sf")
 		}
 		synctest.Wait()
-		after := runtime.NumGoroutine()
-		for range 10_000 { // the runtime's own that runs cleanups counts while it does
-			if after = runtime.NumGoroutine(); after <= before {
-				break
-			}
-			runtime.Gosched()
-		}
-		if after > before {
+		// The runtime's own that runs cleanups counts while it does, and so do timers
+		// that other tests have left.
+		if after := runtime.NumGoroutine(); after > before+50 {
 			t.Errorf("goroutines: %d before, %d after 1000 breakers", before, after)
 		}
 	})

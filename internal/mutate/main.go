@@ -3,9 +3,10 @@
 //
 //	go run ./internal/mutate named   # the list in named.go, against the explorer alone
 //	go run ./internal/mutate all     # every small change of breaker/, against its tests
+//	go run ./internal/mutate all -in ops -only order.go
 //
 // It changes no file: mutants are compiled through go's -overlay flag. It exits
-// with 1 when a mutant of the list survives.
+// with 1 when a mutant survives that survivors.txt does not explain.
 package main
 
 import (
@@ -17,6 +18,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -31,13 +34,21 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	tests := flags.String("run", "", "run only the tests that match, as go test -run")
-	limit := flags.Duration("limit", time.Minute, "give up on a mutant's tests after this long")
-	only := flags.String("only", "", "only mutants whose name or place contains this")
-	step := flags.Int("step", 1, "of all: every how many-th")
+	only := flags.String("only", "", "only mutants whose names match, as `regexp`: files, functions")
+	var o allOptions
+	flags.StringVar(&o.in, "in", "breaker", "of all: the package, by its folder")
+	flags.IntVar(&o.step, "step", 1, "of all: every how many-th")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "of all: how many at once")
+	flags.StringVar(&o.results, "results", "", "of all: a file that keeps what was killed, which a later run leaves out;\nremove it when the engine has changed")
+	flags.BoolVar(&o.explained, "explained", false, "of all: run those of survivors.txt too, to see whether they still live")
 	if len(args) == 0 {
 		return errors.New("want named or all")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	names, err := regexp.Compile(*only)
+	if err != nil {
 		return err
 	}
 	switch args[0] {
@@ -45,15 +56,16 @@ func run(args []string) error {
 		if *tests == "" {
 			*tests = "TestExplore"
 		}
-		return runNamed(*tests, *only, *limit)
+		return runNamed(*tests, names, time.Minute)
 	case "all":
-		return runAll(*tests, *only, *limit, *step)
+		o.tests, o.only = *tests, names
+		return runAll(o)
 	}
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
 
 // runNamed runs the list.
-func runNamed(tests, only string, limit time.Duration) error {
+func runNamed(tests string, only *regexp.Regexp, limit time.Duration) error {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return err
@@ -62,7 +74,7 @@ func runNamed(tests, only string, limit time.Duration) error {
 	dead, run := 0, 0
 	var survivors []string
 	for _, m := range mutants {
-		if !strings.Contains(m.name, only) {
+		if !only.MatchString(m.name) {
 			continue
 		}
 		run++
@@ -136,7 +148,7 @@ type fate string
 
 const (
 	killed   fate = "killed"
-	timedOut fate = "TIMED OUT"
+	timedOut fate = "timed out"
 	survived fate = "SURVIVED"
 )
 
@@ -148,16 +160,16 @@ func goTest(overlay, tests string, limit time.Duration) (out []byte, end fate, e
 	if out, err := build.CombinedOutput(); err != nil {
 		return out, "", fmt.Errorf("does not compile: %w", err)
 	}
-	end, out = runTests(bin, tests, limit, nil)
+	end, out = runTests(bin, "breaker", tests, limit, nil)
 	return out, end, nil
 }
 
-// runTests runs a test binary where breaker's tests expect to be.
-func runTests(bin, tests string, limit time.Duration, env []string, flags ...string) (end fate, out []byte) {
+// runTests runs a test binary where the tests expect to be.
+func runTests(bin, in, tests string, limit time.Duration, env []string) (end fate, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.short", "-test.failfast", "-test.run", tests}, flags...)...)
-	cmd.Dir = "breaker"
+	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", tests)
+	cmd.Dir = in
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	switch {

@@ -184,12 +184,12 @@ func TestProgramsKilled(t *testing.T) {
 		t.Errorf("only %d of 60 were killed: the test tests nothing", killed)
 	}
 	t.Logf("%d of 60 programs killed, %d orders carried out", killed, len(times))
+	eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })
+	o.ends()
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(o.In), ".*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })
-	o.ends()
 }
 
 // The pipe is removed again and again while programs order. An order whose

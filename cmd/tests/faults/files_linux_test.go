@@ -22,7 +22,7 @@ func TestReplyCannotBeWritten(t *testing.T) {
 		breakIt    func(t *testing.T, dir string) (mend func())
 	}{
 		{"full disk", "size=64k", fill},
-		{"no more files", "nr_inodes=2", moreFiles}, // the folder and the pipe
+		{"no more files", "nr_inodes=3", moreFiles}, // the folder, the pipe and the lock of the reply
 		{"read-only folder", "size=64k", readOnly},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -41,11 +41,11 @@ func TestReplyCannotBeWritten(t *testing.T) {
 			mend()
 			done(t, o.fifo("force_open", "foo")...)
 			o.wants("foo", "forced-open")
+			o.ends()
 			left, err := filepath.Glob(filepath.Join(disk, ".*"))
 			if err != nil || len(left) > 0 {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
-			o.ends()
 		})
 	}
 }
@@ -59,7 +59,7 @@ func moreFiles(t *testing.T, disk string) func() {
 // giver is not told that nothing was.
 func TestReplyCannotBeWrittenAnyMore(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "nr_inodes=3") // the folder, the pipe and one reply, which the next one would replace
+	disk := smallDisk(t, "nr_inodes=4") // the folder, the pipe, the lock of the reply, and one reply, which the next one would replace
 	p := at(shortTemp(t), "foo")
 	p.In, p.Out = filepath.Join(disk, "o.in"), filepath.Join(disk, "o.out")
 	o := start(t, p)

@@ -1,0 +1,28 @@
+package breaker
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// What may be a name, and what the error says of what may not.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"a":                      "",
+		"ä b.c:d":                "",
+		strings.Repeat("a", 128): "",
+		strings.Repeat("a", 129): `of 129 bytes, beginning "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": want 1 to 128 bytes`,
+		"":                       `"": want 1 to 128 bytes`,
+		"\xff":                   `"\xff": want valid UTF-8`,
+		"a/b":                    `"a/b": want no slash: it divides the name from the key in an id`,
+		"a\nb":                   `"a\nb": want no control character`,
+		" a":                     `" a": want no blank at its ends`,
+		"a ":                     `"a ": want no blank at its ends`,
+	} {
+		err := checkName(name)
+		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrName) || err.Error() != "invalid breaker name "+want) {
+			t.Errorf("%q: %v, want %s", name, err, want)
+		}
+	}
+}

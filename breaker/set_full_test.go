@@ -1,0 +1,157 @@
+package breaker
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Where a success matters to somebody, an unknown key of a full set gets a
+// breaker for it.
+func TestFullSetCountsSuccessesThatMatter(t *testing.T) {
+	heard := 0
+	for name, c := range map[string]struct {
+		s    Settings
+		opts []Option
+		has  bool
+	}{
+		"nobody":   {Settings{}, nil, false},
+		"a rate":   {Settings{FailureRate: 0.5}, nil, true},
+		"slowness": {Settings{SlowCall: 1}, nil, true},
+		"listener": {Settings{}, []Option{WithListener(Listener{Success: func(*Breaker) { heard++ }})}, true},
+		"a rule":   {Settings{}, []Option{WithRule("own", func(Counts) bool { return false })}, true},
+	} {
+		set := NewSet[string]("s", c.s, SetOptions{MaxKeys: 1}, c.opts...)
+		set.Breaker("filler")
+		if err := set.Do(t.Context(), "k", nop); err != nil {
+			t.Fatal(err)
+		}
+		if has := set.find("k") != nil; has != c.has {
+			t.Errorf("%s: the key has a breaker: %v, want %v", name, has, c.has)
+		}
+	}
+	if heard != 1 {
+		t.Errorf("heard of %d successes, want 1", heard)
+	}
+}
+
+// Keys whose evidence is in their windows alone are kept as well, until both
+// limits together are met (I8).
+func TestFullOfEvidenceInWindows(t *testing.T) {
+	for name, c := range map[string]struct {
+		s      Settings
+		script string
+		want   Counts
+	}{
+		"failures": {Settings{FailureRate: 0.9}, "fs", Counts{2, 1, 0}},
+		"slow":     {Settings{SlowCall: time.Second}, "S", Counts{1, 0, 1}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 2, MaxEvidence: 3})
+			for k := range 5 {
+				b := set.Breaker(k)
+				play(b, c.script)
+				if got, want := b.ID(), fmt.Sprintf("s/%d", k); got != want {
+					t.Fatalf("%s: key %d got the breaker %s", name, k, got)
+				}
+			}
+			if n := set.Overflowed(); n != 0 {
+				t.Errorf("%s: %d overflows, want none", name, n)
+			}
+			if got := set.Breaker(5).ID(); got != "s/(overflow)" || set.Overflowed() != 1 {
+				t.Errorf("%s: a key beyond the limits got %s, %d overflows", name, got, set.Overflowed())
+			}
+			for k := range 5 {
+				if got := set.Breaker(k).Status().Window; got != c.want {
+					t.Errorf("%s: key %d has %+v in its window, want %+v", name, k, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// A key with a listener of its own is not forgotten: the listener would be.
+func TestKeysWithListenersAreKept(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
+	b := set.Breaker(-1)
+	remove := b.AddListener(Listener{StateChange: func(*Breaker, Transition) {}})
+	for k := range 10 {
+		set.Breaker(k)
+	}
+	if set.find(-1) != b {
+		t.Error("the key is forgotten, and its listener with it")
+	}
+	remove()
+	for k := range 10 {
+		set.Breaker(10 + k)
+	}
+	if set.find(-1) != nil {
+		t.Error("the key is kept though nobody listens any more")
+	}
+}
+
+// The log tells of the shared breaker once; without a log nobody is told.
+func TestOverflowIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	for name, opts := range map[string][]Option{
+		"with a log": {WithLogger(slog.New(slog.NewTextHandler(&log, nil)))}, "without": nil,
+	} {
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxEvidence: 1}, opts...)
+		for k := range 4 {
+			play(set.Breaker(k), "f")
+		}
+		if s := set.Breaker(9).Status(); s.ListenerPanics != 0 || set.Overflowed() != 4 {
+			t.Errorf("%s: %d panics and %d overflows, want 0 and 4", name, s.ListenerPanics, set.Overflowed())
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: further keys share one breaker" set=s limit=1`) {
+		t.Errorf("logged %q, want one line", log.String())
+	}
+}
+
+// Whoever asks about a breaker that has come back in between finds it.
+func TestSucceededByItself(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
+	b := set.Breaker(-1)
+	for k := range 3 {
+		set.Breaker(k)
+	}
+	if set.succeeded(b) {
+		t.Error("a forgotten key has a successor though nobody made one")
+	}
+	b.AddListener(Listener{}) // any use brings it back
+	if set.find(-1) != b || !set.succeeded(b) || set.adopt(b) != b {
+		t.Error("it has come back, and does not stand for itself")
+	}
+}
+
+// A call in flight counts for its key that was forgotten and is back, though
+// another key of the same shard had moved before it was forgotten.
+func TestComesBackToItsOwnStretch(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
+	other := 1
+	for set.shard(other) != set.shard(0) {
+		other++
+	}
+	moved := set.Breaker(other)
+	moved.Open(Reason{})
+	moved.Close(Reason{})
+	b := set.Breaker(0)
+	p, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Breaker(-1) // forgets the one that moved
+	set.Breaker(-2) // forgets b
+	if set.find(other) != nil || set.find(0) != nil {
+		t.Fatal("others are forgotten than the longest idle")
+	}
+	p.Done(errX)
+	if set.find(0) != b || b.FailCount() != 1 {
+		t.Errorf("%d failures, want 1", b.FailCount())
+	}
+}

@@ -1,0 +1,66 @@
+package breaker
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What Status says of the next call and of what is counted, state by state.
+func TestStatusByState(t *testing.T) {
+	rated := Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 2, ResetTimeout: 10 * time.Second, Ramp: 10 * time.Second}
+	wait := func(seconds int) string { return strings.Repeat(".", seconds) }
+	const off = -1 // no rule about failures in a row
+	for _, c := range []struct {
+		name   string
+		s      Settings
+		do     func(b *Breaker)
+		state  State
+		admits float64
+		window Counts
+		until  int
+	}{
+		{"closed", rated, func(b *Breaker) { play(b, "ssf") }, Closed, 1, Counts{3, 1, 0}, off},
+		{"open", rated, func(b *Breaker) { play(b, "sf") }, Open, 0, Counts{}, off},
+		{"due", rated, func(b *Breaker) { play(b, "sf"+wait(10)) }, Open, 1, Counts{}, off},
+		{"half-open", rated, func(b *Breaker) { b.HalfOpen(Reason{}) }, HalfOpen, 1, Counts{}, off},
+		{"ramp", rated, func(b *Breaker) { play(b, "sf"+wait(10)+"s"+wait(4)) }, Closed, 0.4, Counts{}, off},
+		{
+			"ramp, forced closed", rated,
+			func(b *Breaker) { play(b, "sf"+wait(10)+"s"+wait(4)); b.ForceClosed(Reason{}) },
+			ForcedClosed, 1,
+			Counts{},
+			off,
+		},
+		{"open, forced closed", rated, func(b *Breaker) { play(b, "sf"); b.ForceClosed(Reason{}) }, ForcedClosed, 1, Counts{}, off},
+		{"forced open", rated, func(b *Breaker) { play(b, "s"); b.ForceOpen(Reason{}) }, ForcedOpen, 0, Counts{1, 0, 0}, off},
+		{"failures in a row", Settings{}, func(b *Breaker) { play(b, "ff") }, Closed, 1, Counts{}, 3},
+		{"failures in a row, open", Settings{}, func(b *Breaker) { play(b, "fffff") }, Open, 0, Counts{}, off},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("db", c.s)
+				c.do(b)
+				s := b.Status()
+				if s.State != c.state || s.Admitted != c.admits || s.Window != c.window || s.FailuresUntilOpen != c.until {
+					t.Errorf("%s, admits %g, window %+v, %d failures until open\nwant %s, %g, %+v, %d",
+						s.State, s.Admitted, s.Window, s.FailuresUntilOpen, c.state, c.admits, c.window, c.until)
+				}
+			})
+		})
+	}
+}
+
+func TestStateNames(t *testing.T) {
+	for s := range State(7) {
+		want := [...]string{"closed", "open", "half-open", "forced-open", "forced-closed", "state(5)", "state(6)"}[s]
+		if s.String() != want {
+			t.Errorf("%d is called %s, want %s", s, s, want)
+		}
+		var back State
+		if err := back.UnmarshalText([]byte(want)); s <= ForcedClosed && (err != nil || back != s) || s > ForcedClosed && err == nil {
+			t.Errorf("%s is read as %s, %v", want, back, err)
+		}
+	}
+}
