@@ -51,8 +51,6 @@ var everySettings = []Settings{
 // time alone lets a call in (I2), good calls close the breaker, and no flag or
 // timer is left over.
 func TestEverythingAtOnce(t *testing.T) {
-	was := bypasses.Load()
-	t.Cleanup(func() { bypasses.Store(was) })
 	for name, opts := range map[string][]Option{
 		"plain":      nil,
 		"trip error": {WithErrorOnTrip()},
@@ -61,7 +59,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	} {
 		for _, bypass := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
-				bypasses.Store(false)
+				MarksEnd(t)
 				newEverything(t, bypass, opts).run()
 			})
 		}

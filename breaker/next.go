@@ -51,7 +51,7 @@ type decision struct {
 
 // next is the whole automatic layer: given where it is, the settings and what
 // happened, where it is then. No lock, no clock, no I/O, no randomness of its
-// own. That the open time is over arrives as an event, from a timer.
+// own. That the open time is over arrives as an event.
 func next(a auto, s *Settings, e event) (auto, decision) {
 	switch e.kind {
 	case evOpen:

@@ -156,6 +156,7 @@ func TestObserveUnderLoad(t *testing.T) {
 // Work that is marked to bypass is no evidence, whether its key has a breaker
 // or not.
 func TestObserveCountsBypassesAlikeForUnknownKeys(t *testing.T) {
+	MarksEnd(t)
 	m := NewManager(Settings{})
 	s, err := CreateSet[int](m, "s", Settings{}, SetOptions{MaxKeys: 1})
 	if err != nil {
