@@ -34,7 +34,7 @@ func thousands(n int) string {
 
 // patient opens only after more failures in a row than a run can count, so that
 // the failing keys go on failing instead of being rejected.
-var patient = breaker.Settings{FailMax: 1_000_000}
+var patient = breaker.Settings{FailMax: 500_000}
 
 // A keyedCase is one way of guarding by key. build is given the keys, has to
 // call each once, and returns the loops.

@@ -81,7 +81,7 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 	case Open:
 		early := !b.probeDueLocked(w, now)
 		if early && m.kind != bypassCounted {
-			b.shutLocked(now)
+			b.shutLocked()
 			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
 		t := new(Transition)

@@ -130,7 +130,7 @@ type slowGuard struct {
 }
 
 func (g *slowGuard) end(ctx context.Context, err error) error {
-	o := g.p.classify(ctx, err)
+	o := g.p.b.cfg.evidence(ctx, err)
 	g.running = false
 	return g.p.settle(o, err)
 }

@@ -20,7 +20,7 @@ type config struct {
 	rules    atomic.Pointer[rules]
 	*options // never changed once the breaker is made
 
-	mu        sync.Mutex // serialises the writers of the two below
+	mu        sync.Mutex // serialises the writers of the two below, and of calls
 	excluded  atomic.Pointer[[]Matcher]
 	listeners atomic.Pointer[[]*Listener]
 
@@ -217,6 +217,18 @@ func (c *config) listenerFlags() (f uint64) {
 		f |= l.flags()
 	}
 	return f
+}
+
+// evidence is what a call that ended with err counts as; work that is marked to
+// bypass is none.
+func (c *config) evidence(ctx context.Context, err error) Outcome {
+	if bypasses.Load() && bypassing(ctx) == bypassPlain {
+		return Ignored
+	}
+	if err == nil {
+		return Success
+	}
+	return c.outcome(ctx, err)
 }
 
 // outcome classifies err, which is not nil. User code runs: no lock is held

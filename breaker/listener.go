@@ -61,11 +61,14 @@ func (q *queue) add(n note) {
 
 // AddListener adds a listener and returns what removes it again.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
-	b.setListener(&l, true)
-	return func() { b.setListener(&l, false) }
+	b = b.listen(&l, true) // a set does not forget a breaker that has a listener of its own
+	return func() { b.listen(&l, false) }
 }
 
-func (b *Breaker) setListener(l *Listener, on bool) {
+func (b *Breaker) setListener(l *Listener, on bool) { b.listen(l, on) }
+
+// listen returns the breaker that stands for b.
+func (b *Breaker) listen(l *Listener, on bool) *Breaker {
 	b = b.lockCurrent(new(Permit))
 	defer b.mu.Unlock()
 	switch {
@@ -81,6 +84,7 @@ func (b *Breaker) setListener(l *Listener, on bool) {
 		b.cfg.removeListener(l)
 	}
 	b.refreshLocked()
+	return b
 }
 
 // without is a new slice: readers may hold the old one.

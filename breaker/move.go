@@ -60,8 +60,9 @@ func (b *Breaker) storeLocked(a auto, w uint64) {
 	b.setWord(w&^(stateMask|failMask) | withState(a.state) | withFails(a.fails))
 }
 
-// moveLocked begins a new stretch: a new generation with its timer, window,
-// record and rejection. mu is held.
+// moveLocked begins a new stretch: a new generation with its window and record.
+// What an open one needs for rejecting is made when a call comes, see
+// reject.go. mu is held.
 func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	c := b.coldLocked()
 	r := b.rules()

@@ -51,7 +51,7 @@ type decision struct {
 
 // next is the whole automatic layer: given where it is, the settings and what
 // happened, where it is then. No lock, no clock, no I/O, no randomness of its
-// own. That the open time is over arrives as an event, from a timer.
+// own. That the open time is over arrives as an event.
 func next(a auto, s *Settings, e event) (auto, decision) {
 	switch e.kind {
 	case evOpen:
@@ -159,7 +159,7 @@ func trip(a auto, s *Settings, e event, d decision) (auto, decision) {
 	d.openFor = jittered(s, backoff(s, a.attempt), e.draw)
 	if limit := hintLimit(s); e.hint > d.openFor && limit > d.openFor {
 		spread := 1 + s.ResetJitter*e.draw // upwards only: before the hint nobody is wanted
-		d.openFor = time.Duration(min(float64(e.hint)*spread, float64(limit)))
+		d.openFor = time.Duration(min(float64(e.hint)*spread, float64(limit), maxOpenFor))
 		d.hinted = e.hint
 	}
 	return a, d
@@ -181,7 +181,7 @@ func jittered(s *Settings, d time.Duration, draw float64) time.Duration {
 	if s.ResetJitter <= 0 {
 		return d
 	}
-	return time.Duration(float64(d) * (1 - s.ResetJitter + 2*s.ResetJitter*draw))
+	return time.Duration(min(float64(d), maxOpenFor) * (1 - s.ResetJitter + 2*s.ResetJitter*draw))
 }
 
 func hintLimit(s *Settings) time.Duration {

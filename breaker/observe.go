@@ -59,10 +59,13 @@ func (c *config) observed(o Outcome, slow bool) {
 	}
 }
 
-// observe begins or ends the counting. The breakers' words follow by refresh.
+// observe begins or ends the counting. The breakers' words follow by refresh:
+// mu is held for Set.makeOverflow.
 func (c *config) observe(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.calls.Load() == nil {
-		c.calls.CompareAndSwap(nil, new(callCount))
+		c.calls.Store(new(callCount))
 	}
 	c.calls.Load().on.Store(on)
 }

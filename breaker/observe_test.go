@@ -152,3 +152,23 @@ func TestObserveUnderLoad(t *testing.T) {
 		t.Errorf("%+v, but %d ran and %d were rejected", c, wantRan, wantRejected)
 	}
 }
+
+// Work that is marked to bypass is no evidence, whether its key has a breaker
+// or not.
+func TestObserveCountsBypassesAlikeForUnknownKeys(t *testing.T) {
+	MarksEnd(t)
+	m := NewManager(Settings{})
+	s, err := CreateSet[int](m, "s", Settings{}, SetOptions{MaxKeys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Observe()()
+	ctx := WithBypass(t.Context(), "migration")
+	_ = s.Do(ctx, 0, nop) // has one from here on
+	_ = s.Do(ctx, 0, nop)
+	_ = s.Do(ctx, 1, nop)
+	_ = s.Do(ctx, 2, broken)
+	if got, want := callsOf(m, "s"), (Calls{Ignored: 4}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

@@ -177,18 +177,6 @@ func (p *Permit) quick() bool {
 	return p.due == 0 || p.now() < p.due
 }
 
-// classify says what a call's error is evidence of; work that is marked to
-// bypass makes none.
-func (p *Permit) classify(ctx context.Context, err error) Outcome {
-	if bypasses.Load() && bypassing(ctx) == bypassPlain {
-		return Ignored
-	}
-	if err == nil {
-		return Success
-	}
-	return p.b.cfg.outcome(ctx, err)
-}
-
 // permit is the leave for a call admitted under w.
 func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}

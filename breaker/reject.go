@@ -25,12 +25,12 @@ func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
 }
 
 // shutLocked sets the timer of an open period, if it has none yet. mu is held.
-func (b *Breaker) shutLocked(now time.Time) {
+func (b *Breaker) shutLocked() {
 	c := b.cold.Load()
 	w := b.load()
 	if c.dueTimer == nil {
 		gen := genOf(w)
-		c.dueTimer = time.AfterFunc(c.openUntil.Sub(now), func() { b.due(gen) })
+		c.dueTimer = time.AfterFunc(time.Until(c.openUntil), func() { b.due(gen) })
 	}
 	if w&(flagForcedClosed|flagDue) == 0 {
 		b.setWord(w | flagShut)

@@ -130,7 +130,7 @@ func (s *Set[K]) doUnknown(ctx context.Context, k K, fn func(context.Context) er
 	inserts := s.inserts.Load()
 	defer g.unwind()
 	err := fn(ctx)
-	if err == nil && s.inserts.Load() == inserts {
+	if err == nil && s.inserts.Load() == inserts && !bypasses.Load() {
 		g.running = false // nobody has made this key a breaker meanwhile
 		s.cfg.observed(Success, false)
 		return nil
@@ -147,12 +147,7 @@ type unknown[K comparable] struct {
 }
 
 func (g *unknown[K]) end(ctx context.Context, err error) error {
-	o := Success
-	if err != nil {
-		if o = g.set.cfg.outcome(ctx, err); bypasses.Load() && bypassing(ctx) == bypassPlain {
-			o = Ignored
-		}
-	}
+	o := g.set.cfg.evidence(ctx, err)
 	g.running = false
 	if o == Ignored || o == Success && g.set.find(g.key) == nil {
 		g.set.cfg.observed(o, false)

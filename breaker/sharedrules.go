@@ -25,7 +25,7 @@ func shared(r rules) *rules {
 		if _, lost := kept.LoadOrStore(r, mine); lost {
 			continue
 		}
-		runtime.AddCleanup(p, func(weak.Pointer[rules]) { kept.CompareAndDelete(r, mine) }, mine)
+		runtime.AddCleanup(p, func(mine weak.Pointer[rules]) { kept.CompareAndDelete(r, mine) }, mine)
 		return p
 	}
 }

@@ -64,6 +64,9 @@ func (s *Set[K]) insert(k K, b *Breaker) *Breaker {
 			return b
 		}
 	}
+	if there := s.find(k); there != nil {
+		return there // from before; b is an older one of the same key
+	}
 	return s.overflowBreaker()
 }
 

@@ -20,7 +20,7 @@ var mutants = []named{
 	{"I2: a new half-open begins with the old leases", "move.go", "	c.probes.clear()\n", ""},
 	{"I2: the open time is never over", "reject.go", "	b.setWord(w | flagDue)\n", "	b.setWord(w)\n"},
 	{"I2: the open time is over only by a timer", "reject.go", "c.dueTimer == nil && !now.Before(c.openUntil)", "c == nil"},
-	{"I2: a rejection sets no timer", "reject.go", "c.dueTimer = time.AfterFunc(c.openUntil.Sub(now), func() { b.due(gen) })", "_ = gen"},
+	{"I2: a rejection sets no timer", "reject.go", "c.dueTimer = time.AfterFunc(time.Until(c.openUntil), func() { b.due(gen) })", "_ = gen"},
 	{"an open breaker admits before its time", "reject.go", "c.dueTimer == nil && !now.Before(c.openUntil)", "c.dueTimer == nil"},
 	{"the end of an open time leaves the breaker shut", "reject.go", "		w &^= flagShut\n", ""},
 	{"a force-close leaves the breaker shut", "override.go", "	w := b.load() &^ overrideMask\n", "	w := b.load() &^ (flagForcedOpen | flagForcedClosed)\n"},
