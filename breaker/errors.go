@@ -32,11 +32,12 @@ var (
 type OpenError struct {
 	Name  string // the breaker, or the set of a keyed one
 	Key   string // the key of a keyed breaker, else ""
-	State State  // why it rejects: Open, HalfOpen (all probes are out), ForcedOpen, or Closed (during a ramp)
+	State State  // why it rejects: Open, HalfOpen (all probes are out), ForcedOpen, or Closed (during a ramp, or if it closed in the moment of the call)
 	// Cause is the transition that began this state.
 	Cause *Transition
 
 	until time.Time // zero: nobody knows
+	ramp  bool
 }
 
 // Error names the breaker, its state and why it opened.
@@ -49,7 +50,11 @@ func (e *OpenError) Error() string {
 	case HalfOpen:
 		b.WriteString(" (half-open, all probes are out)")
 	case Closed:
-		b.WriteString(" (closed again, admitting calls gradually)")
+		if e.ramp {
+			b.WriteString(" (closed again, admitting calls gradually)")
+		} else {
+			b.WriteString(" (closed again in this moment)")
+		}
 	}
 	if e.Cause != nil {
 		b.WriteString(": ")

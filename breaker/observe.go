@@ -16,16 +16,21 @@ type Calls struct {
 	Slow      uint64 `json:"slow"`     // those of the first two that took SlowCall or longer
 }
 
-// callCount is Calls by stripes, as goroutines that run at once should not share
-// lines. A name's breaker, or all keys of its set, count in one.
+// callCount is Calls as they are counted: in one cell until two goroutines meet
+// in it, then by stripes, as for a window. A name's breaker, or all keys of its
+// set, count in one.
 type callCount struct {
-	on      atomic.Bool
-	stripes [stripeCount]callStripe
+	on    atomic.Bool
+	first callCell
+	more  atomic.Pointer[[stripeCount]callStripe]
 }
 
+// callCell counts by outcome, then what is below.
+type callCell [Ignored + 3]atomic.Uint64
+
 type callStripe struct {
-	by [Ignored + 3]atomic.Uint64 // by outcome, then those below
-	_  [24]byte
+	callCell
+	_ [24]byte
 }
 
 const (
@@ -33,18 +38,35 @@ const (
 	countSlow     = Ignored + 2
 )
 
-func (c *callCount) add(what Outcome) { c.stripes[here()%stripeCount].by[what].Add(1) }
+func (c *callCount) add(what Outcome) {
+	more := c.more.Load()
+	if more == nil {
+		n := &c.first[what]
+		if old := n.Load(); n.CompareAndSwap(old, old+1) {
+			return
+		}
+		c.more.CompareAndSwap(nil, new([stripeCount]callStripe))
+		more = c.more.Load()
+	}
+	more[here()%stripeCount].callCell[what].Add(1)
+}
 
 func (c *callCount) sum() (s Calls) {
-	for i := range c.stripes {
-		by := &c.stripes[i].by
-		s.Successes += by[Success].Load()
-		s.Failures += by[Failure].Load()
-		s.Ignored += by[Ignored].Load()
-		s.Rejected += by[countRejected].Load()
-		s.Slow += by[countSlow].Load()
+	s.add(&c.first)
+	if more := c.more.Load(); more != nil {
+		for i := range more {
+			s.add(&more[i].callCell)
+		}
 	}
 	return s
+}
+
+func (s *Calls) add(c *callCell) {
+	s.Successes += c[Success].Load()
+	s.Failures += c[Failure].Load()
+	s.Ignored += c[Ignored].Load()
+	s.Rejected += c[countRejected].Load()
+	s.Slow += c[countSlow].Load()
 }
 
 // observed counts a call that was settled, if anyone observes.

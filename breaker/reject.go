@@ -82,6 +82,7 @@ func (b *Breaker) rejectionLocked() *OpenError {
 	}
 	w := b.load()
 	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.whyLocked()}
+	e.ramp = w&flagRamp != 0
 	switch e.State {
 	case ForcedOpen:
 		e.until = c.override.expires

@@ -57,12 +57,16 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 		if win == nil || win.gen != genOf(w) {
 			return false // it is just being replaced
 		}
-		// First window.success, written out here for what is common: a quiet
-		// breaker's one cell, and a step that others have counted in.
+		// First window.success, written out here for what is common: nobody
+		// else in the cell, and a step that others have counted in.
 		done := false
-		if t := &win.time; t.clock != nil && t.good.more.Load() == nil {
+		if t := &win.time; t.clock != nil {
+			in := &t.good.first
+			if more := t.good.more.Load(); more != nil {
+				in = &more[here()%stripeCount].cell
+			}
 			step, ok := t.clock.glance()
-			slot := &t.good.first.slots[step%windowBuckets]
+			slot := &in.slots[step%windowBuckets]
 			old := slot.Load()
 			done = ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
 		}
