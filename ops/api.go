@@ -206,24 +206,29 @@ func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	by := peerOf(r)
-	if !d.socket {
-		if err := d.o.Authorize(r, &o); err != nil {
-			err = fmt.Errorf("%w: %w", ErrRefused, err)
-			_ = d.audit.write(o, by, nil, err) // refused either way; Process shows what is wrong with the log
-			return err
-		}
-	}
-	if givenUp(r) {
-		err := fmt.Errorf("%w: its giver has given up waiting for the answer", ErrRefused)
-		_ = d.audit.write(o, by, nil, err) // as above
+	if err := d.allow(r, &o); err != nil {
+		err = fmt.Errorf("%w: %w", ErrRefused, err)
+		d.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
-	receipt, err := d.Do(o, by)
+	receipt, err := d.Do(o, peerOf(r))
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, receipt)
+}
+
+// allow decides on an order before it is looked at.
+func (d *door) allow(r *http.Request, o *Order) error {
+	if !d.socket {
+		if err := d.o.Authorize(r, o); err != nil {
+			return err
+		}
+	}
+	if givenUp(r) {
+		return errors.New("its giver has given up waiting for the answer")
+	}
+	return nil
 }
 
 func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -53,8 +54,9 @@ func (r *Receipt) carryOut(m *breaker.Manager, o Order) error {
 		return err
 	}
 	r.Matched = len(found)
+	late := time.Now().Add(listenerTime)
 	for _, b := range found {
-		r.add(apply(b, o))
+		r.add(apply(b, o, late))
 	}
 	return nil
 }
@@ -64,7 +66,7 @@ func (r *Receipt) one(m *breaker.Manager, o Order) error {
 	if err != nil {
 		return err
 	}
-	res, err := apply(b, o)
+	res, err := apply(b, o, time.Now().Add(listenerTime))
 	if err != nil {
 		return err
 	}
@@ -131,11 +133,12 @@ func (o *Order) confirmed(n int) (int, error) {
 	return n, &ConfirmError{ID: o.ID, Matched: n, Confirm: o.Confirm}
 }
 
-func apply(b *breaker.Breaker, o Order) (Result, error) {
+// apply gives the order to one breaker; from late on it waits for no listener.
+func apply(b *breaker.Breaker, o Order, late time.Time) (Result, error) {
 	if o.Verb == VerbSet {
 		return set(b, o)
 	}
-	r, err := obey(b, o.core())
+	r, err := obey(b, o.core(), late)
 	r.ID = b.ID()
 	return Result{Receipt: r}, err
 }

@@ -116,6 +116,9 @@ func TestAuthorizeDecides(t *testing.T) {
 	if report, err := verify(t, path); err != nil || report.Entries != 2 {
 		t.Errorf("audit = %+v, %v, want both orders", report, err)
 	}
+	if text := get(h, "/metrics").Body.String(); !strings.Contains(text, `switchgear_orders_total{verb="open",result="refused"} 1`) {
+		t.Errorf("the order that was not allowed is not counted as refused:\n%s", text)
+	}
 }
 
 func TestOrdersOfOtherOriginsAreRefused(t *testing.T) {

@@ -3,11 +3,35 @@ package ops_test
 import (
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
 )
+
+// An order for many does not wait for a listener that hangs once for each.
+func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
+	const many = 500
+	free := make(chan struct{})
+	defer close(free)
+	m := breaker.NewManager(breaker.Settings{})
+	for i := range many {
+		m.Breaker(strconv.Itoa(i))
+	}
+	m.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
+	from := time.Now()
+	r, err := ops.Do(m, ops.Order{ID: "*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: many})
+	if took := time.Since(from); err != nil || r.Touched != many || took > 10*time.Second {
+		t.Errorf("%d of %d touched after %s, %v", r.Touched, many, took, err)
+	}
+	for _, x := range r.Results {
+		if x.Before != breaker.Closed || x.After != breaker.Open || x.Version != 2 {
+			t.Errorf("%+v, want closed, then open at version 2", x)
+		}
+	}
+}
 
 // A listener that exits its goroutine, or hangs, can neither keep an order from
 // being answered nor from being recorded.

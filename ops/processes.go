@@ -31,9 +31,10 @@ const (
 )
 
 // Processes finds the processes of this host that have a socket where Listen
-// puts it by default, of all users whose folders may be read, sorted by number.
-// It takes two seconds at the most: a process that does not answer by then is
-// listed with its Problem. dirs are further runtime dirs to look in.
+// puts it by default, of all users whose folders may be read, sorted by number;
+// where SWITCHGEAR_RUNTIME_DIR is set, those in it alone. It takes two seconds
+// at the most: a process that does not answer by then is listed with its
+// Problem. dirs are further runtime dirs to look in.
 func Processes(ctx context.Context, dirs ...string) []Found {
 	ctx, cancel := context.WithTimeout(ctx, findPatience)
 	defer cancel()
@@ -67,10 +68,13 @@ func (f *Found) ask(ctx context.Context) {
 
 // sockets lists what there is, without a look at whether it lives.
 func sockets(dirs []string) []Found {
-	dirs = append(dirs, defaultRuntimeDir(), "/run")
-	for _, pattern := range []string{"/run/user/*", filepath.Join(os.TempDir(), "switchgear-*")} {
-		more, _ := filepath.Glob(pattern) // the pattern is good
-		dirs = append(dirs, more...)
+	dirs = append(dirs, defaultRuntimeDir())
+	if !filepath.IsAbs(os.Getenv(runtimeDirEnv)) {
+		dirs = append(dirs, "/run")
+		for _, pattern := range []string{"/run/user/*", filepath.Join(os.TempDir(), "switchgear-*")} {
+			more, _ := filepath.Glob(pattern) // the pattern is good
+			dirs = append(dirs, more...)
+		}
 	}
 	slices.Sort(dirs)
 	var found []Found

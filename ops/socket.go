@@ -19,7 +19,10 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-const socketFolder = "switchgear"
+const (
+	socketFolder  = "switchgear"
+	runtimeDirEnv = "SWITCHGEAR_RUNTIME_DIR"
+)
 
 // Server is a process's unix socket.
 type Server struct {
@@ -137,7 +140,7 @@ func checkOwner(folder string, ourselves bool) error {
 }
 
 func defaultRuntimeDir() string {
-	for _, name := range []string{"SWITCHGEAR_RUNTIME_DIR", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{runtimeDirEnv, "XDG_RUNTIME_DIR"} {
 		if dir := os.Getenv(name); filepath.IsAbs(dir) {
 			return dir
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -206,6 +207,32 @@ func TestProcessesIsBounded(t *testing.T) {
 	}
 	if took := time.Since(began); took > 4*time.Second || !alive || !stuck {
 		t.Errorf("alive %t, stuck %t, after %s", alive, stuck, took)
+	}
+}
+
+// Who sets the folder, as tests do, gives no orders to what else runs here.
+func TestProcessesOfAChosenFolderAlone(t *testing.T) {
+	host := t.TempDir()
+	t.Setenv("TMPDIR", host)
+	t.Setenv("SWITCHGEAR_RUNTIME_DIR", "")
+	s, err := ops.Listen(shop(t), ops.Options{RuntimeDir: filepath.Join(host, "switchgear-7")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	found := func() bool {
+		return slices.ContainsFunc(ops.Processes(ctx), func(f ops.Found) bool { return f.Path == s.Path() })
+	}
+	if !found() {
+		t.Errorf("%s is not found", s.Path())
+	}
+	t.Setenv("SWITCHGEAR_RUNTIME_DIR", t.TempDir())
+	if found() {
+		t.Errorf("%s is found, which is not in SWITCHGEAR_RUNTIME_DIR", s.Path())
+	}
+	t.Setenv("SWITCHGEAR_RUNTIME_DIR", filepath.Join(host, "switchgear-7"))
+	if !found() {
+		t.Errorf("%s is not found in its own SWITCHGEAR_RUNTIME_DIR", s.Path())
 	}
 }
 

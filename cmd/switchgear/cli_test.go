@@ -279,6 +279,8 @@ func TestJSONForPrograms(t *testing.T) {
 		{args("status", "--json"), `"id": "ledger/eu-1"`},
 		{args("status", "payments", "--json"), `"state": "open"`},
 		{args("explain", "payments", "--json"), `"text": "payments has been open`},
+		{args("explain", "payments", "--json"), `"because": "5 failures in a row`},
+		{args("explain", "payments", "--json"), `"next": "Every call is rejected until`},
 		{args("history", "payments", "--json"), `"cause": "consecutive-failures"`},
 		{args("release", "ledger/*", "--yes", "3", "--json"), `"after": "closed"`},
 		{args("set", "search", "fail_max=7", "--json"), `"fail_max": 7`},

@@ -27,7 +27,8 @@ const environmentHelp = `Variables:
   SWITCHGEAR_RUNTIME_DIR    the folder above that of the sockets, here and in
                             the programs; otherwise XDG_RUNTIME_DIR; otherwise
                             /run for root, and for others switchgear-UID in the
-                            folder for temporary files
+                            folder for temporary files. Where it is set, no
+                            processes but those in it are found
   NO_COLOR                  whatever its value: no colours. There are none,
                             either, where the output is no terminal
 

@@ -85,9 +85,9 @@ func (p pipe) history(ctx context.Context, id string) (ops.History, error) {
 	return h, p.fault(err)
 }
 
-func (p pipe) explain(ctx context.Context, id string) (string, error) {
+func (p pipe) explain(ctx context.Context, id string) (ops.Explanation, error) {
 	e, err := p.client.Explain(ctx, id)
-	return e.Text, p.fault(err)
+	return e, p.fault(err)
 }
 
 func (p pipe) events(context.Context, func(ops.Event)) error { return p.noEvents() }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -46,21 +45,15 @@ func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot,
 }
 
 func (p plane) status(ctx context.Context, id string) ([]ops.Status, error) {
-	ask := ops.StatusQuery{IDs: []string{id}, Full: true}
-	if set, wild := strings.CutSuffix(id, "/*"); wild {
-		ask = ops.StatusQuery{Name: set, Full: true}
-	} else if id == "" {
-		ask = ops.StatusQuery{}
-	}
-	return p.client.Status(ctx, ask)
+	return p.client.Status(ctx, ops.QueryFor(id))
 }
 
-func (p plane) explain(ctx context.Context, id string) (string, error) {
+func (p plane) explain(ctx context.Context, id string) (ops.Explanation, error) {
 	all, err := p.client.Explain(ctx, id)
 	if err != nil {
-		return "", err
+		return ops.Explanation{}, err
 	}
-	return all[0].Text, nil
+	return all[0], nil
 }
 
 func (p plane) history(ctx context.Context, id string) (ops.History, error) {

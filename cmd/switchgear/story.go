@@ -23,15 +23,14 @@ next. It asks each process that knows the ID.`,
 		Args:              exactly(1, "the id of a breaker"),
 		ValidArgsFunction: g.completeIDs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (string, error) { return t.explain(ctx, ids[0]) })
+			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.Explanation, error) { return t.explain(ctx, ids[0]) })
 			type explanation struct {
 				Process string `json:"process"`
-				ID      string `json:"id"`
-				Text    string `json:"text"`
+				ops.Explanation
 			}
 			var out []explanation
 			for _, a := range answers {
-				out = append(out, explanation{a.name(), ids[0], a.value})
+				out = append(out, explanation{a.name(), a.value})
 			}
 			if g.json && len(out) > 0 {
 				return errors.Join(err, writeJSON(cmd, out))

@@ -15,7 +15,7 @@ type target interface {
 	overview(context.Context) (overview, error)
 	// status is that of one id, of "name/*", or with "" of all there is.
 	status(ctx context.Context, id string) ([]ops.Status, error)
-	explain(ctx context.Context, id string) (string, error)
+	explain(ctx context.Context, id string) (ops.Explanation, error)
 	history(ctx context.Context, id string) (ops.History, error)
 	do(context.Context, ops.Order) (ops.Receipt, error)
 	// events tells what happens from now on, until ctx is done.

@@ -176,9 +176,11 @@ func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err err
 	if err != nil {
 		return d, err
 	}
-	if d.Text, err = t.explain(ctx, ref.ID); err != nil {
+	e, err := t.explain(ctx, ref.ID)
+	if err != nil {
 		return d, err
 	}
+	d.Text = e.Text
 	h, err := t.history(ctx, ref.ID)
 	d.History = h.Transitions
 	if p, ok := t.(plane); ok && err == nil {

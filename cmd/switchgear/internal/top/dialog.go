@@ -56,7 +56,7 @@ func (d *dialog) ask(s step) tea.Cmd {
 	d.input.Reset()
 	d.input.Prompt = "reason: "
 	if !d.overrides() {
-		d.input.Placeholder = "none"
+		d.input.Prompt = "reason, if any: "
 	}
 	switch s {
 	case askFor:
@@ -65,7 +65,6 @@ func (d *dialog) ask(s step) tea.Cmd {
 		d.input.CursorEnd()
 	case confirming:
 		d.input.Prompt = ""
-		d.input.Placeholder = ""
 	}
 	return d.input.Focus()
 }

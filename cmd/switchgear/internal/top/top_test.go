@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -241,6 +242,15 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 	r.shows("done: payments: open -> forced-closed", "FORCED-CLOSED")
 	if s := r.manager.Breaker("payments").Status(); s.Override == nil || s.Override.Actor != "tess" || s.Override.Expires.IsZero() {
 		t.Errorf("override %+v, want one by tess with an end", s.Override)
+	}
+}
+
+func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
+	r := newRig(t, 100, 20)
+	r.keys("o")
+	r.shows("open payments in shop/7")
+	if got := r.screen(); !slices.ContainsFunc(strings.Split(got, "\n"), func(l string) bool { return strings.TrimSpace(l) == "reason, if any:" }) {
+		t.Errorf("the screen does not ask for a reason, or has one already:\n%s", got)
 	}
 }
 
