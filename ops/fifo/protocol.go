@@ -162,34 +162,31 @@ func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-// An order's listeners may run so long before its reply; those of an order for
-// many, which has work of its own, longer.
+// An order may take so long until its reply, and one for many breakers longer.
+// ops.Do keeps well within it, whatever the program's listeners do; a Config.Do
+// of the program's own may not.
 const (
-	listenerTime     = time.Second
-	listenerTimeMany = 10 * time.Second
+	orderTime     = time.Second
+	orderTimeMany = 10 * time.Second
 )
 
-// errLate is for an order that was carried out, but whose listeners keep its
-// receipt.
+// errLate is for an order that was given and has not returned.
 var errLate = &ops.Error{
 	Code:    "late",
-	Message: "the order was given, but a listener of the program keeps its receipt: see status",
+	Message: "the order was given, and its receipt is late: see status",
 }
 
-// errBroken is a panic of what carries out orders. There is none in ops, where
-// those of the program's listeners are recovered.
+// errBroken is a panic of a Config.Do.
 type errBroken struct{ value any }
 
 func (e errBroken) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// give gives the order on a goroutine of its own, because that is where the
-// program's listeners are told: one that hangs, or ends its goroutine, does not
-// do so to the pipe. The order itself waits for nothing (I5), so one that has
-// not returned in time is carried out, and only its listeners are late.
+// give gives the order on a goroutine of its own: a Config.Do that hangs, panics
+// or ends its goroutine does not do so to the pipe.
 func (d *desk) give(o ops.Order) (ops.Receipt, error) {
 	done := make(chan given, 1)
 	go func() {
-		got := given{err: errLate} // in case a listener ends this goroutine
+		got := given{err: errLate} // in case it ends this goroutine
 		defer func() {
 			if p := recover(); p != nil {
 				got.err = errBroken{p}
@@ -198,9 +195,9 @@ func (d *desk) give(o ops.Order) (ops.Receipt, error) {
 		}()
 		got.r, got.err = d.do(o, ops.Peer{Transport: "pipe"})
 	}()
-	limit := listenerTime
+	limit := orderTime
 	if o.Wildcard() {
-		limit = listenerTimeMany
+		limit = orderTimeMany
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
