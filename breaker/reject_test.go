@@ -85,3 +85,15 @@ func TestRejectionIsPrepared(t *testing.T) {
 		}
 	})
 }
+
+// A call that was about to be turned away when the breaker closed is told so,
+// and not of a ramp that there is not.
+func TestRejectionInTheMomentOfAClose(t *testing.T) {
+	b := New("db", Settings{})
+	b.Open(Reason{})
+	b.Close(Reason{Actor: "ana"})
+	want := "db: circuit breaker is open (closed again in this moment): close was ordered by ana"
+	if err := b.rejection(); !errors.Is(err, ErrOpen) || err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
