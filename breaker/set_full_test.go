@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,6 +72,23 @@ func TestFullOfEvidenceInWindows(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Both limits together hold when many keys come at once.
+func TestRegressionSetLimitsOvershot(t *testing.T) {
+	const most = 5
+	for range 200 {
+		set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
+		var all sync.WaitGroup
+		for k := range 100 {
+			all.Go(func() { play(set.Breaker(k), "fs") })
+		}
+		all.Wait()
+		remembered := len(set.all()) - btoi(set.overflow.Load() != nil)
+		if total := set.total.Load(); remembered > most || total != int64(remembered) {
+			t.Fatalf("%d keys are remembered and %d counted, want %d at most", remembered, total, most)
+		}
 	}
 }
 

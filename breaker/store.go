@@ -79,8 +79,9 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 	if there := sh.by[k]; there != nil {
 		return there
 	}
-	most := int64(s.limits.MaxKeys + s.limits.MaxEvidence)
-	if s.healthy() >= int64(s.limits.MaxKeys) && !s.makeRoom(sh) && s.total.Load() >= most {
+	s.makeRoom(sh)
+	if s.total.Add(1) > int64(s.limits.MaxKeys+s.limits.MaxEvidence) {
+		s.total.Add(-1) // counted first: other shards take places at the same time
 		return nil
 	}
 	if b == nil {
@@ -93,22 +94,18 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 		sh.by = make(map[K]*Breaker)
 	}
 	sh.by[k] = b
-	s.total.Add(1)
 	b.used.Store(s.inserts.Add(1))
 	return b
 }
 
 // makeRoom forgets the longest idle of the healthy keys it looks at, twice if
-// other callers have been held up. It reports whether it found one. mine is
-// locked already.
-func (s *Set[K]) makeRoom(mine *shard[K]) (made bool) {
+// other callers have been held up. mine is locked already.
+func (s *Set[K]) makeRoom(mine *shard[K]) {
 	for range 2 {
-		if s.healthy() < int64(s.limits.MaxKeys) {
-			return true
+		if s.healthy() >= int64(s.limits.MaxKeys) {
+			s.forgetOne(mine)
 		}
-		made = s.forgetOne(mine) || made
 	}
-	return made
 }
 
 // candidate is a key that might be forgotten.
@@ -119,7 +116,7 @@ type candidate[K comparable] struct {
 	idle uint32 // insertions since its last use
 }
 
-func (s *Set[K]) forgetOne(mine *shard[K]) bool {
+func (s *Set[K]) forgetOne(mine *shard[K]) {
 	found := s.sample(mine)
 	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
 	for _, c := range found {
@@ -131,10 +128,9 @@ func (s *Set[K]) forgetOne(mine *shard[K]) bool {
 			c.in.mu.Unlock()
 		}
 		if done {
-			return true
+			return
 		}
 	}
-	return false
 }
 
 // sample is some keys that look healthy, from a random shard on. Whoever holds

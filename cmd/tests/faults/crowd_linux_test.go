@@ -259,7 +259,12 @@ func TestOwnerKilledAmidOrders(t *testing.T) {
 				}
 			})
 		}
-		<-time.After(time.Duration(150+37*round) * time.Millisecond)
+		eventually(t, "five orders are answered", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(answered) >= 5*(round+1)
+		})
+		<-time.After(time.Duration(7*round) * time.Millisecond) // amid something else each time
 		o.kill()
 		wg.Wait()
 	}
@@ -279,9 +284,6 @@ func TestOwnerKilledAmidOrders(t *testing.T) {
 		if times[reason] != 1 {
 			t.Errorf("order %s was answered and stands %d times in the log", reason, times[reason])
 		}
-	}
-	if len(answered) < 20 {
-		t.Errorf("only %d orders were answered: the test tests nothing", len(answered))
 	}
 	t.Logf("%d orders answered, %d lines, %d torn", len(answered), report.Entries, len(report.Torn))
 	done(t, "switchgear", "audit", "verify", o.Audit)
