@@ -88,7 +88,7 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 		if early {
 			t.Text = m.reason
 		}
-		b.stepLocked(event{kind: evProbe, early: early}, now, t)
+		b.stepLocked(&event{kind: evProbe, early: early}, now, t)
 	}
 	c := b.cold.Load()
 	r := b.rules()

@@ -104,7 +104,7 @@ func (d *deadDependency) judge(s *Settings, k int) (auto, decision) {
 		c.Slow = c.Failures
 	}
 	e.counts = c
-	return next(auto{fails: min(k, maxFailMax) - 1}, s, e)
+	return next(auto{fails: min(k, maxFailMax) - 1}, s, &e)
 }
 
 func (d *deadDependency) spacing(calls int) time.Duration {

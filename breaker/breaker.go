@@ -224,5 +224,5 @@ func (b *Breaker) refreshLocked() {
 	case win.clean():
 		flags &^= flagCounted
 	}
-	b.setWord(w&^(flagWatched|flagTimed|flagCounted|flagObserved) | flags)
+	b.edit(flagWatched|flagTimed|flagCounted|flagObserved, flags)
 }

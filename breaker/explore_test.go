@@ -69,6 +69,18 @@ func explorations() []exploration {
 	rate.settings.MinCalls, rate.spec.MinCalls = 3, 3
 	rate.settings.FailureRate, rate.spec.RateNum, rate.spec.RateDen = 0.5, 1, 2
 
+	// A first failure is far from opening and takes no lock, see lockfree.go.
+	plain := base
+	plain.name, plain.orders = "plain", 1
+	plain.settings.FailMax, plain.spec.FailMax = 1+keptErrors, 1+keptErrors
+
+	both := rate
+	both.name = "both"
+	both.settings.FailMax, both.spec.FailMax = plain.settings.FailMax, plain.spec.FailMax
+	both.settings.WindowCalls, both.spec.WindowCalls = 2, 2
+	both.settings.MinCalls, both.spec.MinCalls = 2, 2
+	both.settings.FailureRate, both.spec.RateNum, both.spec.RateDen = 1, 1, 1
+
 	ramp := base
 	ramp.name, ramp.orders, ramp.callers = "ramp", 1, 2
 	ramp.settings.Ramp, ramp.spec.Ramp = 4*tickLen, 4*tickLen
@@ -84,7 +96,8 @@ func explorations() []exploration {
 
 	keyedDo := whole
 	keyedDo.name, keyedDo.callers, keyedDo.keyed = "keyed do", 2, true
-	return []exploration{base, update, rate, ramp, whole, keyed, keyedDo}
+	keyedDo.settings.FailMax, keyedDo.spec.FailMax = plain.settings.FailMax, plain.spec.FailMax
+	return []exploration{base, update, rate, plain, both, ramp, whole, keyed, keyedDo}
 }
 
 func TestExplore(t *testing.T) {

@@ -19,7 +19,7 @@ func TestOpenTimeOfForeverDoesNotOverflow(t *testing.T) {
 		{"tripped", s, event{kind: evFailure, draw: 0.999}},
 		{"hinted", hinted, event{kind: evFailure, draw: 0.999, hint: math.MaxInt64}},
 	} {
-		_, d := next(auto{}, &x.s, x.e)
+		_, d := next(auto{}, &x.s, &x.e)
 		if d.openFor < 100*365*24*time.Hour {
 			t.Errorf("%s: open for %s", x.name, d.openFor)
 		}

@@ -337,7 +337,7 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 		s = s.withDefaults()
 		for _, attempt := range []int{1, 2, 64, 1 << 20} {
 			for _, draw := range []float64{0, 0.5, 0.9999999} {
-				_, d := trip(auto{attempt: attempt - 1}, &s, event{draw: draw}, decision{})
+				_, d := trip(auto{attempt: attempt - 1}, &s, &event{draw: draw}, decision{})
 				if d.openFor <= 0 {
 					t.Errorf("%v, attempt %d: open for %d", s, attempt, d.openFor)
 				}

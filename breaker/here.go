@@ -11,5 +11,5 @@ import "unsafe"
 func here() uint32 {
 	var x byte
 	p := uintptr(unsafe.Pointer(&x))
-	return uint32(p>>10*0x9E3779B9) >> 16
+	return uint32(uint64(p>>10) * 0x9E3779B97F4A7C15 >> 32)
 }

@@ -9,29 +9,23 @@ import (
 // record; it holds what is known so far, or is nil. now may be zero: most
 // outcomes move nothing, and the clock is then not read. It reports whether an
 // open period begins. mu is held.
-func (b *Breaker) stepLocked(e event, now time.Time, t *Transition) (opened bool) {
+func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened bool) {
 	if b.load()&flagRamp != 0 {
 		now = orNow(now)
 		b.rampOverLocked(now)
-	}
-	w := b.load()
-	a := auto{state: stateOf(w), fails: failsOf(w)}
-	c := b.cold.Load()
-	if c != nil {
-		a.oks, a.attempt = c.oks, c.attempt
 	}
 	r := b.rules()
 	if r.ResetJitter > 0 {
 		e.draw = rand.Float64()
 	}
-	to, d := next(a, &r.Settings, e)
-	if d.moved && !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
-		to.state, to.attempt, d.moved = a.state, a.attempt, false // the cap holds: go on counting
-	}
+	a, to, d := b.decideLocked(&r.Settings, e)
 	if !d.moved {
-		if to != a {
-			b.storeLocked(to, w)
-		}
+		return false
+	}
+	if !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
+		to.state, to.attempt = a.state, a.attempt // the cap holds: go on counting
+		b.keepLocked(to)
+		b.setWord(to.in(b.load() &^ flagDue))
 		return false
 	}
 	now = orNow(now)
@@ -45,6 +39,35 @@ func (b *Breaker) stepLocked(e event, now time.Time, t *Transition) (opened bool
 	return to.state == Open
 }
 
+// decideLocked asks next. What moves nothing is stored. On a move the word of a
+// closed breaker is held until the caller has written the next one: flagDue, of
+// no meaning while closed, keeps those away who count without the lock. mu is
+// held.
+func (b *Breaker) decideLocked(s *Settings, e *event) (from, to auto, d decision) {
+	for {
+		w := b.load()
+		from = auto{state: stateOf(w), fails: failsOf(w)}
+		if c := b.cold.Load(); c != nil {
+			from.oks, from.attempt = c.oks, c.attempt
+		}
+		to, d = next(from, s, e)
+		is := to.in(w)
+		if d.moved {
+			is = w
+			if from.state == Closed {
+				is |= flagDue
+			}
+		}
+		if !b.swapWord(w, is) {
+			continue
+		}
+		if !d.moved {
+			b.keepLocked(to)
+		}
+		return from, to, d
+	}
+}
+
 func orNow(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Now()
@@ -52,12 +75,16 @@ func orNow(t time.Time) time.Time {
 	return t
 }
 
-// storeLocked writes state and counts without beginning a new stretch.
-func (b *Breaker) storeLocked(a auto, w uint64) {
+// in is w with what the word has of a.
+func (a auto) in(w uint64) uint64 {
+	return w&^(stateMask|failMask) | withState(a.state) | withFails(a.fails)
+}
+
+// keepLocked keeps the rest of a. mu is held.
+func (b *Breaker) keepLocked(a auto) {
 	if c := b.cold.Load(); c != nil {
 		c.oks, c.attempt = a.oks, a.attempt
 	}
-	b.setWord(w&^(stateMask|failMask) | withState(a.state) | withFails(a.fails))
 }
 
 // moveLocked begins a new stretch: a new generation with its window and record.
@@ -71,7 +98,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed|flagObserved) | c.overrideFlag() |
 		withState(to.state) | withFails(to.fails) | withGen(gen)
 
-	c.oks, c.attempt = to.oks, to.attempt
+	b.keepLocked(to)
 	c.probes.clear()
 	c.ramp = nil
 	c.openUntil = time.Time{}
@@ -135,8 +162,8 @@ func (b *Breaker) rampOverLocked(now time.Time) bool {
 		return false
 	}
 	c.ramp = nil
-	b.setWord(b.load() &^ flagRamp)
-	b.stepLocked(event{kind: evRampOver}, now, nil)
+	b.edit(flagRamp, 0)
+	b.stepLocked(&event{kind: evRampOver}, now, nil)
 	return true
 }
 

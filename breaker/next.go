@@ -52,7 +52,7 @@ type decision struct {
 // next is the whole automatic layer: given where it is, the settings and what
 // happened, where it is then. No lock, no clock, no I/O, no randomness of its
 // own. That the open time is over arrives as an event.
-func next(a auto, s *Settings, e event) (auto, decision) {
+func next(a auto, s *Settings, e *event) (auto, decision) {
 	switch e.kind {
 	case evOpen:
 		// An order is no failed attempt: it does not lengthen the backoff (I5).
@@ -94,7 +94,7 @@ func next(a auto, s *Settings, e event) (auto, decision) {
 
 // nextClosed judges a call that ended while closed. Only a failure or a slow
 // call can open (I6), and every limit is met with >= (I11).
-func nextClosed(a auto, s *Settings, e event) (auto, decision) {
+func nextClosed(a auto, s *Settings, e *event) (auto, decision) {
 	if e.kind == evRule {
 		return trip(a, s, e, decision{cause: CauseRule})
 	}
@@ -129,7 +129,7 @@ func reached(bad, calls, minCalls int, rate float64) bool {
 
 // nextHalfOpen judges a probe. A slow one under a slow-call rule shows that
 // the dependency is as it was.
-func nextHalfOpen(a auto, s *Settings, e event) (auto, decision) {
+func nextHalfOpen(a auto, s *Settings, e *event) (auto, decision) {
 	if e.kind == evRule {
 		return a, decision{}
 	}
@@ -151,7 +151,7 @@ func nextHalfOpen(a auto, s *Settings, e event) (auto, decision) {
 
 // trip opens: the open time grows with each attempt, and a hint of the
 // dependency may lengthen it.
-func trip(a auto, s *Settings, e event, d decision) (auto, decision) {
+func trip(a auto, s *Settings, e *event, d decision) (auto, decision) {
 	a.state = Open
 	a.attempt++
 	a.oks = 0

@@ -22,7 +22,7 @@ type Calls struct {
 type callCount struct {
 	on    atomic.Bool
 	first callCell
-	more  atomic.Pointer[[stripeCount]callStripe]
+	more  atomic.Pointer[spread[callStripe]]
 }
 
 // callCell counts by outcome, then what is below.
@@ -45,17 +45,21 @@ func (c *callCount) add(what Outcome) {
 		if old := n.Load(); n.CompareAndSwap(old, old+1) {
 			return
 		}
-		c.more.CompareAndSwap(nil, new([stripeCount]callStripe))
+		c.more.CompareAndSwap(nil, newSpread[callStripe]())
 		more = c.more.Load()
 	}
-	more[here()%stripeCount].callCell[what].Add(1)
+	n := &more.mine().callCell[what]
+	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
+		more.met()
+		n.Add(1)
+	}
 }
 
 func (c *callCount) sum() (s Calls) {
 	s.add(&c.first)
 	if more := c.more.Load(); more != nil {
-		for i := range more {
-			s.add(&more[i].callCell)
+		for i := range more.cells {
+			s.add(&more.cells[i].callCell)
 		}
 	}
 	return s

@@ -182,5 +182,5 @@ func (b *Breaker) obeyLocked(o Order, now time.Time) {
 		e.kind, t.To = evHalfOpen, HalfOpen
 	}
 	b.stopOverrideLocked()
-	b.stepLocked(e, now, t)
+	b.stepLocked(&e, now, t)
 }

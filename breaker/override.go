@@ -24,14 +24,12 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
 		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
 	}
-	w := b.load() &^ overrideMask
 	from := effective(b.load())
-	w |= overrideFlag(s)
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
 		Actor: why.Actor, Text: why.Text, Expiry: max(0, why.For),
 	}, now)
-	b.setWord(w)
+	b.edit(overrideMask, overrideFlag(s))
 }
 
 func overrideFlag(s State) uint64 {
@@ -77,13 +75,12 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	b.stopOverrideLocked()
 	if stateOf(w) == Closed {
 		t.To = Closed
-		w &^= overrideMask
 		b.recordLocked(t, now)
-		b.setWord(w)
+		b.edit(overrideMask, 0)
 		return
 	}
 	a := auto{state: stateOf(w), fails: failsOf(w), attempt: b.cold.Load().attempt}
-	to, _ := next(a, &b.rules().Settings, event{kind: evHalfOpen})
+	to, _ := next(a, &b.rules().Settings, &event{kind: evHalfOpen})
 	t.To = HalfOpen
 	b.moveLocked(a, to, t, now)
 }

@@ -38,7 +38,9 @@ func (r *errorRing) take() []ErrorSample {
 	if n == 0 {
 		return nil
 	}
-	return append([]ErrorSample(nil), r.kept[:n]...)
+	out := make([]ErrorSample, n) // append would reckon with growth
+	copy(out, r.kept[:n])
+	return out
 }
 
 // history is a ring of the last transitions. They stand in it by value: a

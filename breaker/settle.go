@@ -61,14 +61,13 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 		// else in the cell, and a step that others have counted in.
 		done := false
 		if t := &win.time; t.clock != nil {
-			in := &t.good.first
-			if more := t.good.more.Load(); more != nil {
-				in = &more[here()%stripeCount].cell
-			}
 			step, ok := t.clock.glance()
-			slot := &in.slots[step%windowBuckets]
-			old := slot.Load()
-			done = ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
+			slot := &t.good.mine().slots[step%windowBuckets]
+			if old := slot.Load(); ok && old>>32 == step && uint32(old) < math.MaxUint32 {
+				if done = slot.CompareAndSwap(old, old+1); !done {
+					t.good.met()
+				}
+			}
 		}
 		if !done && win.success() {
 			b.noteClean(win)
@@ -86,13 +85,16 @@ func (b *Breaker) noteClean(win *window) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.win.Load() == win && win.clean() {
-		b.setWord(b.load() &^ flagCounted)
+		b.edit(flagCounted, 0)
 	}
 }
 
 // judge counts an outcome that may change something. It returns the rejection
 // of the open period that this outcome began, if it did.
 func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
+	if b.countedAlone(p, o) {
+		return nil
+	}
 	e := event{kind: evSuccess, slow: slow}
 	text := ""
 	if o == Failure {
@@ -102,7 +104,7 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 		e.hint = b.cfg.hint(err)
 	}
 	b = b.lockCurrent(p)
-	opened, counts := b.judgeLocked(p, o, e, text, took)
+	opened, counts := b.judgeLocked(p, o, &e, text, took)
 	open := b.noticedLocked(opened)
 	b.mu.Unlock()
 	if !opened && counts.Calls > 0 && len(b.cfg.custom) > 0 {
@@ -161,7 +163,7 @@ func (p *Permit) belongs(w uint64) bool {
 	return genOf(w) == genOf(p.word)
 }
 
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took time.Duration) (opened bool, counts Counts) {
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took time.Duration) (opened bool, counts Counts) {
 	w := b.load()
 	if !p.belongs(w) {
 		return false, Counts{}
@@ -180,7 +182,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e event, text string, took t
 			win.bad(o == Failure, e.slow)
 			e.counts = win.counts()
 			if !win.clean() && w&flagCounted == 0 {
-				b.setWord(b.load() | flagCounted)
+				b.edit(0, flagCounted)
 			}
 		} else if w&flagCounted != 0 {
 			win.success()
@@ -213,7 +215,7 @@ func (b *Breaker) judgeCustom(p *Permit, counts Counts) *OpenError {
 	if !p.belongs(b.load()) {
 		return nil
 	}
-	return b.noticedLocked(b.stepLocked(event{kind: evRule, rule: name, counts: counts}, time.Time{}, nil))
+	return b.noticedLocked(b.stepLocked(&event{kind: evRule, rule: name, counts: counts}, time.Time{}, nil))
 }
 
 // askCustom runs the program's rules; one that panics does not open.

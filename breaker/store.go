@@ -248,9 +248,10 @@ func (s *Set[K]) all() []*Breaker {
 	return out
 }
 
-// forgettableLocked reports whether forgetting b loses nothing (I8). mu is held.
-func (b *Breaker) forgettableLocked() bool {
-	if b.load()&evidenceMask != 0 {
+// forgettableLocked reports whether forgetting b at word w loses nothing (I8).
+// mu is held.
+func (b *Breaker) forgettableLocked(w uint64) bool {
+	if w&evidenceMask != 0 {
 		return false
 	}
 	if c := b.cold.Load(); c != nil && (c.own.Load() != nil || len(c.listeners) > 0) {
@@ -267,12 +268,12 @@ func (b *Breaker) forgettableLocked() bool {
 func forget[K comparable](b *Breaker, k K) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.forgettableLocked() {
+	w := b.load()
+	if !b.forgettableLocked(w) || !b.swapWord(w, w|flagGone) { // a failure may just have come
 		return false
 	}
 	c := b.coldLocked()
 	c.gone, c.goneAt = &k, b.cfg.gens.Load()
-	b.setWord(b.load() | flagGone)
 	return true
 }
 
@@ -287,19 +288,7 @@ func (b *Breaker) comeBack(floor uint32) {
 	if int32(floor-c.goneAt) > 0 {
 		b.start(floor)
 	} else {
-		b.setWord(b.load() &^ flagGone)
+		b.edit(flagGone, 0)
 	}
 	b.refreshLocked() // the set's settings and listeners passed it by while it was forgotten
-}
-
-// setWord writes the word, and tells the set of a keyed breaker when evidence
-// appears or is gone. mu is held.
-func (b *Breaker) setWord(w uint64) {
-	if b.cfg.home != nil {
-		was, is := b.load()&evidenceMask != 0, w&evidenceMask != 0
-		if was != is {
-			b.cfg.home.noteEvidence(int64(btoi(is) - btoi(was)))
-		}
-	}
-	b.store(w)
 }

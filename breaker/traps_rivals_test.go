@@ -256,7 +256,7 @@ func TestTrap_CountersWrap(t *testing.T) {
 	}
 	play(New("x", Settings{FailMax: -1}), "f") // and failures in a row stay within their bits:
 	a := auto{fails: maxFailCount}
-	if to, _ := next(a, &Settings{FailMax: -1}, event{kind: evFailure}); to.fails != maxFailCount {
+	if to, _ := next(a, &Settings{FailMax: -1}, &event{kind: evFailure}); to.fails != maxFailCount {
 		t.Errorf("%d failures in a row and one more are %d", maxFailCount, to.fails)
 	}
 }
@@ -384,7 +384,7 @@ func TestTrap_LimitJumpedOver(t *testing.T) {
 		is(t, b, Open)
 		b.Close(Reason{})
 	}
-	a, d := next(auto{fails: 10}, &Settings{FailMax: 2}, event{kind: evFailure})
+	a, d := next(auto{fails: 10}, &Settings{FailMax: 2}, &event{kind: evFailure})
 	if !d.moved || a.state != Open {
 		t.Error("a limit that has been passed is not met")
 	}

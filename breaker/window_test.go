@@ -63,7 +63,7 @@ func replayWindows(t *testing.T, data []byte) {
 	b := New("x", s)
 	plain := &plainWindow{base: time.Now(), span: s.withDefaults().Window, size: s.WindowCalls}
 	if data[0]&2 != 0 && s.WindowCalls == 0 {
-		b.win.Load().time.good.more.Store(new([stripeCount]stripe)) // as after contention
+		b.win.Load().time.good.more.Store(newSpread[stripe]()) // as after contention
 	}
 	call := func(failed, slow bool) {
 		p, err := b.Allow()
@@ -218,14 +218,15 @@ func TestCallWindowAfterAStorm(t *testing.T) {
 func TestStripesLeftAlone(t *testing.T) {
 	var s stripes
 	s.add(7)
-	more := new([stripeCount]stripe)
-	s.more.Store(more)
+	s.met()
+	more := s.more.Load().cells
+	all := 1
 	for i := range more {
 		for range i + 1 {
 			more[i].add(7)
+			all++
 		}
 	}
-	const all = 1 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8
 	for _, c := range []struct {
 		step uint64
 		want int

@@ -8,15 +8,15 @@ package breaker
 //	bits 13-31  consecutive failures
 //	bits 32-63  generation: one stretch of one automatic state (I1)
 //
-// It is written under Breaker.mu only, whole, so state and failures move
-// together (I11). A generation could be mistaken for an older one only by a
-// call in flight during 2^32 transitions.
+// It is written whole, so state and failures move together (I11), by the rules
+// of lockfree.go. A generation could be mistaken for an older one only by a call
+// in flight during 2^32 transitions.
 const (
 	stateMask uint64 = 0b11
 
 	flagForcedOpen   uint64 = 1 << 2 // override: reject
 	flagForcedClosed uint64 = 1 << 3 // override: admit
-	flagDue          uint64 = 1 << 4 // the open time is over: the next call probes
+	flagDue          uint64 = 1 << 4 // open: the open time is over, the next call probes; closed: held, see decideLocked
 	flagRamp         uint64 = 1 << 5 // closed again, admitting a growing share
 	flagWatched      uint64 = 1 << 6 // some listener wants to hear of calls
 	flagTimed        uint64 = 1 << 7 // calls are timed

@@ -43,7 +43,12 @@ func worlds() []world {
 	rate.WindowCalls, spRate.WindowCalls = 6, 6
 	rate.MinCalls, spRate.MinCalls = 4, 4
 	rate.FailureRate, spRate.RateNum, spRate.RateDen = 0.5, 1, 2
+	// Most failures are far from opening and take no lock. A failure may be judged
+	// by settings that end as it does, so these stay.
+	plain, spPlain := real, sp
+	plain.FailMax, spPlain.FailMax = 6, 6
 	return []world{
+		{name: "plain", real: []breaker.Settings{plain}, spec: []spec.Settings{spPlain}},
 		{name: "row", real: []breaker.Settings{real, real1}, spec: []spec.Settings{sp, sp1}},
 		{name: "rate", real: []breaker.Settings{rate}, spec: []spec.Settings{spRate}, inParts: true},
 	}

@@ -1,0 +1,72 @@
+package breaker
+
+import "sync/atomic"
+
+// This file is how the word is written. Most outcomes that change it decide
+// nothing: a failure that is far from opening, and the success that ends a row
+// of them. They are one compare-and-swap, so that callers of a dependency that
+// fails now and then do not wait for each other. All else is written under
+// Breaker.mu, by whoever holds it:
+//
+//   - flags with edit, which keeps the failures that come in meanwhile;
+//   - a decision with stepLocked, which takes it anew when the failures that it
+//     was taken on have changed, and holds the word while a move is recorded;
+//   - a word that is held, or is not closed, with setWord: nobody else writes it.
+
+// aloneMask is what a word must be without for its failures to be counted
+// without the lock: closed, not held, no window, in its set.
+const aloneMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flagRamp | flagCounted | flagGone
+
+// countedAlone counts an outcome that decides nothing. It reports false, having
+// counted nothing, when that takes the lock.
+func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
+	r := b.rules()
+	if r.flags&flagCounted != 0 || p.tag&tagLate != 0 {
+		return false
+	}
+	for {
+		w := b.load()
+		if w&aloneMask != 0 || genOf(w) != genOf(p.word) { // (I1)
+			return false
+		}
+		is := w // as it stays where there is no evidence (I4)
+		switch o {
+		case Success:
+			is &^= failMask
+		case Failure:
+			if r.FailMax <= 0 || failsOf(w)+1+keptErrors > r.FailMax {
+				return false // the record of the trip may name this one
+			}
+			is += 1 << failShift
+		}
+		if b.swapWord(w, is) {
+			return true
+		}
+	}
+}
+
+// swapWord writes the word unless it has changed. It tells the set of a keyed
+// breaker when evidence appears or is gone.
+func (b *Breaker) swapWord(was, is uint64) bool {
+	if was != is && !atomic.CompareAndSwapUint64(&b.word, was, is) {
+		return false
+	}
+	if b.cfg.home != nil {
+		if from, to := was&evidenceMask != 0, is&evidenceMask != 0; from != to {
+			b.cfg.home.noteEvidence(int64(btoi(to) - btoi(from)))
+		}
+	}
+	return true
+}
+
+// edit clears bits of the word and sets others. mu is held.
+func (b *Breaker) edit(cleared, set uint64) {
+	for {
+		if w := b.load(); b.swapWord(w, w&^cleared|set) {
+			return
+		}
+	}
+}
+
+// setWord writes a word that nobody else writes. mu is held.
+func (b *Breaker) setWord(w uint64) { b.swapWord(b.load(), w) }

@@ -1,0 +1,214 @@
+package breaker
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What is counted without the lock, and what takes it.
+func TestCountedAlone(t *testing.T) {
+	plain := Settings{FailMax: 10}
+	for name, tt := range map[string]struct {
+		s       Settings
+		prepare func(b *Breaker)
+		outcome Outcome
+		tag     permitTag
+		alone   bool
+		fails   int // afterwards
+	}{
+		"a first failure":           {s: plain, outcome: Failure, alone: true, fails: 1},
+		"a sixth failure":           {s: plain, prepare: func(b *Breaker) { play(b, "fffff") }, outcome: Failure, alone: true, fails: 6},
+		"a seventh failure":         {s: plain, prepare: func(b *Breaker) { play(b, "ffffff") }, outcome: Failure, alone: true, fails: 7},
+		"an eighth, to be recorded": {s: plain, prepare: func(b *Breaker) { play(b, "fffffff") }, outcome: Failure, fails: 7},
+		"success after failures":    {s: plain, prepare: func(b *Breaker) { play(b, "ffffffff") }, outcome: Success, alone: true},
+		"no evidence":               {s: plain, prepare: func(b *Breaker) { play(b, "ff") }, outcome: Ignored, alone: true, fails: 2},
+		"of a late permit":          {s: plain, outcome: Failure, tag: tagLate},
+		"the rule is off":           {s: Settings{FailMax: -1}, outcome: Failure},
+		"a rate":                    {s: Settings{FailMax: 10, FailureRate: 1}, outcome: Failure},
+		"a rate of calls, clean":    {s: Settings{FailMax: 10, FailureRate: 1, WindowCalls: 1}, prepare: func(b *Breaker) { play(b, "s") }, outcome: Failure},
+		"open":                      {s: plain, prepare: func(b *Breaker) { b.Open(Reason{}) }, outcome: Success},
+		"half-open":                 {s: plain, prepare: func(b *Breaker) { b.HalfOpen(Reason{}) }, outcome: Success},
+		"forced open":               {s: plain, prepare: func(b *Breaker) { b.ForceOpen(Reason{}) }, outcome: Success},
+		"forced closed":             {s: plain, prepare: func(b *Breaker) { b.ForceClosed(Reason{}) }, outcome: Success},
+		"a move is being recorded":  {s: plain, prepare: func(b *Breaker) { b.edit(0, flagDue) }, outcome: Failure},
+		"ramping": {s: Settings{FailMax: 10, Ramp: time.Hour, ResetTimeout: 1}, prepare: func(b *Breaker) {
+			b.Open(Reason{})
+			time.Sleep(time.Second)
+			play(b, "s")
+		}, outcome: Failure},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("b", tt.s)
+			if tt.prepare != nil {
+				tt.prepare(b)
+			}
+			p := Permit{b: b, word: b.load(), tag: tt.tag}
+			before := b.FailCount()
+			if got := b.countedAlone(&p, tt.outcome); got != tt.alone {
+				t.Errorf("%s: counted without the lock: %v, want %v", name, got, tt.alone)
+			}
+			if got := b.FailCount(); got != tt.fails && tt.alone || got != before && !tt.alone {
+				t.Errorf("%s: %d failures, from %d", name, got, before)
+			}
+			p.word += withGen(1)
+			if b.countedAlone(&p, tt.outcome) {
+				t.Errorf("%s: of another generation, and counted (I1)", name)
+			}
+		})
+	}
+}
+
+// Failures that come without the lock and with it at once, while flags change
+// and decisions are taken, are all counted.
+func TestNoFailureIsLost(t *testing.T) {
+	const rounds, callers = 300, 8
+	for name, beside := range map[string]func(b *Breaker){
+		"alone":             func(*Breaker) {},
+		"listeners":         func(b *Breaker) { b.AddListener(Listener{Success: func(*Breaker) {}})() },
+		"settings":          func(b *Breaker) { s := b.Settings(); s.Probes++; _ = b.Update(s) },
+		"a set's listeners": func(b *Breaker) { b.cfg.addListener(&Listener{}); b.refresh(false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range rounds {
+				// The last of them take the lock.
+				b := New("b", Settings{FailMax: callers + 1})
+				var ready, over sync.WaitGroup
+				ready.Add(1)
+				for i := range callers {
+					over.Go(func() {
+						ready.Wait()
+						play(b, "f")
+						if i%4 == 0 {
+							beside(b)
+						}
+					})
+				}
+				ready.Done()
+				over.Wait()
+				if got := b.FailCount(); got != callers || b.State() != Closed {
+					t.Fatalf("%d failures and %s, want %d and closed", got, b.State(), callers)
+				}
+				play(b, "f")
+				if last := b.History(); len(last) != 1 || last[0].Fails != callers+1 {
+					t.Fatalf("the record is %+v, want %d failures", last, callers+1)
+				}
+			}
+		})
+	}
+}
+
+// Whoever writes flags writes no failure away.
+func TestEditKeepsFailures(t *testing.T) {
+	const callers, each = 4, 100_000
+	b := New("b", Settings{FailMax: callers*each + keptErrors})
+	var over sync.WaitGroup
+	var done atomic.Int32
+	for range callers {
+		over.Go(func() {
+			p := Permit{b: b, word: b.load()}
+			for range each {
+				b.countedAlone(&p, Failure)
+			}
+			done.Add(1)
+		})
+	}
+	for done.Load() < callers {
+		b.mu.Lock()
+		b.edit(flagTimed, flagWatched)
+		b.edit(flagWatched, flagTimed)
+		b.mu.Unlock()
+	}
+	over.Wait()
+	if got := b.FailCount(); got != callers*each {
+		t.Errorf("%d failures are counted, want %d", got, callers*each)
+	}
+}
+
+// From the decision to move until the new word nothing is counted that the
+// decision does not know of.
+func TestMoveHoldsTheWord(t *testing.T) {
+	for range 3000 {
+		b := New("b", Settings{FailMax: maxFailMax})
+		var over sync.WaitGroup
+		seen := 0
+		over.Go(func() {
+			for w := b.load(); stateOf(w) == Closed; w = b.load() {
+				seen = failsOf(w)
+				play(b, "f")
+			}
+		})
+		runtime.Gosched()
+		b.Open(Reason{})
+		over.Wait()
+		if got := b.FailCount(); got < seen {
+			t.Fatalf("%d failures were seen, %d are kept", seen, got)
+		}
+	}
+}
+
+// A key that fails while its set forgets others is not forgotten with them.
+func TestEvidenceOfKeysWithoutTheLock(t *testing.T) {
+	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: 4})
+	var over sync.WaitGroup
+	for i := range 8 {
+		over.Go(func() {
+			for n := range 500 {
+				_ = set.Do(t.Context(), i*1000+n, nop) // others come and go
+				_ = set.Do(t.Context(), -1-i, func(context.Context) error { return errX })
+				if b := set.find(-1 - i); b == nil || b.FailCount() != n%3+1 {
+					t.Errorf("key %d is gone, or has lost failures", -1-i)
+					return
+				}
+				if n%3 == 2 {
+					_ = set.Do(t.Context(), -1-i, nop)
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	over.Wait()
+	want := int64(0)
+	for _, b := range set.all() {
+		want += int64(btoi(b.load()&evidenceMask != 0))
+	}
+	if got := set.evidence.Load(); got != want {
+		t.Errorf("the set counts %d keys with evidence, there are %d", got, want)
+	}
+}
+
+// What decides nothing asks nothing of the error.
+func TestPlainFailureReadsNoText(t *testing.T) {
+	read := 0
+	b := New("b", Settings{})
+	for i, want := range []int{0, 0, 1, 2, 3} { // five in a row open, three are named
+		_ = b.Do(t.Context(), func(context.Context) error { return textErr{&read} })
+		if read != want {
+			t.Errorf("after failure %d, %d texts were read, want %d", i+1, read, want)
+		}
+	}
+}
+
+type textErr struct{ read *int }
+
+func (e textErr) Error() string { *e.read++; return "text" }
+
+// A trip that the cap of open breakers forbids leaves a closed breaker that
+// counts on.
+func TestHeldByTheCap(t *testing.T) {
+	m := NewManager(Settings{FailMax: 4})
+	m.CapOpen(0.1)
+	b, other := m.Breaker("b"), m.Breaker("other")
+	other.Open(Reason{})
+	play(b, "ffff")
+	if b.State() != Closed || b.load()&flagDue != 0 || b.FailCount() != 4 {
+		t.Errorf("%s after %d failures, word %x", b.State(), b.FailCount(), b.load())
+	}
+	if err := b.Do(t.Context(), nop); err != nil || b.FailCount() != 0 {
+		t.Errorf("then %v and %d failures", err, b.FailCount())
+	}
+}

@@ -1,0 +1,62 @@
+package breaker
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+)
+
+func TestSpreadHasCellsForAllProcs(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, want := range map[int]int{1: 8, 4: 8, 5: 16, 8: 16, 64: 128, 65: 128, 100: 128} {
+		runtime.GOMAXPROCS(procs)
+		s := newSpread[stripe]()
+		if len(s.cells) != want || s.mask != uint32(want-1) {
+			t.Errorf("%d procs: %d cells, mask %x, want %d", procs, len(s.cells), s.mask, want)
+		}
+	}
+}
+
+// Two goroutines that meet part at the next draw, unless all the bits they draw
+// from are the same.
+func TestSpreadDrawsAgain(t *testing.T) {
+	s := &spread[stripe]{mask: 127, cells: make([]stripe, 128)}
+	const one, other uint32 = 0, 1 << 30
+	draws := 1
+	for ; s.of(one) == s.of(other); draws++ {
+		if draws > 20 {
+			t.Fatal("they meet for ever though their last bits differ")
+		}
+		s.met()
+	}
+	if draws != 9 {
+		t.Errorf("they part at draw %d, want 9: bits 24 to 30 are those of the last draw", draws)
+	}
+}
+
+// However many meet, none is lost and none is turned away.
+func TestStripesUnderContention(t *testing.T) {
+	const goroutines, each = 50, 2000
+	var s stripes
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for range each {
+				s.add(3)
+			}
+		})
+	}
+	all.Wait()
+	if got := s.sum(3); got != goroutines*each {
+		t.Errorf("%d are counted, want %d", got, goroutines*each)
+	}
+	if s.more.Load() == nil {
+		return // nobody met anybody
+	}
+	for range 20 {
+		s.met()
+	}
+	if got := s.more.Load().shift.Load(); got != lastDraw {
+		t.Errorf("it draws from bit %d, want %d at the last", got, lastDraw)
+	}
+}
