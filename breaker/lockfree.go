@@ -21,12 +21,12 @@ const aloneMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flag
 // counted nothing, when that takes the lock.
 func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 	r := b.rules()
-	if r.flags&flagCounted != 0 || p.tag&tagLate != 0 {
+	if r.flags&flagCounted != 0 {
 		return false
 	}
 	for {
 		w := b.load()
-		if w&aloneMask != 0 || genOf(w) != genOf(p.word) { // (I1)
+		if w&aloneMask != 0 || !p.belongs(w) { // (I1)
 			return false
 		}
 		is := w // as it stays where there is no evidence (I4)
@@ -34,8 +34,8 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 		case Success:
 			is &^= failMask
 		case Failure:
-			if r.FailMax <= 0 || failsOf(w)+1+keptErrors > r.FailMax {
-				return false // the record of the trip may name this one
+			if failsOf(w)+1+keptErrors > r.FailMax {
+				return false // the record of the trip may name this one, or the rule is off
 			}
 			is += 1 << failShift
 		}

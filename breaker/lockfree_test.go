@@ -27,7 +27,7 @@ func TestCountedAlone(t *testing.T) {
 		"an eighth, to be recorded": {s: plain, prepare: func(b *Breaker) { play(b, "fffffff") }, outcome: Failure, fails: 7},
 		"success after failures":    {s: plain, prepare: func(b *Breaker) { play(b, "ffffffff") }, outcome: Success, alone: true},
 		"no evidence":               {s: plain, prepare: func(b *Breaker) { play(b, "ff") }, outcome: Ignored, alone: true, fails: 2},
-		"of a late permit":          {s: plain, outcome: Failure, tag: tagLate},
+		"of a late permit":          {s: plain, outcome: Failure, tag: tagLate, alone: true, fails: 1},
 		"the rule is off":           {s: Settings{FailMax: -1}, outcome: Failure},
 		"a rate":                    {s: Settings{FailMax: 10, FailureRate: 1}, outcome: Failure},
 		"a rate of calls, clean":    {s: Settings{FailMax: 10, FailureRate: 1, WindowCalls: 1}, prepare: func(b *Breaker) { play(b, "s") }, outcome: Failure},
@@ -55,7 +55,7 @@ func TestCountedAlone(t *testing.T) {
 			if got := b.FailCount(); got != tt.fails && tt.alone || got != before && !tt.alone {
 				t.Errorf("%s: %d failures, from %d", name, got, before)
 			}
-			p.word += withGen(1)
+			p.word -= withGen(1)
 			if b.countedAlone(&p, tt.outcome) {
 				t.Errorf("%s: of another generation, and counted (I1)", name)
 			}
@@ -210,5 +210,17 @@ func TestHeldByTheCap(t *testing.T) {
 	}
 	if err := b.Do(t.Context(), nop); err != nil || b.FailCount() != 0 {
 		t.Errorf("then %v and %d failures", err, b.FailCount())
+	}
+}
+
+// A breaker without a rule of its own opens again when a probe fails, and says
+// why.
+func TestProbeOfABreakerWithoutRules(t *testing.T) {
+	b := New("b", Settings{FailMax: -1})
+	b.HalfOpen(Reason{})
+	play(b, "f")
+	all := b.History()
+	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Text != errX.Error() {
+		t.Errorf("%s, recorded as %+v", b.State(), last)
 	}
 }

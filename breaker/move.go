@@ -24,7 +24,6 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	}
 	if !b.cfg.crowd.moves(b.cfg, a.state, to.state, d.cause == CauseOrder) {
 		to.state, to.attempt = a.state, a.attempt // the cap holds: go on counting
-		b.keepLocked(to)
 		b.setWord(to.in(b.load() &^ flagDue))
 		return false
 	}
@@ -39,10 +38,9 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	return to.state == Open
 }
 
-// decideLocked asks next. What moves nothing is stored. On a move the word of a
-// closed breaker is held until the caller has written the next one: flagDue, of
-// no meaning while closed, keeps those away who count without the lock. mu is
-// held.
+// decideLocked asks next. What moves nothing is stored. On a move the word is
+// held until the caller has written the next one: flagDue, of no meaning while
+// closed, keeps those away who count without the lock. mu is held.
 func (b *Breaker) decideLocked(s *Settings, e *event) (from, to auto, d decision) {
 	for {
 		w := b.load()
@@ -51,12 +49,9 @@ func (b *Breaker) decideLocked(s *Settings, e *event) (from, to auto, d decision
 			from.oks, from.attempt = c.oks, c.attempt
 		}
 		to, d = next(from, s, e)
-		is := to.in(w)
-		if d.moved {
-			is = w
-			if from.state == Closed {
-				is |= flagDue
-			}
+		is := w | flagDue
+		if !d.moved {
+			is = to.in(w)
 		}
 		if !b.swapWord(w, is) {
 			continue

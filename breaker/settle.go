@@ -194,13 +194,11 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took 
 	return b.stepLocked(e, now, nil), e.counts
 }
 
-// worthKeeping reports whether the record of a trip could still name an error
-// of now: it names three. A key that has failed once or twice need not pay for
-// a cold part.
+// worthKeeping reports whether the record of a trip could name an error of now.
+// What is far from opening was counted without the lock: a key that has failed
+// once or twice need not pay for a cold part.
 func (b *Breaker) worthKeeping(w uint64) bool {
-	r := b.rules()
-	return stateOf(w) != Closed || b.win.Load() != nil ||
-		r.FailMax > 0 && failsOf(w)+1+keptErrors > r.FailMax
+	return stateOf(w) != Closed || b.win.Load() != nil || b.rules().FailMax > 0
 }
 
 // judgeCustom asks the program's own rules, outside the lock, and opens if one

@@ -20,6 +20,12 @@ func TestSpreadHasCellsForAllProcs(t *testing.T) {
 // Two goroutines that meet part at the next draw, unless all the bits they draw
 // from are the same.
 func TestSpreadDrawsAgain(t *testing.T) {
+	var counter stripes
+	counter.met() // makes the cells
+	counter.met()
+	if got := counter.more.Load().shift.Load(); got != nextDraw {
+		t.Errorf("after a second meeting it draws from bit %d, want %d", got, nextDraw)
+	}
 	s := &spread[stripe]{mask: 127, cells: make([]stripe, 128)}
 	const one, other uint32 = 0, 1 << 30
 	draws := 1
@@ -29,8 +35,11 @@ func TestSpreadDrawsAgain(t *testing.T) {
 		}
 		s.met()
 	}
-	if draws != 9 {
-		t.Errorf("they part at draw %d, want 9: bits 24 to 30 are those of the last draw", draws)
+	if draws != 9 || s.shift.Load() != lastDraw {
+		t.Errorf("they part at draw %d from bit %d, want 9: bits 24 to 30 are those of the last", draws, s.shift.Load())
+	}
+	if s.met(); s.shift.Load() != lastDraw {
+		t.Errorf("then it draws from bit %d, which leaves too few", s.shift.Load())
 	}
 }
 
@@ -49,14 +58,5 @@ func TestStripesUnderContention(t *testing.T) {
 	all.Wait()
 	if got := s.sum(3); got != goroutines*each {
 		t.Errorf("%d are counted, want %d", got, goroutines*each)
-	}
-	if s.more.Load() == nil {
-		return // nobody met anybody
-	}
-	for range 20 {
-		s.met()
-	}
-	if got := s.more.Load().shift.Load(); got != lastDraw {
-		t.Errorf("it draws from bit %d, want %d at the last", got, lastDraw)
 	}
 }
