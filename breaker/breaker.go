@@ -15,8 +15,9 @@ type Breaker struct {
 	// methods cost Allow and Done their inlining; being first, it is aligned on
 	// 32-bit machines too.
 	word uint64
-	// mu guards writes of word and of what cold says it guards. It is held for
-	// some instructions at a time, and never while user code runs (I10).
+	// mu guards what cold says it guards, and most writes of word: see lockfree.go.
+	// It is held for some instructions at a time, and never while user code runs
+	// (I10).
 	mu   sync.Mutex
 	cold atomic.Pointer[cold]   // made at the first need, then for good
 	win  atomic.Pointer[window] // nil when no rule needs one

@@ -9,9 +9,14 @@ import "sync/atomic"
 // Breaker.mu, by whoever holds it:
 //
 //   - flags with edit, which keeps the failures that come in meanwhile;
-//   - a decision with stepLocked, which takes it anew when the failures that it
-//     was taken on have changed, and holds the word while a move is recorded;
-//   - a word that is held, or is not closed, with setWord: nobody else writes it.
+//   - a decision with decideLocked, which takes it anew when the failures that
+//     it was taken on have changed, and holds the word while a move is recorded;
+//   - a forgetting with swapWord, once: a failure that comes first forbids it;
+//   - a word that is held, forgotten or not closed with setWord or start: nobody
+//     else writes it.
+//
+// A failure that comes while Update changes settings may be judged by those from
+// before.
 
 // aloneMask is what a word must be without for its failures to be counted
 // without the lock: closed, not held, no window, in its set.
@@ -20,13 +25,10 @@ const aloneMask = stateMask | flagForcedOpen | flagForcedClosed | flagDue | flag
 // countedAlone counts an outcome that decides nothing. It reports false, having
 // counted nothing, when that takes the lock.
 func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
-	r := b.rules()
-	if r.flags&flagCounted != 0 {
-		return false
-	}
 	for {
-		w := b.load()
-		if w&aloneMask != 0 || !p.belongs(w) { // (I1)
+		w, r := b.load(), b.rules()
+		// The word lacks flagCounted while a window is clean, or about to come.
+		if w&aloneMask != 0 || r.flags&flagCounted != 0 || !p.belongs(w) { // (I1)
 			return false
 		}
 		is := w // as it stays where there is no evidence (I4)
@@ -69,4 +71,7 @@ func (b *Breaker) edit(cleared, set uint64) {
 }
 
 // setWord writes a word that nobody else writes. mu is held.
-func (b *Breaker) setWord(w uint64) { b.swapWord(b.load(), w) }
+func (b *Breaker) setWord(w uint64) {
+	for !b.swapWord(b.load(), w) { // at the first try, unless that is no longer so
+	}
+}

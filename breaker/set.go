@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"sync/atomic"
 )
 
@@ -62,8 +63,9 @@ func (o SetOptions) validate() error {
 
 // newSet makes a set of valid limits.
 func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
-	o.MaxKeys = orDefault(o.MaxKeys, 10_000)
-	o.MaxEvidence = orDefault(o.MaxEvidence, 1_000_000)
+	// At half of what fits, so that their sum fits too.
+	o.MaxKeys = min(orDefault(o.MaxKeys, 10_000), math.MaxInt/2)
+	o.MaxEvidence = min(orDefault(o.MaxEvidence, 1_000_000), math.MaxInt/2)
 	s := &Set[K]{cfg: cfg, limits: o, seed: maphash.MakeSeed()}
 	cfg.home = s
 	return s

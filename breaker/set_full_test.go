@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func TestFullOfEvidenceInWindows(t *testing.T) {
 // Both limits together hold when many keys come at once.
 func TestRegressionSetLimitsOvershot(t *testing.T) {
 	const most = 5
-	for range 200 {
+	for range 50 {
 		set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
 		var all sync.WaitGroup
 		for k := range 100 {
@@ -89,6 +90,33 @@ func TestRegressionSetLimitsOvershot(t *testing.T) {
 		if total := set.total.Load(); remembered > most || total != int64(remembered) {
 			t.Fatalf("%d keys are remembered and %d counted, want %d at most", remembered, total, most)
 		}
+	}
+}
+
+// Who wants no limit sets the largest number there is.
+func TestRegressionLimitsThatOverflow(t *testing.T) {
+	for _, o := range []SetOptions{{MaxKeys: math.MaxInt}, {MaxEvidence: math.MaxInt}, {MaxKeys: math.MaxInt, MaxEvidence: math.MaxInt}} {
+		set := NewSet[int]("s", Settings{}, o)
+		if a, b := set.Breaker(1), set.Breaker(2); a == b || set.Overflowed() > 0 {
+			t.Errorf("%+v: %s and %s, %d overflows", o, a.ID(), b.ID(), set.Overflowed())
+		}
+	}
+}
+
+// A healthy key takes the place of another, though all come at once.
+func TestHealthyKeysDoNotOverflow(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 100, MaxEvidence: 1})
+	var all sync.WaitGroup
+	for g := range 16 {
+		all.Go(func() {
+			for i := range 300 {
+				set.Breaker(g*1000 + i)
+			}
+		})
+	}
+	all.Wait()
+	if n := set.Overflowed(); n > 0 {
+		t.Errorf("%d healthy keys got the breaker that keys beyond the limits share", n)
 	}
 }
 

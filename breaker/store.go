@@ -11,6 +11,7 @@ import (
 const (
 	shardCount  = 64
 	sampleCount = 32 // keys that are compared to find the longest idle
+	mostTries   = 8  // at a place that others take first
 	overflowKey = "(overflow)"
 )
 
@@ -80,9 +81,12 @@ func (s *Set[K]) insertNamed(k K, text string, b *Breaker) *Breaker {
 		return there
 	}
 	s.makeRoom(sh)
-	if s.total.Add(1) > int64(s.limits.MaxKeys+s.limits.MaxEvidence) {
-		s.total.Add(-1) // counted first: other shards take places at the same time
-		return nil
+	// Counted first: other shards take places at the same time.
+	for try := 0; s.total.Add(1) > int64(s.limits.MaxKeys+s.limits.MaxEvidence); try++ {
+		s.total.Add(-1)
+		if try == mostTries || !s.forgetOne(sh) {
+			return nil
+		}
 	}
 	if b == nil {
 		b = &Breaker{cfg: s.cfg, key: text}
@@ -116,7 +120,7 @@ type candidate[K comparable] struct {
 	idle uint32 // insertions since its last use
 }
 
-func (s *Set[K]) forgetOne(mine *shard[K]) {
+func (s *Set[K]) forgetOne(mine *shard[K]) bool {
 	found := s.sample(mine)
 	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
 	for _, c := range found {
@@ -128,9 +132,10 @@ func (s *Set[K]) forgetOne(mine *shard[K]) {
 			c.in.mu.Unlock()
 		}
 		if done {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // sample is some keys that look healthy, from a random shard on. Whoever holds

@@ -53,12 +53,12 @@ func (s *stripes) sum(step uint64) int {
 	return n
 }
 
-// spread is cells for goroutines to spread over, twice as many as run at once.
-// Which one is a goroutine's is drawn from its stack's address. Where two that
-// keep running draw the same, they lose races to each other; then all draw
-// again, from other bits of the address. When the bits have been used up it
-// stays as it is: a program whose goroutines come and go needs no more, as each
-// new one draws anew.
+// spread is cells for goroutines to spread over: twice as many as can run at
+// once, within bounds, as whoever sums them up visits all. Which one is a
+// goroutine's is drawn from its stack's address. Where two that keep running
+// draw the same, they lose races to each other; then all draw again, from other
+// bits of the address. When these have been used up it stays as it is, so that
+// more goroutines than cells do not draw for ever.
 type spread[C any] struct {
 	shift atomic.Uint32 // the bits of here to draw from
 	mask  uint32
@@ -66,9 +66,9 @@ type spread[C any] struct {
 }
 
 const (
-	fewestCells, mostCells = 8, 128 // powers of two
-	nextDraw               = 3      // bits
-	lastDraw               = 24     // the 7 bits from here on are the last that 128 cells can use
+	fewestCells, mostCells = 8, 32 // powers of two
+	nextDraw               = 3     // bits
+	lastDraw               = 27    // five bits are left, for 32 cells
 )
 
 func newSpread[C any]() *spread[C] {

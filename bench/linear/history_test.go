@@ -43,8 +43,8 @@ func worlds() []world {
 	rate.WindowCalls, spRate.WindowCalls = 6, 6
 	rate.MinCalls, spRate.MinCalls = 4, 4
 	rate.FailureRate, spRate.RateNum, spRate.RateDen = 0.5, 1, 2
-	// Most failures are far from opening and take no lock. A failure may be judged
-	// by settings that end as it does, so these stay.
+	// Most failures are far from opening and take no lock. Update is left out: a
+	// failure that races with it may be judged by the settings from before.
 	plain, spPlain := real, sp
 	plain.FailMax, spPlain.FailMax = 6, 6
 	return []world{
