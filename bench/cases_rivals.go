@@ -232,7 +232,7 @@ func hystrixName(s setup) string {
 	name := fmt.Sprint("circuit ", hystrixNames.Add(1))
 	hystrix.ConfigureCommand(name, hystrix.CommandConfig{
 		Timeout:                60_000,
-		MaxConcurrentRequests:  1000, // its tickets come back after Do has returned
+		MaxConcurrentRequests:  100_000, // its tickets come back after Do has returned
 		SleepWindow:            int(s.open.Milliseconds()),
 		RequestVolumeThreshold: 20,
 		ErrorPercentThreshold:  50,

@@ -137,10 +137,11 @@ func (t *target) needs() (ids []string) {
 	return ids
 }
 
-// starved reports whether a row of t says nothing of how it scales.
+// starved reports whether t says nothing of how our rows scale. A rival whose
+// goroutines wait for a lock leaves processors idle by itself.
 func (t *target) starved(rows table) bool {
 	for _, id := range t.needs() {
-		if rows[id].starved() {
+		if r := rows[id]; r.Who == ours && r.starved() {
 			return true
 		}
 	}
