@@ -5,49 +5,35 @@ import (
 	"time"
 )
 
-// run makes the call under the permit.
-func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
-	g := slowGuard{p: p}
-	if p.word&flagWatched != 0 {
-		g.p.announce(ctx)
-	}
-	g.running = true
-	defer g.unwind()
-	return g.end(ctx, fn(ctx))
-}
-
-// announce tells the listeners that the call is about to run.
-func (p *Permit) announce(ctx context.Context) {
-	p.while(func() { p.b.notifyBefore(ctx) })
-}
-
-// while tells listeners something before the call runs. Should one of them exit
-// the goroutine, the permit goes back (I2).
-func (p *Permit) while(tell func()) {
-	told := false
-	defer func() {
-		if !told {
-			p.Ignore()
-		}
-	}()
-	tell()
-	told = true
-}
+// This file decides whether a call may run, where a look at the word does not
+// say so. The common path of a closed breaker does not come here.
 
 // admit decides whether a call may run.
 func (b *Breaker) admit(ctx context.Context) (Permit, error) {
-	b = b.current()
 	w := b.load()
-	switch {
-	case w&flagShut != 0:
+	if w&flagShut != 0 {
 		return b.turnAway(ctx)
+	}
+	over := ctx != nil && ctx.Err() != nil
+	switch {
 	case w&(stateMask|flagRamp) == withState(Closed):
-		return b.permit(w), nil
+		p := b.permit(w)
+		p.tag |= tagChecked
+		if over || w&flagBypass != 0 && markOf(ctx).kind == markBypass {
+			p.tag |= tagIgnored // (I4)
+		}
+		return p, nil
+	case over && stateOf(w) != Closed && w&flagForcedClosed == 0:
+		return b.turnAway(ctx) // it would take a probe's place and show nothing
+	case over:
+		return Permit{b: b, word: w, tag: tagIgnored}, nil
+	case w&flagBypass != 0 && markOf(ctx).kind == markBypass:
+		return b.turnAway(ctx) // lets it by: it takes no probe's place (I4)
 	}
-	if bypasses.Load() && bypassing(ctx) == bypassPlain {
-		return b.turnAway(ctx) // lets it by: no evidence, it takes no probe's place (I4)
+	if b.riding(ctx) {
+		return Permit{b: b, word: w, tag: tagIgnored}, nil
 	}
-	p, ok := b.admitLocking(bypass{})
+	p, ok := b.admitLocking(mark{})
 	if !ok {
 		return b.turnAway(ctx)
 	}
@@ -56,17 +42,19 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 
 // admitLocking admits a call while the breaker is half-open, due, ramping or
 // overridden. A mark that is evidence lets it probe before the open time is
-// over.
-func (b *Breaker) admitLocking(m bypass) (p Permit, ok bool) {
-	now := time.Now()
+// over, and pass a ramp.
+func (b *Breaker) admitLocking(m mark) (p Permit, ok bool) {
 	b.mu.Lock()
-	p, ok = b.admitLocked(now, m)
+	p, ok = b.admitLocked(m)
 	b.mu.Unlock()
-	p.while(b.deliver)
+	p.whileTelling(b.deliver)
 	return p, ok
 }
 
-func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
+// admitLocked moves a breaker whose open time is over to half-open, and leases
+// a probe's place. mu is held.
+func (b *Breaker) admitLocked(m mark) (Permit, bool) {
+	now := b.cfg.clock.Now() // under the lock, so that records are dated in their order (I7)
 	w := b.load()
 	if w&flagForcedOpen != 0 {
 		return Permit{}, false
@@ -74,13 +62,15 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 	forced := w&flagForcedClosed != 0
 	switch stateOf(w) {
 	case Closed:
-		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced {
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced && m.kind != markProbe {
 			return Permit{}, false
 		}
-		return b.permit(b.load()), true
+		p := b.permit(b.load())
+		p.tag |= tagChecked | tagNested
+		return p, true
 	case Open:
 		early := !b.probeDueLocked(w, now)
-		if early && m.kind != bypassCounted {
+		if early && m.kind != markProbe {
 			b.shutLocked()
 			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
@@ -90,32 +80,59 @@ func (b *Breaker) admitLocked(now time.Time, m bypass) (Permit, bool) {
 		}
 		b.stepLocked(&event{kind: evProbe, early: early}, now, t)
 	}
+	return b.leaseLocked(now, forced)
+}
+
+// leaseLocked gives the call one of the probes' places, if one is free. Behind
+// a forced-closed override it runs without one, as no evidence. The breaker is
+// half-open. mu is held.
+func (b *Breaker) leaseLocked(now time.Time, forced bool) (Permit, bool) {
 	c := b.cold.Load()
-	r := b.rules()
 	p := b.permit(b.load())
-	lease := c.probes.take(r.Probes, now, r.ProbeTimeout)
-	p.tag |= permitTag(lease)
-	if lease == 0 {
-		return Permit{b: b, word: w, tag: tagUnjudged}, forced
+	lease, ok := c.probes.take(b.settings(), now) // (I3)
+	if !ok {
+		p.tag |= tagUnjudged
+		return p, forced
 	}
+	c.reject.Store(nil) // what remains of the lease has changed
+	b.cfg.cap.moved(b, HalfOpen, c.probes.out[len(c.probes.out)-1].ends)
+	p.tag |= tagChecked | tagNested | permitTag(lease)
 	return p, true
 }
 
-// turnAway rejects, with the error prepared for this open period, unless the
-// call is marked to pass.
+// turnAway rejects, with the error prepared for this period, unless the call is
+// marked to pass.
 func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
-	if bypasses.Load() {
-		if p, ok := b.letBy(ctx); ok {
+	w := b.load()
+	if w&flagBypass != 0 {
+		if p, ok := b.bypassed(ctx); ok {
 			return p, nil
 		}
 	}
-	w := b.load()
 	err := b.rejection()
 	if w&flagObserved != 0 {
-		b.cfg.observed(countRejected, false)
+		b.observe(countRejected, false)
 	}
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)
 	}
 	return Permit{}, err
+}
+
+// announce tells the listeners that the call is about to run.
+func (p *Permit) announce(ctx context.Context) {
+	p.whileTelling(func() { p.b.notifyBefore(ctx) })
+}
+
+// whileTelling runs listeners before the call. Should one of them exit the
+// goroutine, the permit is handed back (I2).
+func (p *Permit) whileTelling(tell func()) {
+	told := false
+	defer func() {
+		if !told {
+			p.Ignore()
+		}
+	}()
+	tell()
+	told = true
 }

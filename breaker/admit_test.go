@@ -11,7 +11,7 @@ func TestClosedBeforeTheLock(t *testing.T) {
 	} {
 		b := New("db", Settings{})
 		do(b)
-		p, ok := b.admitLocking(bypass{})
+		p, ok := b.admitLocking(mark{})
 		if !ok {
 			t.Errorf("%s: not admitted", name)
 			continue

@@ -42,7 +42,8 @@ func (s Settings) Advice(callsPerSecond float64, callTimeout time.Duration) Advi
 	if !(callsPerSecond > 0) || math.IsInf(callsPerSecond, 0) {
 		return Advice{Warnings: []string{fmt.Sprintf("%v calls a second is no rate, want more than 0", callsPerSecond)}}
 	}
-	d := deadDependency{s: s.withDefaults(), rate: callsPerSecond, takes: max(0, min(callTimeout, time.Duration(maxOpenFor)))}
+	c := (&config{options: &noOptions, fine: new(fineClock)}).compile(s, 1)
+	d := deadDependency{given: s, s: c, rate: callsPerSecond, takes: max(0, min(callTimeout, time.Duration(maxOpenFor)))}
 	a := d.opening(d.s)
 	a.ProbeShare = d.probeShare()
 	a.Warnings = d.warnings(a)
@@ -62,22 +63,26 @@ func (a Advice) String() string {
 
 // deadDependency is the scene of the prediction.
 type deadDependency struct {
-	s     Settings // defaults filled in
-	rate  float64  // calls per second
+	given Settings // as they were given
+	s     *compiled
+	rate  float64 // calls per second
 	takes time.Duration
 }
 
 // opening finds the first failure that opens under s, a part of d.s perhaps.
-func (d *deadDependency) opening(s Settings) (a Advice) {
+func (d *deadDependency) opening(s *compiled) (a Advice) {
 	most := max(s.FailMax, s.WindowCalls, int(min(maxAdvised, d.inWindow())), 1)
+	if s.FailFor > 0 { // the first failure after it opens
+		most = max(most, int(min(maxAdvised, math.Ceil(d.rate*s.FailFor.Seconds())+1)))
+	}
 	a.Calls = 1 + sort.Search(most, func(k int) bool {
-		_, met := d.judge(&s, k+1)
+		_, met := d.judge(s, k+1)
 		return met.moved
 	})
 	if a.Calls > most {
 		return Advice{}
 	}
-	_, met := d.judge(&s, a.Calls)
+	_, met := d.judge(s, a.Calls)
 	a.Opens, a.Cause = true, met.cause
 	a.After = d.takes + d.spacing(a.Calls-1)
 	a.Hanging = int(min(maxAdvised, d.rate*d.takes.Seconds()))
@@ -92,31 +97,55 @@ func (d *deadDependency) inWindow() float64 { return math.Ceil(d.rate * d.s.Wind
 
 // judge puts the k-th failure to the engine's own rules. A window of time has
 // forgotten the successes before it, but for those of the last Window.
-func (d *deadDependency) judge(s *Settings, k int) (auto, decision) {
-	c := Counts{Calls: s.WindowCalls, Failures: min(k, s.WindowCalls)}
-	if s.WindowCalls <= 0 {
-		old := d.rate*(s.Window-d.takes).Seconds() - float64(k-1)
-		c.Failures = int(min(float64(k), d.inWindow()))
-		c.Calls = c.Failures + int(min(maxAdvised, max(0, old)))
-	}
+func (d *deadDependency) judge(s *compiled, k int) (auto, decision) {
 	e := event{kind: evFailure, slow: s.SlowCall > 0 && d.takes >= s.SlowCall}
+	e.lapsed = s.FailWithin > 0 && d.spacing(1) > s.FailWithin
+	e.early = d.spacing(k-1) < s.FailFor
+	e.counts = d.window(k, 1)
 	if e.slow {
-		c.Slow = c.Failures
+		e.counts.Slow = e.counts.Failures
 	}
-	e.counts = c
-	return next(auto{fails: min(k, maxFailMax) - 1}, s, &e)
+	e.counts.Bad = e.counts.Failures
+	if s.Confidence > 0 && d.surelyOver(s, k) {
+		e.recent = new(recent)
+	}
+	return next(auto{units: (min(k, maxFailMax) - 1) * s.failUnit}, s, &e)
+}
+
+// window is what the newest part of the window holds at the k-th failure.
+func (d *deadDependency) window(k int, part float64) Counts {
+	if n := d.s.WindowCalls; n > 0 {
+		return Counts{Calls: n, Failures: min(k, n)}
+	}
+	span := part * d.s.Window.Seconds()
+	failures := int(min(float64(k), max(1, math.Ceil(d.rate*span))))
+	old := d.rate*(span-d.takes.Seconds()) - float64(k-1)
+	return Counts{Calls: failures + int(min(maxAdvised, max(0, old))), Failures: failures}
+}
+
+// surelyOver is the test of Confidence, put to the parts of the window as the
+// engine does.
+func (d *deadDependency) surelyOver(s *compiled, k int) bool {
+	if s.WindowCalls > 0 {
+		c := d.window(k, 1)
+		return SurelyOver(c.Failures, c.Calls, s.FailureRate, s.Confidence)
+	}
+	for steps := 1; steps <= windowSteps; steps++ {
+		c := d.window(k, float64(steps)/windowSteps)
+		if SurelyOver(c.Failures, c.Calls, s.FailureRate, 1-(1-s.Confidence)/windowSteps) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *deadDependency) spacing(calls int) time.Duration {
 	return time.Duration(min(maxOpenFor, float64(calls)/d.rate*float64(time.Second)))
 }
 
-// probeShare is a probe's time by that of an open period and the probe. A
-// probe that outlasts its lease is followed by the next one.
+// probeShare is a probe's time by that of an open period and the probe. While a
+// probe that outlasts its lease is out, others follow it.
 func (d *deadDependency) probeShare() float64 {
-	if d.takes >= d.s.ProbeTimeout {
-		return 1
-	}
 	return float64(d.takes) / (float64(d.takes) + float64(d.s.ResetTimeout))
 }
 
@@ -128,40 +157,55 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
-	rated := s.FailureRate > 0 || s.SlowRate > 0
+	rated := s.FailureRate > 0 || s.SlowRate > 0 || s.BadRate > 0
 	warn(s.FailMax < 0 && !rated, "no rule of these settings is on: it can never open by itself")
 	warn(s.FailureRate > 0 && !d.opensBy(CauseFailureRate, CauseConfidence),
 		"failure_rate can never open at this rate: %s", d.tooFew(s.Confidence))
 	slowEnough := d.takes >= s.SlowCall
 	warn(s.SlowRate > 0 && slowEnough && !d.opensBy(CauseSlowRate),
 		"slow_rate can never open at this rate: %s", d.tooFew(-1))
+	warn(s.BadRate > 0 && !d.opensBy(CauseBadRate),
+		"bad_rate can never open at this rate: %s", d.tooFew(-1))
 	warn(s.SlowRate > 0 && d.takes > 0 && !slowEnough,
 		"slow_rate can never open: a call ends after %s and is slow only from %s on", d.takes, s.SlowCall)
 	warn(rated && s.MinCalls == 1 && (s.Confidence < 0 || s.SlowRate > 0),
 		"min_calls is 1: after a quiet time a single bad call opens it")
-	warn(s.ProbeTimeout > s.ResetTimeout,
-		"probe_timeout (%s) is longer than reset_timeout (%s): a probe that hangs rejects callers for longer than a failed one", s.ProbeTimeout, s.ResetTimeout)
 	warn(d.takes >= s.ProbeTimeout,
-		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): failed probes are no evidence and it never opens again from half-open", s.ProbeTimeout, d.takes)
+		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): more than one probe waits for a dead dependency at a time", s.ProbeTimeout, d.takes)
+	warn(s.FailureRate > 0 && s.FailureRate < 1 && d.given.FailMax == 0,
+		"fail_max is %d by default beside failure_rate: at the %s that failure_rate allows it opens by chance once in %s calls; set it to off, or higher", s.FailMax, percent(s.FailureRate), d.betweenRows())
+	warn(s.FailWithin > 0 && s.FailMax > 1 && d.spacing(1) > s.FailWithin,
+		"fail_max can never be reached at this rate: failures %s apart lapse after %s (fail_within)", human(d.spacing(1)), s.FailWithin)
 	warn(a.After > s.ResetTimeout,
 		"it needs longer to open (%s) than it then stays open (%s)", human(a.After), s.ResetTimeout)
-	warn(d.takes < s.ProbeTimeout && a.ProbeShare > 0.5,
+	warn(a.ProbeShare > 0.5,
 		"while the dependency is dead it spends %s of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that", percent(math.Round(a.ProbeShare*1000)/1000))
 	warn(s.ResetBackoff > 1 && s.ResetMax < 0,
 		"reset_backoff is %v without reset_max: the open time grows without limit", s.ResetBackoff)
 	return out
 }
 
+// betweenRows is the number of calls between two trips of FailMax failures in a
+// row by chance, where FailureRate of the calls fail: (1-p^n) / (p^n (1-p)).
+func (d *deadDependency) betweenRows() string {
+	p, n := d.s.FailureRate, float64(d.s.FailMax)
+	row := math.Pow(p, n)
+	return fmt.Sprintf("%.3g", (1-row)/(row*(1-p)))
+}
+
 // opensBy reports whether the rules with these causes open, by themselves.
 func (d *deadDependency) opensBy(causes ...Cause) bool {
-	s := d.s
-	s.FailMax = -1
-	if causes[0] == CauseSlowRate {
-		s.FailureRate, s.Confidence = -1, -1
-	} else {
-		s.SlowRate = -1
+	s := *d.s
+	s.FailMax, s.failLimit = -1, -1
+	switch causes[0] {
+	case CauseSlowRate:
+		s.FailureRate, s.Confidence, s.BadRate = -1, -1, -1
+	case CauseBadRate:
+		s.FailureRate, s.Confidence, s.SlowRate = -1, -1, -1
+	default:
+		s.SlowRate, s.BadRate = -1, -1
 	}
-	return d.opening(s).Opens
+	return d.opening(&s).Opens
 }
 
 // tooFew says why a rate that is judged by this confidence, or by MinCalls,

@@ -154,18 +154,18 @@ func bytesOf(s Settings, opts []Option, do func(*Breaker)) float64 {
 	cfg := newConfig("s", s, opts, nil)
 	cfg.home = NewSet[int]("s", s, SetOptions{})
 	all := make([]*Breaker, n)
-	before := heap()
+	before := heapInUse()
 	for i := range all {
 		all[i] = newBreaker(cfg, "")
 		do(all[i])
 	}
-	after := heap()
+	after := heapInUse()
 	runtime.KeepAlive(all)
 	return (after - before) / n
 }
 
 // heap is the bytes in use.
-func heap() float64 {
+func heapInUse() float64 {
 	runtime.GC()
 	runtime.GC() // what had a finalizer, or was in a pool, goes with the second
 	var m runtime.MemStats

@@ -4,54 +4,71 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // Breaker guards the calls to one integration point. Make one with New, keep
 // it for the life of the program, and share it: all methods may be called by
 // many goroutines at once, and calls run in parallel. It owns no goroutine and
-// needs no closing.
+// needs no closing. The zero Breaker guards nothing: every call runs, and none is
+// judged.
 type Breaker struct {
 	// word is read and written as an atomic. It is no atomic.Uint64, whose
 	// methods cost Allow and Done their inlining; being first, it is aligned on
 	// 32-bit machines too.
 	word uint64
-	// mu guards what cold says it guards, and most writes of word: see lockfree.go.
+	// mu guards what cold says it guards, and most writes of word: see word.go.
 	// It is held for some instructions at a time, and never while user code runs
 	// (I10).
 	mu   sync.Mutex
 	cold atomic.Pointer[cold]   // made at the first need, then for good
 	win  atomic.Pointer[window] // nil when no rule needs one
 	cfg  *config
-	key  string
-	used atomic.Uint32 // the set's idle clock when it was last seen
+	key  string        // of a keyed breaker: the key as it stands in an id
+	used atomic.Uint32 // of a keyed breaker: the set's tick when it was last looked up
+	unit uint8         // what a failure counts in word, see compiled.failUnit; guarded by mu
 }
 
 // cold is what a breaker needs from its first trip on, or its first order.
 type cold struct {
-	reject atomic.Pointer[OpenError] // what rejected calls get now
-	own    atomic.Pointer[rules]     // of a keyed breaker whose settings are not its set's
+	reject atomic.Pointer[OpenError] // what rejected calls get now; nil: to be made
+	// Of a keyed breaker: settings in place of its set's, and errors, listeners
+	// and counters beside them.
+	own       atomic.Pointer[compiled]
+	matchers  atomic.Pointer[matchers]
+	listeners atomic.Pointer[[]*Listener]
+	calls     atomic.Pointer[callCount]
 
 	// Breaker.mu guards the rest.
-	oks       int         // probe successes in this half-open
-	attempt   int         // open periods in a row
-	since     time.Time   // when the effective state began
-	last      Transition  // what began it; the history may have no room for it any more
-	why       *Transition // a copy of last, made when somebody asks, for all who do
-	openUntil time.Time
-	dueTimer  *time.Timer
+
+	// The automatic layer, beside what the word says.
+	oks       int       // probe successes in this half-open period
+	attempt   int       // open periods in a row
+	openUntil time.Time // end of the open time
+	dueTimer  *vtime.Timer
 	probes    probes
 	ramp      *ramp
-	override  *override
-	listeners []*Listener // of a keyed breaker, beside its set's
-	errors    errorRing
-	past      history
-	tally     tally
-	changes   uint64 // transitions, orders and changes of settings so far
-	queue     queue
-	bypassed  uint64
-	bypass    string
-	gone      any    // *K: its key, while its set has forgotten it
-	goneAt    uint32 // the set's newest generation then
+	rowBegan  time.Time // the first failure of the row on count, and the last; see FailFor and FailWithin
+	rowLast   time.Time
+
+	override *override
+	changed  chan struct{} // closed when WaitReady should look again; nil: no one waits
+
+	// What is kept for people.
+	version  uint64      // see versionLocked; 0: nothing has changed yet
+	since    time.Time   // when the effective state began
+	last     *Transition // what began it
+	opened   *Transition // what opened it last, while it is not closed
+	failing  time.Time   // when it left closed, while it has not closed again
+	heldBack heldBack
+	errors   errorRing
+	past     history
+	tally    tally
+	bypassed uint64
+	bypass   string
+
+	queue queue
 }
 
 // New makes a closed breaker. It panics when name or s is invalid, as both
@@ -70,46 +87,26 @@ func check(name string, s Settings) error {
 	return s.Validate()
 }
 
+// newBreaker makes a closed breaker that nothing else knows yet.
 func newBreaker(cfg *config, key string) *Breaker {
 	b := &Breaker{cfg: cfg, key: key}
-	b.start(0)
+	r := b.settings()
+	if r.flags&flagCounted != 0 {
+		b.win.Store(newWindow(0, r))
+	}
+	b.word = b.flags(r)
+	b.unit = uint8(r.failUnit)
 	return b
 }
 
-// start sets the first word. Nobody else knows b yet, or mu is held.
-func (b *Breaker) start(gen uint32) {
-	r := b.rules()
-	if r.flags&flagCounted != 0 {
-		b.win.Store(newWindow(gen, &r.Settings, b.cfg.clocks))
-	}
-	b.store(withGen(gen) | b.flags(r))
-}
-
-func (b *Breaker) load() uint64   { return atomic.LoadUint64(&b.word) }
-func (b *Breaker) store(w uint64) { atomic.StoreUint64(&b.word, w) }
-
-// rules are the settings in effect.
-func (b *Breaker) rules() *rules {
+// settings are the settings in effect, compiled.
+func (b *Breaker) settings() *compiled {
 	if c := b.cold.Load(); c != nil {
 		if own := c.own.Load(); own != nil {
 			return own
 		}
 	}
-	return b.cfg.rules.Load()
-}
-
-// flags are the bits of the word that settings and listeners decide.
-func (b *Breaker) flags(r *rules) uint64 {
-	f := r.flags | b.cfg.listenerFlags()
-	if n := b.cfg.calls.Load(); n != nil && n.on.Load() {
-		f |= flagObserved
-	}
-	if c := b.cold.Load(); c != nil {
-		for _, l := range c.listeners {
-			f |= l.flags()
-		}
-	}
-	return f
+	return b.cfg.settings.Load()
 }
 
 // coldLocked is the cold part, made if need be. mu is held.
@@ -125,7 +122,7 @@ func (b *Breaker) coldLocked() *cold {
 // Name is the breaker's name; for a keyed breaker, its set's.
 func (b *Breaker) Name() string { return b.cfg.name }
 
-// Key is the key of a keyed breaker, else "".
+// Key is the key of a keyed breaker as it stands in ID, else "".
 func (b *Breaker) Key() string { return b.key }
 
 // ID is what an operator calls it: Name, or Name/Key for a keyed breaker.
@@ -139,91 +136,22 @@ func (b *Breaker) ID() string {
 // State is what the next call meets: the override if there is one, else the
 // automatic state. A breaker whose open time is over stays Open until a call
 // comes to probe.
-func (b *Breaker) State() State { return effective(b.current().load()) }
+func (b *Breaker) State() State { return effective(b.load()) }
 
-// FailCount is the number of consecutive failures.
-func (b *Breaker) FailCount() int { return failsOf(b.current().load()) }
+// FailCount is the number of failures on count: those in a row, less what
+// successes have made up for under SuccessesToForgive (a fraction counts as a
+// whole one), without those that have lapsed under FailWithin.
+func (b *Breaker) FailCount() int {
+	r := b.settings()
+	if r.FailWithin > 0 {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.rowLapsedLocked(r, b.cfg.clock.Now()) {
+			return 0
+		}
+	}
+	return r.failures(unitsOf(b.load()))
+}
 
 // Settings are the settings in effect, defaults filled in.
-func (b *Breaker) Settings() Settings {
-	return b.current().rules().Settings
-}
-
-// current is b, or the breaker that stands for it since its set forgot it.
-func (b *Breaker) current() *Breaker {
-	if b.load()&flagGone != 0 {
-		return b.cfg.home.adopt(b)
-	}
-	return b
-}
-
-// Update changes the settings while calls run: all of them or, when s is
-// invalid, none. State and evidence are kept; only a window whose span changes
-// starts again. It never closes an open breaker, and an open time under way
-// stays as it was chosen. Calls in flight are timed by the SlowCall they
-// started under. For a keyed breaker it makes an override of its set's.
-func (b *Breaker) Update(s Settings) error {
-	_, err := b.UpdateIf(s, 0)
-	return err
-}
-
-// UpdateIf is Update on condition that the breaker's version is still this one
-// (0: whatever it is); else the error matches ErrVersion. The receipt tells the
-// versions before and after, which are the same when nothing had to change.
-func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
-	if err := s.Validate(); err != nil {
-		return Receipt{}, err
-	}
-	var p Permit
-	b = b.lockCurrent(&p)
-	defer b.mu.Unlock()
-	found := b.versionLocked()
-	if version != 0 && version != found {
-		return Receipt{}, b.changed(found, version)
-	}
-	state := effective(b.load())
-	receipt := Receipt{ID: b.ID(), Before: state, After: state, From: found, Version: found}
-	old := b.rules()
-	r := b.cfg.compile(s, old.version+1)
-	if r.Settings == old.Settings {
-		return receipt, nil
-	}
-	if b.cfg.home != nil {
-		b.coldLocked().own.Store(r)
-	} else {
-		b.cfg.rules.Store(r)
-	}
-	b.refreshLocked()
-	b.coldLocked().changes++
-	receipt.Version = b.versionLocked()
-	return receipt, nil
-}
-
-// refresh follows a change of the set's listeners, or of its settings.
-func (b *Breaker) refresh(settings bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.cold.Load(); settings && (c == nil || c.own.Load() == nil) {
-		b.coldLocked().changes++
-	}
-	b.refreshLocked()
-}
-
-// refreshLocked brings window and flags in line with the settings and
-// listeners. It reads those of now, under mu, and compares them with the window
-// itself: whoever made the change, the last to refresh has seen all of them. mu
-// is held.
-func (b *Breaker) refreshLocked() {
-	r := b.rules()
-	w := b.load()
-	flags := b.flags(r)
-	switch win := b.win.Load(); {
-	case r.flags&flagCounted == 0:
-		b.win.Store(nil)
-	case win == nil || !win.spans(&r.Settings):
-		b.win.Store(newWindow(genOf(w), &r.Settings, b.cfg.clocks))
-	case win.clean():
-		flags &^= flagCounted
-	}
-	b.edit(flagWatched|flagTimed|flagCounted|flagObserved, flags)
-}
+func (b *Breaker) Settings() Settings { return b.settings().Settings }

@@ -51,9 +51,8 @@ func TestBypass(t *testing.T) {
 		{"forced open, as evidence", forcedOpen, WithBypassProbe, nop, false, ForcedOpen, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			MarksEnd(t)
 			synctest.Test(t, func(t *testing.T) {
-				b := New("x", Settings{FailMax: 5, Ramp: time.Hour})
+				b := New("x", Settings{FailMax: 5, Ramp: time.Hour}, WithBypassAllowed())
 				c.prepare(b)
 				ran := false
 				err := b.Do(c.mark(t.Context(), "migration 7"), func(ctx context.Context) error { ran = true; return c.fn(ctx) })
@@ -73,8 +72,7 @@ func TestBypass(t *testing.T) {
 // A bypass is no evidence in a window either, and other contexts get nothing
 // of it.
 func TestBypassCountsNowhere(t *testing.T) {
-	MarksEnd(t)
-	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4})
+	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4}, WithBypassAllowed())
 	ctx := WithBypass(t.Context(), "migration")
 	var heard int
 	b.AddListener(Listener{
@@ -119,9 +117,8 @@ func TestBypassUnderEveryRule(t *testing.T) {
 			},
 		} {
 			synctest.Test(t, func(t *testing.T) {
-				MarksEnd(t)
 				ctx := WithBypass(t.Context(), "migration")
-				b := New("x", s)
+				b := New("x", s, WithBypassAllowed())
 				do(b, ctx)
 				if got := b.Status(); got.Window != (Counts{}) {
 					t.Errorf("%s, %s: window %+v", name, way, got.Window)
@@ -139,8 +136,7 @@ func TestBypassUnderEveryRule(t *testing.T) {
 
 // A probe that comes before the open time is over says so in the record.
 func TestBypassProbeIsOnRecord(t *testing.T) {
-	MarksEnd(t)
-	b := New("x", Settings{FailMax: 1})
+	b := New("x", Settings{FailMax: 1}, WithBypassAllowed())
 	play(b, "f")
 	if err := b.Do(WithBypassProbe(t.Context(), "health check"), nop); err != nil {
 		t.Fatal(err)

@@ -8,22 +8,25 @@ import (
 )
 
 // This file is the path that nearly every call takes. The rest of a call's
-// life is in permit.go, admit.go and settle.go.
+// life is in admit.go, permit.go and settle.go.
 
-// Do runs fn unless the breaker rejects the call, and judges its end. It
+// Do runs fn unless the breaker rejects the call, and judges how it ends. It
 // returns fn's error as it is, or an error that matches ErrOpen when fn did
 // not run. Most callers want Do, or the function Do for calls with a result.
 //
 // A panic or a runtime.Goexit in fn counts as a failure and goes on to the
-// caller untouched. ctx is handed to fn and never waited for: a limit on the
-// time a call may take is the caller's to set, on ctx.
+// caller untouched. ctx is handed to fn and never waited for: to limit the time
+// that a call may take, set a limit on ctx. A call that fn makes under the same
+// breaker, with a context made from the one fn is given, belongs to this call
+// while the breaker recovers: it needs no probe's place of its own. While the
+// breaker is closed each of the two is judged, so a failure counts twice.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&admitMask != 0 {
-		if e := b.prepared(w); e != nil {
+		if e := b.fastRejection(w); e != nil {
 			return e
 		}
-		return b.doMarked(ctx, w, fn)
+		return b.doSlow(ctx, w, fn)
 	}
 	// The result is the flag: it stays as it is here when fn panics or exits
 	// the goroutine. A deferred closure with no flag beside it is the cheapest
@@ -32,7 +35,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 	defer func() {
 		// Else nothing moved, and this success has nothing to write, or could
 		// be counted without the lock (I11).
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w, true)) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.counted(w, true) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -44,10 +47,10 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&admitMask != 0 {
-		if e := b.prepared(w); e != nil {
+		if e := b.fastRejection(w); e != nil {
 			return v, e
 		}
-		err = b.doMarked(ctx, w, func(ctx context.Context) (err error) {
+		err = b.doSlow(ctx, w, func(ctx context.Context) (err error) {
 			v, err = fn(ctx)
 			return err
 		})
@@ -55,11 +58,28 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && (bypasses.Load() || !b.counted(w, true)) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.counted(w, true) {
 			err = b.end(ctx, w, err)
 		}
 	}()
 	return fn(ctx)
+}
+
+// DoResult runs fn under b as the function Do does, and lets judge say what its
+// result and error mean for the breaker: for answers that carry a failure, such
+// as a response with a status. judge runs after each call that returned, on the
+// caller's goroutine, outside every lock; where it panics, the call counts as a
+// failure. It replaces the breaker's own classification for this call;
+// DefaultClassifier is there to be called for the errors it has no opinion on.
+func DoResult[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error), judge func(T, error) Outcome) (v T, err error) {
+	p, err := b.AllowContext(ctx)
+	if err != nil {
+		return v, err
+	}
+	ctx = p.Context(ctx)
+	defer p.Abandoned()
+	v, err = fn(ctx)
+	return v, p.Settle(ctx, b.cfg.judged(func() Outcome { return judge(v, err) }), err)
 }
 
 // Wrap makes a guarded function out of fn: PyBreaker's decorator.
@@ -69,10 +89,10 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 	}
 }
 
-// doMarked is Do for a breaker that does not simply let the call run.
-func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Context) error) error {
+// doSlow is Do for a breaker that does not simply let the call run.
+func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
-		if r := b.rules(); r.timer != nil { // else the settings are just changing
+		if r := b.settings(); r.timer != nil { // else the settings are just changing
 			return b.doTimed(ctx, w, r, fn)
 		}
 	}
@@ -84,16 +104,17 @@ func (b *Breaker) doMarked(ctx context.Context, w uint64, fn func(context.Contex
 }
 
 // doTimed is Do for a closed breaker that times its calls.
-func (b *Breaker) doTimed(ctx context.Context, w uint64, r *rules, fn func(context.Context) error) (err error) {
-	step, ok := r.timer.glance()
-	due := time.Duration(step)*fineStep + r.SlowCall
-	if r.exact || !ok {
-		due = r.due()
+func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) (err error) {
+	var began time.Duration
+	if step, ok := r.timer.cached(); ok && !r.exact {
+		began = time.Duration(step) * fineStep
+	} else {
+		began = r.began()
 	}
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || !r.early(due) && r.late(due) || bypasses.Load() || !b.counted(w, true) {
-			p := Permit{b: b, word: w, due: due}
+		if err != nil || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
+			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact
 			}
@@ -110,32 +131,44 @@ func (b *Breaker) end(ctx context.Context, w uint64, err error) error {
 
 // end settles a call, once, however its classification ends.
 func (p Permit) end(ctx context.Context, err error) error {
-	g := slowGuard{p: p, running: true}
+	g := settleOnce{p: p, running: true}
 	defer g.unwind()
-	if err == errAbandoned { // our own value: there is no outcome
-		return err // and nobody to get it: the panic goes on
+	if err == errAbandoned { // our own value: fn did not return
+		return err // the panic goes on, and unwind settles
 	}
 	return g.end(ctx, err)
+}
+
+// run makes the call under the permit.
+func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
+	g := settleOnce{p: p}
+	if p.word&flagWatched != 0 {
+		g.p.announce(ctx)
+	}
+	g.running = true
+	defer g.unwind()
+	return g.end(ctx, fn(g.p.Context(ctx)))
 }
 
 // errAbandoned stands in the record for a call that did not return.
 var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
-// slowGuard sees that a permit is settled once, however the classification of
-// its error ends. running says that there is no outcome yet: a flag, because
-// recover cannot tell a Goexit, and would hide where a panic came from.
-type slowGuard struct {
+// settleOnce sees that a permit is settled once, however the call or the
+// classification of its error ends. running says that there is no outcome yet:
+// a flag, because recover cannot tell a Goexit, and would hide where a panic
+// came from.
+type settleOnce struct {
 	p       Permit
 	running bool
 }
 
-func (g *slowGuard) end(ctx context.Context, err error) error {
-	o := g.p.b.cfg.evidence(ctx, err)
+func (g *settleOnce) end(ctx context.Context, err error) error {
+	o := g.p.classify(ctx, err)
 	g.running = false
 	return g.p.settle(o, err)
 }
 
-func (g *slowGuard) unwind() {
+func (g *settleOnce) unwind() {
 	if g.running {
 		g.running = false
 		_ = g.p.settle(Failure, errAbandoned)

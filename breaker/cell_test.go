@@ -22,10 +22,10 @@ func TestCellHoldsTenSteps(t *testing.T) {
 				continue
 			}
 			var x cell
-			if !x.add(at) {
+			if !x.countStep(at) {
 				t.Fatalf("step %d: not counted", at)
 			}
-			if got := x.sum(now); got != c.want {
+			if got := x.sumSteps(now, windowSteps); got != c.want {
 				t.Errorf("a success of step %d is %d at step %d (%+d), want %d", at, got, now, c.later, c.want)
 			}
 		}
@@ -36,17 +36,17 @@ func TestCellHoldsTenSteps(t *testing.T) {
 // step is not overwritten by one that is late.
 func TestCellForgets(t *testing.T) {
 	var x cell
-	x.add(5)
-	x.sum(5 + 1<<31 + 5) // far later
-	if got := x.sum(1<<32 + 5); got != 0 {
+	x.countStep(5)
+	x.sumSteps(5+1<<31+5, windowSteps) // far later
+	if got := x.sumSteps(1<<32+5, windowSteps); got != 0 {
 		t.Errorf("2^32 steps later %d successes are held, want none", got)
 	}
-	x.add(25)
-	if !x.add(15) || x.sum(25) != 1 {
-		t.Errorf("a late success of step 15 makes %d of step 25, want 1", x.sum(25))
+	x.countStep(25)
+	if !x.countStep(15) || x.sumSteps(25, windowSteps) != 1 {
+		t.Errorf("a late success of step 15 makes %d of step 25, want 1", x.sumSteps(25, windowSteps))
 	}
-	x.add(35)
-	if got := x.sum(35); got != 1 {
+	x.countStep(35)
+	if got := x.sumSteps(35, windowSteps); got != 1 {
 		t.Errorf("%d in step 35, want 1", got)
 	}
 }
@@ -54,19 +54,19 @@ func TestCellForgets(t *testing.T) {
 // A count that is full stays full: it does not run over into the step.
 func TestFullCount(t *testing.T) {
 	var x cell
-	x.slots[5].Store(15<<32 | math.MaxUint32 - 1)
+	x[5].Store(15<<32 | math.MaxUint32 - 1)
 	for range 3 {
-		if !x.add(15) {
+		if !x.countStep(15) {
 			t.Fatal("not counted")
 		}
 	}
 	b := New("db", Settings{FailureRate: 1, Window: time.Hour})
 	w := &b.win.Load().time
 	step := w.clock.step()
-	slot := &w.good.first.slots[step%windowBuckets]
+	slot := &w.good.first[step%windowSteps]
 	slot.Store(step<<32 | math.MaxUint32 - 1)
 	play(b, "sss")
-	for name, c := range map[string][2]uint64{"cell": {x.slots[5].Load(), 15}, "window": {slot.Load(), step}} {
+	for name, c := range map[string][2]uint64{"cell": {x[5].Load(), 15}, "window": {slot.Load(), step}} {
 		if got, want := c[0], c[1]<<32|math.MaxUint32; got != want {
 			t.Errorf("%s: a full count became %x, want %x", name, got, want)
 		}

@@ -2,10 +2,11 @@ package breaker
 
 import "math"
 
-// surelyOver reports whether failures of calls make it at least sure that the
-// true failure rate is over rate: if it were rate, so many failures would come
-// by chance with a probability of 1-sure at most.
-func surelyOver(failures, calls int, rate, sure float64) bool {
+// SurelyOver reports whether so many failures of so many calls make it at least
+// this sure that the true failure rate is over rate: if it were rate, as many
+// would come by chance with a probability of at most 1-sure. It is the test of
+// Settings.Confidence.
+func SurelyOver(failures, calls int, rate, sure float64) bool {
 	if float64(failures) <= rate*float64(calls) {
 		return false // as many as can be expected: spare the arithmetic
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func TestConfidenceIsTheExactBinomialTest(t *testing.T) {
 					if math.Abs(chance-(1-sure)) < 1e-9 {
 						continue // a tie: rounding may decide
 					}
-					if got, want := surelyOver(int(f), int(n), float64(num)/100, sure), chance <= 1-sure; got != want {
+					if got, want := SurelyOver(int(f), int(n), float64(num)/100, sure), chance <= 1-sure; got != want {
 						t.Errorf("%d of %d, rate %d%%, confidence %g: %v, want %v (by chance: %g)", f, n, num, sure, got, want, chance)
 					}
 				}
@@ -61,7 +62,7 @@ func TestConfidenceOfManyCalls(t *testing.T) {
 		{50_000_000, 100_000_000, false},
 		{50_020_000, 100_000_000, true},
 	} {
-		if got := surelyOver(c.f, c.n, 0.5, 0.95); got != c.want {
+		if got := SurelyOver(c.f, c.n, 0.5, 0.95); got != c.want {
 			t.Errorf("%d of %d: %v, want %v", c.f, c.n, got, c.want)
 		}
 	}
@@ -81,19 +82,43 @@ func TestConfidencePromises(t *testing.T) {
 		{9, 12, Closed},
 		{10, 12, Open},
 	} {
-		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95})
-		for i := range c.calls {
-			_ = b.Do(context.Background(), func(context.Context) error {
-				if i >= c.calls-c.failures {
-					return errX
-				}
-				return nil
-			})
-		}
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, WindowCalls: 100})
+		playFailuresLast(b, c.failures, c.calls)
 		if got := b.State(); got != c.want {
 			t.Errorf("%d of %d failed: %s, want %s", c.failures, c.calls, got, c.want)
 		}
 	}
+	// Over time each look has a tenth of the doubt.
+	for failures, want := range map[int]State{7: Closed, 8: Open} {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95})
+		playFailuresLast(b, failures, failures)
+		if got := b.State(); got != want {
+			t.Errorf("%d of %d failed: %s, want %s", failures, failures, got, want)
+		}
+	}
+}
+
+func playFailuresLast(b *Breaker, failures, calls int) {
+	play(b, strings.Repeat("s", calls-failures)+strings.Repeat("f", failures))
+}
+
+// Successes of some seconds ago do not hide that a dependency fails now: after
+// ten seconds of 100 good calls each, a dead one is found in its first second.
+func TestConfidenceLooksAtTheNewestPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.2, Confidence: 0.999})
+		for range 1000 {
+			play(b, "s")
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		play(b, strings.Repeat("f", 100))
+		is(t, b, Open)
+		last := b.History()[0]
+		if last.Window != time.Second || last.Counts.Failures > 10 || last.Counts.Failures != last.Counts.Calls {
+			t.Errorf("decided by %+v of the last %s, want some failures of the last second", last.Counts, last.Window)
+		}
+	})
 }
 
 // One failure alone is never enough, whatever settings are valid.
@@ -132,7 +157,7 @@ func TestConfidenceMendsMinimumVolume(t *testing.T) {
 		for _, c := range []struct {
 			s      Settings
 			opened int // calls that ran
-		}{{rate, 19}, {sure, 5}} {
+		}{{rate, 19}, {sure, 8}} {
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", c.s)
 				ran := 0
@@ -179,14 +204,17 @@ func ExampleSettings_confidence() {
 	// 2 of 2 failed: closed
 	// 3 of 3 failed: closed
 	// 4 of 4 failed: closed
-	// 5 of 5 failed: open
+	// 5 of 5 failed: closed
+	// 6 of 6 failed: closed
+	// 7 of 7 failed: closed
+	// 8 of 8 failed: open
 }
 
 func BenchmarkSurelyOver(b *testing.B) {
 	for _, n := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				surelyOver(n/2+1, n, 0.5, 0.95)
+				SurelyOver(n/2+1, n, 0.5, 0.95)
 			}
 		})
 	}

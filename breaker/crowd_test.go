@@ -242,24 +242,113 @@ func TestCapForgetsWhatHasClosed(t *testing.T) {
 	})
 }
 
-// The keys of a set are one under the cap: where one is open, another may be.
+// The keys of a set are limited among themselves, and count as one beside the
+// manager's breakers: from half of them on.
 func TestCapOnKeysOfOneSet(t *testing.T) {
 	m, bs := crew(t, 1)
 	m.CapOpen(0.5)
 	set := SetOf[int](m, "s")
-	for k := range 3 {
+	for k := range 4 {
+		set.Breaker(k)
+	}
+	for k, want := range []State{Open, Open, Closed, Closed} {
 		play(set.Breaker(k), "f")
-		is(t, set.Breaker(k), Open)
+		is(t, set.Breaker(k), want)
 	}
-	play(bs[0], "f")
+	play(bs[0], "f") // two of four are open: so is the set
 	is(t, bs[0], Closed)
-	for k := range 3 { // and stays so until the last of them has closed
-		play(bs[0], "f")
-		is(t, bs[0], Closed)
-		set.Breaker(k).Close(Reason{})
-	}
+	set.Breaker(0).Close(Reason{})
 	play(bs[0], "f")
 	is(t, bs[0], Open)
+	play(set.Breaker(2), "f") // with this one the set would be open again
+	is(t, set.Breaker(2), Closed)
+}
+
+// A set's own cap goes before its manager's, and holds without a manager.
+func TestCapOfASet(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	m.CapOpen(0.9)
+	managed, err := CreateSet[int](m, "s", Settings{FailMax: 1}, SetOptions{CapOpen: 0.3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]*Set[int]{"managed": managed, "alone": NewSet[int]("s", Settings{FailMax: 1}, SetOptions{CapOpen: 0.3})} {
+		for k := range 10 {
+			set.Breaker(k)
+		}
+		open := 0
+		for k := range 10 {
+			play(set.Breaker(k), "f")
+			open += btoi(set.Breaker(k).State() == Open)
+		}
+		if open != 3 {
+			t.Errorf("%s: %d of 10 keys are open, want 3", name, open)
+		}
+	}
+}
+
+// What rejects holds a place: a breaker whose open time is over, and that no one
+// calls, does not; nor does a half-open one whose probe's lease has run out.
+func TestCapCountsWhatRejects(t *testing.T) {
+	for name, abandon := range map[string]func(*Breaker){
+		"open":                        func(b *Breaker) { play(b, "f") },
+		"open, a call was rejected":   func(b *Breaker) { play(b, "fs") },
+		"half-open, a probe is lost":  func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
+		"opened by order":             func(b *Breaker) { b.Open(Reason{}) },
+		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Reason{}) },
+		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Reason{}); p, _ := b.Allow(); p.Ignore() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 4)
+			m.CapOpen(0.25)
+			abandon(bs[0])
+			play(bs[1], "f")
+			is(t, bs[1], Closed)
+			s := bs[1].Status()
+			if s.HeldBack != 1 || s.HeldBackSince.IsZero() || !strings.Contains(s.Explain(), "the cap holds it back") {
+				t.Errorf("%s: held back %d times, %s", name, s.HeldBack, s.Explain())
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			play(bs[1], "f")
+			is(t, bs[1], Open)
+		})
+	}
+}
+
+// The cap that is set while some are open counts them.
+func TestCapOpenWhileSomeAreOpen(t *testing.T) {
+	m, bs := crew(t, 4)
+	play(bs[0], "f")
+	m.CapOpen(0.25)
+	play(bs[1], "f")
+	is(t, bs[1], Closed)
+	bs[0].Close(Reason{})
+	play(bs[1], "f")
+	is(t, bs[1], Open)
+}
+
+// Listeners hear of a trip that is held back, once while it goes on.
+func TestHeldBackIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		var told []Transition
+		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { told = append(told, t) }})
+		bs[0].Open(Reason{For: time.Hour})
+		play(bs[1], "fff")
+		if len(told) != 1 || told[0].Cause != CauseConsecutive || told[0].To != Open || len(told[0].Errors) != 1 {
+			t.Fatalf("told %+v, want one trip", told)
+		}
+		time.Sleep(time.Minute)
+		play(bs[1], "sf")
+		if len(told) != 2 || bs[1].Status().HeldBack != 2 {
+			t.Errorf("told %d times, want a second episode", len(told))
+		}
+		if len(bs[1].History()) != 0 {
+			t.Errorf("what did not happen is on record: %+v", bs[1].History())
+		}
+	})
 }
 
 // A function of OnSuspicion that panics is counted, with what tripped the last.
@@ -273,14 +362,5 @@ func TestOnSuspicionPanics(t *testing.T) {
 		if n, want := b.Status().ListenerPanics, uint64(btoi(i == 2)); n != want {
 			t.Errorf("%s: %d panics, want %d", b.Name(), n, want)
 		}
-	}
-}
-
-// Where there is nothing to tell, telling leaves the lock free.
-func TestTellNothing(t *testing.T) {
-	var c crowd
-	c.tell()
-	if !c.mu.TryLock() {
-		t.Error("the lock is held")
 	}
 }

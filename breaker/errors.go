@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 var (
@@ -26,17 +28,20 @@ var (
 	ErrVersion = errors.New("breaker has changed")
 )
 
-// OpenError is a rejection: the call did not run. One value serves all the
-// rejections of one open period, so it must not be modified; rejecting
-// allocates nothing.
+// OpenError is a rejection: the call did not run. One value serves many
+// rejections, so it must not be modified; rejecting allocates nothing.
 type OpenError struct {
 	Name  string // the breaker, or the set of a keyed one
 	Key   string // the key of a keyed breaker, else ""
-	State State  // why it rejects: Open, HalfOpen (all probes are out), ForcedOpen, or Closed (during a ramp, or if it closed in the moment of the call)
+	State State  // why it rejects: Open, HalfOpen (while probes are out), ForcedOpen, or Closed (during a ramp, or if it closed in the moment of the call)
 	// Cause is the transition that began this state.
 	Cause *Transition
+	// Opened is the transition that opened the breaker, which in half-open says
+	// what is wrong; nil if it has not opened since it was closed.
+	Opened *Transition
 
-	until time.Time // zero: nobody knows
+	until time.Time     // zero: unknown
+	clock *vtime.Source // nil: the real time
 	ramp  bool
 }
 
@@ -44,21 +49,25 @@ type OpenError struct {
 func (e *OpenError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", joinID(e.Name, e.Key), ErrOpen)
+	why := e.Cause
 	switch e.State {
 	case ForcedOpen:
 		b.WriteString(" (forced)")
 	case HalfOpen:
-		b.WriteString(" (half-open, all probes are out)")
+		b.WriteString(" (half-open, waiting for a probe)")
+		if e.Opened != nil {
+			why = e.Opened
+		}
 	case Closed:
 		if e.ramp {
 			b.WriteString(" (closed again, admitting calls gradually)")
 		} else {
-			b.WriteString(" (closed again in this moment)")
+			b.WriteString(" (closed again just now)")
 		}
 	}
-	if e.Cause != nil {
+	if why != nil {
 		b.WriteString(": ")
-		b.WriteString(e.Cause.Why())
+		b.WriteString(why.Why())
 	}
 	return b.String()
 }
@@ -67,13 +76,14 @@ func (e *OpenError) Error() string {
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 
 // RetryAfter is the time until a call may be admitted again: until the next
-// probe while open, until the override expires while forced open. 0 means now
-// or unknown.
+// probe while open, what remains of the lease that stands in the way while
+// half-open, until the override expires while forced open. 0 means now or
+// unknown.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.until.IsZero() {
 		return 0
 	}
-	return max(0, time.Until(e.until))
+	return max(0, e.clock.Until(e.until))
 }
 
 // tripError is the tripping call's error under WithErrorOnTrip: the open error

@@ -126,7 +126,7 @@ func ExampleWithLogger() {
 }
 
 func ExampleWithBypass() {
-	b := breaker.New("db", breaker.Settings{})
+	b := breaker.New("db", breaker.Settings{}, breaker.WithBypassAllowed())
 	b.Open(breaker.Reason{})
 	ctx := breaker.WithBypass(context.Background(), "schema migration")
 	err := b.Do(ctx, func(context.Context) error { return nil })

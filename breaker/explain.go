@@ -40,7 +40,14 @@ func (s *Status) what(now time.Time) string {
 	case s.Why == nil:
 		return fmt.Sprintf("%s is closed and has never been anything else.", s.ID)
 	}
-	return fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Because())
+	text := fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Because())
+	if s.State == HalfOpen && s.Opened != nil && s.Opened != s.Why {
+		text += fmt.Sprintf(" It opened %s ago: %s.", human(now.Sub(s.Opened.At)), s.Opened.Why())
+	}
+	if !s.FailingSince.IsZero() && s.Opened != nil && s.Opened.Attempt > 1 {
+		text += fmt.Sprintf(" It has been failing for %s.", human(now.Sub(s.FailingSince)))
+	}
+	return text
 }
 
 func (s *Status) nextAt(now time.Time) string {
@@ -48,8 +55,7 @@ func (s *Status) nextAt(now time.Time) string {
 	case Open:
 		return s.nextOpen()
 	case HalfOpen:
-		return fmt.Sprintf("%d of %d probes are out and %d of %d have succeeded; one failure opens it again.",
-			s.ProbesOut, s.Settings.Probes, s.ProbeSuccesses, s.Settings.SuccessThreshold)
+		return s.nextHalfOpen()
 	case ForcedOpen, ForcedClosed:
 		return s.nextForced(now)
 	}
@@ -65,6 +71,27 @@ func (s *Status) nextOpen() string {
 		return fmt.Sprintf("Its open time is over: the next call probes%s.", attempt)
 	}
 	return fmt.Sprintf("Every call is rejected until a probe may go in %s%s.", human(s.UntilHalfOpen), attempt)
+}
+
+func (s *Status) nextHalfOpen() string {
+	var text string
+	switch {
+	case s.ProbesOut == 0 && s.ProbeOutFor == 0:
+		text = "The next call probes"
+	case s.ProbesOut == 0:
+		text = fmt.Sprintf("A probe has been out for %s; the next call probes too", human(s.ProbeOutFor))
+	case s.Settings.Probes == 1:
+		text = fmt.Sprintf("The probe has been out for %s; another may go in %s", human(s.ProbeOutFor), human(s.UntilNextProbe))
+	default:
+		text = fmt.Sprintf("%d of %d probes are out, the first for %s", s.ProbesOut, s.Settings.Probes, human(s.ProbeOutFor))
+		if s.UntilNextProbe > 0 {
+			text += "; another may go in " + human(s.UntilNextProbe)
+		}
+	}
+	if n := s.Settings.SuccessThreshold; n > 1 {
+		text += fmt.Sprintf("; %d of %d have succeeded", s.ProbeSuccesses, n)
+	}
+	return text + ". One failure opens it again."
 }
 
 func (s *Status) nextForced(now time.Time) string {
@@ -86,7 +113,11 @@ func (s *Status) nextForced(now time.Time) string {
 func (s *Status) nextClosed() string {
 	var rules []string
 	if n := s.FailuresUntilOpen; n >= 0 {
-		rules = append(rules, "on "+plural(n, "more failure")+" in a row")
+		row := "on " + plural(n, "more failure") + " in a row"
+		if forgive := s.Settings.SuccessesToForgive; forgive > 0 {
+			row = fmt.Sprintf("on %s, where %s make up for one", plural(n, "more failure"), plural(forgive, "success"))
+		}
+		rules = append(rules, row)
 	}
 	rules = append(rules, s.rates()...)
 	next := "No rule of its settings can open it."
@@ -94,7 +125,10 @@ func (s *Status) nextClosed() string {
 		next = "It opens " + strings.Join(rules, ", or ") + "."
 	}
 	if s.Admitted < 1 {
-		next = fmt.Sprintf("It admits %s of the calls now and more by and by. ", percent(s.Admitted)) + next
+		next = fmt.Sprintf("It admits %s of the calls now, and gradually more. ", percent(s.Admitted)) + next
+	}
+	if !s.HeldBackSince.IsZero() {
+		next = "A rule is met, but too many others are open already: the cap holds it back, and its calls run. " + next
 	}
 	return next
 }
@@ -113,6 +147,10 @@ func (s *Status) rates() (rules []string) {
 	if set.SlowRate > 0 {
 		rules = append(rules, fmt.Sprintf("when %s of %d calls or more were slow (now %d of %d)",
 			percent(set.SlowRate), set.MinCalls, now.Slow, now.Calls))
+	}
+	if set.BadRate > 0 {
+		rules = append(rules, fmt.Sprintf("when %s of %d calls or more have failed or were slow (now %d of %d)",
+			percent(set.BadRate), set.MinCalls, now.Bad, now.Calls))
 	}
 	return rules
 }

@@ -66,8 +66,8 @@ func TestExplain(t *testing.T) {
 		{
 			"sure",
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
-			func(b *Breaker) { play(b, "fffff") },
-			"db has been open for 0s: 5 of 5 calls failed in the last 10s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			func(b *Breaker) { play(b, "ffffffff") },
+			"db has been open for 0s: 8 of 8 calls failed in the last 1s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"slow",
@@ -91,13 +91,13 @@ func TestExplain(t *testing.T) {
 			"probe failed",
 			Settings{FailMax: 1, ResetBackoff: 2},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f") },
-			"db has been open for 0s: the probe failed; last error: connection refused. Every call is rejected until a probe may go in 2m (attempt 2).",
+			"db has been open for 0s: the probe failed; last error: connection refused. It has been failing for 1m. Every call is rejected until a probe may go in 2m (attempt 2).",
 		},
 		{
 			"due again",
 			Settings{FailMax: 1},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f"+rep(".", 60)) },
-			"db has been open for 1m: the probe failed; last error: connection refused. Its open time is over: the next call probes (attempt 2).",
+			"db has been open for 1m: the probe failed; last error: connection refused. It has been failing for 2m. Its open time is over: the next call probes (attempt 2).",
 		},
 		{
 			"half-open",
@@ -106,7 +106,45 @@ func TestExplain(t *testing.T) {
 				play(b, "f"+rep(".", 60)+"s")
 				_, _ = b.Allow()
 			},
-			"db has been half-open for 0s: the open time is over and a call asked. 1 of 2 probes are out and 1 of 3 have succeeded; one failure opens it again.",
+			"db has been half-open for 0s: the open time is over and a call asked. It opened 1m ago: 1 failure in a row; last error: connection refused. 1 of 2 probes are out, the first for 0s; 1 of 3 have succeeded. One failure opens it again.",
+		},
+		{
+			"the probe hangs",
+			Settings{FailMax: 1},
+			func(b *Breaker) {
+				play(b, "f"+rep(".", 60))
+				_, _ = b.Allow()
+				time.Sleep(8 * time.Second)
+			},
+			"db has been half-open for 8s: the open time is over and a call asked. It opened 1m8s ago: 1 failure in a row; last error: connection refused. The probe has been out for 8s; another may go in 52s. One failure opens it again.",
+		},
+		{
+			"the probe has outlasted its lease",
+			Settings{FailMax: 1},
+			func(b *Breaker) {
+				play(b, "f"+rep(".", 60))
+				_, _ = b.Allow()
+				time.Sleep(90 * time.Second)
+			},
+			"db has been half-open for 1m30s: the open time is over and a call asked. It opened 2m30s ago: 1 failure in a row; last error: connection refused. A probe has been out for 1m30s; the next call probes too. One failure opens it again.",
+		},
+		{
+			"score",
+			Settings{FailMax: 4, SuccessesToForgive: 2},
+			func(b *Breaker) { play(b, "ffsfsff") },
+			"db has been open for 0s: 4 failures, where 2 successes make up for one; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+		},
+		{
+			"score, still closed",
+			Settings{FailMax: 4, SuccessesToForgive: 2},
+			func(b *Breaker) { play(b, "ffs") },
+			"db is closed and has never been anything else. It opens on 3 more failures, where 2 successes make up for one.",
+		},
+		{
+			"bad rate",
+			Settings{FailMax: -1, SlowCall: 2 * time.Second, BadRate: 0.5, MinCalls: 4},
+			func(b *Breaker) { play(b, "ssfS") },
+			"db has been open for 0s: 2 of 4 calls failed or were slow in the last 10s, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"closed again",
@@ -124,7 +162,7 @@ func TestExplain(t *testing.T) {
 			"ramp",
 			Settings{FailMax: 1, Ramp: 10 * time.Second},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"s...") },
-			"db has been closed for 3s: the probe succeeded. It admits 30% of the calls now and more by and by. It opens on 1 more failure in a row.",
+			"db has been closed for 3s: the probe succeeded. It admits 30% of the calls now, and gradually more. It opens on 1 more failure in a row.",
 		},
 		{
 			"opened by order",
@@ -160,7 +198,7 @@ func TestExplain(t *testing.T) {
 			"released over open",
 			Settings{},
 			func(b *Breaker) { b.Open(forced); b.ForceClosed(forced); b.Release(Reason{Actor: "bob"}) },
-			"db has been half-open for 0s: release was ordered by bob. 0 of 1 probes are out and 0 of 1 have succeeded; one failure opens it again.",
+			`db has been half-open for 0s: release was ordered by bob. It opened 0s ago: open was ordered by ana ("INC-42"). The next call probes. One failure opens it again.`,
 		},
 		{
 			"less patience than failures",
@@ -248,7 +286,7 @@ func TestTransitionRecord(t *testing.T) {
 		got := h[0]
 		want := Transition{
 			Version: 3, At: time.Now(), From: Closed, To: Open, Cause: CauseFailureRate,
-			Fails: 1, Counts: Counts{4, 2, 1}, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
+			Fails: 1, Counts: Counts{4, 2, 1, 2}, FailingSince: got.At, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
 			Attempt: 1, OpenFor: 20 * time.Second, Settings: 2,
 		}
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {

@@ -91,35 +91,58 @@ func explorations() []exploration {
 	whole.name, whole.orders, whole.callers = "do", 1, 3
 	whole.whole, whole.outcomes = true, allEnds
 
+	// Failures that lapse, a least time of a row, and successes that make up for
+	// half a failure.
+	score := base
+	score.name, score.orders, score.callers = "score", 1, 2
+	score.verbs = []step{{kind: stepOrder, verb: VerbClose}}
+	score.settings.SuccessesToForgive, score.spec.Forgive = 2, 2
+	score.settings.FailWithin, score.spec.FailWithin = 2*tickLen, 2*tickLen
+	score.settings.FailFor, score.spec.FailFor = tickLen, tickLen
+
+	// Probes that hang: each lease is longer than the one before.
+	lease := base
+	lease.name, lease.orders, lease.callers = "lease", 1, 3
+	lease.verbs = []step{{kind: stepOrder, verb: VerbHalfOpen}}
+	lease.settings.Probes, lease.spec.Probes = 1, 1
+	lease.settings.ProbeTimeout, lease.spec.ProbeTimeout = tickLen, tickLen
+	lease.settings.ResetBackoff, lease.spec.Backoff = 2, 2
+	lease.settings.ResetMax, lease.spec.ResetMax = 3*tickLen, 3*tickLen
+
+	nested := base
+	nested.name, nested.orders, nested.callers, nested.nested = "nested", 1, 2, true
+
+	fleet := base
+	fleet.name, fleet.orders, fleet.callers, fleet.fleet = "fleet", 2, 2, true
+
 	keyed := base
 	keyed.name, keyed.orders, keyed.keyed = "keyed", 1, true
 
 	keyedDo := whole
 	keyedDo.name, keyedDo.callers, keyedDo.keyed = "keyed do", 2, true
 	keyedDo.settings.FailMax, keyedDo.spec.FailMax = plain.settings.FailMax, plain.spec.FailMax
-	return []exploration{base, update, rate, plain, both, ramp, whole, keyed, keyedDo}
+	return []exploration{base, update, rate, plain, both, ramp, whole, score, lease, nested, fleet, keyed, keyedDo}
 }
 
 func TestExplore(t *testing.T) {
 	for _, x := range explorations() {
 		if os.Getenv("SWITCHGEAR_EXPLORE") == "" {
-			x.shrink(testing.Short() || raceEnabled, raceEnabled)
+			x.shrink(raceEnabled || testing.Short())
 		}
 		t.Run(x.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { explore(t, &x) }) })
 	}
 }
 
-// shrink makes less of an exploration: with -short, and still less under the
-// race detector, which has little to find where one step is taken at a time.
-func (x *exploration) shrink(less, little bool) {
-	if less {
-		x.callers = min(x.callers, 2)
-	}
-	if little {
+// shrink makes less of an exploration, unless SWITCHGEAR_EXPLORE is set: still
+// less with -short and under the race detector, which has little to find where
+// one step is taken at a time.
+func (x *exploration) shrink(little bool) {
+	x.callers, x.orders = min(x.callers, 2), min(x.orders, 1)
+	if little || x.keyed || x.settings.Ramp > 0 {
 		x.orders = 0
-		if x.settings.Ramp > 0 {
-			x.callers = 1
-		}
+	}
+	if little && x.settings.Ramp > 0 {
+		x.callers = 1
 	}
 }
 
@@ -211,7 +234,7 @@ func (w *world) live() error {
 		if w.sp.Override == spec.ForcedOpen && !w.sp.Timed {
 			return nil
 		}
-		if _, admits := w.peek(); admits {
+		if _, admits := w.wouldAdmit(); admits {
 			return w.admits()
 		}
 		if err := w.take(step{kind: stepTick}); err != nil {
@@ -231,8 +254,8 @@ func (w *world) ripe() int {
 	return slices.IndexFunc(w.timers, func(t stolen) bool { return w.valid(&t) && !time.Now().Before(t.at) })
 }
 
-// peek asks the specification's copy.
-func (w *world) peek() (spec.Permit, bool) {
+// wouldAdmit asks the specification's copy.
+func (w *world) wouldAdmit() (spec.Permit, bool) {
 	sp := w.sp
 	return sp.Admit(w.now())
 }
@@ -254,12 +277,21 @@ func (w *world) admits() error {
 func (w *world) key() string {
 	word := w.b.load()
 	var k strings.Builder
-	fails := failsOf(word)
+	units := unitsOf(word)
 	if stateOf(word) != Closed {
-		fails = min(fails, w.b.rules().FailMax+1) // only shown to people until it closes
+		units = min(units, w.b.settings().failLimit+1) // only shown to people until it closes
 	}
-	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagGone|flagShut),
-		fails, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
+	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagHeld|flagEvicted|flagShut),
+		units, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
+	if w.sp.Units > 0 && w.sp.Auto == spec.Closed {
+		fmt.Fprintf(&k, "f%d.%d|", w.age(w.sp.RowBegan, w.sp.Set.FailFor), w.age(w.sp.RowLast, w.sp.Set.FailWithin))
+	}
+	if w.sp.Auto == spec.HalfOpen && w.sp.Set.Backoff > 1 {
+		fmt.Fprintf(&k, "x%d|", min(w.sp.Expired, 3))
+	}
+	if w.set != nil {
+		fmt.Fprintf(&k, "%t%t%t|", w.collected, w.set.shard("z").by["z"] != nil, genOf(word) == 0)
+	}
 	w.timersKey(&k, time.Now())
 	if w.sp.Auto == spec.Open && !w.sp.Armed {
 		fmt.Fprintf(&k, "o%d|", max(0, w.sp.OpenUntil-w.now())/tickLen)
@@ -270,6 +302,14 @@ func (w *world) key() string {
 		fmt.Fprintf(&k, "r%d.%g.%d", min(w.now()-w.sp.RampFrom, w.sp.Set.Ramp)/tickLen, w.sp.Credit, min(w.sp.Attempt, 3))
 	}
 	return k.String()
+}
+
+// age is how long ago a moment was, in ticks, where it still matters.
+func (w *world) age(at, limit time.Duration) int {
+	if limit == 0 {
+		return 0
+	}
+	return int(min(w.now()-at, limit+tickLen) / tickLen)
 }
 
 func (w *world) timersKey(k *strings.Builder, now time.Time) {
@@ -305,9 +345,6 @@ func (w *world) callersKey(k *strings.Builder) {
 					h = hold{5, int(max(0, l.Ends-w.now()) / tickLen)}
 				}
 			}
-		}
-		if c.busy && w.cfg.keyed && !w.cfg.whole {
-			h.kind += 10 * btoi(c.p.b == w.b)
 		}
 		all = append(all, h)
 	}

@@ -3,18 +3,17 @@ package breaker
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 )
 
 // Listener hears what a breaker does. Any field may be nil.
 //
 // The functions run outside every lock, on the goroutine of a caller (or of a
-// timer, when the end of an override moved the breaker). They may call back
-// into the breaker, and may run on many goroutines at once; state changes
-// alone come one at a time, in the order in which they happened. A panic is
-// recovered, counted in Status and logged. Nothing that a listener does changes
-// the outcome of a call; one that blocks holds up its goroutine and later state
-// changes' listeners, never the breaker.
+// timer, when time moved the breaker, or of their own after Apply). They may call
+// back into the breaker, and may run on many goroutines at once; StateChange,
+// HeldBack, Ready and Reminder alone come one at a time, in the order in which
+// things happened. A panic is recovered, counted in Status and logged. Nothing
+// that a listener does changes the outcome of a call; one that blocks holds up
+// its goroutine and later changes' listeners, never the breaker.
 type Listener struct {
 	// BeforeCall runs before each admitted call, with the call's context
 	// (context.Background under Allow).
@@ -28,6 +27,12 @@ type Listener struct {
 	Rejected func(*Breaker, error)
 	// StateChange runs for each transition, with the whole record of it.
 	StateChange func(*Breaker, Transition)
+	// HeldBack runs when a rule is met and CapOpen keeps the breaker closed, with
+	// the transition that did not take place: once while that goes on.
+	HeldBack func(*Breaker, Transition)
+	// Ready runs when the open time is over: the next call probes. A consumer
+	// that paused can go on, see also WaitReady.
+	Ready func(*Breaker)
 	// Reminder runs when half the time of an override is over.
 	Reminder func(*Breaker, Override)
 }
@@ -40,186 +45,78 @@ func (l *Listener) flags() uint64 {
 	return 0
 }
 
-// note is something to tell the listeners: a transition or a reminder.
-type note struct {
-	t        *Transition
-	reminder *Override
-}
-
-// queue holds notes in order until somebody delivers them. Breaker.mu guards
-// it, but for waiting.
-type queue struct {
-	waiting atomic.Int32 // len(notes), to look without the lock
-	notes   []note
-	busy    bool // somebody is telling one
-}
-
-func (q *queue) add(n note) {
-	q.notes = append(q.notes, n)
-	q.waiting.Store(int32(len(q.notes)))
-}
-
-// AddListener adds a listener and returns what removes it again.
+// AddListener adds a listener and returns what removes it again. For a keyed
+// breaker it hears of this key alone, and the key is not forgotten.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
-	b = b.listen(&l, true) // a set does not forget a breaker that has a listener of its own
-	return func() { b.listen(&l, false) }
+	b.setListener(&l, true)
+	return func() { b.setListener(&l, false) }
 }
 
-func (b *Breaker) setListener(l *Listener, on bool) { b.listen(l, on) }
-
-// listen returns the breaker that stands for b.
-func (b *Breaker) listen(l *Listener, on bool) *Breaker {
-	b = b.lockCurrent(new(Permit))
+func (b *Breaker) setListener(l *Listener, on bool) {
+	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case b.cfg.home != nil:
+	if b.cfg.home == nil {
+		b.cfg.setListener(l, on)
+	} else {
 		c := b.coldLocked()
-		c.listeners = without(c.listeners, l)
+		all := without(b.ownListeners(), l)
 		if on {
-			c.listeners = append(c.listeners, l)
+			all = append(all, l)
 		}
-	case on:
-		b.cfg.addListener(l)
-	default:
-		b.cfg.removeListener(l)
+		c.listeners.Store(&all)
+		if on {
+			b.keepLocked()
+		} else {
+			b.unkeepLocked()
+		}
 	}
 	b.refreshLocked()
-	return b
-}
-
-// without is a new slice: readers may hold the old one.
-func without(ls []*Listener, l *Listener) (rest []*Listener) {
-	for _, x := range ls {
-		if x != l {
-			rest = append(rest, x)
-		}
-	}
-	return rest
 }
 
 // Exclude excludes errors from now on, beside those excluded already: they
-// count as successes. For a keyed breaker it excludes them for its whole set.
-func (b *Breaker) Exclude(ms ...Matcher) { b.cfg.exclude(ms) }
+// count as successes. For a keyed breaker it concerns this key alone, and the
+// key is not forgotten.
+func (b *Breaker) Exclude(ms ...Matcher) { b.addMatchers(ms, nil) }
 
-// hears reports whether transitions are of interest to anyone. mu is held.
-func (c *config) hears(cold *cold) bool {
-	return c.logger != nil || len(c.watchers()) > 0 || len(cold.listeners) > 0
+// Ignore ignores errors from now on, beside those ignored already: they are no
+// evidence. For a keyed breaker it is as Exclude.
+func (b *Breaker) Ignore(ms ...Matcher) { b.addMatchers(nil, ms) }
+
+func (b *Breaker) addMatchers(excluded, ignored []Matcher) {
+	if b.cfg.home == nil {
+		b.cfg.addMatchers(excluded, ignored)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.coldLocked()
+	c.matchers.Store(c.matchers.Load().with(excluded, ignored))
+	b.keepLocked()
+}
+
+func (b *Breaker) ownMatchers() *matchers {
+	if c := b.cold.Load(); c != nil {
+		return c.matchers.Load()
+	}
+	return nil
+}
+
+func (b *Breaker) ownListeners() []*Listener {
+	if c := b.cold.Load(); c != nil {
+		if p := c.listeners.Load(); p != nil {
+			return *p
+		}
+	}
+	return nil
 }
 
 // listenersNow are those to tell: the set's, then the breaker's own.
 func (b *Breaker) listenersNow() []*Listener {
-	all := b.cfg.watchers()
-	if b.cfg.home == nil || b.cold.Load() == nil {
+	all, own := b.cfg.watchers(), b.ownListeners()
+	if len(own) == 0 {
 		return all
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append(all[:len(all):len(all)], b.cold.Load().listeners...)
-}
-
-// deliver tells what waits in the queue, one note at a time (I7). Who finds
-// somebody else telling leaves the rest to them. No lock is held while a
-// listener runs (I10).
-func (b *Breaker) deliver() {
-	c := b.cold.Load()
-	if c == nil {
-		return
-	}
-	if c.queue.waiting.Load() > 0 {
-		for b.deliverOne(c) {
-		}
-	}
-	b.tellSuspicion()
-}
-
-// tellSuspicion tells the program that many breakers tripped together.
-func (b *Breaker) tellSuspicion() {
-	if b.cfg.crowd == nil || !b.cfg.crowd.untold.Load() {
-		return
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			b.cfg.caught("function of OnSuspicion", p)
-		}
-	}()
-	b.cfg.crowd.tell()
-}
-
-func (b *Breaker) deliverOne(c *cold) bool {
-	n, ok := b.nextNote(c)
-	if !ok {
-		return false
-	}
-	told := false
-	defer func() {
-		b.noteTold(c)
-		if !told {
-			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
-		}
-	}()
-	b.tellNote(n)
-	told = true
-	return true
-}
-
-func (b *Breaker) tellNote(n note) {
-	defer tellFrom(b.listenersNow(), 0, b, n.tell) // deferred: the logger's handler may exit the goroutine (I7)
-	if n.t != nil && b.cfg.logger != nil {
-		b.logTransition(n.t)
-	}
-}
-
-func (b *Breaker) nextNote(c *cold) (note, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	q := &c.queue
-	if q.busy || len(q.notes) == 0 {
-		return note{}, false
-	}
-	n := q.notes[0]
-	q.notes = q.notes[1:]
-	q.waiting.Store(int32(len(q.notes)))
-	q.busy = true
-	return n, true
-}
-
-func (b *Breaker) noteTold(c *cold) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c.queue.busy = false
-}
-
-func (n note) tell(l *Listener, b *Breaker) {
-	switch {
-	case n.t != nil && l.StateChange != nil:
-		l.StateChange(b, *n.t)
-	case n.reminder != nil && l.Reminder != nil:
-		l.Reminder(b, *n.reminder)
-	}
-}
-
-// tellFrom runs tell for the listeners from i on. A panic in one is recovered;
-// when one exits the goroutine, the others still hear of it, on the way out.
-func tellFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
-	for ; i < len(ls); i++ {
-		tellOne(ls, i, b, tell)
-	}
-}
-
-func tellOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
-	told := false
-	defer func() {
-		if told {
-			return
-		}
-		if p := recover(); p != nil {
-			b.cfg.caught("listener", p)
-			return
-		}
-		tellFrom(ls, i+1, b, tell) // runtime.Goexit
-	}()
-	tell(ls[i], b)
-	told = true
+	return append(all[:len(all):len(all)], own...)
 }
 
 func (b *Breaker) notifyBefore(ctx context.Context) {
@@ -250,11 +147,38 @@ func (b *Breaker) notifyRejected(err error) {
 	})
 }
 
+// tellFrom runs tell for the listeners from i on. A panic in one is recovered;
+// when one exits the goroutine, the others still hear of it, on the way out.
+func tellFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
+	for ; i < len(ls); i++ {
+		tellOne(ls, i, b, tell)
+	}
+}
+
+func tellOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
+	told := false
+	defer func() {
+		if told {
+			return
+		}
+		if p := recover(); p != nil {
+			b.cfg.caught("listener", p)
+			return
+		}
+		tellFrom(ls, i+1, b, tell) // runtime.Goexit
+	}()
+	tell(ls[i], b)
+	told = true
+}
+
 // caught takes note of a panic in user code.
 func (c *config) caught(what string, p any) {
 	c.panics.Add(1)
 	if c.logger == nil {
 		return
+	}
+	if err, ok := p.(error); ok && c.redact != nil && what != "function of WithErrorText" {
+		p = c.errorText(err)
 	}
 	defer c.loggerPanics()
 	c.logger.Error("circuit breaker: a "+what+" panicked", "breaker", c.name, "panic", p)
@@ -276,4 +200,10 @@ func (b *Breaker) logTransition(t *Transition) {
 	b.cfg.logger.Log(context.Background(), level, "circuit breaker "+t.To.String(),
 		"breaker", b.ID(), "from", t.From.String(), "to", t.To.String(), "cause", string(t.Cause),
 		"why", t.Why(), "shadow", t.Shadow, "version", t.Version)
+}
+
+func (b *Breaker) logHeldBack(t *Transition) {
+	defer b.cfg.loggerPanics()
+	b.cfg.logger.Warn("circuit breaker held back by the cap on open breakers",
+		"breaker", b.ID(), "cause", string(t.Cause), "why", t.Why())
 }

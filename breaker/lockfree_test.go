@@ -27,16 +27,15 @@ func TestCountedAlone(t *testing.T) {
 		"an eighth, to be recorded": {s: plain, prepare: func(b *Breaker) { play(b, "fffffff") }, outcome: Failure, fails: 7},
 		"success after failures":    {s: plain, prepare: func(b *Breaker) { play(b, "ffffffff") }, outcome: Success, alone: true},
 		"no evidence":               {s: plain, prepare: func(b *Breaker) { play(b, "ff") }, outcome: Ignored, alone: true, fails: 2},
-		"of a late permit":          {s: plain, outcome: Failure, tag: tagLate, alone: true, fails: 1},
 		"the rule is off":           {s: Settings{FailMax: -1}, outcome: Failure},
 		"a rate":                    {s: Settings{FailMax: 10, FailureRate: 1}, outcome: Failure},
 		"a rate of calls, clean":    {s: Settings{FailMax: 10, FailureRate: 1, WindowCalls: 1}, prepare: func(b *Breaker) { play(b, "s") }, outcome: Failure},
-		"forgotten":                 {s: plain, prepare: func(b *Breaker) { b.edit(0, flagGone) }, outcome: Failure},
+		"evicted":                   {s: plain, prepare: func(b *Breaker) { b.edit(0, flagEvicted) }, outcome: Failure, alone: true, fails: 1},
 		"open":                      {s: plain, prepare: func(b *Breaker) { b.Open(Reason{}) }, outcome: Success},
 		"half-open":                 {s: plain, prepare: func(b *Breaker) { b.HalfOpen(Reason{}) }, outcome: Success},
 		"forced open":               {s: plain, prepare: func(b *Breaker) { b.ForceOpen(Reason{}) }, outcome: Success},
 		"forced closed":             {s: plain, prepare: func(b *Breaker) { b.ForceClosed(Reason{}) }, outcome: Success},
-		"a move is being recorded":  {s: plain, prepare: func(b *Breaker) { b.edit(0, flagDue) }, outcome: Failure},
+		"a move is being recorded":  {s: plain, prepare: func(b *Breaker) { b.edit(0, flagHeld) }, outcome: Failure},
 		"ramping": {s: Settings{FailMax: 10, Ramp: time.Hour, ResetTimeout: 1}, prepare: func(b *Breaker) {
 			b.Open(Reason{})
 			time.Sleep(time.Second)
@@ -49,11 +48,11 @@ func TestCountedAlone(t *testing.T) {
 				tt.prepare(b)
 			}
 			p := Permit{b: b, word: b.load(), tag: tt.tag}
-			before := failsOf(b.load())
+			before := unitsOf(b.load())
 			if got := b.countedAlone(&p, tt.outcome); got != tt.alone {
 				t.Errorf("%s: counted without the lock: %v, want %v", name, got, tt.alone)
 			}
-			if got := failsOf(b.load()); got != tt.fails && tt.alone || got != before && !tt.alone {
+			if got := unitsOf(b.load()); got != tt.fails && tt.alone || got != before && !tt.alone {
 				t.Errorf("%s: %d failures, from %d", name, got, before)
 			}
 			p.word -= withGen(1)
@@ -72,7 +71,7 @@ func TestNoFailureIsLost(t *testing.T) {
 		"alone":             func(*Breaker) {},
 		"listeners":         func(b *Breaker) { b.AddListener(Listener{Success: func(*Breaker) {}})() },
 		"settings":          func(b *Breaker) { s := b.Settings(); s.Probes++; _ = b.Update(s) },
-		"a set's listeners": func(b *Breaker) { b.cfg.addListener(&Listener{}); b.refresh(false) },
+		"a set's listeners": func(b *Breaker) { b.cfg.setListener(&Listener{}, true); b.refresh() },
 		"overrides":         func(b *Breaker) { b.ForceOpen(Reason{}); b.Release(Reason{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +158,7 @@ func TestMoveHoldsTheWord(t *testing.T) {
 			close(begun)
 			w := b.load()
 			for n := 0; n < 200 && stateOf(w) == Closed; n++ {
-				seen = failsOf(w)
+				seen = unitsOf(w)
 				play(b, "f")
 				w = b.load()
 			}
@@ -173,19 +172,18 @@ func TestMoveHoldsTheWord(t *testing.T) {
 	}
 }
 
-// Of a failure and a forgetting that come together, one happens (I8).
-func TestForgottenOrCounted(t *testing.T) {
+// A failure and an eviction may come together: the failure is counted in any
+// case, and a key with a failure is kept (I8).
+func TestEvictedAndCounted(t *testing.T) {
 	const n = 30_000
-	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{})
-	all := make([]Breaker, n)
+	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
+	all := make([]*Breaker, n)
 	for i := range all {
-		all[i].cfg = set.cfg
-		all[i].start(0)
+		all[i] = set.Breaker(i)
 	}
-	counted, forgotten := make([]bool, n), make([]bool, n)
 	var one, other atomic.Int32 // how far they are: they walk abreast
-	abreast := func(mine, theirs *atomic.Int32, i int) {
-		for mine.Store(int32(i)); theirs.Load() < int32(i); {
+	abreast := func(own, theirs *atomic.Int32, i int) {
+		for own.Store(int32(i)); theirs.Load() < int32(i); {
 			runtime.Gosched()
 		}
 	}
@@ -193,27 +191,33 @@ func TestForgottenOrCounted(t *testing.T) {
 	over.Go(func() {
 		for i := range all {
 			abreast(&one, &other, i)
-			p := Permit{b: &all[i]}
-			counted[i] = all[i].countedAlone(&p, Failure)
+			p := Permit{b: all[i]}
+			if !all[i].countedAlone(&p, Failure) {
+				t.Errorf("the failure of key %d took the lock", i)
+			}
 		}
 		one.Store(n)
 	})
+	evicted := 0
 	for i := range all {
 		abreast(&other, &one, i)
-		forgotten[i] = forget(&all[i], i)
+		sh := set.shard(i)
+		sh.mu.Lock()
+		evicted += btoi(set.evict(sh, i, all[i]))
+		sh.mu.Unlock()
 	}
 	other.Store(n)
 	over.Wait()
-	kept := int64(0)
 	for i := range all {
-		if counted[i] == forgotten[i] {
-			t.Fatalf("counted: %v, forgotten: %v", counted[i], forgotten[i])
+		sh := set.shard(i)
+		if sh.by[i] != all[i] || len(sh.evicted) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
+			t.Fatalf("key %d has %d failures, its word is %x", i, all[i].FailCount(), all[i].load())
 		}
-		kept += int64(btoi(counted[i]))
 	}
-	if got := set.evidence.Load(); got != kept {
-		t.Errorf("the set counts %d keys with evidence, there are %d", got, kept)
+	if got := set.evidence.Load(); got != n || set.Len() != n || len(set.evicted.keys) != 0 {
+		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys))
 	}
+	t.Logf("%d were evicted and came back", evicted)
 }
 
 // What decides nothing asks nothing of the error.
@@ -240,7 +244,7 @@ func TestHeldByTheCap(t *testing.T) {
 	b, other := m.Breaker("b"), m.Breaker("other")
 	other.Open(Reason{})
 	play(b, "ffff")
-	if b.State() != Closed || b.load()&flagDue != 0 || b.FailCount() != 4 {
+	if b.State() != Closed || b.load()&flagHeld != 0 || b.FailCount() != 4 {
 		t.Errorf("%s after %d failures, word %x", b.State(), b.FailCount(), b.load())
 	}
 	if err := b.Do(t.Context(), nop); err != nil || b.FailCount() != 0 {

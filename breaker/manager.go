@@ -5,22 +5,30 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Manager knows all breakers of an application by name, for the people who
 // operate it. The zero value works, with default settings. All methods may be
 // called by many goroutines at once.
 type Manager struct {
-	defaults Settings
-	opts     []Option
-	clocks   clocks
-	crowd    crowd
+	defaults  Settings
+	opts      []Option
+	fine      fineClock
+	cap       openCap
+	suspicion suspicion
+	observers atomic.Int32 // those of Observe that have not stopped
 
-	mu        sync.RWMutex // guards the fields below
-	observers int          // those of Observe that have not stopped
-	members   map[string]member
-	sets      []interface{ size() int } // those of the members that are sets
-	listeners []*Listener               // of all members, there and to come
+	// changing serialises what changes listeners, observers and the cap of all
+	// members, which may take a while. It is taken before mu. No call waits for
+	// it, but one that makes a new member.
+	changing  sync.Mutex
+	listeners []*Listener // of all members, there and to come
+
+	mu      sync.RWMutex // guards the fields below
+	members map[string]member
+	sets    []interface{ size() int } // those of the members that are sets
+	shared  *compiled                 // the defaults, compiled
 }
 
 // member is a breaker or a set.
@@ -29,7 +37,7 @@ type member interface {
 	keyed() bool                // a set
 	lookup(key string) *Breaker // nil: there is none
 	ids(most int) []string
-	breakers() []*Breaker
+	each(f func(*Breaker))
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
 	conf() *config
@@ -48,17 +56,19 @@ func NewManager(defaults Settings, opts ...Option) *Manager {
 // none. It panics when name is invalid or is a set's, as that stands in the
 // program's text.
 func (m *Manager) Breaker(name string) *Breaker {
-	b, ok := m.member(name, func(cfg *config) member { return newBreaker(cfg, "") }).(*Breaker)
+	b, ok := m.member(name, makeBreaker).(*Breaker)
 	if !ok {
 		panic(fmt.Sprintf("breaker: %q is a set, want SetOf", name))
 	}
 	return b
 }
 
+func makeBreaker(cfg *config) member { return newBreaker(cfg, "") }
+
 // Create makes a breaker with settings of its own. opts come after the
 // manager's. The error matches ErrDuplicate, ErrName or ErrSettings.
 func (m *Manager) Create(name string, s Settings, opts ...Option) (*Breaker, error) {
-	made, err := m.create(name, s, opts, func(cfg *config) member { return newBreaker(cfg, "") })
+	made, err := m.create(name, s, opts, makeBreaker)
 	if err != nil {
 		return nil, err
 	}
@@ -125,15 +135,23 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 		return nil, err
 	}
 	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are the program's: before the lock
+	m.changing.Lock()
+	defer m.changing.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if got := m.members[name]; got != nil {
 		return got, nil
 	}
-	for _, l := range m.listeners {
-		cfg.addListener(l)
+	if s == m.defaults && len(opts) == 0 { // compiled once, for all that have them
+		if m.shared == nil {
+			m.shared = cfg.settings.Load()
+		}
+		cfg.settings.Store(m.shared)
 	}
-	if m.observers > 0 {
+	for _, l := range m.listeners {
+		cfg.setListener(l, true)
+	}
+	if m.observers.Load() > 0 {
 		cfg.observe(true)
 	}
 	got := make(cfg)
@@ -143,9 +161,38 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	m.members[name] = got
 	if s, ok := got.(interface{ size() int }); ok {
 		m.sets = append(m.sets, s)
+		m.cap.addSet(cfg.cap)
 	}
-	m.crowd.grow(len(m.members))
 	return got, nil
+}
+
+// Remove takes a breaker or a set out of the manager: it is not shown any more,
+// and its name is free. A program that still holds it may go on with it. It
+// reports false when there is none of this name.
+func (m *Manager) Remove(name string) bool {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	m.mu.Lock()
+	got := m.members[name]
+	delete(m.members, name)
+	if s, ok := got.(interface{ size() int }); ok {
+		m.sets = without(m.sets, s)
+	}
+	m.mu.Unlock()
+	if got == nil {
+		return false
+	}
+	for _, l := range m.listeners {
+		got.setListener(l, false)
+	}
+	if m.observers.Load() > 0 {
+		got.setObserved(false)
+	}
+	if c := got.conf().cap; c != &m.cap {
+		m.cap.removeSet(c)
+	}
+	got.each(func(b *Breaker) { m.cap.moved(b, Closed, b.cfg.clock.Now()) })
+	return true
 }
 
 // Lookup finds the breaker of an id, "name" or "name/key", and never makes
@@ -166,10 +213,14 @@ func (m *Manager) Lookup(id string) (*Breaker, error) {
 // AnySet is a set whose type of key does not matter.
 type AnySet interface {
 	Name() string
+	Len() int
 	Settings() Settings
+	Version() uint64
 	Update(Settings) error
+	UpdateIf(s Settings, version uint64) (Receipt, error)
 	Status() []Status
 	Breakers() []*Breaker
+	WithEvidence() []*Breaker
 }
 
 // LookupSet finds the set of a name, and never makes one. The error is
@@ -208,7 +259,7 @@ func (m *Manager) Status() []Status {
 	slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.id, b.id) })
 	out := make([]Status, len(all))
 	for i, x := range all {
-		out[i] = x.b.status()
+		out[i] = x.b.Status()
 	}
 	return out
 }
@@ -221,26 +272,23 @@ func (m *Manager) AddListener(l Listener) (remove func()) {
 	return func() { m.setListener(&l, false) }
 }
 
-// setListener holds mu throughout, so that a member that is being made gets
-// the listener once. A member's own locks are taken under it, never after.
 func (m *Manager) setListener(l *Listener, on bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.changing.Lock()
+	defer m.changing.Unlock()
 	m.listeners = without(m.listeners, l)
 	if on {
 		m.listeners = append(m.listeners, l)
 	}
-	for _, x := range m.members {
+	for _, x := range m.all() {
 		x.setListener(l, on)
 	}
 }
 
 // Breakers is every breaker, and that of every key which is remembered, in no
 // order.
-func (m *Manager) Breakers() []*Breaker {
-	var out []*Breaker
+func (m *Manager) Breakers() (out []*Breaker) {
 	for _, x := range m.all() {
-		out = append(out, x.breakers()...)
+		x.each(func(b *Breaker) { out = append(out, b) })
 	}
 	return out
 }
@@ -258,6 +306,32 @@ func (m *Manager) Len() int {
 	return n
 }
 
+// CapOpen limits the share of the manager's breakers and sets that may be open
+// at once, and the share of the keys of each set unless SetOptions says
+// otherwise. One that would trip beyond it stays closed and goes on counting;
+// Status says so, and a Listener hears of it.
+//
+// Those that reject calls count: open ones until their open time is over,
+// half-open ones while probes are out, whether by themselves or by order. A set
+// counts as open when half of its keys do. One may be open whatever the share,
+// and orders are not limited. 0, the default, is no limit.
+func (m *Manager) CapOpen(share float64) {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	m.cap.limit(share, m.Breakers())
+}
+
+// count is the number of breakers and sets; 0 and
+// false when that of this configuration is none of them any more.
+func (m *Manager) count(c *config) (n int, member bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if got := m.members[c.name]; got == nil || got.conf() != c {
+		return 0, false
+	}
+	return len(m.members), true
+}
+
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -268,47 +342,13 @@ func (m *Manager) all() []member {
 	return out
 }
 
-// CapOpen limits the share of the manager's breakers and sets that may be open
-// at once: one that would trip beyond it stays closed and goes on counting. One
-// may be open whatever the share, and orders are not limited. 0, the default,
-// is no limit.
-func (m *Manager) CapOpen(share float64) {
-	m.crowd.mu.Lock()
-	defer m.crowd.mu.Unlock()
-	m.crowd.maxOpen = share
-}
-
-// OnSuspicion calls f, once for each episode, when at least half of the
-// manager's breakers and sets, and no fewer than three, trip within five
-// seconds: then the fault is likely in this process. Those transitions are
-// marked SuspectLocal. f runs outside every lock.
-func (m *Manager) OnSuspicion(f func(Suspicion)) {
-	m.crowd.mu.Lock()
-	defer m.crowd.mu.Unlock()
-	m.crowd.tellTo = f
-}
-
-// Suspicion is the newest episode, if there was one.
-func (m *Manager) Suspicion() (Suspicion, bool) {
-	m.crowd.mu.Lock()
-	defer m.crowd.mu.Unlock()
-	return m.crowd.episode, m.crowd.episode.Of > 0
-}
-
-func (b *Breaker) breakers() []*Breaker { return []*Breaker{b} }
-func (s *Set[K]) breakers() []*Breaker  { return s.all() }
-
-// size is the number of breakers.
-func (s *Set[K]) size() int {
-	n := int(s.total.Load())
-	if s.overflow.Load() != nil {
-		n++
-	}
-	return n
-}
+func (b *Breaker) each(f func(*Breaker)) { f(b) }
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }
 
 func (b *Breaker) lookup(string) *Breaker { return b }
 func (b *Breaker) ids(int) []string       { return []string{b.ID()} }
+
+// size is the number of breakers.
+func (s *Set[K]) size() int { return s.Len() }

@@ -57,12 +57,13 @@ func TestLookupSet(t *testing.T) {
 	}
 }
 
-// Members of a manager read clocks in common: one timer serves them all.
-func TestManagerSharesClocks(t *testing.T) {
+// Members of a manager share the clock that times calls, and its default
+// settings, compiled once.
+func TestManagerSharesWhatItCan(t *testing.T) {
 	var m Manager
 	a, b, s := m.Breaker("a"), m.Breaker("b"), SetOf[int](&m, "s").Breaker(1)
-	if a.cfg.clocks != b.cfg.clocks || a.cfg.clocks != s.cfg.clocks {
-		t.Error("clocks of their own")
+	if a.cfg.fine != b.cfg.fine || a.cfg.fine != s.cfg.fine || a.settings() != b.settings() || a.settings() != s.settings() {
+		t.Error("clocks or settings of their own")
 	}
 }
 

@@ -85,24 +85,6 @@ func TestZeroManagerFirstUse(t *testing.T) {
 	}
 }
 
-// The breaker that keys share beyond the limit is known by its own id alone.
-func TestLookupBesideOverflow(t *testing.T) {
-	var m breaker.Manager
-	s, err := breaker.CreateSet[string](&m, "s", breaker.Settings{}, breaker.SetOptions{MaxEvidence: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range []string{"a", "b"} {
-		failTimes(s.Breaker(k), 1)
-	}
-	if b, err := m.Lookup("s/(overflow)"); err != nil || b.FailCount() != 1 {
-		t.Errorf("Lookup of the shared breaker: %v, %v", b, err)
-	}
-	if b, err := m.Lookup("s/c"); !errors.Is(err, breaker.ErrUnknown) {
-		t.Errorf("Lookup of an unknown key: %v, %v", b, err)
-	}
-}
-
 // I12: an unknown id is an error that helps, and creates nothing.
 func TestLookupNeverCreates(t *testing.T) {
 	var m breaker.Manager

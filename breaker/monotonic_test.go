@@ -42,5 +42,5 @@ func TestInstantsAreMonotonic(t *testing.T) {
 	check("the end of a lease", c.probes.out[0].ends)
 	p.Done(nil)
 	check("the beginning of a ramp", c.ramp.began)
-	check("the base of a clock", b.cfg.clocks.of(fineStep).base)
+	check("the base of a clock", b.settings().timer.base)
 }

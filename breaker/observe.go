@@ -6,87 +6,63 @@ import (
 	"sync/atomic"
 )
 
-// Calls is what became of the calls of one breaker, or of all keys of one set,
-// while somebody observed them. The counts only grow.
+// Calls is how the calls of one breaker, or of all keys of one set, ended while
+// they were observed. The counts only grow.
 type Calls struct {
 	Successes uint64 `json:"successes"`
 	Failures  uint64 `json:"failures"`
-	Ignored   uint64 `json:"ignored"`  // no evidence either way
+	Ignored   uint64 `json:"ignored"`  // no evidence either way, those included whose callers gave up
 	Rejected  uint64 `json:"rejected"` // turned away: they did not run
-	Slow      uint64 `json:"slow"`     // those of the first two that took SlowCall or longer
+	Slow      uint64 `json:"slow"`     // those that took SlowCall or longer, whatever they returned
 }
 
-// callCount is Calls as they are counted: in one cell until two goroutines meet
-// in it, then by stripes, as for a window. A name's breaker, or all keys of its
-// set, count in one.
+// callCount is Calls as they are counted, a slot for each outcome, then those
+// below. A name's breaker, or all keys of its set, count in one.
 type callCount struct {
-	on    atomic.Bool
-	first callCell
-	more  atomic.Pointer[spread[callStripe]]
-}
-
-// callCell counts by outcome, then what is below.
-type callCell [Ignored + 3]atomic.Uint64
-
-type callStripe struct {
-	callCell
-	_ [24]byte
+	on atomic.Bool
+	striped
 }
 
 const (
-	countRejected = Ignored + 1
-	countSlow     = Ignored + 2
+	countRejected = Canceled + 1
+	countSlow     = Canceled + 2
 )
 
-func (c *callCount) add(what Outcome) {
-	more := c.more.Load()
-	if more == nil {
-		n := &c.first[what]
-		if old := n.Load(); n.CompareAndSwap(old, old+1) {
-			return
-		}
-		c.more.CompareAndSwap(nil, newSpread[callStripe]())
-		more = c.more.Load()
-	}
-	n := &more.mine().callCell[what]
-	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
-		more.met()
-		n.Add(1)
-	}
+func (c *callCount) read() (n Calls) {
+	c.each(func(x *cell) {
+		n.Successes += x[Success].Load()
+		n.Failures += x[Failure].Load()
+		n.Ignored += x[Ignored].Load() + x[Canceled].Load()
+		n.Rejected += x[countRejected].Load()
+		n.Slow += x[countSlow].Load()
+	})
+	return n
 }
 
-func (c *callCount) sum() (s Calls) {
-	s.add(&c.first)
-	if more := c.more.Load(); more != nil {
-		for i := range more.cells {
-			s.add(&more.cells[i].callCell)
-		}
-	}
-	return s
-}
-
-func (s *Calls) add(c *callCell) {
-	s.Successes += c[Success].Load()
-	s.Failures += c[Failure].Load()
-	s.Ignored += c[Ignored].Load()
-	s.Rejected += c[countRejected].Load()
-	s.Slow += c[countSlow].Load()
-}
-
-// observed counts a call that was settled, if anyone observes.
-func (c *config) observed(o Outcome, slow bool) {
-	n := c.calls.Load()
-	if n == nil || !n.on.Load() {
+// count counts a call that was settled or rejected.
+func (c *callCount) count(what Outcome, slow bool) {
+	if c == nil || !c.on.Load() {
 		return
 	}
-	n.add(o)
+	n := &c.own()[what]
+	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
+		c.contended()
+		c.own()[what].Add(1)
+	}
 	if slow {
-		n.add(countSlow)
+		c.count(countSlow, false)
 	}
 }
 
-// observe begins or ends the counting. The breakers' words follow by refresh:
-// mu is held for Set.makeOverflow.
+// observe counts a call where it is observed: for the name, and for Peer.Watch.
+func (b *Breaker) observe(what Outcome, slow bool) {
+	b.cfg.calls.Load().count(what, slow)
+	if c := b.cold.Load(); c != nil {
+		c.calls.Load().count(what, slow)
+	}
+}
+
+// observe begins or ends the counting. The breakers' words follow by refresh.
 func (c *config) observe(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,51 +73,76 @@ func (c *config) observe(on bool) {
 }
 
 func (b *Breaker) setObserved(on bool) {
-	b = b.lockCurrent(new(Permit))
-	defer b.mu.Unlock()
 	b.cfg.observe(on)
-	b.refreshLocked()
+	b.refresh()
 }
 
 func (s *Set[K]) setObserved(on bool) {
 	s.cfg.observe(on)
-	for _, b := range s.all() {
-		b.refresh(false)
-	}
+	s.refresh()
 }
 
 // Observe counts the calls of every breaker and set, those included that are
 // made later, until stop is called or, where several observe, until all of them
-// have stopped. Calls tells the counts. It costs a call some 4 ns; nobody
-// observing costs nothing.
+// have stopped. Calls tells the counts. It costs a call some 4 ns; it costs
+// nothing while no one observes.
 func (m *Manager) Observe() (stop func()) {
 	m.observe(1)
 	return sync.OnceFunc(func() { m.observe(-1) })
 }
 
-// observe holds mu throughout, as setListener does.
 func (m *Manager) observe(more int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	was := m.observers > 0
-	m.observers += more
-	if on := m.observers > 0; on != was {
-		for _, x := range m.members {
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	was := m.observers.Load() > 0
+	on := m.observers.Add(int32(more)) > 0
+	if on != was {
+		for _, x := range m.all() {
 			x.setObserved(on)
 		}
 	}
 }
 
-// Calls is what became of the calls of each breaker and set that was ever
-// observed, by name, in no order.
+// Calls is how the calls of each breaker and set ended that was ever observed,
+// by name, in no order.
 func (m *Manager) Calls() iter.Seq2[string, Calls] {
 	return func(yield func(string, Calls) bool) {
 		for _, x := range m.all() {
-			if n := x.conf().calls.Load(); n != nil && !yield(x.Name(), n.sum()) {
+			if n := x.conf().calls.Load(); n != nil && !yield(x.Name(), n.read()) {
 				return
 			}
 		}
 	}
+}
+
+// Watch makes this breaker count its own calls, beside what its set counts,
+// until it is switched off. What was counted is then forgotten.
+func (p Peer) Watch(on bool) {
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.coldLocked()
+	switch {
+	case !on:
+		c.calls.Store(nil)
+		b.unkeepLocked()
+	case c.calls.Load() == nil:
+		n := new(callCount)
+		n.on.Store(true)
+		c.calls.Store(n)
+		b.keepLocked()
+	}
+	b.refreshLocked()
+}
+
+// Calls is what Watch has counted.
+func (p Peer) Calls() Calls {
+	if c := p.b.cold.Load(); c != nil {
+		if n := c.calls.Load(); n != nil {
+			return n.read()
+		}
+	}
+	return Calls{}
 }
 
 func (b *Breaker) conf() *config { return b.cfg }

@@ -72,24 +72,30 @@ func (b *Breaker) order(v Verb, why Reason) {
 			return
 		}
 	}
-	_, _ = b.Apply(Order{Verb: v, Reason: why}) // valid by construction, and without a version
+	_, _ = b.decideOrder(Order{Verb: v, Reason: why}) // valid by construction, and without a version
+	b.deliver()
 }
 
 // Apply carries out an order and says what it changed. It never waits for
-// calls in flight (I5). An order that cannot be carried out changes nothing:
-// the error matches ErrOrder, or ErrVersion when IfVersion is not the version
-// found.
+// calls in flight (I5), nor for listeners: they are told on another goroutine,
+// while the methods that are named after the orders return after that. An order
+// that cannot be carried out changes nothing: the error matches ErrOrder, or
+// ErrVersion when IfVersion is not the version found.
 func (b *Breaker) Apply(o Order) (Receipt, error) {
+	r, err := b.decideOrder(o)
+	if b.undelivered() {
+		go b.deliver()
+	}
+	return r, err
+}
+
+func (b *Breaker) decideOrder(o Order) (Receipt, error) {
 	if err := o.check(); err != nil {
 		return Receipt{}, err
 	}
-	now := time.Now()
-	var p Permit
-	b = b.lockCurrent(&p)
-	r, err := b.applyLocked(o, now)
-	b.mu.Unlock()
-	b.deliver()
-	return r, err
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.applyLocked(o, b.cfg.clock.Now())
 }
 
 func (o *Order) check() error {
@@ -113,7 +119,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	version := b.versionLocked()
 	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
 	if o.IfVersion != 0 && o.IfVersion != version {
-		return Receipt{}, b.changed(version, o.IfVersion)
+		return Receipt{}, b.staleLocked(version, o.IfVersion)
 	}
 	if o.DryRun {
 		r.After = o.result(w)
@@ -125,17 +131,37 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	return r, nil
 }
 
-func (b *Breaker) changed(version, want uint64) error {
+// staleLocked is the error for an order that expected another version. mu is
+// held.
+func (b *Breaker) staleLocked(version, want uint64) error {
 	return fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, b.ID(), version, want)
 }
 
-// versionLocked begins at 1 and grows with every change. mu is held.
+// versionLocked begins at 1 and grows with every change. For a key it grows with
+// its set's settings too. mu is held.
 func (b *Breaker) versionLocked() uint64 {
-	if c := b.cold.Load(); c != nil {
-		return 1 + c.changes
+	v := b.ownVersionLocked()
+	if b.cfg.home != nil {
+		v += b.cfg.settings.Load().version - 1
+	}
+	return v
+}
+
+// ownVersionLocked is the part of the version that is the breaker's alone. That
+// of a key begins above every one that its set has forgotten, so that none comes
+// twice. mu is held.
+func (b *Breaker) ownVersionLocked() uint64 {
+	if c := b.cold.Load(); c != nil && c.version > 0 {
+		return c.version
+	}
+	if h := b.cfg.home; h != nil {
+		return h.versionFloor() + 1
 	}
 	return 1
 }
+
+// changedLocked counts a change. mu is held.
+func (b *Breaker) changedLocked() { b.coldLocked().version = b.ownVersionLocked() + 1 }
 
 // result is the state that the order would lead to.
 func (o *Order) result(w uint64) State {

@@ -1,14 +1,18 @@
 package breaker
 
-import "time"
+import (
+	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
+)
 
 // override is a state that people put on top of the automatic one. Automation
 // never changes it (I5), but for the end that was set with it.
 type override struct {
 	Override
 	expires  time.Time // monotonic (I9); zero: never
-	halfway  *time.Timer
-	deadline *time.Timer
+	halfway  *vtime.Timer
+	deadline *vtime.Timer
 }
 
 // overrideLocked puts an override on, in place of one that is there. mu is
@@ -21,18 +25,18 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 	if why.For > 0 {
 		o.expires = now.Add(why.For)
 		o.Expires = o.expires
-		o.halfway = time.AfterFunc(why.For/2, func() { b.remind(o) })
-		o.deadline = time.AfterFunc(why.For, func() { b.expire(o) })
+		o.halfway = b.cfg.clock.AfterFunc(why.For/2, func() { b.remind(o) })
+		o.deadline = b.cfg.clock.AfterFunc(why.For, func() { b.expire(o) })
 	}
 	from := effective(b.load())
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
 		Actor: why.Actor, Text: why.Text, Expiry: max(0, why.For),
 	}, now)
-	b.edit(overrideMask, overrideFlag(s))
+	b.edit(overrideMask|flagShut, overrideFlags(s))
 }
 
-func overrideFlag(s State) uint64 {
+func overrideFlags(s State) uint64 {
 	if s == ForcedOpen {
 		return flagForcedOpen | flagShut
 	}
@@ -59,12 +63,12 @@ func (b *Breaker) stopOverrideLocked() {
 	c.override = nil
 }
 
-// overrideFlag is what the word must say of the override. mu is held.
-func (c *cold) overrideFlag() uint64 {
+// overrideFlags is what the word must say of the override. mu is held.
+func (c *cold) overrideFlags() uint64 {
 	if c.override == nil {
 		return 0
 	}
-	return overrideFlag(c.override.State)
+	return overrideFlags(c.override.State)
 }
 
 // liftLocked ends an override, with a record. An automatic state that is not
@@ -76,21 +80,20 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	if stateOf(w) == Closed {
 		t.To = Closed
 		b.recordLocked(t, now)
-		b.edit(overrideMask, 0)
+		b.edit(overrideMask|flagShut, 0)
 		return
 	}
-	a := auto{state: stateOf(w), fails: failsOf(w), attempt: b.cold.Load().attempt}
-	to, _ := next(a, &b.rules().Settings, &event{kind: evHalfOpen})
+	a := auto{state: stateOf(w), units: unitsOf(w), attempt: b.cold.Load().attempt}
+	to, _ := next(a, b.settings(), &event{kind: evHalfOpen})
 	t.To = HalfOpen
 	b.moveLocked(a, to, t, now)
 }
 
 // expire is the deadline's timer.
 func (b *Breaker) expire(o *override) {
-	now := time.Now()
 	b.mu.Lock()
 	if c := b.cold.Load(); c.override == o {
-		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, now)
+		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, b.cfg.clock.Now())
 	}
 	b.mu.Unlock()
 	b.deliver()

@@ -65,8 +65,22 @@ func TestZeroPermit(t *testing.T) {
 	var p Permit
 	p.Answered()
 	p.Ignore()
+	p.Abandoned()
+	for _, err := range []error{nil, errX} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Done(%v) did not panic", err)
+				}
+			}()
+			p = Permit{}
+			p.Done(err)
+		}()
+	}
 	p = Permit{}
-	p.Done(errX)
+	if err := p.Settle(t.Context(), Failure, errX); err != errX {
+		t.Errorf("Settle of no permit: %v, want the call's own error", err)
+	}
 	p = Permit{}
 	if err := p.DoneContext(t.Context(), errX); err != errX {
 		t.Errorf("DoneContext of no permit: %v, want the call's own error", err)

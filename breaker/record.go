@@ -43,47 +43,68 @@ func (r *errorRing) take() []ErrorSample {
 	return out
 }
 
-// history is a ring of the last transitions. They stand in it by value: a
-// breaker that flaps writes where it has written before, and allocates nothing.
+// history is a ring of the last records. They are shared with status, errors
+// and listeners, and never changed.
 type history struct {
-	ring []Transition
+	ring []*Transition
 	next int // where the next one goes, once the ring is full
 }
 
-func (h *history) add(t *Transition, newestOnly bool) {
-	switch {
-	case newestOnly && len(h.ring) == 1:
-		h.ring[0] = *t
-	case len(h.ring) < keptTransitions:
-		h.ring = append(h.ring, *t)
-	default:
-		h.ring[h.next] = *t
-		h.next = (h.next + 1) % keptTransitions
+// add enters a record, in place of the oldest unless the ring may grow.
+func (h *history) add(t *Transition, grow bool) {
+	if grow || len(h.ring) == 0 {
+		h.ring = append(h.ring, t)
+		return
+	}
+	h.ring[h.next] = t
+	h.next = (h.next + 1) % len(h.ring)
+}
+
+// replace puts a changed copy in place of a record.
+func (h *history) replace(old, t *Transition) {
+	if i := slices.Index(h.ring, old); i >= 0 {
+		h.ring[i] = t
 	}
 }
 
 // all is the records, oldest first.
-func (h *history) all() []Transition {
+func (h *history) all() []*Transition {
 	return slices.Concat(h.ring[h.next:], h.ring[:h.next])
 }
 
-// whyLocked is what began the effective state; nil: nothing yet. It is shared
-// and never changed. mu is held.
-func (c *cold) whyLocked() *Transition {
-	if c.why == nil && c.last.Version != 0 {
-		t := c.last
-		c.why = &t
+// flaps is the number of changes of the effective state in the last hour that
+// the record still has.
+func (h *history) flaps(now time.Time) (n int) {
+	for _, t := range h.ring {
+		n += btoi(!t.Shadow && now.Sub(t.At) < flapSpan)
 	}
-	return c.why
+	return n
 }
 
-// History is the record of the last 32 transitions, oldest first.
-func (b *Breaker) History() []Transition {
-	b = b.current()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.cold.Load(); c != nil {
-		return c.past.all()
+// keepRecordLocked enters a record into the history. The keys of a set share a
+// budget; beyond it each keeps its newest alone. mu is held.
+func (b *Breaker) keepRecordLocked(t *Transition) {
+	h := &b.cold.Load().past
+	grow := len(h.ring) < keptTransitions && h.next == 0 && !b.cfg.noHistory
+	if b.cfg.home != nil {
+		b.keepLocked()
+		grow = grow && len(h.ring) > 0 && b.cfg.home.noteRecord()
 	}
-	return nil
+	h.add(t, grow)
+}
+
+// History is the record of the last transitions, oldest first: 32 of them, or
+// for a keyed breaker what the budget of its set allows, see SetOptions.
+func (b *Breaker) History() []Transition {
+	b.mu.Lock()
+	var all []*Transition
+	if c := b.cold.Load(); c != nil {
+		all = c.past.all()
+	}
+	b.mu.Unlock()
+	out := make([]Transition, len(all))
+	for i, t := range all {
+		out[i] = *t
+	}
+	return out
 }

@@ -34,23 +34,6 @@ func TestRegressionListenerAddedDuringSetUpdate(t *testing.T) {
 	}
 }
 
-// The breaker of the overflow that is made while the settings of its set change
-// has the new ones.
-func TestRegressionOverflowMadeDuringSetUpdate(t *testing.T) {
-	for range 2000 {
-		s := NewSet[string]("s", Settings{FailureRate: 0.5}, SetOptions{MaxEvidence: 1})
-		s.Breaker("a").HalfOpen(Reason{})
-		var wg sync.WaitGroup
-		wg.Go(func() { s.Breaker("b") })
-		wg.Go(func() { _ = s.Update(Settings{FailureRate: 0.5, WindowCalls: 100}) })
-		wg.Wait()
-		b := s.overflow.Load()
-		if r := b.rules(); !b.win.Load().spans(&r.Settings) {
-			t.Fatalf("its window is not that of its settings: %v", r.Settings)
-		}
-	}
-}
-
 // A listener of a key that is forgotten in the moment it is added is not lost
 // to the breaker made for the key next.
 func TestRegressionListenerOfKeyForgottenMeanwhile(t *testing.T) {

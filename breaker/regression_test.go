@@ -170,9 +170,10 @@ func TestRegressionPanicInOnSuspicion(t *testing.T) {
 	}
 }
 
-// A probe that ends after its lease is no evidence, whether or not another
-// call has taken its place meanwhile.
-func TestRegressionLateProbeIsNoEvidence(t *testing.T) {
+// A probe that ends after its lease counts, so that a healthy dependency that
+// takes longer than that can close the breaker: in one hour 719 calls succeeded,
+// none failed, 2,881 were rejected, and it stayed half-open.
+func TestRegressionLateProbeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("x", breaker.Settings{ProbeTimeout: time.Second})
 		b.HalfOpen(breaker.Reason{})
@@ -182,8 +183,8 @@ func TestRegressionLateProbeIsNoEvidence(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		p.Done(nil)
-		if got := b.State(); got != breaker.HalfOpen {
-			t.Errorf("state after a probe that succeeded past its lease: %s, want half-open", got)
+		if got := b.State(); got != breaker.Closed {
+			t.Errorf("state after a probe that succeeded past its lease: %s, want closed", got)
 		}
 	})
 }

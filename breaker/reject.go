@@ -5,13 +5,13 @@ import "time"
 // This file is what an open breaker does with calls, which may be many. A trip
 // itself prepares nothing. The first call that is turned away makes the error
 // for all that follow and sets the timer, so that rejecting is two loads and
-// asks nobody for the time. A breaker that nobody calls while it is open sets
-// no timer at all.
+// does not read the clock. A breaker that no one calls while it is open sets no
+// timer at all, unless a listener wants to hear when the open time is over.
 
-// prepared is the error of a call that comes under word w, where there is no
-// more to its rejection; else nil. It is small enough to be inlined.
-func (b *Breaker) prepared(w uint64) *OpenError {
-	if w&(flagShut|flagWatched|flagObserved) != flagShut || b.cfg.openError != nil || bypasses.Load() {
+// fastRejection is the error of a call that comes under word w, where there is
+// no more to its rejection; else nil. It is small enough to be inlined.
+func (b *Breaker) fastRejection(w uint64) *OpenError {
+	if w&(flagShut|flagWatched|flagObserved|flagBypass) != flagShut || b.cfg.openError != nil {
 		return nil
 	}
 	return b.cold.Load().reject.Load()
@@ -24,38 +24,53 @@ func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
 	return w&flagDue != 0 || c.dueTimer == nil && !now.Before(c.openUntil)
 }
 
-// shutLocked sets the timer of an open period, if it has none yet. mu is held.
+// shutLocked sets the timer of an open period, if it has none yet, so that
+// calls need not ask for the time. mu is held.
 func (b *Breaker) shutLocked() {
-	c := b.cold.Load()
 	w := b.load()
-	if c.dueTimer == nil {
-		gen := genOf(w)
-		c.dueTimer = time.AfterFunc(time.Until(c.openUntil), func() { b.due(gen) })
-	}
+	b.setDueLocked(w)
 	if w&(flagForcedClosed|flagDue) == 0 {
 		b.setWord(w | flagShut)
+	}
+}
+
+// setDueLocked sets the timer of the open period of word w. mu is held.
+func (b *Breaker) setDueLocked(w uint64) {
+	c := b.cold.Load()
+	if c.dueTimer == nil {
+		gen := genOf(w)
+		c.dueTimer = b.cfg.clock.AfterFunc(b.cfg.clock.Until(c.openUntil), func() { b.due(gen) })
 	}
 }
 
 // due is the timer of an open period: from now on the next call may probe.
 func (b *Breaker) due(gen uint32) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	w := b.load()
-	if genOf(w) != gen || stateOf(w) != Open {
+	c := b.cold.Load()
+	if genOf(w) != gen || stateOf(w) != Open || b.cfg.clock.Now().Before(c.openUntil) {
+		b.mu.Unlock() // stopped too late; by Peer.Hold, in the last case
 		return
 	}
 	if w&flagForcedOpen == 0 {
 		w &^= flagShut
 	}
 	b.setWord(w | flagDue)
+	if b.cfg.wantsReady(c) {
+		c.queue.add(note{ready: true})
+	}
+	c.signalLocked()
+	b.mu.Unlock()
+	b.deliver()
 }
 
 // rejection is what a call gets that is turned away now.
 func (b *Breaker) rejection() error {
 	e := b.cold.Load().reject.Load()
 	if e == nil {
-		e = b.makeRejection()
+		b.mu.Lock()
+		e = b.rejectionLocked()
+		b.mu.Unlock()
 	}
 	return b.cfg.rejection(e)
 }
@@ -68,26 +83,23 @@ func (c *config) rejection(e *OpenError) error {
 	return c.replaced(e)
 }
 
-func (b *Breaker) makeRejection() *OpenError {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.rejectionLocked()
-}
-
-// rejectionLocked is the one error of the stretch under way. mu is held.
+// rejectionLocked is the one error of all calls that are rejected until
+// something changes. mu is held.
 func (b *Breaker) rejectionLocked() *OpenError {
 	c := b.cold.Load()
 	if e := c.reject.Load(); e != nil {
 		return e
 	}
 	w := b.load()
-	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.whyLocked()}
+	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.last, Opened: c.opened, clock: b.cfg.clock}
 	e.ramp = w&flagRamp != 0
 	switch e.State {
 	case ForcedOpen:
 		e.until = c.override.expires
 	case Open:
 		e.until = c.openUntil
+	case HalfOpen:
+		e.until = c.probes.nextFree(b.settings().Probes, b.cfg.clock.Now())
 	case ForcedClosed:
 		e.State = stateOf(w) // met only in the instant of an order
 	}

@@ -23,10 +23,10 @@ func TestEachStretchHasItsRejection(t *testing.T) {
 		}{
 			{"tripped", func() { play(b, "f") }, Open, CauseConsecutive, "", time.Minute},
 			{"forced open", func() { b.ForceOpen(why) }, ForcedOpen, CauseOrder, VerbForceOpen, 10 * time.Minute},
-			{"released, the probe is out", func() { b.Release(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbRelease, 0},
+			{"released, the probe is out", func() { b.Release(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbRelease, time.Minute},
 			{"opened by order", func() { b.Open(why) }, Open, CauseOrder, VerbOpen, 10 * time.Minute},
 			{"opened again", func() { b.Open(Reason{}) }, Open, CauseOrder, VerbOpen, time.Minute},
-			{"half-open, the probe is out", func() { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbHalfOpen, 0},
+			{"half-open, the probe is out", func() { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbHalfOpen, time.Minute},
 			{"ramping", func() { b.HalfOpen(Reason{}); play(b, "s") }, Closed, CauseProbesPassed, "", 0},
 			{"forced open again", func() { b.ForceOpen(Reason{}) }, ForcedOpen, CauseOrder, VerbForceOpen, 0},
 		} {
@@ -70,17 +70,17 @@ func TestRejectionIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{})
 		b.Open(Reason{})
-		if b.prepared(b.load()) != nil {
+		if b.fastRejection(b.load()) != nil {
 			t.Error("an error is there before a call was turned away")
 		}
 		_, err := b.Allow()
-		e := b.prepared(b.load())
+		e := b.fastRejection(b.load())
 		if e == nil || err != error(e) {
 			t.Errorf("%p is prepared after %p", e, err)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if b.prepared(b.load()) != nil {
+		if b.fastRejection(b.load()) != nil {
 			t.Error("the open time is over, and the next call is still rejected")
 		}
 	})
@@ -92,7 +92,7 @@ func TestRejectionInTheMomentOfAClose(t *testing.T) {
 	b := New("db", Settings{})
 	b.Open(Reason{})
 	b.Close(Reason{Actor: "ana"})
-	want := "db: circuit breaker is open (closed again in this moment): close was ordered by ana"
+	want := "db: circuit breaker is open (closed again just now): close was ordered by ana"
 	if err := b.rejection(); !errors.Is(err, ErrOpen) || err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}

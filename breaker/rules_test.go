@@ -137,7 +137,7 @@ func TestOwnRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: -1, SlowCall: time.Second}, ask)
 		play(b, "ssfisSF")
-		want := []Counts{{3, 1, 0}, {5, 1, 1}, {6, 2, 2}}
+		want := []Counts{{3, 1, 0, 1}, {5, 1, 1, 2}, {6, 2, 2, 3}}
 		if fmt.Sprint(asked) != fmt.Sprint(want) {
 			t.Errorf("asked %v, want %v", asked, want)
 		}

@@ -42,15 +42,15 @@ func TestFullSetCountsSuccessesThatMatter(t *testing.T) {
 }
 
 // Keys whose evidence is in their windows alone are kept as well, until both
-// limits together are met (I8).
+// limits together are met (I8). Then one gives way.
 func TestFullOfEvidenceInWindows(t *testing.T) {
 	for name, c := range map[string]struct {
 		s      Settings
 		script string
 		want   Counts
 	}{
-		"failures": {Settings{FailureRate: 0.9}, "fs", Counts{2, 1, 0}},
-		"slow":     {Settings{SlowCall: time.Second}, "S", Counts{1, 0, 1}},
+		"failures": {Settings{FailureRate: 0.9}, "fs", Counts{2, 1, 0, 1}},
+		"slow":     {Settings{SlowCall: time.Second}, "S", Counts{1, 0, 1, 1}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 2, MaxEvidence: 3})
@@ -64,13 +64,14 @@ func TestFullOfEvidenceInWindows(t *testing.T) {
 			if n := set.Overflowed(); n != 0 {
 				t.Errorf("%s: %d overflows, want none", name, n)
 			}
-			if got := set.Breaker(5).ID(); got != "s/(overflow)" || set.Overflowed() != 1 {
-				t.Errorf("%s: a key beyond the limits got %s, %d overflows", name, got, set.Overflowed())
-			}
-			for k := range 5 {
-				if got := set.Breaker(k).Status().Window; got != c.want {
+			for k, b := range set.Breakers() {
+				if got := b.Status().Window; got != c.want {
 					t.Errorf("%s: key %d has %+v in its window, want %+v", name, k, got, c.want)
 				}
+			}
+			play(set.Breaker(5), c.script)
+			if set.Overflowed() != 1 || set.Len() != 5 {
+				t.Errorf("%s: %d overflows, %d keys, want 1 and 5", name, set.Overflowed(), set.Len())
 			}
 		})
 	}
@@ -78,18 +79,23 @@ func TestFullOfEvidenceInWindows(t *testing.T) {
 
 // Both limits together hold when many keys come at once.
 func TestRegressionSetLimitsOvershot(t *testing.T) {
-	const most = 5
+	const most, callers = 5, 100
 	for range 50 {
-		set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
-		var all sync.WaitGroup
-		for k := range 100 {
-			all.Go(func() { play(set.Breaker(k), "fs") })
-		}
-		all.Wait()
-		remembered := len(set.all()) - btoi(set.overflow.Load() != nil)
-		if total := set.total.Load(); remembered > most || total != int64(remembered) {
-			t.Fatalf("%d keys are remembered and %d counted, want %d at most", remembered, total, most)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
+			var all sync.WaitGroup
+			for k := range callers {
+				all.Go(func() { _ = set.Do(t.Context(), k, broken) })
+			}
+			all.Wait()
+			if n := set.Len(); n > most+callers {
+				t.Errorf("%d keys are remembered, want %d, and %d calls in flight", n, most, callers)
+			}
+			time.Sleep(2 * time.Second) // the sweeper has been
+			if n := len(set.Breakers()); n > most || n != set.Len() {
+				t.Errorf("%d keys are remembered and %d counted, want %d at most", n, set.Len(), most)
+			}
+		})
 	}
 }
 
@@ -128,76 +134,33 @@ func TestKeysWithListenersAreKept(t *testing.T) {
 	for k := range 10 {
 		set.Breaker(k)
 	}
-	if set.find(-1) != b {
+	if set.kept(-1) != b {
 		t.Error("the key is forgotten, and its listener with it")
 	}
 	remove()
 	for k := range 10 {
 		set.Breaker(10 + k)
 	}
-	if set.find(-1) != nil {
+	if set.kept(-1) != nil {
 		t.Error("the key is kept though nobody listens any more")
 	}
 }
 
-// The log tells of the shared breaker once; without a log nobody is told.
+// The log tells once that the set is full.
 func TestOverflowIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	for name, opts := range map[string][]Option{
 		"with a log": {WithLogger(slog.New(slog.NewTextHandler(&log, nil)))}, "without": nil,
 	} {
-		set := NewSet[int]("s", Settings{}, SetOptions{MaxEvidence: 1}, opts...)
-		for k := range 4 {
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1}, opts...)
+		for k := range 6 {
 			play(set.Breaker(k), "f")
 		}
-		if s := set.Breaker(9).Status(); s.ListenerPanics != 0 || set.Overflowed() != 4 {
-			t.Errorf("%s: %d panics and %d overflows, want 0 and 4", name, s.ListenerPanics, set.Overflowed())
+		if s := set.Breaker(5).Status(); s.ListenerPanics != 0 || set.Overflowed() != 4 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.ListenerPanics, set.Overflowed(), s.FailCount)
 		}
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: further keys share one breaker" set=s limit=1`) {
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: keys that fail take the place of those that have been idle longest" set=s keys=2`) {
 		t.Errorf("logged %q, want one line", log.String())
-	}
-}
-
-// Whoever asks about a breaker that has come back in between finds it.
-func TestSucceededByItself(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
-	b := set.Breaker(-1)
-	for k := range 3 {
-		set.Breaker(k)
-	}
-	if set.succeeded(b) {
-		t.Error("a forgotten key has a successor though nobody made one")
-	}
-	b.AddListener(Listener{}) // any use brings it back
-	if set.find(-1) != b || !set.succeeded(b) || set.adopt(b) != b {
-		t.Error("it has come back, and does not stand for itself")
-	}
-}
-
-// A call in flight counts for its key that was forgotten and is back, though
-// another key of the same shard had moved before it was forgotten.
-func TestComesBackToItsOwnStretch(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
-	other := 1
-	for set.shard(other) != set.shard(0) {
-		other++
-	}
-	moved := set.Breaker(other)
-	moved.Open(Reason{})
-	moved.Close(Reason{})
-	b := set.Breaker(0)
-	p, err := b.Allow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set.Breaker(-1) // forgets the one that moved
-	set.Breaker(-2) // forgets b
-	if set.find(other) != nil || set.find(0) != nil {
-		t.Fatal("others are forgotten than the longest idle")
-	}
-	p.Done(errX)
-	if set.find(0) != b || b.FailCount() != 1 {
-		t.Errorf("%d failures, want 1", b.FailCount())
 	}
 }

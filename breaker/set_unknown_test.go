@@ -19,30 +19,28 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 	for name, c := range map[string]struct {
 		ctx   context.Context
 		call  func(*Set[string]) error
-		marks bool // some context has been marked
-		fails int  // of the key's breaker; -1: it has none
+		fails int // of the key's breaker; -1: it has none
 	}{
-		"succeeds":                       {plain, answers(nil), false, -1},
-		"fails":                          {plain, answers(errX), false, 1},
-		"fails, others are marked":       {plain, answers(errX), true, 1},
-		"is excluded":                    {plain, answers(errNotFound), false, -1},
-		"is cancelled":                   {gone, answers(context.Canceled), false, -1},
-		"is marked, fails":               {WithBypass(plain, "x"), answers(errX), true, -1},
-		"is marked, succeeds":            {WithBypass(plain, "x"), answers(nil), true, -1},
-		"is marked as a probe":           {WithBypassProbe(plain, "x"), answers(errX), true, 1},
-		"fails, after another":           {plain, afterAFailure(errX), false, 2},
-		"succeeds, after another failed": {plain, afterAFailure(nil), false, 0},
-		"is excluded, after one failed":  {plain, afterAFailure(errNotFound), false, 0},
-		"is cancelled, after one failed": {gone, afterAFailure(context.Canceled), false, 1},
-		"is marked, fails after another": {WithBypass(plain, "x"), afterAFailure(errX), true, 1},
+		"succeeds":                       {plain, answers(nil), -1},
+		"fails":                          {plain, answers(errX), 1},
+		"is excluded":                    {plain, answers(errNotFound), -1},
+		"is cancelled":                   {gone, answers(context.Canceled), -1},
+		"is marked, fails":               {WithBypass(plain, "x"), answers(errX), 0},
+		"is marked, succeeds":            {WithBypass(plain, "x"), answers(nil), 0},
+		"is marked as a probe":           {WithBypassProbe(plain, "x"), answers(errX), 1},
+		"fails, after another":           {plain, afterAFailure(errX), 2},
+		"succeeds, after another failed": {plain, afterAFailure(nil), 0},
+		"is excluded, after one failed":  {plain, afterAFailure(errNotFound), 0},
+		"is cancelled, after one failed": {gone, afterAFailure(context.Canceled), 1},
+		"is marked, fails after another": {WithBypass(plain, "x"), afterAFailure(errX), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			MarksEnd(t)
-			bypasses.Store(c.marks)
-			set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1}, WithExcluded(Is(errNotFound)))
-			filler := set.Breaker("filler")
-			filler.Open(Reason{}) // the set's generations have moved on
-			filler.Close(Reason{})
+			opts := []Option{WithExcluded(Is(errNotFound))}
+			if strings.HasPrefix(name, "is marked") {
+				opts = append(opts, WithBypassAllowed())
+			}
+			set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1}, opts...)
+			set.Breaker("filler")
 			_ = set.Do(c.ctx, "k", func(context.Context) error { return c.call(set) })
 			fails := -1
 			if b := set.find("k"); b != nil {
@@ -85,7 +83,7 @@ func TestNewSetPanicsOnWhatIsInvalid(t *testing.T) {
 	}{
 		"name":     {func() { NewSet[int]("a/b", Settings{}, SetOptions{}) }, ErrName.Error()},
 		"settings": {func() { NewSet[int]("a", Settings{FailureRate: 2}, SetOptions{}) }, ErrSettings.Error()},
-		"limits":   {func() { NewSet[int]("a", Settings{}, SetOptions{MaxKeys: -1}) }, "want limits of 0 for the default, or more"},
+		"limits":   {func() { NewSet[int]("a", Settings{}, SetOptions{MaxKeys: -1}) }, "SetOptions.MaxKeys is -1, want 1 or more, or 0 for the default"},
 	} {
 		func() {
 			defer func() {

@@ -22,6 +22,9 @@ type settingField struct {
 
 var settingFields = []settingField{
 	{"fail_max", true, func(s *Settings) any { return &s.FailMax }},
+	{"successes_to_forgive", true, func(s *Settings) any { return &s.SuccessesToForgive }},
+	{"fail_within", true, func(s *Settings) any { return &s.FailWithin }},
+	{"fail_for", true, func(s *Settings) any { return &s.FailFor }},
 	{"reset_timeout", false, func(s *Settings) any { return &s.ResetTimeout }},
 	{"success_threshold", false, func(s *Settings) any { return &s.SuccessThreshold }},
 	{"probes", false, func(s *Settings) any { return &s.Probes }},
@@ -33,6 +36,7 @@ var settingFields = []settingField{
 	{"confidence", true, func(s *Settings) any { return &s.Confidence }},
 	{"slow_call", true, func(s *Settings) any { return &s.SlowCall }},
 	{"slow_rate", true, func(s *Settings) any { return &s.SlowRate }},
+	{"bad_rate", true, func(s *Settings) any { return &s.BadRate }},
 	{"reset_backoff", false, func(s *Settings) any { return &s.ResetBackoff }},
 	{"reset_max", true, func(s *Settings) any { return &s.ResetMax }},
 	{"reset_jitter", false, func(s *Settings) any { return &s.ResetJitter }},

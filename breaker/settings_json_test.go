@@ -157,7 +157,7 @@ func TestSettingsJSONErrors(t *testing.T) {
 		{`{"failure_rate": true}`, `failure_rate is true, want a number`},
 		{`{"fail_mx": 5}`, `unknown key "fail_mx", did you mean "fail_max"?`},
 		{`{"FailMax": 5}`, `unknown key "FailMax", did you mean "fail_max"?`},
-		{`{"threshold_of_pain": 5}`, `unknown key "threshold_of_pain", want one of fail_max, reset_timeout, `},
+		{`{"threshold_of_pain": 5}`, `unknown key "threshold_of_pain", want one of fail_max, successes_to_forgive, `},
 		{`{"fail_max": 5, "fail_max": 6}`, `fail_max comes twice`},
 		{`5`, `want a JSON object, such as {"fail_max": 5}`},
 		{`["fail_max"]`, `want a JSON object`},

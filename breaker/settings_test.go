@@ -12,12 +12,12 @@ import (
 // What a program sees of the defaults is what the docs promise.
 func TestSettingsDefaults(t *testing.T) {
 	full := breaker.Settings{
-		FailMax: 5, ResetTimeout: time.Minute, SuccessThreshold: 1, Probes: 1, ProbeTimeout: time.Minute,
+		FailMax: 5, SuccessesToForgive: -1, FailWithin: -1, FailFor: -1, ResetTimeout: time.Minute, SuccessThreshold: 1, Probes: 1, ProbeTimeout: time.Minute,
 		Window: 10 * time.Second, WindowCalls: -1, MinCalls: 20, FailureRate: -1, Confidence: -1,
-		SlowCall: -1, SlowRate: -1, ResetBackoff: 1, ResetMax: -1, ResetJitter: 0, Ramp: -1,
+		SlowCall: -1, SlowRate: -1, BadRate: -1, ResetBackoff: 1, ResetMax: -1, ResetJitter: 0, Ramp: -1,
 	}
 	short, few, many, own := full, full, full, full
-	short.ResetTimeout, short.ProbeTimeout = time.Second, time.Second
+	short.ResetTimeout, short.ProbeTimeout = time.Second, 30*time.Second
 	few.WindowCalls, few.MinCalls = 5, 5
 	many.WindowCalls = 500
 	own.MinCalls, own.ProbeTimeout = 3, time.Hour

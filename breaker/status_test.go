@@ -21,7 +21,7 @@ func TestStatusByState(t *testing.T) {
 		window Counts
 		until  int
 	}{
-		{"closed", rated, func(b *Breaker) { play(b, "ssf") }, Closed, 1, Counts{3, 1, 0}, off},
+		{"closed", rated, func(b *Breaker) { play(b, "ssf") }, Closed, 1, Counts{3, 1, 0, 1}, off},
 		{"open", rated, func(b *Breaker) { play(b, "sf") }, Open, 0, Counts{}, off},
 		{"due", rated, func(b *Breaker) { play(b, "sf"+wait(10)) }, Open, 1, Counts{}, off},
 		{"half-open", rated, func(b *Breaker) { b.HalfOpen(Reason{}) }, HalfOpen, 1, Counts{}, off},
@@ -34,7 +34,7 @@ func TestStatusByState(t *testing.T) {
 			off,
 		},
 		{"open, forced closed", rated, func(b *Breaker) { play(b, "sf"); b.ForceClosed(Reason{}) }, ForcedClosed, 1, Counts{}, off},
-		{"forced open", rated, func(b *Breaker) { play(b, "s"); b.ForceOpen(Reason{}) }, ForcedOpen, 0, Counts{1, 0, 0}, off},
+		{"forced open", rated, func(b *Breaker) { play(b, "s"); b.ForceOpen(Reason{}) }, ForcedOpen, 0, Counts{1, 0, 0, 0}, off},
 		{"failures in a row", Settings{}, func(b *Breaker) { play(b, "ff") }, Closed, 1, Counts{}, 3},
 		{"failures in a row, open", Settings{}, func(b *Breaker) { play(b, "fffff") }, Open, 0, Counts{}, off},
 	} {

@@ -126,32 +126,6 @@ func TestEveryWayToCallIsJudged(t *testing.T) {
 	}
 }
 
-// The failure of a forgotten key's call counts for the key's next breaker
-// though other keys have opened and closed since the first one was made.
-func TestFailureOfForgottenKeyAmongKeysThatMoved(t *testing.T) {
-	s := breaker.NewSet[int]("s", breaker.Settings{}, breaker.SetOptions{MaxKeys: 3})
-	p, err := s.Breaker(-1).Allow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k := range 1000 { // some of them are kept beside -1
-		s.Breaker(k).Open(breaker.Reason{})
-		s.Breaker(k).Close(breaker.Reason{})
-		s.Breaker(-1) // not the longest idle
-	}
-	for k := range 4 {
-		s.Breaker(2000 + k) // forgets -1
-	}
-	if n := len(s.Status()); n > 4 {
-		t.Fatalf("%d keys are kept, so -1 may be too", n)
-	}
-	s.Breaker(-1)
-	p.Done(errProof)
-	if n := s.Breaker(-1).FailCount(); n != 1 {
-		t.Errorf("FailCount = %d, want 1", n)
-	}
-}
-
 // A record names the errors that led to it, not those of the time before the
 // breaker was last closed.
 func TestRecordForgetsErrorsOfBefore(t *testing.T) {

@@ -69,13 +69,3 @@ func (d *dayCount) sum(now time.Time) (n int) {
 	}
 	return n
 }
-
-// flaps is the number of changes of the effective state in the last hour that
-// the record still has.
-func (h *history) flaps(now time.Time) (n int) {
-	for i := range h.ring {
-		t := &h.ring[i]
-		n += btoi(!t.Shadow && now.Sub(t.At) < flapSpan)
-	}
-	return n
-}

@@ -12,7 +12,7 @@ func TestWhichClockTimesCalls(t *testing.T) {
 	for slow, exact := range map[time.Duration]bool{
 		0: false, time.Millisecond: true, 200*time.Millisecond - 1: true, 200 * time.Millisecond: false, time.Second: false,
 	} {
-		if got := New("x", Settings{SlowCall: slow}).rules().exact; got != exact {
+		if got := New("x", Settings{SlowCall: slow}).settings().exact; got != exact {
 			t.Errorf("SlowCall %s: the exact clock: %v, want %v", slow, got, exact)
 		}
 	}
@@ -47,7 +47,7 @@ func TestSlowCallsBesideOthers(t *testing.T) {
 				play(coarse, "s")
 				return nil
 			})
-			if got := b.Status().Window; got != (Counts{1, 0, c.slow}) {
+			if got := b.Status().Window; got != (Counts{1, 0, c.slow, c.slow}) {
 				t.Errorf("%s: %+v, want 1 call and %d slow", c.name, got, c.slow)
 			}
 		})
@@ -61,7 +61,7 @@ func TestSlowCallSwitchedOffMeanwhile(t *testing.T) {
 	if err := b.Update(Settings{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.doMarked(t.Context(), w, broken); err != errX || b.FailCount() != 1 {
+	if err := b.doSlow(t.Context(), w, broken); err != errX || b.FailCount() != 1 {
 		t.Errorf("%v and %d failures, want the call's own and 1", err, b.FailCount())
 	}
 }
@@ -99,7 +99,7 @@ func TestEachCallCountsOnce(t *testing.T) {
 					}
 					do(b, err)
 				}
-				if got := b.Status().Window; got != (Counts{10, 1, 0}) {
+				if got := b.Status().Window; got != (Counts{10, 1, 0, 1}) {
 					t.Errorf("%s, %s: %+v, want 10 calls and 1 failure", name, way, got)
 				}
 			})

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,8 @@ const (
 	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
 	CauseConfidence   Cause = "confidence"           // sure that the failure rate is over FailureRate
 	CauseSlowRate     Cause = "slow-rate"            // SlowRate over the window
+	CauseBadRate      Cause = "bad-rate"             // BadRate over the window
+	CauseFleet        Cause = "fleet"                // what the processes of a fleet counted together, see Peers
 	CauseRule         Cause = "rule"                 // a rule of the program's own, named in Rule
 	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
 	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
@@ -21,6 +24,7 @@ const (
 	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe asked before that; Text is its reason
 	CauseOrder        Cause = "order"                // somebody said so: Order, Actor and Text tell
 	CauseExpired      Cause = "override-expired"     // the time of an override is up
+	CauseLapsed       Cause = "lapsed"               // a key was removed, or idle for so long that its set forgot it
 )
 
 // Reason says who gives an order and why, for the record.
@@ -46,6 +50,15 @@ type Counts struct {
 	Calls    int `json:"calls"`    // finished calls that are evidence
 	Failures int `json:"failures"` // those that failed
 	Slow     int `json:"slow"`     // those that took SlowCall or longer
+	Bad      int `json:"bad"`      // those that failed, were slow, or both
+}
+
+// Peers says what the processes of a fleet had seen together.
+type Peers struct {
+	Scope     string `json:"scope"`     // whose evidence it is: "fleet", or a zone's name
+	Epoch     uint64 `json:"epoch"`     // of the fleet's verdict
+	Against   int    `json:"against"`   // processes whose own evidence is against the dependency
+	Reporting int    `json:"reporting"` // processes that had evidence at all
 }
 
 // Transition is the record of one change: what moved, and why.
@@ -60,18 +73,22 @@ type Transition struct {
 	Cause  Cause `json:"cause"`
 
 	// What decided, when a rule did.
-	Rule      string        `json:"rule,omitempty"`      // the name of a rule of the program's own
-	Fails     int           `json:"fails,omitempty"`     // consecutive failures, or successes of probes
-	Counts    Counts        `json:"counts,omitzero"`     // what the window held
-	Threshold float64       `json:"threshold,omitempty"` // the limit that was met
-	Window    time.Duration `json:"window,omitempty"`    // the span of Counts; 0: the last WindowCalls calls
-	Errors    []ErrorSample `json:"errors,omitempty"`    // up to three distinct errors, newest first
-	Slow      bool          `json:"slow,omitempty"`      // a probe that was slow decided, though it did not fail
+	Rule      string        `json:"rule,omitempty"`                 // the name of a rule of the program's own
+	Fails     int           `json:"fails,omitempty"`                // consecutive failures, or successes of probes
+	Forgiven  int           `json:"successes_to_forgive,omitempty"` // Settings.SuccessesToForgive, where Fails was counted with it
+	Counts    Counts        `json:"counts,omitzero"`                // what the window held
+	Threshold float64       `json:"threshold,omitempty"`            // the limit that was met
+	Window    time.Duration `json:"window,omitempty"`               // the span of Counts; 0: the last WindowCalls calls
+	Errors    []ErrorSample `json:"errors,omitempty"`               // up to three distinct errors, newest first
+	Slow      bool          `json:"slow,omitempty"`                 // a probe that was slow decided, though it did not fail
+	Peers     *Peers        `json:"peers,omitempty"`                // whose evidence it was, for CauseFleet
 
 	// What follows, when it opened.
 	Attempt   int           `json:"attempt,omitempty"`    // open periods in a row, this one included
 	OpenFor   time.Duration `json:"open_for,omitempty"`   // the open time chosen, jitter included
 	HintedFor time.Duration `json:"hinted_for,omitempty"` // the retry-after hint that lengthened it
+	// FailingSince is when the breaker left closed: it has not closed since.
+	FailingSince time.Time `json:"failing_since,omitzero"`
 
 	// Who, when a person or a program ordered it.
 	Order  Verb          `json:"order,omitempty"`
@@ -88,6 +105,9 @@ type Transition struct {
 func (t *Transition) Why() string {
 	switch t.Cause {
 	case CauseConsecutive:
+		if t.Forgiven > 0 {
+			return fmt.Sprintf("%s, where %s make up for one", plural(t.Fails, "failure"), plural(t.Forgiven, "success")) + t.lastError()
+		}
 		return plural(t.Fails, "failure") + " in a row" + t.lastError()
 	case CauseFailureRate:
 		return fmt.Sprintf("%d of %d calls failed %s, the limit is %s", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
@@ -95,6 +115,12 @@ func (t *Transition) Why() string {
 		return fmt.Sprintf("%d of %d calls failed %s, enough to be sure that more than %s do", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
 	case CauseSlowRate:
 		return fmt.Sprintf("%d of %d calls were slow %s, the limit is %s", t.Counts.Slow, t.Counts.Calls, t.span(), percent(t.Threshold))
+	case CauseBadRate:
+		return fmt.Sprintf("%d of %d calls failed or were slow %s, the limit is %s", t.Counts.Bad, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+	case CauseFleet:
+		return fmt.Sprintf("%d of %d calls failed at %d of %d processes of the %s", t.Counts.Failures, t.Counts.Calls, t.Peers.Against, t.Peers.Reporting, t.Peers.Scope) + t.lastError()
+	case CauseLapsed:
+		return "the key was forgotten"
 	case CauseRule:
 		return fmt.Sprintf("the rule %q said so (%d of %d calls failed, %d were slow)", t.Rule, t.Counts.Failures, t.Counts.Calls, t.Counts.Slow) + t.lastError()
 	case CauseProbeFailed:
@@ -150,6 +176,9 @@ func quoted(text string) string {
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if strings.HasSuffix(what, "s") {
+		what += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }

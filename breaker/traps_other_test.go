@@ -60,7 +60,7 @@ func TestTrap_UnhandledOutcomeOfTheProbe(t *testing.T) {
 // never returns wedges half-open.
 func TestTrap_OneProbeForEachOpenPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: time.Second})
 		play(b, "f.")
 		hang := make(chan struct{})
 		for range 3 { // and again, and again

@@ -102,7 +102,7 @@ func TestTrap_GoexitWedgesHalfOpen(t *testing.T) {
 
 func TestTrap_HungProbeWedgesHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: 10 * time.Second})
 		hang := make(chan struct{})
 		play(b, "f.")
 		go func() { _ = b.Do(t.Context(), func(context.Context) error { <-hang; return nil }) }()
@@ -136,7 +136,7 @@ func TestTrap_PanickingProbeWedgesHalfOpen(t *testing.T) {
 
 func TestTrap_EntryNeverExited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2})
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2, ProbeTimeout: time.Second})
 		play(b, "f.")
 		_, _ = b.Allow()
 		_, _ = b.Allow()
@@ -251,13 +251,13 @@ func TestTrap_CountersWrap(t *testing.T) {
 	b.win.Load().last.pos.Store(1<<32 - 5)
 	b.win.Load().last.cleanAt.Store(1 << 33)
 	play(b, "sssfsssfsss")
-	if got := b.Status().Window; got != (Counts{10, 2, 0}) {
+	if got := b.Status().Window; got != (Counts{10, 2, 0, 2}) {
 		t.Errorf("past 2^32 calls the window holds %+v", got)
 	}
 	play(New("x", Settings{FailMax: -1}), "f") // and failures in a row stay within their bits:
-	a := auto{fails: maxFailCount}
-	if to, _ := next(a, &Settings{FailMax: -1}, &event{kind: evFailure}); to.fails != maxFailCount {
-		t.Errorf("%d failures in a row and one more are %d", maxFailCount, to.fails)
+	a := auto{units: maxFailCount}
+	if to, _ := next(a, New("x", Settings{FailMax: -1}).settings(), &event{kind: evFailure}); to.units != maxFailCount {
+		t.Errorf("%d failures in a row and one more are %d", maxFailCount, to.units)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestTrap_LimitJumpedOver(t *testing.T) {
 		is(t, b, Open)
 		b.Close(Reason{})
 	}
-	a, d := next(auto{fails: 10}, &Settings{FailMax: 2}, &event{kind: evFailure})
+	a, d := next(auto{units: 10}, New("x", Settings{FailMax: 2}).settings(), &event{kind: evFailure})
 	if !d.moved || a.state != Open {
 		t.Error("a limit that has been passed is not met")
 	}
@@ -611,7 +611,7 @@ func TestTrap_ClassifierOfNil(t *testing.T) {
 		b := New("x", Settings{FailMax: -1, SlowCall: time.Hour}, opt)
 		asked = 0
 		play(b, "ssf")
-		if s := b.Status(); asked != 1 || s.Window != (Counts{3, 1, 0}) || s.ListenerPanics != 0 {
+		if s := b.Status(); asked != 1 || s.Window != (Counts{3, 1, 0, 1}) || s.ListenerPanics != 0 {
 			t.Errorf("asked %d times, window %+v, %d panics", asked, s.Window, s.ListenerPanics)
 		}
 	}
@@ -687,7 +687,7 @@ func TestTrap_DoneCountsEachTime(t *testing.T) {
 	}
 	b.HalfOpen(Reason{})
 	p, _ = b.Allow()
-	copied := p // the same leave
+	copied := p // the same permit
 	p.Ignore()
 	copied.Done(nil)
 	is(t, b, HalfOpen)
@@ -745,7 +745,7 @@ func TestTrap_ClockThatOnlyPartlyMoves(t *testing.T) {
 		p, _ := b.Allow()
 		time.Sleep(time.Hour)
 		p.Done(nil)
-		if got := b.Status().Window; got != (Counts{1, 0, 1}) {
+		if got := b.Status().Window; got != (Counts{1, 0, 1, 1}) {
 			t.Errorf("an hour's call: %+v", got)
 		}
 		time.Sleep(25 * time.Hour)

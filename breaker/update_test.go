@@ -16,14 +16,14 @@ func TestUpdateChangesNothingWhenInvalid(t *testing.T) {
 	valid := Settings{FailMax: 7, FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.5, ResetTimeout: time.Minute}
 	v := reflect.ValueOf(&valid).Elem()
 	wrong := map[string]any{
-		"FailMax": maxFailMax + 1, "ResetTimeout": -time.Second, "SuccessThreshold": -1, "Probes": -1, "ProbeTimeout": -time.Second,
+		"FailMax": maxFailMax + 1, "SuccessesToForgive": maxForgive + 1, "BadRate": 2.0, "ResetTimeout": -time.Second, "SuccessThreshold": -1, "Probes": -1, "ProbeTimeout": -time.Second,
 		"Window": time.Millisecond, "WindowCalls": maxWindowCalls + 1, "MinCalls": -1, "FailureRate": 1.5, "Confidence": 0.3,
 		"SlowCall": time.Duration(-1), "SlowRate": math.NaN(), "ResetBackoff": 0.5, "ResetMax": time.Second, "ResetJitter": 1.0,
 	}
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		bad, ok := wrong[name]
-		if !ok && name != "Ramp" { // any Ramp is valid
+		if !ok && name != "Ramp" && name != "FailWithin" && name != "FailFor" { // any is valid
 			t.Fatalf("no wrong value for %s", name)
 		}
 		if !ok {
@@ -46,8 +46,8 @@ func TestUpdateChangesNothingWhenInvalid(t *testing.T) {
 func TestUpdateReachesEveryField(t *testing.T) {
 	b := New("x", Settings{})
 	want := Settings{
-		FailMax: 7, ResetTimeout: time.Second, SuccessThreshold: 2, Probes: 3, ProbeTimeout: 4 * time.Second, Window: time.Minute,
-		WindowCalls: 50, MinCalls: 6, FailureRate: 0.7, Confidence: 0.8, SlowCall: 9 * time.Second, SlowRate: 0.1, ResetBackoff: 1.1,
+		FailMax: 7, SuccessesToForgive: 3, FailWithin: time.Hour, FailFor: time.Minute, ResetTimeout: time.Second, SuccessThreshold: 2, Probes: 3, ProbeTimeout: 4 * time.Second, Window: time.Minute,
+		WindowCalls: 50, MinCalls: 6, FailureRate: 0.7, Confidence: 0.8, SlowCall: 9 * time.Second, SlowRate: 0.1, BadRate: 0.2, ResetBackoff: 1.1,
 		ResetMax: 12 * time.Minute, ResetJitter: 0.13, Ramp: 14 * time.Second,
 	}
 	if err := b.Update(want); err != nil || b.Settings() != want {
@@ -146,7 +146,7 @@ func TestUpdateAndTheWindow(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", c.from)
 				play(b, "sfSs")
-				want := Counts{4, 1, 1}
+				want := Counts{4, 1, 1, 2}
 				if got := b.Status().Window; got != want {
 					t.Fatalf("before: %+v", got)
 				}
@@ -160,7 +160,7 @@ func TestUpdateAndTheWindow(t *testing.T) {
 					t.Errorf("after the update the window holds %+v, want %+v", got, want)
 				}
 				play(b, "sf")
-				want.Calls, want.Failures = want.Calls+2, want.Failures+1
+				want.Calls, want.Failures, want.Bad = want.Calls+2, want.Failures+1, want.Bad+1
 				if got := b.Status().Window; got != want {
 					t.Errorf("two calls later %+v, want %+v", got, want)
 				}
@@ -195,7 +195,7 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 	is(t, b, Open)
 }
 
-// A permit is judged by the SlowCall that it was issued under.
+// A call is judged by the SlowCall in effect when it ends.
 func TestUpdateAndPermitsInFlight(t *testing.T) {
 	old := Settings{FailMax: -1, SlowCall: 5 * time.Second, SlowRate: 1, MinCalls: 1}
 	for name, c := range map[string]struct {
@@ -203,11 +203,12 @@ func TestUpdateAndPermitsInFlight(t *testing.T) {
 		takes    time.Duration
 		slow     int
 	}{
-		"shorter, was quick":   {old, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 0},
-		"longer, was slow":     {old, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 1},
+		"shorter, was quick":   {old, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"longer, was slow":     {old, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
 		"on, was not timed":    {Settings{FailMax: -1, FailureRate: 1}, Settings{FailMax: -1, FailureRate: 1, SlowCall: time.Second, SlowRate: 1}, time.Hour, 0},
-		"exact to coarse":      {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 100 * time.Millisecond, 1},
-		"exact to coarse, not": {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 99 * time.Millisecond, 0},
+		"exact to coarse":      {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 5 * time.Second, 1},
+		"exact to coarse, not": {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 5*time.Second - 1, 0},
+		"coarse to exact":      {old, Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, 200 * time.Millisecond, 1},
 	} {
 		for _, two := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -274,7 +275,7 @@ func TestUpdateUnderLoad(t *testing.T) {
 	is(t, b, Closed)
 	_ = b.Update(Settings{FailMax: -1, FailureRate: 1, Window: time.Hour, MinCalls: 1 << 30})
 	play(b, "sffsf")
-	if got := b.Status().Window; got != (Counts{5, 3, 0}) {
+	if got := b.Status().Window; got != (Counts{5, 3, 0, 3}) {
 		t.Errorf("after the storm the window counts %+v, want 3 of 5", got)
 	}
 }

@@ -3,6 +3,7 @@ package breaker
 import (
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 // window holds the calls that the rates are taken over: those of the last
@@ -17,22 +18,35 @@ type window struct {
 	time timeWindow
 }
 
-func newWindow(gen uint32, s *Settings, cs *clocks) *window {
+func newWindow(gen uint32, r *compiled) *window {
 	w := &window{gen: gen}
-	if s.WindowCalls > 0 {
-		w.last = newCallWindow(s.WindowCalls)
+	if r.WindowCalls > 0 {
+		w.last = newCallWindow(r.WindowCalls)
 	} else {
-		w.time.clock = cs.of(s.Window / windowBuckets)
+		w.time.clock = r.step
 	}
 	return w
 }
 
-// spans reports whether it holds the stretch of calls that s asks for.
-func (w *window) spans(s *Settings) bool {
-	if s.WindowCalls > 0 {
-		return w.last != nil && w.last.size == int64(s.WindowCalls)
+// spans reports whether it holds the calls that the settings ask for.
+func (w *window) spans(r *compiled) bool {
+	if r.WindowCalls > 0 {
+		return w.last != nil && w.last.size == int64(r.WindowCalls)
 	}
-	return w.last == nil && w.time.clock.width == s.Window/windowBuckets
+	return w.last == nil && w.time.clock.width == r.step.width
+}
+
+// countedFast is success for what is common: a window of time, no other
+// goroutine in the cell, and a step that has been counted in.
+func (w *window) countedFast() bool {
+	t := &w.time
+	if t.clock == nil {
+		return false
+	}
+	step, ok := t.clock.cached()
+	slot := &t.good.own()[step%windowSteps]
+	old := slot.Load()
+	return ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
 }
 
 // success counts a call that was neither a failure nor slow. It reports
@@ -63,49 +77,83 @@ func (w *window) counts() Counts {
 	if w.last != nil {
 		return w.last.counts()
 	}
-	return w.time.counts()
+	return w.time.counts(w.time.clock.step(), windowSteps)
+}
+
+// surelyOver is the part of the window that makes it this sure that the failure
+// rate is over rate, or nil. A window of time is looked at by parts:
+// the newest tenth, the newest two tenths, and so on to the whole, so that old
+// successes do not hide that a dependency fails now. Each look may be wrong, so
+// each gets a tenth of the doubt. Breaker.mu is held.
+func (w *window) surelyOver(rate, sure float64) *recent {
+	if w.last != nil {
+		c := w.last.counts()
+		if !SurelyOver(c.Failures, c.Calls, rate, sure) {
+			return nil
+		}
+		return &recent{Counts: c}
+	}
+	step := w.time.clock.step()
+	doubt := (1 - sure) / windowSteps
+	for steps := 1; steps <= windowSteps; steps++ {
+		c := w.time.counts(step, steps)
+		if SurelyOver(c.Failures, c.Calls, rate, 1-doubt) {
+			return &recent{Counts: c, span: time.Duration(steps) * w.time.clock.width}
+		}
+	}
+	return nil
 }
 
 // timeWindow counts the calls of the last ten steps of its clock. The step
 // under way is one of them, so what it holds is between nine tenths of
 // Settings.Window and all of it.
+//
+// Successes and failures are dated by the same clock, late as it may be: calls
+// that came together leave together.
 type timeWindow struct {
 	clock *clock
-	good  stripes
-	marks *[windowBuckets]mark // guarded by Breaker.mu; nil until the first bad call
+	good  striped                // of each step, in the slot step%windowSteps: step<<32 | successes
+	marks *[windowSteps]stepMark // guarded by Breaker.mu; nil until the first bad call
 }
 
-// mark is a step's failures and slow calls.
-type mark struct {
-	step                  uint64
-	calls, failures, slow uint32
+// stepMark is a step's bad calls: those that failed, were slow, or both.
+type stepMark struct {
+	step                uint64
+	bad, failures, slow uint32
 }
 
-func (w *timeWindow) success() { w.good.add(w.clock.step()) }
+func (w *timeWindow) success() {
+	for step := w.clock.step(); !w.good.own().countStep(step); {
+		w.good.contended()
+	}
+}
 
 func (w *timeWindow) bad(failed, slow bool) {
-	step := w.clock.exact()
+	step := w.clock.step()
 	if w.marks == nil {
-		w.marks = new([windowBuckets]mark)
+		w.marks = new([windowSteps]stepMark)
 	}
-	m := &w.marks[step%windowBuckets]
+	m := &w.marks[step%windowSteps]
 	if m.step != step {
-		*m = mark{step: step}
+		*m = stepMark{step: step}
 	}
-	m.calls++
+	m.bad++
 	m.failures += uint32(btoi(failed))
 	m.slow += uint32(btoi(slow))
+	w.clock.check()
 }
 
-func (w *timeWindow) counts() Counts {
-	step := w.clock.exact()
-	c := Counts{Calls: w.good.sum(step)}
+// counts is what the steps that end with step hold.
+func (w *timeWindow) counts(step uint64, steps int) Counts {
+	c := Counts{}
+	w.good.each(func(x *cell) { c.Calls += x.sumSteps(step, steps) })
 	if w.marks == nil {
 		return c
 	}
 	for i := range w.marks {
-		if m := &w.marks[i]; holds(step, m.step) {
-			c.Calls += int(m.calls)
+		if m := &w.marks[i]; m.step+uint64(steps) > step && m.bad > 0 {
+			c.Calls += int(m.bad)
+			c.Bad += int(m.bad)
 			c.Failures += int(m.failures)
 			c.Slow += int(m.slow)
 		}
@@ -113,9 +161,43 @@ func (w *timeWindow) counts() Counts {
 	return c
 }
 
-// holds reports whether a window that ends with step now holds step s. A step
-// ahead of now is one too: two goroutines read the clock at its edge.
-func holds(now, s uint64) bool { return s+windowBuckets > now }
+// countStep counts one success in step; it reports false, having counted
+// nothing, when another goroutine was faster, which is what contention looks
+// like.
+func (c *cell) countStep(step uint64) bool {
+	slot := &c[step%windowSteps]
+	old := slot.Load()
+	tag := step << 32
+	switch {
+	case old&^math.MaxUint32 != tag:
+		if age := int32(uint32(step) - uint32(old>>32)); old != 0 && age < 0 && age >= -windowSteps {
+			return true // the slot is in use for a later step: this one has left the window
+		}
+		return slot.CompareAndSwap(old, tag|1)
+	case uint32(old) == math.MaxUint32:
+		return true // saturated
+	default:
+		return slot.CompareAndSwap(old, old+1)
+	}
+}
+
+// sumSteps is the successes of the steps that end with step. A slot whose step
+// has left the window is cleared, lest its tag be mistaken for a new step 2^32
+// steps on.
+func (c *cell) sumSteps(step uint64, steps int) (n int) {
+	for i := range c {
+		old := c[i].Load()
+		age := int32(uint32(step) - uint32(old>>32))
+		switch {
+		case old == 0:
+		case age >= windowSteps || age < -windowSteps:
+			c[i].CompareAndSwap(old, 0)
+		case age < int32(steps):
+			n += int(uint32(old))
+		}
+	}
+	return n
+}
 
 func btoi(b bool) int {
 	if b {
@@ -170,7 +252,7 @@ func (w *callWindow) bad(failed, slow bool) {
 func (w *callWindow) counts() Counts {
 	pos := w.pos.Load()
 	w.forget(pos)
-	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow}
+	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow, Bad: w.n}
 }
 
 // forget drops the bad calls that are no longer among the last size.
@@ -189,47 +271,4 @@ func (w *callWindow) grow() {
 		list[i] = w.list[(w.head+i)%len(w.list)]
 	}
 	w.list, w.head = list, 0
-}
-
-// cell counts the successes of ten steps: step<<32 | count, one word for each,
-// so that a step's count and its end move together.
-type cell struct {
-	slots [windowBuckets]atomic.Uint64
-}
-
-// add counts one success in step; it reports false, having counted nothing,
-// when another goroutine was faster, which is what contention looks like.
-func (c *cell) add(step uint64) bool {
-	slot := &c.slots[step%windowBuckets]
-	old := slot.Load()
-	tag := step << 32
-	switch {
-	case old&^math.MaxUint32 != tag:
-		if age := int32(uint32(step) - uint32(old>>32)); old != 0 && age < 0 && age >= -windowBuckets {
-			return true // the slot is in use for a later step: this one has left the window
-		}
-		return slot.CompareAndSwap(old, tag|1)
-	case uint32(old) == math.MaxUint32:
-		return true // saturated
-	default:
-		return slot.CompareAndSwap(old, old+1)
-	}
-}
-
-// sum is the successes of the ten steps that end with step. A slot whose step
-// has left the window is cleared, lest its tag be mistaken for a new step 2^32
-// steps on.
-func (c *cell) sum(step uint64) (n int) {
-	for i := range c.slots {
-		old := c.slots[i].Load()
-		age := int32(uint32(step) - uint32(old>>32))
-		switch {
-		case old == 0:
-		case age < windowBuckets && age >= -windowBuckets:
-			n += int(uint32(old))
-		default:
-			c.slots[i].CompareAndSwap(old, 0)
-		}
-	}
-	return n
 }

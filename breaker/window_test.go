@@ -34,18 +34,19 @@ func (w *plainWindow) counts() (c Counts) {
 		held = held[max(0, len(held)-w.size):]
 	}
 	for _, call := range held {
-		if w.size == 0 && w.steps(time.Now())-w.steps(call.at) >= windowBuckets {
+		if w.size == 0 && w.steps(time.Now())-w.steps(call.at) >= windowSteps {
 			continue
 		}
 		c.Calls++
 		c.Failures += btoi(call.failed)
 		c.Slow += btoi(call.slow)
+		c.Bad += btoi(call.failed || call.slow)
 	}
 	return c
 }
 
 func (w *plainWindow) steps(t time.Time) int64 {
-	return int64(t.Sub(w.base) / (w.span / windowBuckets))
+	return int64(t.Sub(w.base) / (w.span / windowSteps))
 }
 
 // replayWindows drives a breaker and the plain window through the same calls.
@@ -63,7 +64,7 @@ func replayWindows(t *testing.T, data []byte) {
 	b := New("x", s)
 	plain := &plainWindow{base: time.Now(), span: s.withDefaults().Window, size: s.WindowCalls}
 	if data[0]&2 != 0 && s.WindowCalls == 0 {
-		b.win.Load().time.good.more.Store(newSpread[stripe]()) // as after contention
+		b.win.Load().time.good.more.Store(newSpread()) // as after contention
 	}
 	call := func(failed, slow bool) {
 		p, err := b.Allow()
@@ -86,7 +87,7 @@ func replayWindows(t *testing.T, data []byte) {
 			t.Fatalf("%v, after %d bytes of %v: %+v, want %+v", s, i, data, got, want)
 		}
 	}
-	step := plain.span / windowBuckets
+	step := plain.span / windowSteps
 	for i := 2; i < len(data); i++ {
 		op, n := data[i]%8, int(data[i]/8)
 		switch op {
@@ -163,7 +164,7 @@ func TestWindowUnderConcurrency(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := New("x", s)
 			storm(b, goroutines, each)
-			if got, want := b.Status().Window, (Counts{goroutines * each, goroutines * each / 10, 0}); got != want {
+			if got, want := b.Status().Window, (Counts{goroutines * each, goroutines * each / 10, 0, goroutines * each / 10}); got != want {
 				t.Errorf("the window holds %+v, want %+v", got, want)
 			}
 		})
@@ -200,14 +201,14 @@ func TestCallWindowAfterAStorm(t *testing.T) {
 		for range 20 {
 			play(b, "s")
 		}
-		if got := b.Status().Window; got != (Counts{20, 0, 0}) {
+		if got := b.Status().Window; got != (Counts{20, 0, 0, 0}) {
 			t.Fatalf("after 20 successes the window holds %+v", got)
 		}
 		if b.load()&flagCounted != 0 {
 			t.Fatal("a clean window is still counted")
 		}
 		play(b, "fsssf")
-		if got := b.Status().Window; got != (Counts{20, 2, 0}) {
+		if got := b.Status().Window; got != (Counts{20, 2, 0, 2}) {
 			t.Fatalf("after five more it holds %+v", got)
 		}
 	}
@@ -216,14 +217,14 @@ func TestCallWindowAfterAStorm(t *testing.T) {
 // Stripes that nobody visits any more hold what they were given until it is
 // old, and then nothing.
 func TestStripesLeftAlone(t *testing.T) {
-	var s stripes
-	s.add(7)
-	s.met()
+	var s striped
+	s.own().countStep(7)
+	s.contended()
 	more := s.more.Load().cells
 	all := 1
 	for i := range more {
 		for range i + 1 {
-			more[i].add(7)
+			more[i].countStep(7)
 			all++
 		}
 	}
@@ -231,7 +232,9 @@ func TestStripesLeftAlone(t *testing.T) {
 		step uint64
 		want int
 	}{{7, all}, {16, all}, {17, 0}, {1 << 20, 0}} {
-		if got := s.sum(c.step); got != c.want {
+		got := 0
+		s.each(func(x *cell) { got += x.sumSteps(c.step, windowSteps) })
+		if got != c.want {
 			t.Errorf("at step %d: %d, want %d", c.step, got, c.want)
 		}
 	}
@@ -240,25 +243,25 @@ func TestStripesLeftAlone(t *testing.T) {
 func TestCell(t *testing.T) {
 	t.Run("a straggler does not wipe out a later step", func(t *testing.T) {
 		var c cell
-		c.add(25)
-		c.add(15) // ten steps late, the same slot
-		if got := c.sum(25); got != 1 {
+		c.countStep(25)
+		c.countStep(15) // ten steps late, the same slot
+		if got := c.sumSteps(25, windowSteps); got != 1 {
 			t.Errorf("%d, want 1", got)
 		}
 	})
 	t.Run("a reader at the edge sees the next step", func(t *testing.T) {
 		var c cell
-		c.add(26)
-		if got := c.sum(25); got != 1 {
+		c.countStep(26)
+		if got := c.sumSteps(25, windowSteps); got != 1 {
 			t.Errorf("%d, want 1", got)
 		}
 	})
 	t.Run("a slot that nobody touched for 2^31 steps takes new ones", func(t *testing.T) {
 		var c cell
-		c.add(5)
+		c.countStep(5)
 		late := uint64(5 + 10*(1<<31/10+7)) // the same slot, its tag long gone by
-		c.add(late)
-		if got := c.sum(late); got != 1 {
+		c.countStep(late)
+		if got := c.sumSteps(late, windowSteps); got != 1 {
 			t.Errorf("%d, want 1", got)
 		}
 	})
@@ -266,28 +269,28 @@ func TestCell(t *testing.T) {
 		var c cell
 		for step := uint64(1<<32) - 25; step < 1<<32+25; step++ {
 			for range 3 {
-				c.add(step)
+				c.countStep(step)
 			}
-			if got, want := c.sum(step), 3*min(10, int(step-(1<<32-25))+1); got != want {
+			if got, want := c.sumSteps(step, windowSteps), 3*min(10, int(step-(1<<32-25))+1); got != want {
 				t.Fatalf("at step 2^32%+d: %d, want %d", int64(step-1<<32), got, want)
 			}
 		}
 	})
 	t.Run("an old count does not come back when its tag does", func(t *testing.T) {
 		var c cell
-		c.add(3)
-		if got := c.sum(100); got != 0 {
+		c.countStep(3)
+		if got := c.sumSteps(100, windowSteps); got != 0 {
 			t.Fatalf("at step 100: %d", got)
 		}
-		if got := c.sum(1<<32 + 5); got != 0 {
+		if got := c.sumSteps(1<<32+5, windowSteps); got != 0 {
 			t.Errorf("2^32 steps on: %d, want 0", got)
 		}
 	})
 	t.Run("a full count stays full", func(t *testing.T) {
 		var c cell
-		c.slots[4].Store(4<<32 | math.MaxUint32)
-		if !c.add(4) || c.slots[4].Load() != 4<<32|math.MaxUint32 {
-			t.Errorf("it became %x", c.slots[4].Load())
+		c[4].Store(4<<32 | math.MaxUint32)
+		if !c.countStep(4) || c[4].Load() != 4<<32|math.MaxUint32 {
+			t.Errorf("it became %x", c[4].Load())
 		}
 	})
 	t.Run("a lost race counts nothing", func(t *testing.T) {
@@ -296,7 +299,7 @@ func TestCell(t *testing.T) {
 		for g := range 8 {
 			wg.Go(func() {
 				for range 5000 {
-					if !c.add(1) {
+					if !c.countStep(1) {
 						lost[g]++
 					}
 				}
@@ -307,7 +310,7 @@ func TestCell(t *testing.T) {
 		for _, l := range lost {
 			n += l
 		}
-		if got := c.sum(1); got != 8*5000-n {
+		if got := c.sumSteps(1, windowSteps); got != 8*5000-n {
 			t.Errorf("%d counted, %d of %d were refused", got, n, 8*5000)
 		}
 	})
@@ -316,7 +319,7 @@ func TestCell(t *testing.T) {
 func TestClock(t *testing.T) {
 	t.Run("ticks while it is read, stops when it is not, starts at the right step", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := newClock(time.Now(), time.Second)
+			c := newClock(nil, time.Second)
 			for want := range uint64(20) {
 				if got := c.step(); got != want {
 					t.Fatalf("step %d, want %d", got, want)
@@ -338,25 +341,41 @@ func TestClock(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a timer that died is noticed", func(t *testing.T) {
-		c := newClock(time.Now().Add(-time.Hour), time.Second)
+	t.Run("a timer that died is noticed by the next failure", func(t *testing.T) {
+		c := newClock(nil, time.Second)
+		c.base = c.base.Add(-time.Hour)
 		c.word.Store(5<<clockBits | clockRuns | clockUsed)
-		if got := c.exact(); got < 3600 {
-			t.Errorf("exact is %d, want 3600", got)
+		if got := c.step(); got != 5 {
+			t.Errorf("step is %d, want 5", got)
 		}
+		c.check()
 		if got := c.step(); got < 3600 {
-			t.Errorf("step is %d, want 3600", got)
+			t.Errorf("then step is %d, want 3600", got)
 		}
 	})
+	t.Run("a timer that is late is left alone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClock(nil, time.Millisecond)
+			c.step()
+			serial := c.serial
+			c.base = c.base.Add(-time.Second) // as if the timer had not run for so long
+			c.check()
+			if c.serial != serial || c.step() != 0 {
+				t.Errorf("it was started anew, at step %d", c.step())
+			}
+		})
+	})
 	t.Run("time before its base is step 0", func(t *testing.T) {
-		c := newClock(time.Now().Add(time.Hour), time.Second)
-		if c.step() != 0 || c.exact() != 0 {
-			t.Errorf("steps %d, %d", c.step(), c.exact())
+		c := newClock(nil, time.Second)
+		c.base = c.base.Add(time.Hour)
+		if c.step() != 0 {
+			t.Errorf("step %d", c.step())
 		}
+		c.check()
 	})
 	t.Run("one timer, however many start it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := newClock(time.Now(), time.Second)
+			c := newClock(nil, time.Second)
 			var wg sync.WaitGroup
 			for range 50 {
 				wg.Go(func() { c.step() })
@@ -367,20 +386,13 @@ func TestClock(t *testing.T) {
 			}
 		})
 	})
-	t.Run("one clock for each width", func(t *testing.T) {
-		cs := new(clocks)
-		second := cs.of(time.Second)
-		if second != cs.of(time.Second) || second == cs.of(time.Minute) {
-			t.Error("clocks are not shared by width")
-		}
-	})
 }
 
 // I9: every time that something is measured from, or ends at, has a monotonic
 // reading, so that differences do not see the wall clock step.
 func TestTimesAreMonotonic(t *testing.T) {
 	monotonic := func(at time.Time) bool { return strings.Contains(at.String(), " m=") }
-	if !monotonic(newClock(time.Now(), time.Second).base) {
+	if !monotonic(newClock(nil, time.Second).base) {
 		t.Error("the base has no monotonic reading")
 	}
 	b := New("x", Settings{FailMax: 1})

@@ -58,7 +58,7 @@ func TestRejectionInEachState(t *testing.T) {
 		after   time.Duration
 	}{
 		{func(b *Breaker) { b.Open(Reason{}) }, Open, "db: circuit breaker is open: open was ordered by somebody who gave no name", time.Minute},
-		{func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, "db: circuit breaker is open (half-open, all probes are out): half_open was ordered by somebody who gave no name", 0},
+		{func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, "db: circuit breaker is open (half-open, waiting for a probe): half_open was ordered by somebody who gave no name", time.Minute},
 		{func(b *Breaker) { b.ForceOpen(Reason{Actor: "ana"}) }, ForcedOpen, "db: circuit breaker is open (forced): force_open was ordered by ana", 0},
 		{func(b *Breaker) { b.ForceOpen(Reason{Actor: "ana", For: time.Hour}) }, ForcedOpen, "db: circuit breaker is open (forced): force_open was ordered by ana", time.Hour},
 		{func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }, Closed, "db: circuit breaker is open (closed again, admitting calls gradually): the probe succeeded", 0},

@@ -18,17 +18,18 @@ import (
 // they fire, as late as it likes and after they were stopped too, since a
 // timer that is stopped may be firing already.
 type world struct {
-	cfg     *exploration
-	b       *Breaker
-	set     *Set[string] // of b, where forgetting is explored
-	sp      spec.Breaker
-	born    time.Time
-	callers []caller
-	timers  []stolen
-	taken   map[any]bool // owners of timers that were stolen
-	orders  int          // given so far
-	forced  int          // overrides put on so far
-	heard   []Transition
+	cfg       *exploration
+	b         *Breaker
+	set       *Set[string] // of b, where forgetting is explored
+	sp        spec.Breaker
+	born      time.Time
+	callers   []caller
+	timers    []stolen
+	taken     map[any]bool // owners of timers that were stolen
+	collected bool         // b is not the set's: the key has none
+	orders    int          // given so far
+	forced    int          // overrides put on so far
+	heard     []Transition
 }
 
 // exploration is what a world is made of and how far it may go.
@@ -43,6 +44,8 @@ type exploration struct {
 	verbs    []step
 	outcomes []ending
 	keyed    bool // the breaker is a set's that must make room for another key
+	nested   bool // calls make calls of the same breaker
+	fleet    bool // peers open and hold it
 	whole    bool // callers use Do on goroutines, not Allow and Done
 }
 
@@ -73,13 +76,18 @@ func (e ending) outcome() spec.Outcome {
 type stepKind uint8
 
 const (
-	stepStart  stepKind = iota // a call asks
-	stepFinish                 // call n ends as end says
-	stepTick                   // time passes
-	stepFire                   // timer n fires
-	stepOrder                  // verb, for length ticks
-	stepUpdate                 // the other settings
-	stepOther                  // the other key is used: b may be forgotten
+	stepStart   stepKind = iota // a call asks
+	stepFinish                  // call n ends as end says
+	stepTick                    // time passes
+	stepFire                    // timer n fires
+	stepOrder                   // verb, for length ticks
+	stepUpdate                  // the other settings
+	stepOther                   // another key is used: b may be evicted
+	stepForget                  // the set needs room and forgets what it knows of the key
+	stepCollect                 // nothing holds the key's evicted breaker: it is collected
+	stepNested                  // call n makes another one, as a part of it
+	stepPeers                   // a fleet opens it
+	stepHold                    // a fleet moves the end of its open time, by length ticks
 )
 
 type step struct {
@@ -104,6 +112,16 @@ func (s step) String() string {
 		return "update"
 	case stepOther:
 		return "other key"
+	case stepForget:
+		return "forget"
+	case stepCollect:
+		return "collect"
+	case stepNested:
+		return fmt.Sprintf("nested in %d", s.n)
+	case stepPeers:
+		return "peers"
+	case stepHold:
+		return fmt.Sprintf("hold for %d", s.length)
 	}
 	if s.length > 0 {
 		return fmt.Sprintf("%s for %d", s.verb, s.length)
@@ -112,12 +130,13 @@ func (s step) String() string {
 }
 
 type caller struct {
-	busy bool
-	p    Permit // what it holds, in the permit mode
-	sp   spec.Permit
-	gen  uint32      // of the word it was admitted under
-	end  chan ending // in the whole mode
-	back chan error
+	busy    bool
+	p       Permit // what it holds, in the permit mode
+	sp      spec.Permit
+	gen     uint32      // of the word it was admitted under
+	unknown bool        // it began without a breaker
+	end     chan ending // in the whole mode
+	back    chan error
 }
 
 type stolen struct {
@@ -134,7 +153,7 @@ type aside struct {
 	due, armed      bool // a timer says when the open time is over
 	ramp            bool
 	gen             uint32
-	fails, oks      int
+	units, oks      int
 	attempt, live   int
 	version         uint64
 	window          Counts
@@ -164,14 +183,14 @@ func (w *world) now() time.Duration { return time.Since(w.born) }
 func (w *world) look() aside {
 	word := w.b.load()
 	a := aside{
-		state: stateOf(word), gen: genOf(word), fails: failsOf(word),
+		state: stateOf(word), gen: genOf(word), units: unitsOf(word),
 		due: word&flagDue != 0, ramp: word&flagRamp != 0, version: 1,
 	}
 	if e := effective(word); e > HalfOpen {
 		a.override = e
 	}
 	if c := w.b.cold.Load(); c != nil {
-		a.oks, a.attempt, a.version = c.oks, c.attempt, 1+c.changes
+		a.oks, a.attempt, a.version = c.oks, c.attempt, max(1, c.version)
 		a.armed = c.dueTimer != nil
 		if a.state == HalfOpen {
 			a.live = c.probes.live(time.Now())
@@ -249,6 +268,9 @@ func (w *world) steps() (all []step) {
 		for _, e := range w.cfg.outcomes {
 			all = append(all, step{kind: stepFinish, n: uint8(i), end: e})
 		}
+		if w.cfg.nested {
+			all = append(all, step{kind: stepNested, n: uint8(i)})
+		}
 	}
 	if idle {
 		all = append(all, step{kind: stepStart})
@@ -263,9 +285,18 @@ func (w *world) steps() (all []step) {
 		if w.cfg.also.FailMax != 0 {
 			all = append(all, step{kind: stepUpdate})
 		}
+		if w.cfg.fleet {
+			all = append(all, step{kind: stepPeers}, step{kind: stepHold}, step{kind: stepHold, length: 2})
+		}
+		if w.cfg.keyed {
+			all = append(all, step{kind: stepForget})
+		}
 	}
 	if w.cfg.keyed {
 		all = append(all, step{kind: stepOther})
+		if w.collectable() {
+			all = append(all, step{kind: stepCollect})
+		}
 	}
 	return append(all, step{kind: stepTick})
 }
@@ -290,8 +321,20 @@ func (w *world) take(s step) error {
 		w.update()
 	case stepOther:
 		w.set.Breaker("z")
+	case stepForget:
+		w.orders++
+		w.sp.Forget()
+		w.b.forget(lapseNow)
+	case stepCollect:
+		w.collect()
+	case stepNested:
+		wrong = w.nested(int(s.n))
+	case stepPeers, stepHold:
+		w.peers(s)
 	}
-	w.settleKey()
+	if wrong == nil {
+		wrong = w.oneBreaker()
+	}
 	w.steal()
 	w.forgetStale()
 	if wrong != nil {
@@ -304,13 +347,63 @@ func (w *world) take(s step) error {
 	return w.allowed(s, before, after, w.heard[heard:])
 }
 
-// settleKey finds the breaker that stands for the key now, if there is one.
-func (w *world) settleKey() {
-	if w.set == nil {
-		return
+// peek is the breaker that the set has for the key, kept or evicted, without a
+// use of it.
+func (w *world) peek() *Breaker {
+	sh := w.set.shard("a")
+	if b := sh.by["a"]; b != nil {
+		return b
 	}
-	if b := w.set.find("a"); b != nil {
-		w.b = b
+	if ref, ok := sh.evicted["a"]; ok {
+		return ref.Value()
+	}
+	return nil
+}
+
+// oneBreaker checks that the key has no other breaker than the one that is
+// held (I8).
+func (w *world) oneBreaker() error {
+	if w.set == nil {
+		return nil
+	}
+	b := w.peek()
+	switch {
+	case b == w.b:
+		kept := w.set.shard("a").by["a"] == b
+		if word := b.load(); kept == (word&flagEvicted != 0) || !kept && word&evidenceMask != 0 {
+			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
+		}
+	case w.collected && b != nil:
+		w.b, w.collected = b, false // made anew
+	case !w.collected:
+		return fmt.Errorf("I8: the key has %p, and %p is held", b, w.b)
+	}
+	return nil
+}
+
+// collectable reports whether the collector could take the key's breaker. Calls
+// in flight may outlive one that never moved: they began without a breaker. One
+// that moved, and calls from before, are the exception that unknown.settle
+// names.
+func (w *world) collectable() bool {
+	if w.collected || w.b.load()&flagEvicted == 0 {
+		return false
+	}
+	holds := func(c caller) bool { return c.busy && !c.unknown }
+	unknown := func(c caller) bool { return c.busy && c.unknown }
+	return !slices.ContainsFunc(w.callers, holds) && (genOf(w.b.load()) == 0 || !slices.ContainsFunc(w.callers, unknown))
+}
+
+// collect does what the collector and the cleanup do. A breaker as new stands
+// for the key until it gets one again.
+func (w *world) collect() {
+	sh := w.set.shard("a")
+	ref := sh.evicted["a"]
+	w.set.evicted.keys[ref].cleanup.Stop()
+	w.set.collected(collected[string]{w.set, "a", "a", ref})
+	w.b, w.collected = newBreaker(w.set.cfg, "a"), true
+	for i := range w.callers { // a call holds its breaker
+		w.callers[i].gen = 0
 	}
 }
 
@@ -336,7 +429,7 @@ func (w *world) start(before aside) error {
 	return nil
 }
 
-func (w *world) probes() int { return w.b.rules().Probes }
+func (w *world) probes() int { return w.b.settings().Probes }
 
 // ask asks for a call in the way of the exploration.
 func (w *world) ask(c *caller) (admitted bool, gen uint32) {
@@ -368,8 +461,44 @@ func (w *world) ask(c *caller) (admitted bool, gen uint32) {
 	if !entered {
 		<-c.back
 	}
-	w.settleKey()
+	c.unknown = w.set != nil && w.peek() == nil
 	return entered, genOf(w.b.load())
+}
+
+// nested makes a call within that of caller i, which succeeds. As a part of a
+// probe it is admitted and changes nothing; else it is a call as any other.
+func (w *world) nested(i int) error {
+	c := &w.callers[i]
+	sp, want := spec.Permit{}, true
+	if !w.sp.Rides(c.sp) || w.sp.Override == spec.ForcedOpen {
+		sp, want = w.sp.Admit(w.now())
+	}
+	p, err := w.b.AllowContext(c.p.Context(context.Background()))
+	if (err == nil) != want {
+		return fmt.Errorf("a nested call was admitted: %v, want %v", err == nil, want)
+	}
+	if err == nil {
+		w.sp.Settle(sp, spec.Success, w.now())
+		p.Done(nil)
+	}
+	return nil
+}
+
+// peers is what a fleet does.
+func (w *world) peers(s step) {
+	w.orders++
+	p := w.b.Peer()
+	version := w.b.Status().Version
+	length := time.Duration(s.length) * tickLen
+	if s.kind == stepHold {
+		w.sp.Hold(length, w.now())
+		p.Hold(version, length)
+		return
+	}
+	w.sp.Peers(2*tickLen, w.now())
+	if _, err := p.Open(version, 2*tickLen, Peers{Scope: "fleet"}, Counts{}); err != nil {
+		panic(err)
+	}
 }
 
 // perform ends a call.
@@ -413,7 +542,7 @@ func (w *world) fire(i int) {
 	w.timers = slices.Delete(w.timers, i, i+1)
 	switch t.kind {
 	case "due":
-		if w.sp.Auto == spec.Open && w.sp.Gen == t.gen {
+		if w.sp.Auto == spec.Open && w.sp.Gen == t.gen && w.now() >= w.sp.OpenUntil {
 			w.sp.Due = true
 		}
 	case "expire":
@@ -470,8 +599,8 @@ func (w *world) update() {
 func (w *world) agree(got aside) error {
 	want := aside{
 		state: State(w.sp.Auto), override: State(w.sp.Override), due: w.sp.Due, armed: w.sp.Armed, ramp: got.ramp, gen: got.gen,
-		fails: w.sp.Fails, oks: w.sp.OKs, attempt: w.sp.Attempt, version: uint64(w.sp.Version),
-		window: Counts{Calls: len(w.sp.Recent), Failures: w.sp.Failures()},
+		units: w.sp.Units, oks: w.sp.OKs, attempt: w.sp.Attempt, version: uint64(w.sp.Version),
+		window: Counts{Calls: len(w.sp.Recent), Failures: w.sp.Failures(), Bad: w.sp.Failures()},
 	}
 	if w.sp.Auto == spec.HalfOpen {
 		want.live = w.sp.ProbesOut(w.now())
@@ -482,8 +611,8 @@ func (w *world) agree(got aside) error {
 	if got.ramp && !w.sp.Ramping || w.sp.Set.Ramp > 0 && got.state == Closed {
 		got.attempt, want.attempt = 0, 0 // reset when the end of the ramp is noticed
 	}
-	if w.cfg.keyed { // a breaker that was forgotten begins to count anew
-		got.attempt, want.attempt, got.version, want.version = 0, 0, 0, 0
+	if w.cfg.keyed { // versions grow over all keys
+		got.version, want.version = 0, 0
 	}
 	if got != want {
 		return fmt.Errorf("the breaker is    %+v,\nspecified is      %+v", got, want)
@@ -501,7 +630,7 @@ func (w *world) allowed(s step, before, after aside, told []Transition) error {
 			return fmt.Errorf("I9: time alone changed %+v to %+v", before, after)
 		}
 		return nil
-	case stepOther:
+	case stepOther, stepForget, stepCollect:
 		return nil
 	case stepStart, stepFinish:
 		if after.override != before.override {
@@ -510,10 +639,10 @@ func (w *world) allowed(s step, before, after aside, told []Transition) error {
 	}
 	byFailure := s.kind == stepFinish && s.end.outcome() == spec.Failure
 	byOrder := s.kind == stepOrder && s.verb == VerbOpen
-	if after.state == Open && moved && !byFailure && !byOrder {
+	if after.state == Open && moved && !byFailure && !byOrder && s.kind != stepPeers {
 		return fmt.Errorf("I6: %s opened it", s)
 	}
-	if s.kind == stepFinish && s.end == endIgnored && (moved || after.fails != before.fails || after.oks != before.oks) {
+	if s.kind == stepFinish && s.end == endIgnored && (moved || after.units != before.units || after.oks != before.oks) {
 		return fmt.Errorf("I4: no evidence changed %+v to %+v", before, after)
 	}
 	if after.live > max(w.probes(), before.live) {

@@ -41,7 +41,7 @@ func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grp
 	}
 	s := &clientStream{
 		ClientStream: stream, single: !desc.ServerStreams,
-		call: call{guard: g, ctx: ctx, breaker: b, permit: p},
+		call: call{guard: g, ctx: ctx, permit: p},
 	}
 	s.watch()
 	return s, nil

@@ -123,7 +123,7 @@ func dial(t testing.TB, addr string, g *breakergrpc.Guard, opts ...grpc.DialOpti
 
 // guarded is a guard, and the breaker that calls of the test's service meet.
 func guarded(s breaker.Settings, opts ...breakergrpc.Option) (*breakergrpc.Guard, *breaker.Breaker) {
-	set := breaker.NewSet[string]("grpc", s, breaker.SetOptions{})
+	set := breaker.NewSet[string]("grpc", s, breaker.SetOptions{}, breaker.WithBypassAllowed())
 	return breakergrpc.New(set, opts...), set.Breaker(service)
 }
 

@@ -35,7 +35,7 @@ func (g *Guard) StreamServer(srv any, stream grpc.ServerStream, info *grpc.Strea
 	if b == nil {
 		return handle(srv, stream)
 	}
-	s := &serverStream{ServerStream: stream, call: call{guard: g, ctx: ctx, breaker: b, permit: p}}
+	s := &serverStream{ServerStream: stream, call: call{guard: g, ctx: ctx, permit: p}}
 	returned := false
 	defer func() {
 		p := s.take()

@@ -14,9 +14,8 @@ import (
 // call is an admitted stream. Several goroutines may come to its end at once:
 // the first settles it.
 type call struct {
-	guard   *Guard
-	ctx     context.Context
-	breaker *breaker.Breaker
+	guard *Guard
+	ctx   context.Context
 
 	mu       sync.Mutex // guards the fields below, and those so marked in clientStream
 	permit   breaker.Permit
@@ -48,10 +47,6 @@ func (c *call) gotMessage() {
 	c.answered = true
 	c.permit.Answered()
 	c.mu.Unlock()
-	if c.breaker.State() == breaker.HalfOpen {
-		p := c.take()
-		_ = p.DoneContext(c.ctx, nil)
-	}
 }
 
 // clientStream tells the breaker how a client's stream ended.

@@ -93,7 +93,7 @@ func TestRejectedByTheHandler(t *testing.T) {
 		{"open", func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, "30"},
 		{"forced for a while", func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{For: 90*time.Second + 1}) }, "91"},
 		{"forced until released", func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) }, "30"},
-		{"half-open, probe out", func(b *breaker.Breaker) { b.HalfOpen(breaker.Reason{}); b.Allow() }, "1"},
+		{"half-open, probe out", func(b *breaker.Breaker) { b.HalfOpen(breaker.Reason{}); b.Allow() }, "30"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

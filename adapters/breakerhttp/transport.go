@@ -76,13 +76,13 @@ func (t *Transport) CloseIdleConnections() {
 // answered judges an answer by its head. One that began well is judged when its
 // body ends, if it has one that ends.
 func (t *Transport) answered(c *call, resp *http.Response) {
-	c.permit.Answered()
 	switch t.outcome(resp.StatusCode) {
 	case breaker.Failure:
 		c.permit.Done(newStatusError(resp.StatusCode, resp.Header))
 	case breaker.Ignored:
 		c.permit.Ignore()
 	default:
+		c.permit.Answered()
 		if _, upgraded := resp.Body.(io.Writer); upgraded || resp.Body == nil || resp.Body == http.NoBody ||
 			c.req.Method == http.MethodConnect || t.stream(resp.StatusCode, resp.Header) {
 			c.permit.Done(nil)

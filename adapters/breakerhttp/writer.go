@@ -46,8 +46,11 @@ func (w *writer) note(status int) {
 		return
 	}
 	w.status = status
+	if w.rules.outcome(status) != breaker.Success {
+		return // judged when the handler returns
+	}
 	w.permit.Answered()
-	if w.rules.outcome(status) == breaker.Success && w.rules.stream(status, w.Header()) {
+	if w.rules.stream(status, w.Header()) {
 		w.settle()
 	}
 }

@@ -14,11 +14,17 @@ import (
 const settingsHelp = `With the default in brackets:
 
   fail_max           opens on so many failures in a row [5]
+  successes_to_forgive  so many successes make up for one failure; off: one
+                     makes up for all [off]
+  fail_within        failures count only while each comes within this time of
+                     the one before [off]
+  fail_for           the least time from the first failure to opening by
+                     fail_max [off]
   reset_timeout      how long it stays open before a call may probe [1m]
   success_threshold  successes in half-open that close it [1]
   probes             calls admitted at once in half-open [1]
   probe_timeout      a probe that takes longer gives its place to another
-                     [reset_timeout]
+                     [the larger of reset_timeout and 30s]
   window             the time that the rates are taken over [10s]
   window_calls       takes the rates over so many last calls instead [off]
   min_calls          calls that the window must hold before a rate may open it
@@ -28,6 +34,7 @@ const settingsHelp = `With the default in brackets:
                      fail, whatever min_calls is [off]
   slow_call          the time from which on a call is slow [off]
   slow_rate          opens when this share of the calls is slow [off]
+  bad_rate           opens when this share of the calls fails or is slow [off]
   reset_backoff      multiplies the open time at each failed probe [1]
   reset_max          the longest open time [off]
   reset_jitter       spreads open times by this share [0]

@@ -32,9 +32,12 @@ const (
 )
 
 // Settings are those of the engine's that the specification covers. 0 switches
-// WindowCalls, Ramp and ResetMax off.
+// SuccessesToForgive, FailWithin, FailFor, WindowCalls, Ramp and ResetMax off.
 type Settings struct {
 	FailMax          int
+	Forgive          int // SuccessesToForgive
+	FailWithin       time.Duration
+	FailFor          time.Duration
 	SuccessThreshold int
 	Probes           int
 	ResetTimeout     time.Duration
@@ -58,8 +61,10 @@ type Breaker struct {
 	Ends     time.Duration
 	Timed    bool // the override lifts itself at Ends
 
-	Gen       int // stretches of automatic state so far
-	Fails     int
+	Gen       int           // periods of an automatic state so far
+	Units     int           // failures on count, in units of which a success takes back one
+	RowBegan  time.Duration // the first of the failures on count
+	RowLast   time.Duration // the last of them
 	OKs       int
 	Attempt   int
 	OpenUntil time.Duration
@@ -67,6 +72,7 @@ type Breaker struct {
 	Due       bool
 	Leases    [MaxProbes]Lease
 	LastLease int
+	Expired   int    // leases of this period that ran out without a result
 	Recent    string // the last calls while closed, s or f, oldest first
 	Ramping   bool
 	RampFrom  time.Duration
@@ -135,21 +141,34 @@ func (b *Breaker) Admit(now time.Duration) (Permit, bool) {
 		b.move(HalfOpen)
 	}
 	if b.ProbesOut(now) >= b.Set.Probes {
+		b.expire(now)
 		return Permit{}, forced
 	}
 	return Permit{Gen: b.Gen, Judged: true, Lease: b.lease(now)}, true
 }
 
-// lease takes a free place, or one whose lease has run out.
+// lease takes a free place. Leases that ran out without a result make the next
+// one longer.
 func (b *Breaker) lease(now time.Duration) int {
+	b.expire(now)
 	b.LastLease++
 	for i, l := range b.Leases {
-		if l.Number == 0 || now >= l.Ends {
-			b.Leases[i] = Lease{b.LastLease, now + b.Set.ProbeTimeout}
+		if l.Number == 0 {
+			b.Leases[i] = Lease{b.LastLease, now + b.grown(b.Set.ProbeTimeout, b.Expired)}
 			return b.LastLease
 		}
 	}
 	panic("spec: more probes than MaxProbes")
+}
+
+// expire frees the places of leases that have run out.
+func (b *Breaker) expire(now time.Duration) {
+	for i, l := range b.Leases {
+		if l.Number != 0 && now >= l.Ends {
+			b.Leases[i] = Lease{}
+			b.Expired++
+		}
+	}
 }
 
 // ProbesOut is the number of leases that have not run out.
@@ -162,15 +181,13 @@ func (b *Breaker) ProbesOut(now time.Duration) (n int) {
 	return n
 }
 
-// giveBack ends a lease; false: it had run out, or was never there.
-func (b *Breaker) giveBack(number int, now time.Duration) bool {
+// giveBack frees the place of a probe, if it still has one.
+func (b *Breaker) giveBack(number int) {
 	for i, l := range b.Leases {
 		if l.Number == number && number != 0 {
 			b.Leases[i] = Lease{}
-			return now < l.Ends
 		}
 	}
-	return false
 }
 
 // Settle ends a call.
@@ -188,23 +205,61 @@ func (b *Breaker) SettleState(p Permit, o Outcome, now time.Duration) {
 	if !p.Judged || p.Gen != b.Gen { // I1
 		return
 	}
-	if b.Auto == HalfOpen && !b.giveBack(p.Lease, now) || o == Ignored { // I2, I4
+	if b.Auto == HalfOpen {
+		b.giveBack(p.Lease)
+	}
+	if o == Ignored { // I4
 		return
 	}
 	b.endRamp(now)
 	switch {
 	case b.Auto == Closed && o == Success:
-		b.Fails = 0
+		b.forgive()
 	case b.Auto == Closed:
-		b.Fails++
+		b.fail(now)
 	case o == Failure:
-		b.Fails++
+		b.Units += b.unit()
 		b.trip(now)
 	default:
 		b.OKs++
 		if b.OKs >= b.Set.SuccessThreshold {
 			b.close(now)
 		}
+	}
+}
+
+// unit is what a failure counts.
+func (b *Breaker) unit() int { return max(1, b.Set.Forgive) }
+
+// Fails is the failures on count, a fraction as a whole one.
+func (b *Breaker) Fails() int { return (b.Units + b.unit() - 1) / b.unit() }
+
+func (b *Breaker) forgive() {
+	if b.Set.Forgive == 0 {
+		b.Units = 0
+	} else {
+		b.Units = max(0, b.Units-1)
+	}
+}
+
+// fail counts a failure. Those before it have lapsed if the last of them is
+// older than FailWithin.
+func (b *Breaker) fail(now time.Duration) {
+	if b.Set.FailWithin > 0 && now-b.RowLast > b.Set.FailWithin {
+		b.Units = 0
+	}
+	if b.Units == 0 {
+		b.RowBegan = now
+	}
+	b.RowLast = now
+	b.Units += b.unit()
+	limit := b.Set.FailMax * b.unit()
+	switch {
+	case b.Set.FailMax == 0:
+	case now-b.RowBegan < b.Set.FailFor:
+		b.Units = min(b.Units, max(b.unit(), limit-b.unit()))
+	case b.Set.Forgive > 0:
+		b.Units = min(b.Units, limit)
 	}
 }
 
@@ -224,7 +279,7 @@ func (b *Breaker) decide(p Permit, o Outcome, now time.Duration) {
 	if !p.Judged || p.Gen != b.Gen || o != Failure || b.Auto != Closed {
 		return
 	}
-	row := b.Set.FailMax > 0 && b.Fails >= b.Set.FailMax
+	row := b.Set.FailMax > 0 && b.Units >= b.Set.FailMax*b.unit() && now-b.RowBegan >= b.Set.FailFor
 	n := len(b.Recent)
 	rate := b.Set.WindowCalls > 0 && n >= b.Set.MinCalls && b.Failures()*b.Set.RateDen >= n*b.Set.RateNum
 	if row || rate {
@@ -244,22 +299,26 @@ func (b *Breaker) Failures() (n int) {
 
 func (b *Breaker) trip(now time.Duration) {
 	b.Attempt++
-	d := b.Set.ResetTimeout
-	for range b.Attempt - 1 {
-		d *= time.Duration(b.Set.Backoff)
-		if b.Set.ResetMax > 0 && d > b.Set.ResetMax {
-			d = b.Set.ResetMax
-			break
+	b.move(Open)
+	b.OpenUntil = now + b.grown(b.Set.ResetTimeout, b.Attempt-1)
+}
+
+// grown is a time that grows with each attempt before this one.
+func (b *Breaker) grown(d time.Duration, before int) time.Duration {
+	long := d
+	for range before {
+		long *= time.Duration(b.Set.Backoff)
+		if b.Set.ResetMax > 0 && long > b.Set.ResetMax {
+			return max(d, b.Set.ResetMax)
 		}
 	}
-	b.move(Open)
-	b.OpenUntil = now + d
+	return long
 }
 
 // close is what passed probes do; an order closes without a ramp.
 func (b *Breaker) close(now time.Duration) {
 	b.move(Closed)
-	b.Fails = 0
+	b.Units = 0
 	if b.Set.Ramp > 0 {
 		b.Ramping, b.RampFrom, b.Credit = true, now, 0
 	} else {
@@ -267,13 +326,16 @@ func (b *Breaker) close(now time.Duration) {
 	}
 }
 
-// move begins a stretch of a state.
+// move begins a period of a state.
 func (b *Breaker) move(to State) {
 	b.Auto, b.OKs, b.Armed, b.Due = to, 0, false, false
-	b.Leases = [MaxProbes]Lease{}
+	b.Leases, b.Expired = [MaxProbes]Lease{}, 0
 	b.OpenUntil = 0
 	b.Recent = ""
 	b.Ramping, b.RampFrom, b.Credit = false, 0, 0
+	if to == Closed {
+		b.RowBegan, b.RowLast = 0, 0
+	}
 	b.Gen++
 	b.Version++
 }
@@ -308,7 +370,43 @@ func (b *Breaker) Open(length, now time.Duration) {
 func (b *Breaker) Close() {
 	b.unforce()
 	b.move(Closed)
-	b.Fails, b.Attempt = 0, 0
+	b.Units, b.Attempt = 0, 0
+}
+
+// Forget is what a set does with a key that has been idle for long, or has to
+// make room: unless it is overridden it is as new.
+func (b *Breaker) Forget() {
+	if b.Override != Closed {
+		return
+	}
+	if b.Auto != Closed {
+		b.move(Closed)
+	}
+	b.Recent = ""
+	b.Units, b.RowBegan, b.RowLast, b.Attempt = 0, 0, 0, 0
+	b.Ramping, b.RampFrom, b.Credit = false, 0, 0
+}
+
+// Peers is the opening by a fleet, which counts as no attempt.
+func (b *Breaker) Peers(length, now time.Duration) {
+	b.endRamp(now)
+	if b.Auto == Closed {
+		b.move(Open)
+		b.OpenUntil = now + length
+	}
+}
+
+// Hold moves the end of the open time.
+func (b *Breaker) Hold(length, now time.Duration) {
+	if b.Auto == Open {
+		b.OpenUntil, b.Armed, b.Due = now+length, false, false
+	}
+}
+
+// Rides reports whether a call made within that of p belongs to it: p is a probe
+// that is out.
+func (b *Breaker) Rides(p Permit) bool {
+	return p.Judged && p.Lease != 0 && p.Gen == b.Gen && b.Auto == HalfOpen
 }
 
 // HalfOpen is the order.
@@ -353,6 +451,8 @@ func (b *Breaker) Update(s Settings) {
 	if s.WindowCalls != b.Set.WindowCalls {
 		b.Recent = ""
 	}
+	was := b.unit()
 	b.Set = s
+	b.Units = (b.Units*b.unit() + was - 1) / was
 	b.Version++
 }

@@ -141,8 +141,8 @@ func TestLinesAreSortedAndFound(t *testing.T) {
 func TestWhyOfAnOverview(t *testing.T) {
 	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
 	for want, order := range map[string]func(breaker.Reason){
-		`open was ordered by ana ("x: y")`:                                             b.Open,
-		"0 of 2 probes are out and 0 of 1 have succeeded; one failure opens it again.": b.HalfOpen,
+		`open was ordered by ana ("x: y")`:                  b.Open,
+		"The next call probes. One failure opens it again.": b.HalfOpen,
 		`by ana: "x: y"`: b.ForceOpen,
 	} {
 		order(breaker.Reason{Actor: "ana", Text: "x: y"})

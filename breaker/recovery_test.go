@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -79,9 +80,8 @@ func TestHalfOpenMatrix(t *testing.T) {
 	for name, c := range ended {
 		for _, via := range []string{"elapsed", "ordered"} {
 			t.Run(name+", "+via, func(t *testing.T) {
-				MarksEnd(t)
 				synctest.Test(t, func(t *testing.T) {
-					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithExcluded(Is(errNotFound), If(func(err error) bool {
+					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithBypassAllowed(), WithExcluded(Is(errNotFound), If(func(err error) bool {
 						if errors.Is(err, errClassifierPanics) {
 							panic("classifier")
 						}
@@ -116,22 +116,23 @@ func TestHalfOpenMatrix(t *testing.T) {
 	}
 }
 
-// A probe that outlasts its lease is no evidence, whether another call has
-// asked meanwhile or not.
+// A probe that outlasts its lease gives up its place, and its result counts all
+// the same, whether another call has asked meanwhile or not (I1).
 func TestProbeOutlastsItsLease(t *testing.T) {
 	for _, asked := range []bool{true, false} {
-		for _, err := range []error{nil, errX} {
+		for err, want := range map[error]State{nil: Closed, errX: Open} {
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", Settings{ProbeTimeout: 5 * time.Second})
 				b.HalfOpen(Reason{})
 				p, _ := b.Allow()
 				time.Sleep(4999 * time.Millisecond)
-				if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
-					t.Errorf("a second probe before the lease's end: %v", err)
+				var open *OpenError
+				if _, err := b.Allow(); !errors.As(err, &open) || open.RetryAfter() != time.Millisecond {
+					t.Errorf("a second probe before the lease's end: %v, to be tried again after %s, want 1ms", err, open.RetryAfter())
 				}
 				time.Sleep(time.Millisecond)
-				if n := b.Status().ProbesOut; n != 0 {
-					t.Errorf("%d probes out at the lease's end", n)
+				if s := b.Status(); s.ProbesOut != 0 || s.ProbeOutFor != 5*time.Second || s.UntilNextProbe != 0 {
+					t.Errorf("at the lease's end: %+v", s)
 				}
 				if asked {
 					q, err := b.Allow()
@@ -141,10 +142,7 @@ func TestProbeOutlastsItsLease(t *testing.T) {
 					defer q.Ignore()
 				}
 				p.Done(err)
-				is(t, b, HalfOpen)
-				if s := b.Status(); s.ProbeSuccesses != 0 || s.ProbesOut != btoi(asked) {
-					t.Errorf("after the late outcome: %+v", s)
-				}
+				is(t, b, want)
 			})
 		}
 	}
@@ -266,7 +264,7 @@ func TestCloseForgets(t *testing.T) {
 				t.Errorf("after closing: %+v, %d in a row", s.Window, s.FailCount)
 			}
 			play(b, "sf")
-			if s := b.Status(); s.Window != (Counts{2, 1, 0}) || s.FailCount != 1 {
+			if s := b.Status(); s.Window != (Counts{2, 1, 0, 1}) || s.FailCount != 1 {
 				t.Errorf("two calls later: %+v, %d in a row", s.Window, s.FailCount)
 			}
 		})
@@ -334,12 +332,12 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 		{ResetBackoff: 2, ResetJitter: 0.999},
 		{ResetTimeout: 1<<63 - 1, ResetBackoff: 3, ResetJitter: 0.5},
 	} {
-		s = s.withDefaults()
+		s := New("x", s).settings()
 		for _, attempt := range []int{1, 2, 64, 1 << 20} {
 			for _, draw := range []float64{0, 0.5, 0.9999999} {
-				_, d := trip(auto{attempt: attempt - 1}, &s, &event{draw: draw}, decision{})
+				_, d := trip(auto{attempt: attempt - 1}, s, &event{draw: draw}, decision{})
 				if d.openFor <= 0 {
-					t.Errorf("%v, attempt %d: open for %d", s, attempt, d.openFor)
+					t.Errorf("%v, attempt %d: open for %d", s.Settings, attempt, d.openFor)
 				}
 			}
 		}
@@ -462,4 +460,22 @@ func TestHintOfAProbe(t *testing.T) {
 			t.Errorf("after the probe's hint open for %s, want 20s", d)
 		}
 	})
+}
+
+// Lease numbers go round, and none is 0, which is no lease.
+func TestLeaseNumbersGoRound(t *testing.T) {
+	now := time.Now()
+	r := New("x", Settings{Probes: 5}).settings()
+	p := probes{last: math.MaxUint32 - 1}
+	for _, want := range []uint32{math.MaxUint32, 1, 2} {
+		if got, ok := p.take(r, now); got != want || !ok {
+			t.Errorf("lease %d, want %d", got, want)
+		}
+	}
+	if p.free(0) || p.live(now) != 3 {
+		t.Error("a lease of no number was freed")
+	}
+	if !p.free(1) || p.free(1) || p.live(now) != 2 {
+		t.Error("want a lease to be freed once")
+	}
 }
