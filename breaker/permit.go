@@ -128,7 +128,7 @@ func (p *Permit) Done(err error) {
 
 //go:noinline
 func (p *Permit) done(err error) {
-	_ = p.b.word // panics as Done does where it compares words
+	_ = p.b.load() // panics as Done does where it compares words
 	_ = p.DoneContext(context.Background(), err)
 }
 
