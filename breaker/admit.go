@@ -76,7 +76,7 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 		}
 		t := new(Transition)
 		if early {
-			t.Text = m.reason
+			t.Reason = m.reason
 		}
 		b.stepLocked(&event{kind: evProbe, early: early}, now, t)
 	}

@@ -7,7 +7,7 @@ import "testing"
 func TestClosedBeforeTheLock(t *testing.T) {
 	for name, do := range map[string]func(*Breaker){
 		"new":    func(*Breaker) {},
-		"closed": func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") },
+		"closed": func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") },
 	} {
 		b := New("db", Settings{})
 		do(b)

@@ -125,7 +125,7 @@ func TestAdvicePredicts(t *testing.T) {
 				}
 				return
 			}
-			step := c.s.withDefaults().Window / windowSteps
+			step := c.s.WithDefaults().Window / windowSteps
 			if a.Cause == CauseConsecutive || c.s.WindowCalls > 0 {
 				step = 0 // no window of time: exact
 			}
@@ -244,7 +244,7 @@ func TestAdviceText(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", a, want)
 	}
 	text, err := json.Marshal(a)
-	if want := `{"opens":true,"cause":"consecutive-failures","calls":5,"after":2400000000,"hanging":20,"probe_share":0.2}`; err != nil || string(text) != want {
+	if want := `{"opens":true,"cause":"consecutive-failures","calls":5,"hanging":20,"probe_share":0.2,"after":"2.4s"}`; err != nil || string(text) != want {
 		t.Errorf("JSON %s, %v; want %s", text, err, want)
 	}
 }

@@ -39,7 +39,7 @@ func TestAnsweredTellsHowSlow(t *testing.T) {
 					return
 				}
 				p.Done(c.err)
-				why := b.Status().Why
+				why := b.Status().Transition
 				if off := (why.Errors[0].Latency - c.answers).Abs(); why.Counts.Slow != c.slow || off > fineStep {
 					t.Errorf("%s, SlowCall %s: %d slow calls and a latency of %s, want %d and %s", c.name, slowCall, why.Counts.Slow, why.Errors[0].Latency, c.slow, c.answers)
 				}

@@ -106,7 +106,7 @@ func BenchmarkTrip(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				_ = br.Do(ctx, broken)
-				br.Close(Reason{})
+				br.Close(Order{})
 			}
 		})
 	}
@@ -127,10 +127,10 @@ func BenchmarkMemory(b *testing.B) {
 			}
 		}},
 		{"failed", func(br *Breaker) { _ = br.Do(ctx, nop); _ = br.Do(ctx, broken) }},
-		{"tripped", func(br *Breaker) { br.Open(Reason{}); br.Close(Reason{}) }},
+		{"tripped", func(br *Breaker) { br.Open(Order{}); br.Close(Order{}) }},
 		{"full-history", func(br *Breaker) {
 			for range keptTransitions {
-				br.Close(Reason{})
+				br.Close(Order{})
 			}
 		}},
 	} {

@@ -59,7 +59,7 @@ func BenchmarkAllow(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	br := New("x", Settings{})
-	br.Open(Reason{})
+	br.Open(Order{})
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {

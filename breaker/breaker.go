@@ -81,7 +81,7 @@ func New(name string, s Settings, opts ...Option) *Breaker {
 }
 
 func check(name string, s Settings) error {
-	if err := checkName(name); err != nil {
+	if err := ValidateName(name); err != nil {
 		return err
 	}
 	return s.Validate()

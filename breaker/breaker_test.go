@@ -89,8 +89,8 @@ func TestRejectionSaysWhoWhyAndUntilWhen(t *testing.T) {
 		if open.Name != "db" || open.State != breaker.Open || open.RetryAfter() != 20*time.Second {
 			t.Errorf("got %+v with RetryAfter %s, want db, open, 20s", open, open.RetryAfter())
 		}
-		if open.Cause == nil || open.Cause.Cause != breaker.CauseConsecutive || open.Cause.Fails != 5 {
-			t.Errorf("cause is %+v, want five consecutive failures", open.Cause)
+		if open.Transition == nil || open.Transition.Cause != breaker.CauseConsecutive || open.Transition.Fails != 5 {
+			t.Errorf("cause is %+v, want five consecutive failures", open.Transition)
 		}
 		if want := "db: circuit breaker is open: 5 failures in a row; last error: connection refused"; err.Error() != want {
 			t.Errorf("text is %q, want %q", err, want)
@@ -174,7 +174,7 @@ func TestProbeDecides(t *testing.T) {
 func TestProbesAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("db", breaker.Settings{FailMax: 1, Probes: 3, SuccessThreshold: 5})
-		b.Open(breaker.Reason{})
+		b.Open(breaker.Order{})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		release := make(chan error)
@@ -245,7 +245,7 @@ func TestHalfOpenAlwaysAdmitsInTheEnd(t *testing.T) {
 				hang = make(chan struct{})
 				defer close(hang)
 				b := breaker.New("db", breaker.Settings{FailMax: 1, ProbeTimeout: 20 * time.Second})
-				b.HalfOpen(breaker.Reason{})
+				b.HalfOpen(breaker.Order{})
 				test.probe(b)
 				synctest.Wait()
 				time.Sleep(test.wait)
@@ -267,15 +267,15 @@ func TestLateOutcomesDoNotCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	early2, early3 := early, early
-	b.Open(breaker.Reason{})
-	b.HalfOpen(breaker.Reason{})
+	b.Open(breaker.Order{})
+	b.HalfOpen(breaker.Order{})
 	early.Done(nil)
 	early2.Done(errDown)
 	wantState(t, b, breaker.HalfOpen)
 	if s := b.Status(); s.ProbeSuccesses != 0 {
 		t.Errorf("a call from before the trip counts as a probe's success")
 	}
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	early3.Done(errDown)
 	if n := b.FailCount(); n != 0 {
 		t.Errorf("a failure from before the trip counts after it: %d", n)
@@ -292,7 +292,7 @@ func TestPermitCountsOnce(t *testing.T) {
 	if n := b.FailCount(); n != 1 {
 		t.Errorf("one permit counted %d failures", n)
 	}
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	rejected, _ := b.Allow()
 	rejected.Done(errDown)
 	rejected.Done(nil)
@@ -326,8 +326,8 @@ func TestOutcomes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := breaker.New("db", breaker.Settings{}, breaker.WithExcluded(
-				breaker.Is(errNotFound), breaker.As[*validationError](),
-				breaker.If(func(err error) bool { return err.Error() == "teapot" })))
+				breaker.ErrorIs(errNotFound), breaker.ErrorAs[*validationError](),
+				breaker.ErrorIf(func(err error) bool { return err.Error() == "teapot" })))
 			failTimes(b, 1)
 			if err := b.Do(test.ctx, func(context.Context) error { return test.err }); err != test.err {
 				t.Errorf("Do returned %v, want %v as it is", err, test.err)
@@ -346,7 +346,7 @@ type validationError struct{ field string }
 func (e *validationError) Error() string { return "invalid " + e.field }
 
 func TestClassifierReplacesDefault(t *testing.T) {
-	b := breaker.New("db", breaker.Settings{}, breaker.WithExcluded(breaker.Is(errDown)),
+	b := breaker.New("db", breaker.Settings{}, breaker.WithExcluded(breaker.ErrorIs(errDown)),
 		breaker.WithClassifier(func(_ context.Context, err error) breaker.Outcome {
 			switch {
 			case err == nil:
@@ -365,8 +365,8 @@ func TestClassifierReplacesDefault(t *testing.T) {
 		}
 	}
 	_ = b.Do(ctx, succeed)
-	if s := b.Status(); s.ListenerPanics != 1 {
-		t.Errorf("status counts %d panics of user code, want 1", s.ListenerPanics)
+	if s := b.Status(); s.Panics != 1 {
+		t.Errorf("status counts %d panics of user code, want 1", s.Panics)
 	}
 }
 
@@ -377,7 +377,7 @@ func TestPanicGoesOnUntouched(t *testing.T) {
 			t.Errorf("the panic became %v", p)
 		}
 		wantState(t, b, breaker.Open)
-		if why := b.Status().Why; len(why.Errors) != 1 || !strings.Contains(why.Errors[0].Text, "panicked") {
+		if why := b.Status().Transition; len(why.Errors) != 1 || !strings.Contains(why.Errors[0].Error, "panicked") {
 			t.Errorf("the record says %+v, want that the call panicked", why.Errors)
 		}
 	}()
@@ -417,12 +417,12 @@ func TestCallsRunInParallelAndOrdersDoNotWait(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		b.ForceOpen(breaker.Reason{Actor: "ana"})
+		b.ForceOpen(breaker.Order{Actor: "ana"})
 		wantState(t, b, breaker.ForcedOpen)
 		if err := b.Do(ctx, succeed); !errors.Is(err, breaker.ErrOpen) {
 			t.Errorf("a forced open breaker returned %v", err)
 		}
-		b.Release(breaker.Reason{})
+		b.Release(breaker.Order{})
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("the orders waited %s for calls in flight", took)
 		}
@@ -441,16 +441,16 @@ func TestOrders(t *testing.T) {
 	}{
 		{"open", breaker.Open, breaker.Open},
 		{"open close", breaker.Closed, breaker.Closed},
-		{"half_open", breaker.HalfOpen, breaker.HalfOpen},
-		{"force_open", breaker.ForcedOpen, breaker.Closed},
-		{"open force_closed", breaker.ForcedClosed, breaker.Open},
-		{"force_open force_closed", breaker.ForcedClosed, breaker.Closed},
-		{"force_open release", breaker.Closed, breaker.Closed},
-		{"open force_open release", breaker.HalfOpen, breaker.HalfOpen},
-		{"open force_closed release", breaker.HalfOpen, breaker.HalfOpen},
-		{"force_open open", breaker.Open, breaker.Open},
-		{"open force_open close", breaker.Closed, breaker.Closed},
-		{"force_closed half_open", breaker.HalfOpen, breaker.HalfOpen},
+		{"half-open", breaker.HalfOpen, breaker.HalfOpen},
+		{"force-open", breaker.ForcedOpen, breaker.Closed},
+		{"open force-closed", breaker.ForcedClosed, breaker.Open},
+		{"force-open force-closed", breaker.ForcedClosed, breaker.Closed},
+		{"force-open release", breaker.Closed, breaker.Closed},
+		{"open force-open release", breaker.HalfOpen, breaker.HalfOpen},
+		{"open force-closed release", breaker.HalfOpen, breaker.HalfOpen},
+		{"force-open open", breaker.Open, breaker.Open},
+		{"open force-open close", breaker.Closed, breaker.Closed},
+		{"force-closed half-open", breaker.HalfOpen, breaker.HalfOpen},
 		{"release", breaker.Closed, breaker.Closed},
 		{"open release", breaker.Open, breaker.Open},
 	} {
@@ -461,7 +461,7 @@ func TestOrders(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := b.Apply(breaker.Order{Verb: breaker.Verb(verb), Reason: breaker.Reason{Actor: "ana"}, IfVersion: dry.Version})
+				r, err := b.Apply(breaker.Order{Verb: breaker.Verb(verb), Actor: "ana", IfVersion: dry.Version})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -484,8 +484,8 @@ func TestOrderRefused(t *testing.T) {
 		want  error
 	}{
 		{breaker.Order{Verb: "explode"}, breaker.ErrOrder},
-		{breaker.Order{Verb: breaker.VerbClose, Reason: breaker.Reason{For: time.Second}}, breaker.ErrOrder},
-		{breaker.Order{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{For: -time.Second}}, breaker.ErrOrder},
+		{breaker.Order{Verb: breaker.VerbClose, For: time.Second}, breaker.ErrOrder},
+		{breaker.Order{Verb: breaker.VerbForceOpen, For: -time.Second}, breaker.ErrOrder},
 		{breaker.Order{Verb: breaker.VerbOpen, IfVersion: 7}, breaker.ErrVersion},
 	} {
 		if _, err := b.Apply(test.order); !errors.Is(err, test.want) {
@@ -568,9 +568,9 @@ func TestNoAllocation(t *testing.T) {
 		count("Do", func() { _ = b.Do(ctx, succeed) })
 		count("Allow", func() { p, _ := b.Allow(); p.Done(nil) })
 		count("generic Do", func() { _, _ = breaker.Do(ctx, b, func(context.Context) (int, error) { return 1, nil }) })
-		b.Open(breaker.Reason{})
+		b.Open(breaker.Order{})
 		count("open", func() { _ = b.Do(ctx, succeed) })
-		b.ForceOpen(breaker.Reason{})
+		b.ForceOpen(breaker.Order{})
 		count("forced open", func() { _ = b.Do(ctx, succeed) })
 	}
 }

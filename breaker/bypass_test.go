@@ -10,14 +10,14 @@ import (
 
 // What a marked call meets and leaves behind in each state.
 func TestBypass(t *testing.T) {
-	open := func(b *Breaker) { b.Open(Reason{}) }
+	open := func(b *Breaker) { b.Open(Order{}) }
 	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
-	due := func(b *Breaker) { b.Open(Reason{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
-	halfOpen := func(b *Breaker) { b.HalfOpen(Reason{}) }
-	probed := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
-	ramping := func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }
-	forcedOpen := func(b *Breaker) { b.ForceOpen(Reason{}) }
-	openForcedClosed := func(b *Breaker) { b.Open(Reason{}); b.ForceClosed(Reason{}) }
+	due := func(b *Breaker) { b.Open(Order{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
+	halfOpen := func(b *Breaker) { b.HalfOpen(Order{}) }
+	probed := func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }
+	ramping := func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }
+	forcedOpen := func(b *Breaker) { b.ForceOpen(Order{}) }
+	openForcedClosed := func(b *Breaker) { b.Open(Order{}); b.ForceClosed(Order{}) }
 	closed := func(*Breaker) {}
 	for _, c := range []struct {
 		name    string
@@ -86,7 +86,7 @@ func TestBypassCountsNowhere(t *testing.T) {
 	if s := b.Status(); s.Window != (Counts{}) || heard != 0 {
 		t.Errorf("window %+v, %d calls heard of as evidence", s.Window, heard)
 	}
-	b.Open(Reason{})
+	b.Open(Order{})
 	if err := b.Do(t.Context(), nop); !errors.Is(err, ErrOpen) {
 		t.Errorf("a call without the mark: %v", err)
 	}
@@ -143,7 +143,7 @@ func TestBypassProbeIsOnRecord(t *testing.T) {
 	}
 	is(t, b, Closed)
 	h := b.History()
-	if got, want := h[1].Why(), `marked work probed before the open time was over ("health check")`; h[1].Cause != CauseBypass || got != want {
+	if got, want := h[1].Summary(), `a marked call probed before the open time was over ("health check")`; h[1].Cause != CauseBypass || got != want {
 		t.Errorf("%s: %s, want %s", h[1].Cause, got, want)
 	}
 }

@@ -37,23 +37,23 @@ type Matcher struct {
 // String says what the matcher picks.
 func (m Matcher) String() string { return m.what }
 
-// Is picks errors that match target as by errors.Is.
-func Is(target error) Matcher {
+// ErrorIs picks errors that match target as by errors.ErrorIs.
+func ErrorIs(target error) Matcher {
 	return Matcher{func(err error) bool { return errors.Is(err, target) }, "is " + target.Error()}
 }
 
-// As picks errors that have a T in their tree as by errors.As.
-func As[T error]() Matcher {
+// ErrorAs picks errors that have a T in their tree as by errors.ErrorAs.
+func ErrorAs[T error]() Matcher {
 	return Matcher{func(err error) bool {
 		var t T
 		return errors.As(err, &t)
 	}, "as " + reflect.TypeFor[T]().String()}
 }
 
-// If picks errors for which pred returns true. pred is never called with nil.
+// ErrorIf picks errors for which pred returns true. pred is never called with nil.
 // It may run on many goroutines at once; where it panics, the error is not
 // picked.
-func If(pred func(error) bool) Matcher { return Matcher{pred, "if a predicate says so"} }
+func ErrorIf(pred func(error) bool) Matcher { return Matcher{pred, "if a predicate says so"} }
 
 // matchers are the errors that are excluded, and those that are ignored. They
 // are never changed: additions make a new value.

@@ -25,7 +25,7 @@ type compiled struct {
 
 // compile fills in the defaults of valid settings and derives the rest.
 func (c *config) compile(s Settings, version uint64) *compiled {
-	r := &compiled{Settings: s.withDefaults(), version: version}
+	r := &compiled{Settings: s.WithDefaults(), version: version}
 	r.failUnit = max(1, r.SuccessesToForgive)
 	r.failLimit = r.FailMax * r.failUnit
 	r.dated = r.FailWithin > 0 || r.FailFor > 0

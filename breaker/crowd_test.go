@@ -66,7 +66,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s", s.Explain())
 			}
 			var open *OpenError
-			if _, err := b.Allow(); err == nil || !errors.As(err, &open) || !open.Cause.SuspectLocal {
+			if _, err := b.Allow(); err == nil || !errors.As(err, &open) || !open.Transition.SuspectLocal {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
@@ -74,7 +74,7 @@ func TestSuspectLocal(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		for _, b := range bs {
-			b.Close(Reason{})
+			b.Close(Order{})
 		}
 		for _, b := range bs[:5] {
 			play(b, "f")
@@ -99,18 +99,18 @@ func TestNotSuspect(t *testing.T) {
 		},
 		"orders": func(_ *testing.T, _ *Manager, bs []*Breaker) {
 			for _, b := range bs {
-				b.Open(Reason{})
+				b.Open(Order{})
 			}
 		},
 		"one again and again": func(_ *testing.T, _ *Manager, bs []*Breaker) {
 			for range 20 {
 				play(bs[0], "f")
-				bs[0].Close(Reason{})
+				bs[0].Close(Order{})
 			}
 		},
 		"failed probes": func(_ *testing.T, _ *Manager, bs []*Breaker) {
 			for _, b := range bs {
-				b.HalfOpen(Reason{})
+				b.HalfOpen(Order{})
 				play(b, "f")
 			}
 		},
@@ -161,10 +161,10 @@ func TestCapOpen(t *testing.T) {
 	if open != 3 || bs[3].State() != Closed || bs[3].FailCount() != 2 {
 		t.Fatalf("%d open, the fourth is %s with %d failures", open, bs[3].State(), bs[3].FailCount())
 	}
-	bs[9].Open(Reason{})
+	bs[9].Open(Order{})
 	is(t, bs[9], Open)
-	bs[9].Close(Reason{})
-	bs[0].Close(Reason{})
+	bs[9].Close(Order{})
+	bs[0].Close(Order{})
 	play(bs[3], "f")
 	is(t, bs[3], Open)
 	play(bs[4], "f")
@@ -257,7 +257,7 @@ func TestCapOnKeysOfOneSet(t *testing.T) {
 	}
 	play(bs[0], "f") // two of four are open: so is the set
 	is(t, bs[0], Closed)
-	set.Breaker(0).Close(Reason{})
+	set.Breaker(0).Close(Order{})
 	play(bs[0], "f")
 	is(t, bs[0], Open)
 	play(set.Breaker(2), "f") // with this one the set would be open again
@@ -294,9 +294,9 @@ func TestCapCountsWhatRejects(t *testing.T) {
 		"open":                        func(b *Breaker) { play(b, "f") },
 		"open, a call was rejected":   func(b *Breaker) { play(b, "fs") },
 		"half-open, a probe is lost":  func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
-		"opened by order":             func(b *Breaker) { b.Open(Reason{}) },
-		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Reason{}) },
-		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Reason{}); p, _ := b.Allow(); p.Ignore() },
+		"opened by order":             func(b *Breaker) { b.Open(Order{}) },
+		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
+		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m, bs := crew(t, 4)
@@ -323,7 +323,7 @@ func TestCapOpenWhileSomeAreOpen(t *testing.T) {
 	m.CapOpen(0.25)
 	play(bs[1], "f")
 	is(t, bs[1], Closed)
-	bs[0].Close(Reason{})
+	bs[0].Close(Order{})
 	play(bs[1], "f")
 	is(t, bs[1], Open)
 }
@@ -335,7 +335,7 @@ func TestHeldBackIsTold(t *testing.T) {
 		m.CapOpen(0.25)
 		var told []Transition
 		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { told = append(told, t) }})
-		bs[0].Open(Reason{For: time.Hour})
+		bs[0].Open(Order{For: time.Hour})
 		play(bs[1], "fff")
 		if len(told) != 1 || told[0].Cause != CauseConsecutive || told[0].To != Open || len(told[0].Errors) != 1 {
 			t.Fatalf("told %+v, want one trip", told)
@@ -359,7 +359,7 @@ func TestOnSuspicionPanics(t *testing.T) {
 		play(b, "f")
 	}
 	for i, b := range bs {
-		if n, want := b.Status().ListenerPanics, uint64(btoi(i == 2)); n != want {
+		if n, want := b.Status().Panics, uint64(btoi(i == 2)); n != want {
 			t.Errorf("%s: %d panics, want %d", b.Name(), n, want)
 		}
 	}

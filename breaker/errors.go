@@ -34,8 +34,8 @@ type OpenError struct {
 	Name  string // the breaker, or the set of a keyed one
 	Key   string // the key of a keyed breaker, else ""
 	State State  // why it rejects: Open, HalfOpen (while probes are out), ForcedOpen, or Closed (during a ramp, or if it closed in the moment of the call)
-	// Cause is the transition that began this state.
-	Cause *Transition
+	// Transition is the transition that began this state.
+	Transition *Transition
 	// Opened is the transition that opened the breaker, which in half-open says
 	// what is wrong; nil if it has not opened since it was closed.
 	Opened *Transition
@@ -49,7 +49,7 @@ type OpenError struct {
 func (e *OpenError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", joinID(e.Name, e.Key), ErrOpen)
-	why := e.Cause
+	why := e.Transition
 	switch e.State {
 	case ForcedOpen:
 		b.WriteString(" (forced)")
@@ -67,7 +67,7 @@ func (e *OpenError) Error() string {
 	}
 	if why != nil {
 		b.WriteString(": ")
-		b.WriteString(why.Why())
+		b.WriteString(why.Summary())
 	}
 	return b.String()
 }

@@ -229,7 +229,7 @@ func (e *everything) meddle() {
 	if rand.IntN(2) == 0 {
 		b = e.held[rand.IntN(len(e.held))]
 	}
-	why := Reason{For: rand.N(3 * time.Millisecond)}
+	why := Order{For: rand.N(3 * time.Millisecond)}
 	s := everySettings[rand.IntN(len(everySettings))]
 	hold := func(end func()) {
 		runtime.Gosched()
@@ -237,9 +237,9 @@ func (e *everything) meddle() {
 	}
 	[]func(){
 		func() { b.ForceOpen(why) },
-		func() { b.ForceOpen(Reason{}) },
+		func() { b.ForceOpen(Order{}) },
 		func() { b.ForceClosed(why) },
-		func() { b.ForceClosed(Reason{}) },
+		func() { b.ForceClosed(Order{}) },
 		func() { b.Release(why) },
 		func() { b.Release(why) },
 		func() { b.Open(why) },
@@ -258,7 +258,7 @@ func (e *everything) meddle() {
 // calms sees b come back to rest, without an override, by time and good calls.
 func (e *everything) calms(b *Breaker) {
 	e.t.Helper()
-	b.Release(Reason{})
+	b.Release(Order{})
 	for deadline := time.Now().Add(5 * time.Second); b.load()&(evidenceMask&^flagKept) != 0; runtime.Gosched() {
 		_ = b.Do(context.Background(), nop)
 		if time.Now().After(deadline) {

@@ -63,14 +63,14 @@ func ExampleBreaker_Allow() {
 
 func ExampleBreaker_ForceOpen() {
 	b := breaker.New("ledger", breaker.Settings{})
-	b.ForceOpen(breaker.Reason{Actor: "ana", Text: "vendor maintenance", For: 30 * time.Minute})
+	b.ForceOpen(breaker.Order{Actor: "ana", Reason: "vendor maintenance", For: 30 * time.Minute})
 	fmt.Println(b.State())
 	fmt.Println(b.Do(context.Background(), func(context.Context) error { return nil }))
-	b.Release(breaker.Reason{Actor: "ana"})
+	b.Release(breaker.Order{Actor: "ana"})
 	fmt.Println(b.State())
 	// Output:
 	// forced-open
-	// ledger: circuit breaker is open (forced): force_open was ordered by ana ("vendor maintenance")
+	// ledger: circuit breaker is open (forced): forced open by ana ("vendor maintenance")
 	// closed
 }
 
@@ -88,7 +88,7 @@ func ExampleBreaker_AddListener() {
 
 func ExampleWithExcluded() {
 	errNoSuchRow := errors.New("no such row")
-	b := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithExcluded(breaker.Is(errNoSuchRow)))
+	b := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithExcluded(breaker.ErrorIs(errNoSuchRow)))
 	_ = b.Do(context.Background(), func(context.Context) error { return errNoSuchRow })
 	fmt.Println(b.State()) // the database answered
 	// Output: closed
@@ -107,7 +107,7 @@ func ExampleWithRule() {
 			return nil
 		})
 	}
-	fmt.Println(b.State(), b.Status().Why.Rule)
+	fmt.Println(b.State(), b.Status().Transition.Rule)
 	// Output: open a third
 }
 
@@ -127,7 +127,7 @@ func ExampleWithLogger() {
 
 func ExampleWithBypass() {
 	b := breaker.New("db", breaker.Settings{}, breaker.WithBypassAllowed())
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	ctx := breaker.WithBypass(context.Background(), "schema migration")
 	err := b.Do(ctx, func(context.Context) error { return nil })
 	fmt.Println(err, b.Status().Bypassed)
@@ -148,10 +148,10 @@ func ExampleSet() {
 	// <nil>
 }
 
-func ExampleWrapKeyed() {
+func ExampleWrapKey() {
 	type request struct{ tenant, path string }
 	tenants := breaker.NewSet[string]("tenant", breaker.Settings{}, breaker.SetOptions{})
-	get := breaker.WrapKeyed(tenants, func(r request) string { return r.tenant },
+	get := breaker.WrapKey(tenants, func(r request) string { return r.tenant },
 		func(_ context.Context, r request) (string, error) { return "page " + r.path, nil })
 	fmt.Println(get(context.Background(), request{"acme", "/"}))
 	// Output: page / <nil>
@@ -162,7 +162,7 @@ func ExampleManager() {
 	_ = m.Breaker("db").Do(context.Background(), func(context.Context) error { return errors.New("down") })
 	_ = breaker.SetOf[string](m, "tenant").Do(context.Background(), "acme", func(context.Context) error { return nil })
 
-	receipt, err := m.Apply("tenant/acme", breaker.Order{Verb: breaker.VerbForceOpen, Reason: breaker.Reason{Actor: "ana"}})
+	receipt, err := m.Apply("tenant/acme", breaker.Order{Verb: breaker.VerbForceOpen, Actor: "ana"})
 	fmt.Println(receipt.Before, receipt.After, err)
 	_, err = m.Apply("bd", breaker.Order{Verb: breaker.VerbOpen})
 	fmt.Println(err)
@@ -183,7 +183,7 @@ func ExampleManager_Observe() {
 	db := m.Breaker("db")
 	_ = db.Do(context.Background(), func(context.Context) error { return nil })
 	_ = db.Do(context.Background(), func(context.Context) error { return errors.New("down") })
-	db.Open(breaker.Reason{})
+	db.Open(breaker.Order{})
 	_ = db.Do(context.Background(), func(context.Context) error { return nil })
 	for name, c := range m.Calls() {
 		fmt.Println(name, c.Successes, c.Failures, c.Rejected)

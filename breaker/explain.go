@@ -14,19 +14,19 @@ func (s *Status) explainAt(now time.Time) string {
 	return s.what(now) + " " + s.nextAt(now)
 }
 
-// Because is why State began, in one clause, without id and times: "5 failures
+// Why is why State began, in one clause, without id and times: "5 failures
 // in a row; last error: connection refused", or "ana ordered it". It is "" for
 // a breaker that has never been anything but closed.
-func (s *Status) Because() string {
+func (s *Status) Why() string {
 	switch {
 	case s.Override != nil:
-		return actorOr(s.Override.Actor) + " ordered it" + quoted(s.Override.Text)
-	case s.Why == nil:
+		return overrideVerb(s.Override.State).done() + " by " + actorOr(s.Override.Actor) + quoted(s.Override.Reason)
+	case s.Transition == nil:
 		return ""
-	case s.Why.SuspectLocal:
-		return s.Why.Why() + "; many other breakers of this process opened with it, so look for the fault here first"
+	case s.Transition.SuspectLocal:
+		return s.Transition.Summary() + "; many other breakers of this process opened with it, so look for the fault here first"
 	}
-	return s.Why.Why()
+	return s.Transition.Summary()
 }
 
 // Next is what happens next, and when: Explain's second sentence.
@@ -37,12 +37,12 @@ func (s *Status) what(now time.Time) string {
 	switch {
 	case s.Override != nil:
 		since = s.Override.Since
-	case s.Why == nil:
-		return fmt.Sprintf("%s is closed and has never been anything else.", s.ID)
+	case s.Transition == nil:
+		return fmt.Sprintf("%s is closed and has never opened.", s.ID)
 	}
-	text := fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Because())
-	if s.State == HalfOpen && s.Opened != nil && s.Opened != s.Why {
-		text += fmt.Sprintf(" It opened %s ago: %s.", human(now.Sub(s.Opened.At)), s.Opened.Why())
+	text := fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Why())
+	if s.State == HalfOpen && s.Opened != nil && s.Opened.Version != s.Transition.Version {
+		text += fmt.Sprintf(" It opened %s ago: %s.", human(now.Sub(s.Opened.At)), s.Opened.Summary())
 	}
 	if !s.FailingSince.IsZero() && s.Opened != nil && s.Opened.Attempt > 1 {
 		text += fmt.Sprintf(" It has been failing for %s.", human(now.Sub(s.FailingSince)))
@@ -64,8 +64,8 @@ func (s *Status) nextAt(now time.Time) string {
 
 func (s *Status) nextOpen() string {
 	attempt := ""
-	if s.Why != nil && s.Why.Attempt > 1 {
-		attempt = fmt.Sprintf(" (attempt %d)", s.Why.Attempt)
+	if s.Transition != nil && s.Transition.Attempt > 1 {
+		attempt = fmt.Sprintf(" (attempt %d)", s.Transition.Attempt)
 	}
 	if s.UntilHalfOpen == 0 {
 		return fmt.Sprintf("Its open time is over: the next call probes%s.", attempt)
@@ -99,13 +99,13 @@ func (s *Status) nextForced(now time.Time) string {
 	if s.State == ForcedClosed {
 		does = "Every call is admitted"
 	}
-	ends := " until somebody releases it"
+	ends := " until the override is released"
 	if !s.Override.Expires.IsZero() {
 		ends = fmt.Sprintf(" for another %s", human(s.Override.Expires.Sub(now)))
 	}
-	behind := "its automatic state is " + s.Auto.String()
+	behind := "the automatic state is " + s.Auto.String()
 	if s.State == ForcedOpen {
-		behind += ", and without calls it learns nothing"
+		behind += ", and learns nothing without calls"
 	}
 	return does + ends + "; " + behind + "."
 }

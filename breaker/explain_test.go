@@ -17,7 +17,7 @@ import (
 // What a sleepy operator reads, for every rule and every state.
 func TestExplain(t *testing.T) {
 	rate := Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4}
-	forced := Reason{Actor: "ana", Text: "INC-42", For: 30 * time.Minute}
+	forced := Order{Actor: "ana", Reason: "INC-42", For: 30 * time.Minute}
 	rep := strings.Repeat
 	for _, c := range []struct {
 		name string
@@ -25,21 +25,21 @@ func TestExplain(t *testing.T) {
 		do   func(b *Breaker)
 		want string
 	}{
-		{"new", Settings{}, func(*Breaker) {}, "db is closed and has never been anything else. It opens on 5 more failures in a row."},
-		{"some failures", Settings{}, func(b *Breaker) { play(b, "ffff") }, "db is closed and has never been anything else. It opens on 1 more failure in a row."},
-		{"no rule", Settings{FailMax: -1}, func(*Breaker) {}, "db is closed and has never been anything else. No rule of its settings can open it."},
+		{"new", Settings{}, func(*Breaker) {}, "db is closed and has never opened. It opens on 5 more failures in a row."},
+		{"some failures", Settings{}, func(b *Breaker) { play(b, "ffff") }, "db is closed and has never opened. It opens on 1 more failure in a row."},
+		{"no rule", Settings{FailMax: -1}, func(*Breaker) {}, "db is closed and has never opened. No rule of its settings can open it."},
 		{
 			"rates",
 			Settings{FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.25, MinCalls: 10},
 			func(b *Breaker) { play(b, "sfS") },
-			"db is closed and has never been anything else. It opens on 5 more failures in a row, " +
+			"db is closed and has never opened. It opens on 5 more failures in a row, " +
 				"or when 50% of 10 calls or more have failed (now 1 of 3), or when 25% of 10 calls or more were slow (now 1 of 3).",
 		},
 		{
 			"confidence",
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
 			func(b *Breaker) { play(b, "ff") },
-			"db is closed and has never been anything else. It opens when it is 95% sure that more than 50% of calls fail (now 2 of 2).",
+			"db is closed and has never opened. It opens when it is 95% sure that more than 50% of calls fail (now 2 of 2).",
 		},
 		{
 			"consecutive",
@@ -79,7 +79,7 @@ func TestExplain(t *testing.T) {
 			"own rule",
 			Settings{FailMax: -1},
 			func(b *Breaker) { play(b, "sfff") },
-			`db has been open for 0s: the rule "three" said so (3 of 4 calls failed, 0 were slow); last error: connection refused. Every call is rejected until a probe may go in 1m.`,
+			`db has been open for 0s: the rule "three" is met: 3 of 4 calls failed, 0 were slow; last error: connection refused. Every call is rejected until a probe may go in 1m.`,
 		},
 		{
 			"due",
@@ -106,7 +106,7 @@ func TestExplain(t *testing.T) {
 				play(b, "f"+rep(".", 60)+"s")
 				_, _ = b.Allow()
 			},
-			"db has been half-open for 0s: the open time is over and a call asked. It opened 1m ago: 1 failure in a row; last error: connection refused. 1 of 2 probes are out, the first for 0s; 1 of 3 have succeeded. One failure opens it again.",
+			"db has been half-open for 0s: the open time was over and a call came. It opened 1m ago: 1 failure in a row; last error: connection refused. 1 of 2 probes are out, the first for 0s; 1 of 3 have succeeded. One failure opens it again.",
 		},
 		{
 			"the probe hangs",
@@ -116,7 +116,7 @@ func TestExplain(t *testing.T) {
 				_, _ = b.Allow()
 				time.Sleep(8 * time.Second)
 			},
-			"db has been half-open for 8s: the open time is over and a call asked. It opened 1m8s ago: 1 failure in a row; last error: connection refused. The probe has been out for 8s; another may go in 52s. One failure opens it again.",
+			"db has been half-open for 8s: the open time was over and a call came. It opened 1m8s ago: 1 failure in a row; last error: connection refused. The probe has been out for 8s; another may go in 52s. One failure opens it again.",
 		},
 		{
 			"the probe has outlasted its lease",
@@ -126,7 +126,7 @@ func TestExplain(t *testing.T) {
 				_, _ = b.Allow()
 				time.Sleep(90 * time.Second)
 			},
-			"db has been half-open for 1m30s: the open time is over and a call asked. It opened 2m30s ago: 1 failure in a row; last error: connection refused. A probe has been out for 1m30s; the next call probes too. One failure opens it again.",
+			"db has been half-open for 1m30s: the open time was over and a call came. It opened 2m30s ago: 1 failure in a row; last error: connection refused. A probe has been out for 1m30s; the next call probes too. One failure opens it again.",
 		},
 		{
 			"score",
@@ -138,7 +138,7 @@ func TestExplain(t *testing.T) {
 			"score, still closed",
 			Settings{FailMax: 4, SuccessesToForgive: 2},
 			func(b *Breaker) { play(b, "ffs") },
-			"db is closed and has never been anything else. It opens on 3 more failures, where 2 successes make up for one.",
+			"db is closed and has never opened. It opens on 3 more failures, where 2 successes make up for one.",
 		},
 		{
 			"bad rate",
@@ -168,43 +168,43 @@ func TestExplain(t *testing.T) {
 			"opened by order",
 			Settings{},
 			func(b *Breaker) { b.Open(forced) },
-			`db has been open for 0s: open was ordered by ana ("INC-42"). Every call is rejected until a probe may go in 30m.`,
+			`db has been open for 0s: opened by ana ("INC-42"). Every call is rejected until a probe may go in 30m.`,
 		},
 		{
 			"ordered by nobody",
 			Settings{},
-			func(b *Breaker) { b.Open(Reason{}) },
-			"db has been open for 0s: open was ordered by somebody who gave no name. Every call is rejected until a probe may go in 1m.",
+			func(b *Breaker) { b.Open(Order{}) },
+			"db has been open for 0s: opened by an unknown actor. Every call is rejected until a probe may go in 1m.",
 		},
 		{
 			"forced open",
 			Settings{},
 			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(18 * time.Minute) },
-			`db has been forced-open for 18m: ana ordered it ("INC-42"). Every call is rejected for another 12m; its automatic state is closed, and without calls it learns nothing.`,
+			`db has been forced-open for 18m: forced open by ana ("INC-42"). Every call is rejected for another 12m; the automatic state is closed, and learns nothing without calls.`,
 		},
 		{
 			"forced closed",
 			Settings{FailMax: 2},
-			func(b *Breaker) { b.ForceClosed(Reason{Actor: "ana"}); play(b, "ff") },
-			"db has been forced-closed for 0s: ana ordered it. Every call is admitted until somebody releases it; its automatic state is open.",
+			func(b *Breaker) { b.ForceClosed(Order{Actor: "ana"}); play(b, "ff") },
+			"db has been forced-closed for 0s: forced closed by ana. Every call is admitted until the override is released; the automatic state is open.",
 		},
 		{
 			"override ended",
 			Settings{},
 			func(b *Breaker) { b.ForceOpen(forced); time.Sleep(time.Hour) },
-			"db has been closed for 30m: the time of the override was up. It opens on 5 more failures in a row.",
+			"db has been closed for 30m: the override expired. It opens on 5 more failures in a row.",
 		},
 		{
 			"released over open",
 			Settings{},
-			func(b *Breaker) { b.Open(forced); b.ForceClosed(forced); b.Release(Reason{Actor: "bob"}) },
-			`db has been half-open for 0s: release was ordered by bob. It opened 0s ago: open was ordered by ana ("INC-42"). The next call probes. One failure opens it again.`,
+			func(b *Breaker) { b.Open(forced); b.ForceClosed(forced); b.Release(Order{Actor: "bob"}) },
+			`db has been half-open for 0s: released by bob. It opened 0s ago: opened by ana ("INC-42"). The next call probes. One failure opens it again.`,
 		},
 		{
 			"less patience than failures",
 			Settings{},
 			func(b *Breaker) { play(b, "fff"); _ = b.Update(Settings{FailMax: 2}) },
-			"db is closed and has never been anything else. It opens on 1 more failure in a row.",
+			"db is closed and has never opened. It opens on 1 more failure in a row.",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestRejectionTellsWhy(t *testing.T) {
 	b := New("db", Settings{FailMax: 2})
 	play(b, "ff")
 	_, err := b.Allow()
-	if want := "db: circuit breaker is open: " + b.Status().Why.Why(); err == nil || err.Error() != want {
+	if want := "db: circuit breaker is open: " + b.Status().Transition.Summary(); err == nil || err.Error() != want {
 		t.Errorf("rejected with %v, want %s", err, want)
 	}
 }
@@ -287,12 +287,12 @@ func TestTransitionRecord(t *testing.T) {
 		want := Transition{
 			Version: 3, At: time.Now(), From: Closed, To: Open, Cause: CauseFailureRate,
 			Fails: 1, Counts: Counts{4, 2, 1, 2}, FailingSince: got.At, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
-			Attempt: 1, OpenFor: 20 * time.Second, Settings: 2,
+			Attempt: 1, OpenFor: 20 * time.Second, SettingsVersion: 2,
 		}
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
-		if len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Text != errX.Error() {
+		if len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Error != errX.Error() {
 			t.Errorf("errors %+v", got.Errors)
 		}
 	})
@@ -312,8 +312,8 @@ func TestErrorsOnRecord(t *testing.T) {
 		if len(got) != 3 || got[1] != (ErrorSample{"d", 4 * time.Second, 1}) || got[2] != (ErrorSample{"b", 3 * time.Second, 2}) {
 			t.Fatalf("errors %+v", got)
 		}
-		if n := len(got[0].Text); n > maxErrorText+3 || !strings.HasSuffix(got[0].Text, "...") || !utf8.ValidString(got[0].Text) || !strings.HasPrefix(got[0].Text, "xää") {
-			t.Errorf("a long text became %q", got[0].Text)
+		if n := len(got[0].Error); n > maxErrorText+3 || !strings.HasSuffix(got[0].Error, "...") || !utf8.ValidString(got[0].Error) || !strings.HasPrefix(got[0].Error, "xää") {
+			t.Errorf("a long text became %q", got[0].Error)
 		}
 	})
 }
@@ -324,13 +324,13 @@ func TestErrorTexts(t *testing.T) {
 	for text, want := range map[string]string{"": "", "down": "down", limit: limit, limit + "x": limit + "..."} {
 		b := New("db", Settings{FailMax: 1})
 		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
-		if got := b.Status().Why.Errors[0].Text; got != want {
+		if got := b.Status().Transition.Errors[0].Error; got != want {
 			t.Errorf("%q is on record as %q, want %q", text, got, want)
 		}
 	}
 	b := New("db", Settings{FailMax: 1})
 	_ = b.Do(t.Context(), func(context.Context) error { return textPanics{} })
-	if got := b.Status().Why.Errors[0].Text; got != "an error whose text panics" {
+	if got := b.Status().Transition.Errors[0].Error; got != "an error whose text panics" {
 		t.Errorf("on record as %q", got)
 	}
 }
@@ -342,7 +342,7 @@ func (textPanics) Error() string { panic("text") }
 func TestHistoryKeepsThirtyTwo(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	for i := 1; i <= 100; i++ {
-		b.Open(Reason{})
+		b.Open(Order{})
 		h := b.History()
 		if len(h) != min(i, 32) {
 			t.Fatalf("%d transitions, %d kept", i, len(h))
@@ -352,7 +352,7 @@ func TestHistoryKeepsThirtyTwo(t *testing.T) {
 				t.Fatalf("after %d, record %d is of version %d, want %d", i, j, tr.Version, want)
 			}
 		}
-		if why := b.Status().Why; why.Version != h[len(h)-1].Version {
+		if why := b.Status().Transition; why.Version != h[len(h)-1].Version {
 			t.Fatalf("Status tells why of version %d, the newest is %d", why.Version, h[len(h)-1].Version)
 		}
 	}
@@ -366,7 +366,7 @@ func TestHistoryKeepsThirtyTwo(t *testing.T) {
 	}
 	lean := New("db", Settings{}, WithoutHistory())
 	for range 5 {
-		lean.Open(Reason{Actor: "ana"})
+		lean.Open(Order{Actor: "ana"})
 	}
 	if h := lean.History(); len(h) != 1 || h[0].Version != 6 {
 		t.Errorf("without a history: %+v", h)
@@ -383,17 +383,17 @@ func TestLogLines(t *testing.T) {
 			t.Fatalf("calls are logged: %s", buf.String())
 		}
 		play(b, "ffff"+strings.Repeat(".", 60)+"s")
-		b.ForceClosed(Reason{Actor: "ana", Text: "INC-42"})
+		b.ForceClosed(Order{Actor: "ana", Reason: "INC-42"})
 		play(b, "ff")
-		b.Release(Reason{})
+		b.Release(Order{})
 		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(buf.String(), "")
 		want := strings.Join([]string{
 			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=false version=2`,
-			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time is over and a call asked" shadow=false version=3`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time was over and a call came" shadow=false version=3`,
 			`level=INFO msg="circuit breaker closed" breaker=db from=half-open to=closed cause=probes-passed why="the probe succeeded" shadow=false version=4`,
-			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="force_closed was ordered by ana (\"INC-42\")" shadow=false version=5`,
+			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="forced closed by ana (\"INC-42\")" shadow=false version=5`,
 			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=true version=6`,
-			`level=INFO msg="circuit breaker half-open" breaker=db from=forced-closed to=half-open cause=order why="release was ordered by somebody who gave no name" shadow=false version=7`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=forced-closed to=half-open cause=order why="released by an unknown actor" shadow=false version=7`,
 		}, "\n") + "\n"
 		if got != want {
 			t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -418,15 +418,15 @@ func TestHuman(t *testing.T) {
 func TestExplainParts(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	s := b.Status()
-	if s.Because() != "" || s.Next() != "It opens on 1 more failure in a row." {
-		t.Errorf("new: %q, %q", s.Because(), s.Next())
+	if s.Why() != "" || s.Next() != "It opens on 1 more failure in a row." {
+		t.Errorf("new: %q, %q", s.Why(), s.Next())
 	}
-	b.ForceOpen(Reason{Actor: "ana", Text: "a: b. c", For: time.Hour})
+	b.ForceOpen(Order{Actor: "ana", Reason: "a: b. c", For: time.Hour})
 	s = b.Status()
-	if got, want := s.Because(), `ana ordered it ("a: b. c")`; got != want {
-		t.Errorf("Because() = %q, want %q", got, want)
+	if got, want := s.Why(), `forced open by ana ("a: b. c")`; got != want {
+		t.Errorf("Why() = %q, want %q", got, want)
 	}
-	if text := s.Explain(); !strings.HasSuffix(text, ": "+s.Because()+". "+s.Next()) {
-		t.Errorf("%q does not end with %q and %q", text, s.Because(), s.Next())
+	if text := s.Explain(); !strings.HasSuffix(text, ": "+s.Why()+". "+s.Next()) {
+		t.Errorf("%q does not end with %q and %q", text, s.Why(), s.Next())
 	}
 }

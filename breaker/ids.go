@@ -16,10 +16,11 @@ import (
 
 const maxNameLen = 128
 
-// checkName reports whether name may be a breaker's or a set's. A name ends at
-// the first slash of an id, stands in a table and on a line, so it has no
-// slash, no control character and no blank at its ends.
-func checkName(name string) error {
+// ValidateName reports what is wrong with name as a breaker's or a set's, as an
+// error that matches ErrName. A name ends at the first slash of an id, and stands
+// in a table and on a line: so it has no slash, no control character and no blank
+// at its ends, and 1 to 128 bytes.
+func ValidateName(name string) error {
 	bad := func(what string) error { return fmt.Errorf("%w %q: %s", ErrName, name, what) }
 	switch {
 	case name == "":

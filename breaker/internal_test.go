@@ -15,6 +15,6 @@ func broken(context.Context) error { return errX }
 func is(t *testing.T, b *Breaker, want State) {
 	t.Helper()
 	if got := b.State(); got != want {
-		t.Fatalf("%s is %s, want %s; why: %+v", b.ID(), got, want, b.Status().Why)
+		t.Fatalf("%s is %s, want %s; why: %+v", b.ID(), got, want, b.Status().Transition)
 	}
 }

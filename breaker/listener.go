@@ -199,11 +199,11 @@ func (b *Breaker) logTransition(t *Transition) {
 	}
 	b.cfg.logger.Log(context.Background(), level, "circuit breaker "+t.To.String(),
 		"breaker", b.ID(), "from", t.From.String(), "to", t.To.String(), "cause", string(t.Cause),
-		"why", t.Why(), "shadow", t.Shadow, "version", t.Version)
+		"why", t.Summary(), "shadow", t.Shadow, "version", t.Version)
 }
 
 func (b *Breaker) logHeldBack(t *Transition) {
 	defer b.cfg.loggerPanics()
 	b.cfg.logger.Warn("circuit breaker held back by the cap on open breakers",
-		"breaker", b.ID(), "cause", string(t.Cause), "why", t.Why())
+		"breaker", b.ID(), "cause", string(t.Cause), "why", t.Summary())
 }

@@ -14,7 +14,7 @@ import (
 // life has a breaker do all that listeners can hear of.
 func life(b *Breaker) {
 	play(b, "sf")
-	b.ForceOpen(Reason{For: 10 * time.Second})
+	b.ForceOpen(Order{For: 10 * time.Second})
 	play(b, "s"+strings.Repeat(".", 11))
 }
 
@@ -41,7 +41,7 @@ func TestListenersWithOneField(t *testing.T) {
 				var log bytes.Buffer
 				b := New("db", Settings{}, WithListener(c.listener(&heard)), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				life(b)
-				if n := b.Status().ListenerPanics; n != 0 || heard != c.want {
+				if n := b.Status().Panics; n != 0 || heard != c.want {
 					t.Errorf("heard %d times, want %d; %d panics:\n%s", heard, c.want, n, log.String())
 				}
 			})
@@ -82,7 +82,7 @@ func TestPanicsAreLogged(t *testing.T) {
 	}
 	b := New("db", Settings{}, bad, WithLogger(slog.New(panicky{text})))
 	play(b, "s")
-	if n := b.Status().ListenerPanics; n != 2 {
+	if n := b.Status().Panics; n != 2 {
 		t.Errorf("%d panics counted, want the listener's and the logger's", n)
 	}
 }
@@ -91,8 +91,8 @@ func TestPanicsAreLogged(t *testing.T) {
 func TestForcedOpenIsAWarning(t *testing.T) {
 	var log bytes.Buffer
 	b := New("db", Settings{}, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
-	b.ForceOpen(Reason{})
-	b.Release(Reason{})
+	b.ForceOpen(Order{})
+	b.Release(Order{})
 	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), "to=forced-open") {
 		t.Errorf("warnings: %q, want one", log.String())
 	}
@@ -105,8 +105,8 @@ func TestNoContext(t *testing.T) {
 	for _, err := range []error{errX, context.Canceled} {
 		_ = b.Do(none, func(context.Context) error { return err })
 	}
-	if s := b.Status(); s.FailCount != 2 || s.ListenerPanics != 0 {
-		t.Errorf("%d failures and %d panics, want 2 and 0", s.FailCount, s.ListenerPanics)
+	if s := b.Status(); s.FailCount != 2 || s.Panics != 0 {
+		t.Errorf("%d failures and %d panics, want 2 and 0", s.FailCount, s.Panics)
 	}
 	// What is cancelled is the call's own context, not one that the error tells of.
 	if err := b.Do(t.Context(), func(context.Context) error { return context.Canceled }); !errors.Is(err, context.Canceled) || b.FailCount() != 3 {

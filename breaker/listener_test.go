@@ -73,7 +73,7 @@ func TestListenerHearsEachCallAndTransition(t *testing.T) {
 		synctest.Wait()
 		_ = b.Do(ctx, succeed)
 		step("open->half-open, before, success, half-open->closed")
-		b.ForceOpen(breaker.Reason{For: time.Second})
+		b.ForceOpen(breaker.Order{For: time.Second})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		step("closed->forced-open, forced-open->closed")
@@ -154,7 +154,7 @@ func TestBadListeners(t *testing.T) {
 						failTimes(b, 1) // the first call did not run: one more was needed
 					}
 					wantState(t, b, breaker.Open)
-					b.Close(breaker.Reason{})
+					b.Close(breaker.Order{})
 					if err := b.Do(ctx, succeed); err != nil {
 						t.Errorf("after the bad listener Do returned %v", err)
 					}
@@ -187,13 +187,13 @@ func TestTransitionsArriveOnceAndInOrder(t *testing.T) {
 			for j := range 200 {
 				switch (i + j) % 4 {
 				case 0:
-					b.Open(breaker.Reason{})
+					b.Open(breaker.Order{})
 				case 1:
-					b.Close(breaker.Reason{})
+					b.Close(breaker.Order{})
 				case 2:
-					b.ForceOpen(breaker.Reason{})
+					b.ForceOpen(breaker.Order{})
 				default:
-					b.HalfOpen(breaker.Reason{})
+					b.HalfOpen(breaker.Order{})
 				}
 			}
 		})
@@ -214,7 +214,7 @@ func TestTransitionsArriveOnceAndInOrder(t *testing.T) {
 
 func TestExcludeLater(t *testing.T) {
 	b := breaker.New("db", breaker.Settings{FailMax: 1})
-	b.Exclude(breaker.Is(errDown))
+	b.Exclude(breaker.ErrorIs(errDown))
 	failTimes(b, 3)
 	wantState(t, b, breaker.Closed)
 	_ = b.Do(ctx, func(context.Context) error { return errors.New("other") })

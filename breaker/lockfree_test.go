@@ -31,13 +31,13 @@ func TestCountedAlone(t *testing.T) {
 		"a rate":                    {s: Settings{FailMax: 10, FailureRate: 1}, outcome: Failure},
 		"a rate of calls, clean":    {s: Settings{FailMax: 10, FailureRate: 1, WindowCalls: 1}, prepare: func(b *Breaker) { play(b, "s") }, outcome: Failure},
 		"evicted":                   {s: plain, prepare: func(b *Breaker) { b.edit(0, flagEvicted) }, outcome: Failure, alone: true, fails: 1},
-		"open":                      {s: plain, prepare: func(b *Breaker) { b.Open(Reason{}) }, outcome: Success},
-		"half-open":                 {s: plain, prepare: func(b *Breaker) { b.HalfOpen(Reason{}) }, outcome: Success},
-		"forced open":               {s: plain, prepare: func(b *Breaker) { b.ForceOpen(Reason{}) }, outcome: Success},
-		"forced closed":             {s: plain, prepare: func(b *Breaker) { b.ForceClosed(Reason{}) }, outcome: Success},
+		"open":                      {s: plain, prepare: func(b *Breaker) { b.Open(Order{}) }, outcome: Success},
+		"half-open":                 {s: plain, prepare: func(b *Breaker) { b.HalfOpen(Order{}) }, outcome: Success},
+		"forced open":               {s: plain, prepare: func(b *Breaker) { b.ForceOpen(Order{}) }, outcome: Success},
+		"forced closed":             {s: plain, prepare: func(b *Breaker) { b.ForceClosed(Order{}) }, outcome: Success},
 		"a move is being recorded":  {s: plain, prepare: func(b *Breaker) { b.edit(0, flagHeld) }, outcome: Failure},
 		"ramping": {s: Settings{FailMax: 10, Ramp: time.Hour, ResetTimeout: 1}, prepare: func(b *Breaker) {
-			b.Open(Reason{})
+			b.Open(Order{})
 			time.Sleep(time.Second)
 			play(b, "s")
 		}, outcome: Failure},
@@ -72,7 +72,7 @@ func TestNoFailureIsLost(t *testing.T) {
 		"listeners":         func(b *Breaker) { b.AddListener(Listener{Success: func(*Breaker) {}})() },
 		"settings":          func(b *Breaker) { s := b.Settings(); s.Probes++; _ = b.Update(s) },
 		"a set's listeners": func(b *Breaker) { b.cfg.setListener(&Listener{}, true); b.refresh() },
-		"overrides":         func(b *Breaker) { b.ForceOpen(Reason{}); b.Release(Reason{}) },
+		"overrides":         func(b *Breaker) { b.ForceOpen(Order{}); b.Release(Order{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range rounds {
@@ -164,7 +164,7 @@ func TestMoveHoldsTheWord(t *testing.T) {
 			}
 		})
 		<-begun
-		b.Open(Reason{})
+		b.Open(Order{})
 		over.Wait()
 		if got := b.FailCount(); got < seen {
 			t.Fatalf("%d failures were seen, %d are kept", seen, got)
@@ -242,7 +242,7 @@ func TestHeldByTheCap(t *testing.T) {
 	m := NewManager(Settings{FailMax: 4})
 	m.CapOpen(0.1)
 	b, other := m.Breaker("b"), m.Breaker("other")
-	other.Open(Reason{})
+	other.Open(Order{})
 	play(b, "ffff")
 	if b.State() != Closed || b.load()&flagHeld != 0 || b.FailCount() != 4 {
 		t.Errorf("%s after %d failures, word %x", b.State(), b.FailCount(), b.load())
@@ -256,10 +256,10 @@ func TestHeldByTheCap(t *testing.T) {
 // why.
 func TestProbeOfABreakerWithoutRules(t *testing.T) {
 	b := New("b", Settings{FailMax: -1})
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	play(b, "f")
 	all := b.History()
-	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Text != errX.Error() {
+	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Error != errX.Error() {
 		t.Errorf("%s, recorded as %+v", b.State(), last)
 	}
 }

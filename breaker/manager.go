@@ -131,7 +131,7 @@ func (m *Manager) create(name string, s Settings, opts []Option, make func(*conf
 
 // add returns the member of this name, made if there is none.
 func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (member, error) {
-	if err := checkName(name); err != nil {
+	if err := ValidateName(name); err != nil {
 		return nil, err
 	}
 	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are the program's: before the lock

@@ -22,7 +22,7 @@ func TestManagerListenerHearsAllThereIsAndWillBe(t *testing.T) {
 	late := m.Breaker("late")
 	lateSet := SetOf[int](&m, "late-set")
 	for _, b := range []*Breaker{early, old, tenants.Breaker("new"), late, lateSet.Breaker(7)} {
-		b.Open(Reason{})
+		b.Open(Order{})
 	}
 	want := []string{"early open", "tenants/old open", "tenants/new open", "late open", "late-set/7 open"}
 	if !slices.Equal(got, want) {
@@ -30,9 +30,9 @@ func TestManagerListenerHearsAllThereIsAndWillBe(t *testing.T) {
 	}
 	remove()
 	remove() // does no harm
-	early.Close(Reason{})
-	lateSet.Breaker(8).Open(Reason{})
-	m.Breaker("later").Open(Reason{})
+	early.Close(Order{})
+	lateSet.Breaker(8).Open(Order{})
+	m.Breaker("later").Open(Order{})
 	if len(got) != len(want) {
 		t.Errorf("heard %q after it was removed", got[len(want):])
 	}

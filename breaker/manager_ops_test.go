@@ -78,7 +78,7 @@ func TestManagerLen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 100 { // more than it remembers, and more in evidence than it may hold
-		set.Breaker(i).Open(Reason{})
+		set.Breaker(i).Open(Order{})
 		if got, want := m.Len(), len(m.Breakers()); got != want {
 			t.Fatalf("after %d keys Len is %d, and there are %d breakers", i+1, got, want)
 		}

@@ -19,7 +19,7 @@ func TestInstantsAreMonotonic(t *testing.T) {
 			t.Errorf("%s has no monotonic reading: %s", what, at)
 		}
 	}
-	b.Open(Reason{For: time.Hour})
+	b.Open(Order{For: time.Hour})
 	c := b.cold.Load()
 	check("the end of the open time", c.openUntil)
 	rejected := func() *OpenError {
@@ -31,10 +31,10 @@ func TestInstantsAreMonotonic(t *testing.T) {
 	}
 	check("a rejection's end", rejected().until)
 	check("the beginning of a state", c.since)
-	b.ForceOpen(Reason{For: time.Hour})
+	b.ForceOpen(Order{For: time.Hour})
 	check("the end of an override", c.override.expires)
 	check("a rejection's end under an override", rejected().until)
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	p, err := b.Allow()
 	if err != nil {
 		t.Fatal(err)

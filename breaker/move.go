@@ -165,7 +165,7 @@ func (b *Breaker) describeLocked(r *compiled, to auto, t *Transition) {
 func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	c := b.cold.Load()
 	b.changedLocked()
-	t.Version, t.At, t.Settings = b.versionLocked(), now, b.settings().version
+	t.Version, t.At, t.SettingsVersion = b.versionLocked(), now, b.settings().version
 	b.keepRecordLocked(t)
 	c.tally.moved(t)
 	if !t.Shadow {

@@ -20,7 +20,7 @@ func TestNames(t *testing.T) {
 		" a":                     `" a": want no blank at its ends`,
 		"a ":                     `"a ": want no blank at its ends`,
 	} {
-		err := checkName(name)
+		err := ValidateName(name)
 		if want == "" && err != nil || want != "" && (!errors.Is(err, ErrName) || err.Error() != "invalid breaker name "+want) {
 			t.Errorf("%q: %v, want %s", name, err, want)
 		}

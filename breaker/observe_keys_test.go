@@ -54,7 +54,7 @@ func TestObserveUnknownKeysByOutcome(t *testing.T) {
 		"failure":   {t.Context(), errX, Calls{Failures: 1}},
 	} {
 		var m Manager
-		set, err := CreateSet[string](&m, "s", Settings{}, SetOptions{MaxKeys: 1}, WithExcluded(Is(errNotFound)))
+		set, err := CreateSet[string](&m, "s", Settings{}, SetOptions{MaxKeys: 1}, WithExcluded(ErrorIs(errNotFound)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func TestObserveCountsEveryCallOnce(t *testing.T) {
 				}
 				stop()
 				stop() // twice is once
-				early.Close(Reason{})
+				early.Close(Order{})
 				before := callsOf(m, "early")
 				play(early, "s")
 				if got := callsOf(m, "early"); got.Successes != before.Successes+1 {

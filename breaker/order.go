@@ -12,18 +12,43 @@ type Verb string
 const (
 	VerbOpen        Verb = "open"         // automatic state: open; lifts an override
 	VerbClose       Verb = "close"        // automatic state: closed, evidence forgotten; lifts an override
-	VerbHalfOpen    Verb = "half_open"    // automatic state: half-open; lifts an override
-	VerbForceOpen   Verb = "force_open"   // override: reject every call
-	VerbForceClosed Verb = "force_closed" // override: admit every call
+	VerbHalfOpen    Verb = "half-open"    // automatic state: half-open; lifts an override
+	VerbForceOpen   Verb = "force-open"   // override: reject every call
+	VerbForceClosed Verb = "force-closed" // override: admit every call
 	VerbRelease     Verb = "release"      // lift the override
 )
 
-// Order is a change that somebody asks for.
+// done is the verb as it reads in a record.
+func (v Verb) done() string {
+	switch v {
+	case VerbOpen:
+		return "opened"
+	case VerbClose:
+		return "closed"
+	case VerbHalfOpen:
+		return "set half-open"
+	case VerbForceOpen:
+		return "forced open"
+	case VerbForceClosed:
+		return "forced closed"
+	case VerbRelease:
+		return "released"
+	}
+	return string(v)
+}
+
+// Order is a change of state that a person or a program asks for. The methods
+// named after the verbs take one and fill in its verb.
 type Order struct {
 	Verb   Verb
-	Reason Reason
+	Actor  string // who gives it: a person's or a program's name
+	Reason string // why, in their words
+	// For limits VerbForceOpen and VerbForceClosed: past it the override lifts
+	// itself; 0 means until it is released. For VerbOpen it is the open time; 0
+	// means Settings.ResetTimeout. The other orders do not end, and have no time.
+	For time.Duration
 	// IfVersion, when not 0, makes the order fail with ErrVersion unless the
-	// breaker's version is this one: nothing moved since it was looked at.
+	// breaker's version is this one: nothing has moved since it was looked at.
 	IfVersion uint64
 	// DryRun makes the receipt without the change.
 	DryRun bool
@@ -36,49 +61,44 @@ type Receipt struct {
 	After   State  `json:"after"`
 	From    uint64 `json:"from_version"` // the version it was applied to
 	Version uint64 `json:"version"`      // the version after it
-	DryRun  bool   `json:"dry_run,omitempty"`
+	DryRun  bool
 }
 
 // Open opens the breaker, and lifts an override. The open time is
-// Settings.ResetTimeout, or why.For.
-func (b *Breaker) Open(why Reason) { b.order(VerbOpen, why) }
+// Settings.ResetTimeout, or o.For. Its error is Apply's.
+func (b *Breaker) Open(o Order) error { return b.order(VerbOpen, o) }
 
-// Close closes the breaker, forgets what it counted, and lifts an override.
-func (b *Breaker) Close(why Reason) { b.order(VerbClose, why) }
+// Close closes the breaker, forgets what it counted, and lifts an override. Its
+// error is Apply's.
+func (b *Breaker) Close(o Order) error { return b.order(VerbClose, o) }
 
-// HalfOpen lets the next calls probe, and lifts an override.
-func (b *Breaker) HalfOpen(why Reason) { b.order(VerbHalfOpen, why) }
+// HalfOpen lets the next calls probe, and lifts an override. Its error is
+// Apply's.
+func (b *Breaker) HalfOpen(o Order) error { return b.order(VerbHalfOpen, o) }
 
 // ForceOpen rejects every call until Release, another order, or the end of
-// why.For. The automatic state is kept beneath.
-func (b *Breaker) ForceOpen(why Reason) { b.order(VerbForceOpen, why) }
+// o.For. The automatic state is kept beneath. Its error is Apply's.
+func (b *Breaker) ForceOpen(o Order) error { return b.order(VerbForceOpen, o) }
 
 // ForceClosed admits every call until Release, another order, or the end of
-// why.For. The automatic state goes on being judged beneath.
-func (b *Breaker) ForceClosed(why Reason) { b.order(VerbForceClosed, why) }
+// o.For. The automatic state goes on being judged beneath. Its error is Apply's.
+func (b *Breaker) ForceClosed(o Order) error { return b.order(VerbForceClosed, o) }
 
 // Release lifts the override, if there is one. An automatic state that is not
-// closed goes on through half-open.
-func (b *Breaker) Release(why Reason) { b.order(VerbRelease, why) }
+// closed goes on through half-open. Its error is Apply's.
+func (b *Breaker) Release(o Order) error { return b.order(VerbRelease, o) }
 
-// order carries out what a program's own text asks for. It leaves out a time
-// that the order cannot have; one below 0 is over already, and nothing happens.
-func (b *Breaker) order(v Verb, why Reason) {
-	switch v {
-	case VerbClose, VerbHalfOpen, VerbRelease:
-		why.For = 0
-	case VerbForceOpen, VerbForceClosed, VerbOpen:
-		if why.For < 0 {
-			return
-		}
-	}
-	_, _ = b.decideOrder(Order{Verb: v, Reason: why}) // valid by construction, and without a version
+// order carries out an order, and tells listeners before it returns.
+func (b *Breaker) order(v Verb, o Order) error {
+	o.Verb = v
+	_, err := b.decideOrder(o)
 	b.deliver()
+	return err
 }
 
 // Apply carries out an order and says what it changed. It never waits for
 // calls in flight (I5), nor for listeners: they are told on another goroutine,
-// while the methods that are named after the orders return after that. An order
+// where the methods named after the verbs return after that. An order
 // that cannot be carried out changes nothing: the error matches ErrOrder, or
 // ErrVersion when IfVersion is not the version found.
 func (b *Breaker) Apply(o Order) (Receipt, error) {
@@ -101,15 +121,15 @@ func (b *Breaker) decideOrder(o Order) (Receipt, error) {
 func (o *Order) check() error {
 	switch o.Verb {
 	case VerbOpen, VerbForceOpen, VerbForceClosed:
-		if o.Reason.For < 0 {
-			return fmt.Errorf("%w: %s for %s, want a time above 0, or none", ErrOrder, o.Verb, o.Reason.For)
+		if o.For < 0 {
+			return fmt.Errorf("%w: %s for %s, want a time above 0, or none", ErrOrder, o.Verb, o.For)
 		}
 	case VerbClose, VerbHalfOpen, VerbRelease:
-		if o.Reason.For != 0 {
-			return fmt.Errorf("%w: %s for %s, want no time: it does not end by itself", ErrOrder, o.Verb, o.Reason.For)
+		if o.For != 0 {
+			return fmt.Errorf("%w: %s for %s, want no time: it does not end by itself", ErrOrder, o.Verb, o.For)
 		}
 	default:
-		return fmt.Errorf("%w: %q, want open, close, half_open, force_open, force_closed or release", ErrOrder, o.Verb)
+		return fmt.Errorf("%w: %q, want open, close, half-open, force-open, force-closed or release", ErrOrder, o.Verb)
 	}
 	return nil
 }
@@ -184,14 +204,13 @@ func (o *Order) result(w uint64) State {
 }
 
 func (b *Breaker) obeyLocked(o Order, now time.Time) {
-	why := o.Reason
-	t := &Transition{Cause: CauseOrder, Order: o.Verb, Actor: why.Actor, Text: why.Text, From: effective(b.load())}
+	t := &Transition{Cause: CauseOrder, Order: o.Verb, Actor: o.Actor, Reason: o.Reason, From: effective(b.load())}
 	switch o.Verb {
 	case VerbForceOpen:
-		b.overrideLocked(ForcedOpen, why, now)
+		b.overrideLocked(ForcedOpen, o, now)
 		return
 	case VerbForceClosed:
-		b.overrideLocked(ForcedClosed, why, now)
+		b.overrideLocked(ForcedClosed, o, now)
 		return
 	case VerbRelease:
 		if c := b.cold.Load(); c != nil && c.override != nil {
@@ -203,7 +222,7 @@ func (b *Breaker) obeyLocked(o Order, now time.Time) {
 	t.To = Closed
 	switch o.Verb {
 	case VerbOpen:
-		e, t.To = event{kind: evOpen, dur: why.For}, Open
+		e, t.To = event{kind: evOpen, dur: o.For}, Open
 	case VerbHalfOpen:
 		e.kind, t.To = evHalfOpen, HalfOpen
 	}

@@ -32,16 +32,46 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// The methods leave out a time that their order cannot have.
-func TestOrdersLeaveOutTimes(t *testing.T) {
-	why := Reason{For: time.Minute}
+// A time that an order cannot have is an error, by every way to give it, and
+// changes nothing.
+func TestOrdersRefuseTimes(t *testing.T) {
+	for name, c := range map[string]struct {
+		order func(*Breaker, Order) error
+		verb  Verb
+		wrong []time.Duration
+	}{
+		"open":         {(*Breaker).Open, VerbOpen, []time.Duration{-1}},
+		"close":        {(*Breaker).Close, VerbClose, []time.Duration{-1, time.Minute}},
+		"half-open":    {(*Breaker).HalfOpen, VerbHalfOpen, []time.Duration{-1, time.Minute}},
+		"force open":   {(*Breaker).ForceOpen, VerbForceOpen, []time.Duration{-1}},
+		"force closed": {(*Breaker).ForceClosed, VerbForceClosed, []time.Duration{-1}},
+		"release":      {(*Breaker).Release, VerbRelease, []time.Duration{-1, time.Minute}},
+	} {
+		for _, wrong := range c.wrong {
+			b := New("db", Settings{})
+			if err := c.order(b, Order{For: wrong}); !errors.Is(err, ErrOrder) {
+				t.Errorf("%s for %s: %v, want ErrOrder", name, wrong, err)
+			}
+			if _, err := b.Apply(Order{Verb: c.verb, For: wrong}); !errors.Is(err, ErrOrder) {
+				t.Errorf("%s for %s by Apply: %v, want ErrOrder", name, wrong, err)
+			}
+			if s := b.Status(); s.State != Closed || s.Version != 1 {
+				t.Errorf("%s for %s made it %s at version %d", name, wrong, s.State, s.Version)
+			}
+		}
+	}
+}
+
+// An order's verb is its method's, whatever it says itself, and its expected
+// version holds.
+func TestOrdersByMethod(t *testing.T) {
 	b := New("db", Settings{})
-	b.Open(why)
-	b.HalfOpen(why)
-	is(t, b, HalfOpen)
-	b.Close(why)
-	is(t, b, Closed)
-	b.ForceOpen(why)
-	b.Release(why)
-	is(t, b, Closed)
+	if err := b.Open(Order{Verb: VerbClose, IfVersion: 1}); err != nil {
+		t.Fatal(err)
+	}
+	is(t, b, Open)
+	if err := b.Close(Order{IfVersion: 1}); !errors.Is(err, ErrVersion) {
+		t.Errorf("an order for another version: %v, want ErrVersion", err)
+	}
+	is(t, b, Open)
 }

@@ -17,10 +17,10 @@ type override struct {
 
 // overrideLocked puts an override on, in place of one that is there. mu is
 // held.
-func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
+func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 	c := b.coldLocked()
 	b.stopOverrideLocked()
-	o := &override{Override: Override{State: s, Actor: why.Actor, Text: why.Text, Since: now}}
+	o := &override{Override: Override{State: s, Actor: why.Actor, Reason: why.Reason, Since: now}}
 	c.override = o
 	if why.For > 0 {
 		o.expires = now.Add(why.For)
@@ -31,7 +31,7 @@ func (b *Breaker) overrideLocked(s State, why Reason, now time.Time) {
 	from := effective(b.load())
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
-		Actor: why.Actor, Text: why.Text, Expiry: max(0, why.For),
+		Actor: why.Actor, Reason: why.Reason, For: max(0, why.For),
 	}, now)
 	b.edit(overrideMask|flagShut, overrideFlags(s))
 }
@@ -93,7 +93,7 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 func (b *Breaker) expire(o *override) {
 	b.mu.Lock()
 	if c := b.cold.Load(); c.override == o {
-		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Text: o.Text}, b.cfg.clock.Now())
+		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, b.cfg.clock.Now())
 	}
 	b.mu.Unlock()
 	b.deliver()

@@ -22,7 +22,7 @@ func logOf(b *Breaker) *[]string {
 			heard = append(heard, fmt.Sprintf("%s%s>%s %s", shadow, t.From, t.To, t.Cause))
 		},
 		Reminder: func(_ *Breaker, o Override) {
-			heard = append(heard, fmt.Sprintf("reminder %s by %s (%s), %s left", o.State, o.Actor, o.Text, time.Until(o.Expires)))
+			heard = append(heard, fmt.Sprintf("reminder %s by %s (%s), %s left", o.State, o.Actor, o.Reason, time.Until(o.Expires)))
 		},
 	})
 	return &heard
@@ -39,21 +39,21 @@ func wantLog(t *testing.T, got []string, want ...string) {
 // time, and ends by itself, on time, through half-open where the automatic
 // state is not closed.
 func TestOverrideIsALease(t *testing.T) {
-	why := Reason{Actor: "ana", Text: "INC-42", For: time.Hour}
+	why := Order{Actor: "ana", Reason: "INC-42", For: time.Hour}
 	for _, c := range []struct {
 		name    string
 		prepare func(*Breaker)
-		force   func(*Breaker, Reason)
+		force   func(*Breaker, Order) error
 		forced  State
 		auto    State
 		after   State
 	}{
 		{"open over closed", func(*Breaker) {}, (*Breaker).ForceOpen, ForcedOpen, Closed, Closed},
-		{"open over open", func(b *Breaker) { b.Open(Reason{For: 24 * time.Hour}) }, (*Breaker).ForceOpen, ForcedOpen, Open, HalfOpen},
-		{"open over half-open", func(b *Breaker) { b.HalfOpen(Reason{}) }, (*Breaker).ForceOpen, ForcedOpen, HalfOpen, HalfOpen},
+		{"open over open", func(b *Breaker) { b.Open(Order{For: 24 * time.Hour}) }, (*Breaker).ForceOpen, ForcedOpen, Open, HalfOpen},
+		{"open over half-open", func(b *Breaker) { b.HalfOpen(Order{}) }, (*Breaker).ForceOpen, ForcedOpen, HalfOpen, HalfOpen},
 		{"closed over closed", func(*Breaker) {}, (*Breaker).ForceClosed, ForcedClosed, Closed, Closed},
-		{"closed over open", func(b *Breaker) { b.Open(Reason{For: 24 * time.Hour}) }, (*Breaker).ForceClosed, ForcedClosed, Open, HalfOpen},
-		{"closed over half-open", func(b *Breaker) { b.HalfOpen(Reason{}) }, (*Breaker).ForceClosed, ForcedClosed, HalfOpen, HalfOpen},
+		{"closed over open", func(b *Breaker) { b.Open(Order{For: 24 * time.Hour}) }, (*Breaker).ForceClosed, ForcedClosed, Open, HalfOpen},
+		{"closed over half-open", func(b *Breaker) { b.HalfOpen(Order{}) }, (*Breaker).ForceClosed, ForcedClosed, HalfOpen, HalfOpen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestOverrideIsALease(t *testing.T) {
 				began := time.Now()
 				c.force(b, why)
 				s := b.Status()
-				want := Override{State: c.forced, Actor: "ana", Text: "INC-42", Since: began, Expires: began.Add(time.Hour)}
+				want := Override{State: c.forced, Actor: "ana", Reason: "INC-42", Since: began, Expires: began.Add(time.Hour)}
 				if s.State != c.forced || s.Auto != c.auto || s.Override == nil || *s.Override != want {
 					t.Fatalf("status %+v, override %+v", s, s.Override)
 				}
@@ -88,17 +88,17 @@ func TestOverrideIsALease(t *testing.T) {
 // One that is released, replaced or lifted by another order neither reminds
 // nor ends again.
 func TestOverrideEndsOnce(t *testing.T) {
-	hour := Reason{For: time.Hour}
+	hour := Order{For: time.Hour}
 	for name, c := range map[string]struct {
 		order func(*Breaker)
 		want  State
 	}{
-		"release":      {func(b *Breaker) { b.Release(Reason{}) }, Closed},
-		"close":        {func(b *Breaker) { b.Close(Reason{}) }, Closed},
-		"open":         {func(b *Breaker) { b.Open(Reason{For: 24 * time.Hour}) }, Open},
-		"half-open":    {func(b *Breaker) { b.HalfOpen(Reason{}) }, HalfOpen},
-		"force closed": {func(b *Breaker) { b.ForceClosed(Reason{}) }, ForcedClosed},
-		"force open":   {func(b *Breaker) { b.ForceOpen(Reason{}) }, ForcedOpen},
+		"release":      {func(b *Breaker) { b.Release(Order{}) }, Closed},
+		"close":        {func(b *Breaker) { b.Close(Order{}) }, Closed},
+		"open":         {func(b *Breaker) { b.Open(Order{For: 24 * time.Hour}) }, Open},
+		"half-open":    {func(b *Breaker) { b.HalfOpen(Order{}) }, HalfOpen},
+		"force closed": {func(b *Breaker) { b.ForceClosed(Order{}) }, ForcedClosed},
+		"force open":   {func(b *Breaker) { b.ForceOpen(Order{}) }, ForcedOpen},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -121,10 +121,10 @@ func TestOverrideEndsOnce(t *testing.T) {
 func TestOverrideRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{})
-		b.ForceOpen(Reason{For: time.Hour, Actor: "ana"})
+		b.ForceOpen(Order{For: time.Hour, Actor: "ana"})
 		time.Sleep(50 * time.Minute)
 		heard := logOf(b)
-		b.ForceOpen(Reason{For: time.Hour, Actor: "bob"})
+		b.ForceOpen(Order{For: time.Hour, Actor: "bob"})
 		time.Sleep(59 * time.Minute)
 		synctest.Wait()
 		is(t, b, ForcedOpen)
@@ -140,7 +140,7 @@ func TestOverrideWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{})
 		heard := logOf(b)
-		b.ForceOpen(Reason{})
+		b.ForceOpen(Order{})
 		time.Sleep(1000 * time.Hour)
 		synctest.Wait()
 		is(t, b, ForcedOpen)
@@ -155,13 +155,13 @@ func TestOverrideWithoutEnd(t *testing.T) {
 func TestReleaseOfNothing(t *testing.T) {
 	for _, prepare := range []func(*Breaker){
 		func(*Breaker) {},
-		func(b *Breaker) { b.Open(Reason{}) },
-		func(b *Breaker) { b.ForceOpen(Reason{}); b.Release(Reason{}) },
+		func(b *Breaker) { b.Open(Order{}) },
+		func(b *Breaker) { b.ForceOpen(Order{}); b.Release(Order{}) },
 	} {
 		b := New("x", Settings{})
 		prepare(b)
 		before := b.Status()
-		b.Release(Reason{Actor: "ana"})
+		b.Release(Order{Actor: "ana"})
 		if after := b.Status(); after.Version != before.Version || after.State != before.State || len(b.History()) != int(before.Version)-1 {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
@@ -174,7 +174,7 @@ func TestShadow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 2, ResetTimeout: 10 * time.Second})
 		heard := logOf(b)
-		b.ForceClosed(Reason{Actor: "ana"})
+		b.ForceClosed(Order{Actor: "ana"})
 		since := b.Status().Since
 		ran := 0
 		call := func(err error) {
@@ -188,8 +188,8 @@ func TestShadow(t *testing.T) {
 		if s.State != ForcedClosed || s.Auto != Open || s.UntilHalfOpen != 10*time.Second || s.Admitted != 1 {
 			t.Errorf("after two failures: %+v", s)
 		}
-		if s.Why == nil || s.Why.Cause != CauseOrder || !s.Since.Equal(since) {
-			t.Errorf("why the effective state began: %+v since %s", s.Why, s.Since)
+		if s.Transition == nil || s.Transition.Cause != CauseOrder || !s.Since.Equal(since) {
+			t.Errorf("why the effective state began: %+v since %s", s.Transition, s.Since)
 		}
 		time.Sleep(9 * time.Second)
 		call(nil) // no probe: it runs, and is no evidence
@@ -206,7 +206,7 @@ func TestShadow(t *testing.T) {
 		if ran != 5 {
 			t.Errorf("%d calls ran, want 5", ran)
 		}
-		b.Release(Reason{})
+		b.Release(Order{})
 		is(t, b, Closed)
 		if n := b.FailCount(); n != 1 {
 			t.Errorf("%d failures after the release, want the 1 there was", n)
@@ -223,21 +223,21 @@ func TestForcedOpenIsTheRejectionsCause(t *testing.T) {
 	b := New("x", Settings{FailMax: 2})
 	p, _ := b.Allow()
 	q, _ := b.Allow()
-	b.ForceOpen(Reason{Actor: "ana", Text: "INC-42"})
+	b.ForceOpen(Order{Actor: "ana", Reason: "INC-42"})
 	p.Done(errX)
 	q.Done(errX)
-	if s := b.Status(); s.State != ForcedOpen || s.Auto != Open || s.Why.Cause != CauseOrder {
+	if s := b.Status(); s.State != ForcedOpen || s.Auto != Open || s.Transition.Cause != CauseOrder {
 		t.Fatalf("status %+v", s)
 	}
 	var open *OpenError
 	err := b.Do(t.Context(), nop)
-	if !errors.As(err, &open) || open.State != ForcedOpen || open.Cause.Cause != CauseOrder {
-		t.Errorf("rejected with %v, cause %+v", err, open.Cause)
+	if !errors.As(err, &open) || open.State != ForcedOpen || open.Transition.Cause != CauseOrder {
+		t.Errorf("rejected with %v, cause %+v", err, open.Transition)
 	}
-	if got, want := err.Error(), `x: circuit breaker is open (forced): force_open was ordered by ana ("INC-42")`; got != want {
+	if got, want := err.Error(), `x: circuit breaker is open (forced): forced open by ana ("INC-42")`; got != want {
 		t.Errorf("rejected with %q, want %q", got, want)
 	}
-	b.Release(Reason{})
+	b.Release(Order{})
 	is(t, b, HalfOpen)
 }
 
@@ -252,9 +252,9 @@ func TestAutomationLeavesOverridesAlone(t *testing.T) {
 				permits = append(permits, p)
 			}
 			if state == ForcedOpen {
-				b.ForceOpen(Reason{})
+				b.ForceOpen(Order{})
 			} else {
-				b.ForceClosed(Reason{})
+				b.ForceClosed(Order{})
 			}
 			for i := range permits {
 				permits[i].Done(errX)

@@ -10,10 +10,10 @@ import (
 // A permit that is used up, or came with a rejection, says nothing more:
 // neither to the breaker nor to its listeners.
 func TestEndedPermitIsDumb(t *testing.T) {
-	open := func(b *Breaker) { b.Open(Reason{}) }
+	open := func(b *Breaker) { b.Open(Order{}) }
 	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
-	full := func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }
-	ramp := func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }
+	full := func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }
+	ramp := func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }
 	for name, c := range map[string]struct {
 		opts    []Option
 		prepare func(b *Breaker)
@@ -29,8 +29,8 @@ func TestEndedPermitIsDumb(t *testing.T) {
 		"failed":                               {nil, func(*Breaker) {}, func(p *Permit) { p.Done(errX) }},
 		"ignored":                              {nil, func(*Breaker) {}, func(p *Permit) { p.Ignore() }},
 		"done after a failure":                 {nil, func(b *Breaker) { play(b, "f") }, func(p *Permit) { p.Done(nil) }},
-		"a probe that was ignored":             {nil, func(b *Breaker) { b.HalfOpen(Reason{}) }, func(p *Permit) { p.Ignore() }},
-		"a probe that succeeded before others": {nil, func(b *Breaker) { b.HalfOpen(Reason{}) }, func(p *Permit) { p.Done(nil) }},
+		"a probe that was ignored":             {nil, func(b *Breaker) { b.HalfOpen(Order{}) }, func(p *Permit) { p.Ignore() }},
+		"a probe that succeeded before others": {nil, func(b *Breaker) { b.HalfOpen(Order{}) }, func(p *Permit) { p.Done(nil) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

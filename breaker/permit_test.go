@@ -82,7 +82,7 @@ func TestPermitsWithAContext(t *testing.T) {
 	})
 	t.Run("a bypass holds", func(t *testing.T) {
 		b := breaker.New("api", breaker.Settings{}, breaker.WithBypassAllowed())
-		b.Open(breaker.Reason{})
+		b.Open(breaker.Order{})
 		urgent := breaker.WithBypass(ctx, "half-done migration")
 		p, err := b.AllowContext(urgent)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 // closeByProbe opens b and closes it by a probe, so that its ramp begins.
 func closeByProbe(t *testing.T, b *Breaker) {
 	t.Helper()
-	b.Open(Reason{For: time.Second})
+	b.Open(Order{For: time.Second})
 	time.Sleep(time.Second)
 	synctest.Wait()
 	play(b, "s")
@@ -120,13 +120,13 @@ func TestNoRampForgetsAttempts(t *testing.T) {
 // all, whatever state it finds.
 func TestOrderedCloseHasNoRamp(t *testing.T) {
 	for _, prepare := range []func(*Breaker){
-		func(b *Breaker) { b.Open(Reason{}) },
-		func(b *Breaker) { b.HalfOpen(Reason{}) },
-		func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }, // in a ramp
+		func(b *Breaker) { b.Open(Order{}) },
+		func(b *Breaker) { b.HalfOpen(Order{}) },
+		func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }, // in a ramp
 	} {
 		b := New("x", Settings{Ramp: time.Hour})
 		prepare(b)
-		b.Close(Reason{Actor: "ana"})
+		b.Close(Order{Actor: "ana"})
 		if got := b.Status().Admitted; got != 1 {
 			t.Errorf("an ordered close admits %v", got)
 		}

@@ -16,10 +16,10 @@ type errorRing struct {
 }
 
 func (r *errorRing) add(text string, took time.Duration) {
-	s := ErrorSample{Text: text, Latency: took, Count: 1}
+	s := ErrorSample{Error: text, Latency: took, Count: 1}
 	last := keptErrors - 1
 	for i := range r.kept {
-		if r.kept[i].Text == text { // an empty place counts 0
+		if r.kept[i].Error == text { // an empty place counts 0
 			s.Count += r.kept[i].Count
 			last = i
 			break

@@ -81,7 +81,7 @@ func TestHalfOpenMatrix(t *testing.T) {
 		for _, via := range []string{"elapsed", "ordered"} {
 			t.Run(name+", "+via, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithBypassAllowed(), WithExcluded(Is(errNotFound), If(func(err error) bool {
+					b := New("x", Settings{FailMax: 1, ProbeTimeout: 20 * time.Second}, WithBypassAllowed(), WithExcluded(ErrorIs(errNotFound), ErrorIf(func(err error) bool {
 						if errors.Is(err, errClassifierPanics) {
 							panic("classifier")
 						}
@@ -92,10 +92,10 @@ func TestHalfOpenMatrix(t *testing.T) {
 						time.Sleep(time.Minute)
 						synctest.Wait()
 						if strings.HasPrefix(name, "bypasses") {
-							b.HalfOpen(Reason{}) // it is no probe, and does not begin the probing
+							b.HalfOpen(Order{}) // it is no probe, and does not begin the probing
 						}
 					} else {
-						b.HalfOpen(Reason{})
+						b.HalfOpen(Order{})
 					}
 					c.probe(b)
 					is(t, b, c.want)
@@ -123,7 +123,7 @@ func TestProbeOutlastsItsLease(t *testing.T) {
 		for err, want := range map[error]State{nil: Closed, errX: Open} {
 			synctest.Test(t, func(t *testing.T) {
 				b := New("x", Settings{ProbeTimeout: 5 * time.Second})
-				b.HalfOpen(Reason{})
+				b.HalfOpen(Order{})
 				p, _ := b.Allow()
 				time.Sleep(4999 * time.Millisecond)
 				var open *OpenError
@@ -153,9 +153,9 @@ func TestProbeOutlastsItsLease(t *testing.T) {
 func TestForeignProbe(t *testing.T) {
 	for _, err := range []error{nil, errX} {
 		b := New("x", Settings{FailMax: 1, Probes: 2, SuccessThreshold: 2})
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		old, _ := b.Allow()
-		b.HalfOpen(Reason{}) // the same state, a new stretch
+		b.HalfOpen(Order{}) // the same state, a new stretch
 		p, _ := b.Allow()
 		old.Done(err)
 		is(t, b, HalfOpen)
@@ -173,7 +173,7 @@ func TestForeignProbe(t *testing.T) {
 func TestProbesNeverExceedTheirLimit(t *testing.T) {
 	for _, limit := range []int{1, 3, 16} {
 		b := New("x", Settings{Probes: limit, SuccessThreshold: 1 << 30})
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		var out, most, admitted atomic.Int64
 		var wg sync.WaitGroup
 		for g := range 32 {
@@ -210,12 +210,12 @@ func TestProbesNeverExceedTheirLimit(t *testing.T) {
 
 func TestSuccessThreshold(t *testing.T) {
 	b := New("x", Settings{FailMax: 1, SuccessThreshold: 3})
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	play(b, "sis")
 	is(t, b, HalfOpen)
 	play(b, "s")
 	is(t, b, Closed)
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	play(b, "ss")
 	is(t, b, HalfOpen) // the successes of the last time are forgotten
 	play(b, "f")
@@ -235,11 +235,11 @@ func TestSlowProbe(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := New("x", c.s)
-			b.HalfOpen(Reason{})
+			b.HalfOpen(Order{})
 			play(b, "S")
 			is(t, b, c.want)
-			if last := b.History()[len(b.History())-1]; c.want == Open && last.Why() != "the probe was slow" {
-				t.Errorf("the record says %q", last.Why())
+			if last := b.History()[len(b.History())-1]; c.want == Open && last.Summary() != "the probe was slow" {
+				t.Errorf("the record says %q", last.Summary())
 			}
 		})
 	}
@@ -349,20 +349,20 @@ func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute, ResetBackoff: 2})
 		for range 5 {
-			b.Open(Reason{})
-			b.ForceOpen(Reason{})
-			b.Release(Reason{})
+			b.Open(Order{})
+			b.ForceOpen(Order{})
+			b.Release(Order{})
 		}
 		is(t, b, HalfOpen)
 		play(b, "f")
 		if got := b.Status().UntilHalfOpen; got != time.Minute {
 			t.Errorf("the first failure opens it for %s, want 1m", got)
 		}
-		b.Open(Reason{})
+		b.Open(Order{})
 		if got := b.Status().UntilHalfOpen; got != time.Minute {
 			t.Errorf("an order opens it for %s, want 1m", got)
 		}
-		b.Open(Reason{For: 5 * time.Second})
+		b.Open(Order{For: 5 * time.Second})
 		if got := b.Status().UntilHalfOpen; got != 5*time.Second {
 			t.Errorf("an order for 5s opens it for %s", got)
 		}
@@ -375,7 +375,7 @@ func TestJitter(t *testing.T) {
 	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2})
 	var seen [bins]int
 	for range n {
-		b.Close(Reason{})
+		b.Close(Order{})
 		play(b, "f")
 		h := b.History()
 		d := h[len(h)-1].OpenFor

@@ -13,7 +13,7 @@ func TestRegressionListenerOfAKeyBeingForgotten(t *testing.T) {
 	s.Breaker("z") // forgets a, after AddListener has found b current
 	heard := 0
 	b.setListener(&Listener{StateChange: func(*Breaker, Transition) { heard++ }}, true)
-	s.Breaker("a").Open(Reason{})
+	s.Breaker("a").Open(Order{})
 	if heard != 1 {
 		t.Errorf("%d transitions heard, want 1", heard)
 	}
@@ -38,7 +38,7 @@ func TestRegressionRuleOfAForgottenKey(t *testing.T) {
 // Leases that run out leave nothing behind, however many probes hang.
 func TestHungProbesDoNotPileUp(t *testing.T) {
 	b := New("x", Settings{Probes: 2, ProbeTimeout: time.Nanosecond})
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	for range 1000 {
 		if _, err := b.Allow(); err != nil {
 			continue // within the nanosecond

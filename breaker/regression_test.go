@@ -20,12 +20,12 @@ import (
 // that rejects too, let no call through in between (I5).
 func TestRegressionOverrideReplacedLetsNothingIn(t *testing.T) {
 	for name, order := range map[string]func(*breaker.Breaker){
-		"force open again": func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) },
-		"open":             func(b *breaker.Breaker) { b.Open(breaker.Reason{}); b.ForceOpen(breaker.Reason{}) },
+		"force open again": func(b *breaker.Breaker) { b.ForceOpen(breaker.Order{}) },
+		"open":             func(b *breaker.Breaker) { b.Open(breaker.Order{}); b.ForceOpen(breaker.Order{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New("x", breaker.Settings{})
-			b.ForceOpen(breaker.Reason{})
+			b.ForceOpen(breaker.Order{})
 			var admitted, stop atomic.Int64
 			done := make(chan struct{})
 			go func() {
@@ -71,11 +71,11 @@ func TestRegressionGoexitInStateChangeLeavesNoneUntold(t *testing.T) {
 	b.AddListener(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
 		heard = append(heard, t.To)
 		if t.To == breaker.Open {
-			b.Close(breaker.Reason{}) // queued behind this one
+			b.Close(breaker.Order{}) // queued behind this one
 			runtime.Goexit()
 		}
 	}})
-	onGoroutine(func() { b.Open(breaker.Reason{}) })
+	onGoroutine(func() { b.Open(breaker.Order{}) })
 	if want := []breaker.State{breaker.Open, breaker.Closed}; !slices.Equal(heard, want) {
 		t.Errorf("transitions heard: %s, want %s", heard, want)
 	}
@@ -106,7 +106,7 @@ func TestRegressionTripOfSuccessorIsTold(t *testing.T) {
 func TestRegressionFailureInRampIsNotAnAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("x", breaker.Settings{FailMax: 1000, Ramp: 100 * time.Second})
-		b.HalfOpen(breaker.Reason{})
+		b.HalfOpen(breaker.Order{})
 		if err := b.Do(t.Context(), proofOK); err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestRegressionPanicInOnSuspicion(t *testing.T) {
 func TestRegressionLateProbeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("x", breaker.Settings{ProbeTimeout: time.Second})
-		b.HalfOpen(breaker.Reason{})
+		b.HalfOpen(breaker.Order{})
 		p, err := b.Allow()
 		if err != nil {
 			t.Fatal(err)
@@ -199,8 +199,8 @@ func TestRegressionCallOfForgottenBreaker(t *testing.T) {
 		after        func(*breaker.Breaker)
 		wantFailures int
 	}{
-		{"override since", nil, func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) }, 1},
-		{"earlier stretch", func(b *breaker.Breaker) { b.Open(breaker.Reason{}); b.Close(breaker.Reason{}) }, nil, 0},
+		{"override since", nil, func(b *breaker.Breaker) { b.ForceOpen(breaker.Order{}) }, 1},
+		{"earlier stretch", func(b *breaker.Breaker) { b.Open(breaker.Order{}); b.Close(breaker.Order{}) }, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := breaker.NewSet[string]("s", breaker.Settings{}, breaker.SetOptions{MaxKeys: 1})
@@ -253,7 +253,7 @@ func TestRegressionErrorOnTripBehindOverride(t *testing.T) {
 		"own rule": breaker.New("x", breaker.Settings{FailMax: -1}, breaker.WithErrorOnTrip(),
 			breaker.WithRule("all", func(breaker.Counts) bool { return true })),
 	} {
-		b.ForceClosed(breaker.Reason{})
+		b.ForceClosed(breaker.Order{})
 		if err := b.Do(t.Context(), proofFail); err != errProof {
 			t.Errorf("%s: Do = %v, want %v alone", name, err, errProof)
 		}
@@ -345,13 +345,13 @@ func TestRegressionWhyOutlastsShadows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, opts := range map[string][]breaker.Option{"history": nil, "no history": {breaker.WithoutHistory()}} {
 			b := breaker.New("x", breaker.Settings{FailMax: 1, ResetTimeout: time.Second}, opts...)
-			b.ForceClosed(breaker.Reason{Actor: "ann"})
+			b.ForceClosed(breaker.Order{Actor: "ann"})
 			for range 20 { // opens and probes, each time
 				_ = b.Do(t.Context(), proofFail)
 				time.Sleep(time.Second)
 				synctest.Wait()
 			}
-			if why := b.Status().Why; why == nil || why.Actor != "ann" {
+			if why := b.Status().Transition; why == nil || why.Actor != "ann" {
 				t.Errorf("%s: Why = %+v, want ann's order", name, why)
 			}
 		}
@@ -372,8 +372,8 @@ func TestRegressionPanicInLogger(t *testing.T) {
 			t.Errorf("Do = %v, want %v", err, errProof)
 		}
 	}
-	if st := s.Status(); st[0].ListenerPanics < 2 {
-		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].ListenerPanics)
+	if st := s.Status(); st[0].Panics < 2 {
+		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].Panics)
 	}
 }
 

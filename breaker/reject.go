@@ -91,7 +91,7 @@ func (b *Breaker) rejectionLocked() *OpenError {
 		return e
 	}
 	w := b.load()
-	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Cause: c.last, Opened: c.opened, clock: b.cfg.clock}
+	e := &OpenError{Name: b.cfg.name, Key: b.key, State: effective(w), Transition: c.last, Opened: c.opened, clock: b.cfg.clock}
 	e.ramp = w&flagRamp != 0
 	switch e.State {
 	case ForcedOpen:

@@ -12,7 +12,7 @@ import (
 func TestEachStretchHasItsRejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 1, ResetTimeout: time.Minute, Ramp: time.Hour})
-		why := Reason{For: 10 * time.Minute}
+		why := Order{For: 10 * time.Minute}
 		for _, c := range []struct {
 			name  string
 			do    func()
@@ -23,12 +23,12 @@ func TestEachStretchHasItsRejection(t *testing.T) {
 		}{
 			{"tripped", func() { play(b, "f") }, Open, CauseConsecutive, "", time.Minute},
 			{"forced open", func() { b.ForceOpen(why) }, ForcedOpen, CauseOrder, VerbForceOpen, 10 * time.Minute},
-			{"released, the probe is out", func() { b.Release(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbRelease, time.Minute},
+			{"released, the probe is out", func() { b.Release(Order{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbRelease, time.Minute},
 			{"opened by order", func() { b.Open(why) }, Open, CauseOrder, VerbOpen, 10 * time.Minute},
-			{"opened again", func() { b.Open(Reason{}) }, Open, CauseOrder, VerbOpen, time.Minute},
-			{"half-open, the probe is out", func() { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbHalfOpen, time.Minute},
-			{"ramping", func() { b.HalfOpen(Reason{}); play(b, "s") }, Closed, CauseProbesPassed, "", 0},
-			{"forced open again", func() { b.ForceOpen(Reason{}) }, ForcedOpen, CauseOrder, VerbForceOpen, 0},
+			{"opened again", func() { b.Open(Order{}) }, Open, CauseOrder, VerbOpen, time.Minute},
+			{"half-open, the probe is out", func() { b.HalfOpen(Order{}); _, _ = b.Allow() }, HalfOpen, CauseOrder, VerbHalfOpen, time.Minute},
+			{"ramping", func() { b.HalfOpen(Order{}); play(b, "s") }, Closed, CauseProbesPassed, "", 0},
+			{"forced open again", func() { b.ForceOpen(Order{}) }, ForcedOpen, CauseOrder, VerbForceOpen, 0},
 		} {
 			c.do()
 			for range 2 {
@@ -37,7 +37,7 @@ func TestEachStretchHasItsRejection(t *testing.T) {
 				if !errors.As(err, &e) {
 					t.Fatalf("%s: rejected with %v", c.name, err)
 				}
-				if e.State != c.state || e.Cause == nil || e.Cause.Cause != c.cause || e.Cause.Order != c.order || e.RetryAfter() != c.after {
+				if e.State != c.state || e.Transition == nil || e.Transition.Cause != c.cause || e.Transition.Order != c.order || e.RetryAfter() != c.after {
 					t.Errorf("%s: %+v after %s, want %s, %s %s, %s", c.name, e, e.RetryAfter(), c.state, c.cause, c.order, c.after)
 				}
 			}
@@ -52,7 +52,7 @@ func TestRejectionOfASuspect(t *testing.T) {
 	suspect := func() bool {
 		_, err := bs[0].Allow()
 		var e *OpenError
-		return errors.As(err, &e) && e.Cause.SuspectLocal
+		return errors.As(err, &e) && e.Transition.SuspectLocal
 	}
 	play(bs[0], "f")
 	if suspect() {
@@ -69,7 +69,7 @@ func TestRejectionOfASuspect(t *testing.T) {
 func TestRejectionIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{})
-		b.Open(Reason{})
+		b.Open(Order{})
 		if b.fastRejection(b.load()) != nil {
 			t.Error("an error is there before a call was turned away")
 		}
@@ -90,9 +90,9 @@ func TestRejectionIsPrepared(t *testing.T) {
 // and not of a ramp that there is not.
 func TestRejectionInTheMomentOfAClose(t *testing.T) {
 	b := New("db", Settings{})
-	b.Open(Reason{})
-	b.Close(Reason{Actor: "ana"})
-	want := "db: circuit breaker is open (closed again just now): close was ordered by ana"
+	b.Open(Order{})
+	b.Close(Order{Actor: "ana"})
+	want := "db: circuit breaker is open (closed again just now): closed by ana"
 	if err := b.rejection(); !errors.Is(err, ErrOpen) || err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}

@@ -101,7 +101,7 @@ func TestRules(t *testing.T) {
 				h := b.History()
 				switch {
 				case c.want == "" && len(h) > 0:
-					t.Errorf("opened: %s", h[0].Why())
+					t.Errorf("opened: %s", h[0].Summary())
 				case c.want != "" && (len(h) != 1 || h[0].Cause != c.want || h[0].To != Open):
 					t.Errorf("history %+v, want one opening by %s", h, c.want)
 				}
@@ -142,7 +142,7 @@ func TestOwnRule(t *testing.T) {
 			t.Errorf("asked %v, want %v", asked, want)
 		}
 		asked = nil
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		play(b, "f")
 		is(t, b, Open)
 		if len(asked) > 0 {
@@ -192,8 +192,8 @@ func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
 		go play(b, "f")
 		synctest.Wait()
 		play(b, "s")
-		b.Open(Reason{})
-		b.Close(Reason{}) // a new stretch: the rule's answer is about the old one
+		b.Open(Order{})
+		b.Close(Order{}) // a new stretch: the rule's answer is about the old one
 		if d := time.Since(began); d > 0 {
 			t.Errorf("others waited %s for the rule", d)
 		}

@@ -85,8 +85,8 @@ func TestSeedWhatDoesACircuitBreakerDo(t *testing.T) {
 }
 
 func TestSeedExcludingExceptions(t *testing.T) {
-	dbBreaker := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithExcluded(breaker.As[*validationError]()))
-	dbBreaker.Exclude(breaker.Is(errNotFound))
+	dbBreaker := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithExcluded(breaker.ErrorAs[*validationError]()))
+	dbBreaker.Exclude(breaker.ErrorIs(errNotFound))
 	for _, err := range []error{&validationError{"name"}, derived{&validationError{"name"}}, errNotFound} {
 		if got := dbBreaker.Do(ctx, func(context.Context) error { return err }); got != err {
 			t.Errorf("the caller got %v, want its error %v", got, err)
@@ -124,15 +124,15 @@ func TestSeedMonitoringAndManagement(t *testing.T) {
 		if st := b.Status(); st.State.String() != "open" || st.UntilHalfOpen != 20*time.Second || st.FailCount != 10 {
 			t.Errorf("status is %+v, want open for another 20s after 10 failures", st)
 		}
-		b.Close(breaker.Reason{})
+		b.Close(breaker.Order{})
 		if b.State().String() != "closed" || b.FailCount() != 0 {
 			t.Errorf("after Close: %s, %d failures", b.State(), b.FailCount())
 		}
-		b.HalfOpen(breaker.Reason{})
+		b.HalfOpen(breaker.Order{})
 		if got := b.State().String(); got != "half-open" {
 			t.Errorf("state %q, want half-open", got)
 		}
-		b.Open(breaker.Reason{})
+		b.Open(breaker.Order{})
 		if got := b.State().String(); got != "open" {
 			t.Errorf("state %q, want open", got)
 		}
@@ -164,7 +164,7 @@ func TestSeedManager(t *testing.T) {
 func TestSeedParameterized(t *testing.T) {
 	set := breaker.NewSet[string]("shop", breaker.Settings{FailMax: 2}, breaker.SetOptions{})
 	type args struct{ host, path string }
-	get := breaker.WrapKeyed(set, func(a args) string { return a.host }, func(_ context.Context, a args) (int, error) {
+	get := breaker.WrapKey(set, func(a args) string { return a.host }, func(_ context.Context, a args) (int, error) {
 		if a.host == "down" {
 			return 0, errDown
 		}
@@ -187,7 +187,7 @@ func TestSeedToday(t *testing.T) {
 	if err := b.Do(ctx, fail); !errors.Is(err, breaker.ErrOpen) || !errors.Is(err, errDown) {
 		t.Errorf("the tripping call gave %v, want both errors", err)
 	}
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	_ = b.Do(ctx, succeed)
 	wantState(t, b, breaker.HalfOpen)
 	permit, err := b.Allow() // calling()

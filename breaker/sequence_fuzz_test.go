@@ -50,7 +50,7 @@ func FuzzID(f *testing.F) {
 		set := SetOf[string](&m, "set")
 		keyed := set.Breaker(key)
 		made, err := m.Create(id, Settings{})
-		if valid := checkName(id) == nil; valid && id != "set" && err != nil || !valid && !errors.Is(err, ErrName) {
+		if valid := ValidateName(id) == nil; valid && id != "set" && err != nil || !valid && !errors.Is(err, ErrName) {
 			t.Fatalf("Create(%q) = %v", id, err)
 		}
 		if err == nil {

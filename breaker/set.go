@@ -38,7 +38,7 @@ type SetOptions struct {
 
 func (o SetOptions) validate() error {
 	bad := func(field string, got any, want string) error {
-		return fmt.Errorf("%w: SetOptions.%s is %v, want %s", ErrSettings, field, got, want)
+		return &SettingsError{Field: "SetOptions." + field, Value: fmt.Sprint(got), Want: want}
 	}
 	switch {
 	case o.MaxKeys < 0:
@@ -195,9 +195,9 @@ func DoKey[K comparable, T any](ctx context.Context, s *Set[K], k K, fn func(con
 	return v, err
 }
 
-// WrapKeyed makes a guarded function out of fn that takes its key from the
+// WrapKey makes a guarded function out of fn that takes its key from the
 // argument: PyBreaker's parameterized decorator.
-func WrapKeyed[K comparable, A, R any](s *Set[K], keyOf func(A) K, fn func(context.Context, A) (R, error)) func(context.Context, A) (R, error) {
+func WrapKey[K comparable, A, R any](s *Set[K], keyOf func(A) K, fn func(context.Context, A) (R, error)) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, a A) (R, error) {
 		return DoKey(ctx, s, keyOf(a), func(ctx context.Context) (R, error) { return fn(ctx, a) })
 	}

@@ -156,8 +156,8 @@ func TestOverflowIsLoggedOnce(t *testing.T) {
 		for k := range 6 {
 			play(set.Breaker(k), "f")
 		}
-		if s := set.Breaker(5).Status(); s.ListenerPanics != 0 || set.Overflowed() != 4 || s.FailCount != 1 {
-			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.ListenerPanics, set.Overflowed(), s.FailCount)
+		if s := set.Breaker(5).Status(); s.Panics != 0 || set.Overflowed() != 4 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.Panics, set.Overflowed(), s.FailCount)
 		}
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: keys that fail take the place of those that have been idle longest" set=s keys=2`) {

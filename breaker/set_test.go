@@ -37,7 +37,7 @@ func TestSetKeepsKeysApart(t *testing.T) {
 
 func TestWrapKeyed(t *testing.T) {
 	set := breaker.NewSet[int]("shard", breaker.Settings{FailMax: 1}, breaker.SetOptions{})
-	get := breaker.WrapKeyed(set, func(user int) int { return user % 2 }, func(_ context.Context, user int) (string, error) {
+	get := breaker.WrapKey(set, func(user int) int { return user % 2 }, func(_ context.Context, user int) (string, error) {
 		if user%2 == 1 {
 			return "", errDown
 		}
@@ -113,8 +113,8 @@ func TestSetForgetsOnlyHealthyKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			set := breaker.NewSet[string]("tenant", s, breaker.SetOptions{MaxKeys: most})
 			_ = set.Do(ctx, "failing", fail)
-			set.Breaker("open").Open(breaker.Reason{})
-			set.Breaker("forced").ForceClosed(breaker.Reason{})
+			set.Breaker("open").Open(breaker.Order{})
+			set.Breaker("forced").ForceClosed(breaker.Order{})
 			if err := set.Breaker("tuned").Update(breaker.Settings{FailMax: 9}); err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestUnknownKeyCountsOnlyForItsGeneration(t *testing.T) {
 	_ = set.Do(ctx, "k", func(context.Context) error {
 		_ = set.Do(ctx, "k", fail)
 		_ = set.Do(ctx, "k", fail)
-		set.Breaker("k").Close(breaker.Reason{})
+		set.Breaker("k").Close(breaker.Order{})
 		return errDown
 	})
 	if got := set.Breaker("k").FailCount(); got != 0 {
@@ -266,8 +266,8 @@ func TestSetOverflows(t *testing.T) {
 // Where no key can give way, a further one runs without a breaker.
 func TestSetFullOfOverrides(t *testing.T) {
 	set := breaker.NewSet[int]("n", breaker.Settings{FailMax: 1}, breaker.SetOptions{MaxKeys: 1, MaxEvidence: 1})
-	set.Breaker(1).ForceOpen(breaker.Reason{})
-	set.Breaker(2).ForceOpen(breaker.Reason{})
+	set.Breaker(1).ForceOpen(breaker.Order{})
+	set.Breaker(2).ForceOpen(breaker.Order{})
 	for range 3 {
 		if err := set.Do(ctx, 3, fail); !errors.Is(err, errDown) {
 			t.Errorf("got %v, want the call's own error", err)

@@ -35,7 +35,7 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 		"is marked, fails after another": {WithBypass(plain, "x"), afterAFailure(errX), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			opts := []Option{WithExcluded(Is(errNotFound))}
+			opts := []Option{WithExcluded(ErrorIs(errNotFound))}
 			if strings.HasPrefix(name, "is marked") {
 				opts = append(opts, WithBypassAllowed())
 			}
@@ -57,7 +57,7 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 func TestSetChangesReachItsKeys(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	old := set.Breaker("old")
-	set.Exclude(Is(errX))
+	set.Exclude(ErrorIs(errX))
 	play(old, "f")
 	play(set.Breaker("new"), "f")
 	if n := old.FailCount() + set.Breaker("new").FailCount(); n != 0 {

@@ -7,7 +7,7 @@ import "testing"
 func TestVersionsOfKeys(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	fresh, cold, own := set.Breaker("fresh"), set.Breaker("cold"), set.Breaker("own")
-	cold.Open(Reason{})
+	cold.Open(Order{})
 	if err := own.Update(Settings{Probes: 3}); err != nil {
 		t.Fatal(err)
 	}

@@ -131,8 +131,9 @@ func Recommended() Settings {
 	}
 }
 
-// withDefaults fills in the zero fields. It is idempotent.
-func (s Settings) withDefaults() Settings {
+// WithDefaults is s with its zero fields filled in: what a breaker that is made
+// with s has in effect.
+func (s Settings) WithDefaults() Settings {
 	s.FailMax = orDefault(s.FailMax, 5)
 	s.SuccessesToForgive = orDefault(s.SuccessesToForgive, -1)
 	s.FailWithin = orDefault(s.FailWithin, -1)
@@ -168,12 +169,28 @@ func orDefault[T comparable](v, def T) T {
 	return v
 }
 
-// Validate reports the first field that is out of range, as an error that
-// matches ErrSettings and names the field, its value and what would be right.
+// SettingsError is the error for a field of Settings that is out of range, or
+// that does not go with the others. It matches ErrSettings.
+type SettingsError struct {
+	Field string // as in Go: FailureRate
+	Key   string // as in JSON: failure_rate; "" for a field of SetOptions
+	Value string // what was given
+	Want  string // what would be right
+}
+
+// Error is one line: "invalid settings: FailureRate is 2, want a share in (0, 1]".
+func (e *SettingsError) Error() string {
+	return fmt.Sprintf("%s: %s is %s, want %s", ErrSettings, e.Field, e.Value, e.Want)
+}
+
+// Is reports whether target is ErrSettings.
+func (e *SettingsError) Is(target error) bool { return target == ErrSettings }
+
+// Validate reports the first field that is out of range, as a *SettingsError.
 func (s Settings) Validate() error {
-	e := s.withDefaults()
+	e := s.WithDefaults()
 	bad := func(field string, got any, want string) error {
-		return fmt.Errorf("%w: %s is %v, want %s", ErrSettings, field, got, want)
+		return &SettingsError{Field: field, Key: keyOf(field), Value: fmt.Sprint(got), Want: want}
 	}
 	switch {
 	case e.FailMax > maxFailMax:

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,31 +18,74 @@ const settingOff = "off"
 // settingField is a field of Settings as it stands in JSON and text.
 type settingField struct {
 	key    string
+	name   string              // in Go
 	canOff bool                // a negative value switches it off
 	of     func(*Settings) any // *int, *time.Duration or *float64
 }
 
 var settingFields = []settingField{
-	{"fail_max", true, func(s *Settings) any { return &s.FailMax }},
-	{"successes_to_forgive", true, func(s *Settings) any { return &s.SuccessesToForgive }},
-	{"fail_within", true, func(s *Settings) any { return &s.FailWithin }},
-	{"fail_for", true, func(s *Settings) any { return &s.FailFor }},
-	{"reset_timeout", false, func(s *Settings) any { return &s.ResetTimeout }},
-	{"success_threshold", false, func(s *Settings) any { return &s.SuccessThreshold }},
-	{"probes", false, func(s *Settings) any { return &s.Probes }},
-	{"probe_timeout", false, func(s *Settings) any { return &s.ProbeTimeout }},
-	{"window", false, func(s *Settings) any { return &s.Window }},
-	{"window_calls", true, func(s *Settings) any { return &s.WindowCalls }},
-	{"min_calls", false, func(s *Settings) any { return &s.MinCalls }},
-	{"failure_rate", true, func(s *Settings) any { return &s.FailureRate }},
-	{"confidence", true, func(s *Settings) any { return &s.Confidence }},
-	{"slow_call", true, func(s *Settings) any { return &s.SlowCall }},
-	{"slow_rate", true, func(s *Settings) any { return &s.SlowRate }},
-	{"bad_rate", true, func(s *Settings) any { return &s.BadRate }},
-	{"reset_backoff", false, func(s *Settings) any { return &s.ResetBackoff }},
-	{"reset_max", true, func(s *Settings) any { return &s.ResetMax }},
-	{"reset_jitter", false, func(s *Settings) any { return &s.ResetJitter }},
-	{"ramp", true, func(s *Settings) any { return &s.Ramp }},
+	{"fail_max", "FailMax", true, func(s *Settings) any { return &s.FailMax }},
+	{"successes_to_forgive", "SuccessesToForgive", true, func(s *Settings) any { return &s.SuccessesToForgive }},
+	{"fail_within", "FailWithin", true, func(s *Settings) any { return &s.FailWithin }},
+	{"fail_for", "FailFor", true, func(s *Settings) any { return &s.FailFor }},
+	{"reset_timeout", "ResetTimeout", false, func(s *Settings) any { return &s.ResetTimeout }},
+	{"success_threshold", "SuccessThreshold", false, func(s *Settings) any { return &s.SuccessThreshold }},
+	{"probes", "Probes", false, func(s *Settings) any { return &s.Probes }},
+	{"probe_timeout", "ProbeTimeout", false, func(s *Settings) any { return &s.ProbeTimeout }},
+	{"window", "Window", false, func(s *Settings) any { return &s.Window }},
+	{"window_calls", "WindowCalls", true, func(s *Settings) any { return &s.WindowCalls }},
+	{"min_calls", "MinCalls", false, func(s *Settings) any { return &s.MinCalls }},
+	{"failure_rate", "FailureRate", true, func(s *Settings) any { return &s.FailureRate }},
+	{"confidence", "Confidence", true, func(s *Settings) any { return &s.Confidence }},
+	{"slow_call", "SlowCall", true, func(s *Settings) any { return &s.SlowCall }},
+	{"slow_rate", "SlowRate", true, func(s *Settings) any { return &s.SlowRate }},
+	{"bad_rate", "BadRate", true, func(s *Settings) any { return &s.BadRate }},
+	{"reset_backoff", "ResetBackoff", false, func(s *Settings) any { return &s.ResetBackoff }},
+	{"reset_max", "ResetMax", true, func(s *Settings) any { return &s.ResetMax }},
+	{"reset_jitter", "ResetJitter", false, func(s *Settings) any { return &s.ResetJitter }},
+	{"ramp", "Ramp", true, func(s *Settings) any { return &s.Ramp }},
+}
+
+// keyOf is the key of a field by its name in Go.
+func keyOf(name string) string {
+	i := slices.IndexFunc(settingFields, func(f settingField) bool { return f.name == name })
+	return settingFields[i].key
+}
+
+// All yields the key and the value of every field, in the order of the struct,
+// as String writes them; "" for a zero field, which means its default.
+func (s Settings) All() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for _, f := range settingFields {
+			text, _, set := f.text(&s)
+			if !set {
+				text = ""
+			}
+			if !yield(f.key, text) {
+				return
+			}
+		}
+	}
+}
+
+// SettingsChange is a field in which two settings differ.
+type SettingsChange struct {
+	Key  string `json:"key"`
+	From string `json:"from"` // as All yields it
+	To   string `json:"to"`
+}
+
+// Diff is the fields in which to differs from s. Give both with their defaults
+// filled in, or neither.
+func (s Settings) Diff(to Settings) (changes []SettingsChange) {
+	for _, f := range settingFields {
+		was, _, _ := f.text(&s)
+		is, _, _ := f.text(&to)
+		if was != is {
+			changes = append(changes, SettingsChange{f.key, was, is})
+		}
+	}
+	return changes
 }
 
 // MarshalJSON writes the fields that are set, under their names in snake_case:
@@ -162,15 +207,30 @@ func fieldOf(key string) (*settingField, error) {
 			near, away = f.key, d
 		}
 	}
-	if near != "" {
-		return nil, fmt.Errorf("%w: unknown key %q, did you mean %q?", ErrSettings, key, near)
+	return nil, &UnknownKeyError{Key: key, Near: near}
+}
+
+// UnknownKeyError is the error for a key that is none of a setting. It matches
+// ErrSettings.
+type UnknownKeyError struct {
+	Key  string
+	Near string // the nearest key there is; "": none is near
+}
+
+// Error names the nearest key, or all there are.
+func (e *UnknownKeyError) Error() string {
+	if e.Near != "" {
+		return fmt.Sprintf("%s: unknown key %q, did you mean %q?", ErrSettings, e.Key, e.Near)
 	}
 	keys := make([]string, len(settingFields))
 	for i, f := range settingFields {
 		keys[i] = f.key
 	}
-	return nil, fmt.Errorf("%w: unknown key %q, want one of %s", ErrSettings, key, strings.Join(keys, ", "))
+	return fmt.Sprintf("%s: unknown key %q, want one of %s", ErrSettings, e.Key, strings.Join(keys, ", "))
 }
+
+// Is reports whether target is ErrSettings.
+func (e *UnknownKeyError) Is(target error) bool { return target == ErrSettings }
 
 // plainKey makes the Go name of a field near to its key.
 func plainKey(key string) string { return strings.ToLower(strings.ReplaceAll(key, "_", "")) }
@@ -240,5 +300,5 @@ func (f *settingField) wrong(got string) error {
 	if f.canOff {
 		want += `, or "off"`
 	}
-	return fmt.Errorf("%w: %s is %s, want %s", ErrSettings, f.key, got, want)
+	return &SettingsError{Field: f.key, Key: f.key, Value: got, Want: want}
 }

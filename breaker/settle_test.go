@@ -72,7 +72,7 @@ func TestSuccessMeetsAnotherWindow(t *testing.T) {
 	off := s
 	off.FailureRate = 0
 	for name, replace := range map[string]func(*Breaker){
-		"moved":        func(b *Breaker) { b.Open(Reason{}); b.Close(Reason{}) },
+		"moved":        func(b *Breaker) { b.Open(Order{}); b.Close(Order{}) },
 		"switched off": func(b *Breaker) { _ = b.Update(off) },
 	} {
 		b := New("db", s)

@@ -6,7 +6,7 @@ import "time"
 type Override struct {
 	State   State     `json:"state"` // ForcedOpen or ForcedClosed
 	Actor   string    `json:"actor,omitempty"`
-	Text    string    `json:"text,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
 	Since   time.Time `json:"since"`
 	Expires time.Time `json:"expires,omitzero"` // zero: until it is released
 }
@@ -33,12 +33,12 @@ type Status struct {
 	Window            Counts        `json:"window,omitzero"`            // what the window of the rates holds
 	Bypassed          uint64        `json:"bypassed,omitempty"`         // calls let through by WithBypass while it rejected
 	Bypass            string        `json:"bypass,omitempty"`           // the reason of the newest of them
-	ListenerPanics    uint64        `json:"listener_panics,omitempty"`  // panics of the program's functions, recovered; for a key, those of its whole set
+	Panics            uint64        `json:"panics,omitempty"`           // panics of the program's functions, recovered; for a key, those of its whole set
 	Trips             uint64        `json:"trips,omitempty"`            // times it opened by itself since it was made
 	TripsDay          int           `json:"trips_day,omitempty"`        // those of the last 24 hours, to the hour
 	Flaps             int           `json:"flaps,omitempty"`            // changes of State in the last hour; 32 means 32 or more
-	OpenSeconds       float64       `json:"open_seconds,omitempty"`     // time it has been open or forced open since it was made
-	Why               *Transition   `json:"why,omitempty"`              // the transition that began State; nil: none yet
+	OpenFor           time.Duration `json:"open_for,omitempty"`         // time it has been open or forced open since it was made
+	Transition        *Transition   `json:"transition,omitempty"`       // the transition that began State; nil: none yet
 	Opened            *Transition   `json:"opened,omitempty"`           // the transition that opened it, while Auto is not closed
 	FailingSince      time.Time     `json:"failing_since,omitzero"`     // when it opened by itself and has not closed since; zero: it is closed, or was opened by order
 	HeldBackSince     time.Time     `json:"held_back_since,omitzero"`   // since when a rule is met and CapOpen keeps it closed
@@ -59,7 +59,7 @@ func (b *Breaker) Status() Status {
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
 		State: effective(w), Auto: stateOf(w),
 		FailCount: r.failures(unitsOf(w)), FailuresUntilOpen: -1,
-		Admitted: 1, ListenerPanics: uint64(b.cfg.panics.Load()),
+		Admitted: 1, Panics: uint64(b.cfg.panics.Load()),
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
 	}
 	if b.rowLapsedLocked(r, now) && stateOf(w) == Closed {
@@ -89,7 +89,7 @@ func (b *Breaker) Status() Status {
 
 // statusLocked adds what the cold part knows. mu is held.
 func (c *cold) statusLocked(s *Status, r *compiled, w uint64, now time.Time) {
-	s.Since, s.Why, s.Opened, s.FailingSince = c.since, c.last, c.opened, c.failing
+	s.Since, s.Transition, s.Opened, s.FailingSince = c.since, c.last, c.opened, c.failing
 	s.Bypassed, s.Bypass = c.bypassed, c.bypass
 	c.tally.status(s, now)
 	s.Flaps = c.past.flaps(now)

@@ -160,14 +160,14 @@ func TestStressRandomEverything(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	b.Release(breaker.Reason{})
-	b.Close(breaker.Reason{})
+	b.Release(breaker.Order{})
+	b.Close(breaker.Order{})
 	c.check(t)
 	st := b.Status()
-	if n := len(c.told); n == 0 || c.told[n-1].Version != st.Why.Version {
+	if n := len(c.told); n == 0 || c.told[n-1].Version != st.Transition.Version {
 		t.Errorf("the last transition told is not the last on record (%d told)", n)
 	}
-	if st.ListenerPanics != 0 || st.State != breaker.Closed {
+	if st.Panics != 0 || st.State != breaker.Closed {
 		t.Errorf("in the end: %+v", st)
 	}
 	settleDown(t, before)
@@ -181,7 +181,7 @@ func TestStressRandomEverything(t *testing.T) {
 
 // meddle does one thing that operators and programs do.
 func (c *tally) meddle(t *testing.T, b *breaker.Breaker, s breaker.Settings, rng *rand.Rand) {
-	why := breaker.Reason{Actor: "stress"}
+	why := breaker.Order{Actor: "stress"}
 	if rng.IntN(2) == 0 {
 		why.For = time.Duration(1+rng.IntN(1000)) * time.Microsecond
 	}
@@ -297,7 +297,7 @@ func TestStressProbesNeverOverTheLimit(t *testing.T) {
 		FailMax: 1, Probes: limit, SuccessThreshold: 1 << 30,
 		ResetTimeout: time.Millisecond, ProbeTimeout: time.Hour,
 	}, breaker.WithClassifier(func(context.Context, error) breaker.Outcome { return breaker.Ignored }))
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	var in, most, rounds atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 20 {

@@ -117,7 +117,7 @@ func TestEveryWayToCallIsJudged(t *testing.T) {
 				if n := b.FailCount(); n != 2 {
 					t.Errorf("%s, %s, %s: %d failures after a panic and a Goexit, want 2", name, set, way, n)
 				}
-				b.Close(breaker.Reason{})
+				b.Close(breaker.Order{})
 				if err := do(b, func() error { _ = b.Do(ctx, proofFail); return nil }); err != nil || b.FailCount() != 0 {
 					t.Errorf("%s, %s, %s: %d failures after a success that began before the failure, %v", name, set, way, b.FailCount(), err)
 				}
@@ -134,10 +134,10 @@ func TestRecordForgetsErrorsOfBefore(t *testing.T) {
 		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
 	}
 	failWith("old")
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	failWith("new")
 	failWith("new")
-	if kept := b.Status().Why.Errors; len(kept) != 1 || kept[0].Text != "new" {
+	if kept := b.Status().Transition.Errors; len(kept) != 1 || kept[0].Error != "new" {
 		t.Errorf("the record names %+v, want \"new\" alone", kept)
 	}
 }
@@ -171,8 +171,8 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 		}
 		b := breaker.New("x", breaker.Settings{FailMax: 2}, opts...)
 		_ = b.Do(t.Context(), func(context.Context) error { return err })
-		if s := b.Status(); s.ListenerPanics != 1 || s.FailCount != 1 {
-			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.ListenerPanics, s.FailCount)
+		if s := b.Status(); s.Panics != 1 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.Panics, s.FailCount)
 		}
 	}
 }
@@ -181,11 +181,11 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 // caller is told that the call did not run.
 func TestPanicInOpenErrorIsCounted(t *testing.T) {
 	b := breaker.New("x", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { panic("no error") }))
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	if err := b.Do(t.Context(), proofOK); !errors.Is(err, breaker.ErrOpen) {
 		t.Errorf("rejected with %v, want ErrOpen", err)
 	}
-	if n := b.Status().ListenerPanics; n != 1 {
+	if n := b.Status().Panics; n != 1 {
 		t.Errorf("%d panics counted, want 1", n)
 	}
 }

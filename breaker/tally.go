@@ -42,7 +42,7 @@ func (y *tally) status(s *Status, now time.Time) {
 	if !y.shutAt.IsZero() {
 		shut += now.Sub(y.shutAt)
 	}
-	s.OpenSeconds = shut.Seconds()
+	s.OpenFor = shut
 }
 
 // dayCount counts by the hour, for a day.

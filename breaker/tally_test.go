@@ -14,9 +14,9 @@ func TestTallyOfADay(t *testing.T) {
 		check := func(when string, trips uint64, day, flaps int, open time.Duration) {
 			t.Helper()
 			s := b.Status()
-			if s.Trips != trips || s.TripsDay != day || s.Flaps != flaps || s.OpenSeconds != open.Seconds() {
-				t.Errorf("%s: %d trips, %d today, %d flaps, open for %gs; want %d, %d, %d, %gs",
-					when, s.Trips, s.TripsDay, s.Flaps, s.OpenSeconds, trips, day, flaps, open.Seconds())
+			if s.Trips != trips || s.TripsDay != day || s.Flaps != flaps || s.OpenFor != open {
+				t.Errorf("%s: %d trips, %d today, %d flaps, open for %s; want %d, %d, %d, %s",
+					when, s.Trips, s.TripsDay, s.Flaps, s.OpenFor, trips, day, flaps, open)
 			}
 		}
 		check("new", 0, 0, 0, 0)
@@ -32,14 +32,14 @@ func TestTallyOfADay(t *testing.T) {
 		check("closed again", 2, 2, 5, 2*time.Minute)
 
 		time.Sleep(time.Hour)
-		b.ForceOpen(Reason{})
+		b.ForceOpen(Order{})
 		time.Sleep(time.Minute)
-		b.Open(Reason{}) // still rejecting: one stretch, and no trip
+		b.Open(Order{}) // still rejecting: one stretch, and no trip
 		time.Sleep(30 * time.Second)
-		b.ForceClosed(Reason{})
+		b.ForceClosed(Order{})
 		check("ordered", 2, 2, 3, 3*time.Minute+30*time.Second)
-		b.Close(Reason{})
-		b.ForceClosed(Reason{})
+		b.Close(Order{})
+		b.ForceClosed(Order{})
 		fail()
 		check("behind an override", 3, 3, 5, 3*time.Minute+30*time.Second)
 

@@ -9,11 +9,11 @@ import (
 // An override that is replaced or lifted leaves no timer behind, however far
 // its end was, and is reminded of no more though the timer has just fired.
 func TestOverrideLeavesNoTimer(t *testing.T) {
-	year := Reason{For: 365 * 24 * time.Hour}
+	year := Order{For: 365 * 24 * time.Hour}
 	for name, end := range map[string]func(*Breaker){
 		"replaced": func(b *Breaker) { b.ForceClosed(year) },
-		"released": func(b *Breaker) { b.Release(Reason{}) },
-		"lifted":   func(b *Breaker) { b.Close(Reason{}) },
+		"released": func(b *Breaker) { b.Release(Order{}) },
+		"lifted":   func(b *Breaker) { b.Close(Order{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -40,11 +40,11 @@ func TestOverrideLeavesNoTimer(t *testing.T) {
 // The timer of an open period ends with it, however long it was to be.
 func TestOpenLeavesNoTimer(t *testing.T) {
 	for name, end := range map[string]func(*Breaker){
-		"closed":    func(b *Breaker) { b.Close(Reason{}) },
-		"half-open": func(b *Breaker) { b.HalfOpen(Reason{}) },
+		"closed":    func(b *Breaker) { b.Close(Order{}) },
+		"half-open": func(b *Breaker) { b.HalfOpen(Order{}) },
 	} {
 		b := New("db", Settings{})
-		b.Open(Reason{For: 365 * 24 * time.Hour})
+		b.Open(Order{For: 365 * 24 * time.Hour})
 		play(b, "s") // the first call that is turned away sets the timer
 		timer := b.cold.Load().dueTimer
 		end(b)

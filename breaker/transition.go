@@ -9,7 +9,7 @@ import (
 // Cause is the kind of thing that decided a transition.
 type Cause string
 
-// The causes. A program may switch on them; people read Transition.Why.
+// The causes. A program may switch on them; people read Transition.Summary.
 const (
 	CauseConsecutive  Cause = "consecutive-failures" // FailMax failures in a row
 	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
@@ -21,26 +21,15 @@ const (
 	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
 	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
 	CauseElapsed      Cause = "open-time-elapsed"    // the open time has passed and a call asked
-	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe asked before that; Text is its reason
-	CauseOrder        Cause = "order"                // somebody said so: Order, Actor and Text tell
-	CauseExpired      Cause = "override-expired"     // the time of an override is up
+	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe came before that; Reason says what it is
+	CauseOrder        Cause = "order"                // a person or a program ordered it: see Order, Actor and Reason
+	CauseExpired      Cause = "override-expired"     // an override expired
 	CauseLapsed       Cause = "lapsed"               // a key was removed, or idle for so long that its set forgot it
 )
 
-// Reason says who gives an order and why, for the record.
-type Reason struct {
-	Actor string `json:"actor,omitempty"` // who: a person's or a program's name
-	Text  string `json:"text,omitempty"`  // why, in their words
-	// For limits ForceOpen and ForceClosed: past it the override lifts itself; 0
-	// means until it is released. For Open it is the open time; 0 means
-	// Settings.ResetTimeout. The other orders have no time: their methods leave
-	// it out, and Apply refuses it.
-	For time.Duration `json:"for,omitempty"`
-}
-
 // ErrorSample is one of the errors seen before a transition.
 type ErrorSample struct {
-	Text    string        `json:"text"`
+	Error   string        `json:"error"`
 	Latency time.Duration `json:"latency,omitempty"` // 0: not measured (see Settings.SlowCall)
 	Count   int           `json:"count"`             // times it was seen since it entered the record
 }
@@ -93,16 +82,16 @@ type Transition struct {
 	// Who, when a person or a program ordered it.
 	Order  Verb          `json:"order,omitempty"`
 	Actor  string        `json:"actor,omitempty"`
-	Text   string        `json:"text,omitempty"`
-	Expiry time.Duration `json:"expiry,omitempty"` // time until the override lifts itself; 0: never
+	Reason string        `json:"reason,omitempty"`
+	For    time.Duration `json:"for,omitempty"` // time until the override lifts itself; 0: never
 
-	Settings     uint64 `json:"settings"`                // version of the settings it was decided under
-	SuspectLocal bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
+	SettingsVersion uint64 `json:"settings_version"`        // version of the settings it was decided under
+	SuspectLocal    bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
 }
 
-// Why is the reason in one clause, without names and times: "5 failures in a
+// Summary is the reason in one clause, without names and times: "5 failures in a
 // row; last error: connection refused".
-func (t *Transition) Why() string {
+func (t *Transition) Summary() string {
 	switch t.Cause {
 	case CauseConsecutive:
 		if t.Forgiven > 0 {
@@ -122,7 +111,7 @@ func (t *Transition) Why() string {
 	case CauseLapsed:
 		return "the key was forgotten"
 	case CauseRule:
-		return fmt.Sprintf("the rule %q said so (%d of %d calls failed, %d were slow)", t.Rule, t.Counts.Failures, t.Counts.Calls, t.Counts.Slow) + t.lastError()
+		return fmt.Sprintf("the rule %q is met: %d of %d calls failed, %d were slow", t.Rule, t.Counts.Failures, t.Counts.Calls, t.Counts.Slow) + t.lastError()
 	case CauseProbeFailed:
 		if t.Slow {
 			return "the probe was slow"
@@ -134,13 +123,13 @@ func (t *Transition) Why() string {
 		}
 		return fmt.Sprintf("%d probes succeeded", t.Fails)
 	case CauseElapsed:
-		return "the open time is over and a call asked"
+		return "the open time was over and a call came"
 	case CauseBypass:
-		return "marked work probed before the open time was over" + quoted(t.Text)
+		return "a marked call probed before the open time was over" + quoted(t.Reason)
 	case CauseExpired:
-		return "the time of the override was up"
+		return "the override expired"
 	case CauseOrder:
-		return fmt.Sprintf("%s was ordered by %s", t.Order, actorOr(t.Actor)) + quoted(t.Text)
+		return t.Order.done() + " by " + actorOr(t.Actor) + quoted(t.Reason)
 	}
 	return string(t.Cause)
 }
@@ -156,12 +145,12 @@ func (t *Transition) lastError() string {
 	if len(t.Errors) == 0 {
 		return ""
 	}
-	return "; last error: " + t.Errors[0].Text
+	return "; last error: " + t.Errors[0].Error
 }
 
 func actorOr(actor string) string {
 	if actor == "" {
-		return "somebody who gave no name"
+		return "an unknown actor"
 	}
 	return actor
 }

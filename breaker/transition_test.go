@@ -64,7 +64,7 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 		},
 		"ordered, far from its limit": {
 			Settings{},
-			false, func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "f") },
+			false, func(b *Breaker) { b.HalfOpen(Order{}); play(b, "f") },
 			[]record{
 				{HalfOpen, CauseOrder, 0, 0, false, 0},
 				{Open, CauseProbeFailed, 1, 0, false, 0},
@@ -72,7 +72,7 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 		},
 		"ordered": {
 			Settings{FailMax: 2},
-			false, func(b *Breaker) { play(b, "f"); b.Open(Reason{}); b.HalfOpen(Reason{}); play(b, "f") },
+			false, func(b *Breaker) { play(b, "f"); b.Open(Order{}); b.HalfOpen(Order{}); play(b, "f") },
 			[]record{
 				{Open, CauseOrder, 0, 0, false, 0},
 				{HalfOpen, CauseOrder, 0, 0, false, 0},

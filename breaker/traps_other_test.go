@@ -16,7 +16,7 @@ import (
 func TestTrap_PermitsNeverReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{Probes: 10})
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		for range 10 {
 			if _, err := b.Allow(); err != nil {
 				t.Fatal(err)
@@ -42,7 +42,7 @@ func TestTrap_UnhandledOutcomeOfTheProbe(t *testing.T) {
 		}
 		return Failure
 	}))
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	for i := range 100 {
 		if outcome = Ignored; i%2 > 0 {
 			outcome = 99 // none that there is
@@ -86,10 +86,10 @@ func TestTrap_VolumeThresholdInHalfOpen(t *testing.T) {
 		{FailMax: -1, FailureRate: 0.5, WindowCalls: 100, MinCalls: 100},
 	} {
 		b := New("x", s)
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		play(b, "f")
 		is(t, b, Open)
-		b.HalfOpen(Reason{})
+		b.HalfOpen(Order{})
 		play(b, "s")
 		is(t, b, Closed)
 	}
@@ -100,9 +100,9 @@ func TestTrap_VolumeThresholdInHalfOpen(t *testing.T) {
 func TestTrap_OpenedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{ResetTimeout: time.Minute})
-		b.Open(Reason{})
+		b.Open(Order{})
 		time.Sleep(30 * time.Second)
-		b.Open(Reason{})
+		b.Open(Order{})
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
@@ -140,7 +140,7 @@ func TestTrap_ProbeBlockedByALaterRule(t *testing.T) {
 		call := func() error {
 			return outer.Do(t.Context(), func(ctx context.Context) error { return inner.Do(ctx, nop) })
 		}
-		inner.Open(Reason{})
+		inner.Open(Order{})
 		for range 9 {
 			_ = call()
 			play(outer, ".")
@@ -225,7 +225,7 @@ func TestTrap_OrderToAMisspeltName(t *testing.T) {
 func TestTrap_ForcedOpenIsSilent(t *testing.T) {
 	rejected := 0
 	b := New("x", Settings{}, WithListener(Listener{Rejected: func(*Breaker, error) { rejected++ }}))
-	b.ForceOpen(Reason{})
+	b.ForceOpen(Order{})
 	play(b, "sss")
 	if rejected != 3 {
 		t.Errorf("%d rejections were told, want 3", rejected)
@@ -242,7 +242,7 @@ func TestTrap_LockAroundTheCall(t *testing.T) {
 			go func() { _ = b.Do(t.Context(), func(context.Context) error { time.Sleep(time.Minute); return nil }) }()
 		}
 		synctest.Wait()
-		b.Open(Reason{Actor: "ana"})
+		b.Open(Order{Actor: "ana"})
 		_ = b.Status()
 		if d := time.Since(began); d != 0 {
 			t.Errorf("the order waited %s", d)

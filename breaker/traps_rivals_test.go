@@ -42,10 +42,10 @@ func TestTrap_PanickingListenerIsFatal(t *testing.T) {
 	}))
 	play(b, "sff")
 	is(t, b, Open)
-	b.Close(Reason{})
+	b.Close(Order{})
 	play(b, "s")
 	is(t, b, Closed)
-	if n := b.Status().ListenerPanics; n != 9 {
+	if n := b.Status().Panics; n != 9 {
 		t.Errorf("%d panics on record, want 9", n)
 	}
 }
@@ -212,7 +212,7 @@ func TestTrap_RejectionsUseUpPlaces(t *testing.T) {
 
 func TestTrap_GoexitProbeCloses(t *testing.T) {
 	b := New("x", Settings{})
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	elsewhere(func() { _ = b.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil }) })
 	is(t, b, Open)
 }
@@ -382,7 +382,7 @@ func TestTrap_LimitJumpedOver(t *testing.T) {
 		}
 		wg.Wait()
 		is(t, b, Open)
-		b.Close(Reason{})
+		b.Close(Order{})
 	}
 	a, d := next(auto{units: 10}, New("x", Settings{FailMax: 2}).settings(), &event{kind: evFailure})
 	if !d.moved || a.state != Open {
@@ -460,7 +460,7 @@ func TestTrap_StaleResults(t *testing.T) {
 // concurrency rejections only: circuit open=true".
 func TestTrap_RejectionsAreCounted(t *testing.T) {
 	b := New("x", Settings{FailureRate: 0.1, MinCalls: 1, FailMax: 3})
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	p, _ := b.Allow()
 	for range 1000 {
 		if err := b.Do(t.Context(), nop); !errors.Is(err, ErrOpen) {
@@ -469,11 +469,11 @@ func TestTrap_RejectionsAreCounted(t *testing.T) {
 	}
 	p.Done(nil)
 	is(t, b, Closed)
-	b.ForceOpen(Reason{})
+	b.ForceOpen(Order{})
 	for range 1000 {
 		_ = b.Do(t.Context(), nop)
 	}
-	b.Release(Reason{})
+	b.Release(Order{})
 	is(t, b, Closed)
 	if s := b.Status(); s.FailCount != 0 || s.Window != (Counts{}) {
 		t.Errorf("rejections were counted: %+v", s)
@@ -577,7 +577,7 @@ func TestTrap_ListenerUnderTheLock(t *testing.T) {
 			if tr.To == Open && !slept {
 				slept = true
 				time.Sleep(time.Hour)
-				b.Close(Reason{})
+				b.Close(Order{})
 			}
 		}}))
 		go play(b, "f")
@@ -600,7 +600,7 @@ func TestTrap_ClassifierOfNil(t *testing.T) {
 	asked := 0
 	check := func(err error) bool { asked++; return err.Error() == "not found" }
 	for _, opt := range []Option{
-		WithExcluded(If(check)),
+		WithExcluded(ErrorIf(check)),
 		WithClassifier(func(_ context.Context, err error) Outcome {
 			if check(err) {
 				return Success
@@ -611,8 +611,8 @@ func TestTrap_ClassifierOfNil(t *testing.T) {
 		b := New("x", Settings{FailMax: -1, SlowCall: time.Hour}, opt)
 		asked = 0
 		play(b, "ssf")
-		if s := b.Status(); asked != 1 || s.Window != (Counts{3, 1, 0, 1}) || s.ListenerPanics != 0 {
-			t.Errorf("asked %d times, window %+v, %d panics", asked, s.Window, s.ListenerPanics)
+		if s := b.Status(); asked != 1 || s.Window != (Counts{3, 1, 0, 1}) || s.Panics != 0 {
+			t.Errorf("asked %d times, window %+v, %d panics", asked, s.Window, s.Panics)
 		}
 	}
 }
@@ -623,7 +623,7 @@ func TestTrap_EventReadsLiveState(t *testing.T) {
 	var seen atomic.Int64
 	b := New("x", Settings{FailMax: 3, FailureRate: 0.5, WindowCalls: 20}, WithListener(Listener{StateChange: func(_ *Breaker, tr Transition) {
 		for _, e := range tr.Errors {
-			seen.Add(int64(e.Count + len(e.Text)))
+			seen.Add(int64(e.Count + len(e.Error)))
 		}
 		seen.Add(int64(tr.Counts.Calls))
 		tr.Errors = append(tr.Errors, ErrorSample{}) // and it is ours to change
@@ -637,7 +637,7 @@ func TestTrap_EventReadsLiveState(t *testing.T) {
 					seen.Add(int64(len(h.Errors)))
 				}
 				if g == 0 {
-					b.Close(Reason{})
+					b.Close(Order{})
 				}
 			}
 		})
@@ -661,7 +661,7 @@ func TestTrap_ZeroFieldMeansZero(t *testing.T) {
 	if got, want := b.Settings(), New("y", Settings{ResetTimeout: time.Second}).Settings(); got != want {
 		t.Errorf("zero fields became %v, want the defaults %v", got, want)
 	}
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	play(b, "s")
 	is(t, b, Closed) // with Probes and SuccessThreshold of 0 it could not
 
@@ -685,7 +685,7 @@ func TestTrap_DoneCountsEachTime(t *testing.T) {
 	if n := b.FailCount(); n != 1 {
 		t.Errorf("%d failures of one call", n)
 	}
-	b.HalfOpen(Reason{})
+	b.HalfOpen(Order{})
 	p, _ = b.Allow()
 	copied := p // the same permit
 	p.Ignore()
@@ -696,20 +696,20 @@ func TestTrap_DoneCountsEachTime(t *testing.T) {
 // 26: mercari's Reset panics once its backoff has stopped. Orders are possible
 // in every state, in any order.
 func TestTrap_ResetPanics(t *testing.T) {
-	orders := []func(*Breaker, Reason){(*Breaker).Open, (*Breaker).Close, (*Breaker).HalfOpen, (*Breaker).ForceOpen, (*Breaker).ForceClosed, (*Breaker).Release}
+	orders := []func(*Breaker, Order) error{(*Breaker).Open, (*Breaker).Close, (*Breaker).HalfOpen, (*Breaker).ForceOpen, (*Breaker).ForceClosed, (*Breaker).Release}
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, ResetMax: 2 * time.Second, ResetBackoff: 10})
 		for i := range orders {
 			for j := range orders {
 				for k := range orders {
 					for _, n := range []int{i, j, k} {
-						orders[n](b, Reason{})
+						orders[n](b, Order{})
 						play(b, "fs.")
 					}
 				}
 			}
 		}
-		b.Close(Reason{})
+		b.Close(Order{})
 		play(b, "s")
 		is(t, b, Closed)
 	})
@@ -724,7 +724,7 @@ func TestTrap_GoroutineForEachBreaker(t *testing.T) {
 		for i := range 500 {
 			b := New("x", m.defaults)
 			play(b, "sf")
-			b.ForceOpen(Reason{For: time.Hour})
+			b.ForceOpen(Order{For: time.Hour})
 			play(m.Breaker(fmt.Sprint(i)), "sf")
 		}
 		synctest.Wait()
@@ -762,7 +762,7 @@ func TestTrap_ClockThatOnlyPartlyMoves(t *testing.T) {
 		if got := b.Status().Admitted; got != 0.5 {
 			t.Errorf("half the ramp admits %v", got)
 		}
-		b.ForceOpen(Reason{For: time.Hour})
+		b.ForceOpen(Order{For: time.Hour})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		is(t, b, Closed)
@@ -777,14 +777,14 @@ func TestTrap_ClockThatOnlyPartlyMoves(t *testing.T) {
 // is begun.
 func TestTrap_WorkBeforeAsking(t *testing.T) {
 	b := New("x", Settings{})
-	b.Open(Reason{})
+	b.Open(Order{})
 	var m Manager
 	keyed := SetOf[string](&m, "s")
-	keyed.Breaker("k").Open(Reason{})
+	keyed.Breaker("k").Open(Order{})
 	ran := 0
 	fn := func(context.Context, int) (int, error) { ran++; return 0, nil }
 	_, err1 := Wrap(b, fn)(t.Context(), 1)
-	_, err2 := WrapKeyed(keyed, func(int) string { return "k" }, fn)(t.Context(), 1)
+	_, err2 := WrapKey(keyed, func(int) string { return "k" }, fn)(t.Context(), 1)
 	if ran != 0 || !errors.Is(err1, ErrOpen) || !errors.Is(err2, ErrOpen) {
 		t.Errorf("%d ran; %v, %v", ran, err1, err2)
 	}

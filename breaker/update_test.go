@@ -179,7 +179,7 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 	is(t, b, Closed)
 	play(b, "f")
 	is(t, b, Open)
-	b.Close(Reason{})
+	b.Close(Order{})
 	play(b, "ssss") // the window is clean
 	_ = b.Update(Settings{FailMax: 100, FailureRate: 0.6, WindowCalls: 4})
 	play(b, "ssff")
@@ -187,7 +187,7 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 	play(b, "f")
 	is(t, b, Open)
 	_ = b.Update(Settings{FailMax: 3})
-	b.Close(Reason{})
+	b.Close(Order{})
 	if s := b.Status(); s.Window != (Counts{}) {
 		t.Errorf("without rates the window holds %+v", s.Window)
 	}

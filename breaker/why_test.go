@@ -8,10 +8,10 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-func ExampleTransition_Why() {
+func ExampleTransition_Summary() {
 	b := breaker.New("payments", breaker.Settings{FailMax: 2})
 	b.AddListener(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
-		fmt.Printf("%s %s: %s\n", b.ID(), t.To, t.Why())
+		fmt.Printf("%s %s: %s\n", b.ID(), t.To, t.Summary())
 	}})
 	for range 2 {
 		p, err := b.Allow()
@@ -21,8 +21,8 @@ func ExampleTransition_Why() {
 		}
 		p.Done(errors.New("connection refused"))
 	}
-	b.ForceClosed(breaker.Reason{Actor: "ana", Text: "vendor says it is back", For: time.Minute})
+	b.ForceClosed(breaker.Order{Actor: "ana", Reason: "vendor says it is back", For: time.Minute})
 	// Output:
 	// payments open: 2 failures in a row; last error: connection refused
-	// payments forced-closed: force_closed was ordered by ana ("vendor says it is back")
+	// payments forced-closed: forced closed by ana ("vendor says it is back")
 }

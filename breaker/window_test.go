@@ -62,7 +62,7 @@ func replayWindows(t *testing.T, data []byte) {
 		s.WindowCalls = 1 + int(data[1])%40
 	}
 	b := New("x", s)
-	plain := &plainWindow{base: time.Now(), span: s.withDefaults().Window, size: s.WindowCalls}
+	plain := &plainWindow{base: time.Now(), span: s.WithDefaults().Window, size: s.WindowCalls}
 	if data[0]&2 != 0 && s.WindowCalls == 0 {
 		b.win.Load().time.good.more.Store(newSpread()) // as after contention
 	}
@@ -397,7 +397,7 @@ func TestTimesAreMonotonic(t *testing.T) {
 	}
 	b := New("x", Settings{FailMax: 1})
 	play(b, "f")
-	b.ForceOpen(Reason{For: time.Hour})
+	b.ForceOpen(Order{For: time.Hour})
 	c := b.cold.Load()
 	if !monotonic(c.openUntil) || !monotonic(c.override.expires) {
 		t.Error("a deadline has no monotonic reading")

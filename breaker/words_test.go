@@ -18,12 +18,12 @@ func TestWords(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{fmt.Sprint(Success, Failure, Ignored), "success failure ignored"},
 		{fmt.Sprint(Closed, Open, HalfOpen, ForcedOpen, ForcedClosed, State(9)), "closed open half-open forced-open forced-closed state(9)"},
-		{fmt.Sprint(Is(errX), As[*OpenError](), If(func(error) bool { return false })), "is connection refused as *breaker.OpenError if a predicate says so"},
+		{fmt.Sprint(ErrorIs(errX), ErrorAs[*OpenError](), ErrorIf(func(error) bool { return false })), "is connection refused as *breaker.OpenError if a predicate says so"},
 		{trip.Error(), "db: circuit breaker is open: 1 failure in a row; last error: connection refused (this call opened it: connection refused)"},
 		{(&UnknownError{ID: "x"}).Error(), `unknown breaker "x"`},
-		{(&Transition{Cause: "new"}).Why(), "new"},
-		{(&Transition{Cause: CauseProbesPassed, Fails: 3}).Why(), "3 probes succeeded"},
-		{(&Transition{Cause: CauseExpired}).Why(), "the time of the override was up"},
+		{(&Transition{Cause: "new"}).Summary(), "new"},
+		{(&Transition{Cause: CauseProbesPassed, Fails: 3}).Summary(), "3 probes succeeded"},
+		{(&Transition{Cause: CauseExpired}).Summary(), "the override expired"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got  %s\nwant %s", c.got, c.want)
@@ -57,11 +57,11 @@ func TestRejectionInEachState(t *testing.T) {
 		text    string
 		after   time.Duration
 	}{
-		{func(b *Breaker) { b.Open(Reason{}) }, Open, "db: circuit breaker is open: open was ordered by somebody who gave no name", time.Minute},
-		{func(b *Breaker) { b.HalfOpen(Reason{}); _, _ = b.Allow() }, HalfOpen, "db: circuit breaker is open (half-open, waiting for a probe): half_open was ordered by somebody who gave no name", time.Minute},
-		{func(b *Breaker) { b.ForceOpen(Reason{Actor: "ana"}) }, ForcedOpen, "db: circuit breaker is open (forced): force_open was ordered by ana", 0},
-		{func(b *Breaker) { b.ForceOpen(Reason{Actor: "ana", For: time.Hour}) }, ForcedOpen, "db: circuit breaker is open (forced): force_open was ordered by ana", time.Hour},
-		{func(b *Breaker) { b.HalfOpen(Reason{}); play(b, "s") }, Closed, "db: circuit breaker is open (closed again, admitting calls gradually): the probe succeeded", 0},
+		{func(b *Breaker) { b.Open(Order{}) }, Open, "db: circuit breaker is open: opened by an unknown actor", time.Minute},
+		{func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }, HalfOpen, "db: circuit breaker is open (half-open, waiting for a probe): set half-open by an unknown actor", time.Minute},
+		{func(b *Breaker) { b.ForceOpen(Order{Actor: "ana"}) }, ForcedOpen, "db: circuit breaker is open (forced): forced open by ana", 0},
+		{func(b *Breaker) { b.ForceOpen(Order{Actor: "ana", For: time.Hour}) }, ForcedOpen, "db: circuit breaker is open (forced): forced open by ana", time.Hour},
+		{func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }, Closed, "db: circuit breaker is open (closed again, admitting calls gradually): the probe succeeded", 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := New("db", Settings{Ramp: time.Hour})

@@ -572,7 +572,7 @@ func (w *world) order(s step) {
 	case VerbRelease:
 		w.sp.Release(w.now())
 	}
-	w.target().order(s.verb, Reason{For: length})
+	w.target().order(s.verb, Order{For: length})
 }
 
 // target is the breaker as an operator finds it.

@@ -44,7 +44,7 @@ func ExampleScenario_Run() {
 		Fault:    breakertest.Healthy(0).UntilCall(20, breakertest.Dead(0)),
 		Every:    time.Microsecond,
 	}.Run(breakertest.Limit{Calls: 100})
-	fmt.Println(r.Opened, r.Why.Why())
+	fmt.Println(r.Opened, r.Why.Summary())
 	// Output: true 5 failures in a row; last error: scripted fault
 }
 

@@ -137,7 +137,7 @@ func AssertStaysClosed(t testing.TB, s Scenario, until Limit) Result {
 	t.Helper()
 	r := s.Run(until)
 	if r.Opened {
-		t.Errorf("the breaker opened at call %d after %s, want it closed for %s: %s", r.Calls, r.After, until, r.Why.Why())
+		t.Errorf("the breaker opened at call %d after %s, want it closed for %s: %s", r.Calls, r.After, until, r.Why.Summary())
 	}
 	return r
 }

@@ -80,7 +80,7 @@ func TestAssertions(t *testing.T) {
 		want string
 	}{
 		"opens":             {func(t testing.TB) { breakertest.AssertOpens(t, dead, ten) }, ""},
-		"opens, not":        {func(t testing.TB) { breakertest.AssertOpens(t, well, ten) }, "the breaker did not open within 10 calls or 1m0s, 10 calls in 1s: scenario is closed and has never been anything else. It opens on 5 more failures in a row."},
+		"opens, not":        {func(t testing.TB) { breakertest.AssertOpens(t, well, ten) }, "the breaker did not open within 10 calls or 1m0s, 10 calls in 1s: scenario is closed and has never opened. It opens on 5 more failures in a row."},
 		"stays closed":      {func(t testing.TB) { breakertest.AssertStaysClosed(t, well, ten) }, ""},
 		"stays closed, not": {func(t testing.TB) { breakertest.AssertStaysClosed(t, dead, ten) }, "the breaker opened at call 5 after 400ms, want it closed for 10 calls or 1m0s: 5 failures in a row; last error: scripted fault"},
 	} {
@@ -144,7 +144,7 @@ func TestRecorder(t *testing.T) {
 	_ = b.Do(ctx, func(context.Context) error { return down })
 	_ = b.Do(ctx, func(context.Context) error { return down })
 	_ = b.Do(ctx, func(context.Context) error { return nil })
-	b.ForceClosed(breaker.Reason{Actor: "ana"})
+	b.ForceClosed(breaker.Order{Actor: "ana"})
 	want := "before success before failure before failure open rejected forced"
 	want = strings.NewReplacer("failure open", "failure closed>open", "forced", "open>forced-closed").Replace(want)
 	if got := rec.String(); got != want {
@@ -170,7 +170,7 @@ func TestRecorderHearsReminders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rec breakertest.Recorder
 		b := breaker.New("db", breaker.Settings{}, breaker.WithListener(rec.Listener()))
-		b.ForceOpen(breaker.Reason{Actor: "ana", For: time.Hour})
+		b.ForceOpen(breaker.Order{Actor: "ana", For: time.Hour})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got, want := rec.String(), "closed>forced-open reminder forced-open>closed"; got != want {

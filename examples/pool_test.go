@@ -33,7 +33,7 @@ func Example_databasePool() {
 	}
 	fmt.Println(manager.Breaker("db").State())
 
-	manager.Breaker("db").ForceOpen(breaker.Reason{Actor: "ann", Text: "moving the database"})
+	manager.Breaker("db").ForceOpen(breaker.Order{Actor: "ann", Reason: "moving the database"})
 	var name string
 	err = db.QueryRowContext(ctx, "SELECT name FROM names").Scan(&name)
 	if errors.Is(err, breaker.ErrOpen) {
@@ -41,5 +41,5 @@ func Example_databasePool() {
 	}
 	// Output:
 	// closed
-	// from the cache: db: circuit breaker is open (forced): force_open was ordered by ann ("moving the database")
+	// from the cache: db: circuit breaker is open (forced): forced open by ann ("moving the database")
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -54,9 +53,8 @@ func (r *Receipt) carryOut(m *breaker.Manager, o Order) error {
 		return err
 	}
 	r.Matched = len(found)
-	late := time.Now().Add(listenerTime)
 	for _, b := range found {
-		r.add(apply(b, o, late))
+		r.add(apply(b, o))
 	}
 	return nil
 }
@@ -66,7 +64,7 @@ func (r *Receipt) one(m *breaker.Manager, o Order) error {
 	if err != nil {
 		return err
 	}
-	res, err := apply(b, o, time.Now().Add(listenerTime))
+	res, err := apply(b, o)
 	if err != nil {
 		return err
 	}
@@ -133,12 +131,12 @@ func (o *Order) confirmed(n int) (int, error) {
 	return n, &ConfirmError{ID: o.ID, Matched: n, Confirm: o.Confirm}
 }
 
-// apply gives the order to one breaker; from late on it waits for no listener.
-func apply(b *breaker.Breaker, o Order, late time.Time) (Result, error) {
+// apply gives the order to one breaker. It waits for no listener.
+func apply(b *breaker.Breaker, o Order) (Result, error) {
 	if o.Verb == VerbSet {
 		return set(b, o)
 	}
-	r, err := obey(b, o.core(), late)
+	r, err := b.Apply(o.core())
 	r.ID = b.ID()
 	return Result{Receipt: r}, err
 }

@@ -89,5 +89,5 @@ func ExampleListen() {
 		fmt.Println(why[0].Text)
 	}
 	// Output:
-	// payments is closed and has never been anything else. It opens on 5 more failures in a row.
+	// payments is closed and has never opened. It opens on 5 more failures in a row.
 }

@@ -110,8 +110,8 @@ func TestAuthorizeDecides(t *testing.T) {
 	if w := post(h, "/v1/orders", openPayments, "X-User", "bob"); w.Code != http.StatusOK {
 		t.Errorf("bob's order = %d %s", w.Code, w.Body)
 	}
-	if s := m.Breaker("payments").Status(); s.Why == nil || s.Why.Actor != "bob" {
-		t.Errorf("why = %+v, want bob, who is signed in, and not ana, who is claimed", s.Why)
+	if s := m.Breaker("payments").Status(); s.Transition == nil || s.Transition.Actor != "bob" {
+		t.Errorf("why = %+v, want bob, who is signed in, and not ana, who is claimed", s.Transition)
 	}
 	if report, err := verify(t, path); err != nil || report.Entries != 2 {
 		t.Errorf("audit = %+v, %v, want both orders", report, err)
@@ -245,17 +245,17 @@ func TestEventsResumeAndTellGaps(t *testing.T) {
 	srv := httptest.NewServer(p.Handler())
 	t.Cleanup(srv.Close) // after the streams are closed
 	r := stream(t, srv.URL, "")
-	m.Breaker("payments").Open(breaker.Reason{})
+	m.Breaker("payments").Open(breaker.Order{})
 	id, kind, data := sse(t, r)
 	if kind != "transition" || !strings.Contains(data, `"payments"`) {
 		t.Errorf("event %s %s %s", id, kind, data)
 	}
-	m.Breaker("search").Open(breaker.Reason{})
+	m.Breaker("search").Open(breaker.Order{})
 	if _, _, data := sse(t, stream(t, srv.URL, id)); !strings.Contains(data, `"search"`) {
 		t.Errorf("after coming back: %s", data)
 	}
 	for range 3000 { // more than are kept
-		m.Breaker("search").Close(breaker.Reason{})
+		m.Breaker("search").Close(breaker.Order{})
 	}
 	r = stream(t, srv.URL, id)
 	if _, kind, data := sse(t, r); kind != "gap" || !strings.Contains(data, `"missed":953`) {
@@ -287,7 +287,7 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 	began := time.Now()
 	text := strings.Repeat("x", 1000)
 	for range 20_000 { // some 30 MB
-		b.Open(breaker.Reason{Text: text})
+		b.Open(breaker.Order{Reason: text})
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("20,000 orders took %s beside a reader that reads nothing", took)

@@ -40,7 +40,7 @@ func get(h http.Handler, target string) *httptest.ResponseRecorder {
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := shop(t)
-		m.Breaker("before").ForceOpen(breaker.Reason{})
+		m.Breaker("before").ForceOpen(breaker.Order{})
 		time.Sleep(time.Second)
 		p := ops.New(m, ops.Options{})
 		defer p.Close()

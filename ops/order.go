@@ -42,7 +42,7 @@ type Order struct {
 	// For ends an override, or is the open time of an order to open. Overrides
 	// must have one, or NoExpiry.
 	For Duration `json:"for,omitzero"`
-	// NoExpiry says that an override is to stay until somebody releases it.
+	// NoExpiry says that an override is to stay until the override is released.
 	NoExpiry bool `json:"no_expiry,omitempty"`
 	// IfVersion, when not 0, makes the order fail unless the breaker's version
 	// is still this one. Not with a wildcard.
@@ -170,7 +170,9 @@ func (o *Order) note() string {
 func (o *Order) core() breaker.Order {
 	return breaker.Order{
 		Verb:      o.Verb,
-		Reason:    breaker.Reason{Actor: o.Actor, Text: o.Reason, For: time.Duration(o.For)},
+		Actor:     o.Actor,
+		Reason:    o.Reason,
+		For:       time.Duration(o.For),
 		IfVersion: o.IfVersion,
 		DryRun:    o.DryRun,
 	}

@@ -41,7 +41,7 @@ func TestProcessCountsWhatThereIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		early.ForceOpen(breaker.Reason{For: time.Hour})
+		early.ForceOpen(breaker.Order{For: time.Hour})
 		p := ops.New(m, ops.Options{})
 		defer p.Close()
 		check := func(when string) {
@@ -71,21 +71,21 @@ func TestProcessCountsWhatThereIs(t *testing.T) {
 			when string
 			do   func()
 		}{
-			{"open", func() { key.Open(breaker.Reason{}) }},
-			{"forced closed for a minute", func() { key.ForceClosed(breaker.Reason{For: time.Minute}) }},
+			{"open", func() { key.Open(breaker.Order{}) }},
+			{"forced closed for a minute", func() { key.ForceClosed(breaker.Order{For: time.Minute}) }},
 			{"opened behind it", func() {
 				for range 5 {
 					_ = key.Do(ctx, func(context.Context) error { return errDown })
 				}
 			}},
 			{"when the minute is over", func() { time.Sleep(2 * time.Minute); synctest.Wait() }},
-			{"closed", func() { key.Close(breaker.Reason{}) }},
-			{"another override in its place", func() { early.ForceClosed(breaker.Reason{}) }},
-			{"opened through it", func() { early.Open(breaker.Reason{}) }},
-			{"a new key", func() { breaker.SetOf[string](m, "tenants").Breaker("new").HalfOpen(breaker.Reason{}) }},
+			{"closed", func() { key.Close(breaker.Order{}) }},
+			{"another override in its place", func() { early.ForceClosed(breaker.Order{}) }},
+			{"opened through it", func() { early.Open(breaker.Order{}) }},
+			{"a new key", func() { breaker.SetOf[string](m, "tenants").Breaker("new").HalfOpen(breaker.Order{}) }},
 			{"all closed", func() {
 				for _, b := range m.Breakers() {
-					b.Close(breaker.Reason{})
+					b.Close(breaker.Order{})
 				}
 			}},
 		} {

@@ -52,7 +52,7 @@ func TestReceiptIsShortened(t *testing.T) {
 func TestDryRunTouches(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	b := m.Breaker("db")
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	p := New(m, Options{})
 	defer p.Close()
 	for _, c := range []struct {
@@ -98,7 +98,7 @@ func TestWhatIsAnEvent(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	if n := p.hub.newest(); n != 3 {
 		t.Errorf("%d events after the plane was closed, want 3", n)
 	}

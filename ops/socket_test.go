@@ -61,11 +61,11 @@ func TestClientOverSocket(t *testing.T) {
 		t.Errorf("Status of 2 = %+v, %v", few, err)
 	}
 	why, err := c.Explain(ctx, "tenants/c/d", "payments")
-	if err != nil || len(why) != 2 || why[1].Text != "payments is closed and has never been anything else. It opens on 5 more failures in a row." {
+	if err != nil || len(why) != 2 || why[1].Text != "payments is closed and has never opened. It opens on 5 more failures in a row." {
 		t.Errorf("Explain = %+v, %v", why, err)
 	}
 	past, err := c.History(ctx, "tenants/c/d")
-	if err != nil || len(past) != 1 || len(past[0].Transitions) != 1 || past[0].Transitions[0].Text != "INC-42" {
+	if err != nil || len(past) != 1 || len(past[0].Transitions) != 1 || past[0].Transitions[0].Reason != "INC-42" {
 		t.Errorf("History = %+v, %v", past, err)
 	}
 	o, err := c.Overview(ctx)
@@ -282,7 +282,7 @@ func TestEventsOverSocket(t *testing.T) {
 		}
 		break
 	}
-	m.Breaker("late").Open(breaker.Reason{})
+	m.Breaker("late").Open(breaker.Order{})
 	for e, err := range c.Events(ctx, last) {
 		if err != nil || e.ID != "late" || e.Seq != 3 {
 			t.Errorf("after coming back: %+v, %v", e, err)

@@ -93,7 +93,7 @@ type Status struct {
 
 // told is a breaker with why it is so, and what happens next.
 func told(s *breaker.Status) Status {
-	return Status{Status: *s, Because: s.Because(), Next: s.Next()}
+	return Status{Status: *s, Because: s.Why(), Next: s.Next()}
 }
 
 func full(s *breaker.Status) Status {
@@ -160,7 +160,7 @@ func shown(s *breaker.Status) Status {
 	if severity(s) > 0 {
 		out = told(s)
 	}
-	out.Why = nil // Because says it
+	out.Transition = nil // Because says it
 	return out
 }
 
@@ -247,7 +247,7 @@ func Explain(m *breaker.Manager, id string) (Explanation, error) {
 		return Explanation{}, err
 	}
 	s := b.Status()
-	return Explanation{ID: s.ID, Text: s.Explain(), Because: s.Because(), Next: s.Next()}, nil
+	return Explanation{ID: s.ID, Text: s.Explain(), Because: s.Why(), Next: s.Next()}, nil
 }
 
 // HistoryOf tells what the breaker of an id went through. The error matches

@@ -108,8 +108,8 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	for _, name := range []string{"d", "c", "b", "a"} {
 		breaker.SetOf[string](m, name).Breaker("x")
 	}
-	breaker.SetOf[string](m, "c").Breaker("x").HalfOpen(breaker.Reason{})
-	breaker.SetOf[string](m, "d").Breaker("x").Open(breaker.Reason{})
+	breaker.SetOf[string](m, "c").Breaker("x").HalfOpen(breaker.Order{})
+	breaker.SetOf[string](m, "d").Breaker("x").Open(breaker.Order{})
 	r := httptest.NewRequest(http.MethodGet, "/v1/overview", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
 	w := httptest.NewRecorder()

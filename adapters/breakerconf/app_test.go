@@ -54,7 +54,7 @@ reset_timeout = 5m
 	}
 	input := fmt.Sprintf("%s/%d.in", dir, os.Getpid())
 	c := fifo.Client{Input: input, Output: dir + "/{pid}.out", PID: os.Getpid()}
-	if _, err := c.Open(context.Background(), "payments", breaker.Reason{}); err != nil || b.State() != breaker.Open {
+	if _, err := c.Open(context.Background(), "payments", breaker.Order{}); err != nil || b.State() != breaker.Open {
 		t.Errorf("an order through its pipe: %v, state %s", err, b.State())
 	}
 	if _, err := breakerconf.Open(path); !errors.Is(err, fifo.ErrInUse) {
@@ -85,7 +85,7 @@ fail_max = 1
 		t.Fatal(err)
 	}
 	c := fifo.Client{Input: dir + "/in", Output: dir + "/out"}
-	if _, err := c.Open(t.Context(), "payments", breaker.Reason{Actor: "ann"}); err != nil {
+	if _, err := c.Open(t.Context(), "payments", breaker.Order{Actor: "ann"}); err != nil {
 		t.Error(err)
 	}
 	if err := app.Close(); err != nil {

@@ -64,7 +64,7 @@ func BenchmarkInterceptor(b *testing.B) {
 		}
 	})
 	b.Run("open", func(b *testing.B) {
-		br.ForceOpen(breaker.Reason{})
+		br.ForceOpen(breaker.Order{})
 		b.ReportAllocs()
 		for b.Loop() {
 			_ = call()

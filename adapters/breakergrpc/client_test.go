@@ -55,7 +55,7 @@ func TestCodesThatCount(t *testing.T) {
 	})
 	t.Run("the set's exclusions have the last word", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
-		b.Exclude(breaker.If(func(err error) bool { return status.Code(err) == codes.ResourceExhausted }))
+		b.Exclude(breaker.ErrorIf(func(err error) bool { return status.Code(err) == codes.ResourceExhausted }))
 		client, _ := dial(t, addr, g)
 		_, _ = client.UnaryCall(t.Context(), echo(codes.ResourceExhausted))
 		wantState(t, b, breaker.Closed)
@@ -180,7 +180,7 @@ func TestServerKilledAndBack(t *testing.T) {
 	if err := call(); !errors.Is(err, breaker.ErrOpen) {
 		t.Errorf("an open breaker answers %v, want ErrOpen", err)
 	}
-	b.HalfOpen(breaker.Reason{Actor: "test"})
+	b.HalfOpen(breaker.Order{Actor: "test"})
 	if _, err := client.EmptyCall(within(t, 10*time.Second), &pb.Empty{}, grpc.WaitForReady(true)); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestRejectionOnTheClient(t *testing.T) {
 		t.Errorf("a rejection is %v, want one that matches ErrOpen and names the service", err)
 	}
 
-	b.ForceOpen(breaker.Reason{Actor: "test"})
+	b.ForceOpen(breaker.Order{Actor: "test"})
 	_, err = client.EmptyCall(t.Context(), &pb.Empty{})
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.RetryInfo); ok {
@@ -272,7 +272,7 @@ func TestRejectionOfTheProgramsOwn(t *testing.T) {
 	invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { return nil }
 	reject := func(own func(*breaker.OpenError) error) error {
 		set := breaker.NewSet[string]("grpc", breaker.Settings{}, breaker.SetOptions{}, breaker.WithOpenError(own))
-		set.Breaker("a.B").ForceOpen(breaker.Reason{})
+		set.Breaker("a.B").ForceOpen(breaker.Order{})
 		return breakergrpc.New(set).UnaryClient(t.Context(), "/a.B/C", nil, nil, nil, invoke)
 	}
 	wantCode(t, reject(func(*breaker.OpenError) error { return status.Error(codes.Aborted, "not now") }), codes.Aborted)
@@ -353,7 +353,7 @@ func TestBypass(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{})
 	g, b := guarded(breaker.Settings{})
 	client, _ := dial(t, addr, g)
-	b.Open(breaker.Reason{Actor: "test"})
+	b.Open(breaker.Order{Actor: "test"})
 	if _, err := client.EmptyCall(breaker.WithBypass(t.Context(), "migration"), &pb.Empty{}); err != nil {
 		t.Errorf("a call marked to bypass got %v", err)
 	}
@@ -364,7 +364,7 @@ func TestRejectionFromBelowIsNoEvidence(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{})
 	outer, b := guarded(breaker.Settings{FailMax: 1})
 	inner, below := guarded(breaker.Settings{})
-	below.ForceOpen(breaker.Reason{})
+	below.ForceOpen(breaker.Order{})
 	client, _ := dial(t, addr, nil, grpc.WithChainUnaryInterceptor(outer.UnaryClient, inner.UnaryClient))
 	_, err := client.EmptyCall(t.Context(), &pb.Empty{})
 	if !errors.Is(err, breaker.ErrOpen) {

@@ -53,7 +53,7 @@ func TestServerRejectsWhileItsHandlersFail(t *testing.T) {
 		t.Errorf("the handlers ran %d times, want 2: not behind an open breaker", handled)
 	}
 
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	s, err = client.StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestServersRejectionIsNotRetried(t *testing.T) {
 			return handle(srv, s)
 		}, g.StreamServer))
 	client, _ := dial(t, addr, nil, grpc.WithDefaultServiceConfig(retryPolicy))
-	b.ForceOpen(breaker.Reason{})
+	b.ForceOpen(breaker.Order{})
 	_, err := client.UnaryCall(t.Context(), &pb.SimpleRequest{})
 	wantCode(t, err, codes.Unavailable)
 	s, err := client.StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
@@ -92,7 +92,7 @@ func TestServersRejectionIsNotRetried(t *testing.T) {
 
 func TestServerJudges(t *testing.T) {
 	other := breaker.New("other", breaker.Settings{})
-	other.ForceOpen(breaker.Reason{})
+	other.ForceOpen(breaker.Order{})
 	cancelled, cancel := context.WithCancel(t.Context())
 	for _, test := range []struct {
 		name   string
@@ -150,7 +150,7 @@ func (s fakeServerStream) SendMsg(any) error        { return nil }
 // On a server, too, a stream's first message passes a probe.
 func TestFirstMessagePassesAServersProbe(t *testing.T) {
 	g, b := guarded(breaker.Settings{})
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	err := g.StreamServer(nil, fakeServerStream{ctx: t.Context()}, &grpc.StreamServerInfo{FullMethod: "/" + service + "/FullDuplexCall"},
 		func(_ any, s grpc.ServerStream) error {
 			wantState(t, b, breaker.HalfOpen)

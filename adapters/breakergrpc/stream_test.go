@@ -246,7 +246,7 @@ func TestAbandonedProbeGivesItsPlaceBack(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				g, b := guarded(breaker.Settings{ProbeTimeout: time.Hour})
-				b.HalfOpen(breaker.Reason{})
+				b.HalfOpen(breaker.Order{})
 				fake := &fakeStream{ctx: ctx, recv: make(chan error)}
 				_, err := g.StreamClient(ctx, &grpc.StreamDesc{ServerStreams: true}, nil, "/"+service+"/Watch",
 					func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -278,7 +278,7 @@ func TestFirstMessagePassesAProbe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	g, b := guarded(breaker.Settings{})
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(1)})
 	client, _ := dial(t, addr, g)
 	s, err := client.StreamingOutputCall(ctx, &pb.StreamingOutputCallRequest{})
@@ -327,7 +327,7 @@ func TestDeadlineThatAMessageOutruns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		g, b := guarded(breaker.Settings{})
-		b.HalfOpen(breaker.Reason{})
+		b.HalfOpen(breaker.Order{})
 		fake := &fakeStream{ctx: context.Background(), recv: make(chan error)} // does not see the end
 		stream, err := g.StreamClient(ctx, &grpc.StreamDesc{ClientStreams: true}, nil, "/"+service+"/Watch",
 			func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -358,7 +358,7 @@ func TestMessageTooLargeGivesAProbeBack(t *testing.T) {
 		return err
 	}})
 	g, b := guarded(breaker.Settings{})
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	client, _ := dial(t, addr, g, grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(1000)))
 	s, err := client.StreamingInputCall(t.Context())
 	if err != nil {
@@ -447,7 +447,7 @@ func TestStreamsCostNoGoroutine(t *testing.T) {
 
 func TestOpenBreakerStartsNoStream(t *testing.T) {
 	g, b := guarded(breaker.Settings{})
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	client, _ := dial(t, "127.0.0.1:1", g)
 	_, err := client.FullDuplexCall(t.Context())
 	wantRejection(t, err, b)

@@ -20,7 +20,7 @@ func BenchmarkTransport(b *testing.B) {
 		return &http.Response{StatusCode: 200, Body: empty{}}, nil
 	})
 	open := breaker.New("open", breaker.Settings{})
-	open.Open(breaker.Reason{})
+	open.Open(breaker.Order{})
 	host := func(base http.RoundTripper) http.RoundTripper { return breakerhttp.NewTransport(base) }
 	one := func(base http.RoundTripper) http.RoundTripper {
 		return breakerhttp.NewTransport(base, breakerhttp.WithBreaker(breaker.New("api", breaker.Settings{})))

@@ -94,7 +94,7 @@ func ExampleNewHandler() {
 // Waiting as long as the rejection says.
 func ExampleTransport() {
 	api := breaker.New("api", breaker.Settings{ResetTimeout: 30 * time.Second})
-	api.Open(breaker.Reason{Actor: "ann", Text: "they are migrating"})
+	api.Open(breaker.Order{Actor: "ann", Reason: "they are migrating"})
 	client := &http.Client{Transport: breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(api))}
 
 	req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://api.test/", nil)

@@ -90,10 +90,10 @@ func TestRejectedByTheHandler(t *testing.T) {
 		do   func(*breaker.Breaker)
 		want string
 	}{
-		{"open", func(b *breaker.Breaker) { b.Open(breaker.Reason{}) }, "30"},
-		{"forced for a while", func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{For: 90*time.Second + 1}) }, "91"},
-		{"forced until released", func(b *breaker.Breaker) { b.ForceOpen(breaker.Reason{}) }, "30"},
-		{"half-open, probe out", func(b *breaker.Breaker) { b.HalfOpen(breaker.Reason{}); b.Allow() }, "30"},
+		{"open", func(b *breaker.Breaker) { b.Open(breaker.Order{}) }, "30"},
+		{"forced for a while", func(b *breaker.Breaker) { b.ForceOpen(breaker.Order{For: 90*time.Second + 1}) }, "91"},
+		{"forced until released", func(b *breaker.Breaker) { b.ForceOpen(breaker.Order{}) }, "30"},
+		{"half-open, probe out", func(b *breaker.Breaker) { b.HalfOpen(breaker.Order{}); b.Allow() }, "30"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestRejectedByTheHandler(t *testing.T) {
 
 func TestRejectedInItsOwnWay(t *testing.T) {
 	b := breaker.New("page", breaker.Settings{})
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	h := breakerhttp.NewHandler(http.NotFoundHandler(), b, breakerhttp.WithRejected(func(w http.ResponseWriter, _ *http.Request, err error) {
 		if !errors.Is(err, breaker.ErrOpen) {
 			t.Errorf("error %v, want one that matches ErrOpen", err)

@@ -206,7 +206,7 @@ func (u *untouchable) Close() error { u.closed++; return nil }
 
 func TestOpenTouchesNothing(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{ResetTimeout: 42 * time.Second})
-	b.Open(breaker.Reason{Actor: "ann", Text: "migration"})
+	b.Open(breaker.Order{Actor: "ann", Reason: "migration"})
 	rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) {
 		t.Error("a rejected request reached the network")
 		return nil, io.EOF
@@ -235,7 +235,7 @@ func TestOpenTouchesNothing(t *testing.T) {
 func TestOwnOpenError(t *testing.T) {
 	errMine := errors.New("mine")
 	b := breaker.New("api", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { return errMine }))
-	b.ForceOpen(breaker.Reason{})
+	b.ForceOpen(breaker.Order{})
 	if err := get(t, breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))); err != errMine {
 		t.Errorf("error %v, want the one of WithOpenError as it is", err)
 	}
@@ -381,7 +381,7 @@ func TestHalfOpen(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := breaker.New("api", breaker.Settings{FailMax: 1})
-			b.HalfOpen(breaker.Reason{})
+			b.HalfOpen(breaker.Order{})
 			rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) { return test.resp, nil }), breakerhttp.WithBreaker(b))
 			resp, err := rt.RoundTrip(newRequest(t, t.Context(), "http://api.test"))
 			if err != nil {
@@ -407,7 +407,7 @@ func TestPanicsAndGoexitAreFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New("api", breaker.Settings{})
-			b.HalfOpen(breaker.Reason{})
+			b.HalfOpen(breaker.Order{})
 			rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) { end(); return nil, nil }), breakerhttp.WithBreaker(b))
 			var recovered any
 			done := make(chan struct{})
@@ -496,7 +496,7 @@ func TestHost(t *testing.T) {
 
 func TestBreakerByFunction(t *testing.T) {
 	writes := breaker.New("writes", breaker.Settings{})
-	writes.ForceOpen(breaker.Reason{})
+	writes.ForceOpen(breaker.Order{})
 	rt := breakerhttp.NewTransport(answers(200), breakerhttp.WithBreakerFunc(func(req *http.Request) *breaker.Breaker {
 		if req.Method == http.MethodGet {
 			return nil
@@ -570,7 +570,7 @@ func TestCloseIdleConnections(t *testing.T) {
 
 func TestBypass(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{}, breaker.WithBypassAllowed())
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	rt := breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))
 	ctx := breaker.WithBypass(context.Background(), "half-done migration")
 	if _, err := rt.RoundTrip(newRequest(t, ctx, "http://api.test")); err != nil {
@@ -618,7 +618,7 @@ func TestBodyKeepsItsMethods(t *testing.T) {
 
 func TestWriterTo(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{})
-	b.HalfOpen(breaker.Reason{})
+	b.HalfOpen(breaker.Order{})
 	rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("hello"))}, nil
 	}), breakerhttp.WithBreaker(b))

@@ -93,7 +93,7 @@ func TestTrap_TheServerHandlerNeverOpens(t *testing.T) {
 // OPEN, 64MiB streaming upload: body bytes read into memory: 64 MiB".
 func TestTrap_ARejectedUploadIsReadFirst(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{})
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) {
 		t.Error("a rejected request reached the network")
 		return nil, io.EOF

@@ -88,9 +88,9 @@ func TestMetrics(t *testing.T) {
 		tenants := breaker.SetOf[string](m, "tenants")
 		_ = tenants.Do(t.Context(), "a", up)
 		_ = tenants.Do(t.Context(), "b", down)
-		tenants.Breaker("b").ForceClosed(breaker.Reason{})
-		m.Breaker("search").ForceOpen(breaker.Reason{For: time.Minute})
-		m.Breaker("mail").HalfOpen(breaker.Reason{})
+		tenants.Breaker("b").ForceClosed(breaker.Order{})
+		m.Breaker("search").ForceOpen(breaker.Order{For: time.Minute})
+		m.Breaker("mail").HalfOpen(breaker.Order{})
 		_, _ = m.Breaker("mail").Allow()
 		time.Sleep(10 * time.Second)
 		got := collect(t, reader)
@@ -205,7 +205,7 @@ func TestPanicThatTripsHasItsEvent(t *testing.T) {
 
 func TestRecordRejection(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{})
-	b.ForceOpen(breaker.Reason{})
+	b.ForceOpen(breaker.Order{})
 	_, open := b.Allow()
 	got := events(t, func(ctx context.Context) {
 		if !breakerotel.RecordRejection(ctx, fmt.Errorf("get orders: %w", open)) {

@@ -49,8 +49,8 @@ func RecordRejection(ctx context.Context, err error) bool {
 		return true
 	}
 	attrs := append(named(open.Name, open.Key), StateKey.String(open.State.String()))
-	if open.Cause != nil {
-		attrs = append(attrs, CauseKey.String(string(open.Cause.Cause)))
+	if open.Transition != nil {
+		attrs = append(attrs, CauseKey.String(string(open.Transition.Cause)))
 	}
 	if after := open.RetryAfter(); after > 0 {
 		attrs = append(attrs, attribute.Float64("switchgear.breaker.retry_after", after.Seconds()))

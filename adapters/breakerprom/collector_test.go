@@ -61,9 +61,9 @@ func exercise(m *breaker.Manager) {
 	fail(tenants.Breaker("a"), 5)
 	fail(tenants.Breaker("we\"ird\\\n\xff"), 2)
 	tenants.Breaker("fine")
-	tenants.Breaker("released").ForceClosed(breaker.Reason{})
-	m.Breaker("search").ForceOpen(breaker.Reason{For: time.Minute})
-	m.Breaker("mail").HalfOpen(breaker.Reason{})
+	tenants.Breaker("released").ForceClosed(breaker.Order{})
+	m.Breaker("search").ForceOpen(breaker.Order{For: time.Minute})
+	m.Breaker("mail").HalfOpen(breaker.Order{})
 	_, _ = m.Breaker("mail").Allow()
 	_ = m.Breaker("search").Do(breaker.WithBypass(context.Background(), "x"), func(context.Context) error { return nil })
 }

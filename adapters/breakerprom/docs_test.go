@@ -148,9 +148,9 @@ func TestDashboardAgainstPrometheus(t *testing.T) {
 
 	waiting := expressions(t)
 	for deadline := time.Now().Add(30 * time.Second); len(waiting) > 0 && time.Now().Before(deadline); {
-		m.Breaker("mail").Open(breaker.Reason{}) // something goes on
+		m.Breaker("mail").Open(breaker.Order{}) // something goes on
 		<-time.After(200 * time.Millisecond)
-		m.Breaker("mail").Close(breaker.Reason{})
+		m.Breaker("mail").Close(breaker.Order{})
 		for name, expr := range waiting {
 			if n, err := query(api, expr); err == nil && n > 0 {
 				delete(waiting, name)

@@ -15,7 +15,7 @@ func Example() {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(breakerprom.NewCollector(manager))
 
-	manager.Breaker("payments").ForceOpen(breaker.Reason{Actor: "ana", Text: "migration"})
+	manager.Breaker("payments").ForceOpen(breaker.Order{Actor: "ana", Reason: "migration"})
 
 	families, err := registry.Gather()
 	if err != nil {

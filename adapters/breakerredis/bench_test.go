@@ -48,6 +48,6 @@ func BenchmarkHook(b *testing.B) {
 		}
 	}
 	b.Run("closed", run)
-	br.ForceOpen(breaker.Reason{})
+	br.ForceOpen(breaker.Order{})
 	b.Run("open", run)
 }

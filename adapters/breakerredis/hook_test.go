@@ -56,7 +56,7 @@ func TestServerKilledAndBack(t *testing.T) {
 	}
 
 	// The probe needs a new connection, whose handshake passes the hook too.
-	b.HalfOpen(breaker.Reason{Actor: "test"})
+	b.HalfOpen(breaker.Order{Actor: "test"})
 	if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
 		t.Errorf("the probe got %v", err)
 	}
@@ -122,7 +122,7 @@ func TestServerPaused(t *testing.T) {
 		_ = c.Get(t.Context(), "k").Err()
 		wantState(t, b, breaker.Open)
 		s.resume()
-		b.HalfOpen(breaker.Reason{Actor: "test"})
+		b.HalfOpen(breaker.Order{Actor: "test"})
 		if err := c.Ping(t.Context()).Err(); err != nil {
 			t.Errorf("the probe got %v", err)
 		}
@@ -193,7 +193,7 @@ func TestReplies(t *testing.T) {
 			_ = c.Get(ctx, "k").Err()
 		}
 		wantState(t, b, breaker.Open)
-		if why := b.Status().Why; why == nil || len(why.Errors) == 0 || why.Errors[0].Text[:4] != "BUSY" {
+		if why := b.Status().Transition; why == nil || len(why.Errors) == 0 || why.Errors[0].Error[:4] != "BUSY" {
 			t.Errorf("opened by %+v, want BUSY", why)
 		}
 	})
@@ -275,7 +275,7 @@ func TestNoEvidenceGivesAProbeBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := breaker.New("redis", breaker.Settings{})
-			b.HalfOpen(breaker.Reason{})
+			b.HalfOpen(breaker.Order{})
 			process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error { return test.err() })
 			_ = process(test.ctx, redis.NewCmd(t.Context(), "get"))
 			if s := b.Status(); s.State != breaker.HalfOpen || s.ProbesOut != 0 {
@@ -299,7 +299,7 @@ func TestContextThatHadEnded(t *testing.T) {
 
 func TestRejectedPipelineMarksItsCommands(t *testing.T) {
 	c, b := guard(t, quick("127.0.0.1:1"), breaker.Settings{})
-	b.ForceOpen(breaker.Reason{})
+	b.ForceOpen(breaker.Order{})
 	for name, run := range map[string]func(func(redis.Pipeliner) error) ([]redis.Cmder, error){
 		"pipeline":    func(f func(redis.Pipeliner) error) ([]redis.Cmder, error) { return c.Pipelined(t.Context(), f) },
 		"transaction": func(f func(redis.Pipeliner) error) ([]redis.Cmder, error) { return c.TxPipelined(t.Context(), f) },

@@ -71,7 +71,7 @@ func BenchmarkSQL(b *testing.B) {
 		db.Close()
 	}
 	open := breaker.New("open", breaker.Settings{})
-	open.Open(breaker.Reason{})
+	open.Open(breaker.Order{})
 	db := sql.OpenDB(breakersql.Connector(instant{}, open))
 	defer db.Close()
 	b.Run("open", func(b *testing.B) {

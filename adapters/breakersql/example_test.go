@@ -47,7 +47,7 @@ func ExampleOpen() {
 func ExampleDriver() {
 	db := breaker.New("db", breaker.Settings{})
 	sql.Register("example-guarded", breakersql.Driver(&fake{}, db))
-	db.ForceOpen(breaker.Reason{Actor: "ann"})
+	db.ForceOpen(breaker.Order{Actor: "ann"})
 
 	pool, err := sql.Open("example-guarded", "dsn")
 	if err != nil {

@@ -189,7 +189,7 @@ func TestOpen(t *testing.T) {
 			if err := db.Ping(); err != nil { // one connection waits in the pool
 				t.Fatal(err)
 			}
-			b.Open(breaker.Reason{})
+			b.Open(breaker.Order{})
 			before := f.asked()
 			err := op(t.Context(), db)
 			if !errors.Is(err, breaker.ErrOpen) || errors.Is(err, driver.ErrBadConn) {
@@ -224,11 +224,11 @@ func TestTransactionsEndWhileOpen(t *testing.T) {
 				}
 				switch order {
 				case "open":
-					b.Open(breaker.Reason{})
+					b.Open(breaker.Order{})
 				case "force_open":
-					b.ForceOpen(breaker.Reason{})
+					b.ForceOpen(breaker.Order{})
 				default:
-					b.HalfOpen(breaker.Reason{})
+					b.HalfOpen(breaker.Order{})
 				}
 				if end == "commit" {
 					err = tx.Commit()
@@ -244,7 +244,7 @@ func TestTransactionsEndWhileOpen(t *testing.T) {
 	t.Run("forced closed goes on judging", func(t *testing.T) {
 		f := &fake{err: map[string]error{"commit": errBroken}}
 		b := breaker.New("db", breaker.Settings{})
-		b.ForceClosed(breaker.Reason{})
+		b.ForceClosed(breaker.Order{})
 		tx, _ := openFake(t, f, b).Begin()
 		_ = tx.Commit()
 		if b.FailCount() != 1 {
@@ -333,12 +333,12 @@ func TestPreparingWellHidesNoFailure(t *testing.T) {
 			if b.State() != breaker.Open {
 				t.Errorf("%s after five failures, want open; asked %s", b.State(), f.asked())
 			}
-			b.HalfOpen(breaker.Reason{})
+			b.HalfOpen(breaker.Order{})
 			_ = operations[name](t.Context(), db)
 			if b.State() != breaker.Open {
 				t.Errorf("%s after a failed probe, want open", b.State())
 			}
-			b.HalfOpen(breaker.Reason{})
+			b.HalfOpen(breaker.Order{})
 			f.set(step, nil)
 			if err := operations[name](t.Context(), db); err != nil || b.State() != breaker.Closed {
 				t.Errorf("%v and %s after a good probe, want closed", err, b.State())
@@ -425,7 +425,7 @@ func TestClassifierOfTheProgram(t *testing.T) {
 	if b.FailCount() != 1 {
 		t.Error("the program's classifier was not asked")
 	}
-	b.Exclude(breaker.Is(errMine))
+	b.Exclude(breaker.ErrorIs(errMine))
 	_, _ = db.Exec("x")
 	if b.FailCount() != 0 {
 		t.Error("what the breaker excludes still counts")
@@ -435,7 +435,7 @@ func TestClassifierOfTheProgram(t *testing.T) {
 func TestBypass(t *testing.T) {
 	b := breaker.New("db", breaker.Settings{}, breaker.WithBypassAllowed())
 	db := openFake(t, &fake{}, b)
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	if _, err := db.ExecContext(breaker.WithBypass(t.Context(), "half-done migration"), "x"); err != nil {
 		t.Errorf("a call that is marked to bypass got %v", err)
 	}
@@ -492,11 +492,11 @@ func TestDriversByName(t *testing.T) {
 				if err := db.Ping(); err != nil {
 					t.Error(err)
 				}
-				b.Open(breaker.Reason{})
+				b.Open(breaker.Order{})
 				if err := db.Ping(); !errors.Is(err, breaker.ErrOpen) {
 					t.Errorf("error %v, want a rejection", err)
 				}
-				b.Close(breaker.Reason{})
+				b.Close(breaker.Order{})
 			}
 		})
 	}

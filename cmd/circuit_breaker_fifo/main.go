@@ -117,5 +117,5 @@ func ask(a *arguments, c fifo.Client) (string, error) {
 	if a.command == cmdStatus {
 		return c.Status(ctx, a.ident)
 	}
-	return c.Send(ctx, breaker.Verb(a.command), a.ident, breaker.Reason{Text: a.reason, For: a.forTime})
+	return c.Send(ctx, breaker.Verb(a.command), a.ident, breaker.Order{Reason: a.reason, For: a.forTime})
 }

@@ -89,7 +89,7 @@ func TestRunReason(t *testing.T) {
 		t.Fatalf("exit %d, %s", code, &stderr)
 	}
 	o := app.Manager.Breaker("foo").Status().Override
-	if o == nil || o.Text != "the bank is down" || o.Expires.Sub(o.Since).Round(time.Second) != 30*time.Minute || !strings.HasSuffix(o.Actor, fmt.Sprintf("(pid %d)", os.Getpid())) {
+	if o == nil || o.Reason != "the bank is down" || o.Expires.Sub(o.Since).Round(time.Second) != 30*time.Minute || !strings.HasSuffix(o.Actor, fmt.Sprintf("(pid %d)", os.Getpid())) {
 		t.Errorf("override is %+v", o)
 	}
 }

@@ -41,12 +41,12 @@ func TestDemoOpensAndCloses(t *testing.T) {
 	if err != nil || !strings.Contains(table, "inventory/umbrella") {
 		t.Fatalf("status: %v\n%s", err, table)
 	}
-	why := breaker.Reason{Actor: "ana", Text: "stocktaking", For: time.Minute}
+	why := breaker.Order{Actor: "ana", Reason: "stocktaking", For: time.Minute}
 	if _, err := pipe.ForceOpen(t.Context(), "inventory/acme", why); err != nil {
 		t.Fatal(err)
 	}
 	p.await("inventory/acme", "closed -> forced-open", `by ana`, "stocktaking", "1m0s")
-	if _, err := pipe.Release(t.Context(), "inventory/acme", breaker.Reason{}); err != nil {
+	if _, err := pipe.Release(t.Context(), "inventory/acme", breaker.Order{}); err != nil {
 		t.Fatal(err)
 	}
 	p.await("inventory/acme", "forced-open -> closed")

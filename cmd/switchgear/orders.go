@@ -116,7 +116,7 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 	o.define(cmd)
 	if override {
 		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts, such as 30m")
-		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until somebody releases it")
+		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until the override is released")
 	} else if v.verb == breaker.VerbOpen {
 		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open (default: its reset timeout)")
 	}

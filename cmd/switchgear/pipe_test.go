@@ -58,7 +58,7 @@ func TestParsePipeTable(t *testing.T) {
 func TestProcessWithNothingButAPipe(t *testing.T) {
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", t.TempDir())
 	m := breaker.NewManager(breaker.Settings{})
-	m.Breaker("payments").Open(breaker.Reason{Actor: "ana", Text: "a drill"})
+	m.Breaker("payments").Open(breaker.Order{Actor: "ana", Reason: "a drill"})
 	s, err := fifo.Start(m, fifo.Config{})
 	if os.Getenv("SWITCHGEAR_REQUIRE_ALL") != "1" && (errors.Is(err, fifo.ErrUnsafe) || errors.Is(err, errors.ErrUnsupported)) {
 		t.Skipf("SKIP: needs a folder %s of this user: %v", filepath.Dir(fifo.DefaultInput), err)

@@ -76,7 +76,7 @@ func keepShop(service string) error {
 	for _, key := range []string{"eu-1", "eu-2", "us-1"} {
 		ledger.Breaker(key)
 	}
-	ledger.Breaker("eu-2").ForceOpen(breaker.Reason{Actor: "ana", Text: "INC-42 vendor maintenance"})
+	ledger.Breaker("eu-2").ForceOpen(breaker.Order{Actor: "ana", Reason: "INC-42 vendor maintenance"})
 
 	dir := os.Getenv("SHOP_FILES")
 	s := shop{PID: os.Getpid(), In: filepath.Join(dir, "in"), Out: filepath.Join(dir, "out"), Audit: filepath.Join(dir, "audit")}

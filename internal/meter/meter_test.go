@@ -24,9 +24,9 @@ func TestSums(t *testing.T) {
 		fail(tenants.Breaker("down"), 3)
 		fail(tenants.Breaker("shaky"), 2)
 		tenants.Breaker("fine")
-		tenants.Breaker("drained").ForceOpen(breaker.Reason{For: time.Hour})
-		tenants.Breaker("drained too").ForceOpen(breaker.Reason{For: time.Minute})
-		m.Breaker("alone").ForceClosed(breaker.Reason{})
+		tenants.Breaker("drained").ForceOpen(breaker.Order{For: time.Hour})
+		tenants.Breaker("drained too").ForceOpen(breaker.Order{For: time.Minute})
+		m.Breaker("alone").ForceClosed(breaker.Order{})
 		sums := meter.Sums(m.Status(), time.Now())
 		if len(sums) != 2 || sums[0].Name != "alone" || sums[1].Name != "tenants" {
 			t.Fatalf("got %v, want alone and tenants", sums)
@@ -55,7 +55,7 @@ func TestTally(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := breaker.NewManager(breaker.Settings{FailMax: 3})
 		before := m.Breaker("before")
-		before.ForceOpen(breaker.Reason{})
+		before.ForceOpen(breaker.Order{})
 		time.Sleep(time.Second)
 		tally := meter.Watch(m)
 		defer m.Observe()()
@@ -63,10 +63,10 @@ func TestTally(t *testing.T) {
 		_ = b.Do(t.Context(), func(context.Context) error { return nil })
 		fail(b, 5)
 		time.Sleep(10 * time.Second)
-		b.Close(breaker.Reason{})
-		b.ForceClosed(breaker.Reason{})
-		fail(b, 3)                    // opens it behind the override: it rejects nothing
-		before.Open(breaker.Reason{}) // open as before: one stretch
+		b.Close(breaker.Order{})
+		b.ForceClosed(breaker.Order{})
+		fail(b, 3)                   // opens it behind the override: it rejects nothing
+		before.Open(breaker.Order{}) // open as before: one stretch
 		time.Sleep(10 * time.Second)
 
 		moves := map[meter.Move]uint64{}
@@ -86,7 +86,7 @@ func TestTally(t *testing.T) {
 			t.Errorf("the calls are %v; want 1 success, 6 failures, 2 rejections", calls)
 		}
 		tally.Close()
-		b.Close(breaker.Reason{})
+		b.Close(breaker.Order{})
 		n := 0
 		tally.EachMove(func(meter.Move, uint64) { n++ })
 		if n != len(moves) {

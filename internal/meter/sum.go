@@ -62,7 +62,7 @@ func (n *Sum) add(s *breaker.Status, now time.Time) {
 	n.Auto[s.Auto]++
 	n.Fails = max(n.Fails, s.FailCount)
 	n.Probes += s.ProbesOut
-	n.Panics = s.ListenerPanics // each key tells of the whole set
+	n.Panics = s.Panics // each key tells of the whole set
 	switch {
 	case s.Override == nil:
 	case s.Override.Expires.IsZero():

@@ -94,7 +94,7 @@ func TestKeyboardDoesAll(t *testing.T) {
 	p.press(kb.Enter)
 	p.says("Done.", "c: Closed → Forced closed")
 	s := m.Breaker("c").Status()
-	if s.Override == nil || s.Override.Actor != "ana" || s.Override.Text != "because" || time.Until(s.Override.Expires) < 9*time.Minute {
+	if s.Override == nil || s.Override.Actor != "ana" || s.Override.Reason != "because" || time.Until(s.Override.Expires) < 9*time.Minute {
 		t.Errorf("override = %+v, want ana's for ten minutes", s.Override)
 	}
 	p.press(kb.Enter)

@@ -70,7 +70,7 @@ func TestAnOperatorsWay(t *testing.T) {
 		t.Errorf("state is %s, want half-open after the override", got)
 	}
 
-	search.ForceOpen(breaker.Reason{Actor: "bob", Text: "reindexing"})
+	search.ForceOpen(breaker.Order{Actor: "bob", Reason: "reindexing"})
 	p.says("Forced open", "“reindexing”", "forced open by bob", "until released")
 	p.click(row("search", ".order"))
 	p.click(`#order input[value=release]`)
@@ -101,7 +101,7 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 	fail(payments, 5, errDown)
 	p.click(`#order button.main`)
 	p.says("breaker has changed", "look again")
-	if why := payments.Status().Why; why.Cause == breaker.CauseOrder {
+	if why := payments.Status().Transition; why.Cause == breaker.CauseOrder {
 		t.Error("the order was carried out on a breaker that had moved")
 	}
 }

@@ -56,14 +56,14 @@ func scene(t *testing.T, past time.Duration) *site {
 		}
 		switch i {
 		case 60:
-			m.Breaker("recommendations").ForceOpen(breaker.Reason{Actor: "bob", Text: "vendor maintenance until 14:00", For: 50 * time.Minute})
-			m.Breaker("legacy-erp").ForceOpen(breaker.Reason{Actor: "deploy-bot", Text: "switched off for good, see ADR-17"})
+			m.Breaker("recommendations").ForceOpen(breaker.Order{Actor: "bob", Reason: "vendor maintenance until 14:00", For: 50 * time.Minute})
+			m.Breaker("legacy-erp").ForceOpen(breaker.Order{Actor: "deploy-bot", Reason: "switched off for good, see ADR-17"})
 		case 130:
 			fail(m.Breaker("search"), 6, errDown)
 		case 160:
-			m.Breaker("search").ForceClosed(breaker.Reason{Actor: "ana", Text: "INC-42: the alert is false, the index is up", For: 12 * time.Minute})
+			m.Breaker("search").ForceClosed(breaker.Order{Actor: "ana", Reason: "INC-42: the alert is false, the index is up", For: 12 * time.Minute})
 		case 210:
-			tenants.Breaker("eu-005").ForceOpen(breaker.Reason{Actor: "ana", Text: "abusive import", For: time.Hour})
+			tenants.Breaker("eu-005").ForceOpen(breaker.Order{Actor: "ana", Reason: "abusive import", For: time.Hour})
 		}
 	}
 	for _, k := range []string{"eu-017", "eu-230"} {

@@ -25,7 +25,7 @@ func BenchmarkOrder(b *testing.B) {
 			verb = breaker.VerbClose
 		}
 		from := time.Now()
-		if _, err := c.Send(b.Context(), verb, "foo", breaker.Reason{}); err != nil {
+		if _, err := c.Send(b.Context(), verb, "foo", breaker.Order{}); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(from))

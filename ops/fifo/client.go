@@ -67,35 +67,35 @@ func (c Client) Status(ctx context.Context, id string) (string, error) {
 }
 
 // Open orders the breaker open, as if it had tripped.
-func (c Client) Open(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) Open(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbOpen, id, r)
 }
 
 // Close orders the breaker closed and its evidence forgotten.
-func (c Client) Close(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) Close(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbClose, id, r)
 }
 
 // HalfOpen orders the breaker to let a probe through.
-func (c Client) HalfOpen(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) HalfOpen(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbHalfOpen, id, r)
 }
 
 // ForceOpen orders the breaker to reject every call until it is released, or
 // for r.For.
-func (c Client) ForceOpen(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) ForceOpen(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbForceOpen, id, r)
 }
 
 // ForceClosed orders the breaker to admit every call until it is released, or
 // for r.For.
-func (c Client) ForceClosed(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) ForceClosed(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbForceClosed, id, r)
 }
 
 // Release lifts what ForceOpen or ForceClosed ordered. PyBreaker has no such
 // order; there it returns ErrNotKnown.
-func (c Client) Release(ctx context.Context, id string, r breaker.Reason) (string, error) {
+func (c Client) Release(ctx context.Context, id string, r breaker.Order) (string, error) {
 	return c.Send(ctx, breaker.VerbRelease, id, r)
 }
 
@@ -103,11 +103,11 @@ func (c Client) Release(ctx context.Context, id string, r breaker.Reason) (strin
 // PyBreaker's words and says nothing of who gave it. Otherwise, and for a
 // release, it is what Do sends, with the author (by default the user who runs
 // this process) and this process's id; an override without r.For has no end.
-func (c Client) Send(ctx context.Context, verb breaker.Verb, id string, r breaker.Reason) (string, error) {
+func (c Client) Send(ctx context.Context, verb breaker.Verb, id string, r breaker.Order) (string, error) {
 	if _, ok := plainVerb(string(verb)); !ok {
 		return "", fmt.Errorf("fifo: %w: unknown verb %q", breaker.ErrOrder, verb)
 	}
-	if r == (breaker.Reason{}) && verb != breaker.VerbRelease {
+	if r == (breaker.Order{}) && verb != breaker.VerbRelease {
 		return c.plain(ctx, string(verb), id)
 	}
 	r.Actor = fmt.Sprintf("%s (pid %d)", cmp.Or(r.Actor, userName()), os.Getpid())

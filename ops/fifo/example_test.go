@@ -41,7 +41,7 @@ func Example() {
 		PID:    os.Getpid(),
 	}
 	ctx := context.Background()
-	text, err := c.ForceOpen(ctx, "payments", breaker.Reason{Text: "the bank is down"})
+	text, err := c.ForceOpen(ctx, "payments", breaker.Order{Reason: "the bank is down"})
 	fmt.Println(text, err)
 	text, err = c.Status(ctx, "")
 	fmt.Printf("%s\n%v\n", text, err)

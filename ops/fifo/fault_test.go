@@ -40,7 +40,7 @@ func TestFault_01_StaleReply(t *testing.T) {
 			}
 			for i, id := range []string{"a", "b", "a", "nosuch"} {
 				eventually(t, "the reference sleeps", ref.asleep.Load)
-				text, err := c.Send(t.Context(), breaker.VerbForceOpen, id, breaker.Reason{})
+				text, err := c.Send(t.Context(), breaker.VerbForceOpen, id, breaker.Order{})
 				if id == "nosuch" {
 					if !errors.Is(err, breaker.ErrUnknown) {
 						t.Errorf("order %d: %q, %v, want ErrUnknown", i, text, err)
@@ -94,7 +94,7 @@ func TestFault_02_ForeignProgram(t *testing.T) {
 		}
 		// An order is not sent twice, so its answer can be lost, but is never
 		// another's.
-		if text, err := c.Send(t.Context(), breaker.VerbClose, "foo", breaker.Reason{}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
+		if text, err := c.Send(t.Context(), breaker.VerbClose, "foo", breaker.Order{}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("got %q, %v", text, err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestFault_04_DeadProcess(t *testing.T) {
 	p := startChild(t, t.TempDir())
 	p.kill(t)
 	from := time.Now()
-	_, err := p.Send(t.Context(), breaker.VerbForceOpen, "foo", breaker.Reason{})
+	_, err := p.Send(t.Context(), breaker.VerbForceOpen, "foo", breaker.Order{})
 	named(t, from, err, ErrNoReader, "there is no process")
 
 	// PyBreaker's program hangs on the dead pipe. Its order is not for the next
@@ -203,7 +203,7 @@ func TestFault_06_OrderWaitsForCall(t *testing.T) {
 	release := hangCalls(t, m.Breaker("foo"), 100)
 	defer release()
 	from := time.Now()
-	text, err := c.Send(t.Context(), breaker.VerbForceOpen, "foo", breaker.Reason{})
+	text, err := c.Send(t.Context(), breaker.VerbForceOpen, "foo", breaker.Order{})
 	if took := time.Since(from); err != nil || took > time.Second {
 		t.Errorf("%q, %v after %s while calls hang", text, err, took)
 	}
@@ -226,10 +226,10 @@ func TestFault_06_OrderWaitsForListener(t *testing.T) {
 		if err != nil || r.Touched != 1 || r.Results[0].After != breaker.Open {
 			t.Errorf("while a listener %s: %+v, %v", id, r, err)
 		}
-		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{}); err != nil || text != "Changed `"+id+"` state" {
+		if text, err := c.ForceOpen(t.Context(), id, breaker.Order{}); err != nil || text != "Changed `"+id+"` state" {
 			t.Errorf("%q, %v", text, err)
 		}
-		if text, err := c.ForceOpen(t.Context(), id, breaker.Reason{Text: "again"}); err != nil || text != "Changed `"+id+"` state" {
+		if text, err := c.ForceOpen(t.Context(), id, breaker.Order{Reason: "again"}); err != nil || text != "Changed `"+id+"` state" {
 			t.Errorf("with a reason: %q, %v", text, err)
 		}
 		if text, err := c.Status(t.Context(), id); err != nil || !strings.Contains(text, "forced_open") {
@@ -329,8 +329,8 @@ func TestFault_08_OpenWithoutTime(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			b.Open(breaker.Reason{})
-			b.Close(breaker.Reason{})
+			b.Open(breaker.Order{})
+			b.Close(breaker.Order{})
 		}
 	})
 	d := newDesk(m, Config{})
@@ -593,13 +593,13 @@ func TestFault_18_BadName(t *testing.T) {
 	m, c := serve(t, "foo")
 	keys := breaker.SetOf[string](m, "t")
 	for _, key := range []string{"a\nb", "\xff", "\u200b", "", " blank ", "\\"} {
-		keys.Breaker(key).Open(breaker.Reason{})
+		keys.Breaker(key).Open(breaker.Order{})
 	}
 	text, err := c.Status(t.Context(), "")
 	if err != nil || strings.Count(text, "\n") != 7 {
 		t.Errorf("%v\n%s", err, text)
 	}
-	if _, err := c.Close(t.Context(), `t/a\nb`, breaker.Reason{}); err != nil || keys.Breaker("a\nb").State() != breaker.Closed {
+	if _, err := c.Close(t.Context(), `t/a\nb`, breaker.Order{}); err != nil || keys.Breaker("a\nb").State() != breaker.Closed {
 		t.Errorf("close t/a\\nb: %v", err)
 	}
 }
@@ -645,10 +645,10 @@ func TestExtendedOrderAndReference(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), 10*time.Millisecond, "a")
 	c := ref.client()
-	if _, err := c.Release(t.Context(), "a", breaker.Reason{}); !errors.Is(err, ErrNotKnown) {
+	if _, err := c.Release(t.Context(), "a", breaker.Order{}); !errors.Is(err, ErrNotKnown) {
 		t.Errorf("release: %v, want ErrNotKnown", err)
 	}
-	if _, err := c.ForceOpen(t.Context(), "a", breaker.Reason{For: time.Minute}); !errors.Is(err, ErrNotKnown) {
+	if _, err := c.ForceOpen(t.Context(), "a", breaker.Order{For: time.Minute}); !errors.Is(err, ErrNotKnown) {
 		t.Errorf("force_open for a minute: %v, want ErrNotKnown", err)
 	}
 	if _, err := c.Explain(t.Context(), "a"); !errors.Is(err, ErrNotKnown) {
@@ -660,7 +660,7 @@ func TestExtendedOrderAndReference(t *testing.T) {
 	if text, err := c.Status(t.Context(), "a"); err != nil || !strings.Contains(text, " closed ") {
 		t.Errorf("after that: %q, %v, want closed", text, err)
 	}
-	if _, err := c.ForceOpen(t.Context(), "a", breaker.Reason{}); err != nil {
+	if _, err := c.ForceOpen(t.Context(), "a", breaker.Order{}); err != nil {
 		t.Errorf("a plain order: %v", err)
 	}
 }

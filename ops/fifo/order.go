@@ -10,8 +10,8 @@ import (
 
 // orderOf is the order that a verb and a breaker.Reason stand for, which know
 // overrides without end and without a reason.
-func orderOf(verb breaker.Verb, id string, r breaker.Reason) ops.Order {
-	o := ops.Order{ID: id, Verb: verb, Actor: r.Actor, Reason: r.Text, For: ops.Duration(r.For)}
+func orderOf(verb breaker.Verb, id string, r breaker.Order) ops.Order {
+	o := ops.Order{ID: id, Verb: verb, Actor: r.Actor, Reason: r.Reason, For: ops.Duration(r.For)}
 	if verb == breaker.VerbForceOpen || verb == breaker.VerbForceClosed {
 		o.NoExpiry = r.For == 0
 		o.Reason = cmp.Or(o.Reason, noReason)

@@ -100,7 +100,7 @@ func TestDeadProcess(t *testing.T) {
 	}
 	p.kill(t)
 	from := time.Now()
-	_, err := p.ForceOpen(t.Context(), "foo", breaker.Reason{})
+	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
 	named(t, from, err, ErrNoReader, fmt.Sprintf("there is no process %d", p.PID))
 }
 
@@ -115,7 +115,7 @@ func TestStoppedProcess(t *testing.T) {
 		eventually(t, "the process is stopped", func() bool { return procState(p.PID) == 'T' })
 	}
 	from := time.Now()
-	_, err := p.ForceOpen(t.Context(), "foo", breaker.Reason{})
+	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
 	named(t, from, err, ErrNoAnswer, "nothing was ordered")
 	if runtime.GOOS == "linux" && !strings.Contains(err.Error(), "is stopped") {
 		t.Errorf("got %v, want that the process is stopped", err)

@@ -122,7 +122,7 @@ func (d *desk) history(id string) (any, error) {
 func (d *desk) plainOrder(verb breaker.Verb, id string) []byte {
 	b, err := d.m.Lookup(d.real(id))
 	if err == nil {
-		_, err = d.carryOut(orderOf(verb, b.ID(), breaker.Reason{Actor: plainActor}))
+		_, err = d.carryOut(orderOf(verb, b.ID(), breaker.Order{Actor: plainActor}))
 	}
 	if err != nil && err != error(errLate) {
 		return d.refused(id, err)

@@ -87,9 +87,9 @@ func TestEveryOrder(t *testing.T) {
 	m, c := serve(t, "foo")
 	ctx := t.Context()
 	set := breaker.SetOf[string](m, "tenants")
-	set.Breaker("a b/c").Open(breaker.Reason{})
+	set.Breaker("a b/c").Open(breaker.Order{})
 	orders := []struct {
-		send func(context.Context, string, breaker.Reason) (string, error)
+		send func(context.Context, string, breaker.Order) (string, error)
 		want breaker.State
 	}{
 		{c.Open, breaker.Open},
@@ -105,14 +105,14 @@ func TestEveryOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, o := range orders {
-			text, err := o.send(ctx, id, breaker.Reason{})
+			text, err := o.send(ctx, id, breaker.Order{})
 			if want := "Changed `" + id + "` state"; err != nil || text != want || b.State() != o.want {
 				t.Errorf("%s, order %d: %q, %v, state %s; want %q, state %s", id, i, text, err, b.State(), want, o.want)
 			}
 		}
 	}
 	var refused *ReplyError
-	if _, err := c.Open(ctx, "nosuch", breaker.Reason{}); !errors.As(err, &refused) || !errors.Is(err, breaker.ErrUnknown) || refused.Body != "Invalid identifier: nosuch" {
+	if _, err := c.Open(ctx, "nosuch", breaker.Order{}); !errors.As(err, &refused) || !errors.Is(err, breaker.ErrUnknown) || refused.Body != "Invalid identifier: nosuch" {
 		t.Errorf("unknown id: %v", err)
 	}
 	text, err := c.Status(ctx, "foo")
@@ -127,18 +127,18 @@ func TestEveryOrder(t *testing.T) {
 func TestReasonTravels(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
-	_, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{Text: "disk \"full\"\nsince noon", For: time.Hour})
+	_, err := c.ForceOpen(t.Context(), "foo", breaker.Order{Reason: "disk \"full\"\nsince noon", For: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := m.Breaker("foo").Status().Override
-	if o == nil || o.Text != "disk \"full\"\nsince noon" || o.Expires.Sub(o.Since).Round(time.Second) != time.Hour {
+	if o == nil || o.Reason != "disk \"full\"\nsince noon" || o.Expires.Sub(o.Since).Round(time.Second) != time.Hour {
 		t.Errorf("override is %+v", o)
 	}
 	if want := fmt.Sprintf("%s (pid %d)", userName(), os.Getpid()); o.Actor != want {
 		t.Errorf("actor is %q, want %q", o.Actor, want)
 	}
-	if _, err := c.Close(t.Context(), "foo", breaker.Reason{For: time.Hour}); !errors.Is(err, breaker.ErrOrder) {
+	if _, err := c.Close(t.Context(), "foo", breaker.Order{For: time.Hour}); !errors.Is(err, breaker.ErrOrder) {
 		t.Errorf("close for an hour: %v, want an invalid order", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestOrdersAreOnRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := Client{Input: dir + "/in", Output: dir + "/out", Patience: 20 * time.Second}
-	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{}); err != nil {
+	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Order{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.Do(t.Context(), ops.Order{ID: "bar", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrUnknown) {
@@ -241,7 +241,7 @@ func TestHundredOrdersInARow(t *testing.T) {
 		if i%2 == 1 {
 			verb, want = breaker.VerbClose, breaker.Closed
 		}
-		if _, err := c.Send(t.Context(), verb, "foo", breaker.Reason{}); err != nil {
+		if _, err := c.Send(t.Context(), verb, "foo", breaker.Order{}); err != nil {
 			t.Fatal(err)
 		}
 		text, err := c.Status(t.Context(), "foo")
@@ -409,7 +409,7 @@ func TestFiftyClients(t *testing.T) {
 				if want == breaker.ForcedOpen {
 					verb = breaker.VerbForceOpen
 				}
-				text, err := c.Send(t.Context(), verb, name, breaker.Reason{})
+				text, err := c.Send(t.Context(), verb, name, breaker.Order{})
 				if err != nil || text != "Changed `"+name+"` state" {
 					t.Errorf("%s %s: %q, %v", verb, name, text, err)
 				}
@@ -434,7 +434,7 @@ func TestLoggerHearsOrders(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := Client{Input: dir + "/in", Output: dir + "/out"}
-	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Reason{Actor: "ann", Text: "why not"}); err != nil {
+	if _, err := c.ForceOpen(t.Context(), "foo", breaker.Order{Actor: "ann", Reason: "why not"}); err != nil {
 		t.Error(err)
 	}
 	s.Close()
@@ -470,7 +470,7 @@ func TestClientPaths(t *testing.T) {
 	if _, err := (Client{}).Status(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "{pid}") {
 		t.Errorf("no process id: %v", err)
 	}
-	if _, err := (Client{PID: 1}).Send(t.Context(), "explode", "x", breaker.Reason{}); !errors.Is(err, breaker.ErrOrder) {
+	if _, err := (Client{PID: 1}).Send(t.Context(), "explode", "x", breaker.Order{}); !errors.Is(err, breaker.ErrOrder) {
 		t.Errorf("unknown verb: %v, want ErrOrder", err)
 	}
 }

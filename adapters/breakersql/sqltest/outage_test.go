@@ -62,7 +62,7 @@ func TestPostgres(t *testing.T) {
 			for _, step := range steps {
 				t.Run(step.name, func(t *testing.T) {
 					step.test(t, p, db, b)
-					b.Close(breaker.Reason{})
+					b.Close(breaker.Order{})
 				})
 			}
 		})
@@ -179,14 +179,14 @@ func transaction(t *testing.T, _ *postgres, db *sql.DB, b *breaker.Breaker) {
 	if _, err := tx.Exec("INSERT INTO " + table + " VALUES (7)"); err != nil {
 		t.Fatal(err)
 	}
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	if _, err := tx.Exec("INSERT INTO " + table + " VALUES (8)"); !errors.Is(err, breaker.ErrOpen) {
 		t.Errorf("a statement while open got %v, want a rejection", err)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Errorf("the commit while open: %v", err)
 	}
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	var n int
 	if err := db.QueryRow("SELECT count(*) FROM " + table + " WHERE n IN (7, 8)").Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d rows, %v, want the one that was committed", n, err)

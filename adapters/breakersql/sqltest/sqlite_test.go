@@ -66,11 +66,11 @@ func TestSQLite(t *testing.T) {
 	if b.State() != breaker.Closed || b.FailCount() != 0 {
 		t.Errorf("%s with %d failures, want closed and none", b.State(), b.FailCount())
 	}
-	b.Open(breaker.Reason{})
+	b.Open(breaker.Order{})
 	if _, err := db.Exec("DELETE FROM things"); !errors.Is(err, breaker.ErrOpen) {
 		t.Errorf("%v, want a rejection", err)
 	}
-	b.Close(breaker.Reason{})
+	b.Close(breaker.Order{})
 	var n int
 	if err := db.QueryRow("SELECT count(*) FROM things").Scan(&n); err != nil || n != 10 {
 		t.Errorf("%d things, %v, want 10", n, err)

@@ -106,8 +106,8 @@ func newWorld(t *testing.T, dir string, until time.Time) (w *world, end func()) 
 	tenants, err := breaker.CreateSet[int](m, "tenants", s, breaker.SetOptions{MaxKeys: 200, MaxEvidence: 100})
 	must(t, err)
 	w = &world{t: t, m: m, tenants: tenants, shut: m.Breaker("shut"), held: m.Breaker("held"), over: func() bool { return time.Now().After(until) }}
-	w.shut.ForceOpen(breaker.Reason{Actor: "test"})
-	w.held.ForceClosed(breaker.Reason{Actor: "test"})
+	w.shut.ForceOpen(breaker.Order{Actor: "test"})
+	w.held.ForceClosed(breaker.Order{Actor: "test"})
 	for _, id := range []string{"a", "b", "c"} {
 		m.Breaker(id).AddListener(badListener())
 	}
@@ -255,11 +255,11 @@ func (w *world) meddle(rng *rand.Rand) {
 	case 2:
 		remove := b.AddListener(badListener())
 		defer remove()
-		b.HalfOpen(breaker.Reason{})
+		b.HalfOpen(breaker.Order{})
 	case 3:
-		b.ForceOpen(breaker.Reason{For: time.Millisecond})
+		b.ForceOpen(breaker.Order{For: time.Millisecond})
 	case 4:
-		b.Release(breaker.Reason{})
+		b.Release(breaker.Order{})
 	case 5:
 		_ = b.History()
 	}
@@ -327,7 +327,7 @@ func (w *world) write(rng *rand.Rand) {
 		_, err = w.pipe.Status(ctx, id)
 	} else {
 		var text string
-		if text, err = w.pipe.Send(ctx, verb, id, breaker.Reason{}); err == nil {
+		if text, err = w.pipe.Send(ctx, verb, id, breaker.Order{}); err == nil {
 			w.did.Add(1)
 			if text != "Changed `"+id+"` state" {
 				w.t.Errorf("%s %s is answered by %q", verb, id, text)
@@ -356,7 +356,7 @@ func (w *world) check() {
 		w.t.Errorf("%d calls ran, %d were rejected, %d orders: the test tests nothing", w.calls.Load(), w.rejected.Load(), w.did.Load())
 	}
 	for _, b := range w.m.Breakers() {
-		w.alone(func() { b.Close(breaker.Reason{Actor: "test"}) }) // a listener may exit
+		w.alone(func() { b.Close(breaker.Order{Actor: "test"}) }) // a listener may exit
 		if got := b.State(); got != breaker.Closed {
 			w.t.Errorf("%s is %s in the end", b.ID(), got)
 		}

@@ -266,8 +266,8 @@ func obey(m *breaker.Manager, words []string) string {
 	case "turn": // it over and over, so many times
 		n, _ := strconv.Atoi(words[2])
 		for range n {
-			b.Open(breaker.Reason{Actor: "the owner"})
-			b.Close(breaker.Reason{Actor: "the owner"})
+			b.Open(breaker.Order{Actor: "the owner"})
+			b.Close(breaker.Order{Actor: "the owner"})
 		}
 	case "status":
 		text, err := json.Marshal(b.Status())

@@ -107,17 +107,17 @@ func (j *journal) change(ch change) {
 		}
 		j.opens[ch.id]++
 	}
-	text := fmt.Sprintf("%-*s %s -> %s: %s", nameWidth, ch.id, word(t.From), word(t.To), t.Why())
+	text := fmt.Sprintf("%-*s %s -> %s: %s", nameWidth, ch.id, word(t.From), word(t.To), t.Summary())
 	if t.Shadow {
-		text = fmt.Sprintf("%-*s %s, behind its override %s -> %s: %s", nameWidth, ch.id, "goes on", word(t.From), word(t.To), t.Why())
+		text = fmt.Sprintf("%-*s %s, behind its override %s -> %s: %s", nameWidth, ch.id, "goes on", word(t.From), word(t.To), t.Summary())
 	}
 	switch {
 	case t.To == breaker.Open && t.Attempt > 1:
 		text += fmt.Sprintf("; attempt %d, a probe may go in %s", t.Attempt, short(t.OpenFor))
 	case t.To == breaker.Open:
 		text += fmt.Sprintf("; a probe may go in %s", short(t.OpenFor))
-	case t.Expiry > 0:
-		text += fmt.Sprintf("; it ends by itself in %s", short(t.Expiry))
+	case t.For > 0:
+		text += fmt.Sprintf("; it ends by itself in %s", short(t.For))
 	}
 	j.entry(text)
 }

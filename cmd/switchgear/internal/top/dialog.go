@@ -204,7 +204,7 @@ func (d *dialog) terms() string {
 	text := ", by " + d.order.Actor
 	switch {
 	case d.order.NoExpiry:
-		text = " until somebody releases it" + text
+		text = " until the override is released" + text
 	case d.order.For > 0:
 		text = " for " + view.Short(time.Duration(d.order.For)) + text
 	}

@@ -29,7 +29,7 @@ type rig struct {
 
 func newRig(t *testing.T, width, height int) *rig {
 	manager := breaker.NewManager(breaker.Settings{})
-	manager.Breaker("payments").Open(breaker.Reason{Actor: "ana", Text: "a test", For: time.Hour})
+	manager.Breaker("payments").Open(breaker.Order{Actor: "ana", Reason: "a test", For: time.Hour})
 	manager.Breaker("search")
 	set := breaker.SetOf[string](manager, "ledger")
 	for _, key := range []string{"eu-1", "eu-2", "us-1"} {
@@ -184,7 +184,7 @@ func TestSelectionStaysOnItsBreaker(t *testing.T) {
 	at, _ := r.m.selected()
 	r.keys("ss")
 	r.shows("sort: since", "> "+at.ID)
-	r.manager.Breaker("search").Open(breaker.Reason{})
+	r.manager.Breaker("search").Open(breaker.Order{})
 	r.run(r.m.lookNow())
 	r.shows("> " + at.ID)
 }
@@ -213,7 +213,7 @@ func TestSetOpensAndFolds(t *testing.T) {
 func TestStory(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("<enter>")
-	r.shows("payments has been open for", "open was ordered by ana", "Every call is rejected until")
+	r.shows("payments has been open for", "opened by ana", "Every call is rejected until")
 	r.keys("<esc>")
 	r.hides("payments has been open for")
 }
@@ -258,7 +258,7 @@ func TestOrderForASetWantsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("<backspace>", "<backspace>", "<backspace>", "never", "<enter>")
-	r.shows("ledger/*: 3 breakers, 3 of them change until somebody releases it", "keys that ledger makes later are not touched", "type 3 and enter")
+	r.shows("ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger makes later are not touched", "type 3 and enter")
 	r.keys("y", "<enter>")
 	if r.state("ledger/eu-1") != breaker.Closed {
 		t.Fatal("done without its number")
@@ -306,7 +306,7 @@ func TestKeysAndErrorsCannotWriteToTheTerminal(t *testing.T) {
 	nasty := "\x1b]0;owned\a\x1b[2J"
 	set := breaker.SetOf[string](r.manager, "evil")
 	b := set.Breaker(nasty)
-	b.Open(breaker.Reason{Actor: nasty, Text: nasty})
+	b.Open(breaker.Order{Actor: nasty, Reason: nasty})
 	r.m.c.Look = func(context.Context, []Ref) Look {
 		l := Look{At: time.Now(), Processes: 1, Trouble: []string{nasty}}
 		l.Page.Add(nasty, []ops.Status{{Status: b.Status()}})

@@ -34,7 +34,7 @@ func Clock(at time.Time) string {
 
 // Story is why a transition happened and what followed from it.
 func Story(t *breaker.Transition) string {
-	text := t.Why()
+	text := t.Summary()
 	if t.Shadow {
 		text = "behind its override: " + text
 	}
@@ -44,8 +44,8 @@ func Story(t *breaker.Transition) string {
 	if t.Attempt > 1 {
 		text += fmt.Sprintf(", attempt %d", t.Attempt)
 	}
-	if t.Expiry > 0 {
-		text += "; for " + Short(t.Expiry)
+	if t.For > 0 {
+		text += "; for " + Short(t.For)
 	}
 	return text
 }

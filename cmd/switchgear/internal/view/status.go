@@ -110,14 +110,14 @@ func Why(s *ops.Status) string {
 	case breaker.Closed:
 		return watching(s)
 	}
-	if s.Why == nil {
+	if s.Transition == nil {
 		return s.Because // an overview has no transitions
 	}
-	text := s.Why.Why()
-	if s.Why.Attempt > 1 {
-		text = fmt.Sprintf("attempt %d: ", s.Why.Attempt) + text
+	text := s.Transition.Summary()
+	if s.Transition.Attempt > 1 {
+		text = fmt.Sprintf("attempt %d: ", s.Transition.Attempt) + text
 	}
-	if s.Why.SuspectLocal {
+	if s.Transition.SuspectLocal {
 		text = "many opened at once, look here first: " + text
 	}
 	return text
@@ -125,12 +125,12 @@ func Why(s *ops.Status) string {
 
 // whose is who gave an override and why. A pipe does not tell.
 func whose(o *breaker.Override) string {
-	if o == nil || o.Actor == "" && o.Text == "" {
+	if o == nil || o.Actor == "" && o.Reason == "" {
 		return "nobody knows who or why"
 	}
 	why := "no reason given"
-	if o.Text != "" {
-		why = strconv.Quote(o.Text)
+	if o.Reason != "" {
+		why = strconv.Quote(o.Reason)
 	}
 	return "by " + cmp.Or(o.Actor, "somebody") + ": " + why
 }

@@ -29,18 +29,18 @@ func page() *view.Page {
 		Breakers: []ops.Status{
 			status(breaker.Status{
 				ID: "payments", State: breaker.Open, Auto: breaker.Open, Since: now.Add(-130 * time.Second), UntilHalfOpen: 18 * time.Second, TripsDay: 3, FailCount: 9,
-				Why: &breaker.Transition{
+				Transition: &breaker.Transition{
 					Cause: breaker.CauseFailureRate, Counts: breaker.Counts{Calls: 99, Failures: 87}, Threshold: 0.5, Window: 10 * time.Second,
-					Errors: []breaker.ErrorSample{{Text: "timeout\x1b[2J", Count: 80}}, Attempt: 2,
+					Errors: []breaker.ErrorSample{{Error: "timeout\x1b[2J", Count: 80}}, Attempt: 2,
 				},
 			}),
-			status(breaker.Status{ID: "due", State: breaker.Open, Auto: breaker.Open, Why: &breaker.Transition{Cause: breaker.CauseProbeFailed, SuspectLocal: true}}),
+			status(breaker.Status{ID: "due", State: breaker.Open, Auto: breaker.Open, Transition: &breaker.Transition{Cause: breaker.CauseProbeFailed, SuspectLocal: true}}),
 			status(breaker.Status{ID: "search", State: breaker.HalfOpen, Auto: breaker.HalfOpen, Since: now.Add(-4 * time.Second), ProbesOut: 2, ProbeSuccesses: 1}),
 			status(breaker.Status{ID: "mail", State: breaker.Closed, FailCount: 2, FailuresUntilOpen: 3, Window: breaker.Counts{Calls: 40, Failures: 2, Slow: 1}}),
 			status(breaker.Status{ID: "geo", State: breaker.Closed, Admitted: 0.4, Since: now.Add(-time.Second)}),
 			status(breaker.Status{
 				ID: "stock", State: breaker.ForcedOpen, Auto: breaker.Closed,
-				Override: &breaker.Override{State: breaker.ForcedOpen, Actor: "ana", Text: "INC-42 vendor maintenance", Since: now.Add(-18 * time.Minute), Expires: now.Add(12 * time.Minute)},
+				Override: &breaker.Override{State: breaker.ForcedOpen, Actor: "ana", Reason: "INC-42 vendor maintenance", Since: now.Add(-18 * time.Minute), Expires: now.Add(12 * time.Minute)},
 			}),
 			status(breaker.Status{
 				ID: "tax", State: breaker.ForcedClosed, Auto: breaker.Open,
@@ -140,19 +140,19 @@ func TestLinesAreSortedAndFound(t *testing.T) {
 // An overview has no transitions and no settings, but for the explanation.
 func TestWhyOfAnOverview(t *testing.T) {
 	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
-	for want, order := range map[string]func(breaker.Reason){
-		`open was ordered by ana ("x: y")`:                  b.Open,
+	for want, order := range map[string]func(breaker.Order) error{
+		`opened by ana ("x: y")`:                  b.Open,
 		"The next call probes. One failure opens it again.": b.HalfOpen,
 		`by ana: "x: y"`: b.ForceOpen,
 	} {
-		order(breaker.Reason{Actor: "ana", Text: "x: y"})
+		order(breaker.Order{Actor: "ana", Reason: "x: y"})
 		s := b.Status()
-		o := ops.Status{Status: s, Because: s.Because(), Next: s.Next()}
-		o.Why = nil
+		o := ops.Status{Status: s, Because: s.Why(), Next: s.Next()}
+		o.Transition = nil
 		if got := view.Why(&o); got != want {
 			t.Errorf("Why of %q: %q, want %q", s.Explain(), got, want)
 		}
-		b.Close(breaker.Reason{})
+		b.Close(breaker.Order{})
 	}
 }
 
