@@ -7,7 +7,7 @@ import (
 )
 
 // Explain says in two sentences what the breaker does and why, and what
-// happens next, for somebody who was woken up by it.
+// happens next. It is written for people: its wording may change.
 func (s *Status) Explain() string { return s.explainAt(time.Now()) }
 
 func (s *Status) explainAt(now time.Time) string {
@@ -15,7 +15,7 @@ func (s *Status) explainAt(now time.Time) string {
 }
 
 // Why is why State began, in one clause, without id and times: "5 failures
-// in a row; last error: connection refused", or "ana ordered it". It is "" for
+// in a row; last error: connection refused", or "forced open by ana". It is "" for
 // a breaker that has never been anything but closed.
 func (s *Status) Why() string {
 	switch {
@@ -33,14 +33,14 @@ func (s *Status) Why() string {
 func (s *Status) Next() string { return s.nextAt(time.Now()) }
 
 func (s *Status) what(now time.Time) string {
-	since := s.Since
 	switch {
 	case s.Override != nil:
-		since = s.Override.Since
+		return fmt.Sprintf("%s was %s %s ago by %s%s.", s.ID, overrideVerb(s.Override.State).done(),
+			human(now.Sub(s.Override.Since)), actorOr(s.Override.Actor), quoted(s.Override.Reason))
 	case s.Transition == nil:
 		return fmt.Sprintf("%s is closed and has never opened.", s.ID)
 	}
-	text := fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(since)), s.Why())
+	text := fmt.Sprintf("%s has been %s for %s: %s.", s.ID, s.State, human(now.Sub(s.Since)), s.Why())
 	if s.State == HalfOpen && s.Opened != nil && s.Opened.Version != s.Transition.Version {
 		text += fmt.Sprintf(" It opened %s ago: %s.", human(now.Sub(s.Opened.At)), s.Opened.Summary())
 	}
@@ -68,7 +68,7 @@ func (s *Status) nextOpen() string {
 		attempt = fmt.Sprintf(" (attempt %d)", s.Transition.Attempt)
 	}
 	if s.UntilHalfOpen == 0 {
-		return fmt.Sprintf("Its open time is over: the next call probes%s.", attempt)
+		return fmt.Sprintf("Its open time is over; the next call is a probe%s.", attempt)
 	}
 	return fmt.Sprintf("Every call is rejected until a probe may go in %s%s.", human(s.UntilHalfOpen), attempt)
 }
@@ -77,9 +77,9 @@ func (s *Status) nextHalfOpen() string {
 	var text string
 	switch {
 	case s.ProbesOut == 0 && s.ProbeOutFor == 0:
-		text = "The next call probes"
+		text = "The next call is a probe"
 	case s.ProbesOut == 0:
-		text = fmt.Sprintf("A probe has been out for %s; the next call probes too", human(s.ProbeOutFor))
+		text = fmt.Sprintf("A probe has been out for %s; the next call is another", human(s.ProbeOutFor))
 	case s.Settings.Probes == 1:
 		text = fmt.Sprintf("The probe has been out for %s; another may go in %s", human(s.ProbeOutFor), human(s.UntilNextProbe))
 	default:
@@ -103,9 +103,9 @@ func (s *Status) nextForced(now time.Time) string {
 	if !s.Override.Expires.IsZero() {
 		ends = fmt.Sprintf(" for another %s", human(s.Override.Expires.Sub(now)))
 	}
-	behind := "the automatic state is " + s.Auto.String()
+	behind := "its automatic state is " + s.Auto.String()
 	if s.State == ForcedOpen {
-		behind += ", and learns nothing without calls"
+		behind += " and cannot change without calls"
 	}
 	return does + ends + "; " + behind + "."
 }
@@ -155,7 +155,7 @@ func (s *Status) rates() (rules []string) {
 	return rules
 }
 
-// human rounds to what a reader takes in: 350ms, 4.5s, 18s, 2m10s, 1h, 3h5m.
+// human rounds to what a reader can take in: 350ms, 4.5s, 18s, 2m10s, 1h, 3h5m.
 func human(d time.Duration) string {
 	d = max(0, d)
 	for _, r := range []struct{ from, to time.Duration }{

@@ -54,6 +54,7 @@ func (e *ErrorSample) UnmarshalJSON(data []byte) error {
 
 type transitionJSON struct {
 	plainTransition
+	Summary   string       `json:"summary,omitempty"` // is written and not read: it follows from the rest
 	Window    jsonDuration `json:"window,omitempty"`
 	OpenFor   jsonDuration `json:"open_for,omitempty"`
 	HintedFor jsonDuration `json:"hinted_for,omitempty"`
@@ -66,10 +67,12 @@ func (x *transitionJSON) from(t *Transition) {
 	x.HintedFor, x.For = jsonDuration(t.HintedFor), jsonDuration(t.For)
 }
 
-// MarshalJSON writes durations as strings such as "1m30s".
+// MarshalJSON writes durations as strings such as "1m30s", and the Summary
+// beside the fields.
 func (t Transition) MarshalJSON() ([]byte, error) {
 	var x transitionJSON
 	x.from(&t)
+	x.Summary = t.Summary()
 	return json.Marshal(&x)
 }
 

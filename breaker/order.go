@@ -61,7 +61,7 @@ type Receipt struct {
 	After   State  `json:"after"`
 	From    uint64 `json:"from_version"` // the version it was applied to
 	Version uint64 `json:"version"`      // the version after it
-	DryRun  bool
+	DryRun  bool   `json:"dry_run,omitempty"`
 }
 
 // Open opens the breaker, and lifts an override. The open time is

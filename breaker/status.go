@@ -45,7 +45,7 @@ type Status struct {
 	HeldBack          uint64        `json:"held_back,omitempty"`        // times that CapOpen did so
 	Version           uint64        `json:"version"`                    // grows with every transition, order and change of settings
 	SettingsVersion   uint64        `json:"settings_version"`           // grows with every change of settings
-	Settings          Settings      `json:"settings"`                   // in effect, defaults filled in
+	Settings          Settings      `json:"settings,omitzero"`          // in effect, defaults filled in
 }
 
 // Status is the breaker at this moment.

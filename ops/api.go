@@ -13,17 +13,15 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 const (
 	maxBody    = 64 << 10
-	maxAskedID = 200 // ids in one request
+	maxAskedID = 200 // ids in a request
 )
 
-// door is one way into a plane: the unix socket or an HTTP handler.
-type door struct {
+// endpoint is one way into a plane: the unix socket or an HTTP handler.
+type endpoint struct {
 	*Plane
 	socket bool
 	writes bucket // of orders, unlimited on the socket
@@ -32,30 +30,30 @@ type door struct {
 
 type route struct {
 	method, path string
-	serve        func(*door, http.ResponseWriter, *http.Request) error
+	serve        func(*endpoint, http.ResponseWriter, *http.Request) error
 }
 
 // routes are all that the API has; openapi.json describes them, and a test
 // compares the two.
 var routes = []route{
-	{http.MethodGet, "/v1/process", (*door).getProcess},
-	{http.MethodGet, "/v1/status", (*door).getStatus},
-	{http.MethodGet, "/v1/overview", (*door).getOverview},
-	{http.MethodGet, "/v1/explain", (*door).getExplain},
-	{http.MethodGet, "/v1/history", (*door).getHistory},
-	{http.MethodGet, "/v1/plots", (*door).getPlots},
-	{http.MethodGet, "/v1/orders", (*door).getOrders},
-	{http.MethodPost, "/v1/orders", (*door).postOrder},
-	{http.MethodGet, "/v1/events", (*door).getEvents},
-	{http.MethodGet, "/v1/openapi.json", (*door).getOpenAPI},
-	{http.MethodGet, "/metrics", (*door).getMetrics},
+	{http.MethodGet, "/v1/process", (*endpoint).getProcess},
+	{http.MethodGet, "/v1/status", (*endpoint).getStatus},
+	{http.MethodGet, "/v1/overview", (*endpoint).getOverview},
+	{http.MethodGet, "/v1/explain", (*endpoint).getExplain},
+	{http.MethodGet, "/v1/history", (*endpoint).getHistory},
+	{http.MethodGet, "/v1/plots", (*endpoint).getPlots},
+	{http.MethodGet, "/v1/orders", (*endpoint).getOrders},
+	{http.MethodPost, "/v1/orders", (*endpoint).postOrder},
+	{http.MethodGet, "/v1/events", (*endpoint).getEvents},
+	{http.MethodGet, "/v1/openapi.json", (*endpoint).getOpenAPI},
+	{http.MethodGet, "/metrics", (*endpoint).getMetrics},
 }
 
-func (d *door) mux() *http.ServeMux {
+func (e *endpoint) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
-			if err := r.serve(d, w, req); err != nil {
+			if err := r.serve(e, w, req); err != nil {
 				writeError(w, err)
 			}
 		})
@@ -84,25 +82,25 @@ func refuse(status int, code, format string, args ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
 }
 
-func (d *door) describe() Process {
-	p := d.process()
-	p.ReadOnly = d.readOnly()
-	if d.socket {
+func (e *endpoint) describe() Process {
+	p := e.process()
+	p.ReadOnly = e.readOnly()
+	if e.socket {
 		p.Args = os.Args
 	}
 	return p
 }
 
-func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }
+func (e *endpoint) readOnly() bool { return !e.socket && e.o.Authorize == nil }
 
-func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, d.describe())
+func (e *endpoint) getProcess(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, e.describe())
 }
 
-func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
-	o := overview(d.m.Status(), d.plots.recent())
-	o.Process = d.describe()
-	out, end := d.compressed(w, r)
+func (e *endpoint) getOverview(w http.ResponseWriter, r *http.Request) error {
+	o := e.Overview()
+	o.Process = e.describe()
+	out, end := e.compressed(w, r)
 	defer end()
 	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell
 	return nil
@@ -110,9 +108,9 @@ func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
 
 // compressed is w for an answer that may be large. On the socket it would cost
 // more than it saves.
-func (d *door) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer, end func()) {
+func (e *endpoint) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer, end func()) {
 	w.Header().Set("Content-Type", "application/json")
-	if d.socket || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if e.socket || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		return w, func() {}
 	}
 	w.Header().Set("Content-Encoding", "gzip")
@@ -123,16 +121,16 @@ func (d *door) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer
 
 // getStatus answers with the breakers that are asked for. There may be very
 // many, so it writes them one by one.
-func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
+func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 	ask, err := parseStatusQuery(r)
 	if err != nil {
 		return err
 	}
-	found, err := ask.find(d.m)
+	found, err := ask.find(e.m)
 	if err != nil {
 		return err
 	}
-	z, end := d.compressed(w, r)
+	z, end := e.compressed(w, r)
 	defer end()
 	out := bufio.NewWriterSize(z, 64<<10)
 	var row bytes.Buffer
@@ -140,7 +138,7 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
 	for i := range found[:min(len(found), ask.Limit)] {
 		row.Reset()
-		if err := enc.Encode(ask.tell(&found[i])); err != nil {
+		if err := enc.Encode(ask.show(&found[i])); err != nil {
 			return nil // a reply that is cut short is no JSON: the client notices
 		}
 		if i > 0 {
@@ -153,8 +151,8 @@ func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// each answers with what of says of each id that is asked for.
-func each[T any](m *breaker.Manager, r *http.Request, of func(*breaker.Manager, string) (T, error)) ([]T, error) {
+// each calls of for each id that is asked for.
+func each[T any](r *http.Request, of func(id string) (T, error)) ([]T, error) {
 	ids := r.URL.Query()["id"]
 	if len(ids) == 0 || len(ids) > maxAskedID {
 		return nil, refuse(http.StatusBadRequest, "order", "%d ids, want 1 to %d: ?id=NAME", len(ids), maxAskedID)
@@ -162,23 +160,23 @@ func each[T any](m *breaker.Manager, r *http.Request, of func(*breaker.Manager, 
 	out := make([]T, len(ids))
 	for i, id := range ids {
 		var err error
-		if out[i], err = of(m, id); err != nil {
+		if out[i], err = of(id); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (d *door) getExplain(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(d.m, r, Explain)
+func (e *endpoint) getExplain(w http.ResponseWriter, r *http.Request) error {
+	all, err := each(r, e.Explain)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, map[string][]Explanation{"explanations": all})
 }
 
-func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(d.m, r, HistoryOf)
+func (e *endpoint) getHistory(w http.ResponseWriter, r *http.Request) error {
+	all, err := each(r, e.History)
 	if err != nil {
 		return err
 	}
@@ -186,32 +184,32 @@ func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
 }
 
 // getPlots answers with an empty plot for a name without calls.
-func (d *door) getPlots(w http.ResponseWriter, r *http.Request) error {
+func (e *endpoint) getPlots(w http.ResponseWriter, r *http.Request) error {
 	names := r.URL.Query()["name"]
 	if len(names) == 0 || len(names) > maxAskedID {
 		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
 	}
-	return writeJSON(w, map[string][]Plot{"plots": d.plots.of(names)})
+	return writeJSON(w, map[string][]Plot{"plots": e.plots.of(names)})
 }
 
-func (d *door) getOrders(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, map[string][]Event{"orders": d.hub.lastOrders()})
+func (e *endpoint) getOrders(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, map[string][]Event{"orders": e.hub.lastOrders()})
 }
 
-func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
-	if d.readOnly() {
+func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
+	if e.readOnly() {
 		return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
 	}
 	o, err := readOrder(w, r)
 	if err != nil {
 		return err
 	}
-	if err := d.allow(r, &o); err != nil {
+	if err := e.allow(r, &o); err != nil {
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
-		d.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
+		e.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
-	receipt, err := d.Do(o, peerOf(r))
+	receipt, err := e.Do(o, peerOf(r))
 	if err != nil {
 		return err
 	}
@@ -219,9 +217,9 @@ func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 // allow decides on an order before it is looked at.
-func (d *door) allow(r *http.Request, o *Order) error {
-	if !d.socket {
-		if err := d.o.Authorize(r, o); err != nil {
+func (e *endpoint) allow(r *http.Request, o *Order) error {
+	if !e.socket {
+		if err := e.o.Authorize(r, o); err != nil {
 			return err
 		}
 	}
@@ -246,7 +244,7 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	return ParseOrder(body)
 }
 
-// peerOf is who sent r, as far as its door knows.
+// peerOf is who sent r, as far as its endpoint knows.
 func peerOf(r *http.Request) Peer {
 	if c, ok := r.Context().Value(peerKey{}).(peerConn); ok {
 		return c.peer

@@ -13,24 +13,8 @@ import (
 // touch more breakers than Order.Confirm says.
 var ErrConfirm = errors.New("order not confirmed")
 
-// Do carries out an order on the breakers of m and says what it did. It never
-// waits for calls in flight. It keeps no record: programs with a Plane give
-// their orders to it.
-//
-// The error matches breaker.ErrOrder for an order that makes no sense,
-// breaker.ErrUnknown for an id that names nothing (with the nearest ids, and
-// nothing is made), breaker.ErrVersion, breaker.ErrSettings for a bad patch, or
-// ErrConfirm; then nothing was changed. With a wildcard, what cannot be done to
-// one breaker stands in its Result and stops none of the others.
-func Do(m *breaker.Manager, o Order) (Receipt, error) {
-	r, err := carryOut(m, o)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return r, nil
-}
-
-// carryOut is Do; with an error, the receipt has what the order was.
+// carryOut carries out an order on the breakers of m; see Plane.Do. With an
+// error, the receipt has what the order was.
 func carryOut(m *breaker.Manager, o Order) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
 	err := r.carryOut(m, o)
@@ -73,7 +57,7 @@ func (r *Receipt) one(m *breaker.Manager, o Order) error {
 	return nil
 }
 
-// find is Manager.Lookup that helps who gives a set's name for an id.
+// find is Manager.Lookup with a better hint for the name of a set.
 func find(m *breaker.Manager, id string) (*breaker.Breaker, error) {
 	b, err := m.Lookup(id)
 	if err == nil {

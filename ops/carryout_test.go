@@ -22,7 +22,7 @@ func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	}
 	m.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
 	from := time.Now()
-	r, err := ops.Do(m, ops.Order{ID: "*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: many})
+	r, err := planeOf(t, m, ops.Options{}).Do(ops.Order{ID: "*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: many}, here)
 	if took := time.Since(from); err != nil || r.Touched != many || took > 10*time.Second {
 		t.Errorf("%d of %d touched after %s, %v", r.Touched, many, took, err)
 	}

@@ -97,9 +97,6 @@ func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
 // Status asks for breakers, sorted by id; ask.IDs come in their order.
 func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) {
 	q := url.Values{"id": ask.IDs}
-	if ask.Name != "" {
-		q.Set("name", ask.Name)
-	}
 	if ask.Match != "" {
 		q.Set("match", ask.Match)
 	}

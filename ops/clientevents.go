@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// Events yields what happens from now on, or from the event with the id after
-// on, with the id of each, until ctx ends or the connection does; the error
-// then is the last thing yielded. Begin again with the last id to miss nothing
+// Events yields what happens from now on, or what followed the event with the
+// StreamID after, until ctx ends or the connection does; the error is the last
+// thing yielded. Begin again with the StreamID of the last event to miss nothing
 // that the process still has.
-func (c *Client) Events(ctx context.Context, after string) iter.Seq2[EventWithID, error] {
-	return func(yield func(EventWithID, error) bool) {
+func (c *Client) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
 		req, err := c.request(ctx, http.MethodGet, "/v1/events", nil, nil)
 		if err != nil {
-			yield(EventWithID{}, err)
+			yield(Event{}, err)
 			return
 		}
 		if after != "" {
@@ -28,28 +28,22 @@ func (c *Client) Events(ctx context.Context, after string) iter.Seq2[EventWithID
 		}
 		resp, err := c.http.Do(req)
 		if err != nil {
-			yield(EventWithID{}, c.unreachable(ctx, err))
+			yield(Event{}, c.unreachable(ctx, err))
 			return
 		}
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			yield(EventWithID{}, c.refusal(resp))
+			yield(Event{}, c.refusal(resp))
 			return
 		}
 		c.read(ctx, resp.Body, yield)
 	}
 }
 
-// EventWithID is an event with its name in the stream.
-type EventWithID struct {
-	Event
-	StreamID string
-}
-
-func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithID, error) bool) {
+func (c *Client) read(ctx context.Context, body io.Reader, yield func(Event, error) bool) {
 	scan := bufio.NewScanner(body)
 	scan.Buffer(nil, maxReply)
-	var e EventWithID
+	var e Event
 	alive := false
 	for scan.Scan() {
 		field, value, _ := strings.Cut(scan.Text(), ":")
@@ -63,8 +57,8 @@ func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithI
 			if alive {
 				continue
 			}
-			e.Event = Event{}
-			if err := json.Unmarshal([]byte(value), &e.Event); err != nil {
+			e = Event{StreamID: e.StreamID}
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
 				yield(e, fmt.Errorf("ops: event %s of %s: %w", e.StreamID, c.address, err))
 				return
 			}
@@ -73,5 +67,5 @@ func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithI
 			}
 		}
 	}
-	yield(EventWithID{}, c.unreachable(ctx, cmp.Or(scan.Err(), io.ErrUnexpectedEOF)))
+	yield(Event{}, c.unreachable(ctx, cmp.Or(scan.Err(), io.ErrUnexpectedEOF)))
 }

@@ -18,7 +18,7 @@ func dashboard() http.Handler {
 	return http.FileServerFS(sub)
 }
 
-func (d *door) getOpenAPI(w http.ResponseWriter, r *http.Request) error {
+func (e *endpoint) getOpenAPI(w http.ResponseWriter, r *http.Request) error {
 	http.ServeFileFS(w, r, assets, "assets/openapi.json")
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 type Error struct {
 	Code    string   `json:"code"` // "order", "unknown", "version", "settings", "confirm", "refused", ...
 	Message string   `json:"message"`
+	ID      string   `json:"id,omitempty"`      // "unknown", "confirm": the id that the order or question had
 	Near    []string `json:"near,omitempty"`    // "unknown": the nearest ids
 	Matched int      `json:"matched,omitempty"` // "confirm": the number to confirm
 	Status  int      `json:"-"`                 // of HTTP
@@ -48,7 +49,7 @@ var codes = []struct {
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 
-// AsError is err as it travels.
+// AsError is err as an Error, for those that carry answers elsewhere.
 func AsError(err error) *Error {
 	e := &Error{Code: "internal", Message: err.Error(), Status: http.StatusInternalServerError}
 	var already *Error
@@ -63,11 +64,11 @@ func AsError(err error) *Error {
 	}
 	var unknown *breaker.UnknownError
 	if errors.As(err, &unknown) {
-		e.Near = unknown.Near
+		e.ID, e.Near = unknown.ID, unknown.Near
 	}
 	var confirm *ConfirmError
 	if errors.As(err, &confirm) {
-		e.Matched = confirm.Matched
+		e.ID, e.Matched = confirm.ID, confirm.Matched
 	}
 	return e
 }

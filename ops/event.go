@@ -22,6 +22,9 @@ const (
 
 // Event is something that happened to the breakers of a manager.
 type Event struct {
+	// StreamID names the event's place in the stream of one process; a Client
+	// sets it. It is what Client.Events resumes after.
+	StreamID   string              `json:"-"`
 	Seq        uint64              `json:"seq"` // counts the events since the plane was made
 	At         time.Time           `json:"at"`
 	Kind       EventKind           `json:"kind"`

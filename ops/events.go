@@ -18,13 +18,13 @@ const (
 // getEvents streams events as server-sent events until the reader goes or the
 // plane is closed. A reader that comes back with Last-Event-ID goes on where it
 // was, or finds a gap.
-func (d *door) getEvents(w http.ResponseWriter, r *http.Request) error {
-	if d.streams.Add(1) > maxStreams {
-		d.streams.Add(-1)
+func (e *endpoint) getEvents(w http.ResponseWriter, r *http.Request) error {
+	if e.streams.Add(1) > maxStreams {
+		e.streams.Add(-1)
 		return refuse(http.StatusServiceUnavailable, "busy", "%d readers follow the events already", maxStreams)
 	}
-	defer d.streams.Add(-1)
-	s := stream{w: w, control: http.NewResponseController(w), plane: d.Plane}
+	defer e.streams.Add(-1)
+	s := stream{w: w, control: http.NewResponseController(w), plane: e.Plane}
 	s.from(r)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back

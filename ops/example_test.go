@@ -56,7 +56,7 @@ func Example() {
 	// payments closed -> forced-open by ana
 }
 
-func ExampleListen() {
+func ExamplePlane_Listen() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		fmt.Println(err)
@@ -65,12 +65,12 @@ func ExampleListen() {
 	defer os.RemoveAll(dir)
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
-	s, err := ops.Listen(m, ops.Options{Service: "shop", RuntimeDir: dir})
-	if err != nil {
+	p := ops.New(m, ops.Options{Service: "shop", RuntimeDir: dir})
+	defer p.Close()
+	if _, err := p.Listen(); err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer s.Close()
 
 	for _, found := range ops.Processes(context.Background(), dir) { // another program, as a rule
 		if found.Process == nil || found.Process.Service != "shop" {
@@ -86,7 +86,7 @@ func ExampleListen() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(why[0].Text)
+		fmt.Println(why[0].Explain)
 	}
 	// Output:
 	// payments is closed and has never opened. It opens on 5 more failures in a row.

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // What the HTTP handler lets through at once and by the second, of all clients
@@ -16,17 +14,13 @@ const (
 	orderBurst, orderRate = 50, 10
 )
 
-// Handler makes the operations plane of m and serves it over HTTP, as
-// Plane.Handler does. A program that has a socket too makes the plane with New.
-func Handler(m *breaker.Manager, o Options) http.Handler { return New(m, o).Handler() }
-
 // Handler serves the dashboard, the JSON API and the metrics:
 //
 //	mux.Handle("/ops/", plane.Handler())                        // http://host/ops/
 //	curl http://host/ops/v1/status?id=payments
 //	curl http://host/ops/v1/explain?id=payments
 //	curl http://host/ops/metrics
-//	curl -H 'Content-Type: application/json' -d '{"verb": "force_open", "id": "payments",
+//	curl -H 'Content-Type: application/json' -d '{"verb": "force-open", "id": "payments",
 //	  "actor": "ana", "reason": "INC-42", "for": "10m"}' http://host/ops/v1/orders
 //
 // It works under any prefix of the program's own mux, with http.StripPrefix or
@@ -40,12 +34,12 @@ func Handler(m *breaker.Manager, o Options) http.Handler { return New(m, o).Hand
 // security policy and cannot be framed. Bodies, rates and the number of
 // streams are bounded, for all clients together.
 func (p *Plane) Handler() http.Handler {
-	d := &door{
+	e := &endpoint{
 		Plane:  p,
 		writes: bucket{rate: orderRate, burst: orderBurst},
 		reads:  bucket{rate: readRate, burst: readBurst},
 	}
-	mux := d.mux()
+	mux := e.mux()
 	mux.Handle("GET /", dashboard())
 	inner := http.NewCrossOriginProtection()
 	inner.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -54,7 +48,7 @@ func (p *Plane) Handler() http.Handler {
 	protected := inner.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		if err := d.admit(r); err != nil {
+		if err := e.admit(r); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -70,10 +64,10 @@ func (p *Plane) Handler() http.Handler {
 }
 
 // admit keeps the rates.
-func (d *door) admit(r *http.Request) error {
-	kind, b := "requests", &d.reads
+func (e *endpoint) admit(r *http.Request) error {
+	kind, b := "requests", &e.reads
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		kind, b = "orders", &d.writes
+		kind, b = "orders", &e.writes
 	}
 	if !b.take(time.Now()) {
 		return refuse(http.StatusTooManyRequests, "rate", "too many %s: more than %g a second", kind, b.rate)

@@ -35,7 +35,7 @@ func post(h http.Handler, target, body string, header ...string) *httptest.Respo
 }
 
 func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
-	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	h := planeOf(t, shop(t), ops.Options{Authorize: anybody}).Handler()
 	for name, c := range map[string]struct {
 		mount  func(*http.ServeMux)
 		prefix string
@@ -79,7 +79,7 @@ func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
 
 func TestHandlerIsReadOnlyByItself(t *testing.T) {
 	m := shop(t)
-	h := ops.Handler(m, ops.Options{})
+	h := planeOf(t, m, ops.Options{}).Handler()
 	if w := post(h, "/v1/orders", openPayments); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "read-only") {
 		t.Errorf("order = %d %s, want 403", w.Code, w.Body)
 	}
@@ -123,7 +123,7 @@ func TestAuthorizeDecides(t *testing.T) {
 
 func TestOrdersOfOtherOriginsAreRefused(t *testing.T) {
 	m := shop(t)
-	h := ops.Handler(m, ops.Options{Authorize: anybody})
+	h := planeOf(t, m, ops.Options{Authorize: anybody}).Handler()
 	for _, header := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"},
 		{"Sec-Fetch-Site", "same-site"},
@@ -142,7 +142,7 @@ func TestOrdersOfOtherOriginsAreRefused(t *testing.T) {
 }
 
 func TestBadOrdersAreRefused(t *testing.T) {
-	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	h := planeOf(t, shop(t), ops.Options{Authorize: anybody}).Handler()
 	for name, c := range map[string]struct {
 		body   string
 		status int
@@ -168,7 +168,7 @@ func TestBadOrdersAreRefused(t *testing.T) {
 }
 
 func TestRatesAreBounded(t *testing.T) {
-	h := ops.Handler(shop(t), ops.Options{Authorize: anybody})
+	h := planeOf(t, shop(t), ops.Options{Authorize: anybody}).Handler()
 	codes := map[int]int{}
 	for range 100 {
 		codes[post(h, "/v1/orders", openPayments).Code]++
@@ -182,7 +182,7 @@ func TestRatesAreBounded(t *testing.T) {
 }
 
 func TestPagesAreLockedDown(t *testing.T) {
-	h := ops.Handler(shop(t), ops.Options{})
+	h := planeOf(t, shop(t), ops.Options{}).Handler()
 	for _, target := range []string{"/", "/app.js", "/style.css", "/v1/status", "/nowhere"} {
 		header := get(h, target).Header()
 		csp := header.Get("Content-Security-Policy")

@@ -8,28 +8,35 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/internal/meter"
+	"github.com/switchgear-go/switchgear/metrics"
 )
 
-const maxMetricKeys = 1000 // of each set whose keys are asked for
+const (
+	maxMetricKeys = 1000 // of each set whose keys are asked for
+	maxMetricSets = 20   // whose keys are asked for at once
+)
 
-// getMetrics serves the Prometheus text format. Keyed breakers are summed up
+// getMetrics serves the Prometheus text format. Keyed breakers are added up
 // under their set, so that there are as many series as the program's text has
 // names; ?keys=SET asks for the keys of a set, the worst thousand at most.
-func (d *door) getMetrics(w http.ResponseWriter, r *http.Request) error {
+func (e *endpoint) getMetrics(w http.ResponseWriter, r *http.Request) error {
+	keysOf := r.URL.Query()["keys"]
+	if len(keysOf) > maxMetricSets {
+		return refuse(http.StatusBadRequest, "order", "%d sets, want at most %d: ?keys=SET", len(keysOf), maxMetricSets)
+	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	var out bytes.Buffer
-	d.writeMetrics(&out, r.URL.Query()["keys"])
-	_, _ = w.Write(out.Bytes()) // the client is gone: nobody to tell
+	e.writeMetrics(&out, keysOf)
+	_, _ = w.Write(out.Bytes()) // an error means that the client is gone
 	return nil
 }
 
 func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
-	all, now := p.m.Status(), time.Now()
-	p.writeStates(out, meter.Sums(all, now))
-	writeKeys(out, all, keysOf)
-	p.writeMoves(out, now)
+	now := time.Now()
+	groups := metrics.Groups(p.m, now)
+	p.writeStates(out, groups)
+	writeKeys(out, groups, keysOf)
+	p.writeTransitions(out, now)
 	p.writeCalls(out)
 	p.writePlane(out)
 }
@@ -55,80 +62,74 @@ func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 	fmt.Fprintf(out, " %v\n", value)
 }
 
-func (p *Plane) writeStates(out *bytes.Buffer, sums []*meter.Sum) {
+func (p *Plane) writeStates(out *bytes.Buffer, groups []*metrics.Group) {
 	head(out, "switchgear_breakers", "gauge", "Breakers (of a set: keys remembered) by what they do with the next call.")
-	for _, n := range sums {
-		for _, s := range meter.States {
+	for _, n := range groups {
+		for _, s := range metrics.States() {
 			sample(out, "switchgear_breakers", n.States[s], "name", n.Name, "state", s.String())
 		}
 	}
 	head(out, "switchgear_auto_breakers", "gauge", "Breakers by their automatic state, behind overrides.")
-	for _, n := range sums {
-		for _, s := range meter.AutoStates {
+	for _, n := range groups {
+		for _, s := range metrics.AutoStates() {
 			sample(out, "switchgear_auto_breakers", n.Auto[s], "name", n.Name, "state", s.String())
 		}
 	}
-	each := func(name, kind, help string, value func(*meter.Sum) (any, bool)) {
+	each := func(name, kind, help string, value func(*metrics.Group) (any, bool)) {
 		head(out, name, kind, help)
-		for _, n := range sums {
+		for _, n := range groups {
 			if v, ok := value(n); ok {
 				sample(out, name, v, "name", n.Name)
 			}
 		}
 	}
 	each("switchgear_consecutive_failures", "gauge", "Consecutive failures; of a set, its worst key's.",
-		func(n *meter.Sum) (any, bool) { return n.Fails, true })
+		func(n *metrics.Group) (any, bool) { return n.FailCount, true })
 	each("switchgear_probes", "gauge", "Probes in flight.",
-		func(n *meter.Sum) (any, bool) { return n.Probes, true })
+		func(n *metrics.Group) (any, bool) { return n.Probes, true })
 	each("switchgear_override_remaining_seconds", "gauge", "Time until the next override ends; absent without one that ends.",
-		func(n *meter.Sum) (any, bool) { return n.Remaining.Seconds(), n.Expiring })
-	each("switchgear_overrides_without_expiry", "gauge", "Overrides that stay until somebody releases them.",
-		func(n *meter.Sum) (any, bool) { return n.Overrides, true })
+		func(n *metrics.Group) (any, bool) { return n.Remaining.Seconds(), n.Expiring })
+	each("switchgear_overrides_without_expiry", "gauge", "Overrides that stay until they are released.",
+		func(n *metrics.Group) (any, bool) { return n.Unlimited, true })
 	each("switchgear_bypassed_calls_total", "counter", "Calls let through by WithBypass while it rejected; not for sets.",
-		func(n *meter.Sum) (any, bool) { return n.Bypassed, len(n.Keys) == 0 })
-	each("switchgear_listener_panics_total", "counter", "Panics of listeners and classifiers, recovered.",
-		func(n *meter.Sum) (any, bool) { return n.Panics, true })
+		func(n *metrics.Group) (any, bool) { return n.Bypassed, !n.Keyed })
+	each("switchgear_panics_total", "counter", "Panics of the program's listeners and classifiers, recovered.",
+		func(n *metrics.Group) (any, bool) { return n.Panics, true })
 }
 
-func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
+func writeKeys(out *bytes.Buffer, groups []*metrics.Group, keysOf []string) {
 	if len(keysOf) == 0 {
 		return
 	}
 	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand of each set that was asked for.")
-	for _, set := range slices.Compact(slices.Sorted(slices.Values(keysOf))) {
-		var keys []*breaker.Status
-		for i := range all {
-			if all[i].Name == set && all[i].ID != set {
-				keys = append(keys, &all[i])
-			}
+	for _, g := range groups {
+		if !g.Keyed || !slices.Contains(keysOf, g.Name) {
+			continue
 		}
-		slices.SortFunc(keys, Compare)
-		told := map[string]bool{} // a scrape with a series twice is refused as a whole
-		for _, s := range keys[:min(len(keys), maxMetricKeys)] {
-			if key := meter.KeyLabel(s.Key); !told[key] {
-				told[key] = true
-				sample(out, "switchgear_key_state", 1, "name", s.Name, "key", key, "state", s.State.String())
-			}
+		for _, k := range g.Worst(maxMetricKeys) {
+			sample(out, "switchgear_key_state", 1, "name", g.Name, "key", k.Label, "state", k.State.String())
 		}
 	}
 }
 
-func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {
+func (p *Plane) writeTransitions(out *bytes.Buffer, now time.Time) {
 	head(out, "switchgear_transitions_total", "counter", "Transitions by the state they led to and by what decided.")
-	p.tally.EachMove(func(m meter.Move, n uint64) {
-		sample(out, "switchgear_transitions_total", n, "name", m.Name, "to", m.To.String(), "cause", string(m.Cause))
-	})
+	for t, n := range p.watcher.Transitions() {
+		sample(out, "switchgear_transitions_total", n, "name", t.Name, "to", t.To.String(), "cause", string(t.Cause))
+	}
 	head(out, "switchgear_open_seconds_total", "counter", "Time that the breakers of a name have been open or forced open, all together.")
-	p.tally.EachOpenTime(now, func(name string, d time.Duration) {
+	for name, d := range p.watcher.OpenTime(now) {
 		sample(out, "switchgear_open_seconds_total", d.Seconds(), "name", name)
-	})
+	}
 }
 
 func (p *Plane) writeCalls(out *bytes.Buffer) {
 	head(out, "switchgear_calls_total", "counter", "Calls by what became of them.")
-	meter.EachCalls(p.m, func(name, outcome string, n uint64) {
-		sample(out, "switchgear_calls_total", n, "name", name, "outcome", outcome)
-	})
+	for name, c := range p.m.Calls() {
+		for _, o := range metrics.Outcomes(c) {
+			sample(out, "switchgear_calls_total", o.Count, "name", name, "outcome", o.Name)
+		}
+	}
 }
 
 func (p *Plane) writePlane(out *bytes.Buffer) {

@@ -44,6 +44,7 @@ func TestMetrics(t *testing.T) {
 		time.Sleep(time.Second)
 		p := ops.New(m, ops.Options{})
 		defer p.Close()
+		h := p.Handler()
 		tenants := breaker.SetOf[string](m, "tenants")
 		succeed(m.Breaker("payments"), 3)
 		fail(m.Breaker("payments"), 7)
@@ -59,7 +60,7 @@ func TestMetrics(t *testing.T) {
 			_, _ = p.Do(o, here) // one is refused
 		}
 		time.Sleep(10 * time.Second)
-		text := get(p.Handler(), "/metrics?keys=tenants").Body.String()
+		text := get(h, "/metrics?keys=tenants").Body.String()
 		lines := strings.Split(text, "\n")
 		for _, want := range []string{
 			`switchgear_breakers{name="payments",state="open"} 1`,
@@ -77,7 +78,7 @@ func TestMetrics(t *testing.T) {
 			`switchgear_calls_total{name="payments",outcome="rejected"} 2`,
 			`switchgear_override_remaining_seconds{name="search"} 50`,
 			`switchgear_overrides_without_expiry{name="tenants"} 1`,
-			`switchgear_orders_total{verb="force_closed",result="done"} 2`,
+			`switchgear_orders_total{verb="force-closed",result="done"} 2`,
 			`switchgear_orders_total{verb="open",result="dry-run"} 1`,
 			`switchgear_orders_total{verb="other",result="refused"} 1`,
 			`switchgear_key_state{name="tenants",key="a",state="open"} 1`,
@@ -87,7 +88,7 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("no line %s", want)
 			}
 		}
-		if plain := get(p.Handler(), "/metrics").Body.String(); strings.Contains(plain, "key=") {
+		if plain := get(h, "/metrics").Body.String(); strings.Contains(plain, "key=") {
 			t.Error("keys are shown although nobody asked")
 		}
 		if t.Failed() {

@@ -26,18 +26,18 @@ const (
 	maxID     = 4096
 )
 
-// Order is a change that somebody asks for, the same on every transport.
+// Order is a change that an operator asks for, the same on every transport.
 type Order struct {
 	// ID is a breaker's, "name" or "name/key"; or "name/*" for every key that
-	// the set of this name remembers; or "*" for all there is. Keys and breakers
-	// that are made later are not touched, but for VerbSet.
+	// the set of this name remembers; or "*" for all breakers and keys. Those that
+	// are made later are not touched, except by VerbSet with "name/*".
 	ID string `json:"id"`
 	// Verb is one of the breaker package's, or VerbSet.
 	Verb breaker.Verb `json:"verb"`
 	// Actor is who gives the order: required.
 	Actor string `json:"actor"`
-	// Reason is why, in their words: required for an override, because somebody
-	// else will find it.
+	// Reason is why, in their words. It is required for an override, because
+	// another person will find it.
 	Reason string `json:"reason,omitempty"`
 	// For ends an override, or is the open time of an order to open. Overrides
 	// must have one, or NoExpiry.
@@ -45,10 +45,11 @@ type Order struct {
 	// NoExpiry says that an override is to stay until the override is released.
 	NoExpiry bool `json:"no_expiry,omitempty"`
 	// IfVersion, when not 0, makes the order fail unless the breaker's version
-	// is still this one. Not with a wildcard.
+	// is still this one; for VerbSet with "name/*", the settings version of the
+	// set. No other order with a wildcard may have one.
 	IfVersion uint64 `json:"if_version,omitempty"`
-	// Confirm is needed with a wildcard, but for a dry run: the order is refused
-	// when it would touch more ids than this.
+	// Confirm is required with a wildcard, except in a dry run: the order is
+	// refused when it is for more ids than this.
 	Confirm int `json:"confirm,omitempty"`
 	// DryRun makes the receipt without the change.
 	DryRun bool `json:"dry_run,omitempty"`
@@ -58,20 +59,52 @@ type Order struct {
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
 
-// ParseOrder reads an order from its JSON. A field that it does not know is an
-// error, because whoever sent it counts on what it does. The error matches
-// breaker.ErrOrder; what the order asks for is left to Check.
+// ParseOrder reads an order from its JSON. An unknown field is an error, because
+// the sender relies on what it does, and so is a field that comes twice. The
+// error matches breaker.ErrOrder. Whether the order makes sense is left to Check.
 func ParseOrder(text []byte) (o Order, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	err = dec.Decode(&o)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return o, nil
-		}
-		err = errors.New("more than one JSON value")
+	if err = dec.Decode(&o); err == nil {
+		err = wholeObject(text)
 	}
-	return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
+	if err != nil {
+		return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return o, nil
+}
+
+// wholeObject makes sure that text is one JSON object and nothing else, and that
+// no field comes twice: of two, encoding/json silently takes the last, which a
+// person or a proxy that looked at the order may not have seen.
+func wholeObject(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return cmp.Or(err, errors.New("not an object"))
+	}
+	seen := make(map[string]bool)
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		field := strings.ToLower(name.(string)) // encoding/json ignores case; only names are strings here
+		if seen[field] {
+			return fmt.Errorf("%s comes twice", field)
+		}
+		seen[field] = true
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }
 
 // Wildcard reports whether the order may touch more than one breaker.
@@ -92,7 +125,7 @@ func (o *Order) Check() error {
 		return bad("no id, want a breaker's id, name/* or *")
 	case strings.TrimSpace(o.Actor) == "":
 		return bad("no actor, want the name of who gives the order")
-	case o.Wildcard() && o.IfVersion != 0:
+	case o.Wildcard() && o.IfVersion != 0 && o.Verb != VerbSet:
 		return bad("if_version with the wildcard %s, want one id: each breaker has its own version", o.ID)
 	case o.Confirm < 0:
 		return bad("confirm is %d, want the number of ids that the order may touch", o.Confirm)
@@ -113,7 +146,7 @@ func (o *Order) checkVerb() error {
 		case o.For != 0 && o.NoExpiry:
 			return bad("%s for %s and with no_expiry, want one of them", o.Verb, o.For)
 		case strings.TrimSpace(o.Reason) == "":
-			return bad("%s without a reason, want one: an override outlasts whoever set it", o.Verb)
+			return bad("%s without a reason, want one: an override outlasts the person who set it", o.Verb)
 		}
 		return nil
 	case breaker.VerbOpen:
@@ -122,11 +155,11 @@ func (o *Order) checkVerb() error {
 			return bad("%s for %s, want no time: it does not end by itself", o.Verb, o.For)
 		}
 	default:
-		return bad("verb %q, want open, close, half_open, force_open, force_closed, release or set", o.Verb)
+		return bad("verb %q, want open, close, half-open, force-open, force-closed, release or set", o.Verb)
 	}
 	switch {
 	case o.NoExpiry:
-		return bad("%s with no_expiry, want it with force_open or force_closed only", o.Verb)
+		return bad("%s with no_expiry, want it with force-open or force-closed only", o.Verb)
 	case o.Verb == VerbSet && len(o.Settings) == 0:
 		return bad("set without settings, want an object with those to change")
 	case o.Verb == VerbSet && o.ID == "*":
@@ -198,8 +231,8 @@ type Receipt struct {
 	// VerbSet with "name/*".
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
-	// Note says, in words, what the order leaves out and somebody might count
-	// on: an override for "name/*" is not one for keys to come.
+	// Note says what the order does not do although it may be expected: an
+	// override for "name/*" does not apply to keys that are made later.
 	Note string `json:"note,omitempty"`
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
@@ -261,7 +294,7 @@ func (r *Receipt) add(res Result, err error) {
 	r.Results = append(r.Results, res)
 }
 
-// shorten drops the results that nobody would read.
+// shorten drops the results beyond maxResults, failures last.
 func (r *Receipt) shorten() {
 	if len(r.Results) <= maxResults {
 		return

@@ -1,14 +1,16 @@
 package ops
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/internal/meter"
+	"github.com/switchgear-go/switchgear/metrics"
 )
 
 // Options say how a Plane serves. The zero value is a good one: read-only over
@@ -44,10 +46,13 @@ type Plane struct {
 	hub     *hub
 	audit   *auditor
 	remove  func()
-	tally   *meter.Tally
+	watcher *metrics.Watcher
 	orders  orderTally
-	plots   *plots
+	plots   *plots       // start is called by Listen and Handler
 	streams atomic.Int32 // readers of the events
+
+	mu      sync.Mutex // guards the field below
+	servers []*Server  // that Listen made
 }
 
 // New makes the operations plane of m. Make one, and use it for the handler
@@ -66,7 +71,7 @@ func New(m *breaker.Manager, o Options) *Plane {
 		p.audit = newAuditor(o.Audit, o.Service, o.AuditFailed)
 	}
 	p.remove = m.AddListener(p.listener())
-	p.tally = meter.Watch(m)
+	p.watcher = metrics.Watch(m)
 	p.plots = newPlots(m)
 	return p
 }
@@ -82,18 +87,33 @@ func (p *Plane) listener() breaker.Listener {
 	}
 }
 
-// Close detaches the plane from its manager, ends the streams of events and
-// closes the audit log. Sockets have a Close of their own.
+// Close closes the sockets that Listen opened, detaches the plane from its
+// manager, ends the streams of events and closes the audit log.
 func (p *Plane) Close() error {
+	p.mu.Lock()
+	servers := p.servers
+	p.servers = nil
+	p.mu.Unlock()
+	var err error
+	for _, s := range servers {
+		err = errors.Join(err, s.Close())
+	}
 	p.remove()
-	p.tally.Close()
+	p.watcher.Close()
 	p.plots.close()
 	p.hub.close()
-	return p.audit.close()
+	return errors.Join(err, p.audit.close())
 }
 
-// Do carries out an order as the function Do does, tells those who follow the
-// events, and writes it into the audit log whatever comes of it.
+// Do carries out an order on the breakers of the manager and says what it did.
+// It never waits for calls in flight, nor for listeners. The order is written
+// to the audit log whether it is carried out or not.
+//
+// The error matches breaker.ErrOrder for an order that makes no sense,
+// breaker.ErrUnknown for an id that names nothing (with the nearest ids; no
+// breaker is made), breaker.ErrVersion, breaker.ErrSettings for a bad patch, or
+// ErrConfirm; then nothing was changed. With a wildcard, what cannot be done to
+// one breaker is in its Result and does not stop the others.
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	r, err := carryOut(p.m, o)
 	p.record(o, by, &r, err)
@@ -103,7 +123,7 @@ func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	return r, nil
 }
 
-// record tells of an order: the counts, the audit log, and those who listen.
+// record counts an order, writes it to the audit log, and publishes it.
 func (p *Plane) record(o Order, by Peer, r *Receipt, refused error) {
 	p.orders.add(&o, refused)
 	if err := p.audit.write(o, by, r, refused); err != nil {

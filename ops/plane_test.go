@@ -18,6 +18,14 @@ var ctx = context.Background()
 var here = ops.Peer{Transport: "program"}
 
 // shop is a manager with two breakers and a set of three keys.
+// planeOf is a plane of m, until the test ends.
+func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
+	t.Helper()
+	p := ops.New(m, o)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
 func shop(t *testing.T) *breaker.Manager {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})

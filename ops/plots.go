@@ -12,11 +12,11 @@ const (
 	plotSteps = 60 // five minutes
 )
 
-// plots is what became of the calls of each name, step by step. The breakers
-// count; a timer looks at the counts once a step.
+// plots counts what became of the calls of each name, step by step. The breakers
+// count; a timer reads the counts once a step.
 type plots struct {
 	m    *breaker.Manager
-	stop func() // the counting
+	stop func() // ends the counting
 
 	mu     sync.Mutex // guards the fields below
 	by     map[string]*series
@@ -33,12 +33,13 @@ type series struct {
 	recent uint64 // calls in the ring
 }
 
+// newPlots begins to count the calls of m.
 func newPlots(m *breaker.Manager) *plots {
 	p := &plots{m: m, by: make(map[string]*series)}
 	p.stop = m.Observe()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name, c := range m.Calls() { // counted for somebody else so far
+	for name, c := range m.Calls() { // another observer may have counted before
 		p.by[name] = &series{since: c}
 	}
 	p.timer = time.AfterFunc(plotStep, p.step)
@@ -133,8 +134,8 @@ func (p *plots) plot(name string, now breaker.Calls) Plot {
 	return out
 }
 
-// recent is the calls of each name in these five minutes, those that were
-// rejected or are no evidence included.
+// recent is the number of calls of each name in these five minutes, those that
+// were rejected or are no evidence included.
 func (p *plots) recent() map[string]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	switch os.Getenv("OPS_TEST_AS") {
 	case "listener":
-		s, err := ops.Listen(breaker.NewManager(breaker.Settings{}), ops.Options{Service: "child"})
+		s, err := ops.New(breaker.NewManager(breaker.Settings{}), ops.Options{Service: "child"}).Listen()
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)

@@ -9,33 +9,20 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// StatusQuery says which breakers a status is asked of; the zero value asks
-// for all.
+// StatusQuery says which breakers a status is for; the zero value asks for all.
 type StatusQuery struct {
-	IDs    []string        // these, each of which must be known
-	Name   string          // the breaker, or the keys of the set, of this name
-	Match  string          // those whose id has this in it, whatever the case
+	// IDs are ids of breakers, each of which must be known, or "name/*" for the
+	// keys of a set. None, or "*", asks for all.
+	IDs    []string
+	Match  string          // those with this in their id, in upper or lower case
 	States []breaker.State // those in one of these states
-	Full   bool            // with settings and explanation
-	Limit  int             // at most so many; 0: all
-}
-
-// QueryFor asks for what an order with this id is for: a breaker, or all keys of
-// a set, in full; or with "" or "*" for all there is.
-func QueryFor(id string) StatusQuery {
-	set, wild := strings.CutSuffix(id, "/*")
-	switch {
-	case id == "" || id == "*":
-		return StatusQuery{}
-	case wild:
-		return StatusQuery{Name: set, Full: true}
-	}
-	return StatusQuery{IDs: []string{id}, Full: true}
+	Full   bool            // with settings and explanations
+	Limit  int             // at most this many; 0: all
 }
 
 func parseStatusQuery(r *http.Request) (StatusQuery, error) {
 	q := r.URL.Query()
-	ask := StatusQuery{IDs: q["id"], Name: q.Get("name"), Match: q.Get("match"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
+	ask := StatusQuery{IDs: q["id"], Match: q.Get("match"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
 	if len(ask.IDs) > maxAskedID {
 		return ask, refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(ask.IDs), maxAskedID)
 	}
@@ -56,66 +43,69 @@ func parseStatusQuery(r *http.Request) (StatusQuery, error) {
 	return ask, nil
 }
 
-// StatusOf is the status of the breakers of m that ask is for, sorted by id;
-// ask.IDs come in their order. The error matches breaker.ErrUnknown.
-func StatusOf(m *breaker.Manager, ask StatusQuery) ([]Status, error) {
-	found, err := ask.find(m)
+// Status is the status of the breakers that q asks for, in the order of q.IDs,
+// the keys of a set and all breakers sorted by id. The error matches
+// breaker.ErrUnknown.
+func (p *Plane) Status(q StatusQuery) ([]Status, error) {
+	found, err := q.find(p.m)
 	if err != nil {
 		return nil, err
 	}
-	if ask.Limit > 0 {
-		found = found[:min(len(found), ask.Limit)]
+	if q.Limit > 0 {
+		found = found[:min(len(found), q.Limit)]
 	}
 	out := make([]Status, len(found))
 	for i := range found {
-		out[i] = ask.tell(&found[i])
+		out[i] = q.show(&found[i])
 	}
 	return out, nil
 }
 
-// tell is s with as much about it as is asked for.
-func (ask *StatusQuery) tell(s *breaker.Status) Status {
-	if ask.Full {
+// show is s with as much detail as was asked for.
+func (q *StatusQuery) show(s *breaker.Status) Status {
+	if q.Full {
 		return full(s)
 	}
-	return Status{Status: *s}
+	return listed(s)
 }
 
-func (ask *StatusQuery) find(m *breaker.Manager) ([]breaker.Status, error) {
-	found, err := ask.named(m)
+func (q *StatusQuery) find(m *breaker.Manager) ([]breaker.Status, error) {
+	found, err := q.byID(m)
 	if err != nil {
 		return nil, err
 	}
-	match := strings.ToLower(ask.Match)
+	match := strings.ToLower(q.Match)
 	return slices.DeleteFunc(found, func(s breaker.Status) bool {
-		return len(ask.States) > 0 && !slices.Contains(ask.States, s.State) ||
+		return len(q.States) > 0 && !slices.Contains(q.States, s.State) ||
 			match != "" && !strings.Contains(strings.ToLower(s.ID), match)
 	}), nil
 }
 
-func (ask *StatusQuery) named(m *breaker.Manager) ([]breaker.Status, error) {
-	switch {
-	case len(ask.IDs) > 0:
-		found := make([]breaker.Status, 0, len(ask.IDs))
-		for _, id := range ask.IDs {
+func (q *StatusQuery) byID(m *breaker.Manager) ([]breaker.Status, error) {
+	if len(q.IDs) == 0 {
+		return m.Status(), nil
+	}
+	found := make([]breaker.Status, 0, len(q.IDs))
+	for _, id := range q.IDs {
+		set, wild := strings.CutSuffix(id, "/*")
+		switch {
+		case id == "*":
+			found = append(found, m.Status()...)
+		case wild:
+			s, err := m.LookupSet(set)
+			if err != nil {
+				return nil, err
+			}
+			keys := s.Status()
+			slices.SortFunc(keys, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
+			found = append(found, keys...)
+		default:
 			b, err := find(m, id)
 			if err != nil {
 				return nil, err
 			}
 			found = append(found, b.Status())
 		}
-		return found, nil
-	case ask.Name != "":
-		if s, err := m.LookupSet(ask.Name); err == nil {
-			found := s.Status()
-			slices.SortFunc(found, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
-			return found, nil
-		}
-		b, err := m.Lookup(ask.Name)
-		if err != nil {
-			return nil, err
-		}
-		return []breaker.Status{b.Status()}, nil
 	}
-	return m.Status(), nil
+	return found, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -13,7 +12,7 @@ import (
 const triesToSet = 10
 
 // set patches the settings of one breaker. Its version may move between the
-// look and the change, by a trip say; without IfVersion it looks again then.
+// look and the change, by a trip say; without IfVersion it looks again.
 func set(b *breaker.Breaker, o Order) (Result, error) {
 	for try := 1; ; try++ {
 		s := b.Status()
@@ -42,51 +41,58 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 	}
 }
 
-// setting serialises orders that change the settings of a set, which has no
-// version: they read before they write.
-var setting sync.Mutex
-
-// setAll patches the settings of a set: of the keys it remembers, but for those
-// with settings of their own, and of the keys to come.
+// setAll patches the settings of a set: of the keys to come, and of those it
+// remembers except those that have settings of their own.
 func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
-	setting.Lock()
-	defer setting.Unlock()
 	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
 	if err != nil {
 		return err
 	}
-	before := s.Settings()
-	after, err := patch(before, o.Settings)
+	keys := s.Breakers()
+	if r.Matched, err = o.confirmed(len(keys)); err != nil {
+		return err
+	}
+	before := make([]breaker.Status, len(keys))
+	for i, b := range keys {
+		before[i] = b.Status()
+	}
+	was, is, err := updateSet(s, o)
 	if err != nil {
 		return err
 	}
-	found := s.Breakers()
-	if r.Matched, err = o.confirmed(len(found)); err != nil {
-		return err
-	}
-	was := make([]breaker.Status, len(found))
-	for i, b := range found {
-		was[i] = b.Status()
-	}
-	if !o.DryRun {
-		if err := s.Update(after); err != nil {
-			return err
+	r.SetBefore, r.SetAfter = &was, &is
+	for i, b := range keys {
+		old, now := &before[i], b.Status()
+		res := Result{
+			Receipt:        breaker.Receipt{ID: old.ID, Before: old.State, After: now.State, From: old.Version, Version: now.Version, DryRun: o.DryRun},
+			SettingsBefore: &old.Settings, SettingsAfter: &now.Settings,
 		}
-		after = s.Settings()
-	}
-	r.SetBefore, r.SetAfter = &before, &after
-	for i, b := range found {
-		old := &was[i]
-		now := after
-		if old.Settings != before {
-			now = old.Settings // its own: it does not follow
+		if o.DryRun && old.Settings == was {
+			res.SettingsAfter = &is
 		}
-		r.add(Result{
-			Receipt:        breaker.Receipt{ID: old.ID, Before: old.State, After: b.State(), From: old.Version, Version: b.Status().Version, DryRun: o.DryRun},
-			SettingsBefore: &old.Settings, SettingsAfter: &now,
-		}, nil)
+		r.add(res, nil)
 	}
 	return nil
+}
+
+// updateSet patches what the keys of a set have in common, and returns it as it
+// was and as it is, or in a dry run would be.
+func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) {
+	for try := 1; ; try++ {
+		version := s.Version()
+		was = s.Settings()
+		if is, err = patch(was, o.Settings); err != nil || o.DryRun {
+			return was, is, err
+		}
+		if o.IfVersion != 0 {
+			version = o.IfVersion
+		}
+		_, err = s.UpdateIf(is, version)
+		if errors.Is(err, breaker.ErrVersion) && o.IfVersion == 0 && try < triesToSet {
+			continue
+		}
+		return was, is, err
+	}
 }
 
 // patch decodes a patch onto settings. What it does not name stays, but for
@@ -103,11 +109,8 @@ func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 	if err := s.Validate(); err != nil {
 		return s, err
 	}
-	return inEffect(s), nil
+	return s.WithDefaults(), nil
 }
-
-// inEffect is s, which are valid, with their defaults.
-func inEffect(s breaker.Settings) breaker.Settings { return breaker.New("settings", s).Settings() }
 
 // chosen is s, which are in effect, without the defaults that depend on other
 // settings.
@@ -118,7 +121,7 @@ func chosen(s breaker.Settings) breaker.Settings {
 		func(s *breaker.Settings) { s.MinCalls = 0 },
 	} {
 		without := s
-		if derived(&without); inEffect(without) == whole {
+		if derived(&without); without.WithDefaults() == whole {
 			s = without
 		}
 	}

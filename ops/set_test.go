@@ -88,12 +88,12 @@ func TestSetFollowsWhatDependsOnIt(t *testing.T) {
 		for _, id := range []string{"payments", "tenants/*"} {
 			o := setOrder(id, tt.patch)
 			o.DryRun = true
-			r, err := ops.Do(m, o)
+			r, err := planeOf(t, m, ops.Options{}).Do(o, here)
 			if err != nil || *r.Results[0].SettingsAfter != want {
 				t.Errorf("%+v with %s, dry: %+v, %v\nwant %+v", tt.has, tt.patch, r.Results, err, want)
 			}
 			o.DryRun, o.Confirm = false, 1
-			if _, err := ops.Do(m, o); err != nil {
+			if _, err := planeOf(t, m, ops.Options{}).Do(o, here); err != nil {
 				t.Error(err)
 			}
 		}

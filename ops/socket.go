@@ -15,8 +15,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 const (
@@ -29,22 +27,7 @@ type Server struct {
 	path    string
 	socket  *net.UnixListener
 	http    *http.Server
-	own     *Plane // made by Listen, and closed with it
 	remains os.FileInfo
-}
-
-// Listen makes the operations plane of m and serves it on the process's
-// socket. A program that has an HTTP handler too, or an audit log, makes the
-// plane with New and calls Plane.Listen.
-func Listen(m *breaker.Manager, o Options) (*Server, error) {
-	p := New(m, o)
-	s, err := p.Listen()
-	if err != nil {
-		_ = p.Close() // nothing was audited yet
-		return nil, err
-	}
-	s.own = p
-	return s, nil
 }
 
 // Listen serves the plane as HTTP on a unix socket, <runtime dir>/switchgear/
@@ -74,9 +57,9 @@ func (p *Plane) Listen() (*Server, error) {
 		socket.Close()
 		return nil, fmt.Errorf("ops: listen: %w", err)
 	}
-	d := &door{Plane: p, socket: true}
+	e := &endpoint{Plane: p, socket: true}
 	s.http = &http.Server{
-		Handler:           d.mux(),
+		Handler:           e.mux(),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -84,13 +67,16 @@ func (p *Plane) Listen() (*Server, error) {
 		ErrorLog:          log.New(io.Discard, "", 0), // the library prints nothing
 	}
 	go func() { _ = s.http.Serve(guardedListener{socket}) }() // ends with Close
+	p.mu.Lock()
+	p.servers = append(p.servers, s)
+	p.mu.Unlock()
 	return s, nil
 }
 
 // Path is where the socket is.
 func (s *Server) Path() string { return s.path }
 
-// Close removes the socket and ends its connections.
+// Close removes the socket and ends its connections. Plane.Close does it too.
 func (s *Server) Close() error {
 	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.remains) {
 		_ = os.Remove(s.path) // a folder that is gone took it along
@@ -98,9 +84,6 @@ func (s *Server) Close() error {
 	err := s.http.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
-	}
-	if s.own != nil {
-		err = errors.Join(err, s.own.Close())
 	}
 	return err
 }

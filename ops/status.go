@@ -2,6 +2,7 @@ package ops
 
 import (
 	"cmp"
+	"encoding/json"
 	"os"
 	"runtime"
 	"slices"
@@ -25,14 +26,14 @@ type Process struct {
 	// States counts them by what they do with the next call.
 	States   map[string]int `json:"states"`
 	Overlaid int            `json:"overlaid"` // those with an override
-	// ReadOnly: this door takes no orders.
+	// ReadOnly: this endpoint takes no orders.
 	ReadOnly bool `json:"read_only"`
 	// Audited: there is an audit log. AuditError is why it cannot be written at
 	// present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
-	// CountsCalls: there are plots of calls by outcome; not of a process that is
-	// reached by a pipe.
+	// CountsCalls: there are plots of calls by outcome. A process that is reached
+	// by a pipe of PyBreaker has none.
 	CountsCalls bool `json:"counts_calls"`
 	// Suspicion is the newest time that many independent breakers tripped
 	// together, within the last ten minutes.
@@ -54,7 +55,7 @@ func (p *Plane) process() Process {
 		Event: p.eventID(p.hub.newest()),
 	}
 	closed := x.Breakers
-	for s, n := range p.tally.NotClosed() {
+	for s, n := range p.watcher.NotClosed() {
 		x.States[s.String()] = n
 		closed -= n
 		if s == breaker.ForcedOpen || s == breaker.ForcedClosed {
@@ -73,33 +74,74 @@ func (p *Plane) process() Process {
 	return x
 }
 
-// Status is a breaker as the operations plane tells of it.
+// Status is a breaker as operators see it. In a list, Settings are zero and Why,
+// Next and Explain are "", unless the list was asked for in full; breakers that
+// are not healthy have Why and Next in an overview.
 type Status struct {
 	breaker.Status
-	// Settings are those in effect; nil in a list, unless it was asked for in
-	// full.
-	Settings *breaker.Settings `json:"settings,omitempty"`
-	// Calls is how many there were in the last five minutes, rejected ones
-	// included, in an overview by a Plane; not of keys.
+	// Calls is the number of calls in the last five minutes, rejected ones
+	// included. It is in an overview alone, and 0 for keys.
 	Calls uint64 `json:"calls,omitempty"`
-	// Because says in a clause why it is in its state, and Next in a sentence
-	// what happens next: Explain's halves. "" in a list, unless it was asked for
-	// in full; in an overview, those that are not well have them.
-	Because string `json:"because,omitempty"`
+	// Why says in a clause why the breaker is in its state; "" when it has always
+	// been closed.
+	Why string `json:"why,omitempty"`
+	// Next says in a sentence what happens next.
+	Next string `json:"next,omitempty"`
+	// Explain is Why and Next in two sentences, with the id and times.
+	Explain string `json:"explain,omitempty"`
+}
+
+// statusExtras are the fields that Status adds to breaker.Status.
+type statusExtras struct {
+	Calls   uint64 `json:"calls,omitempty"`
+	Why     string `json:"why,omitempty"`
 	Next    string `json:"next,omitempty"`
-	// Text is what Explain says; "" unless it was asked for in full.
-	Text string `json:"explain,omitempty"`
+	Explain string `json:"explain,omitempty"`
 }
 
-// told is a breaker with why it is so, and what happens next.
-func told(s *breaker.Status) Status {
-	return Status{Status: *s, Because: s.Why(), Next: s.Next()}
+// MarshalJSON writes one object with the fields of both structs. Without it,
+// the method of the embedded one would leave out the others.
+func (s Status) MarshalJSON() ([]byte, error) {
+	all, err := json.Marshal(s.Status)
+	if err != nil {
+		return nil, err
+	}
+	extras, err := json.Marshal(statusExtras{s.Calls, s.Why, s.Next, s.Explain})
+	if err != nil || len(extras) == len("{}") {
+		return all, err
+	}
+	all[len(all)-1] = ','
+	return append(all, extras[1:]...), nil
 }
 
-func full(s *breaker.Status) Status {
-	out := told(s)
-	out.Settings, out.Text = &s.Settings, s.Explain()
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Status) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, &s.Status); err != nil {
+		return err
+	}
+	var x statusExtras
+	err := json.Unmarshal(data, &x)
+	s.Calls, s.Why, s.Next, s.Explain = x.Calls, x.Why, x.Next, x.Explain
+	return err
+}
+
+// listed is a breaker in a list.
+func listed(s *breaker.Status) Status {
+	out := Status{Status: *s}
+	out.Settings = breaker.Settings{}
 	return out
+}
+
+// reasoned is a breaker in a list, with why it is so and what happens next.
+func reasoned(s *breaker.Status) Status {
+	out := listed(s)
+	out.Why, out.Next = s.Why(), s.Next()
+	return out
+}
+
+// full is a breaker with everything there is to see.
+func full(s *breaker.Status) Status {
+	return Status{Status: *s, Why: s.Why(), Next: s.Next(), Explain: s.Explain()}
 }
 
 // Set is a family of keyed breakers at one moment.
@@ -110,7 +152,9 @@ type Set struct {
 	Overlaid int            `json:"overlaid"`
 	Trips    uint64         `json:"trips"`           // of the keys remembered
 	Calls    uint64         `json:"calls,omitempty"` // as Status.Calls, of all keys
-	Worst    []Status       `json:"worst"`           // up to five that are not well, worst first
+	Worst    []Status       `json:"worst"`           // up to five that are not healthy, worst first
+	// SettingsVersion is the version of the settings that the keys have in common.
+	SettingsVersion uint64 `json:"settings_version"`
 }
 
 // Overview is a whole process on one page: sets are folded.
@@ -125,11 +169,20 @@ const (
 	calmFlaps  = 5 // changes in an hour: two trips and what follows
 )
 
-// OverviewOf is the breakers of m on one page. It does not tell of the process.
-func OverviewOf(m *breaker.Manager) Overview { return overview(m.Status(), nil) }
+// Overview is the process on one page, with sets folded.
+func (p *Plane) Overview() Overview {
+	o := overviewOf(p.m.Status(), p.plots.recent())
+	o.Process = p.process()
+	for i := range o.Sets {
+		if s, err := p.m.LookupSet(o.Sets[i].Name); err == nil {
+			o.Sets[i].SettingsVersion = s.Version()
+		}
+	}
+	return o
+}
 
-// overview is the page of all; recent is the calls of the names.
-func overview(all []breaker.Status, recent map[string]uint64) Overview {
+// overviewOf folds all into a page; recent is the number of calls by name.
+func overviewOf(all []breaker.Status, recent map[string]uint64) Overview {
 	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
 	for i := range all {
@@ -156,11 +209,11 @@ func overview(all []breaker.Status, recent map[string]uint64) Overview {
 // shown leaves out what a page has no room for: it may have thousands of
 // breakers, most of them healthy.
 func shown(s *breaker.Status) Status {
-	out := Status{Status: *s}
+	out := listed(s)
 	if severity(s) > 0 {
-		out = told(s)
+		out = reasoned(s)
 	}
-	out.Transition = nil // Because says it
+	out.Transition, out.Opened = nil, nil // Why says it
 	return out
 }
 
@@ -172,7 +225,7 @@ func (s *Set) add(b *breaker.Status) {
 	if severity(b) == 0 {
 		return
 	}
-	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return Compare(&x.Status, b) })
+	at, _ := slices.BinarySearchFunc(s.Worst, b, func(x Status, b *breaker.Status) int { return compareKeys(&x.Status, b) })
 	if at < worstShown {
 		s.Worst = slices.Insert(s.Worst, at, shown(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
@@ -182,7 +235,7 @@ func (s *Set) add(b *breaker.Status) {
 func compareSets(a, b Set) int {
 	switch {
 	case len(a.Worst) > 0 && len(b.Worst) > 0:
-		return Compare(&a.Worst[0].Status, &b.Worst[0].Status)
+		return compareKeys(&a.Worst[0].Status, &b.Worst[0].Status)
 	case len(a.Worst)+len(b.Worst) > 0:
 		return len(b.Worst) - len(a.Worst)
 	}
@@ -195,12 +248,12 @@ func CompareStatus(a, b *Status) int {
 	return cmp.Or(
 		compareWorse(&a.Status, &b.Status),
 		cmp.Compare(b.Calls, a.Calls),
-		Compare(&a.Status, &b.Status))
+		compareKeys(&a.Status, &b.Status))
 }
 
-// Compare is CompareStatus for breakers whose calls nobody has counted but
-// their window, if they have one.
-func Compare(a, b *breaker.Status) int {
+// compareKeys is CompareStatus for breakers whose calls are not counted, but for
+// those in their window.
+func compareKeys(a, b *breaker.Status) int {
 	return cmp.Or(
 		compareWorse(a, b),
 		cmp.Compare(b.Window.Calls, a.Window.Calls),
@@ -234,34 +287,34 @@ func severity(s *breaker.Status) int {
 // Explanation is what a breaker does and why.
 type Explanation struct {
 	ID      string `json:"id"`
-	Text    string `json:"text"`              // two sentences, with the id and times
-	Because string `json:"because,omitempty"` // why, in a clause; "" for one that has always been closed
-	Next    string `json:"next"`              // what happens next, in a sentence
+	Why     string `json:"why,omitempty"` // as in Status
+	Next    string `json:"next"`
+	Explain string `json:"explain"`
 }
 
-// Explain says why the breaker of an id is as it is. The error matches
+// Explain says why the breaker with this id is as it is. The error matches
 // breaker.ErrUnknown.
-func Explain(m *breaker.Manager, id string) (Explanation, error) {
-	b, err := find(m, id)
+func (p *Plane) Explain(id string) (Explanation, error) {
+	b, err := find(p.m, id)
 	if err != nil {
 		return Explanation{}, err
 	}
 	s := b.Status()
-	return Explanation{ID: s.ID, Text: s.Explain(), Because: s.Why(), Next: s.Next()}, nil
-}
-
-// HistoryOf tells what the breaker of an id went through. The error matches
-// breaker.ErrUnknown.
-func HistoryOf(m *breaker.Manager, id string) (History, error) {
-	b, err := find(m, id)
-	if err != nil {
-		return History{}, err
-	}
-	return History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}, nil
+	return Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain()}, nil
 }
 
 // History is what a breaker went through.
 type History struct {
 	ID          string               `json:"id"`
 	Transitions []breaker.Transition `json:"transitions"` // oldest first, at most 32
+}
+
+// History says what the breaker with this id went through. The error matches
+// breaker.ErrUnknown.
+func (p *Plane) History(id string) (History, error) {
+	b, err := find(p.m, id)
+	if err != nil {
+		return History{}, err
+	}
+	return History{ID: b.ID(), Transitions: append([]breaker.Transition{}, b.History()...)}, nil
 }

@@ -113,7 +113,7 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/v1/overview", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
 	w := httptest.NewRecorder()
-	ops.Handler(m, ops.Options{}).ServeHTTP(w, r)
+	planeOf(t, m, ops.Options{}).Handler().ServeHTTP(w, r)
 	z, err := gzip.NewReader(w.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -13,15 +13,15 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// App is a program's breakers and the pipe through which people operate them.
+// App is a program's breakers and the pipe through which they are operated.
 type App struct {
 	// Manager has the file's settings as its defaults, and the breakers that
 	// have a section.
 	Manager *breaker.Manager
 	// Plane carries out the orders of the pipe, and keeps the audit log if the
-	// file asks for one. Its Listen and Handler open further doors.
+	// file asks for one. Its Listen and Handler serve the same breakers elsewhere.
 	Plane *ops.Plane
-	// Pipe is where the file says.
+	// Pipe answers at the paths that the file names.
 	Pipe *fifo.Server
 }
 
@@ -36,8 +36,8 @@ func Open(path string, opts ...breaker.Option) (*App, error) {
 	return c.Open(nil, opts...)
 }
 
-// Open starts what the Config says. log is told of the pipe's orders and
-// troubles, unless it is nil.
+// Open starts what the Config says. log gets the pipe's orders and problems,
+// unless it is nil.
 func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
 	if err := c.Settings.Validate(); err != nil {
 		return nil, fmt.Errorf("breakerconf: %w", err)
@@ -50,7 +50,7 @@ func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
 	}
 	c.Ops.Audit = strings.ReplaceAll(c.Ops.Audit, "{pid}", strconv.Itoa(os.Getpid()))
 	plane := ops.New(m, c.Ops)
-	pipe, err := fifo.Start(m, fifo.Config{Input: c.Input, Output: c.Output, Logger: log, Do: plane.Do})
+	pipe, err := fifo.Start(plane, fifo.Config{Input: c.Input, Output: c.Output, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("breakerconf: %w", errors.Join(err, plane.Close()))
 	}

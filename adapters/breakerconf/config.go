@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -119,7 +118,8 @@ func readMain(main, def *section) (Config, error) {
 			c.SleepDelay, err = duration(e)
 		default:
 			settings = append(settings, e)
-			if err = set(&c.Settings, e); err != nil && strings.Contains(err.Error(), "unknown key") {
+			var unknown *breaker.UnknownKeyError
+			if err = set(&c.Settings, e); errors.As(err, &unknown) {
 				err = wrong(e.line, "%w (or input_path, output_path, audit_path, sleep_delay)", errors.Unwrap(err))
 			}
 		}
@@ -149,22 +149,20 @@ func (c *Config) addBreaker(s *section, name string) error {
 	return nil
 }
 
-// fieldIn finds the field's name in an error of Settings.Validate.
-var fieldIn = regexp.MustCompile(`: (\w+) is `)
-
 // validate asks the core, and says on which line the field is that it refuses.
 func validate(name string, set breaker.Settings, s *section, keys []entry) error {
-	err := set.Validate()
+	err := breaker.ValidateName(name)
 	if err == nil {
-		_, err = new(breaker.Manager).Create(name, set)
+		err = set.Validate()
 	}
 	if err == nil {
 		return nil
 	}
 	line := s.line
-	if m := fieldIn.FindStringSubmatch(err.Error()); m != nil && errors.Is(err, breaker.ErrSettings) {
+	var field *breaker.SettingsError
+	if errors.As(err, &field) {
 		for _, e := range keys {
-			if strings.EqualFold(strings.ReplaceAll(e.key, "_", ""), m[1]) {
+			if e.key == field.Key {
 				line = e.line
 			}
 		}

@@ -51,12 +51,16 @@ func wrong(line int, format string, args ...any) error {
 	return &lineError{line, fmt.Errorf(format, args...)}
 }
 
-// parse divides the text into the sections that are ours. The library tells no
-// line numbers, so it is given one line at a time; what spans lines is thereby
-// an error, as it means nothing here.
+// parse divides the text into the sections that are ours.
+//
+// The INI library is given one line at a time, because it has no line numbers
+// and the errors of this package have. No maintained INI package in Go keeps the
+// lines of keys: ini.v1 and gookit/ini do not, go-configparser and tinyini know
+// the line of a syntax error alone and are not maintained. Values that span
+// lines are errors here, as they have no meaning.
 func parse(text string) ([]*section, error) {
 	var all []*section
-	var now *section // nil before the first section, and in somebody else's
+	var now *section // nil before the first section, and in another program's
 	begun := false
 	text = strings.TrimPrefix(text, "\ufeff")
 	for i, line := range strings.Split(text, "\n") {
@@ -111,8 +115,8 @@ func header(line string) (string, error) {
 	return strings.TrimSpace(names[len(names)-1]), nil
 }
 
-// begin begins the section of this name, or returns nil for one that is not
-// ours. all are those before it.
+// begin begins the section of this name, or returns nil for a section of another
+// program. all are the sections before it.
 func begin(all []*section, name string, line int) (*section, error) {
 	kind, of, _ := strings.Cut(name, " ")
 	switch {

@@ -107,7 +107,7 @@ func TestMetrics(t *testing.T) {
 			"counter transitions {transition} [cause=consecutive-failures name=payments state=open] 1",
 			"counter open_time s [name=payments] 10",
 			"counter bypassed_calls {call} [name=payments] 0",
-			"counter listener_panics {panic} [name=tenants] 0",
+			"counter panics {panic} [name=tenants] 0",
 			"counter calls {call} [name=payments outcome=failure] 5",
 			"counter calls {call} [name=payments outcome=rejected] 2",
 			"counter calls {call} [name=tenants outcome=success] 1",

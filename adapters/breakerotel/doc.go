@@ -22,7 +22,7 @@
 //	switchgear.breaker.transitions           {transition}  counter, by state and cause, those behind an override included
 //	switchgear.breaker.open_time             s             counter: time open or forced open, all keys of a set together
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
-//	switchgear.breaker.listener_panics       {panic}       counter
+//	switchgear.breaker.panics                {panic}       counter
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
 // Counters begin with Register, those of calls when somebody first observes them

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/internal/meter"
+	"github.com/switchgear-go/switchgear/metrics"
 )
 
 const scope = "github.com/switchgear-go/switchgear/adapters/breakerotel"
@@ -53,7 +53,7 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 	if err != nil {
 		return nil, fmt.Errorf("breakerotel: %w", err)
 	}
-	r.tally = meter.Watch(m)
+	r.watcher = metrics.Watch(m)
 	stop := func() {}
 	if r.calls {
 		stop = m.Observe()
@@ -61,12 +61,12 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 	registration, err := o.provider.Meter(scope).RegisterCallback(r.observe, instruments...)
 	if err != nil {
 		stop()
-		r.tally.Close()
+		r.watcher.Close()
 		return nil, fmt.Errorf("breakerotel: %w", err)
 	}
 	return sync.OnceValue(func() error {
 		stop()
-		r.tally.Close()
+		r.watcher.Close()
 		return registration.Unregister()
 	}), nil
 }
@@ -74,7 +74,7 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 // reader reads a manager when metrics are collected.
 type reader struct {
 	manager *breaker.Manager
-	tally   *meter.Tally
+	watcher *metrics.Watcher
 	calls   bool
 
 	count, auto, probes, unlimited       metric.Int64ObservableUpDownCounter
@@ -104,9 +104,9 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 	r.count = upDown("count", "{breaker}", "Breakers (of a set: keys remembered) by what they do with the next call.")
 	r.auto = upDown("automatic_count", "{breaker}", "Breakers by their automatic state, behind overrides.")
 	r.probes = upDown("probes", "{call}", "Probes in flight.")
-	r.unlimited = upDown("override.unlimited", "{override}", "Overrides that stay until somebody releases them.")
+	r.unlimited = upDown("override.unlimited", "{override}", "Overrides that stay until they are released.")
 	r.bypassed = counter("bypassed_calls", "{call}", "Calls let through by WithBypass while it rejected; not for sets.")
-	r.panics = counter("listener_panics", "{panic}", "Panics of listeners and classifiers, recovered.")
+	r.panics = counter("panics", "{panic}", "Panics of the program's listeners and classifiers, recovered.")
 	r.transitions = counter("transitions", "{transition}", "Transitions by the state they led to and by what decided.")
 	if r.calls {
 		r.ended = counter("calls", "{call}", "Calls by what became of them.")
@@ -127,40 +127,43 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 // observe is the callback of all instruments.
 func (r *reader) observe(_ context.Context, o metric.Observer) error {
 	now := time.Now()
-	for _, n := range meter.Sums(r.manager.Status(), now) {
-		r.observeSum(o, n)
+	for _, g := range metrics.Groups(r.manager, now) {
+		r.observeGroup(o, g)
 	}
-	r.tally.EachMove(func(m meter.Move, n uint64) {
+	for t, n := range r.watcher.Transitions() {
 		o.ObserveInt64(r.transitions, int64(n), metric.WithAttributes(
-			NameKey.String(m.Name), StateKey.String(m.To.String()), CauseKey.String(string(m.Cause))))
-	})
-	r.tally.EachOpenTime(now, func(name string, d time.Duration) {
+			NameKey.String(t.Name), StateKey.String(t.To.String()), CauseKey.String(string(t.Cause))))
+	}
+	for name, d := range r.watcher.OpenTime(now) {
 		o.ObserveFloat64(r.openTime, d.Seconds(), metric.WithAttributes(NameKey.String(name)))
-	})
-	if r.calls {
-		meter.EachCalls(r.manager, func(name, outcome string, n uint64) {
-			o.ObserveInt64(r.ended, int64(n), metric.WithAttributes(NameKey.String(name), OutcomeKey.String(outcome)))
-		})
+	}
+	if !r.calls {
+		return nil
+	}
+	for name, n := range r.manager.Calls() {
+		for _, part := range metrics.Outcomes(n) {
+			o.ObserveInt64(r.ended, int64(part.Count), metric.WithAttributes(NameKey.String(name), OutcomeKey.String(part.Name)))
+		}
 	}
 	return nil
 }
 
-func (r *reader) observeSum(o metric.Observer, n *meter.Sum) {
-	for _, s := range meter.States {
-		o.ObserveInt64(r.count, int64(n.States[s]), metric.WithAttributes(NameKey.String(n.Name), StateKey.String(s.String())))
+func (r *reader) observeGroup(o metric.Observer, g *metrics.Group) {
+	for _, s := range metrics.States() {
+		o.ObserveInt64(r.count, int64(g.States[s]), metric.WithAttributes(NameKey.String(g.Name), StateKey.String(s.String())))
 	}
-	for _, s := range meter.AutoStates {
-		o.ObserveInt64(r.auto, int64(n.Auto[s]), metric.WithAttributes(NameKey.String(n.Name), StateKey.String(s.String())))
+	for _, s := range metrics.AutoStates() {
+		o.ObserveInt64(r.auto, int64(g.Auto[s]), metric.WithAttributes(NameKey.String(g.Name), StateKey.String(s.String())))
 	}
-	name := metric.WithAttributes(NameKey.String(n.Name))
-	o.ObserveInt64(r.failures, int64(n.Fails), name)
-	o.ObserveInt64(r.probes, int64(n.Probes), name)
-	o.ObserveInt64(r.unlimited, int64(n.Overrides), name)
-	if n.Expiring {
-		o.ObserveFloat64(r.remaining, n.Remaining.Seconds(), name)
+	name := metric.WithAttributes(NameKey.String(g.Name))
+	o.ObserveInt64(r.failures, int64(g.FailCount), name)
+	o.ObserveInt64(r.probes, int64(g.Probes), name)
+	o.ObserveInt64(r.unlimited, int64(g.Unlimited), name)
+	if g.Expiring {
+		o.ObserveFloat64(r.remaining, g.Remaining.Seconds(), name)
 	}
-	if len(n.Keys) == 0 {
-		o.ObserveInt64(r.bypassed, int64(n.Bypassed), name)
+	if !g.Keyed {
+		o.ObserveInt64(r.bypassed, int64(g.Bypassed), name)
 	}
-	o.ObserveInt64(r.panics, int64(n.Panics), name)
+	o.ObserveInt64(r.panics, int64(g.Panics), name)
 }

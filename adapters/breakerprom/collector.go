@@ -26,7 +26,7 @@
 //	switchgear_transitions_total{name,to,cause}  counter, those behind an override included
 //	switchgear_open_seconds_total{name}          counter: time open or forced open, all keys of a set together
 //	switchgear_bypassed_calls_total{name}        counter; not for sets
-//	switchgear_listener_panics_total{name}       counter
+//	switchgear_panics_total{name}                counter
 //	switchgear_calls_total{name,outcome}         counter, WithCalls: outcome is success, failure, ignored or rejected
 //	switchgear_key_state{name,key,state}         gauge, WithKeys: 1 for the state of a key
 //	switchgear_keys_left_out{name}               gauge, WithKeys: keys beyond the limit
@@ -41,7 +41,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/internal/meter"
+	"github.com/switchgear-go/switchgear/metrics"
 )
 
 var (
@@ -50,9 +50,9 @@ var (
 	failures     = desc("switchgear_consecutive_failures", "Consecutive failures; of a set, its worst key's.")
 	probes       = desc("switchgear_probes", "Probes in flight.")
 	remaining    = desc("switchgear_override_remaining_seconds", "Time until the next override ends; absent without one that ends.")
-	unlimited    = desc("switchgear_overrides_without_expiry", "Overrides that stay until somebody releases them.")
+	unlimited    = desc("switchgear_overrides_without_expiry", "Overrides that stay until they are released.")
 	bypassed     = desc("switchgear_bypassed_calls_total", "Calls let through by WithBypass while it rejected; not for sets.")
-	panics       = desc("switchgear_listener_panics_total", "Panics of listeners and classifiers, recovered.")
+	panics       = desc("switchgear_panics_total", "Panics of the program's listeners and classifiers, recovered.")
 	transitions  = desc("switchgear_transitions_total", "Transitions by the state they led to and by what decided.", "to", "cause")
 	openSeconds  = desc("switchgear_open_seconds_total", "Time that the breakers of a name have been open or forced open, all together.")
 	calls        = desc("switchgear_calls_total", "Calls by what became of them.", "outcome")
@@ -67,7 +67,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Collector is a prometheus.Collector. It lives as long as its manager.
 type Collector struct {
 	manager *breaker.Manager
-	tally   *meter.Tally
+	watcher *metrics.Watcher
 	calls   bool
 	keys    int
 }
@@ -79,7 +79,7 @@ func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.tally = meter.Watch(m)
+	c.watcher = metrics.Watch(m)
 	if c.calls {
 		m.Observe()
 	}
@@ -116,51 +116,53 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 // Collect reads the breakers' state and the counts.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	now := time.Now()
-	for _, n := range meter.Sums(c.manager.Status(), now) {
-		collectSum(out, n)
-		if c.keys > 0 && len(n.Keys) > 0 {
-			collectKeys(out, n, c.keys)
+	for _, g := range metrics.Groups(c.manager, now) {
+		collectGroup(out, g)
+		if c.keys > 0 && g.Keyed {
+			collectKeys(out, g, c.keys)
 		}
 	}
-	c.tally.EachMove(func(m meter.Move, n uint64) {
-		count(out, transitions, float64(n), m.Name, m.To.String(), string(m.Cause))
-	})
-	c.tally.EachOpenTime(now, func(name string, d time.Duration) {
+	for t, n := range c.watcher.Transitions() {
+		count(out, transitions, float64(n), t.Name, t.To.String(), string(t.Cause))
+	}
+	for name, d := range c.watcher.OpenTime(now) {
 		count(out, openSeconds, d.Seconds(), name)
-	})
-	if c.calls {
-		meter.EachCalls(c.manager, func(name, outcome string, n uint64) { count(out, calls, float64(n), name, outcome) })
 	}
-}
-
-func collectSum(out chan<- prometheus.Metric, n *meter.Sum) {
-	for _, s := range meter.States {
-		gauge(out, breakers, float64(n.States[s]), n.Name, s.String())
+	if !c.calls {
+		return
 	}
-	for _, s := range meter.AutoStates {
-		gauge(out, autoBreakers, float64(n.Auto[s]), n.Name, s.String())
-	}
-	gauge(out, failures, float64(n.Fails), n.Name)
-	gauge(out, probes, float64(n.Probes), n.Name)
-	gauge(out, unlimited, float64(n.Overrides), n.Name)
-	if n.Expiring {
-		gauge(out, remaining, n.Remaining.Seconds(), n.Name)
-	}
-	if len(n.Keys) == 0 {
-		count(out, bypassed, float64(n.Bypassed), n.Name)
-	}
-	count(out, panics, float64(n.Panics), n.Name)
-}
-
-func collectKeys(out chan<- prometheus.Metric, n *meter.Sum, limit int) {
-	shown := make(map[string]bool)
-	for _, s := range n.Worst(limit) {
-		if key := meter.KeyLabel(s.Key); !shown[key] { // two that look the same would spoil the scrape
-			shown[key] = true
-			gauge(out, keyState, 1, n.Name, key, s.State.String())
+	for name, n := range c.manager.Calls() {
+		for _, o := range metrics.Outcomes(n) {
+			count(out, calls, float64(o.Count), name, o.Name)
 		}
 	}
-	gauge(out, keysLeftOut, float64(len(n.Keys)-len(shown)), n.Name)
+}
+
+func collectGroup(out chan<- prometheus.Metric, g *metrics.Group) {
+	for _, s := range metrics.States() {
+		gauge(out, breakers, float64(g.States[s]), g.Name, s.String())
+	}
+	for _, s := range metrics.AutoStates() {
+		gauge(out, autoBreakers, float64(g.Auto[s]), g.Name, s.String())
+	}
+	gauge(out, failures, float64(g.FailCount), g.Name)
+	gauge(out, probes, float64(g.Probes), g.Name)
+	gauge(out, unlimited, float64(g.Unlimited), g.Name)
+	if g.Expiring {
+		gauge(out, remaining, g.Remaining.Seconds(), g.Name)
+	}
+	if !g.Keyed {
+		count(out, bypassed, float64(g.Bypassed), g.Name)
+	}
+	count(out, panics, float64(g.Panics), g.Name)
+}
+
+func collectKeys(out chan<- prometheus.Metric, g *metrics.Group, limit int) {
+	worst := g.Worst(limit)
+	for _, k := range worst {
+		gauge(out, keyState, 1, g.Name, k.Label, k.State.String())
+	}
+	gauge(out, keysLeftOut, float64(g.Len()-len(worst)), g.Name)
 }
 
 func gauge(out chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {

@@ -93,7 +93,7 @@ func TestCollector(t *testing.T) {
 			`switchgear_calls_total{name="payments",outcome="failure"} 5`,
 			`switchgear_calls_total{name="payments",outcome="rejected"} 2`,
 			`switchgear_bypassed_calls_total{name="payments"} 0`,
-			`switchgear_listener_panics_total{name="mail"} 0`,
+			`switchgear_panics_total{name="mail"} 0`,
 			`switchgear_key_state{key="a",name="tenants",state="open"} 1`,
 			`switchgear_key_state{key="\"we\\\"ird\\\\\\n\\xff\"",name="tenants",state="closed"} 1`,
 			`switchgear_keys_left_out{name="tenants"} 1`,

@@ -117,5 +117,6 @@ func ask(a *arguments, c fifo.Client) (string, error) {
 	if a.command == cmdStatus {
 		return c.Status(ctx, a.ident)
 	}
-	return c.Send(ctx, breaker.Verb(a.command), a.ident, breaker.Order{Reason: a.reason, For: a.forTime})
+	verb := breaker.Verb(strings.ReplaceAll(a.command, "_", "-")) // half_open is PyBreaker's spelling
+	return c.Send(ctx, a.ident, breaker.Order{Verb: verb, Reason: a.reason, For: a.forTime})
 }

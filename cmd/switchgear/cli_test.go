@@ -163,7 +163,7 @@ func TestEveryDoorLeadsIn(t *testing.T) {
 		if got := h.ok("open", "payments", "-p", door); !strings.Contains(got, "OPEN") {
 			t.Errorf("open -p %s:\n%s", door, got)
 		}
-		if got := h.ok("explain", "payments", "-p", door); !strings.Contains(got, "open was ordered by") {
+		if got := h.ok("explain", "payments", "-p", door); !strings.Contains(got, "opened by") {
 			t.Errorf("explain -p %s:\n%s", door, got)
 		}
 		if got := h.ok("history", "payments", "-p", door); !strings.Contains(got, "a look") {
@@ -278,8 +278,8 @@ func TestJSONForPrograms(t *testing.T) {
 		{args("ps", "--json"), `"service": "shop"`},
 		{args("status", "--json"), `"id": "ledger/eu-1"`},
 		{args("status", "payments", "--json"), `"state": "open"`},
-		{args("explain", "payments", "--json"), `"text": "payments has been open`},
-		{args("explain", "payments", "--json"), `"because": "5 failures in a row`},
+		{args("explain", "payments", "--json"), `"explain": "payments has been open`},
+		{args("explain", "payments", "--json"), `"why": "5 failures in a row`},
 		{args("explain", "payments", "--json"), `"next": "Every call is rejected until`},
 		{args("history", "payments", "--json"), `"cause": "consecutive-failures"`},
 		{args("release", "ledger/*", "--yes", "3", "--json"), `"after": "closed"`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -49,11 +50,9 @@ func (g *globals) completeSet(cmd *cobra.Command, args []string, begun string) (
 		return g.completeIDs(cmd, args, begun)
 	}
 	var out []cobra.Completion
-	defaults := breaker.New("defaults", breaker.Settings{}).Settings()
-	for _, kv := range append(strings.Fields(defaults.String()), "reset_jitter=0") { // a zero is left out
-		key, value, _ := strings.Cut(kv, "=")
+	for key, value := range (breaker.Settings{}).WithDefaults().All() {
 		if strings.HasPrefix(key, begun) {
-			out = append(out, cobra.CompletionWithDesc(key+"=", "default "+value))
+			out = append(out, cobra.CompletionWithDesc(key+"=", "default "+cmp.Or(value, "0")))
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -50,8 +50,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 }
 
 func TestHelpNamesEverySetting(t *testing.T) {
-	for kv := range strings.FieldsSeq(breaker.New("x", breaker.Settings{ResetJitter: 0.1}).Settings().String()) {
-		key, value, _ := strings.Cut(kv, "=")
+	for key, value := range (breaker.Settings{}).WithDefaults().All() {
 		line := regexp.MustCompile(`(?m)^  ` + key + ` (.|\n                     )*`).FindString(settingsHelp)
 		if line == "" {
 			t.Errorf("no %s", key)

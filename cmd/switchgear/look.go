@@ -105,9 +105,7 @@ func unknownOf(err error) *breaker.UnknownError {
 	if !errors.As(err, &told) || told.Code != "unknown" {
 		return nil
 	}
-	_, quoted, _ := strings.Cut(told.Message, `"`)
-	id, _, _ := strings.Cut(quoted, `"`)
-	return &breaker.UnknownError{ID: id, Near: told.Near}
+	return &breaker.UnknownError{ID: told.ID, Near: told.Near}
 }
 
 // processStatus is one process's part of status in JSON.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -90,7 +89,7 @@ func orderCommands(g *globals) (cmds []*cobra.Command) {
 
 func orderCommand(g *globals, v verbInfo) *cobra.Command {
 	var o orderFlags
-	word := view.VerbWord(v.verb)
+	word := string(v.verb)
 	override := v.verb == breaker.VerbForceOpen || v.verb == breaker.VerbForceClosed
 	example := "  switchgear " + word + " payments --reason \"INC-42\""
 	if override {

@@ -120,7 +120,7 @@ func (p pipe) doPlain(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	r := ops.Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Matched: 1, Touched: 1, Note: "this is PyBreaker's pipe, which keeps no record of who gave the order and why"}
 	res := ops.Result{Receipt: breaker.Receipt{ID: o.ID, Before: before[0].State, After: before[0].State, DryRun: o.DryRun}}
 	if !o.DryRun {
-		if _, err := p.client.Send(ctx, o.Verb, o.ID, breaker.Order{}); err != nil {
+		if _, err := p.client.Send(ctx, o.ID, breaker.Order{Verb: o.Verb}); err != nil {
 			return ops.Receipt{}, p.fault(err)
 		}
 		after, err := p.table(ctx, o.ID)

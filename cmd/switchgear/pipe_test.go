@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -59,7 +60,9 @@ func TestProcessWithNothingButAPipe(t *testing.T) {
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", t.TempDir())
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments").Open(breaker.Order{Actor: "ana", Reason: "a drill"})
-	s, err := fifo.Start(m, fifo.Config{})
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	s, err := fifo.Start(p, fifo.Config{})
 	if os.Getenv("SWITCHGEAR_REQUIRE_ALL") != "1" && (errors.Is(err, fifo.ErrUnsafe) || errors.Is(err, errors.ErrUnsupported)) {
 		t.Skipf("SKIP: needs a folder %s of this user: %v", filepath.Dir(fifo.DefaultInput), err)
 	}
@@ -68,7 +71,7 @@ func TestProcessWithNothingButAPipe(t *testing.T) {
 	}
 	defer s.Close()
 	var out, errs strings.Builder
-	if code := run(t.Context(), []string{"explain", "payments", "-p", strconv.Itoa(os.Getpid())}, nil, &out, &errs); code != exitDone || !strings.Contains(out.String(), `ordered by ana ("a drill")`) {
+	if code := run(t.Context(), []string{"explain", "payments", "-p", strconv.Itoa(os.Getpid())}, nil, &out, &errs); code != exitDone || !strings.Contains(out.String(), `opened by ana ("a drill")`) {
 		t.Errorf("exit code %d, %q, %q", code, &out, &errs)
 	}
 	if p, err := newPipe("/x/17.in"); err != nil || p.client.PID != 17 || p.client.Output != "/x/17.out" {

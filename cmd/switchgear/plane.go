@@ -45,7 +45,16 @@ func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot,
 }
 
 func (p plane) status(ctx context.Context, id string) ([]ops.Status, error) {
-	return p.client.Status(ctx, ops.QueryFor(id))
+	return p.client.Status(ctx, statusQuery(id))
+}
+
+// statusQuery asks for one breaker or for the keys of a set in full, or with ""
+// for all in short.
+func statusQuery(id string) ops.StatusQuery {
+	if id == "" {
+		return ops.StatusQuery{}
+	}
+	return ops.StatusQuery{IDs: []string{id}, Full: true}
 }
 
 func (p plane) explain(ctx context.Context, id string) (ops.Explanation, error) {
@@ -73,7 +82,7 @@ func (p plane) events(ctx context.Context, tell func(ops.Event)) error {
 		if err != nil {
 			return err
 		}
-		tell(e.Event)
+		tell(e)
 	}
 	return nil
 }

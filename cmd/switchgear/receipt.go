@@ -57,7 +57,7 @@ func asked(cmd *cobra.Command, plan []deed, n int) error {
 		}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
-		view.VerbWord(plan[0].order.Verb), n, wherein(plan), n)
+		string(plan[0].order.Verb), n, wherein(plan), n)
 	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // an end is no answer
 	if strings.TrimSpace(line) != strconv.Itoa(n) {
 		return refused("not confirmed, nothing was changed")

@@ -91,7 +91,7 @@ func keepShop(service string) error {
 	}
 	defer socket.Close()
 	s.Socket = socket.Path()
-	pipe, err := fifo.Start(m, fifo.Config{Input: s.In, Output: s.Out, Do: plane.Do})
+	pipe, err := fifo.Start(plane, fifo.Config{Input: s.In, Output: s.Out})
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func keepShop(service string) error {
 	if s.URL, err = serveShop(plane.Handler()); err != nil {
 		return err
 	}
-	if s.Locked, err = serveShop(ops.Handler(m, ops.Options{Service: service})); err != nil {
+	if s.Locked, err = serveShop(ops.New(m, ops.Options{Service: service}).Handler()); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {

@@ -40,7 +40,7 @@ next. It asks each process that knows the ID.`,
 				if f.short(answers[i]) != "" {
 					where = e.Process + ": "
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(where+e.Text))
+				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(where+e.Explain))
 			}
 			return err
 		},

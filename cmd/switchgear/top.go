@@ -180,7 +180,7 @@ func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err err
 	if err != nil {
 		return d, err
 	}
-	d.Text = e.Text
+	d.Text = e.Explain
 	h, err := t.history(ctx, ref.ID)
 	d.History = h.Transitions
 	if p, ok := t.(plane); ok && err == nil {

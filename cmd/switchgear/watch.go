@@ -167,7 +167,7 @@ func eventText(e *ops.Event) string {
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)
 		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), table.Clean(view.Story(e.Transition)))
 	case e.Order != nil:
-		text := fmt.Sprintf("%s  order %s by %s: %d changed", id, view.VerbWord(e.Order.Verb), e.Order.Actor, e.Order.Touched)
+		text := fmt.Sprintf("%s  order %s by %s: %d changed", id, string(e.Order.Verb), e.Order.Actor, e.Order.Touched)
 		if e.Order.Reason != "" {
 			text += fmt.Sprintf(" (%q)", e.Order.Reason)
 		}

@@ -1,6 +1,6 @@
 // The sheet with all that is known of one breaker.
 
-import { el, human, clock, stateTag, stateWords, why, seconds, count } from "./words.js";
+import { el, human, clock, stateTag, stateWords, seconds, count } from "./words.js";
 import { ask } from "./net.js";
 import { plot } from "./draw.js";
 import { laneOf } from "./list.js";
@@ -47,14 +47,14 @@ export class Detail {
       p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48)) : null,
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
       this.facts(s),
-      el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has never been anything but closed."), el("ol", { class: "past" }, ...past.reverse().map(entry))),
+      el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map(entry))),
       el("div", {}, el("h3", {}, `Settings, version ${s.settings_version}`), el("dl", { class: "facts" }, ...pairs(s.settings))),
       this.model.process.read_only ? null : el("div", { class: "buttons" }, order));
     for (const node of [...this.sheet.childNodes]) if (node.nodeType === Node.TEXT_NODE) node.remove();
   }
 
   facts(s) {
-    const f = { "failures in a row": count(s.fail_count), "trips, 24 h": count(s.trips_day || 0), "changes, 1 h": (s.flaps || 0) >= 32 ? "32 or more" : String(s.flaps || 0), "rejecting, all told": human(s.open_seconds || 0) };
+    const f = { "failures in a row": count(s.fail_count), "trips, 24 h": count(s.trips_day || 0), "changes, 1 h": (s.flaps || 0) >= 32 ? "32 or more" : String(s.flaps || 0), "time open, in total": human(seconds(s.open_for)) };
     if (s.window?.calls) f["window"] = `${count(s.window.failures)} failed, ${count(s.window.slow)} slow of ${count(s.window.calls)}`;
     if (s.bypassed) f["bypassed"] = `${count(s.bypassed)}: ${s.bypass}`;
     f["version"] = String(s.version);
@@ -67,7 +67,7 @@ function pairs(o) {
 }
 
 function entry(t) {
-  const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.text + (e.latency ? `, after ${human(seconds(e.latency))}` : "")));
-  const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.expiry && `for ${human(seconds(t.expiry))}`, t.shadow && "behind the override", t.suspect_local && "many others opened with it: look here first"].filter(Boolean);
-  return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), `${extra.length ? " (" + extra.join(", ") + ")" : ""}: ${why(t)}`, ...errors));
+  const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.error + (e.latency ? `, after ${human(seconds(e.latency))}` : "")));
+  const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.for && `for ${human(seconds(t.for))}`, t.shadow && "behind the override", t.suspect_local && "many others opened with it: look here first"].filter(Boolean);
+  return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), `${extra.length ? " (" + extra.join(", ") + ")" : ""}: ${t.summary}`, ...errors));
 }

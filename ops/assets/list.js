@@ -28,7 +28,8 @@ export class List {
 
   height() { return parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10); }
 
-  // held: the rows keep their places while somebody may be about to press one.
+  // held reports whether the rows keep their places, because the pointer may be
+  // about to press one.
   held() { return this.box.matches(":hover") && matchMedia("(hover: hover)").matches; }
 
   set(rows) {
@@ -150,7 +151,7 @@ export class List {
       next = o.expires ? `ends in ${human((Date.parse(o.expires) - now) / 1000)}` : "until released";
     } else if (s.state === "open") {
       const left = untilProbe(s, this.model.at);
-      next = left > 0 ? `probe in ${human(Math.ceil(left))}` : "next call probes";
+      next = left > 0 ? `probe in ${human(Math.ceil(left))}` : "next call is a probe";
     } else if (s.state === "half-open") {
       next = `${s.probes_out || 0} probing, ${s.probe_successes || 0} passed`;
     } else if (s.admitted < 1) {
@@ -161,15 +162,15 @@ export class List {
     return {
       state: s.state, word: stateWords[s.state], since, name: s.id, why: this.why(s),
       auto: o ? `${s.auto} behind it` : `${s.auto} · no override`, dim: !o,
-      over: o ? `${stateWords[o.state].toLowerCase()} by ${o.actor || "somebody without a name"}` : "",
+      over: o ? `${stateWords[o.state].toLowerCase()} by ${o.actor || "an unknown actor"}` : "",
       next, trips: s.trips_day || 0, flaps: s.flaps || 0,
     };
   }
 
   // why is the reason alone: name, state and time stand beside it.
   why(s) {
-    if (s.override) return s.override.text ? `“${s.override.text}”` : "No reason was given.";
-    let why = s.because || "";
+    if (s.override) return s.override.reason ? `“${s.override.reason}”` : "No reason was given.";
+    let why = s.why || "";
     if (s.state === "closed" && s.fail_count > 0) why = `${many(s.fail_count, "failure")} in a row. ` + why;
     else if (s.state === "closed" && why) why = "Closed again: " + why;
     return why.slice(0, 1).toUpperCase() + why.slice(1);

@@ -84,8 +84,8 @@ export class Model {
 
 function matches(s, query) {
   return s.id.toLowerCase().includes(query) ||
-    s.override && `${s.override.actor} ${s.override.text}`.toLowerCase().includes(query) ||
-    (s.because || "").toLowerCase().includes(query);
+    s.override && `${s.override.actor} ${s.override.reason}`.toLowerCase().includes(query) ||
+    (s.why || "").toLowerCase().includes(query);
 }
 
 // rank and compare are ops.CompareStatus.

@@ -5,16 +5,16 @@ import { el, verbWords, stateTag, many, count, stateWords } from "./words.js";
 import { order } from "./net.js";
 
 const verbs = [
-  ["force_closed", "every call runs, whatever happens"],
-  ["force_open", "every call is rejected"],
+  ["force-closed", "every call runs, whatever happens"],
+  ["force-open", "every call is rejected"],
   ["release", "lift the override"],
   ["open", "trip it; it probes by itself later"],
-  ["half_open", "let the next call probe"],
+  ["half-open", "let the next call probe"],
   ["close", "closed, evidence forgotten"],
   ["set", "a patch of its settings"],
 ];
-const ends = [["", "its reset timeout"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no expiry: until somebody releases it"]];
-const overrides = (verb) => verb === "force_open" || verb === "force_closed";
+const ends = [["", "its reset timeout"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no end: until it is released"]];
+const overrides = (verb) => verb === "force-open" || verb === "force-closed";
 
 // askOrder opens the dialog for a row, or for an id typed by hand when there is
 // none; done is called with each receipt.
@@ -37,7 +37,7 @@ export function askOrder(row, done) {
     f.patchRow.hidden = verb !== "set";
     f.reason.required = overrides(verb);
     const fresh = JSON.stringify(read(f, row)) !== state.checked;
-    f.go.className = "main" + (!(many && fresh) && (verb === "force_open" || verb === "open") ? " danger" : "");
+    f.go.className = "main" + (!(many && fresh) && (verb === "force-open" || verb === "open") ? " danger" : "");
     f.go.textContent = many && fresh ? "Show what it would do" : (verbWords[verb] || "Order") + (many ? " " + state.label : "");
     f.go.disabled = !verb;
     if (fresh && state.checked) { state.checked = ""; f.result.hidden = true; }

@@ -52,7 +52,7 @@ func TestAnOperatorsWay(t *testing.T) {
 	p.says("payments has been open for", "3 failures in a row; last error: "+errDown.Error(), "Every call is rejected until a probe may go in", "What it went through", "3 × dial tcp")
 
 	p.click("#detail button.main")
-	p.click(`#order input[value=force_closed]`)
+	p.click(`#order input[value=force-closed]`)
 	p.choose(`#order input[name=actor]`, "ana")
 	p.write(`#order textarea[name=reason]`, "INC-42: false alarm, the vendor is up")
 	p.choose(`#order select[name=for]`, "other")
@@ -114,7 +114,7 @@ func TestOrderToOpenEndsByItself(t *testing.T) {
 	payments := m.Breaker("payments")
 	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url(), 1280, 800, "light")
 	p.click(row("payments", ".order"))
-	p.click(`#order input[value=force_open]`)
+	p.click(`#order input[value=force-open]`)
 	if end := eval[string](p, `document.querySelector('#order select[name=for]').value`); end != "10m" {
 		t.Errorf("an override is offered %q for its end, want 10m", end)
 	}
@@ -141,7 +141,7 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	p.click(row("tenants/*", ".name"))
 	p.says("tenants/t03", "5 failures in a row")
 	p.click(row("tenants/*", ".order"))
-	p.click(`#order input[value=force_open]`)
+	p.click(`#order input[value=force-open]`)
 	p.choose(`#order input[name=actor]`, "ana")
 	p.write(`#order textarea[name=reason]`, "drill")
 	p.click(`#order button.main`)

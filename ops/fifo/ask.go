@@ -95,9 +95,6 @@ func notDone(no *ReplyError) error {
 	case strings.HasPrefix(no.Body, "Invalid command: "):
 		return fmt.Errorf("fifo: %w: it speaks PyBreaker's protocol, without release, reason and expiry; nothing was changed", ErrNotKnown)
 	case json.Unmarshal([]byte(no.Body), &told) == nil && told.Error != nil:
-		if told.Error.Code == errLate.Code {
-			return fmt.Errorf("fifo: %w: %w", ErrNoAnswer, told.Error)
-		}
 		return told.Error
 	}
 	return no

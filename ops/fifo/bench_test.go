@@ -25,7 +25,7 @@ func BenchmarkOrder(b *testing.B) {
 			verb = breaker.VerbClose
 		}
 		from := time.Now()
-		if _, err := c.Send(b.Context(), verb, "foo", breaker.Order{}); err != nil {
+		if _, err := c.Send(b.Context(), "foo", breaker.Order{Verb: verb}); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, time.Since(from))

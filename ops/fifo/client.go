@@ -66,55 +66,62 @@ func (c Client) Status(ctx context.Context, id string) (string, error) {
 	return c.plain(ctx, cmdStatus, id)
 }
 
-// Open orders the breaker open, as if it had tripped.
-func (c Client) Open(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbOpen, id, r)
+// Open opens the breaker, as if it had tripped.
+func (c Client) Open(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbOpen, id, o)
 }
 
-// Close orders the breaker closed and its evidence forgotten.
-func (c Client) Close(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbClose, id, r)
+// Close closes the breaker and forgets its evidence.
+func (c Client) Close(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbClose, id, o)
 }
 
-// HalfOpen orders the breaker to let a probe through.
-func (c Client) HalfOpen(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbHalfOpen, id, r)
+// HalfOpen lets the breaker's next call probe.
+func (c Client) HalfOpen(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbHalfOpen, id, o)
 }
 
-// ForceOpen orders the breaker to reject every call until it is released, or
-// for r.For.
-func (c Client) ForceOpen(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbForceOpen, id, r)
+// ForceOpen makes the breaker reject every call until it is released, or for
+// o.For.
+func (c Client) ForceOpen(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbForceOpen, id, o)
 }
 
-// ForceClosed orders the breaker to admit every call until it is released, or
-// for r.For.
-func (c Client) ForceClosed(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbForceClosed, id, r)
+// ForceClosed makes the breaker admit every call until it is released, or for
+// o.For.
+func (c Client) ForceClosed(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbForceClosed, id, o)
 }
 
-// Release lifts what ForceOpen or ForceClosed ordered. PyBreaker has no such
-// order; there it returns ErrNotKnown.
-func (c Client) Release(ctx context.Context, id string, r breaker.Order) (string, error) {
-	return c.Send(ctx, breaker.VerbRelease, id, r)
+// Release ends what ForceOpen or ForceClosed began. PyBreaker has no such order;
+// there it returns ErrNotKnown.
+func (c Client) Release(ctx context.Context, id string, o breaker.Order) (string, error) {
+	return c.order(ctx, breaker.VerbRelease, id, o)
 }
 
-// Send orders verb for the breaker id. With a zero Reason the order travels in
-// PyBreaker's words and says nothing of who gave it. Otherwise, and for a
-// release, it is what Do sends, with the author (by default the user who runs
-// this process) and this process's id; an override without r.For has no end.
-func (c Client) Send(ctx context.Context, verb breaker.Verb, id string, r breaker.Order) (string, error) {
-	if _, ok := plainVerb(string(verb)); !ok {
-		return "", fmt.Errorf("fifo: %w: unknown verb %q", breaker.ErrOrder, verb)
+func (c Client) order(ctx context.Context, v breaker.Verb, id string, o breaker.Order) (string, error) {
+	o.Verb = v
+	return c.Send(ctx, id, o)
+}
+
+// Send sends an order for one breaker. With nothing but a verb, the order goes
+// in PyBreaker's words, which do not say who gave it. Otherwise, and for a
+// release, it goes as Do sends it, with the actor (by default the user who runs
+// this process) and this process's id; an override without o.For has no end.
+// An order with DryRun has a receipt to read, and is for Do.
+func (c Client) Send(ctx context.Context, id string, o breaker.Order) (string, error) {
+	switch _, ok := plainVerb(word(o.Verb)); {
+	case !ok:
+		return "", fmt.Errorf("fifo: %w: unknown verb %q", breaker.ErrOrder, o.Verb)
+	case o.DryRun:
+		return "", fmt.Errorf("fifo: %w: a dry run sent without a receipt, want Do", breaker.ErrOrder)
+	case o == breaker.Order{Verb: o.Verb} && o.Verb != breaker.VerbRelease:
+		return c.plain(ctx, word(o.Verb), id)
 	}
-	if r == (breaker.Order{}) && verb != breaker.VerbRelease {
-		return c.plain(ctx, string(verb), id)
-	}
-	r.Actor = fmt.Sprintf("%s (pid %d)", cmp.Or(r.Actor, userName()), os.Getpid())
-	_, err := c.Do(ctx, orderOf(verb, id, r))
+	o.Actor = fmt.Sprintf("%s (pid %d)", cmp.Or(o.Actor, userName()), os.Getpid())
+	_, err := c.Do(ctx, orderOf(id, o))
 	var refused *ops.Error
 	switch {
-	case errors.As(err, &refused) && refused.Code == errLate.Code:
 	case errors.As(err, &refused):
 		return "", &ReplyError{refusal(id, refused)}
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -24,7 +25,9 @@ func Example() {
 	// In the process that is guarded:
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
-	s, err := fifo.Start(m, fifo.Config{
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	s, err := fifo.Start(p, fifo.Config{
 		Input:  filepath.Join(dir, "{pid}.in"),
 		Output: filepath.Join(dir, "{pid}.out"),
 	})

@@ -243,11 +243,11 @@ func (x *exchange) await(ctx context.Context, again []byte, done func(file []byt
 
 func (x *exchange) stuck() error {
 	return fmt.Errorf("fifo: %w at %s within %s to what was written to %s%s; %s",
-		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), x.fate())
+		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), x.outcome())
 }
 
-// fate is what has become of the order, if it is one.
-func (x *exchange) fate() string {
+// outcome is what became of the order, if it is one.
+func (x *exchange) outcome() string {
 	if x.sent && x.q.orders() {
 		return "the order was sent and may yet be carried out"
 	}
@@ -262,7 +262,7 @@ func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("fifo: %w; %s", context.Cause(ctx), x.fate())
+			return fmt.Errorf("fifo: %w; %s", context.Cause(ctx), x.outcome())
 		case <-time.After(pause):
 		}
 	}

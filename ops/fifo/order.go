@@ -8,29 +8,29 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// orderOf is the order that a verb and a breaker.Reason stand for, which know
-// overrides without end and without a reason.
-func orderOf(verb breaker.Verb, id string, r breaker.Order) ops.Order {
-	o := ops.Order{ID: id, Verb: verb, Actor: r.Actor, Reason: r.Reason, For: ops.Duration(r.For)}
-	if verb == breaker.VerbForceOpen || verb == breaker.VerbForceClosed {
-		o.NoExpiry = r.For == 0
+// orderOf is an order of the core as one for id. The core, like PyBreaker, takes
+// overrides without an end and without a reason.
+func orderOf(id string, b breaker.Order) ops.Order {
+	o := ops.Order{ID: id, Verb: b.Verb, Actor: b.Actor, Reason: b.Reason, For: ops.Duration(b.For), IfVersion: b.IfVersion}
+	if b.Verb == breaker.VerbForceOpen || b.Verb == breaker.VerbForceClosed {
+		o.NoExpiry = b.For == 0
 		o.Reason = cmp.Or(o.Reason, noReason)
 	}
 	return o
 }
 
-// statuses is the JSON that answers cmdLook, as it is the HTTP API's.
+// statuses is the JSON that answers cmdLook, as in the HTTP API.
 type statuses struct {
 	Total    int          `json:"total"`
 	Breakers []ops.Status `json:"breakers"`
 }
 
-// refused is the JSON of a refusal, as it is the HTTP API's.
+// refused is the JSON of a refusal, as in the HTTP API.
 type refused struct {
 	Error *ops.Error `json:"error"`
 }
 
-// inJSON is the reply to a word of ours.
+// inJSON is the reply to a word that PyBreaker does not have.
 func inJSON(v any, err error) []byte {
 	reply := success
 	if err != nil {

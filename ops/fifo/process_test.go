@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 const childDir = "SWITCHGEAR_TEST_CHILD_DIR"
@@ -33,7 +34,7 @@ func child(dir string) int {
 	syscall.Umask(0)
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("foo")
-	s, err := Start(m, Config{Input: dir + "/p.in", Output: dir + "/p.out"})
+	s, err := Start(ops.New(m, ops.Options{}), Config{Input: dir + "/p.in", Output: dir + "/p.out"})
 	if err != nil {
 		fmt.Println(err)
 		return 1

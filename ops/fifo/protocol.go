@@ -32,34 +32,30 @@ const (
 	noReason = "no reason given"
 )
 
-// desk answers lines. It knows no file.
-type desk struct {
-	m   *breaker.Manager
-	do  func(ops.Order, ops.Peer) (ops.Receipt, error)
-	log *slog.Logger
+// dispatcher answers lines. It knows nothing of files.
+type dispatcher struct {
+	plane *ops.Plane
+	log   *slog.Logger
 }
 
-func newDesk(m *breaker.Manager, c Config) *desk {
-	d := &desk{m, c.Do, c.Logger}
-	if d.do == nil {
-		d.do = func(o ops.Order, _ ops.Peer) (ops.Receipt, error) { return ops.Do(m, o) }
+func newDispatcher(p *ops.Plane, log *slog.Logger) *dispatcher {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
-	}
-	return d
+	return &dispatcher{p, log}
 }
 
 // answer runs one line and returns the reply, or nil for a blank line, which
-// has none. Whatever the line is, and whatever breaks, it returns.
-func (d *desk) answer(line string) (reply []byte) {
+// has none. It returns whatever the line is, and survives a panic.
+func (d *dispatcher) answer(line string) (reply []byte) {
 	line = strip(line)
 	if line == "" {
 		return nil
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			reply = d.broken(p)
+			d.log.Error("breaker pipe: a command failed", "panic", p)
+			reply = failure("Unexpected error")
 		}
 	}()
 	cmd, rest, _ := strings.Cut(line, " ")
@@ -69,7 +65,7 @@ func (d *desk) answer(line string) (reply []byte) {
 	case cmdLook:
 		return inJSON(d.look(rest))
 	case cmdOverview:
-		return inJSON(ops.OverviewOf(d.m), nil)
+		return inJSON(d.plane.Overview(), nil)
 	case cmdExplain:
 		return inJSON(d.explain(rest))
 	case cmdHistory:
@@ -83,69 +79,80 @@ func (d *desk) answer(line string) (reply []byte) {
 	return failure("Invalid command: " + line)
 }
 
-// plainVerb is the order that a word stands for.
-func plainVerb(word string) (breaker.Verb, bool) {
-	switch v := breaker.Verb(word); v {
-	case breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
-		breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease:
-		return v, true
+// plainVerbs are the orders that are words of the pipe.
+var plainVerbs = []breaker.Verb{
+	breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
+	breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease,
+}
+
+// word is a verb as it stands in a line of the pipe. PyBreaker writes half_open
+// where the other transports write half-open.
+func word(v breaker.Verb) string { return strings.ReplaceAll(string(v), "-", "_") }
+
+// plainVerb is the order that a word of the pipe stands for.
+func plainVerb(text string) (breaker.Verb, bool) {
+	for _, v := range plainVerbs {
+		if word(v) == text {
+			return v, true
+		}
 	}
 	return "", false
 }
 
-func (d *desk) status(id string) []byte {
-	if id == "" {
-		return success(table(d.m.Status()))
+func (d *dispatcher) status(shown string) []byte {
+	var q ops.StatusQuery
+	if shown != "" {
+		id, err := d.one(shown)
+		if err != nil {
+			return failure(refusal(shown, err))
+		}
+		q.IDs = []string{id}
 	}
-	b, err := d.m.Lookup(d.real(id))
+	all, err := d.plane.Status(q)
 	if err != nil {
-		return d.refused(id, err)
+		return failure(refusal(shown, err))
 	}
-	return success(table([]breaker.Status{b.Status()}))
+	return success(table(all))
 }
 
-func (d *desk) look(id string) (any, error) {
-	all, err := ops.StatusOf(d.m, ops.QueryFor(d.real(id)))
+func (d *dispatcher) look(shown string) (any, error) {
+	q := ops.StatusQuery{Full: shown != ""}
+	if shown != "" {
+		q.IDs = []string{d.real(shown)}
+	}
+	all, err := d.plane.Status(q)
 	return statuses{len(all), all}, err
 }
 
-func (d *desk) explain(id string) (any, error) {
-	return ops.Explain(d.m, d.real(id))
-}
+func (d *dispatcher) explain(id string) (any, error) { return d.plane.Explain(d.real(id)) }
 
-func (d *desk) history(id string) (any, error) {
-	return ops.HistoryOf(d.m, d.real(id))
-}
+func (d *dispatcher) history(id string) (any, error) { return d.plane.History(d.real(id)) }
 
 // plainOrder carries out an order in PyBreaker's words, which are for one
-// breaker, and tell neither who nor why nor until when.
-func (d *desk) plainOrder(verb breaker.Verb, id string) []byte {
-	b, err := d.m.Lookup(d.real(id))
+// breaker and do not say who gave it, why, or until when.
+func (d *dispatcher) plainOrder(verb breaker.Verb, shown string) []byte {
+	id, err := d.one(shown)
 	if err == nil {
-		_, err = d.carryOut(orderOf(verb, b.ID(), breaker.Order{Actor: plainActor}))
+		_, err = d.carryOut(orderOf(id, breaker.Order{Verb: verb, Actor: plainActor}))
 	}
-	if err != nil && err != error(errLate) {
-		return d.refused(id, err)
+	if err != nil {
+		return failure(refusal(shown, err))
 	}
-	return success(changed(id))
+	return success(changed(shown))
 }
 
 // order carries out the order that a line has in JSON.
-func (d *desk) order(text string) []byte {
+func (d *dispatcher) order(text string) []byte {
 	o, err := ops.ParseOrder([]byte(text))
 	if err != nil {
 		return inJSON(nil, err)
 	}
 	o.ID = d.real(o.ID)
-	r, err := d.carryOut(o)
-	if p := (errBroken{}); errors.As(err, &p) {
-		return d.broken(p.value)
-	}
-	return inJSON(r, err)
+	return inJSON(d.carryOut(o))
 }
 
-func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
-	r, err := d.give(o)
+func (d *dispatcher) carryOut(o ops.Order) (ops.Receipt, error) {
+	r, err := d.plane.Do(o, ops.Peer{Transport: "pipe"})
 	who := []any{"id", o.ID, "order", o.Verb}
 	switch {
 	case err != nil:
@@ -162,72 +169,6 @@ func (d *desk) carryOut(o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-// An order may take so long until its reply, and one for many breakers longer.
-// ops.Do keeps well within it, whatever the program's listeners do; a Config.Do
-// of the program's own may not.
-const (
-	orderTime     = time.Second
-	orderTimeMany = 10 * time.Second
-)
-
-// errLate is for an order that was given and has not returned.
-var errLate = &ops.Error{
-	Code:    "late",
-	Message: "the order was given, and its receipt is late: see status",
-}
-
-// errBroken is a panic of a Config.Do.
-type errBroken struct{ value any }
-
-func (e errBroken) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// give gives the order on a goroutine of its own: a Config.Do that hangs, panics
-// or ends its goroutine does not do so to the pipe.
-func (d *desk) give(o ops.Order) (ops.Receipt, error) {
-	done := make(chan given, 1)
-	go func() {
-		got := given{err: errLate} // in case it ends this goroutine
-		defer func() {
-			if p := recover(); p != nil {
-				got.err = errBroken{p}
-			}
-			done <- got
-		}()
-		got.r, got.err = d.do(o, ops.Peer{Transport: "pipe"})
-	}()
-	limit := orderTime
-	if o.Wildcard() {
-		limit = orderTimeMany
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case got := <-done:
-		return got.r, got.err
-	case <-timer.C:
-		return ops.Receipt{}, errLate
-	}
-}
-
-type given struct {
-	r   ops.Receipt
-	err error
-}
-
-// broken is the reply when something panicked.
-func (d *desk) broken(p any) []byte {
-	d.log.Error("breaker pipe: a command failed", "panic", p)
-	return failure("Unexpected error")
-}
-
-// refused is the reply to a plain word that could not be obeyed.
-func (d *desk) refused(id string, err error) []byte {
-	if p := (errBroken{}); errors.As(err, &p) {
-		return d.broken(p.value)
-	}
-	return failure(refusal(id, err))
-}
-
 // refusal is an error in PyBreaker's words, as far as they go.
 func refusal(id string, err error) string {
 	switch {
@@ -242,24 +183,35 @@ func refusal(id string, err error) string {
 
 func changed(id string) string { return "Changed `" + id + "` state" }
 
+// one is the id of the one breaker that the table shows as shown. PyBreaker's
+// words have no wildcards.
+func (d *dispatcher) one(shown string) (string, error) {
+	if o := (ops.Order{ID: shown}); o.Wildcard() {
+		return "", &breaker.UnknownError{ID: shown}
+	}
+	e, err := d.plane.Explain(d.real(shown))
+	return e.ID, err
+}
+
 // real is the id of the breaker that the table shows as shown. They differ only
-// for a key that has control characters, which no line could name.
-func (d *desk) real(shown string) string {
+// for a key with control characters, which no line could name.
+func (d *dispatcher) real(shown string) string {
 	if !strings.Contains(shown, `\`) {
 		return shown
 	}
-	if _, err := d.m.Lookup(shown); err == nil {
+	if _, err := d.plane.Explain(shown); err == nil {
 		return shown
 	}
-	for _, b := range d.m.Breakers() {
-		if id := b.ID(); printable(id) == shown {
+	all, _ := d.plane.Status(ops.StatusQuery{}) // the zero query has no error
+	for i := range all {
+		if id := all[i].ID; printable(id) == shown {
 			return id
 		}
 	}
 	return shown
 }
 
-func (d *desk) tooLong(head []byte) []byte {
+func (d *dispatcher) tooLong(head []byte) []byte {
 	d.log.Warn("breaker pipe: line refused", "limit", maxLine)
 	return failure(fmt.Sprintf("Line too long: want at most %d bytes, this one begins with %.32q", maxLine, head))
 }

@@ -136,7 +136,7 @@ func (m *refManager) answer(line string) string {
 	state, order := states[cmd]
 	switch {
 	case cmd == "status" && id == "":
-		return "SUCCESS\n" + table(m.rows) + "\n"
+		return "SUCCESS\n" + table(statusOf(m.rows...)) + "\n"
 	case cmd != "status" && !order:
 		return "ERROR\nInvalid command: " + line + "\n"
 	}
@@ -147,7 +147,7 @@ func (m *refManager) answer(line string) string {
 			m.rows[i].State = state
 			return "SUCCESS\nChanged `" + id + "` state\n"
 		default:
-			return "SUCCESS\n" + table(m.rows[i:i+1]) + "\n"
+			return "SUCCESS\n" + table(statusOf(m.rows[i])) + "\n"
 		}
 	}
 	return "ERROR\nInvalid identifier: " + id + "\n"

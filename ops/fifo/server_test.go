@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
 
 func mustStart(t testing.TB, m *breaker.Manager, c Client) *Server {
 	t.Helper()
-	s, err := Start(m, Config{Input: c.Input, Output: c.Output})
+	s, err := Start(planeOf(t, m), Config{Input: c.Input, Output: c.Output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +117,10 @@ func TestEveryOrder(t *testing.T) {
 		t.Errorf("unknown id: %v", err)
 	}
 	text, err := c.Status(ctx, "foo")
-	if want := table([]breaker.Status{m.Breaker("foo").Status()}); err != nil || text != want {
+	if want := table(statusOf(m.Breaker("foo").Status())); err != nil || text != want {
 		t.Errorf("Status(foo) = %q, %v, want %q", text, err, want)
 	}
-	if text, err = c.Status(ctx, ""); err != nil || text != table(m.Status()) {
+	if text, err = c.Status(ctx, ""); err != nil || text != table(statusOf(m.Status()...)) {
 		t.Errorf("Status() = %q, %v", text, err)
 	}
 }
@@ -176,7 +177,7 @@ func TestWordsOfOurs(t *testing.T) {
 	if o, err := c.Overview(ctx); err != nil || len(o.Breakers) != 1 || len(o.Sets) != 1 || o.Sets[0].States["forced-open"] != 2 {
 		t.Errorf("overview: %+v, %v", o, err)
 	}
-	if e, err := c.Explain(ctx, `tenants/a\n`); err != nil || !strings.Contains(e.Text, `ann ordered it ("drill")`) {
+	if e, err := c.Explain(ctx, `tenants/a\n`); err != nil || !strings.Contains(e.Explain, `by ann ("drill")`) {
 		t.Errorf("explain: %+v, %v", e, err)
 	}
 	if h, err := c.History(ctx, "tenants/b"); err != nil || len(h.Transitions) != 1 || h.Transitions[0].Actor != "ann" {
@@ -184,7 +185,7 @@ func TestWordsOfOurs(t *testing.T) {
 	}
 	for id, n := range map[string]int{"": 3, "foo": 1, "tenants/*": 2} {
 		got, err := c.Look(ctx, id)
-		if err != nil || len(got) != n || (id != "") != (got[0].Settings != nil) {
+		if err != nil || len(got) != n || (id != "") != (got[0].Settings != (breaker.Settings{})) {
 			t.Errorf("Look(%q): %+v, %v, want %d", id, got, err, n)
 		}
 	}
@@ -196,13 +197,13 @@ func TestWordsOfOurs(t *testing.T) {
 	}
 }
 
-// With a plane, orders of the pipe stand in its audit log, those in
-// PyBreaker's words too.
+// Orders of the pipe are in the plane's audit log, those in PyBreaker's words
+// too.
 func TestOrdersAreOnRecord(t *testing.T) {
 	t.Parallel()
 	m, dir := standing("foo"), t.TempDir()
 	p := ops.New(m, ops.Options{Audit: dir + "/audit"})
-	s, err := Start(m, Config{Input: dir + "/in", Output: dir + "/out", Do: p.Do})
+	s, err := Start(p, Config{Input: dir + "/in", Output: dir + "/out"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +229,7 @@ func TestOrdersAreOnRecord(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%s %s %s %t %s %q %t", e.Peer.Transport, e.Order.Verb, e.Order.ID, e.Order.NoExpiry, e.Order.Actor, e.Order.Reason, e.Error == ""))
 	}
-	if want := []string{`pipe force_open foo true pipe "no reason given" true`, `pipe open bar false ann "" false`}; !slices.Equal(got, want) {
+	if want := []string{`pipe force-open foo true pipe "no reason given" true`, `pipe open bar false ann "" false`}; !slices.Equal(got, want) {
 		t.Errorf("the log has %q, want %q", got, want)
 	}
 }
@@ -241,7 +242,7 @@ func TestHundredOrdersInARow(t *testing.T) {
 		if i%2 == 1 {
 			verb, want = breaker.VerbClose, breaker.Closed
 		}
-		if _, err := c.Send(t.Context(), verb, "foo", breaker.Order{}); err != nil {
+		if _, err := c.Send(t.Context(), "foo", breaker.Order{Verb: verb}); err != nil {
 			t.Fatal(err)
 		}
 		text, err := c.Status(t.Context(), "foo")
@@ -271,7 +272,7 @@ func TestReferenceProgram(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "closed", "two words")
 	tests := []struct{ line, want string }{
-		{"status \n", "SUCCESS\n" + table(m.Status()) + "\n"},
+		{"status \n", "SUCCESS\n" + table(statusOf(m.Status()...)) + "\n"},
 		{"status closed\n", oneRow},
 		{"force_open two words\n", "SUCCESS\nChanged `two words` state\n"},
 		{"status nosuch\n", "ERROR\nInvalid identifier: nosuch\n"},
@@ -360,13 +361,27 @@ func TestOddInput(t *testing.T) {
 	}
 }
 
+// counter counts the records of a logger.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *counter) Handle(context.Context, slog.Record) error {
+	c.Add(1)
+	return nil
+}
+
+func (c *counter) WithAttrs([]slog.Attr) slog.Handler { return c }
+
+func (c *counter) WithGroup(string) slog.Handler { return c }
+
 // Writers come and go at once: none may meet a pipe without a reader, and no
 // line may be lost.
 func TestManyWriters(t *testing.T) {
 	t.Parallel()
-	d, orders := deskOf("a")
+	var orders counter
 	dir := t.TempDir()
-	s, err := Start(d.m, Config{Input: dir + "/in", Output: dir + "/out", Do: d.do})
+	s, err := Start(planeOf(t, standing("a")), Config{Input: dir + "/in", Output: dir + "/out", Logger: slog.New(&orders)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,9 +405,7 @@ func TestManyWriters(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "every line runs", func() bool {
-		orders.mu.Lock()
-		defer orders.mu.Unlock()
-		return len(orders.all) == writers*each
+		return orders.Load() == writers*each
 	})
 }
 
@@ -409,7 +422,7 @@ func TestFiftyClients(t *testing.T) {
 				if want == breaker.ForcedOpen {
 					verb = breaker.VerbForceOpen
 				}
-				text, err := c.Send(t.Context(), verb, name, breaker.Order{})
+				text, err := c.Send(t.Context(), name, breaker.Order{Verb: verb})
 				if err != nil || text != "Changed `"+name+"` state" {
 					t.Errorf("%s %s: %q, %v", verb, name, text, err)
 				}
@@ -429,7 +442,7 @@ func TestLoggerHearsOrders(t *testing.T) {
 	dir := t.TempDir()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("foo")
-	s, err := Start(m, Config{Input: dir + "/in", Output: dir + "/out", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := Start(planeOf(t, m), Config{Input: dir + "/in", Output: dir + "/out", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +451,7 @@ func TestLoggerHearsOrders(t *testing.T) {
 		t.Error(err)
 	}
 	s.Close()
-	if want := `order=force_open before=closed after=forced-open actor="ann`; !strings.Contains(log.String(), want) {
+	if want := `order=force-open before=closed after=forced-open actor="ann`; !strings.Contains(log.String(), want) {
 		t.Errorf("log has no %q:\n%s", want, &log)
 	}
 }
@@ -456,7 +469,7 @@ func TestStartMakesFolders(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode 0700", d, fi.Mode(), err)
 		}
 	}
-	if _, err := Start(nil, Config{Input: dir + "/x", Output: dir + "/../b/x"}); err == nil {
+	if _, err := Start(planeOf(t, nil), Config{Input: dir + "/x", Output: dir + "/../b/x"}); err == nil {
 		t.Error("one path for pipe and reply was accepted")
 	}
 }
@@ -470,7 +483,7 @@ func TestClientPaths(t *testing.T) {
 	if _, err := (Client{}).Status(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "{pid}") {
 		t.Errorf("no process id: %v", err)
 	}
-	if _, err := (Client{PID: 1}).Send(t.Context(), "explode", "x", breaker.Order{}); !errors.Is(err, breaker.ErrOrder) {
+	if _, err := (Client{PID: 1}).Send(t.Context(), "x", breaker.Order{Verb: "explode"}); !errors.Is(err, breaker.ErrOrder) {
 		t.Errorf("unknown verb: %v, want ErrOrder", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // patrolEvery is the time between two looks at whether the pipe is still there.
@@ -23,7 +23,7 @@ const patrolEvery = time.Second
 type Server struct {
 	output  string
 	release func() error // gives output up
-	desk    *desk
+	orders  *dispatcher
 	lines   lines
 	log     *slog.Logger
 	stop    chan struct{} // closed by Close
@@ -39,15 +39,15 @@ type Server struct {
 	trouble string      // the trouble told last, so that it is told once
 }
 
-// Start makes the pipe and answers commands for the breakers of m until Close.
+// Start makes the pipe and answers commands for the breakers of the plane until
+// Close. Close the server before the plane.
 //
 // The folder is made when it is missing. A pipe and a reply that a dead process
-// left are replaced. A pipe that somebody else reads, and a reply that another
-// server writes, are refused with an error that matches ErrInUse; files that are not to be trusted with one that
-// matches ErrUnsafe; where there are no named pipes the error matches
-// errors.ErrUnsupported. A pipe that is removed later is made again within a
-// second or so.
-func Start(m *breaker.Manager, c Config) (*Server, error) {
+// left are replaced. The error matches ErrInUse when another server reads the
+// pipe or writes the reply, ErrUnsafe when the files cannot be trusted, and
+// errors.ErrUnsupported where there are no named pipes. A pipe that is removed
+// later is made again within about a second.
+func Start(plane *ops.Plane, c Config) (*Server, error) {
 	// Absolute, so that the process may change its folder.
 	input, err1 := filepath.Abs(expand(orDefault(c.Input, DefaultInput), os.Getpid()))
 	output, err2 := filepath.Abs(expand(orDefault(c.Output, DefaultOutput), os.Getpid()))
@@ -57,7 +57,7 @@ func Start(m *breaker.Manager, c Config) (*Server, error) {
 	if input == output {
 		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
 	}
-	// The pipe comes first: while somebody else has it, the reply is theirs too.
+	// The pipe comes first: its reader owns the reply too.
 	p, err := claim(input, false)
 	if err != nil {
 		return nil, fmt.Errorf("fifo: %w", err)
@@ -68,13 +68,13 @@ func Start(m *breaker.Manager, c Config) (*Server, error) {
 		p.close()
 		return nil, fmt.Errorf("fifo: %w", err)
 	}
-	desk := newDesk(m, c)
+	d := newDispatcher(plane, c.Logger)
 	s := &Server{
-		output: output, release: release, desk: desk, log: desk.log, pipe: p,
+		output: output, release: release, orders: d, log: d.log, pipe: p,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	s.lines.emit = func(line []byte) { s.say(s.desk.answer(string(line))) }
-	s.lines.refuse = func(head []byte) { s.say(s.desk.tooLong(head)) }
+	s.lines.emit = func(line []byte) { s.say(s.orders.answer(string(line))) }
+	s.lines.refuse = func(head []byte) { s.say(s.orders.tooLong(head)) }
 	s.wake(patrolEvery)
 	go s.run()
 	return s, nil

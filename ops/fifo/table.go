@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 const columnGap = "    "
@@ -17,7 +18,7 @@ var tableHead = [5]string{"id", "state", "time until half_open", "failure count"
 
 // table is the status table: a line for the head and for each breaker, every
 // cell set flush right in its column.
-func table(all []breaker.Status) string {
+func table(all []ops.Status) string {
 	rows := make([][5]string, 1, 1+len(all))
 	rows[0] = tableHead
 	for i := range all {
@@ -47,12 +48,12 @@ func table(all []breaker.Status) string {
 	return b.String()
 }
 
-func row(st *breaker.Status) [5]string {
+func row(st *ops.Status) [5]string {
 	until, left := "None", "None"
 	if st.State == breaker.Open {
 		until = pyDuration(st.UntilHalfOpen)
 	}
-	if st.State == breaker.Closed && st.Settings.FailMax > 0 { // it is negative when FailMax was lowered
+	if st.State == breaker.Closed && st.FailuresUntilOpen >= 0 {
 		left = strconv.Itoa(st.FailuresUntilOpen)
 	}
 	return [5]string{printable(st.ID), stateWord(st.State), until, strconv.Itoa(st.FailCount), left}

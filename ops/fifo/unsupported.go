@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Server answers commands on a named pipe until it is closed. There are none on
@@ -18,7 +18,7 @@ type Server struct{}
 var errUnsupported = fmt.Errorf("fifo: no named pipes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 // Start returns an error that matches errors.ErrUnsupported.
-func Start(*breaker.Manager, Config) (*Server, error) { return nil, errUnsupported }
+func Start(*ops.Plane, Config) (*Server, error) { return nil, errUnsupported }
 
 // Close does nothing.
 func (s *Server) Close() error { return nil }

@@ -221,7 +221,7 @@ func TestPipeRemovedAgainAndAgain(t *testing.T) {
 				return true
 			}
 			said := r.out + r.errOut
-			if r.code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "No input pipe/file found at") && !strings.Contains(said, "nobody reads the pipe") {
+			if r.code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "No input pipe/file found at") && !strings.Contains(said, "no process reads the pipe") {
 				t.Fatalf("%q: exit %d\n%s", words, r.code, said)
 			}
 			return false

@@ -76,9 +76,9 @@ func TestOwnerKilled(t *testing.T) {
 	done(t, o.fifo("close", "foo")...)
 	o.kill()
 	gone := "its process has ended (there is no process " + o.pid + ")"
-	refused(t, 1, o.fifo("force_open", "foo"), "nobody reads the pipe "+o.In, gone)
+	refused(t, 1, o.fifo("force_open", "foo"), "no process reads the pipe "+o.In, gone)
 	refused(t, 1, o.fifo("status"), gone)
-	refused(t, 3, o.viaPipe("open", "foo"), "nobody reads the pipe "+o.In, "its process has ended")
+	refused(t, 3, o.viaPipe("open", "foo"), "no process reads the pipe "+o.In, "its process has ended")
 	refused(t, 3, o.viaPipe("status"), "its process has ended")
 	refused(t, 3, o.viaSocket("open", "foo"), "the process is gone and left its socket")
 	refused(t, 3, o.viaSocket("status"), "the process is gone and left its socket")

@@ -121,7 +121,7 @@ func newWorld(t *testing.T, dir string, until time.Time) (w *world, end func()) 
 	must(t, err)
 	web := httptest.NewServer(plane.Handler())
 	w.pipe = fifo.Client{Input: dir + "/in", Output: dir + "/out", Patience: 20 * time.Second}
-	pipe, err := fifo.Start(m, fifo.Config{Input: w.pipe.Input, Output: w.pipe.Output, Do: plane.Do})
+	pipe, err := fifo.Start(plane, fifo.Config{Input: w.pipe.Input, Output: w.pipe.Output})
 	must(t, err)
 	w.socket, err = ops.NewClient(socket.Path())
 	must(t, err)
@@ -327,7 +327,7 @@ func (w *world) write(rng *rand.Rand) {
 		_, err = w.pipe.Status(ctx, id)
 	} else {
 		var text string
-		if text, err = w.pipe.Send(ctx, verb, id, breaker.Order{}); err == nil {
+		if text, err = w.pipe.Send(ctx, id, breaker.Order{Verb: verb}); err == nil {
 			w.did.Add(1)
 			if text != "Changed `"+id+"` state" {
 				w.t.Errorf("%s %s is answered by %q", verb, id, text)

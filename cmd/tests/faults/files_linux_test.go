@@ -224,7 +224,7 @@ func TestSomethingElseAtThePipesPlace(t *testing.T) {
 			if tt.name != "a plain file" && tt.name != "a folder" { // which switchgear takes for no pipe at all
 				r := run(t, "switchgear", "open", "foo", "-p", "pipe:"+o.In)
 				if tt.name == "a stranger's pipe" { // root, who operates everybody's processes, cannot know whose it is
-					if r.code != 3 || !strings.Contains(r.errOut, "nobody reads the pipe") {
+					if r.code != 3 || !strings.Contains(r.errOut, "no process reads the pipe") {
 						t.Errorf("exit %d: %s%s", r.code, r.out, r.errOut)
 					}
 				} else if r.code != 1 || !strings.Contains(r.errOut, tt.says) {

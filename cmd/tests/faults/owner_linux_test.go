@@ -216,7 +216,7 @@ func (p *place) own() error {
 		p.Socket = socket.Path()
 	}
 	if p.In != "" {
-		pipe, err := fifo.Start(m, fifo.Config{Input: p.In, Output: p.Out, Do: plane.Do})
+		pipe, err := fifo.Start(plane, fifo.Config{Input: p.In, Output: p.Out})
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (d *doors) openPipe(m *breaker.Manager) (err error) {
 		return fmt.Errorf("make a private folder: %w", err)
 	}
 	d.input, d.output = filepath.Join(d.dir, "in"), filepath.Join(d.dir, "out")
-	d.pipe, err = fifo.Start(m, fifo.Config{Input: d.input, Output: d.output, Do: d.plane.Do})
+	d.pipe, err = fifo.Start(d.plane, fifo.Config{Input: d.input, Output: d.output})
 	return err
 }
 

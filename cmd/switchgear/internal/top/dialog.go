@@ -176,7 +176,7 @@ func (m *model) confirm(yes bool) tea.Cmd {
 
 // lines is the dialog as it stands at the foot of the screen.
 func (d *dialog) lines() []string {
-	out := []string{table.Clean(view.VerbWord(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
+	out := []string{table.Clean(string(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
 	switch d.step {
 	case waiting:
 		out = append(out, "asking what it would do…")

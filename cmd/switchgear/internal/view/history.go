@@ -2,7 +2,6 @@ package view
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -49,6 +48,3 @@ func Story(t *breaker.Transition) string {
 	}
 	return text
 }
-
-// VerbWord is an order as it stands on the command line: force-open.
-func VerbWord(v breaker.Verb) string { return strings.ReplaceAll(string(v), "_", "-") }

@@ -56,7 +56,7 @@ func Spark(p *ops.Plot, width int) []string {
 		dim.Render(scale),
 		"      ok " + good.Render(bars(newest(p.Success), top)),
 		"  failed " + bad.Render(bars(newest(p.Failure), top)),
-		"rejected " + soso.Render(bars(newest(p.Rejected), top)),
+		"rejected " + warn.Render(bars(newest(p.Rejected), top)),
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 var (
 	good = lipgloss.NewStyle().Foreground(lipgloss.Green)
 	bad  = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
-	soso = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
-	hand = lipgloss.NewStyle().Foreground(lipgloss.Magenta).Bold(true)
+	warn = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
+	byOrder = lipgloss.NewStyle().Foreground(lipgloss.Magenta).Bold(true)
 	dim  = lipgloss.NewStyle().Faint(true)
 )
 
@@ -34,9 +34,9 @@ func State(s breaker.State) table.Cell {
 	case breaker.Open:
 		return table.Cell{Text: word, Style: bad}
 	case breaker.HalfOpen:
-		return table.Cell{Text: word, Style: soso}
+		return table.Cell{Text: word, Style: warn}
 	default:
-		return table.Cell{Text: word, Style: hand}
+		return table.Cell{Text: word, Style: byOrder}
 	}
 }
 
@@ -68,7 +68,7 @@ func next(s *ops.Status, now time.Time) string {
 		}
 		return "probe in " + Short(s.UntilHalfOpen)
 	case breaker.HalfOpen:
-		return of(s.ProbesOut, s.Settings, func(x *breaker.Settings) int { return x.Probes }) + " probing"
+		return of(s.ProbesOut, s.Settings.Probes) + " probing"
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		if s.Override == nil || s.Override.Expires.IsZero() {
 			return "until released"
@@ -81,12 +81,12 @@ func next(s *ops.Status, now time.Time) string {
 	return ""
 }
 
-// of is "1 of 2", or "1" where the settings are not known.
-func of(n int, s *breaker.Settings, limit func(*breaker.Settings) int) string {
-	if s == nil {
+// of is "1 of 2", or "1" where the limit is not known.
+func of(n, limit int) string {
+	if limit == 0 {
 		return strconv.Itoa(n)
 	}
-	return fmt.Sprintf("%d of %d", n, limit(s))
+	return fmt.Sprintf("%d of %d", n, limit)
 }
 
 // window is what the window of the rates holds: calls/failed/slow.
@@ -97,21 +97,21 @@ func window(s *ops.Status) string {
 	return fmt.Sprintf("%d/%d/%d", s.Window.Calls, s.Window.Failures, s.Window.Slow)
 }
 
-// Why is why the breaker is as it is, in one clause; "" for one that is well.
+// Why is why the breaker is as it is, in one clause; "" for a healthy one.
 func Why(s *ops.Status) string {
 	switch s.State {
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		return whose(s.Override)
 	case breaker.HalfOpen:
-		if s.Settings == nil && s.Next != "" {
+		if s.Settings == (breaker.Settings{}) && s.Next != "" {
 			return s.Next
 		}
-		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings, func(x *breaker.Settings) int { return x.SuccessThreshold })
+		return "probes succeeded: " + of(s.ProbeSuccesses, s.Settings.SuccessThreshold)
 	case breaker.Closed:
 		return watching(s)
 	}
 	if s.Transition == nil {
-		return s.Because // an overview has no transitions
+		return s.Why // an overview has no transitions
 	}
 	text := s.Transition.Summary()
 	if s.Transition.Attempt > 1 {
@@ -123,16 +123,16 @@ func Why(s *ops.Status) string {
 	return text
 }
 
-// whose is who gave an override and why. A pipe does not tell.
+// whose is who gave an override and why, which PyBreaker's pipe does not say.
 func whose(o *breaker.Override) string {
 	if o == nil || o.Actor == "" && o.Reason == "" {
-		return "nobody knows who or why"
+		return "unknown who and why"
 	}
 	why := "no reason given"
 	if o.Reason != "" {
 		why = strconv.Quote(o.Reason)
 	}
-	return "by " + cmp.Or(o.Actor, "somebody") + ": " + why
+	return "by " + cmp.Or(o.Actor, "an unknown actor") + ": " + why
 }
 
 // watching is the evidence that a closed breaker has so far.
@@ -146,7 +146,7 @@ func watching(s *ops.Status) string {
 	return fmt.Sprintf("%d failed in a row", s.FailCount)
 }
 
-// Short rounds a time to what a reader takes in: 350ms, 4s, 2m10s, 3h5m, 12d.
+// Short rounds a time to what a reader can take in: 350ms, 4s, 2m10s, 3h5m, 12d.
 func Short(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = max(d, 0)

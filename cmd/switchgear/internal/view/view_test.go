@@ -17,13 +17,13 @@ var now = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 // page has a breaker in every state, and a set.
 func page() *view.Page {
-	settings := breaker.New("x", breaker.Settings{Probes: 2, SuccessThreshold: 3}).Settings()
 	status := func(s breaker.Status) ops.Status {
 		s.Name, s.Key, _ = strings.Cut(s.ID, "/")
 		if s.Admitted == 0 {
 			s.Admitted = 1
 		}
-		return ops.Status{Status: s, Settings: &settings}
+		s.Settings = breaker.Settings{Probes: 2, SuccessThreshold: 3}.WithDefaults()
+		return ops.Status{Status: s}
 	}
 	o := ops.Overview{
 		Breakers: []ops.Status{
@@ -72,7 +72,7 @@ payments     OPEN                   2m10s  probe in 18s           12/87/1904    
 due          OPEN                          next call probes                                                  many opened at once, look here first: the probe failed
 ledger/*                                                                                                     412 keys: 2 open, 410 closed
 ledger/eu-1  OPEN                      1m  probe in 1m
-tax          FORCED-CLOSED  OPEN     2d2h  until released                                                    nobody knows who or why
+tax          FORCED-CLOSED  OPEN     2d2h  until released                                                    unknown who and why
 stock        FORCED-OPEN    closed    18m  ends in 12m                                                       by ana: "INC-42 vendor maintenance"
 search       HALF-OPEN                 4s  2 of 2 probing                                                    probes succeeded: 1 of 3
 mail         closed                                                                       40/2/1             2 failed in a row, opens at 5
@@ -85,7 +85,7 @@ payments     OPEN                   2m10s  probe in 18s      attempt 2: 87 of 99
 due          OPEN                          next call probes  many opened at once, look here first: …
 ledger/*                                                     412 keys: 2 open, 410 closed
 ledger/eu-1  OPEN                      1m  probe in 1m
-tax          FORCED-CLOSED  OPEN     2d2h  until released    nobody knows who or why
+tax          FORCED-CLOSED  OPEN     2d2h  until released    unknown who and why
 stock        FORCED-OPEN    closed    18m  ends in 12m       by ana: "INC-42 vendor maintenance"
 search       HALF-OPEN                 4s  2 of 2 probing    probes succeeded: 1 of 3
 mail         closed                                          2 failed in a row, opens at 5
@@ -141,14 +141,14 @@ func TestLinesAreSortedAndFound(t *testing.T) {
 func TestWhyOfAnOverview(t *testing.T) {
 	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
 	for want, order := range map[string]func(breaker.Order) error{
-		`opened by ana ("x: y")`:                  b.Open,
-		"The next call probes. One failure opens it again.": b.HalfOpen,
-		`by ana: "x: y"`: b.ForceOpen,
+		`opened by ana ("x: y")`:                                b.Open,
+		"The next call is a probe. One failure opens it again.": b.HalfOpen,
+		`by ana: "x: y"`:                                        b.ForceOpen,
 	} {
 		order(breaker.Order{Actor: "ana", Reason: "x: y"})
 		s := b.Status()
-		o := ops.Status{Status: s, Because: s.Why(), Next: s.Next()}
-		o.Transition = nil
+		o := ops.Status{Status: s, Why: s.Why(), Next: s.Next()}
+		o.Transition, o.Settings = nil, breaker.Settings{}
 		if got := view.Why(&o); got != want {
 			t.Errorf("Why of %q: %q, want %q", s.Explain(), got, want)
 		}

@@ -1,0 +1,173 @@
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// States returns the effective states, in order: the automatic ones first.
+func States() []breaker.State {
+	return []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
+}
+
+// AutoStates returns the automatic states, in order.
+func AutoStates() []breaker.State { return States()[:3] }
+
+// Group is what the breakers of one name add up to: one breaker, or all keys
+// that a set remembers.
+type Group struct {
+	Name      string
+	Keyed     bool          // it is a set
+	States    [5]int        // breakers by effective state
+	Auto      [3]int        // breakers by automatic state
+	FailCount int           // consecutive failures; for a set, those of the key that has most
+	Probes    int           // probes in flight
+	Unlimited int           // overrides without an end
+	Expiring  bool          // there is an override that ends
+	Remaining time.Duration // until the first of those ends
+	Bypassed  uint64        // calls let through by WithBypass; 0 for a set, which forgets keys
+	Panics    uint64        // panics of listeners and classifiers, recovered
+
+	healthy []*breaker.Breaker // keys that are closed without failures
+	notable []breaker.Status   // the other keys
+}
+
+// Groups adds up the breakers of m, sorted by name. It takes one atomic load
+// for a closed breaker without failures, and the whole status of the others.
+func Groups(m *breaker.Manager, now time.Time) []*Group {
+	byName := make(map[string]*Group)
+	for _, b := range m.Breakers() {
+		g := byName[b.Name()]
+		if g == nil {
+			g = &Group{Name: b.Name(), Keyed: b.ID() != b.Name()}
+			byName[g.Name] = g
+		}
+		g.add(b, now)
+	}
+	groups := make([]*Group, 0, len(byName))
+	for _, g := range byName {
+		groups = append(groups, g)
+	}
+	slices.SortFunc(groups, func(a, b *Group) int { return strings.Compare(a.Name, b.Name) })
+	return groups
+}
+
+func (g *Group) add(b *breaker.Breaker, now time.Time) {
+	first := g.Len() == 0
+	if g.Keyed && !first && b.State() == breaker.Closed && b.FailCount() == 0 {
+		g.States[breaker.Closed]++
+		g.Auto[breaker.Closed]++
+		g.healthy = append(g.healthy, b)
+		return
+	}
+	s := b.Status()
+	g.States[s.State]++
+	g.Auto[s.Auto]++
+	g.FailCount = max(g.FailCount, s.FailCount)
+	g.Probes += s.ProbesOut
+	if first {
+		g.Panics = s.Panics // a key has those of its whole set
+	}
+	if g.Keyed {
+		g.notable = append(g.notable, s)
+	} else {
+		g.Bypassed = s.Bypassed
+	}
+	switch {
+	case s.Override == nil:
+	case s.Override.Expires.IsZero():
+		g.Unlimited++
+	default:
+		left := max(0, s.Override.Expires.Sub(now))
+		if !g.Expiring || left < g.Remaining {
+			g.Remaining, g.Expiring = left, true
+		}
+	}
+}
+
+// Len is the number of breakers of the group.
+func (g *Group) Len() int {
+	n := 0
+	for _, of := range g.States {
+		n += of
+	}
+	return n
+}
+
+// Key is a key of a set, and its state.
+type Key struct {
+	Label string // the key as a label's value
+	State breaker.State
+}
+
+// Worst returns up to limit keys of a set: those that are not closed first,
+// then those with most failures, then by id. No two have the same label, which
+// a metrics system would refuse.
+func (g *Group) Worst(limit int) []Key {
+	slices.SortFunc(g.notable, func(a, b breaker.Status) int {
+		return cmp.Or(
+			-compareBool(a.State != breaker.Closed, b.State != breaker.Closed),
+			cmp.Compare(b.FailCount, a.FailCount),
+			strings.Compare(a.ID, b.ID))
+	})
+	var keys []Key
+	labels := make(map[string]bool)
+	add := func(key string, state breaker.State) {
+		if label := keyLabel(key); !labels[label] {
+			labels[label] = true
+			keys = append(keys, Key{label, state})
+		}
+	}
+	for i := range g.notable {
+		if len(keys) == limit {
+			return keys
+		}
+		add(g.notable[i].Key, g.notable[i].State)
+	}
+	slices.SortFunc(g.healthy, func(a, b *breaker.Breaker) int { return strings.Compare(a.ID(), b.ID()) })
+	for _, b := range g.healthy {
+		if len(keys) == limit {
+			return keys
+		}
+		add(b.Key(), breaker.Closed)
+	}
+	return keys
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// keyLabel is a key as a label's value. A key that is not UTF-8 is quoted as in
+// Go. It may then look like a key with those very letters.
+func keyLabel(key string) string {
+	if utf8.ValidString(key) {
+		return key
+	}
+	return strconv.Quote(key)
+}
+
+// Outcome is what became of calls, as exporters call it.
+type Outcome struct {
+	Name  string // "success", "failure", "ignored" or "rejected"
+	Count uint64
+}
+
+// Outcomes returns the parts of c, in order.
+func Outcomes(c breaker.Calls) []Outcome {
+	return []Outcome{
+		{"success", c.Successes}, {"failure", c.Failures}, {"ignored", c.Ignored}, {"rejected", c.Rejected},
+	}
+}

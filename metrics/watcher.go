@@ -1,0 +1,165 @@
+package metrics
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// Watcher counts what the breakers of a manager go through, by name. Its counts
+// only grow, also when a set forgets a key. Its methods may be called by many
+// goroutines at once.
+type Watcher struct {
+	remove func()
+
+	mu          sync.Mutex // guards the fields below
+	transitions map[Transition]uint64
+	openTime    map[string]*openTime
+	states      map[string]breaker.State // by id, of those that are not closed
+	counts      [5]int                   // of states
+}
+
+// Transition is a kind of transition.
+type Transition struct {
+	Name  string
+	To    breaker.State
+	Cause breaker.Cause
+}
+
+// openTime is how long the breakers of a name have been open or forced open.
+type openTime struct {
+	ended time.Duration        // of periods that are over
+	since map[string]time.Time // by id, of periods under way
+}
+
+// Watch begins to count. It costs calls nothing.
+func Watch(m *breaker.Manager) *Watcher {
+	w := &Watcher{
+		transitions: make(map[Transition]uint64),
+		openTime:    make(map[string]*openTime),
+		states:      make(map[string]breaker.State),
+	}
+	w.remove = m.AddListener(breaker.Listener{StateChange: w.moved})
+	w.begin(m)
+	return w
+}
+
+// Close stops counting.
+func (w *Watcher) Close() { w.remove() }
+
+// begin takes in the breakers that are not closed already. Transitions that are
+// delivered meanwhile wait for the lock, and change nothing that begin saw.
+func (w *Watcher) begin(m *breaker.Manager) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range m.Breakers() {
+		if b.State() == breaker.Closed {
+			continue
+		}
+		s := b.Status()
+		w.setLocked(s.ID, s.State)
+		if rejects(s.State) {
+			w.openTimeLocked(s.Name).since[s.ID] = s.Since
+		}
+	}
+}
+
+func rejects(s breaker.State) bool { return s == breaker.Open || s == breaker.ForcedOpen }
+
+func (w *Watcher) openTimeLocked(name string) *openTime {
+	o := w.openTime[name]
+	if o == nil {
+		o = &openTime{since: make(map[string]time.Time)}
+		w.openTime[name] = o
+	}
+	return o
+}
+
+func (w *Watcher) moved(b *breaker.Breaker, t breaker.Transition) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.transitions[Transition{b.Name(), t.To, t.Cause}]++
+	if t.Shadow {
+		return
+	}
+	o, id := w.openTimeLocked(b.Name()), b.ID()
+	w.setLocked(id, t.To)
+	since, was := o.since[id]
+	switch is := rejects(t.To); {
+	case is && !was:
+		o.since[id] = t.At
+	case was && !is:
+		o.ended += t.At.Sub(since)
+		delete(o.since, id)
+	}
+}
+
+// setLocked keeps only breakers that are not closed: a key that is forgotten is
+// closed first.
+func (w *Watcher) setLocked(id string, is breaker.State) {
+	w.counts[w.states[id]]-- // Closed when it is not there; that count is not used
+	w.counts[is]++
+	if is == breaker.Closed {
+		delete(w.states, id)
+	} else {
+		w.states[id] = is
+	}
+}
+
+// NotClosed returns the number of breakers in each state except Closed, as far
+// as transitions have been delivered. Its cost does not depend on how many
+// breakers there are.
+func (w *Watcher) NotClosed() map[breaker.State]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := make(map[breaker.State]int)
+	for _, s := range States()[1:] {
+		if w.counts[s] > 0 {
+			n[s] = w.counts[s]
+		}
+	}
+	return n
+}
+
+// Transitions yields each kind of transition and how many there have been, in
+// order.
+func (w *Watcher) Transitions() iter.Seq2[Transition, uint64] {
+	return func(yield func(Transition, uint64) bool) {
+		w.mu.Lock()
+		counts := maps.Clone(w.transitions)
+		w.mu.Unlock()
+		for _, t := range slices.SortedFunc(maps.Keys(counts), func(a, b Transition) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.To, b.To), cmp.Compare(a.Cause, b.Cause))
+		}) {
+			if !yield(t, counts[t]) {
+				return
+			}
+		}
+	}
+}
+
+// OpenTime yields each name and how long its breakers have been open or forced
+// open, all together, in order.
+func (w *Watcher) OpenTime(now time.Time) iter.Seq2[string, time.Duration] {
+	return func(yield func(string, time.Duration) bool) {
+		w.mu.Lock()
+		sums := make(map[string]time.Duration, len(w.openTime))
+		for name, o := range w.openTime {
+			sums[name] = o.ended
+			for _, since := range o.since {
+				sums[name] += max(0, now.Sub(since))
+			}
+		}
+		w.mu.Unlock()
+		for _, name := range slices.Sorted(maps.Keys(sums)) {
+			if !yield(name, sums[name]) {
+				return
+			}
+		}
+	}
+}
