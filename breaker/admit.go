@@ -11,8 +11,8 @@ import (
 // admit decides whether a call may run.
 func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 	w := b.load()
-	if w&flagShut != 0 {
-		return b.turnAway(ctx)
+	if w&flagReject != 0 {
+		return b.rejectCall(ctx)
 	}
 	over := ctx != nil && ctx.Err() != nil
 	switch {
@@ -24,18 +24,18 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 		}
 		return p, nil
 	case over && stateOf(w) != Closed && w&flagForcedClosed == 0:
-		return b.turnAway(ctx) // it would take a probe's place and show nothing
+		return b.rejectCall(ctx) // it would take a probe's place and show nothing
 	case over:
 		return Permit{b: b, word: w, tag: tagIgnored}, nil
 	case w&flagBypass != 0 && markOf(ctx).kind == markBypass:
-		return b.turnAway(ctx) // lets it by: it takes no probe's place (I4)
+		return b.rejectCall(ctx) // lets it by: it takes no probe's place (I4)
 	}
-	if b.riding(ctx) {
+	if b.belongsToCall(ctx) {
 		return Permit{b: b, word: w, tag: tagIgnored}, nil
 	}
 	p, ok := b.admitLocking(mark{})
 	if !ok {
-		return b.turnAway(ctx)
+		return b.rejectCall(ctx)
 	}
 	return p, nil
 }
@@ -47,7 +47,7 @@ func (b *Breaker) admitLocking(m mark) (p Permit, ok bool) {
 	b.mu.Lock()
 	p, ok = b.admitLocked(m)
 	b.mu.Unlock()
-	p.whileTelling(b.deliver)
+	p.releaseOnExit(b.deliver)
 	return p, ok
 }
 
@@ -71,7 +71,7 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 	case Open:
 		early := !b.probeDueLocked(w, now)
 		if early && m.kind != markProbe {
-			b.shutLocked()
+			b.setRejectLocked()
 			return Permit{b: b, word: w, tag: tagUnjudged}, forced
 		}
 		t := new(Transition)
@@ -100,9 +100,9 @@ func (b *Breaker) leaseLocked(now time.Time, forced bool) (Permit, bool) {
 	return p, true
 }
 
-// turnAway rejects, with the error prepared for this period, unless the call is
+// rejectCall rejects, with the error prepared for this period, unless the call is
 // marked to pass.
-func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
+func (b *Breaker) rejectCall(ctx context.Context) (Permit, error) {
 	w := b.load()
 	if w&flagBypass != 0 {
 		if p, ok := b.bypassed(ctx); ok {
@@ -121,12 +121,12 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 
 // announce tells the listeners that the call is about to run.
 func (p *Permit) announce(ctx context.Context) {
-	p.whileTelling(func() { p.b.notifyBefore(ctx) })
+	p.releaseOnExit(func() { p.b.notifyBefore(ctx) })
 }
 
-// whileTelling runs listeners before the call. Should one of them exit the
+// releaseOnExit runs listeners before the call. Should one of them exit the
 // goroutine, the permit is handed back (I2).
-func (p *Permit) whileTelling(tell func()) {
+func (p *Permit) releaseOnExit(tell func()) {
 	told := false
 	defer func() {
 		if !told {

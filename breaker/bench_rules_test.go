@@ -152,7 +152,7 @@ func BenchmarkMemory(b *testing.B) {
 func bytesOf(s Settings, opts []Option, do func(*Breaker)) float64 {
 	const n = 5000
 	cfg := newConfig("s", s, opts, nil)
-	cfg.home = NewSet[int]("s", s, SetOptions{})
+	cfg.owner = NewSet[int]("s", s, SetOptions{})
 	all := make([]*Breaker, n)
 	before := heapInUse()
 	for i := range all {

@@ -43,7 +43,7 @@ type cold struct {
 	// Breaker.mu guards the rest.
 
 	// The automatic layer, beside what the word says.
-	oks       int       // probe successes in this half-open period
+	successes int       // probe successes in this half-open period
 	attempt   int       // open periods in a row
 	openUntil time.Time // end of the open time
 	dueTimer  *vtime.Timer
@@ -127,7 +127,7 @@ func (b *Breaker) Key() string { return b.key }
 
 // ID is what an operator calls it: Name, or Name/Key for a keyed breaker.
 func (b *Breaker) ID() string {
-	if b.cfg.home != nil {
+	if b.cfg.owner != nil {
 		return b.cfg.name + "/" + b.key
 	}
 	return b.cfg.name

@@ -26,15 +26,15 @@ type config struct {
 
 	clock   *vtime.Source             // nil: the real time
 	fine    *fineClock                // its own, or its manager's
-	home    home                      // the set of a keyed breaker
+	owner   owner                     // the set of a keyed breaker
 	manager *Manager                  // nil: none
 	cap     *openCap                  // its set's or manager's; nil: none
 	calls   atomic.Pointer[callCount] // nil: never observed
 	panics  atomic.Uint32             // panics of the program's functions, recovered
 }
 
-// home is the set that a keyed breaker belongs to.
-type home interface {
+// owner is the set that a keyed breaker belongs to.
+type owner interface {
 	// noteWord follows each change of a key's word: it counts the keys that have
 	// evidence, and takes one back that is evicted and has some again. The
 	// breaker's lock may be held.

@@ -27,8 +27,8 @@ func (q *queue) add(n note) {
 	q.waiting.Store(int32(len(q.notes)))
 }
 
-// hears reports whether transitions are of interest to anyone. mu is held.
-func (c *config) hears(cold *cold) bool {
+// hasListeners reports whether transitions are of interest to anyone. mu is held.
+func (c *config) hasListeners(cold *cold) bool {
 	ls := cold.listeners.Load()
 	return c.logger != nil || len(c.watchers()) > 0 || c.manager != nil || ls != nil && len(*ls) > 0
 }
@@ -74,23 +74,23 @@ func (b *Breaker) deliverOne(c *cold) bool {
 	}
 	told := false
 	defer func() {
-		b.noteTold(c)
+		b.noteDelivered(c)
 		if !told {
 			b.deliver() // a listener exits the goroutine: the rest is told on the way out (I7)
 		}
 	}()
-	b.tellNote(n)
+	b.notifyNote(n)
 	told = true
 	return true
 }
 
-// tellNote tells the manager first, which may add to what the others hear: that
+// notifyNote tells the manager first, which may add to what the others hear: that
 // many breakers tripped together.
-func (b *Breaker) tellNote(n note) {
+func (b *Breaker) notifyNote(n note) {
 	if m := b.cfg.manager; m != nil && n.t != nil {
 		n.t = m.tripped(b, n.t)
 	}
-	defer tellFrom(b.listenersNow(), 0, b, n.tell) // deferred: the logger's handler may exit the goroutine (I7)
+	defer notifyFrom(b.listenersNow(), 0, b, n.notify) // deferred: the logger's handler may exit the goroutine (I7)
 	switch {
 	case b.cfg.logger == nil:
 	case n.t != nil:
@@ -118,13 +118,13 @@ func (b *Breaker) nextNote(c *cold) (note, bool) {
 	return n, true
 }
 
-func (b *Breaker) noteTold(c *cold) {
+func (b *Breaker) noteDelivered(c *cold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.queue.busy = false
 }
 
-func (n note) tell(l *Listener, b *Breaker) {
+func (n note) notify(l *Listener, b *Breaker) {
 	switch {
 	case n.t != nil && l.StateChange != nil:
 		l.StateChange(b, *n.t)

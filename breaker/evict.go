@@ -93,22 +93,22 @@ func (s *Set[K]) forgetEvictionLocked(sh *shard[K], k K, b *Breaker) {
 	delete(s.evicted.keys, ref)
 }
 
-// comeBack is the evicted breaker of k, kept again if there is room, or nil.
-func (s *Set[K]) comeBack(sh *shard[K], k K) *Breaker {
+// restore is the evicted breaker of k, kept again if there is room, or nil.
+func (s *Set[K]) restore(sh *shard[K], k K) *Breaker {
 	kept := s.reserve()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	b := s.thereLocked(sh, k, kept)
+	b := s.existingLocked(sh, k, kept)
 	if b == nil && kept {
 		s.total.Add(-1)
 	}
 	return b
 }
 
-// thereLocked is the breaker that k has, or nil. One that is evicted is kept
+// existingLocked is the breaker that k has, or nil. One that is evicted is kept
 // again if a place has been reserved; one that is kept needs no other. The
 // shard's lock is held.
-func (s *Set[K]) thereLocked(sh *shard[K], k K, reserved bool) *Breaker {
+func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 	if b := sh.by[k]; b != nil {
 		if reserved {
 			s.total.Add(-1)
@@ -124,14 +124,14 @@ func (s *Set[K]) thereLocked(sh *shard[K], k K, reserved bool) *Breaker {
 	case b == nil:
 		delete(sh.evicted, k) // collected, and its cleanup is still to come
 	case reserved:
-		s.keepAgainLocked(sh, k, b)
+		s.restoreLocked(sh, k, b)
 	}
 	return b
 }
 
-// keepAgainLocked ends the eviction of b, for which a place is counted already.
+// restoreLocked ends the eviction of b, for which a place is counted already.
 // The shard's lock is held.
-func (s *Set[K]) keepAgainLocked(sh *shard[K], k K, b *Breaker) {
+func (s *Set[K]) restoreLocked(sh *shard[K], k K, b *Breaker) {
 	s.forgetEvictionLocked(sh, k, b)
 	if sh.by == nil {
 		sh.by = make(map[K]*Breaker)
@@ -153,7 +153,7 @@ func (b *Breaker) clearEvicted() {
 }
 
 // noteWord counts the keys that have evidence, and takes back an evicted one
-// that has some again: see home. The breaker's lock may be held, a shard's must
+// that has some again: see owner. The breaker's lock may be held, a shard's must
 // not be where evidence may come.
 func (s *Set[K]) noteWord(b *Breaker, was, is uint64) {
 	s.use(b)
@@ -161,25 +161,25 @@ func (s *Set[K]) noteWord(b *Breaker, was, is uint64) {
 	switch {
 	case to && !from:
 		s.evidence.Add(1)
-		s.sweeper.expect(s)
+		s.sweeper.schedule(s)
 	case from && !to:
 		s.evidence.Add(-1)
 		s.trim()
 	}
 	if d := btoi(is&evidenceMask == flagKept) - btoi(was&evidenceMask == flagKept); d != 0 {
-		if s.light.Add(int64(d)) > int64(s.limits.MaxHistory) {
-			s.sweeper.hurry(s)
+		if s.historyOnly.Add(int64(d)) > int64(s.limits.MaxHistory) {
+			s.sweeper.runSoon(s)
 		}
 	}
 	if was&flagEvicted != 0 && is&flagEvicted == 0 {
-		s.takeBack(b)
+		s.restoreWithEvidence(b)
 	}
 }
 
-// takeBack keeps an evicted breaker again, that has evidence. A lookup may have
+// restoreWithEvidence keeps an evicted breaker again, that has evidence. A lookup may have
 // been faster. A breaker's lock may be held, so where the set is full, the
 // sweeper makes room.
-func (s *Set[K]) takeBack(b *Breaker) {
+func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	s.evicted.mu.Lock()
 	e, ok := s.evicted.keys[weak.Make(b)]
 	s.evicted.mu.Unlock()
@@ -190,11 +190,11 @@ func (s *Set[K]) takeBack(b *Breaker) {
 	sh.mu.Lock()
 	if sh.evicted[e.key].Value() == b {
 		s.total.Add(1)
-		s.keepAgainLocked(sh, e.key, b)
+		s.restoreLocked(sh, e.key, b)
 	}
 	sh.mu.Unlock()
 	if s.total.Load() > s.most() {
-		s.sweeper.hurry(s)
+		s.sweeper.runSoon(s)
 	}
 }
 

@@ -281,7 +281,7 @@ func (w *world) key() string {
 	if stateOf(word) != Closed {
 		units = min(units, w.b.settings().failLimit+1) // only shown to people until it closes
 	}
-	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagHeld|flagEvicted|flagShut),
+	fmt.Fprintf(&k, "%x.%d.%d.%d.%t|", word&(stateMask|flagForcedOpen|flagForcedClosed|flagDue|flagRamp|flagCounted|flagHeld|flagEvicted|flagReject),
 		units, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
 	if w.sp.Units > 0 && w.sp.Auto == spec.Closed {
 		fmt.Fprintf(&k, "f%d.%d|", w.age(w.sp.RowBegan, w.sp.Set.FailFor), w.age(w.sp.RowLast, w.sp.Set.FailWithin))

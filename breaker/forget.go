@@ -7,7 +7,7 @@ import "time"
 
 // keepLocked marks a key of which more is known than its word says. mu is held.
 func (b *Breaker) keepLocked() {
-	if b.cfg.home != nil && b.load()&flagKept == 0 {
+	if b.cfg.owner != nil && b.load()&flagKept == 0 {
 		b.edit(0, flagKept)
 	}
 }
@@ -15,7 +15,7 @@ func (b *Breaker) keepLocked() {
 // unkeepLocked takes the mark back where nothing more is known any longer. mu is
 // held.
 func (b *Breaker) unkeepLocked() {
-	if b.cfg.home == nil || b.load()&flagKept == 0 || b.pinnedLocked() || len(b.cold.Load().past.ring) > 0 {
+	if b.cfg.owner == nil || b.load()&flagKept == 0 || b.pinnedLocked() || len(b.cold.Load().past.ring) > 0 {
 		return
 	}
 	if win := b.win.Load(); win == nil || win.counts().Bad == 0 {
@@ -56,7 +56,7 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 		return false
 	case how == lapseHistory:
 		return b.forgetHistoryLocked(w)
-	case how == lapseIfIdle && b.restsLocked(w):
+	case how == lapseIfIdle && b.openRecentlyLocked(w):
 		return false
 	}
 	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)
@@ -93,9 +93,9 @@ func (b *Breaker) unpinLocked() {
 	b.refreshLocked()
 }
 
-// restsLocked reports whether the breaker is not closed, and has no call to make
+// openRecentlyLocked reports whether the breaker is not closed, and has no call to make
 // it so, but not for long enough. mu is held.
-func (b *Breaker) restsLocked(w uint64) bool {
+func (b *Breaker) openRecentlyLocked(w uint64) bool {
 	if stateOf(w) == Closed {
 		return false
 	}
@@ -104,7 +104,7 @@ func (b *Breaker) restsLocked(w uint64) bool {
 	if stateOf(w) == HalfOpen {
 		since = c.last.At
 	}
-	return b.cfg.clock.Since(since) < b.cfg.home.retention()
+	return b.cfg.clock.Since(since) < b.cfg.owner.retention()
 }
 
 // forgetHistoryLocked forgets a history, and bad calls that the window has
@@ -132,7 +132,7 @@ func (b *Breaker) hasHistory() bool {
 // mu is held.
 func (b *Breaker) dropRecordsLocked() {
 	if c := b.cold.Load(); c != nil {
-		b.cfg.home.forgotten(b.ownVersionLocked(), max(0, len(c.past.ring)-1))
+		b.cfg.owner.forgotten(b.ownVersionLocked(), max(0, len(c.past.ring)-1))
 		c.version = 0
 		c.since, c.last, c.opened, c.failing = time.Time{}, nil, nil, time.Time{}
 		c.past, c.tally, c.errors, c.heldBack = history{}, tally{}, errorRing{}, heldBack{}
@@ -164,7 +164,7 @@ func (s *Set[K]) Remove(k K) bool {
 	return true
 }
 
-// forgotten raises the floor of versions, and gives records back: see home.
+// forgotten raises the floor of versions, and gives records back: see owner.
 func (s *Set[K]) forgotten(version uint64, records int) {
 	s.records.Add(-int64(records))
 	for {
@@ -175,14 +175,14 @@ func (s *Set[K]) forgotten(version uint64, records int) {
 	}
 }
 
-// versionFloor is the highest version that was forgotten: see home.
+// versionFloor is the highest version that was forgotten: see owner.
 func (s *Set[K]) versionFloor() uint64 { return s.floor.Load() }
 
-// retention is how long a key may be idle: see home.
+// retention is how long a key may be idle: see owner.
 func (s *Set[K]) retention() time.Duration { return s.limits.Retention }
 
 // noteRecord counts a further record of a key, if the budget has room for it: see
-// home.
+// owner.
 func (s *Set[K]) noteRecord() bool {
 	if s.records.Load() >= int64(s.limits.MaxHistory) {
 		return false

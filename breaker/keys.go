@@ -38,7 +38,7 @@ func (s *Set[K]) find(k K) *Breaker {
 	evicted := b == nil && len(sh.evicted) > 0
 	sh.mu.RUnlock()
 	if evicted {
-		b = s.comeBack(sh, k)
+		b = s.restore(sh, k)
 	}
 	if b != nil {
 		s.use(b)
@@ -73,7 +73,7 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	b := s.thereLocked(sh, k, kept)
+	b := s.existingLocked(sh, k, kept)
 	if b != nil || !kept && !must {
 		return b
 	}
@@ -182,8 +182,8 @@ func (s *Set[K]) passes() bool {
 
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
 
-func (s *Set[K]) doUnknown(ctx context.Context, k K, fn func(context.Context) error) error {
-	g := unknown[K]{set: s, key: k, over: ctx != nil && ctx.Err() != nil, running: true}
+func (s *Set[K]) doUntracked(ctx context.Context, k K, fn func(context.Context) error) error {
+	g := untrackedCall[K]{set: s, key: k, over: ctx != nil && ctx.Err() != nil, running: true}
 	inserts := s.tick.Load()
 	defer g.unwind()
 	err := fn(ctx)
@@ -195,15 +195,15 @@ func (s *Set[K]) doUnknown(ctx context.Context, k K, fn func(context.Context) er
 	return g.end(ctx, err)
 }
 
-// unknown is the guard of a call that began without a breaker.
-type unknown[K comparable] struct {
+// untrackedCall is the guard of a call that began without a breaker.
+type untrackedCall[K comparable] struct {
 	set     *Set[K]
 	key     K
 	over    bool // its context was over before it began
 	running bool
 }
 
-func (g *unknown[K]) end(ctx context.Context, err error) error {
+func (g *untrackedCall[K]) end(ctx context.Context, err error) error {
 	o := Success
 	if err != nil {
 		o = g.set.cfg.outcome(nil, ctx, err)
@@ -212,7 +212,7 @@ func (g *unknown[K]) end(ctx context.Context, err error) error {
 	return g.settle(o, err)
 }
 
-func (g *unknown[K]) unwind() {
+func (g *untrackedCall[K]) unwind() {
 	if g.running {
 		g.running = false
 		_ = g.settle(Failure, errAbandoned) // the panic goes on, no error is returned
@@ -223,7 +223,7 @@ func (g *unknown[K]) unwind() {
 // the call began, so one that was made since and has moved is in another one
 // (I1). The one exception is a breaker that was made, moved and was forgotten
 // again while the call ran: the outcome then counts for the next one.
-func (g *unknown[K]) settle(o Outcome, err error) error {
+func (g *untrackedCall[K]) settle(o Outcome, err error) error {
 	b := g.set.find(g.key)
 	if b == nil && o == Failure && !g.over {
 		if b = g.set.insert(g.key, false); b == nil {

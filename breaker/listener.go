@@ -55,7 +55,7 @@ func (b *Breaker) AddListener(l Listener) (remove func()) {
 func (b *Breaker) setListener(l *Listener, on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.cfg.home == nil {
+	if b.cfg.owner == nil {
 		b.cfg.setListener(l, on)
 	} else {
 		c := b.coldLocked()
@@ -83,7 +83,7 @@ func (b *Breaker) Exclude(ms ...Matcher) { b.addMatchers(ms, nil) }
 func (b *Breaker) Ignore(ms ...Matcher) { b.addMatchers(nil, ms) }
 
 func (b *Breaker) addMatchers(excluded, ignored []Matcher) {
-	if b.cfg.home == nil {
+	if b.cfg.owner == nil {
 		b.cfg.addMatchers(excluded, ignored)
 		return
 	}
@@ -120,7 +120,7 @@ func (b *Breaker) listenersNow() []*Listener {
 }
 
 func (b *Breaker) notifyBefore(ctx context.Context) {
-	tellFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
+	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		if l.BeforeCall != nil {
 			l.BeforeCall(ctx, b)
 		}
@@ -129,7 +129,7 @@ func (b *Breaker) notifyBefore(ctx context.Context) {
 
 func (b *Breaker) notifySettled(o Outcome, err error) {
 	defer b.deliver() // deferred: a listener may exit the goroutine (I7)
-	tellFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
+	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		switch {
 		case o == Success && l.Success != nil:
 			l.Success(b)
@@ -140,22 +140,22 @@ func (b *Breaker) notifySettled(o Outcome, err error) {
 }
 
 func (b *Breaker) notifyRejected(err error) {
-	tellFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
+	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		if l.Rejected != nil {
 			l.Rejected(b, err)
 		}
 	})
 }
 
-// tellFrom runs tell for the listeners from i on. A panic in one is recovered;
+// notifyFrom runs tell for the listeners from i on. A panic in one is recovered;
 // when one exits the goroutine, the others still hear of it, on the way out.
-func tellFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
+func notifyFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
 	for ; i < len(ls); i++ {
-		tellOne(ls, i, b, tell)
+		notifyOne(ls, i, b, tell)
 	}
 }
 
-func tellOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
+func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
 	told := false
 	defer func() {
 		if told {
@@ -165,7 +165,7 @@ func tellOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) 
 			b.cfg.caught("listener", p)
 			return
 		}
-		tellFrom(ls, i+1, b, tell) // runtime.Goexit
+		notifyFrom(ls, i+1, b, tell) // runtime.Goexit
 	}()
 	tell(ls[i], b)
 	told = true

@@ -55,7 +55,7 @@ func (b *Breaker) decideLocked(r *compiled, e *event) (from, to auto, d decision
 		w := b.load()
 		from = auto{state: stateOf(w), units: unitsOf(w)}
 		if c := b.cold.Load(); c != nil {
-			from.oks, from.attempt = c.oks, c.attempt
+			from.successes, from.attempt = c.successes, c.attempt
 		}
 		to, d = next(from, r, e)
 		is := w | flagHeld
@@ -94,7 +94,7 @@ func (a auto) in(w uint64) uint64 {
 // storeLocked keeps what the word does not have of a.
 func (b *Breaker) storeLocked(a auto) {
 	if c := b.cold.Load(); c != nil {
-		c.oks, c.attempt = a.oks, a.attempt
+		c.successes, c.attempt = a.successes, a.attempt
 	}
 }
 
@@ -144,7 +144,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	if to.state == Open {
 		c.opened = t
 		if b.cfg.wantsReady(c) {
-			b.setDueLocked(w)
+			b.startTimerLocked(w)
 		}
 	}
 	b.setWord(w)
@@ -172,7 +172,7 @@ func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 		c.since, c.last = now, t
 	}
 	c.reject.Store(nil)
-	if b.cfg.hears(c) {
+	if b.cfg.hasListeners(c) {
 		c.queue.add(note{t: t})
 	}
 	c.signalLocked()

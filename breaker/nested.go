@@ -39,9 +39,9 @@ func (p *Permit) Context(ctx context.Context) context.Context {
 	return &nested{ctx, p.b, genOf(p.word), p.tag.probe()}
 }
 
-// riding reports whether ctx is of a call that the breaker admitted in this
+// belongsToCall reports whether ctx is of a call that the breaker admitted in this
 // period, and that has not ended yet.
-func (b *Breaker) riding(ctx context.Context) bool {
+func (b *Breaker) belongsToCall(ctx context.Context) bool {
 	for ctx != nil {
 		n, _ := ctx.Value(nestedKey{}).(*nested)
 		if n == nil {

@@ -8,10 +8,10 @@ import (
 // auto is the automatic layer between two events. It is a value: next makes a
 // new one, and the holder of the breaker's lock stores it.
 type auto struct {
-	state   State // Closed, Open or HalfOpen
-	units   int   // the failure count while closed; kept while open, for people to see
-	oks     int   // successes so far while half-open
-	attempt int   // open periods in a row, for the backoff
+	state     State // Closed, Open or HalfOpen
+	units     int   // the failure count while closed; kept while open, for people to see
+	successes int   // successes so far while half-open
+	attempt   int   // open periods in a row, for the backoff
 }
 
 type eventKind uint8
@@ -71,20 +71,20 @@ func next(a auto, s *compiled, e *event) (auto, decision) {
 		if d.openFor <= 0 {
 			d.openFor = jittered(&s.Settings, s.ResetTimeout, e.draw)
 		}
-		a.state, a.oks = Open, 0
+		a.state, a.successes = Open, 0
 		return a, d
 	case evClose:
 		return auto{state: Closed}, decision{moved: true, cause: CauseOrder}
 	case evLapse:
 		return auto{state: Closed}, decision{moved: a.state != Closed, cause: CauseLapsed}
 	case evHalfOpen:
-		a.state, a.oks = HalfOpen, 0
+		a.state, a.successes = HalfOpen, 0
 		return a, decision{moved: true, cause: CauseOrder}
 	case evProbe:
 		if a.state != Open {
 			return a, decision{}
 		}
-		a.state, a.oks = HalfOpen, 0
+		a.state, a.successes = HalfOpen, 0
 		if e.early {
 			return a, decision{moved: true, cause: CauseBypass}
 		}
@@ -94,7 +94,7 @@ func next(a auto, s *compiled, e *event) (auto, decision) {
 			return a, decision{}
 		}
 		// Not one of its own attempts: the fleet counts those.
-		a.state, a.oks = Open, 0
+		a.state, a.successes = Open, 0
 		return a, decision{moved: true, cause: CauseFleet, openFor: e.dur, fails: s.failures(a.units)}
 	case evRampOver:
 		if a.state == Closed {
@@ -181,11 +181,11 @@ func nextHalfOpen(a auto, s *compiled, e *event) (auto, decision) {
 		a.units = min(a.units+s.failUnit, maxFailCount)
 		return trip(a, s, e, decision{cause: CauseProbeFailed})
 	}
-	a.oks++
-	if a.oks < s.SuccessThreshold {
+	a.successes++
+	if a.successes < s.SuccessThreshold {
 		return a, decision{}
 	}
-	d := decision{moved: true, cause: CauseProbesPassed, fails: a.oks}
+	d := decision{moved: true, cause: CauseProbesPassed, fails: a.successes}
 	closed := auto{state: Closed}
 	if s.Ramp > 0 {
 		closed.attempt = a.attempt // a trip during the ramp goes on with the backoff
@@ -198,7 +198,7 @@ func nextHalfOpen(a auto, s *compiled, e *event) (auto, decision) {
 func trip(a auto, s *compiled, e *event, d decision) (auto, decision) {
 	a.state = Open
 	a.attempt++
-	a.oks = 0
+	a.successes = 0
 	d.moved, d.fails = true, s.failures(a.units)
 	d.openFor = jittered(&s.Settings, grown(&s.Settings, s.ResetTimeout, a.attempt-1), e.draw)
 	if limit := hintLimit(&s.Settings); e.hint > d.openFor && limit > d.openFor {

@@ -145,7 +145,7 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 		r.After = o.result(w)
 		return r, nil
 	}
-	b.obeyLocked(o, now)
+	b.carryOutLocked(o, now)
 	r.After = effective(b.load()) // under the same lock as what it was before (I12)
 	r.Version = b.versionLocked()
 	return r, nil
@@ -161,7 +161,7 @@ func (b *Breaker) staleLocked(version, want uint64) error {
 // its set's settings too. mu is held.
 func (b *Breaker) versionLocked() uint64 {
 	v := b.ownVersionLocked()
-	if b.cfg.home != nil {
+	if b.cfg.owner != nil {
 		v += b.cfg.settings.Load().version - 1
 	}
 	return v
@@ -174,7 +174,7 @@ func (b *Breaker) ownVersionLocked() uint64 {
 	if c := b.cold.Load(); c != nil && c.version > 0 {
 		return c.version
 	}
-	if h := b.cfg.home; h != nil {
+	if h := b.cfg.owner; h != nil {
 		return h.versionFloor() + 1
 	}
 	return 1
@@ -203,7 +203,7 @@ func (o *Order) result(w uint64) State {
 	return stateOf(w)
 }
 
-func (b *Breaker) obeyLocked(o Order, now time.Time) {
+func (b *Breaker) carryOutLocked(o Order, now time.Time) {
 	t := &Transition{Cause: CauseOrder, Order: o.Verb, Actor: o.Actor, Reason: o.Reason, From: effective(b.load())}
 	switch o.Verb {
 	case VerbForceOpen:

@@ -33,12 +33,12 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
 		Actor: why.Actor, Reason: why.Reason, For: max(0, why.For),
 	}, now)
-	b.edit(overrideMask|flagShut, overrideFlags(s))
+	b.edit(overrideMask|flagReject, overrideFlags(s))
 }
 
 func overrideFlags(s State) uint64 {
 	if s == ForcedOpen {
-		return flagForcedOpen | flagShut
+		return flagForcedOpen | flagReject
 	}
 	return flagForcedClosed
 }
@@ -80,7 +80,7 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	if stateOf(w) == Closed {
 		t.To = Closed
 		b.recordLocked(t, now)
-		b.edit(overrideMask|flagShut, 0)
+		b.edit(overrideMask|flagReject, 0)
 		return
 	}
 	a := auto{state: stateOf(w), units: unitsOf(w), attempt: b.cold.Load().attempt}
@@ -102,7 +102,7 @@ func (b *Breaker) expire(o *override) {
 // remind tells the listeners that half of an override's time is over.
 func (b *Breaker) remind(o *override) {
 	b.mu.Lock()
-	if c := b.cold.Load(); c.override == o && b.cfg.hears(c) {
+	if c := b.cold.Load(); c.override == o && b.cfg.hasListeners(c) {
 		reminder := o.Override
 		c.queue.add(note{reminder: &reminder})
 	}

@@ -56,11 +56,11 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	b.cfg.cap.moved(b, Open, c.openUntil)
 	w &^= flagDue
 	if w&flagForcedOpen == 0 {
-		w &^= flagShut // the next call sets the timer anew
+		w &^= flagReject // the next call sets the timer anew
 	}
 	b.setWord(w)
 	if b.cfg.wantsReady(c) {
-		b.setDueLocked(w)
+		b.startTimerLocked(w)
 	}
 	c.signalLocked()
 	return true

@@ -86,9 +86,9 @@ func (h *history) flaps(now time.Time) (n int) {
 func (b *Breaker) keepRecordLocked(t *Transition) {
 	h := &b.cold.Load().past
 	grow := len(h.ring) < keptTransitions && h.next == 0 && !b.cfg.noHistory
-	if b.cfg.home != nil {
+	if b.cfg.owner != nil {
 		b.keepLocked()
-		grow = grow && len(h.ring) > 0 && b.cfg.home.noteRecord()
+		grow = grow && len(h.ring) > 0 && b.cfg.owner.noteRecord()
 	}
 	h.add(t, grow)
 }

@@ -11,7 +11,7 @@ import "time"
 // fastRejection is the error of a call that comes under word w, where there is
 // no more to its rejection; else nil. It is small enough to be inlined.
 func (b *Breaker) fastRejection(w uint64) *OpenError {
-	if w&(flagShut|flagWatched|flagObserved|flagBypass) != flagShut || b.cfg.openError != nil {
+	if w&(flagReject|flagWatched|flagObserved|flagBypass) != flagReject || b.cfg.openError != nil {
 		return nil
 	}
 	return b.cold.Load().reject.Load()
@@ -24,18 +24,18 @@ func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
 	return w&flagDue != 0 || c.dueTimer == nil && !now.Before(c.openUntil)
 }
 
-// shutLocked sets the timer of an open period, if it has none yet, so that
+// setRejectLocked sets the timer of an open period, if it has none yet, so that
 // calls need not ask for the time. mu is held.
-func (b *Breaker) shutLocked() {
+func (b *Breaker) setRejectLocked() {
 	w := b.load()
-	b.setDueLocked(w)
+	b.startTimerLocked(w)
 	if w&(flagForcedClosed|flagDue) == 0 {
-		b.setWord(w | flagShut)
+		b.setWord(w | flagReject)
 	}
 }
 
-// setDueLocked sets the timer of the open period of word w. mu is held.
-func (b *Breaker) setDueLocked(w uint64) {
+// startTimerLocked sets the timer of the open period of word w. mu is held.
+func (b *Breaker) startTimerLocked(w uint64) {
 	c := b.cold.Load()
 	if c.dueTimer == nil {
 		gen := genOf(w)
@@ -53,7 +53,7 @@ func (b *Breaker) due(gen uint32) {
 		return
 	}
 	if w&flagForcedOpen == 0 {
-		w &^= flagShut
+		w &^= flagReject
 	}
 	b.setWord(w | flagDue)
 	if b.cfg.wantsReady(c) {

@@ -84,16 +84,16 @@ type Set[K comparable] struct {
 	hasNaN bool                    // keys may differ from themselves
 	nan    atomic.Pointer[Breaker] // the one breaker of those
 
-	shards   [shardCount]shard[K]
-	evicted  evicted[K]
-	sweeper  sweeper
-	total    atomic.Int64  // breakers in the shards
-	evidence atomic.Int64  // those with evidence
-	light    atomic.Int64  // those with nothing but a history, or bad calls in the window
-	records  atomic.Int64  // kept for History, beside the newest of each key
-	tick     atomic.Uint32 // counts insertions and sweeps, to say who is idle
-	floor    atomic.Uint64 // the highest version that was forgotten
-	overflow atomic.Uint64 // see Overflowed
+	shards      [shardCount]shard[K]
+	evicted     evicted[K]
+	sweeper     sweeper
+	total       atomic.Int64  // breakers in the shards
+	evidence    atomic.Int64  // those with evidence
+	historyOnly atomic.Int64  // those with nothing but a history, or bad calls in the window
+	records     atomic.Int64  // kept for History, beside the newest of each key
+	tick        atomic.Uint32 // counts insertions and sweeps, to say who is idle
+	floor       atomic.Uint64 // the highest version that was forgotten
+	overflow    atomic.Uint64 // see Overflowed
 }
 
 // NewSet makes a set. It panics when name, s or o is invalid, as New does.
@@ -115,7 +115,7 @@ func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 		s.texts = new(keyTexts[K])
 	}
 	s.hasNaN = hasNaN(reflect.TypeFor[K]())
-	cfg.home = s
+	cfg.owner = s
 	cfg.cap = &openCap{parent: cfg.cap, keys: s.Len}
 	cfg.cap.limit(o.CapOpen, nil)
 	return s
@@ -177,7 +177,7 @@ func (s *Set[K]) Do(ctx context.Context, k K, fn func(context.Context) error) er
 		b = s.insert(k, false)
 	}
 	if b == nil {
-		return s.doUnknown(ctx, k, fn)
+		return s.doUntracked(ctx, k, fn)
 	}
 	return b.Do(ctx, fn)
 }

@@ -101,7 +101,7 @@ func (c *cold) statusLocked(s *Status, r *compiled, w uint64, now time.Time) {
 	case Open:
 		s.UntilHalfOpen = max(0, c.openUntil.Sub(now))
 	case HalfOpen:
-		s.ProbesOut, s.ProbeSuccesses = c.probes.live(now), c.oks
+		s.ProbesOut, s.ProbeSuccesses = c.probes.live(now), c.successes
 		if began := c.probes.oldest(); !began.IsZero() {
 			s.ProbeOutFor = now.Sub(began)
 		}

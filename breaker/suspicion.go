@@ -24,7 +24,7 @@ type suspicion struct {
 	trips   []tripOf        // of the last tripsTogether, oldest first
 	tripped map[*config]int // how many of them each has
 	episode Suspicion       // the newest; Of 0: there was none
-	tell    func(Suspicion)
+	report  func(Suspicion)
 }
 
 type tripOf struct {
@@ -52,7 +52,7 @@ func (s Suspicion) String() string {
 func (m *Manager) OnSuspicion(f func(Suspicion)) {
 	m.suspicion.mu.Lock()
 	defer m.suspicion.mu.Unlock()
-	m.suspicion.tell = f
+	m.suspicion.report = f
 }
 
 // Suspicion is the newest episode, if there was one.
@@ -113,7 +113,7 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 	if !before {
 		s.episode = Suspicion{At: t.At, Opened: len(s.tripped), Of: total}
 		e := s.episode
-		news, tell = &e, s.tell
+		news, tell = &e, s.report
 	}
 	for i := range s.trips {
 		if x := &s.trips[i]; !x.marked {

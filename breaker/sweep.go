@@ -41,9 +41,9 @@ type sweptSet interface {
 	source() *vtime.Source
 }
 
-// expect sets the timer, as there is something to look after. A breaker's lock
+// schedule sets the timer, as there is something to look after. A breaker's lock
 // may be held.
-func (w *sweeper) expect(s sweptSet) {
+func (w *sweeper) schedule(s sweptSet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer == nil {
@@ -51,10 +51,10 @@ func (w *sweeper) expect(s sweptSet) {
 	}
 }
 
-// hurry makes the next sweep begin soon: at once, unless the last one was just
+// runSoon makes the next sweep begin soon: at once, unless the last one was just
 // now. However much there is to do, sweeping takes little of a processor. A
 // breaker's lock may be held.
-func (w *sweeper) hurry(s sweptSet) {
+func (w *sweeper) runSoon(s sweptSet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.soon {
@@ -129,7 +129,7 @@ func (s *Set[K]) sweep() {
 	}
 	s.sweeper.end(began, s.cfg.clock.Now())
 	if s.evidence.Load() > 0 {
-		s.sweeper.expect(s)
+		s.sweeper.schedule(s)
 	}
 }
 
@@ -137,14 +137,14 @@ func (s *Set[K]) sweep() {
 // idle first, until a tenth of what MaxHistory allows is free.
 func (s *Set[K]) shortenHistory(of []*Breaker) {
 	most := int64(s.limits.MaxHistory)
-	if s.light.Load() <= most {
+	if s.historyOnly.Load() <= most {
 		return
 	}
 	now := s.tick.Load()
 	idle := func(b *Breaker) uint32 { return now - b.used.Load() }
 	slices.SortFunc(of, func(a, b *Breaker) int { return cmp.Compare(idle(b), idle(a)) })
 	for _, b := range of {
-		if s.light.Load() <= most-most/10 {
+		if s.historyOnly.Load() <= most-most/10 {
 			return
 		}
 		b.forget(lapseHistory)

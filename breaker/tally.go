@@ -7,10 +7,10 @@ const flapSpan = time.Hour
 // tally is what a breaker has been through since it was made. Breaker.mu
 // guards it. Its times are differences of monotonic ones (I9).
 type tally struct {
-	trips  uint64        // times it opened by itself
-	shut   time.Duration // time it rejected, the stretch under way left out
-	shutAt time.Time     // when that stretch began; zero: it is not rejecting
-	day    *dayCount     // trips by the hour; nil before the first
+	trips     uint64        // times it opened by itself
+	openFor   time.Duration // time it rejected, the stretch under way left out
+	openSince time.Time     // when that stretch began; zero: it is not rejecting
+	day       *dayCount     // trips by the hour; nil before the first
 }
 
 // moved counts a transition in.
@@ -25,11 +25,11 @@ func (y *tally) moved(t *Transition) {
 	shut := t.To == Open || t.To == ForcedOpen
 	switch {
 	case t.Shadow:
-	case shut && y.shutAt.IsZero():
-		y.shutAt = t.At
-	case !shut && !y.shutAt.IsZero():
-		y.shut += t.At.Sub(y.shutAt)
-		y.shutAt = time.Time{}
+	case shut && y.openSince.IsZero():
+		y.openSince = t.At
+	case !shut && !y.openSince.IsZero():
+		y.openFor += t.At.Sub(y.openSince)
+		y.openSince = time.Time{}
 	}
 }
 
@@ -38,9 +38,9 @@ func (y *tally) status(s *Status, now time.Time) {
 	if y.day != nil {
 		s.TripsDay = y.day.sum(now)
 	}
-	shut := y.shut
-	if !y.shutAt.IsZero() {
-		shut += now.Sub(y.shutAt)
+	shut := y.openFor
+	if !y.openSince.IsZero() {
+		shut += now.Sub(y.openSince)
 	}
 	s.OpenFor = shut
 }

@@ -27,7 +27,7 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	receipt := Receipt{ID: b.ID(), Before: state, After: state, From: found, Version: found}
 	old := b.settings()
 	r := b.cfg.compile(s, old.version+1)
-	keyed := b.cfg.home != nil
+	keyed := b.cfg.owner != nil
 	if r.Settings == old.Settings && (!keyed || b.cold.Load() != nil && b.cold.Load().own.Load() != nil) {
 		return receipt, nil
 	}

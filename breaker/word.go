@@ -27,7 +27,7 @@ const (
 	flagTimed        uint64 = 1 << 7  // calls are timed
 	flagCounted      uint64 = 1 << 8  // successes must be counted
 	flagObserved     uint64 = 1 << 9  // calls are counted for Manager.Observe
-	flagShut         uint64 = 1 << 10 // reject without asking the time: forced open, or open with its timer set
+	flagReject       uint64 = 1 << 10 // reject without asking the time: forced open, or open with its timer set
 	flagCheckCtx     uint64 = 1 << 11 // a context is checked before its call begins, see deadline.go
 	flagBypass       uint64 = 1 << 12 // WithBypassAllowed: contexts may be marked
 	flagHeld         uint64 = 1 << 13 // closed, and a transition is being recorded, see decideLocked
@@ -110,8 +110,8 @@ func (b *Breaker) swapWord(was, is uint64) bool {
 	if !atomic.CompareAndSwapUint64(&b.word, was, is) {
 		return false
 	}
-	if b.cfg.home != nil {
-		b.cfg.home.noteWord(b, was, is)
+	if b.cfg.owner != nil {
+		b.cfg.owner.noteWord(b, was, is)
 	}
 	return true
 }

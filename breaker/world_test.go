@@ -190,7 +190,7 @@ func (w *world) look() aside {
 		a.override = e
 	}
 	if c := w.b.cold.Load(); c != nil {
-		a.oks, a.attempt, a.version = c.oks, c.attempt, max(1, c.version)
+		a.oks, a.attempt, a.version = c.successes, c.attempt, max(1, c.version)
 		a.armed = c.dueTimer != nil
 		if a.state == HalfOpen {
 			a.live = c.probes.live(time.Now())
