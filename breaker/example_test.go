@@ -12,25 +12,6 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// charge stands for a call to another service; it is down.
-func charge(context.Context, string) error { return errors.New("connection refused") }
-
-// The README's first block is this example.
-func Example() {
-	ctx := context.Background()
-	payments := breaker.New("payments", breaker.Settings{})
-
-	for range 6 {
-		err := payments.Do(ctx, func(ctx context.Context) error {
-			return charge(ctx, "order 42")
-		})
-		if errors.Is(err, breaker.ErrOpen) {
-			fmt.Println("not tried:", err)
-		}
-	}
-	// Output: not tried: payments: circuit breaker is open: 5 failures in a row; last error: connection refused
-}
-
 func ExampleDo() {
 	b := breaker.New("db", breaker.Settings{})
 	name, err := breaker.Do(context.Background(), b, func(context.Context) (string, error) {
