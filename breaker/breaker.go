@@ -153,5 +153,9 @@ func (b *Breaker) FailCount() int {
 	return r.failures(unitsOf(b.load()))
 }
 
+// ProgramSettings are the settings that the breaker, or its set, was made with,
+// defaults filled in: what Update and operators have not changed.
+func (b *Breaker) ProgramSettings() Settings { return b.cfg.program.Settings }
+
 // Settings are the settings in effect, defaults filled in.
 func (b *Breaker) Settings() Settings { return b.settings().Settings }

@@ -165,12 +165,12 @@ type settleOnce struct {
 func (g *settleOnce) end(ctx context.Context, err error) error {
 	o := g.p.classify(ctx, err)
 	g.running = false
-	return g.p.settle(o, err)
+	return g.p.settle(ctx, o, err)
 }
 
 func (g *settleOnce) unwind() {
 	if g.running {
 		g.running = false
-		_ = g.p.settle(Failure, errAbandoned)
+		_ = g.p.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the context is not known any more
 	}
 }

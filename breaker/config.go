@@ -18,7 +18,8 @@ func init() {
 type config struct {
 	name     string
 	settings atomic.Pointer[compiled]
-	*options // never changed once the breaker is made
+	program  *compiled // the settings that it was made with
+	*options           // never changed once the breaker is made
 
 	mu        sync.Mutex // serialises the writers of settings, of the next two, and of calls
 	matchers  atomic.Pointer[matchers]
@@ -66,10 +67,11 @@ func newConfig(name string, s Settings, opts []Option, m *Manager) *config {
 		c.fine = new(fineClock)
 	}
 	if s == (Settings{}) && c.options == &noOptions {
-		c.settings.Store(plainDefaults())
+		c.program = plainDefaults()
 	} else {
-		c.settings.Store(c.compile(s, 1))
+		c.program = c.compile(s, 1)
 	}
+	c.settings.Store(c.program)
 	return c
 }
 

@@ -1,6 +1,9 @@
 package breaker
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 const maxErrorText = 200
 
@@ -25,4 +28,21 @@ func (c *config) errorText(err error) (text string) {
 		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..." // the cut may be within a character
 	}
 	return text
+}
+
+const maxTraceID = 64 // twice what W3C's trace context has
+
+// traceOf is the trace that a failed call belongs to, or "".
+func (c *config) traceOf(ctx context.Context) (id string) {
+	if c.traceID == nil || ctx == nil {
+		return ""
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.caught("function of WithTraceID", p)
+			id = ""
+		}
+	}()
+	id = c.traceID(ctx)
+	return strings.ToValidUTF8(id[:min(len(id), maxTraceID)], "")
 }

@@ -309,7 +309,7 @@ func TestErrorsOnRecord(t *testing.T) {
 			p.Done(errors.New(text))
 		}
 		got := b.History()[0].Errors
-		if len(got) != 3 || got[1] != (ErrorSample{"d", 4 * time.Second, 1}) || got[2] != (ErrorSample{"b", 3 * time.Second, 2}) {
+		if len(got) != 3 || got[1] != (ErrorSample{Error: "d", Latency: 4 * time.Second, Count: 1}) || got[2] != (ErrorSample{Error: "b", Latency: 3 * time.Second, Count: 2}) {
 			t.Fatalf("errors %+v", got)
 		}
 		if n := len(got[0].Error); n > maxErrorText+3 || !strings.HasSuffix(got[0].Error, "...") || !utf8.ValidString(got[0].Error) || !strings.HasPrefix(got[0].Error, "xää") {

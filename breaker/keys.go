@@ -159,6 +159,21 @@ func (s *Set[K]) lookup(text string) *Breaker {
 	return s.kept(k)
 }
 
+// BreakerOf returns the breaker of the key with this text, made if need be. The
+// error matches ErrUnknown where a text does not say which key it is: for keys
+// that are neither strings nor plain integers and are not remembered.
+func (s *Set[K]) BreakerOf(text string) (*Breaker, error) {
+	if b := s.lookup(text); b != nil {
+		return b, nil
+	}
+	if s.texts == nil {
+		if k, ok := parseKey[K](text); ok {
+			return s.Breaker(k), nil
+		}
+	}
+	return nil, &UnknownError{ID: joinID(s.Name(), text)}
+}
+
 // ids is up to most ids that the set remembers.
 func (s *Set[K]) ids(most int) (out []string) {
 	s.each(func(b *Breaker) {
@@ -209,13 +224,13 @@ func (g *untrackedCall[K]) end(ctx context.Context, err error) error {
 		o = g.set.cfg.outcome(nil, ctx, err)
 	}
 	g.running = false
-	return g.settle(o, err)
+	return g.settle(ctx, o, err)
 }
 
 func (g *untrackedCall[K]) unwind() {
 	if g.running {
 		g.running = false
-		_ = g.settle(Failure, errAbandoned) // the panic goes on, no error is returned
+		_ = g.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the panic goes on: no context, and no error is returned
 	}
 }
 
@@ -223,7 +238,7 @@ func (g *untrackedCall[K]) unwind() {
 // the call began, so one that was made since and has moved is in another one
 // (I1). The one exception is a breaker that was made, moved and was forgotten
 // again while the call ran: the outcome then counts for the next one.
-func (g *untrackedCall[K]) settle(o Outcome, err error) error {
+func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) error {
 	b := g.set.find(g.key)
 	if b == nil && o == Failure && !g.over {
 		if b = g.set.insert(g.key, false); b == nil {
@@ -238,5 +253,5 @@ func (g *untrackedCall[K]) settle(o Outcome, err error) error {
 	if g.over {
 		p.tag |= tagIgnored
 	}
-	return p.settle(o, err)
+	return p.settle(ctx, o, err)
 }

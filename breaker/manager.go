@@ -29,6 +29,8 @@ type Manager struct {
 	members map[string]member
 	sets    []interface{ size() int } // those of the members that are sets
 	shared  *compiled                 // the defaults, compiled
+
+	onCreate []*func(name string) // never changed in place
 }
 
 // member is a breaker or a set.
@@ -107,7 +109,7 @@ func (m *Manager) member(name string, make func(*config) member) member {
 	if got != nil {
 		return got
 	}
-	got, err := m.add(name, m.defaults, nil, make)
+	got, _, err := m.add(name, m.defaults, nil, make)
 	if err != nil {
 		panic("breaker: " + err.Error())
 	}
@@ -118,34 +120,41 @@ func (m *Manager) create(name string, s Settings, opts []Option, make func(*conf
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("breaker %q: %w", name, err)
 	}
-	fresh := false
-	got, err := m.add(name, s, opts, func(cfg *config) member {
-		fresh = true
-		return make(cfg)
-	})
-	if err == nil && !fresh {
+	got, made, err := m.add(name, s, opts, make)
+	if err == nil && !made {
 		err = fmt.Errorf("%w: %q", ErrDuplicate, name)
 	}
 	return got, err
 }
 
-// add returns the member of this name, made if there is none.
-func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (member, error) {
+// add returns the member with this name, and makes it if there is none.
+func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (got member, made bool, err error) {
 	if err := ValidateName(name); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are the program's: before the lock
+	got, made = m.addLocking(cfg, s == m.defaults && len(opts) == 0, make)
+	if made {
+		m.created(name)
+	}
+	return got, made, nil
+}
+
+// addLocking makes the member with this configuration unless its name is taken.
+// plain says that it has the manager's own settings and options.
+func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member) (got member, made bool) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if got := m.members[name]; got != nil {
-		return got, nil
+	if got := m.members[cfg.name]; got != nil {
+		return got, false
 	}
-	if s == m.defaults && len(opts) == 0 { // compiled once, for all that have them
+	if plain { // compiled once, for all that have them
 		if m.shared == nil {
-			m.shared = cfg.settings.Load()
+			m.shared = cfg.program
 		}
+		cfg.program = m.shared
 		cfg.settings.Store(m.shared)
 	}
 	for _, l := range m.listeners {
@@ -154,16 +163,41 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	if m.observers.Load() > 0 {
 		cfg.observe(true)
 	}
-	got := make(cfg)
+	got = make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
 	}
-	m.members[name] = got
+	m.members[cfg.name] = got
 	if s, ok := got.(interface{ size() int }); ok {
 		m.sets = append(m.sets, s)
 		m.cap.addSet(cfg.cap)
 	}
-	return got, nil
+	return got, true
+}
+
+// OnCreate calls f with the name of each breaker and set that is made from now
+// on, until remove is called. f runs on the goroutine that makes it, before that
+// goroutine can use it, and outside every lock; another goroutine may use it at
+// the same moment. It is where an operations plane applies what people ordered
+// before the process started again. A panic in f reaches the caller.
+func (m *Manager) OnCreate(f func(name string)) (remove func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.onCreate = append(m.onCreate, &f)
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.onCreate = without(m.onCreate, &f)
+	}
+}
+
+func (m *Manager) created(name string) {
+	m.mu.RLock()
+	all := m.onCreate
+	m.mu.RUnlock()
+	for _, f := range all {
+		(*f)(name)
+	}
 }
 
 // Remove takes a breaker or a set out of the manager: it is not shown any more,
@@ -216,6 +250,8 @@ type AnySet interface {
 	Len() int
 	Settings() Settings
 	Version() uint64
+	ProgramSettings() Settings
+	BreakerOf(keyText string) (*Breaker, error)
 	Update(Settings) error
 	UpdateIf(s Settings, version uint64) (Receipt, error)
 	Status() []Status

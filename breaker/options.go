@@ -14,6 +14,8 @@ type options struct {
 	classifier  func(context.Context, error) Outcome // nil: matchers, then DefaultClassifier
 	openError   func(*OpenError) error
 	redact      func(error) string
+	traceID     func(context.Context) string
+	links       *Links
 	errorOnTrip bool
 	noHistory   bool
 	bypass      bool
@@ -69,6 +71,30 @@ func WithClassifier(f func(ctx context.Context, err error) Outcome) Option {
 // the text says so.
 func WithErrorText(f func(error) string) Option {
 	return func(c *config) { c.redact = f }
+}
+
+// WithTraceID keeps, with each error of a record, the trace that the failed call
+// belongs to, so that an operator finds it in the tracing system. f is called
+// with the call's context for every failure that may be kept, on many goroutines
+// at once, outside every lock. An empty result, and a call without a context,
+// leave no trace.
+func WithTraceID(f func(context.Context) string) Option {
+	return func(c *config) { c.traceID = f }
+}
+
+// WithLinks says who is responsible for the dependency and where to read more.
+// It is shown in Status and on operators' screens.
+func WithLinks(l Links) Option {
+	return func(c *config) { c.links = &l }
+}
+
+// Links are what an operator needs to know of a dependency. Each may be "". The
+// screens open Runbook, Dashboard and Traces only if they are http or https URLs.
+type Links struct {
+	Owner     string `json:"owner,omitempty"`     // a team, a person or a channel
+	Runbook   string `json:"runbook,omitempty"`   // what to do when it fails
+	Dashboard string `json:"dashboard,omitempty"` // how it is doing
+	Traces    string `json:"traces,omitempty"`    // where a trace is found; "{trace_id}" in it stands for the trace
 }
 
 // WithOpenError replaces the error of rejected calls. f runs at each of them,

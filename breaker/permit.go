@@ -163,7 +163,7 @@ func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 	if o == Failure && q.overBefore(ctx) {
 		o = Ignored
 	}
-	return q.settle(o, err)
+	return q.settle(ctx, o, err)
 }
 
 // Ignore ends the call without evidence either way.
@@ -177,7 +177,7 @@ func (p *Permit) Abandoned() {
 	q := *p
 	p.b = &settled
 	if !q.over() {
-		_ = q.settle(Failure, errAbandoned)
+		_ = q.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the context is not known any more
 	}
 }
 
@@ -201,7 +201,7 @@ func (p *Permit) Answered() {
 		return
 	}
 	q := *p
-	_ = q.settle(Success, nil)
+	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success keeps no trace
 	// From here on it is a call of whatever period this success has led to. In
 	// the same one it cannot succeed twice.
 	p.word = p.b.load() | permitSlow

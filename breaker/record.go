@@ -15,11 +15,11 @@ type errorRing struct {
 	kept [keptErrors]ErrorSample
 }
 
-func (r *errorRing) add(text string, took time.Duration) {
-	s := ErrorSample{Error: text, Latency: took, Count: 1}
+// add enters a sample whose count is 1.
+func (r *errorRing) add(s ErrorSample) {
 	last := keptErrors - 1
 	for i := range r.kept {
-		if r.kept[i].Error == text { // an empty place counts 0
+		if r.kept[i].Error == s.Error { // an empty place counts 0
 			s.Count += r.kept[i].Count
 			last = i
 			break

@@ -135,6 +135,10 @@ func (s *Set[K]) Overflowed() uint64 { return s.overflow.Load() }
 // Settings are the settings in common, defaults filled in.
 func (s *Set[K]) Settings() Settings { return s.cfg.settings.Load().Settings }
 
+// ProgramSettings are the settings in common that the set was made with, defaults
+// filled in.
+func (s *Set[K]) ProgramSettings() Settings { return s.cfg.program.Settings }
+
 // Version is 1, and grows with every change of the settings in common.
 func (s *Set[K]) Version() uint64 { return s.cfg.settings.Load().version }
 

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // This file is what the end of a call does to its breaker. Where the outcome
 // decides nothing, and where the breaker merely counts, no lock is taken.
@@ -8,7 +11,7 @@ import "time"
 // settle tells the breaker how the call of this permit ended, and returns what
 // the caller is to get. It is called once for each permit, but for a probe that
 // is Answered and goes on.
-func (p *Permit) settle(o Outcome, err error) error {
+func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	b := p.b
 	if b.cfg == nil {
 		return err // the zero Breaker judges nothing
@@ -20,7 +23,7 @@ func (p *Permit) settle(o Outcome, err error) error {
 	slow := o != Ignored && b.settings().slow(took)
 	if p.tag&tagUnjudged == 0 {
 		if plain := o == Success && !slow; !plain || !b.countedPlain(p) {
-			opened := b.judge(p, o, slow, took, err)
+			opened := b.judge(ctx, p, o, slow, took, err)
 			if opened != nil && err != nil {
 				err = &tripError{open: b.cfg.rejection(opened), own: err}
 			}
@@ -79,23 +82,23 @@ func (b *Breaker) noteClean(win *window) {
 
 // judge counts an outcome that may change something. It returns the rejection
 // of the open period that this outcome began, if the caller is to get it.
-func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
+func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
 	if !slow && b.countedAlone(p, o) {
 		return nil
 	}
 	e := event{kind: evSuccess, slow: slow}
-	text := ""
+	var sample ErrorSample
 	switch o {
 	case Failure:
 		// The error's methods are user code: before the lock (I10).
 		e.kind = evFailure
-		text = b.cfg.errorText(err)
+		sample = ErrorSample{Error: b.cfg.errorText(err), Latency: took, TraceID: b.cfg.traceOf(ctx), Count: 1}
 		e.hint = b.cfg.hint(err)
 	case Canceled:
 		e.kind = evCanceled
 	}
 	b.mu.Lock()
-	opened, counts := b.judgeLocked(p, o, &e, text, took)
+	opened, counts := b.judgeLocked(p, o, &e, sample)
 	open := b.noticedLocked(opened)
 	b.mu.Unlock()
 	if !opened && counts.Calls > 0 && len(b.cfg.rules) > 0 {
@@ -106,7 +109,7 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 
 // judgeLocked gives a probe's place back, counts, and decides. The counts are
 // those of the window, if it was asked. mu is held.
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took time.Duration) (opened bool, counts Counts) {
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample) (opened bool, counts Counts) {
 	w := b.load()
 	if !p.belongs(w) {
 		return false, Counts{} // (I1)
@@ -127,7 +130,7 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took 
 		b.countLocked(r, o, e, w)
 	}
 	if o == Failure && b.worthKeeping(w) {
-		b.coldLocked().errors.add(text, took)
+		b.coldLocked().errors.add(sample)
 	}
 	return b.stepLocked(e, now, nil), e.counts
 }

@@ -46,6 +46,7 @@ type Status struct {
 	Version           uint64        `json:"version"`                    // grows with every transition, order and change of settings
 	SettingsVersion   uint64        `json:"settings_version"`           // grows with every change of settings
 	Settings          Settings      `json:"settings,omitzero"`          // in effect, defaults filled in
+	Links             *Links        `json:"links,omitempty"`            // see WithLinks
 }
 
 // Status is the breaker at this moment.
@@ -60,7 +61,7 @@ func (b *Breaker) Status() Status {
 		State: effective(w), Auto: stateOf(w),
 		FailCount: r.failures(unitsOf(w)), FailuresUntilOpen: -1,
 		Admitted: 1, Panics: uint64(b.cfg.panics.Load()),
-		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings,
+		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings, Links: b.cfg.links,
 	}
 	if b.rowLapsedLocked(r, now) && stateOf(w) == Closed {
 		s.FailCount = 0

@@ -30,8 +30,9 @@ const (
 // ErrorSample is one of the errors seen before a transition.
 type ErrorSample struct {
 	Error   string        `json:"error"`
-	Latency time.Duration `json:"latency,omitempty"` // 0: not measured (see Settings.SlowCall)
-	Count   int           `json:"count"`             // times it was seen since it entered the record
+	Latency time.Duration `json:"latency,omitempty"`  // 0: not measured (see Settings.SlowCall)
+	TraceID string        `json:"trace_id,omitempty"` // of the newest call that failed with it; see WithTraceID
+	Count   int           `json:"count"`              // times it was seen since it entered the record
 }
 
 // Counts is what a window holds.
