@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,7 @@ type route struct {
 // routes are all that the API has; openapi.json describes them, and a test
 // compares the two.
 var routes = []route{
-	{http.MethodGet, "/v1/process", (*door).getProcess},
+	{http.MethodGet, processPath, (*door).getProcess},
 	{http.MethodGet, "/v1/status", (*door).getStatus},
 	{http.MethodGet, "/v1/overview", (*door).getOverview},
 	{http.MethodGet, "/v1/explain", (*door).getExplain},
@@ -88,9 +89,22 @@ func (d *door) describe() Process {
 	p := d.process()
 	p.ReadOnly = d.readOnly()
 	if d.socket {
-		p.Args = os.Args
+		p.Args = commandLine(os.Args)
 	}
 	return p
+}
+
+const maxArgs = 16 << 10 // bytes of a command line: a client reads 64 KiB of the answer
+
+// commandLine is args as far as there is room for them.
+func commandLine(args []string) []string {
+	room := maxArgs
+	for i, arg := range args {
+		if room -= len(arg); room < 0 {
+			return append(slices.Clone(args[:i]), "…")
+		}
+	}
+	return args
 }
 
 func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }

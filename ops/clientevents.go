@@ -46,9 +46,12 @@ type EventWithID struct {
 	StreamID string
 }
 
+// maxEvent is the longest line of an event that is read.
+const maxEvent = 1 << 20
+
 func (c *Client) read(ctx context.Context, body io.Reader, yield func(EventWithID, error) bool) {
 	scan := bufio.NewScanner(body)
-	scan.Buffer(nil, maxReply)
+	scan.Buffer(nil, maxEvent)
 	var e EventWithID
 	alive := false
 	for scan.Scan() {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops/internal/procstate"
 )
 
 const childDir = "SWITCHGEAR_TEST_CHILD_DIR"
@@ -112,7 +113,7 @@ func TestStoppedProcess(t *testing.T) {
 	}
 	p.cmd.Process.Signal(syscall.SIGSTOP)
 	if runtime.GOOS == "linux" {
-		eventually(t, "the process is stopped", func() bool { return procState(p.PID) == 'T' })
+		eventually(t, "the process is stopped", func() bool { return procstate.Of(p.PID) == procstate.Stopped })
 	}
 	from := time.Now()
 	_, err := p.ForceOpen(t.Context(), "foo", breaker.Reason{})
