@@ -1,9 +1,7 @@
 package ops
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -26,58 +25,49 @@ const (
 // door is one way into a plane: the unix socket or an HTTP handler.
 type door struct {
 	*Plane
+	*gate
 	socket bool
-	writes bucket // of orders, unlimited on the socket
-	reads  bucket
 }
 
 type route struct {
 	method, path string
+	kind         kind
 	serve        func(*door, http.ResponseWriter, *http.Request) error
 }
 
 // routes are all that the API has; openapi.json describes them, and a test
 // compares the two.
 var routes = []route{
-	{http.MethodGet, processPath, (*door).getProcess},
-	{http.MethodGet, "/v1/status", (*door).getStatus},
-	{http.MethodGet, "/v1/overview", (*door).getOverview},
-	{http.MethodGet, "/v1/explain", (*door).getExplain},
-	{http.MethodGet, "/v1/history", (*door).getHistory},
-	{http.MethodGet, "/v1/plots", (*door).getPlots},
-	{http.MethodGet, "/v1/orders", (*door).getOrders},
-	{http.MethodPost, "/v1/orders", (*door).postOrder},
-	{http.MethodGet, "/v1/events", (*door).getEvents},
-	{http.MethodGet, "/v1/openapi.json", (*door).getOpenAPI},
-	{http.MethodGet, "/metrics", (*door).getMetrics},
+	{http.MethodGet, processPath, reads, (*door).getProcess},
+	{http.MethodGet, "/v1/status", reads, (*door).getStatus},
+	{http.MethodGet, "/v1/overview", reads, (*door).getOverview},
+	{http.MethodGet, "/v1/explain", reads, (*door).getExplain},
+	{http.MethodGet, "/v1/history", reads, (*door).getHistory},
+	{http.MethodGet, "/v1/plots", reads, (*door).getPlots},
+	{http.MethodGet, "/v1/orders", reads, (*door).getOrders},
+	{http.MethodPost, "/v1/orders", orders, (*door).postOrder},
+	{http.MethodGet, "/v1/events", follows, (*door).getEvents},
+	{http.MethodGet, "/v1/openapi.json", reads, (*door).getOpenAPI},
+	{http.MethodGet, "/metrics", scrapes, (*door).getMetrics},
 }
 
 func (d *door) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
-			if err := r.serve(d, w, req); err != nil {
+	for _, route := range routes {
+		mux.HandleFunc(route.method+" "+route.path, func(w http.ResponseWriter, r *http.Request) {
+			var err error
+			if route.kind != orders { // an order uses up an allowance only when its giver may give it
+				err = d.admit(r, route.kind)
+			}
+			if err == nil {
+				err = route.serve(d, w, r)
+			}
+			if err != nil {
 				writeError(w, err)
 			}
 		})
 	}
 	return mux
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	e := AsError(err)
-	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(e.Status)
-	_ = json.NewEncoder(w).Encode(map[string]*Error{"error": e}) // the client is gone: nobody to tell
-}
-
-func writeJSON(w http.ResponseWriter, v any) error {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client is gone: nobody to tell
-	return nil
 }
 
 // refuse makes an error with a code that has no error of its own.
@@ -109,62 +99,55 @@ func commandLine(args []string) []string {
 
 func (d *door) readOnly() bool { return !d.socket && d.o.Authorize == nil }
 
-func (d *door) getProcess(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, d.describe())
+func (d *door) getProcess(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, r, d.describe())
 }
 
 func (d *door) getOverview(w http.ResponseWriter, r *http.Request) error {
-	o := overview(d.m.Status(), d.plots.recent())
-	o.Process = d.describe()
-	out, end := d.compressed(w, r)
-	defer end()
-	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell
-	return nil
+	return d.answerJSON(w, r, func() (any, error) {
+		o := d.census.overview(d.m, d.plots.recent())
+		o.Process = d.describe()
+		return o, nil
+	})
 }
 
-// compressed is w for an answer that may be large. On the socket it would cost
-// more than it saves.
-func (d *door) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer, end func()) {
-	w.Header().Set("Content-Type", "application/json")
-	if d.socket || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		return w, func() {}
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Set("Vary", "Accept-Encoding")
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is good
-	return z, func() { _ = z.Close() }
-}
+// maxPage is what a list of breakers is ended at, in bytes, wherever it is then.
+const maxPage = 2 << 20
 
-// getStatus answers with the breakers that are asked for. There may be very
-// many, so it writes them one by one.
+// getStatus answers with a page of the breakers that are asked for.
 func (d *door) getStatus(w http.ResponseWriter, r *http.Request) error {
-	ask, err := parseStatusQuery(r)
+	ask, after, err := parseStatusQuery(r)
 	if err != nil {
 		return err
 	}
-	found, err := ask.find(d.m)
-	if err != nil {
-		return err
-	}
-	z, end := d.compressed(w, r)
-	defer end()
-	out := bufio.NewWriterSize(z, 64<<10)
-	var row bytes.Buffer
-	enc := json.NewEncoder(&row)
-	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
-	for i := range found[:min(len(found), ask.Limit)] {
-		row.Reset()
-		if err := enc.Encode(ask.tell(&found[i])); err != nil {
-			return nil // a reply that is cut short is no JSON: the client notices
+	return d.answer(w, r, "application/json", func(out *bytes.Buffer) error {
+		found, err := ask.find(d.m, after)
+		if err != nil {
+			return err
 		}
-		if i > 0 {
-			_ = out.WriteByte(',') // Flush tells
+		fmt.Fprintf(out, `{"total":%d,"breakers":[`, found.total)
+		enc := json.NewEncoder(out)
+		next := found.next
+		for i, b := range found.page {
+			if out.Len() > maxPage {
+				next = cursor(found.page[i-1].ID())
+				break
+			}
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			s := b.Status()
+			if err := enc.Encode(ask.tell(&s)); err != nil {
+				return err
+			}
 		}
-		_, _ = out.Write(row.Bytes())
-	}
-	_, _ = out.WriteString("]}\n")
-	_ = out.Flush() // the client is gone: nobody to tell
-	return nil
+		out.WriteByte(']')
+		if next != "" {
+			fmt.Fprintf(out, `,"next":%q`, next)
+		}
+		out.WriteString("}\n")
+		return nil
+	})
 }
 
 // each answers with what of says of each id that is asked for.
@@ -184,19 +167,17 @@ func each[T any](m *breaker.Manager, r *http.Request, of func(*breaker.Manager, 
 }
 
 func (d *door) getExplain(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(d.m, r, Explain)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, map[string][]Explanation{"explanations": all})
+	return d.answerJSON(w, r, func() (any, error) {
+		all, err := each(d.m, r, Explain)
+		return map[string][]Explanation{"explanations": all}, err
+	})
 }
 
 func (d *door) getHistory(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(d.m, r, HistoryOf)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, map[string][]History{"histories": all})
+	return d.answerJSON(w, r, func() (any, error) {
+		all, err := each(d.m, r, HistoryOf)
+		return map[string][]History{"histories": all}, err
+	})
 }
 
 // getPlots answers with an empty plot for a name without calls.
@@ -205,13 +186,15 @@ func (d *door) getPlots(w http.ResponseWriter, r *http.Request) error {
 	if len(names) == 0 || len(names) > maxAskedID {
 		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
 	}
-	return writeJSON(w, map[string][]Plot{"plots": d.plots.of(names)})
+	return d.answerJSON(w, r, func() (any, error) { return map[string][]Plot{"plots": d.plots.of(names)}, nil })
 }
 
-func (d *door) getOrders(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, map[string][]Event{"orders": d.hub.lastOrders()})
+func (d *door) getOrders(w http.ResponseWriter, r *http.Request) error {
+	return d.answerJSON(w, r, func() (any, error) { return map[string][]Event{"orders": d.hub.lastOrders()}, nil })
 }
 
+// postOrder decides whether the order may be given before anything else: what is
+// refused to those who may not give orders uses up no allowance.
 func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 	if d.readOnly() {
 		return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
@@ -225,11 +208,14 @@ func (d *door) postOrder(w http.ResponseWriter, r *http.Request) error {
 		d.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
+	if err := d.admit(r, orders); err != nil {
+		return err
+	}
 	receipt, err := d.Do(o, peerOf(r))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, receipt)
+	return writeJSON(w, r, receipt)
 }
 
 // allow decides on an order before it is looked at.
@@ -245,9 +231,16 @@ func (d *door) allow(r *http.Request, o *Order) error {
 	return nil
 }
 
+// readTime is how long an order may take to arrive.
+const readTime = 10 * time.Second
+
 func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %q, want application/json", r.Header.Get("Content-Type"))
+		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %.100q, want application/json", r.Header.Get("Content-Type"))
+	}
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(readTime)) == nil {
+		defer func() { _ = c.SetReadDeadline(time.Time{}) }() // the server sets its own for the next request
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError

@@ -105,7 +105,8 @@ const processPath = "/v1/process"
 
 // Process asks which process it is.
 func (c *Client) Process(ctx context.Context) (p Process, err error) {
-	err = c.get(ctx, processPath, nil, &p)
+	room := int64(maxProcessReply)
+	err = c.do(ctx, http.MethodGet, processPath, nil, nil, &p, &room)
 	return p, err
 }
 
@@ -115,7 +116,12 @@ func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
 	return o, err
 }
 
-// Status asks for breakers, sorted by id; ask.IDs come in their order.
+// maxStatus is how many breakers Status collects.
+const maxStatus = 250_000
+
+// Status asks for breakers, sorted by id; ask.IDs come in their order. It asks
+// for one page after the other, each of up to 5,000, until it has all of them,
+// or ask.Limit; there may be 250,000.
 func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) {
 	q := url.Values{"id": ask.IDs}
 	if ask.Name != "" {
@@ -130,14 +136,27 @@ func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) 
 	if ask.Full {
 		q.Set("full", "1")
 	}
-	if ask.Limit > 0 {
-		q.Set("limit", strconv.Itoa(ask.Limit))
+	all, room := []Status{}, int64(maxPages)
+	for {
+		if ask.Limit > 0 {
+			q.Set("limit", strconv.Itoa(ask.Limit-len(all)))
+		}
+		var page struct {
+			Breakers []Status `json:"breakers"`
+			Next     string   `json:"next"`
+		}
+		if err := c.do(ctx, http.MethodGet, "/v1/status", q, nil, &page, &room); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Breakers...)
+		switch {
+		case page.Next == "" || ask.Limit > 0 && len(all) >= ask.Limit:
+			return all, nil
+		case len(page.Breakers) == 0 || len(all) > maxStatus:
+			return nil, fmt.Errorf("ops: status of %s: more than %d breakers: ask for fewer, by name, state or limit", c.address, maxStatus)
+		}
+		q.Set("after", page.Next)
 	}
-	var reply struct {
-		Breakers []Status `json:"breakers"`
-	}
-	err := c.get(ctx, "/v1/status", q, &reply)
-	return reply.Breakers, err
 }
 
 // Explain asks why breakers are as they are.
@@ -190,7 +209,8 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
-	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
+	room := int64(maxReply)
+	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r, &room)
 	var dial *net.OpError
 	unsent := errors.As(err, &dial) && dial.Op == "dial"
 	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
@@ -206,37 +226,40 @@ func (c *Client) Metrics(ctx context.Context) (string, error) {
 	return text, err
 }
 
-// What is read of an answer. A plane keeps its answers to a quarter of that, but
-// the other side may be anybody.
+// What is read of an answer. A plane's answers are much smaller (see maxPage and
+// maxListed), but the other side may be anybody.
 const (
 	maxReply        = 16 << 20
 	maxProcessReply = 64 << 10 // it is asked of each process that is found
 	maxReplyHeader  = 64 << 10
+	maxPages        = 128 << 20 // all pages of a status
 )
 
 // errTooLarge is what reading more of an answer ends with.
 var errTooLarge = errors.New("the answer is too large")
 
-// limited is at most left bytes of r.
+// limited is a reader of as many bytes as there is room for.
 type limited struct {
 	r    io.Reader
-	left int64
+	room *int64
 }
 
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left <= 0 {
+func (l limited) Read(p []byte) (int, error) {
+	if *l.room <= 0 {
 		return 0, errTooLarge
 	}
-	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
-	l.left -= int64(n)
+	n, err := l.r.Read(p[:min(int64(len(p)), *l.room)])
+	*l.room -= int64(n)
 	return n, err
 }
 
 func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
-	return c.do(ctx, http.MethodGet, path, q, nil, into)
+	room := int64(maxReply)
+	return c.do(ctx, http.MethodGet, path, q, nil, into, &room)
 }
 
-func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any) error {
+// do asks, and reads an answer for which there is room.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any, room *int64) error {
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, clientPatience)
@@ -254,10 +277,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if resp.StatusCode != http.StatusOK {
 		return c.refusal(resp)
 	}
-	reply := &limited{resp.Body, maxReply}
-	if path == processPath {
-		reply.left = maxProcessReply
-	}
+	reply := limited{resp.Body, room}
 	if text, ok := into.(*string); ok {
 		var all []byte
 		all, err = io.ReadAll(reply)

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,23 +13,29 @@ import (
 	"github.com/switchgear-go/switchgear/internal/meter"
 )
 
-const maxMetricKeys = 1000 // of each set whose keys are asked for
+const (
+	maxMetricKeys = 1000 // of each set whose keys are asked for
+	maxMetricSets = 10   // whose keys are asked for
+)
 
 // getMetrics serves the Prometheus text format. Keyed breakers are summed up
 // under their set, so that there are as many series as the program's text has
 // names; ?keys=SET asks for the keys of a set, the worst thousand at most.
 func (d *door) getMetrics(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	var out bytes.Buffer
-	d.writeMetrics(&out, r.URL.Query()["keys"])
-	_, _ = w.Write(out.Bytes()) // the client is gone: nobody to tell
-	return nil
+	keysOf := slices.Compact(slices.Sorted(slices.Values(r.URL.Query()["keys"])))
+	if len(keysOf) > maxMetricSets {
+		return refuse(http.StatusBadRequest, "order", "the keys of %d sets, want at most %d: ?keys=SET", len(keysOf), maxMetricSets)
+	}
+	return d.answer(w, r, "text/plain; version=0.0.4; charset=utf-8", func(out *bytes.Buffer) error {
+		d.writeMetrics(out, keysOf)
+		return nil
+	})
 }
 
 func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
-	all, now := p.m.Status(), time.Now()
-	p.writeStates(out, meter.Sums(all, now))
-	writeKeys(out, all, keysOf)
+	now := time.Now()
+	p.census.each(p.m, func(sums []*meter.Sum) { p.writeStates(out, sums) })
+	p.writeKeys(out, keysOf)
 	p.writeMoves(out, now)
 	p.writeCalls(out)
 	p.writePlane(out)
@@ -85,32 +92,51 @@ func (p *Plane) writeStates(out *bytes.Buffer, sums []*meter.Sum) {
 	each("switchgear_overrides_without_expiry", "gauge", "Overrides that stay until somebody releases them.",
 		func(n *meter.Sum) (any, bool) { return n.Overrides, true })
 	each("switchgear_bypassed_calls_total", "counter", "Calls let through by WithBypass while it rejected; not for sets.",
-		func(n *meter.Sum) (any, bool) { return n.Bypassed, len(n.Keys) == 0 })
+		func(n *meter.Sum) (any, bool) { return n.Bypassed, !n.Keyed })
 	each("switchgear_listener_panics_total", "counter", "Panics of listeners and classifiers, recovered.",
 		func(n *meter.Sum) (any, bool) { return n.Panics, true })
 }
 
-func writeKeys(out *bytes.Buffer, all []breaker.Status, keysOf []string) {
+// writeKeys tells the states of keys. It looks at the state and the failures of
+// each key of these sets, which takes nanoseconds, and no closer.
+func (p *Plane) writeKeys(out *bytes.Buffer, keysOf []string) {
 	if len(keysOf) == 0 {
 		return
 	}
 	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand of each set that was asked for.")
-	for _, set := range slices.Compact(slices.Sorted(slices.Values(keysOf))) {
-		var keys []*breaker.Status
-		for i := range all {
-			if all[i].Name == set && all[i].ID != set {
-				keys = append(keys, &all[i])
-			}
+	for _, name := range keysOf {
+		set, err := p.m.LookupSet(name)
+		if err != nil {
+			continue // a set that the program has not made yet has no keys
 		}
-		slices.SortFunc(keys, Compare)
+		worst := first[keyState]{most: maxMetricKeys, compare: compareKeys}
+		for _, b := range set.Breakers() {
+			worst.add(keyState{b.Key(), b.State(), b.FailCount()})
+		}
 		told := map[string]bool{} // a scrape with a series twice is refused as a whole
-		for _, s := range keys[:min(len(keys), maxMetricKeys)] {
-			if key := meter.KeyLabel(s.Key); !told[key] {
+		for _, k := range worst.sorted() {
+			if key := meter.KeyLabel(k.key); !told[key] {
 				told[key] = true
-				sample(out, "switchgear_key_state", 1, "name", s.Name, "key", key, "state", s.State.String())
+				sample(out, "switchgear_key_state", 1, "name", name, "key", key, "state", k.state.String())
 			}
 		}
 	}
+}
+
+// keyState is what is seen of a key at a glance.
+type keyState struct {
+	key   string
+	state breaker.State
+	fails int
+}
+
+// compareKeys puts those first that reject, then those that may.
+func compareKeys(a, b keyState) int {
+	return cmp.Or(
+		cmp.Compare(btoi(b.state != breaker.Closed), btoi(a.state != breaker.Closed)),
+		cmp.Compare(btoi(b.state == breaker.Open), btoi(a.state == breaker.Open)),
+		cmp.Compare(b.fails, a.fails),
+		strings.Compare(a.key, b.key))
 }
 
 func (p *Plane) writeMoves(out *bytes.Buffer, now time.Time) {

@@ -65,7 +65,7 @@ func (p *Plane) Listen() (*Server, error) {
 	if err := locked(folder, s.bind); err != nil {
 		return nil, fmt.Errorf("ops: listen: %w", err)
 	}
-	d := &door{Plane: p, socket: true}
+	d := &door{Plane: p, gate: p.local, socket: true}
 	s.http = &http.Server{
 		Handler:           d.mux(),
 		ReadHeaderTimeout: 10 * time.Second,

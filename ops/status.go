@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -118,6 +117,9 @@ type Overview struct {
 	Process  Process  `json:"process"`
 	Breakers []Status `json:"breakers"` // worst first
 	Sets     []Set    `json:"sets"`     // worst first
+	// Omitted counts the breakers and sets that are left out: there are up to
+	// 5,000 of each.
+	Omitted int `json:"omitted,omitempty"`
 }
 
 const (
@@ -126,31 +128,9 @@ const (
 )
 
 // OverviewOf is the breakers of m on one page. It does not tell of the process.
-func OverviewOf(m *breaker.Manager) Overview { return overview(m.Status(), nil) }
-
-// overview is the page of all; recent is the calls of the names.
-func overview(all []breaker.Status, recent map[string]uint64) Overview {
-	o := Overview{Breakers: []Status{}, Sets: []Set{}}
-	sets := map[string]int{}
-	for i := range all {
-		s := &all[i]
-		if s.ID == s.Name {
-			b := shown(s)
-			b.Calls = recent[s.Name]
-			o.Breakers = append(o.Breakers, b)
-			continue
-		}
-		at, ok := sets[s.Name]
-		if !ok {
-			at = len(o.Sets)
-			sets[s.Name] = at
-			o.Sets = append(o.Sets, Set{Name: s.Name, States: map[string]int{}, Worst: []Status{}, Calls: recent[s.Name]})
-		}
-		o.Sets[at].add(s)
-	}
-	slices.SortFunc(o.Breakers, func(a, b Status) int { return CompareStatus(&a, &b) })
-	slices.SortFunc(o.Sets, compareSets)
-	return o
+func OverviewOf(m *breaker.Manager) Overview {
+	page, _ := takeCensus(m, time.Now())
+	return page.with(nil)
 }
 
 // shown leaves out what a page has no room for: it may have thousands of
@@ -177,16 +157,6 @@ func (s *Set) add(b *breaker.Status) {
 		s.Worst = slices.Insert(s.Worst, at, shown(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
 	}
-}
-
-func compareSets(a, b Set) int {
-	switch {
-	case len(a.Worst) > 0 && len(b.Worst) > 0:
-		return Compare(&a.Worst[0].Status, &b.Worst[0].Status)
-	case len(a.Worst)+len(b.Worst) > 0:
-		return len(b.Worst) - len(a.Worst)
-	}
-	return cmp.Or(cmp.Compare(b.Calls, a.Calls), strings.Compare(a.Name, b.Name))
 }
 
 // CompareStatus orders breakers for people: the worst first, among equals the

@@ -32,7 +32,8 @@ type Sum struct {
 	Expiring  bool              // there is an override that ends
 	Bypassed  uint64            // calls let through; not of sets, which forget keys
 	Panics    uint64            // of listeners and classifiers
-	Keys      []*breaker.Status // of a set, in no order
+	Keyed     bool              // this is a set
+	Keys      []*breaker.Status // of a set, in no order; Add leaves them out
 }
 
 // Sums adds up all, which must be sorted by ID. They are sorted by name.
@@ -46,17 +47,20 @@ func Sums(all []breaker.Status, now time.Time) []*Sum {
 			n = &Sum{Name: s.Name}
 			byName[s.Name], sums = n, append(sums, n)
 		}
-		n.add(s, now)
+		n.Add(s, now)
+		if n.Keyed {
+			n.Keys = append(n.Keys, s)
+		}
 	}
 	slices.SortFunc(sums, func(a, b *Sum) int { return cmp.Compare(a.Name, b.Name) })
 	return sums
 }
 
-func (n *Sum) add(s *breaker.Status, now time.Time) {
-	if s.ID == s.Name {
+// Add adds a breaker of this name.
+func (n *Sum) Add(s *breaker.Status, now time.Time) {
+	n.Keyed = s.ID != s.Name
+	if !n.Keyed {
 		n.Bypassed = s.Bypassed
-	} else {
-		n.Keys = append(n.Keys, s)
 	}
 	n.States[s.State]++
 	n.Auto[s.Auto]++
