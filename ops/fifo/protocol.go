@@ -104,8 +104,17 @@ func (d *desk) status(id string) []byte {
 	return success(table([]breaker.Status{b.Status()}))
 }
 
+// maxLooked is how many breakers are told of at once. The reply is one file,
+// which has no pages.
+const maxLooked = 5000
+
 func (d *desk) look(id string) (any, error) {
-	all, err := ops.StatusOf(d.m, ops.QueryFor(d.real(id)))
+	ask := ops.QueryFor(d.real(id))
+	ask.Limit = maxLooked + 1
+	all, err := ops.StatusOf(d.m, ask)
+	if len(all) > maxLooked {
+		return nil, &ops.Error{Code: "too-large", Message: fmt.Sprintf("more than %d breakers: a pipe does not tell of so many at once, want an id, or the process's socket", maxLooked)}
+	}
 	return statuses{len(all), all}, err
 }
 
