@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -129,7 +130,7 @@ func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 		fmt.Fprintf(out, "The process found no log when it started, and began anew: %d times. Whether lines\nare missing at the end of the file before does not show.\n", r.Chains-1)
 	}
 	if r.Begins != "" {
-		fmt.Fprintf(out, "It follows a log that ends with %s.\n", r.Begins)
+		fmt.Fprintf(out, "It follows a log that ends with %s.\n", plain.Text(r.Begins))
 	}
 	fmt.Fprintf(out, "The last hash is %s, its number %d.\n", r.Ends, r.Last)
 }
