@@ -34,8 +34,7 @@ type Group struct {
 	Bypassed  uint64        // calls let through by WithBypass; 0 for a set, which forgets keys
 	Panics    uint64        // panics of listeners and classifiers, recovered
 
-	healthy []*breaker.Breaker // keys that are closed without failures
-	notable []breaker.Status   // the other keys
+	keys []*breaker.Breaker // of a set
 }
 
 // Groups adds up the breakers of m, sorted by name. It takes one atomic load
@@ -59,11 +58,13 @@ func Groups(m *breaker.Manager, now time.Time) []*Group {
 }
 
 func (g *Group) add(b *breaker.Breaker, now time.Time) {
-	first := g.Len() == 0
+	first := len(g.keys) == 0
+	if g.Keyed {
+		g.keys = append(g.keys, b)
+	}
 	if g.Keyed && !first && b.State() == breaker.Closed && b.FailCount() == 0 {
 		g.States[breaker.Closed]++
 		g.Auto[breaker.Closed]++
-		g.healthy = append(g.healthy, b)
 		return
 	}
 	s := b.Status()
@@ -74,9 +75,7 @@ func (g *Group) add(b *breaker.Breaker, now time.Time) {
 	if first {
 		g.Panics = s.Panics // a key has those of its whole set
 	}
-	if g.Keyed {
-		g.notable = append(g.notable, s)
-	} else {
+	if !g.Keyed {
 		g.Bypassed = s.Bypassed
 	}
 	switch {
@@ -106,36 +105,36 @@ type Key struct {
 	State breaker.State
 }
 
-// Worst returns up to limit keys of a set: those that are not closed first,
-// then those with most failures, then by id. No two have the same label, which
-// a metrics system would refuse.
+// Worst returns up to limit keys of a set: those that are not closed first, then
+// those with most failures, then by their text. No two have the same label,
+// which a metrics system would refuse.
 func (g *Group) Worst(limit int) []Key {
-	slices.SortFunc(g.notable, func(a, b breaker.Status) int {
+	type keyState struct {
+		key   string
+		state breaker.State
+		fails int
+	}
+	all := make([]keyState, len(g.keys))
+	for i, b := range g.keys {
+		all[i] = keyState{b.Key(), b.State(), b.FailCount()}
+	}
+	slices.SortFunc(all, func(a, b keyState) int {
 		return cmp.Or(
-			-compareBool(a.State != breaker.Closed, b.State != breaker.Closed),
-			cmp.Compare(b.FailCount, a.FailCount),
-			strings.Compare(a.ID, b.ID))
+			compareBool(b.state != breaker.Closed, a.state != breaker.Closed),
+			cmp.Compare(b.fails, a.fails),
+			strings.Compare(a.key, b.key))
 	})
 	var keys []Key
 	labels := make(map[string]bool)
-	add := func(key string, state breaker.State) {
-		if label := keyLabel(key); !labels[label] {
+	for _, k := range all {
+		label := keyLabel(k.key)
+		if len(keys) == limit {
+			break
+		}
+		if !labels[label] {
 			labels[label] = true
-			keys = append(keys, Key{label, state})
+			keys = append(keys, Key{label, k.state})
 		}
-	}
-	for i := range g.notable {
-		if len(keys) == limit {
-			return keys
-		}
-		add(g.notable[i].Key, g.notable[i].State)
-	}
-	slices.SortFunc(g.healthy, func(a, b *breaker.Breaker) int { return strings.Compare(a.ID(), b.ID()) })
-	for _, b := range g.healthy {
-		if len(keys) == limit {
-			return keys
-		}
-		add(b.Key(), breaker.Closed)
 	}
 	return keys
 }

@@ -6,3 +6,5 @@ import "os"
 
 // owner cannot be told here.
 func owner(os.FileInfo) int { return os.Geteuid() }
+
+func openFolder(path string) (*os.File, error) { return os.Open(path) }
