@@ -14,17 +14,17 @@ import (
 // that a key never has two breakers.
 //
 // A set keeps a breaker by a pointer in a shard's map. To evict the breaker, it
-// replaces that pointer by a weak one. As long as the program holds the breaker
-// or a call runs under it, the key gets the same breaker again. When nothing
-// holds it any more, the garbage collector takes it, and no evidence is lost,
-// because only healthy breakers are evicted (I8). The breaker itself works the
-// same, evicted or not.
+// replaces that pointer with a weak one. As long as the program holds the
+// breaker or a call runs under it, the key gets the same breaker again. When
+// nothing holds it any more, the garbage collector takes it, and no evidence is
+// lost, because only healthy breakers are evicted (I8). Evicted or not, a
+// breaker works in the same way.
 //
-// flagEvicted in its word keeps the two sides consistent. A breaker is evicted
-// by one compare-and-swap, which fails if evidence comes first. Evidence that
-// comes later clears the flag in the same compare-and-swap that records it, and
-// then puts the breaker back into the map (I8). The goroutine that puts it back
-// holds the breaker, so the weak pointer is still valid.
+// flagEvicted in the breaker's word keeps the two sides consistent. A breaker
+// is evicted by one compare-and-swap, which fails if evidence comes first.
+// Evidence that comes later clears the flag in the same compare-and-swap that
+// records it, and then puts the breaker back into the map (I8). The goroutine
+// that puts it back holds the breaker, so the weak pointer is still valid.
 //
 // flagKept marks a breaker with evidence that the word cannot show: a history,
 // settings of its own, or bad calls in the window.
