@@ -87,9 +87,8 @@ func (w *window) counts() Counts {
 	return w.time.counts(w.time.clock.step(), windowSteps)
 }
 
-// surelyOver returns the part of the window that shows, with probability sure,
-// that the failure rate is above rate; or nil if no part does. Breaker.mu is
-// held.
+// surelyOver returns the part of the window for which SurelyOver holds, or nil
+// if it holds for none. Breaker.mu is held.
 //
 // A window of time is tested in parts: the newest tenth, the newest two tenths,
 // and so on up to the whole, so that old successes do not hide that a
