@@ -11,8 +11,8 @@ const maxErrorText = 200
 func (c *config) errorText(err error) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("error", p)
-			text = "an error whose text panics"
+			c.caught("a method of an error", p)
+			text = "an error whose text could not be read because of a panic"
 		}
 	}()
 	switch {

@@ -132,7 +132,7 @@ func (b *Breaker) rejectionLocked() *OpenError {
 func (c *config) replaced(e *OpenError) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("function of WithOpenError", p)
+			c.caught("the function of WithOpenError", p)
 			err = e
 		}
 	}()

@@ -268,7 +268,7 @@ func (b *Breaker) judgeRules(p *Permit, counts Counts) *OpenError {
 func (c *config) askRules(counts Counts) (name string, open bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("rule", p)
+			c.caught("a rule", p)
 			open = false
 		}
 	}()

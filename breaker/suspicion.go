@@ -43,7 +43,7 @@ type Suspicion struct {
 
 // String returns one sentence for a log.
 func (s Suspicion) String() string {
-	return fmt.Sprintf("%d of %d independent breakers tripped within %s: look for the fault in this process or its network first", s.Opened, s.Of, tripsTogether)
+	return fmt.Sprintf("%d of %d independent breakers tripped within %s: check this process and its network first", s.Opened, s.Of, tripsTogether)
 }
 
 // OnSuspicion calls f once for each episode in which at least three, and at
@@ -83,7 +83,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	if news != nil && tell != nil {
 		defer func() {
 			if p := recover(); p != nil {
-				b.cfg.caught("function of OnSuspicion", p)
+				b.cfg.caught("the function of OnSuspicion", p)
 			}
 		}()
 		tell(*news)
