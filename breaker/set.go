@@ -273,8 +273,8 @@ func (s *Set[K]) Breakers() (out []*Breaker) {
 }
 
 // WithEvidence returns those of Breakers that are not healthy: they have
-// counted failures, are not closed, are overridden, or have a history or
-// settings of their own.
+// counted failures, are not closed, are overridden, or have a history, settings
+// or listeners of their own.
 func (s *Set[K]) WithEvidence() (out []*Breaker) {
 	s.each(func(b *Breaker) {
 		if b.load()&evidenceMask != 0 {

@@ -18,8 +18,8 @@ type Scenario struct {
 	Options  []breaker.Option // for example rules of the program's own, or a classifier
 	// Fault is the dependency. Default Healthy(0).
 	Fault Fault
-	// Every is the time between calls. A call does not wait for the one before
-	// it. Default 100 ms.
+	// Every is the time between calls. Calls do not wait for each other. Default
+	// 100 ms.
 	Every time.Duration
 	// Timeout is the timeout of each call, on its context. Default none.
 	Timeout time.Duration
