@@ -13,8 +13,8 @@ import (
 // to change something: to begin half-open, lease a probe or advance a ramp.
 func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 	w := b.load()
-	// flagReject stands for a decision that is still valid, so no clock and no
-	// lock is needed.
+	// flagReject means that the decision is made and still valid, so neither
+	// the clock nor the lock is needed.
 	if w&flagReject != 0 {
 		return b.rejectCall(ctx)
 	}
@@ -62,8 +62,8 @@ func (b *Breaker) admitLocking(m mark) (p Permit, ok bool) {
 	b.mu.Lock()
 	p, ok = b.admitLocked(m)
 	b.mu.Unlock()
-	// Listeners hear of a move to half-open before the probe runs. mu is
-	// released by now (I10).
+	// Listeners are notified of the move to half-open before the probe runs. mu
+	// is released by now (I10).
 	p.releaseOnExit(b.deliver)
 	return p, ok
 }

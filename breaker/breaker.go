@@ -139,7 +139,7 @@ func (b *Breaker) ID() string {
 	return b.cfg.name
 }
 
-// State returns the effective state, which decides about the next call: the
+// State returns the effective state, which applies to the next call: the
 // override if there is one, else the automatic state. A breaker whose open time
 // is over stays Open until a call arrives and probes.
 func (b *Breaker) State() State { return effective(b.load()) }

@@ -107,6 +107,7 @@ func (c *openCap) fitsLocked(now time.Time, members int) bool {
 	if share == 0 && c.parent != nil {
 		share = c.parent.ownShare()
 	}
+	// The set's own limit comes first.
 	if !fits(held, keys, share) {
 		return false
 	}
@@ -133,6 +134,8 @@ func (c *openCap) openLocked(now time.Time) bool {
 // heldLocked returns the number of places held at now. It drops places that have
 // ended first. lock is held.
 func (c *openCap) heldLocked(now time.Time) (n int) {
+	// Places end by time alone, without a timer: an open breaker that is not
+	// called does not find out that its open time is over.
 	for len(c.places) > 0 && !now.Before(c.places[0].until) {
 		c.dropLocked(c.places[0])
 	}
@@ -241,6 +244,7 @@ func (b *Breaker) heldBackLocked(from, to auto, t *Transition, now time.Time) {
 	b.setWord(to.in(b.load() &^ flagHeld))
 	c := b.coldLocked()
 	h := &c.heldBack
+	// A new episode: record it and notify listeners, once (I7).
 	if !h.now(now, b.settings().ResetTimeout) {
 		h.since = now
 		h.count++

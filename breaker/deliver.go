@@ -26,6 +26,7 @@ type queue struct {
 // add appends a note. Breaker.mu is held.
 func (q *queue) add(n note) {
 	q.notes = append(q.notes, n)
+	// Before mu is released, so that the caller who added the note finds it.
 	q.waiting.Store(int32(len(q.notes)))
 }
 
@@ -68,6 +69,8 @@ func (b *Breaker) deliver() {
 	if !b.undelivered() {
 		return
 	}
+	// Until the queue is empty: listeners may have caused more notes, and the
+	// goroutines that queued them found the queue busy.
 	for b.deliverOne(b.cold.Load()) {
 	}
 }
@@ -98,6 +101,7 @@ func (b *Breaker) deliverOne(c *cold) bool {
 // manager comes first, because it may mark the transition as one of many that
 // tripped together.
 func (b *Breaker) notifyNote(n note) {
+	// May call the function of OnSuspicion, which recovers its own panics.
 	if m := b.cfg.manager; m != nil && n.t != nil {
 		n.t = m.tripped(b, n.t)
 	}
@@ -119,6 +123,7 @@ func (b *Breaker) nextNote(c *cold) (note, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q := &c.queue
+	// busy keeps a second goroutine from overtaking the first (I7).
 	if q.busy || len(q.notes) == 0 {
 		return note{}, false
 	}
@@ -144,6 +149,7 @@ func (b *Breaker) noteDelivered(c *cold) {
 func (n note) notify(l *Listener, b *Breaker) {
 	switch {
 	case n.t != nil && l.StateChange != nil:
+		// A copy, because the record is shared with Status and History.
 		l.StateChange(b, *n.t)
 	case n.heldBack != nil && l.HeldBack != nil:
 		l.HeldBack(b, *n.heldBack)

@@ -11,21 +11,23 @@ import (
 )
 
 var (
-	// ErrOpen matches every rejection: the call did not run.
+	// ErrOpen is matched by the error of every call that was rejected and did
+	// not run: errors.Is(err, ErrOpen).
 	ErrOpen = errors.New("circuit breaker is open")
-	// ErrUnknown matches the error for an id that identifies no breaker.
+	// ErrUnknown is matched by the error for an id that identifies no breaker.
 	ErrUnknown = errors.New("unknown breaker")
-	// ErrDuplicate matches the error of Create and CreateSet for a name that is
-	// taken.
+	// ErrDuplicate is matched by the error of Create and CreateSet for a name
+	// that is taken.
 	ErrDuplicate = errors.New("breaker already exists")
-	// ErrName matches the error for an invalid name, see ValidateName.
+	// ErrName is matched by the error for an invalid name, see ValidateName.
 	ErrName = errors.New("invalid breaker name")
-	// ErrSettings matches the error for invalid settings, see SettingsError.
+	// ErrSettings is matched by the error for invalid settings, see
+	// SettingsError.
 	ErrSettings = errors.New("invalid settings")
-	// ErrOrder matches the error for an order that makes no sense.
+	// ErrOrder is matched by the error for an order that makes no sense.
 	ErrOrder = errors.New("invalid order")
-	// ErrVersion matches the error for an order or update that expected another
-	// version: the breaker has changed since its actor looked at it.
+	// ErrVersion is matched by the error for an order or update that expected
+	// another version: the breaker has changed since its actor looked at it.
 	ErrVersion = errors.New("breaker has changed")
 )
 

@@ -5,18 +5,18 @@ import (
 	"log/slog"
 )
 
-// Listener receives what a breaker does. Any of its functions may be nil.
+// Listener receives the events of a breaker. Any of its functions may be nil.
 //
 // The functions run with no lock held, and may call back into the breaker. They
 // run on the goroutine of a caller; or of a timer, if time has moved the
-// breaker; or on their own goroutine after Apply. BeforeCall, Success, Failure
-// and Rejected may run on many goroutines at once. StateChange, HeldBack, Ready
-// and Reminder run one at a time for each breaker, in the order in which things
-// happened.
+// breaker; or on a goroutine of their own after Apply. BeforeCall, Success,
+// Failure and Rejected may run on many goroutines at once. StateChange,
+// HeldBack, Ready and Reminder run one at a time for each breaker, in the order
+// of the events.
 //
 // A listener cannot change the outcome of a call. A panic in a listener is
 // recovered, counted in Status.Panics and logged. A listener that blocks delays
-// its goroutine and the delivery of later changes, but never the breaker.
+// its goroutine and the delivery of later events, but never the breaker.
 type Listener struct {
 	// BeforeCall runs before each admitted call, with the context of the call
 	// (context.Background for Allow).
@@ -32,8 +32,8 @@ type Listener struct {
 	// StateChange runs for each transition, with its full record.
 	StateChange func(*Breaker, Transition)
 	// HeldBack runs when a rule is met but Manager.CapOpen keeps the breaker
-	// closed, with the transition that did not take place. While this
-	// continues, it runs once.
+	// closed, with the transition that did not take place. It runs once while
+	// this continues, not at every failure.
 	HeldBack func(*Breaker, Transition)
 	// Ready runs when the open time is over and the next call is a probe, so
 	// that a paused consumer can continue. See also Breaker.WaitReady.
@@ -51,8 +51,8 @@ func (l *Listener) flags() uint64 {
 }
 
 // AddListener adds a listener, and returns a function that removes it. On a
-// keyed breaker the listener receives only what this key does, and the set does
-// not forget the key while it has the listener.
+// keyed breaker the listener receives only the events of this key, and the set
+// does not forget the key while it has the listener.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
 	b.setListener(&l, true)
 	return func() { b.setListener(&l, false) }
@@ -79,13 +79,14 @@ func (b *Breaker) setListener(l *Listener, on bool) {
 	b.refreshLocked()
 }
 
-// Exclude adds errors to exclude from now on: they count as successes. On a
-// keyed breaker it applies to this key only, and the set no longer forgets the
-// key.
+// Exclude makes errors count as successes from now on, in addition to those
+// excluded already. On a keyed breaker it applies to this key only, and the set
+// no longer forgets the key.
 func (b *Breaker) Exclude(ms ...Matcher) { b.addMatchers(ms, nil) }
 
-// Ignore adds errors to ignore from now on: they are not evidence. On a keyed
-// breaker it applies to this key only, and the set no longer forgets the key.
+// Ignore makes errors count as no evidence from now on, in addition to those
+// ignored already. On a keyed breaker it applies to this key only, and the set
+// no longer forgets the key.
 func (b *Breaker) Ignore(ms ...Matcher) { b.addMatchers(nil, ms) }
 
 func (b *Breaker) addMatchers(excluded, ignored []Matcher) {

@@ -238,8 +238,8 @@ func (b *Breaker) rampOverLocked(now time.Time) bool {
 	return true
 }
 
-// stopTimer stops a timer, if there is one. Its function may still run once, and
-// must find out by itself that it is too late.
+// stopTimer stops a timer, if there is one. Its function may still run once,
+// and must check whether it is too late.
 func stopTimer(t **vtime.Timer) {
 	if *t != nil {
 		(*t).Stop()

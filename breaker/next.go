@@ -83,7 +83,7 @@ func next(a auto, s *compiled, e *event) (auto, decision) {
 		// An ordered close forgets everything, the backoff included.
 		return auto{state: Closed}, decision{moved: true, cause: CauseOrder}
 	case evLapse:
-		// Forgetting a closed key is no transition; closing one is.
+		// Forgetting a closed key is not a transition; closing one is.
 		return auto{state: Closed}, decision{moved: a.state != Closed, cause: CauseLapsed}
 	case evHalfOpen:
 		a.state, a.successes = HalfOpen, 0
@@ -200,7 +200,7 @@ func nextHalfOpen(a auto, s *compiled, e *event) (auto, decision) {
 	switch {
 	case e.kind == evRule, e.kind == evCanceled && !slow:
 		// The program's rules judge closed breakers only, and a caller that
-		// gave up is no evidence (I4).
+		// gave up is not evidence (I4).
 		return a, decision{}
 	case e.kind == evFailure || slow:
 		// Added to the failures that opened the breaker, for people to see.

@@ -125,7 +125,7 @@ func (b *Breaker) decideOrder(o Order) (Receipt, error) {
 	return b.applyLocked(o, b.cfg.clock.Now())
 }
 
-// check reports what is wrong with an order, whatever the state of the breaker.
+// check reports what is wrong with an order, regardless of the breaker's state.
 func (o *Order) check() error {
 	switch o.Verb {
 	case VerbOpen, VerbForceOpen, VerbForceClosed:

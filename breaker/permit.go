@@ -154,7 +154,7 @@ func (p *Permit) done(err error) {
 // error to give to the caller: err itself, unless WithErrorOnTrip changes it.
 func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	q := *p
-	// Ended first: whatever runs below, the permit cannot be ended twice.
+	// Ended first, so that nothing below can end the permit twice.
 	p.b = &settled
 	if q.over() {
 		return err

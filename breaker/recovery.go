@@ -34,10 +34,13 @@ const mostLeases = 1024
 // take leases a place, unless Probes leases are running (I3). A lease that has
 // run out does not block the next probe (I2).
 func (p *probes) take(r *compiled, now time.Time) (number uint32, ok bool) {
+	// Count the leases that have run out before the length of the next is
+	// chosen.
 	p.expire(now)
 	if p.live(now) >= r.Probes {
 		return 0, false
 	}
+	// The oldest probe has not reported for hours: give it up.
 	if len(p.out) >= mostLeases+r.Probes {
 		p.out = slices.Delete(p.out, 0, 1)
 	}
@@ -77,6 +80,7 @@ func (p *probes) free(number uint32) bool {
 	if i < 0 {
 		return false
 	}
+	// Delete keeps the order, since take gives up the oldest probe first.
 	p.out = slices.Delete(p.out, i, i+1)
 	return true
 }
@@ -134,6 +138,7 @@ func (r *ramp) share(now time.Time) float64 {
 // admit reports whether one call may run. It admits a call each time the shares
 // add up to one, so that the admitted calls are spread evenly, without chance.
 func (r *ramp) admit(now time.Time) bool {
+	// A call that is rejected adds its share, too.
 	r.credit += r.share(now)
 	if r.credit < 1 {
 		return false

@@ -147,11 +147,12 @@ func (s *Set[K]) Settings() Settings { return s.cfg.settings.Load().Settings }
 // grows with every change.
 func (s *Set[K]) Version() uint64 { return s.cfg.settings.Load().version }
 
-// Exclude adds errors to exclude for all keys from now on: they count as
-// successes.
+// Exclude makes errors count as successes for all keys from now on, in addition
+// to those excluded already.
 func (s *Set[K]) Exclude(ms ...Matcher) { s.cfg.addMatchers(ms, nil) }
 
-// Ignore adds errors to ignore for all keys from now on: they are not evidence.
+// Ignore makes errors count as no evidence for all keys from now on, in
+// addition to those ignored already.
 func (s *Set[K]) Ignore(ms ...Matcher) { s.cfg.addMatchers(nil, ms) }
 
 // Breaker returns the breaker of k, and creates it if necessary.
@@ -219,8 +220,8 @@ func (s *Set[K]) Update(n Settings) error {
 	return err
 }
 
-// UpdateIf is Update on condition that the set's version is version; 0 means
-// any version. If it is not, nothing changes and the error matches ErrVersion.
+// UpdateIf is like Update, but changes the settings only if the set's version
+// is version; 0 means any version. Otherwise the error matches ErrVersion.
 func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	if err := n.Validate(); err != nil {
 		return Receipt{}, err

@@ -67,26 +67,26 @@ type Settings struct {
 	// and above 1-FailureRate, so that a single failure never opens the
 	// breaker. Default off.
 	//
-	// The statistic is the exact one-sided binomial test, which is the lower
-	// limit of Clopper and Pearson (Biometrika 26, 1934). The breaker opens if
-	// a dependency whose failure rate is FailureRate would do as badly by
-	// chance with a probability of at most 1-Confidence. Over Window, the
-	// newest tenth of the window is tested, then the newest two tenths, and so
-	// on up to the whole, each with a tenth of the permitted error, so that
-	// successes from some seconds ago do not hide that calls fail now. With
-	// FailureRate 0.5 and Confidence 0.95, 8 failures in 8 calls open the
-	// breaker. A window of WindowCalls is tested as a whole, and 5 failures in
-	// 5 calls open it.
+	// The statistic is the exact one-sided binomial test, which corresponds to
+	// the lower confidence limit of Clopper and Pearson (Biometrika 26, 1934).
+	// The breaker opens if a dependency whose failure rate is FailureRate would
+	// do as badly by chance with a probability of at most 1-Confidence. Over
+	// Window, the newest tenth of the window is tested, then the newest two
+	// tenths, and so on up to the whole, each with a tenth of the permitted
+	// error, so that successes from some seconds ago do not hide that calls
+	// fail now. With FailureRate 0.5 and Confidence 0.95, 8 failures in 8 calls
+	// open the breaker. A window of WindowCalls is tested as a whole, and 5
+	// failures in 5 calls open it.
 	//
 	// The permitted error is that of one test, and there is a test at each
 	// failure. If FailureRate is low and failures are frequent, 0.95 opens the
 	// breaker by chance every few hours, and 0.999 is the better choice.
 	Confidence float64
-	// SlowCall is the duration from which a call is slow, whatever it returned,
-	// and even if its caller gave up. The SlowCall in effect when the call ends
-	// applies. Default off. Below 200 ms every call reads the clock twice. From
-	// 200 ms on calls are timed by a clock with steps of 10 ms, which costs
-	// next to nothing and may be wrong by that much.
+	// SlowCall is the duration at which a call counts as slow, regardless of
+	// its result, and even if its caller gave up. The SlowCall in effect when
+	// the call ends applies. Default off. Below 200 ms every call reads the
+	// clock twice. From 200 ms on calls are timed by a clock with steps of 10
+	// ms, which costs next to nothing and may be wrong by that much.
 	SlowCall time.Duration
 	// SlowRate opens the breaker when slow calls/calls in the window reach it.
 	// In (0, 1]; needs SlowCall. Default off.

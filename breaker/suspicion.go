@@ -57,7 +57,7 @@ func (m *Manager) OnSuspicion(f func(Suspicion)) {
 	m.suspicion.report = f
 }
 
-// Suspicion returns the newest episode; ok is false if there was none.
+// Suspicion returns the newest episode, and reports whether there was one.
 func (m *Manager) Suspicion() (Suspicion, bool) {
 	m.suspicion.mu.Lock()
 	defer m.suspicion.mu.Unlock()

@@ -11,8 +11,8 @@ func (b *Breaker) Update(s Settings) error {
 	return err
 }
 
-// UpdateIf is Update on condition that the breaker's version is version; 0
-// means any version. If it is not, nothing changes and the error matches
+// UpdateIf is like Update, but changes the settings only if the breaker's
+// version is version; 0 means any version. Otherwise the error matches
 // ErrVersion. The receipt holds the versions before and after, which are equal
 // if nothing changed.
 func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {

@@ -13,8 +13,8 @@ import (
 // It is meant for a consumer that pauses while its dependency is down, instead
 // of taking work and failing it. It reserves nothing: if several goroutines
 // wait, all of them return, the first one to call probes, and the others may be
-// rejected and wait again. It starts no goroutine, and a breaker without
-// waiters does nothing for it.
+// rejected and wait again. It starts no goroutine, and costs the breaker
+// nothing while no goroutine waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
 	for {
 		changed, wait, ready := b.readiness()

@@ -102,6 +102,7 @@ func (w *window) surelyOver(rate, sure float64) *recent {
 		}
 		return &recent{Counts: c}
 	}
+	// One step for all parts, even if the clock advances while they are tested.
 	step := w.time.clock.step()
 	doubt := (1 - sure) / windowSteps
 	for steps := 1; steps <= windowSteps; steps++ {
@@ -163,6 +164,7 @@ func (w *timeWindow) bad(failed, slow bool) {
 // missed; a failure never is (I11).
 func (w *timeWindow) counts(step uint64, steps int) Counts {
 	c := Counts{}
+	// Successes of all cells, then the bad calls.
 	w.good.each(func(x *cell) { c.Calls += x.sumSteps(step, steps) })
 	if w.marks == nil {
 		return c
@@ -253,6 +255,8 @@ func newCallWindow(size int) *callWindow {
 	return w
 }
 
+// success takes a position. Several goroutines may do so at once; the order
+// does not matter, because successes are not stored.
 func (w *callWindow) success() bool { return w.pos.Add(1) >= w.cleanAt.Load() }
 func (w *callWindow) clean() bool   { return w.pos.Load() >= w.cleanAt.Load() }
 
@@ -262,6 +266,7 @@ func (w *callWindow) bad(failed, slow bool) {
 	// Before anything else: from here on the window is not clean, and size
 	// further successes are needed (I11).
 	w.cleanAt.Store(pos + w.size)
+	// Drop what has left the window before growing the ring for the new call.
 	w.forget(pos)
 	if w.n == len(w.list) {
 		w.grow()
@@ -276,6 +281,7 @@ func (w *callWindow) bad(failed, slow bool) {
 func (w *callWindow) counts() Counts {
 	pos := w.pos.Load()
 	w.forget(pos)
+	// Until size calls have ended, the window holds fewer.
 	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow, Bad: w.n}
 }
 
