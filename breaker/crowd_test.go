@@ -52,7 +52,7 @@ func TestSuspectLocal(t *testing.T) {
 		if got, ok := m.Suspicion(); !ok || got != want || told[0] != want {
 			t.Errorf("suspicion %+v, told %+v, want %+v", got, told, want)
 		}
-		if got, want := want.String(), "5 of 10 independent breakers tripped within 5s: look for the fault in this process or its network first"; got != want {
+		if got, want := want.String(), "5 of 10 independent breakers tripped within 5s: check this process and its network first"; got != want {
 			t.Errorf("String: %s", got)
 		}
 		play(bs[5], "f")
@@ -62,7 +62,7 @@ func TestSuspectLocal(t *testing.T) {
 		}
 		for _, b := range bs[:7] {
 			s := b.Status()
-			if !strings.Contains(s.Explain(), "look for the fault here first") {
+			if !strings.Contains(s.Explain(), "check this process first") {
 				t.Errorf("%s", s.Explain())
 			}
 			var open *OpenError
@@ -305,7 +305,7 @@ func TestCapCountsWhatRejects(t *testing.T) {
 			play(bs[1], "f")
 			is(t, bs[1], Closed)
 			s := bs[1].Status()
-			if s.HeldBack != 1 || s.HeldBackSince.IsZero() || !strings.Contains(s.Explain(), "the cap holds it back") {
+			if s.HeldBack != 1 || s.HeldBackSince.IsZero() || !strings.Contains(s.Explain(), "the cap keeps it closed") {
 				t.Errorf("%s: held back %d times, %s", name, s.HeldBack, s.Explain())
 			}
 			time.Sleep(time.Minute)

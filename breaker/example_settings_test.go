@@ -42,7 +42,7 @@ func ExampleSettings_Advice() {
 	fmt.Println(s.Advice(20, 2*time.Second)) // 20 calls a second, each limited to 2 s
 	fmt.Println(s.Advice(0.5, 2*time.Second))
 	// Output:
-	// On a dead dependency it opens after 81 failed calls and 6s (failure-rate), with 40 more calls hanging.
-	// Then it spends 20% of the time on probes.
-	// failure_rate can never open at this rate: a window of 10s holds 5 calls and min_calls is 20
+	// If the dependency is dead, it opens after 81 failed calls and 6s (failure-rate), with 40 more calls hanging.
+	// It then spends 20% of the time on probes.
+	// failure_rate can never open the breaker at this rate: a window of 10s holds 5 calls and min_calls is 20
 }

@@ -182,5 +182,5 @@ func ExampleStatus_Explain() {
 	s.Since, s.UntilHalfOpen = time.Time{}, 58*time.Second
 	_, why, _ := strings.Cut(s.Explain(), ": ")
 	fmt.Println(why)
-	// Output: 2 failures in a row; last error: i/o timeout. Every call is rejected until a probe may go in 58s.
+	// Output: 2 failures in a row; last error: i/o timeout. Every call is rejected; a probe may run in 58s.
 }

@@ -27,13 +27,13 @@ func TestExplain(t *testing.T) {
 	}{
 		{"new", Settings{}, func(*Breaker) {}, "db is closed and has never opened. It opens on 5 more failures in a row."},
 		{"some failures", Settings{}, func(b *Breaker) { play(b, "ffff") }, "db is closed and has never opened. It opens on 1 more failure in a row."},
-		{"no rule", Settings{FailMax: -1}, func(*Breaker) {}, "db is closed and has never opened. No rule of its settings can open it."},
+		{"no rule", Settings{FailMax: -1}, func(*Breaker) {}, "db is closed and has never opened. No rule in its settings can open it."},
 		{
 			"rates",
 			Settings{FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.25, MinCalls: 10},
 			func(b *Breaker) { play(b, "sfS") },
 			"db is closed and has never opened. It opens on 5 more failures in a row, " +
-				"or when 50% of 10 calls or more have failed (now 1 of 3), or when 25% of 10 calls or more were slow (now 1 of 3).",
+				"or when 50% of at least 10 calls have failed (now 1 of 3), or when 25% of at least 10 calls were slow (now 1 of 3).",
 		},
 		{
 			"confidence",
@@ -45,41 +45,41 @@ func TestExplain(t *testing.T) {
 			"consecutive",
 			Settings{FailMax: 2},
 			func(b *Breaker) { play(b, "ff.....") },
-			"db has been open for 5s: 2 failures in a row; last error: connection refused. Every call is rejected until a probe may go in 55s.",
+			"db has been open for 5s: 2 failures in a row; last error: connection refused. Every call is rejected; a probe may run in 55s.",
 		},
 		{
 			"one failure",
 			Settings{FailMax: 1},
 			func(b *Breaker) { play(b, "f") },
-			"db has been open for 0s: 1 failure in a row; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 1 failure in a row; last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"failure rate", rate, func(b *Breaker) { play(b, "sfsf..") },
-			"db has been open for 2s: 2 of 4 calls failed in the last 10s, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 58s.",
+			"db has been open for 2s: 2 of 4 calls failed in the last 10s (limit 50%); last error: connection refused. Every call is rejected; a probe may run in 58s.",
 		},
 		{
 			"failure rate of calls",
 			Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4},
 			func(b *Breaker) { play(b, "sfsf") },
-			"db has been open for 0s: 2 of 4 calls failed of the last 4, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 2 of the last 4 calls failed (limit 50%); last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"sure",
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95},
 			func(b *Breaker) { play(b, "ffffffff") },
-			"db has been open for 0s: 8 of 8 calls failed in the last 1s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 8 of 8 calls failed in the last 1s, enough to be sure that more than 50% do; last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"slow",
 			Settings{FailMax: -1, SlowCall: 2 * time.Second, SlowRate: 0.5, MinCalls: 4},
 			func(b *Breaker) { play(b, "sSsS") },
-			"db has been open for 0s: 2 of 4 calls were slow in the last 10s, the limit is 50%. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 2 of 4 calls were slow in the last 10s (limit 50%). Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"own rule",
 			Settings{FailMax: -1},
 			func(b *Breaker) { play(b, "sfff") },
-			`db has been open for 0s: the rule "three" is met: 3 of 4 calls failed, 0 were slow; last error: connection refused. Every call is rejected until a probe may go in 1m.`,
+			`db has been open for 0s: the rule "three" is met: 3 of 4 calls failed, 0 were slow; last error: connection refused. Every call is rejected; a probe may run in 1m.`,
 		},
 		{
 			"due",
@@ -91,7 +91,7 @@ func TestExplain(t *testing.T) {
 			"probe failed",
 			Settings{FailMax: 1, ResetBackoff: 2},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"f") },
-			"db has been open for 0s: the probe failed; last error: connection refused. It has been failing for 1m. Every call is rejected until a probe may go in 2m (attempt 2).",
+			"db has been open for 0s: the probe failed; last error: connection refused. It has been failing for 1m. Every call is rejected; a probe may run in 2m (attempt 2).",
 		},
 		{
 			"due again",
@@ -106,7 +106,7 @@ func TestExplain(t *testing.T) {
 				play(b, "f"+rep(".", 60)+"s")
 				_, _ = b.Allow()
 			},
-			"db has been half-open for 0s: the open time was over and a call came. It opened 1m ago: 1 failure in a row; last error: connection refused. 1 of 2 probes are out, the first for 0s; 1 of 3 have succeeded. One failure opens it again.",
+			"db has been half-open for 0s: the open time had passed and a call arrived. It opened 1m ago: 1 failure in a row; last error: connection refused. 1 of 2 probes are running, the first for 0s; 1 of 3 have succeeded. One failure opens it again.",
 		},
 		{
 			"the probe hangs",
@@ -116,7 +116,7 @@ func TestExplain(t *testing.T) {
 				_, _ = b.Allow()
 				time.Sleep(8 * time.Second)
 			},
-			"db has been half-open for 8s: the open time was over and a call came. It opened 1m8s ago: 1 failure in a row; last error: connection refused. The probe has been out for 8s; another may go in 52s. One failure opens it again.",
+			"db has been half-open for 8s: the open time had passed and a call arrived. It opened 1m8s ago: 1 failure in a row; last error: connection refused. The probe has been running for 8s; another may run in 52s. One failure opens it again.",
 		},
 		{
 			"the probe has outlasted its lease",
@@ -126,13 +126,13 @@ func TestExplain(t *testing.T) {
 				_, _ = b.Allow()
 				time.Sleep(90 * time.Second)
 			},
-			"db has been half-open for 1m30s: the open time was over and a call came. It opened 2m30s ago: 1 failure in a row; last error: connection refused. A probe has been out for 1m30s; the next call is another. One failure opens it again.",
+			"db has been half-open for 1m30s: the open time had passed and a call arrived. It opened 2m30s ago: 1 failure in a row; last error: connection refused. A probe has been running for 1m30s; the next call is another probe. One failure opens it again.",
 		},
 		{
 			"score",
 			Settings{FailMax: 4, SuccessesToForgive: 2},
 			func(b *Breaker) { play(b, "ffsfsff") },
-			"db has been open for 0s: 4 failures, where 2 successes make up for one; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 4 failures, where 2 successes make up for one; last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"score, still closed",
@@ -144,7 +144,7 @@ func TestExplain(t *testing.T) {
 			"bad rate",
 			Settings{FailMax: -1, SlowCall: 2 * time.Second, BadRate: 0.5, MinCalls: 4},
 			func(b *Breaker) { play(b, "ssfS") },
-			"db has been open for 0s: 2 of 4 calls failed or were slow in the last 10s, the limit is 50%; last error: connection refused. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: 2 of 4 calls failed or were slow in the last 10s (limit 50%); last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"closed again",
@@ -168,13 +168,13 @@ func TestExplain(t *testing.T) {
 			"opened by order",
 			Settings{},
 			func(b *Breaker) { b.Open(forced) },
-			`db has been open for 0s: opened by ana ("INC-42"). Every call is rejected until a probe may go in 30m.`,
+			`db has been open for 0s: opened by ana ("INC-42"). Every call is rejected; a probe may run in 30m.`,
 		},
 		{
 			"ordered by nobody",
 			Settings{},
 			func(b *Breaker) { b.Open(Order{}) },
-			"db has been open for 0s: opened by an unknown actor. Every call is rejected until a probe may go in 1m.",
+			"db has been open for 0s: opened by an unknown actor. Every call is rejected; a probe may run in 1m.",
 		},
 		{
 			"forced open",
@@ -330,7 +330,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 	b := New("db", Settings{FailMax: 1})
 	_ = b.Do(t.Context(), func(context.Context) error { return textPanics{} })
-	if got := b.Status().Transition.Errors[0].Error; got != "an error whose text panics" {
+	if got := b.Status().Transition.Errors[0].Error; got != "an error whose text could not be read because of a panic" {
 		t.Errorf("on record as %q", got)
 	}
 }
@@ -389,7 +389,7 @@ func TestLogLines(t *testing.T) {
 		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(buf.String(), "")
 		want := strings.Join([]string{
 			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=false version=2`,
-			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time was over and a call came" shadow=false version=3`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time had passed and a call arrived" shadow=false version=3`,
 			`level=INFO msg="circuit breaker closed" breaker=db from=half-open to=closed cause=probes-passed why="the probe succeeded" shadow=false version=4`,
 			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="forced closed by ana (\"INC-42\")" shadow=false version=5`,
 			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=true version=6`,

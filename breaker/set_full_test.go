@@ -160,7 +160,7 @@ func TestOverflowIsLoggedOnce(t *testing.T) {
 			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.Panics, set.Overflowed(), s.FailCount)
 		}
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: keys that fail take the place of those that have been idle longest" set=s keys=2`) {
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: failing keys replace the keys that have been idle longest" set=s keys=2`) {
 		t.Errorf("logged %q, want one line", log.String())
 	}
 }
