@@ -160,10 +160,9 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 		}
 		return
 	}
-	win.bad(o == Failure, e.slow)
-	e.counts = win.counts()
+	e.counts = win.bad(o == Failure, e.slow)
 	if o == Failure && r.Confidence > 0 {
-		e.recent = win.surelyOver(r.FailureRate, r.Confidence)
+		e.recent = win.surelyOver(e.counts, r.FailureRate, r.Confidence)
 	}
 	if !win.clean() && w&flagCounted == 0 {
 		b.edit(0, flagCounted)

@@ -63,13 +63,14 @@ func (w *window) success() (clean bool) {
 // time, it always needs its denominator.
 func (w *window) clean() bool { return w.last != nil && w.last.clean() }
 
-// bad counts a failure or a slow call, or both. Breaker.mu is held.
-func (w *window) bad(failed, slow bool) {
+// bad counts a failure or a slow call, or both, and returns what the window
+// then holds, which is what decides. Breaker.mu is held.
+func (w *window) bad(failed, slow bool) Counts {
 	if w.last != nil {
-		w.last.bad(failed, slow)
-	} else {
-		w.time.bad(failed, slow)
+		return w.last.bad(failed, slow)
 	}
+	w.time.bad(failed, slow)
+	return w.counts()
 }
 
 // counts is what the window holds. Breaker.mu is held.
@@ -84,14 +85,13 @@ func (w *window) counts() Counts {
 // rate is over rate, or nil. A window of time is looked at by parts:
 // the newest tenth, the newest two tenths, and so on to the whole, so that old
 // successes do not hide that a dependency fails now. Each look may be wrong, so
-// each gets a tenth of the doubt. Breaker.mu is held.
-func (w *window) surelyOver(rate, sure float64) *recent {
+// each gets a tenth of the doubt. all is what the whole holds. Breaker.mu is held.
+func (w *window) surelyOver(all Counts, rate, sure float64) *recent {
 	if w.last != nil {
-		c := w.last.counts()
-		if !SurelyOver(c.Failures, c.Calls, rate, sure) {
+		if !SurelyOver(all.Failures, all.Calls, rate, sure) {
 			return nil
 		}
-		return &recent{Counts: c}
+		return &recent{Counts: all}
 	}
 	step := w.time.clock.step()
 	doubt := (1 - sure) / windowSteps
@@ -236,10 +236,12 @@ func newCallWindow(size int) *callWindow {
 func (w *callWindow) success() bool { return w.pos.Add(1) >= w.cleanAt.Load() }
 func (w *callWindow) clean() bool   { return w.pos.Load() >= w.cleanAt.Load() }
 
-func (w *callWindow) bad(failed, slow bool) {
+// bad returns what the window holds at this call. A success that takes the next
+// position meanwhile comes after it, and is not in the counts: else the call
+// would be judged by another order of calls than the one that is kept.
+func (w *callWindow) bad(failed, slow bool) Counts {
 	pos := w.pos.Add(1)
 	w.cleanAt.Store(pos + w.size)
-	w.forget(pos)
 	if w.n == len(w.list) {
 		w.grow()
 	}
@@ -247,10 +249,14 @@ func (w *callWindow) bad(failed, slow bool) {
 	w.n++
 	w.failures += btoi(failed)
 	w.slow += btoi(slow)
+	return w.countsAt(pos)
 }
 
-func (w *callWindow) counts() Counts {
-	pos := w.pos.Load()
+func (w *callWindow) counts() Counts { return w.countsAt(w.pos.Load()) }
+
+// countsAt is what the window holds at a position that is not before the last
+// bad call.
+func (w *callWindow) countsAt(pos int64) Counts {
 	w.forget(pos)
 	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow, Bad: w.n}
 }
