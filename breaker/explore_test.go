@@ -226,51 +226,6 @@ func (w *world) close() {
 	}
 }
 
-// live checks that time alone leads to an admission, though every call in
-// flight hangs for ever and no operator comes (I2). Only an override without
-// an end may stand in the way.
-func (w *world) live() error {
-	for range 8 {
-		if w.sp.Override == spec.ForcedOpen && !w.sp.Timed {
-			return nil
-		}
-		if _, admits := w.wouldAdmit(); admits {
-			return w.admits()
-		}
-		if err := w.take(step{kind: stepTick}); err != nil {
-			return err
-		}
-		for i := w.ripe(); i >= 0; i = w.ripe() {
-			if err := w.take(step{kind: stepFire, n: uint8(i)}); err != nil {
-				return err
-			}
-		}
-	}
-	return fmt.Errorf("nothing was admitted in 8 ticks")
-}
-
-// ripe is a timer that is set and whose time has come, or -1.
-func (w *world) ripe() int {
-	return slices.IndexFunc(w.timers, func(t stolen) bool { return w.valid(&t) && !time.Now().Before(t.at) })
-}
-
-// wouldAdmit asks the specification's copy.
-func (w *world) wouldAdmit() (spec.Permit, bool) {
-	sp := w.sp
-	return sp.Admit(w.now())
-}
-
-// admits asks the real breaker, with one caller more.
-func (w *world) admits() error {
-	w.callers = append(w.callers, caller{})
-	for i := range w.callers {
-		if !w.callers[i].busy {
-			return w.take(step{kind: stepStart})
-		}
-	}
-	return nil
-}
-
 // key tells states apart that can behave differently from here on: all times
 // are taken relative to now, generations to the one under way, and callers in
 // a fixed order, as they are alike.
