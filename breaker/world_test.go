@@ -288,12 +288,9 @@ func (w *world) steps() (all []step) {
 		if w.cfg.fleet {
 			all = append(all, step{kind: stepPeers}, step{kind: stepHold}, step{kind: stepHold, length: 2})
 		}
-		if w.cfg.keyed {
-			all = append(all, step{kind: stepForget})
-		}
 	}
 	if w.cfg.keyed {
-		all = append(all, step{kind: stepOther})
+		all = append(all, step{kind: stepOther}, step{kind: stepForget})
 		if w.collectable() {
 			all = append(all, step{kind: stepCollect})
 		}
@@ -322,7 +319,6 @@ func (w *world) take(s step) error {
 	case stepOther:
 		w.set.Breaker("z")
 	case stepForget:
-		w.orders++
 		w.sp.Forget()
 		w.b.forget(lapseNow)
 	case stepCollect:
