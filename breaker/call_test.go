@@ -213,3 +213,119 @@ func TestEachCallCountsOnce(t *testing.T) {
 		}
 	}
 }
+
+// DoResult lets the result say how the call ended, for good answers that carry
+// a failure and errors that are none; what the caller gets is untouched.
+func TestDoResultJudgesTheResult(t *testing.T) {
+	type answer struct{ code int }
+	judge := func(a answer, err error) Outcome {
+		switch {
+		case err == errNotFound:
+			return Success
+		case a.code == 429:
+			return Ignored
+		case a.code >= 500:
+			return Failure
+		case a.code == 7:
+			panic("in the judgement")
+		}
+		return DefaultClassifier(bg, err)
+	}
+	for name, c := range map[string]struct {
+		a      answer
+		err    error
+		fails  int // after one failure and this call
+		panics uint64
+	}{
+		"good":                      {answer{200}, nil, 0, 0},
+		"a failure, no error":       {answer{503}, nil, 2, 0},
+		"an error that is none":     {answer{404}, errNotFound, 0, 0},
+		"no evidence":               {answer{429}, nil, 1, 0},
+		"an error by the default":   {answer{0}, errX, 2, 0},
+		"the judgement panics":      {answer{7}, nil, 2, 1},
+		"the judgement panics, err": {answer{7}, errX, 2, 1},
+	} {
+		for state, s := range map[string]Settings{"plain": {}, "counted": {FailureRate: 1}, "timed": {SlowCall: time.Hour}} {
+			b := New("db", s)
+			play(b, "f")
+			a, err := DoResult(t.Context(), b, func(context.Context) (answer, error) { return c.a, c.err }, judge)
+			if a != c.a || err != c.err {
+				t.Errorf("%s, %s: the caller got %v, %v, want %v, %v", name, state, a, err, c.a, c.err)
+			}
+			if got := b.Status(); got.FailCount != c.fails || got.Panics != c.panics {
+				t.Errorf("%s, %s: %d failures and %d panics, want %d and %d", name, state, got.FailCount, got.Panics, c.fails, c.panics)
+			}
+		}
+	}
+}
+
+// What does not return under DoResult is a failure, what is rejected does not
+// run and is not judged, and a failure without an error is on record.
+func TestDoResultOfCallsThatDoNotReturn(t *testing.T) {
+	judged := 0
+	judge := func(int, error) Outcome { judged++; return Failure }
+	for name, end := range map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit} {
+		b := New("db", Settings{FailMax: 1})
+		elsewhere(func() {
+			defer func() { _ = recover() }()
+			_, _ = DoResult(bg, b, func(context.Context) (int, error) { end(); return 1, nil }, judge)
+		})
+		is(t, b, Open)
+		v, err := DoResult(bg, b, func(context.Context) (int, error) { t.Error("it ran"); return 1, nil }, judge)
+		if v != 0 || !errors.Is(err, ErrOpen) || judged != 0 {
+			t.Errorf("%s: then %d, %v, judged %d times; want 0, ErrOpen, never", name, v, err, judged)
+		}
+	}
+	elsewhere(func() {
+		b := New("db", Settings{FailMax: 1})
+		defer func() { is(t, b, Open) }()
+		_, _ = DoResult(bg, b, func(context.Context) (int, error) { return 1, nil }, func(int, error) Outcome { runtime.Goexit(); return Success })
+	})
+	b := New("db", Settings{FailMax: 1}, WithErrorOnTrip())
+	v, err := DoResult(bg, b, func(context.Context) (int, error) { return 503, nil }, judge)
+	if v != 503 || err != nil {
+		t.Errorf("the call that trips got %d, %v, want its result: it has no error to join", v, err)
+	}
+	if last := b.History()[0]; len(last.Errors) != 1 || last.Errors[0].Error != "the result was judged a failure" {
+		t.Errorf("on record: %+v", last.Errors)
+	}
+}
+
+// The zero Breaker guards nothing, by every way to call.
+func TestZeroBreakerGuardsNothing(t *testing.T) {
+	for way, do := range waysToCall {
+		for _, err := range []error{nil, errX, context.Canceled} {
+			var b Breaker
+			if got := do(&b, t.Context(), func(context.Context) error { return err }); got != err {
+				t.Errorf("%s: the zero Breaker made %v of %v", way, got, err)
+			}
+			if b.State() != Closed {
+				t.Errorf("%s: the zero Breaker is %s", way, b.State())
+			}
+		}
+		var b Breaker
+		func() {
+			defer func() {
+				if p := recover(); p != "bug" {
+					t.Errorf("%s: the panic became %v", way, p)
+				}
+			}()
+			_ = do(&b, t.Context(), func(context.Context) error { panic("bug") })
+		}()
+	}
+	var b Breaker
+	p, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Answered()
+	p.Done(errX)
+	p.Done(errX)
+	if err := b.WaitReady(t.Context()); err != nil {
+		t.Errorf("WaitReady of the zero Breaker: %v", err)
+	}
+	v, err := DoResult(t.Context(), &b, func(context.Context) (int, error) { return 1, nil }, func(int, error) Outcome { panic("bug") })
+	if v != 1 || err != nil {
+		t.Errorf("a judgement that panics made %d, %v of the zero Breaker's call", v, err)
+	}
+}

@@ -173,6 +173,9 @@ func tellOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) 
 
 // caught takes note of a panic in user code.
 func (c *config) caught(what string, p any) {
+	if c == nil {
+		return // the zero Breaker keeps no record
+	}
 	c.panics.Add(1)
 	if c.logger == nil {
 		return

@@ -7,13 +7,17 @@ import (
 
 // WaitReady returns nil when the breaker could admit a call: at once while it is
 // closed, else when its open time is over, a probe's place is free, or an
-// override lets calls through. It returns ctx's error if ctx is over before.
+// override lets calls through. It returns ctx's error if ctx is over before; nil
+// is a context that is never over.
 //
 // It is for a consumer that pauses while its dependency is away, instead of
 // taking work and failing it. It takes no place: of several that wait, all
 // return, the first to call probes, and the others may be rejected and wait
 // again. It costs no goroutine, and the breaker nothing while no one waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	for {
 		changed, wait, ready := b.readiness()
 		if ready {
@@ -40,6 +44,9 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.load()
+	if e := effective(w); e == Closed || e == ForcedClosed {
+		return nil, 0, true // first: the zero Breaker has no clock
+	}
 	until := time.Time{}
 	now := b.cfg.clock.Now()
 	switch effective(w) {
@@ -54,8 +61,6 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 		if until = b.cold.Load().probes.nextFree(b.settings().Probes, now); !now.Before(until) {
 			return nil, 0, true
 		}
-	default:
-		return nil, 0, true
 	}
 	c := b.cold.Load()
 	if c.changed == nil {
