@@ -183,6 +183,9 @@ func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)
 
 // caught counts and logs a panic in user code. what says whose it was.
 func (c *config) caught(what string, p any) {
+	if c == nil {
+		return // the zero Breaker keeps no record
+	}
 	c.panics.Add(1)
 	if c.logger == nil {
 		return
