@@ -1,8 +1,7 @@
 // Package fifo lets people see and change the breakers of a running process
 // through a named pipe: one line in, one reply file out.
 //
-//	plane, err := ops.New(manager, ops.Options{})
-//	if err != nil { ... }
+//	plane := ops.New(manager, ops.Options{})
 //	defer plane.Close()
 //	pipe, err := fifo.Start(plane, fifo.Config{})   // /tmp/breaker/<pid>.in and .out
 //	if err != nil { ... }
