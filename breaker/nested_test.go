@@ -51,7 +51,10 @@ func TestNestedCall(t *testing.T) {
 // admitted it, and only of the same breaker.
 func TestNestedCallIsOfOneProbe(t *testing.T) {
 	t.Run("another breaker", func(t *testing.T) {
-		outer, inner := recovering(t, Settings{}), recovering(t, Settings{FailMax: 1})
+		outer, inner := recovering(t, Settings{}), recovering(t, Settings{FailMax: 1, Probes: 2})
+		if _, err := inner.Allow(); err != nil { // a probe with the same number as the outer one
+			t.Fatal(err)
+		}
 		_ = outer.Do(bg, func(ctx context.Context) error {
 			_ = inner.Do(ctx, broken)
 			return nil

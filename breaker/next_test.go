@@ -338,6 +338,17 @@ func TestFailForHoldsABurstBack(t *testing.T) {
 	})
 }
 
+// A limit of one failure is held back, too.
+func TestFailForOfOneFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 1, FailFor: 5 * time.Second})
+		play(b, "ff....f")
+		is(t, b, Closed)
+		play(b, ".f")
+		is(t, b, Open)
+	})
+}
+
 // A success ends the row, and with it the time since its first failure.
 func TestFailForIsOfOneRow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
