@@ -86,7 +86,7 @@ func healthy() []*scene {
 		plain("H1", "1 % fail, 50 calls/s", 6*hour, 50, 0.01),
 		plain("H2", "5 % fail, 50 calls/s", 6*hour, 50, 0.05),
 		plain("H3", "10 % fail, 50 calls/s", 6*hour, 50, 0.1),
-		plain("H4", "2 % fail, 2,000 calls/s", hour/2, 2000, 0.02),
+		plain("H4", "2 % fail, 2,000 calls/s", hour/6, 2000, 0.02),
 		plain("H5", "5 % fail, 0.1 calls/s", 10*day, 0.1, 0.05),
 		{
 			id: "H6", what: "0.5 % fail, 1 to 100 calls/s and back", span: 6 * hour, ok: flat(0.03), fail: 0.05, failing: flat(0.005),
@@ -116,7 +116,7 @@ func sick() []*scene {
 		outage("O3", "down for 15 minutes, hangs for 1 s, 0.2 calls/s", 5*day, 0.2, 4*hour, 900, 0.01, 1, 0.05, 1),
 		outage("O4", "half of the calls fail for 2 minutes, 50 calls/s", 6*hour, 50, 1200, 120, 0.001, 0.5, 0.02, 0.05),
 		outage("O5", "30 % fail for 5 minutes, 50 calls/s", 6*hour, 50, 1200, 300, 0.001, 0.3, 0.02, 0.05),
-		outage("O6", "down for 1 minute, 2,000 calls/s", hour/2, 2000, 300, 60, 0.001, 1, 0.01, 0.01),
+		outage("O6", "down for 1 minute, 2,000 calls/s", hour/3, 2000, 200, 60, 0.001, 1, 0.01, 0.01),
 		outage("O7", "80 % fail after 1 s for 2 minutes, 5 calls/s", day, 5, 1800, 120, 0.01, 0.8, 0.05, 1),
 		outage("O8", "down for 5 s, 50 calls/s", 6*hour, 50, 600, 5, 0.001, 1, 0.02, 0.01),
 		outage("O9", "down 10 s, up 10 s, for 5 minutes, 50 calls/s", 6*hour, 50, 1800, 300, 0.001, 1, 0.02, 0.01),
@@ -140,6 +140,9 @@ func slowScenes() []*scene {
 	s.ok = during(s.sick, 2, 0.02)
 	return []*scene{s}
 }
+
+// everyScene is the 18 and the slow one.
+func everyScene() []*scene { return append(scenes(), slowScenes()...) }
 
 // A call is what happens if it is let run.
 type call struct {

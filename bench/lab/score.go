@@ -7,6 +7,7 @@ import (
 
 // A row is what a contender made of a scene. Shares are in per cent.
 type row struct {
+	Calls           int
 	Episodes, Found int     // episodes, and how many the breaker opened in
 	Delay, DelayMax float64 // s from the begin of an episode to the trip: mean and most
 	Failed          float64 // calls that failed in an episode before the trip: mean
@@ -25,7 +26,7 @@ func (s *scene) grace() time.Duration { return seconds(s.fail + 1) }
 
 // score judges what was noted against the truth.
 func (n *notes) score() row {
-	r := row{Episodes: len(n.s.sick)}
+	r := row{Calls: len(n.s.calls), Episodes: len(n.s.sick)}
 	n.calls(&r)
 	n.episodes(&r)
 	open := time.Duration(0)
