@@ -215,30 +215,23 @@ func (p *page) chances() {
 		}
 	}
 	p.say("\nMean calls until the breaker opens: the larger the better on the left, where chance opens it; the smaller the better on the right, where it should open.\n")
-	shares := []int{10, 50, 100, 200, 300, 400, 500, 600, 800, 1000}
-	head = []string{"failing"}
-	for _, f := range shares {
-		head = append(head, fmt.Sprintf("%d %%", f/10))
-	}
-	p.header(head...)
-	for _, r := range chanceRules {
-		cells := []string{r.name}
-		for _, f := range shares {
-			cells = append(cells, large(callsToTrip(r.failMax, r.forgive, f)))
-		}
-		p.cells(cells...)
-	}
+	p.byShare([]int{10, 50, 100, 200, 300, 400, 500, 600, 800, 1000}, large)
 	p.say("\nThe same as time, at 10 calls/s, for partial outages:\n")
-	shares = []int{300, 350, 400, 500, 600, 800, 1000}
-	head = []string{"failing"}
-	for _, f := range shares {
+	p.byShare([]int{300, 350, 400, 500, 600, 800, 1000}, func(calls float64) string { return span(calls / 10) })
+}
+
+// byShare writes a table of the mean calls until each rule opens, by how many
+// calls in 1000 fail.
+func (p *page) byShare(failing []int, cell func(calls float64) string) {
+	head := []string{"failing"}
+	for _, f := range failing {
 		head = append(head, fmt.Sprintf("%d %%", f/10))
 	}
 	p.header(head...)
 	for _, r := range chanceRules {
 		cells := []string{r.name}
-		for _, f := range shares {
-			cells = append(cells, span(callsToTrip(r.failMax, r.forgive, f)/10))
+		for _, f := range failing {
+			cells = append(cells, cell(callsToTrip(r.failMax, r.forgive, f)))
 		}
 		p.cells(cells...)
 	}
