@@ -16,7 +16,7 @@ in [bench/lab](../bench/lab), and this page is written by it:
 
 It takes about ten minutes on two cores. All random numbers have fixed seeds, so the page is the same each time, except that
 bytedance's row may differ in the third digit: its panels need steps of slightly different lengths in one process. ` + "`go test`" + `
-plays some of the scenes again and fails if their rows have changed.
+plays our rows and some of the others again, and fails if they have changed.
 
 **How they run.** Switchgear is the engine that ships, on a virtual clock; a test checks that it does the same in a
 ` + "`testing/synctest`" + ` bubble. The other breakers for Go are the libraries themselves, in such bubbles, with their defaults or with what
