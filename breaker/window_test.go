@@ -408,7 +408,7 @@ func TestWindowDatesAllCallsByOneClock(t *testing.T) {
 	clock.base = time.Now().Add(-6500 * time.Millisecond) // step 6, by the exact time
 	clock.word.Store(5<<clockBits | clockUsed | clockRuns)
 	play(b, "sssssf")
-	w := b.win.Load().time
+	w := &b.win.Load().time
 	if got := w.counts(5, windowSteps); got.Calls != 6 {
 		t.Errorf("the window holds %+v, want 6 calls", got)
 	}
