@@ -38,6 +38,9 @@ type Options struct {
 	// AuditFailed is called when the audit log cannot be written, and once with
 	// nil when it can be again. It must not block. Status shows it too.
 	AuditFailed func(error)
+	// TimelineBytes bounds the memory of what happened, see Plane.Timeline.
+	// Default: 4 MiB, some 5,000 transitions.
+	TimelineBytes int
 	// RuntimeDir is where the folder of the sockets is. Default: see Listen.
 	RuntimeDir string
 }
@@ -50,11 +53,13 @@ type Plane struct {
 	o       Options
 	started time.Time
 	hub     *hub
-	audit   *auditor
-	remove  func()
-	watcher *metrics.Watcher
-	orders  orderTally
-	plots   *plots
+
+	timeline *timelineStore
+	audit    *auditor
+	remove   func()
+	watcher  *metrics.Watcher
+	orders   orderTally
+	plots    *plots
 
 	overview overviewCache
 	web      *gate // of the HTTP handlers
@@ -75,7 +80,9 @@ func New(m *breaker.Manager, o Options) *Plane {
 	if o.Service == "" {
 		o.Service = filepath.Base(os.Args[0])
 	}
-	p := &Plane{m: m, o: o, started: time.Now(), hub: newHub(), web: newGate(false), local: newGate(true)}
+	p := &Plane{m: m, o: o, started: time.Now(), web: newGate(false), local: newGate(true)}
+	p.timeline = newTimelineStore(o.TimelineBytes)
+	p.hub = newHub(p.timeline)
 	if o.Audit != "" {
 		p.audit = newAuditor(o.Audit, o.Service, o.AuditFailed)
 	}
@@ -89,6 +96,9 @@ func (p *Plane) listener() breaker.Listener {
 	return breaker.Listener{
 		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
 			p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
+		},
+		HeldBack: func(b *breaker.Breaker, t breaker.Transition) {
+			p.hub.publish(Event{Kind: EventHeldBack, ID: b.ID(), Transition: &t})
 		},
 		Reminder: func(b *breaker.Breaker, o breaker.Override) {
 			p.hub.publish(Event{Kind: EventReminder, ID: b.ID(), Override: &o})
