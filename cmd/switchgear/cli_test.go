@@ -55,7 +55,7 @@ ledger/eu-2  FORCED-OPEN  closed  0ms  until released  by ana: "INC-42 vendor ma
 ledger/us-1  closed
 `)
 	compare(t, "explain", still(h.ok("explain", "payments")), `
-payments has been open for 0ms: 5 failures in a row; last error: connection refused. Every call is rejected until a probe may go in 59m59s.
+payments has been open for 0ms: 5 failures in a row; last error: connection refused. Every call is rejected; a probe may run in 59m59s.
 `)
 	compare(t, "history", still(h.ok("history", "payments")), `
 TIME  FROM  TO  WHY
@@ -226,7 +226,7 @@ func TestExitCodesOfWhatIsWrong(t *testing.T) {
 		{2, args("set", "payments", "fail_max"), args("KEY=VALUE")},
 		{2, args("set", "payments", "fail_mux=1"), args("fail_mux", `did you mean "fail_max"`)},
 		{2, args("set", "payments", "window=10"), args("window", "10s")},
-		{2, args("set", "payments", "fail_max=1", "fail_max=2"), args("fail_max comes twice")},
+		{2, args("set", "payments", "fail_max=1", "fail_max=2"), args("fail_max appears twice")},
 		{2, args("close", "ledger/*", "--if-version", "1", "--yes", "9"), args("wildcard")},
 		{2, args("history", "payments", "-n", "0"), args("-n 0", "1 or more")},
 		{2, args("history", "payments", "-n", "-1"), args("-n -1", "1 or more")},
@@ -353,7 +353,7 @@ func TestJSONForPrograms(t *testing.T) {
 		{args("status", "payments", "--json"), `"state": "open"`},
 		{args("explain", "payments", "--json"), `"explain": "payments has been open`},
 		{args("explain", "payments", "--json"), `"why": "5 failures in a row`},
-		{args("explain", "payments", "--json"), `"next": "Every call is rejected until`},
+		{args("explain", "payments", "--json"), `"next": "Every call is rejected; a probe may run`},
 		{args("history", "payments", "--json"), `"cause": "consecutive-failures"`},
 		{args("release", "ledger/*", "--yes", "3", "--json"), `"after": "closed"`},
 		{args("set", "search", "fail_max=7", "--json"), `"fail_max": 7`},

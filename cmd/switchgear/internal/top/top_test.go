@@ -214,7 +214,7 @@ func TestSetOpensAndFolds(t *testing.T) {
 func TestStory(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("<enter>")
-	r.shows("payments has been open for", "opened by ana", "Every call is rejected until")
+	r.shows("payments has been open for", "opened by ana", "Every call is rejected; a probe may run")
 	r.keys("<esc>")
 	r.hides("payments has been open for")
 }

@@ -3,13 +3,13 @@ package breaker
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
-
-// Traps of breakers in other languages: how each of them got stuck half-open
-// (our survey's section 3.2, all rows), and what else was reproduced there.
 
 // Resilience4j (#935, #1389, #903, #2028, #2093): permits taken, results never
 // reported, and no limit on half-open by default.
@@ -191,66 +191,194 @@ func TestTrap_NeverLeavesOpenAtLowTraffic(t *testing.T) {
 	})
 }
 
-// Resilience4j (#1754): ten errors, then ten successes: it opens on the 20th
-// call, a success, because then there are enough.
-func TestTrap_OpensOnASuccess(t *testing.T) {
-	for _, s := range []Settings{
-		{FailMax: -1, FailureRate: 0.5, MinCalls: 20},
-		{FailMax: -1, FailureRate: 0.5, MinCalls: 20, WindowCalls: 100},
-		{FailMax: -1, FailureRate: 0.5, Confidence: 0.99999},
-	} {
-		b := New("x", s)
-		play(b, "ffffffffffssssssssssssssss")
-		is(t, b, Closed)
-	}
-}
-
-// Resilience4j: a misspelt name makes a breaker, forces it open and answers
-// "successfully".
-func TestTrap_OrderToAMisspeltName(t *testing.T) {
-	var m Manager
-	m.Breaker("payments")
-	_, err := m.Apply("paymnets", Order{Verb: VerbForceOpen})
-	var unknown *UnknownError
-	if !errors.As(err, &unknown) || len(unknown.Near) != 1 || unknown.Near[0] != "payments" {
-		t.Errorf("got %v", err)
-	}
-	if n := len(m.Status()); n != 1 {
-		t.Errorf("%d breakers, want the 1 there was", n)
-	}
-}
-
-// Resilience4j: a forced-open breaker tells of no calls, so that the noisiest
-// state is the quietest.
-func TestTrap_ForcedOpenIsSilent(t *testing.T) {
-	rejected := 0
-	b := New("x", Settings{}, WithListener(Listener{Rejected: func(*Breaker, error) { rejected++ }}))
-	b.ForceOpen(Order{})
-	play(b, "sss")
-	if rejected != 3 {
-		t.Errorf("%d rejections were told, want 3", rejected)
-	}
-}
-
-// pybreaker: its lock is held during the call: calls run one by one, and an
-// operator's open() waits for those that hang.
-func TestTrap_LockAroundTheCall(t *testing.T) {
+// 4: gobreaker stays half-open for ever after one Goexit, or one hung probe:
+// "12x Timeout later: state=half-open err=too many requests".
+func TestTrap_GoexitWedgesHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{})
-		began := time.Now()
-		for range 100 {
-			go func() { _ = b.Do(t.Context(), func(context.Context) error { time.Sleep(time.Minute); return nil }) }()
-		}
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		play(b, "f.")
+		elsewhere(func() { _ = b.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil }) })
+		time.Sleep(12 * time.Second)
 		synctest.Wait()
-		b.Open(Order{Actor: "ana"})
-		_ = b.Status()
-		if d := time.Since(began); d != 0 {
-			t.Errorf("the order waited %s", d)
+		play(b, "s")
+		is(t, b, Closed)
+	})
+}
+
+func TestTrap_HungProbeWedgesHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: 10 * time.Second})
+		hang := make(chan struct{})
+		play(b, "f.")
+		go func() { _ = b.Do(t.Context(), func(context.Context) error { <-hang; return nil }) }()
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		play(b, "s")
+		is(t, b, Closed)
+		close(hang)
+		synctest.Wait()
+		is(t, b, Closed)
+	})
+}
+
+// 5, 6: in failsafe-go, resile, go-redis and sentinel a probe that panics, or
+// an entry that is never exited, holds its place for good.
+func TestTrap_PanickingProbeWedgesHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 3, SuccessThreshold: 3})
+		play(b, "f.")
+		for range 50 { // more than there are places
+			func() {
+				defer func() { _ = recover() }()
+				_ = b.Do(t.Context(), func(context.Context) error { panic("bug") })
+			}()
+			play(b, ".")
 		}
+		play(b, "sss")
+		is(t, b, Closed)
+	})
+}
+
+func TestTrap_EntryNeverExited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2, ProbeTimeout: time.Second})
+		play(b, "f.")
+		_, _ = b.Allow()
+		_, _ = b.Allow()
+		if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
+			t.Fatalf("a third probe: %v", err)
+		}
+		play(b, ".s")
+		is(t, b, Closed)
+	})
+}
+
+// 8: hoglet's rejections take a place and do not give it back: ten of them,
+// and a recovered breaker admits nothing. Its Goexit counts as a success.
+func TestTrap_RejectionsUseUpPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 5, SuccessThreshold: 5})
+		play(b, "f")
+		for range 100 {
+			_, _ = b.Allow()
+		}
+		play(b, ".")
+		var permits []Permit
+		for range 20 {
+			if p, err := b.Allow(); err == nil {
+				permits = append(permits, p)
+			}
+		}
+		if len(permits) != 5 {
+			t.Fatalf("%d probes admitted, want 5", len(permits))
+		}
+		for i := range permits {
+			permits[i].Done(nil)
+		}
+		is(t, b, Closed)
+	})
+}
+
+func TestTrap_GoexitProbeCloses(t *testing.T) {
+	b := New("x", Settings{})
+	b.HalfOpen(Order{})
+	elsewhere(func() { _ = b.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil }) })
+	is(t, b, Open)
+}
+
+// 17: results of calls from before: in failsafe-go they free permits and close
+// ("permits 5 -> 9 in flight"), in hystrix-go a late success closes within the
+// sleep window, in autobreaker a failure of the last half-open opens the next.
+func TestTrap_StaleResults(t *testing.T) {
+	s := Settings{FailMax: 1, Probes: 5, SuccessThreshold: 5, ResetTimeout: time.Minute}
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", s)
+		var old []Permit
+		for range 10 {
+			p, _ := b.Allow()
+			old = append(old, p)
+		}
+		play(b, "f")
+		old[0].Done(nil)
+		is(t, b, Open) // hystrix-go
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if d := time.Since(began); d != time.Minute {
-			t.Errorf("100 calls of a minute took %s", d)
+		var probes []Permit
+		for range 5 {
+			p, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			probes = append(probes, p)
 		}
+		for i := 1; i < 9; i++ {
+			old[i].Done(nil)
+		}
+		is(t, b, HalfOpen) // failsafe-go
+		if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
+			t.Errorf("stale results gave a sixth probe its place: %v", err)
+		}
+		probes[0].Done(errX)
+		is(t, b, Open)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		probes[1].Done(errX)
+		old[9].Done(errX)
+		is(t, b, HalfOpen) // autobreaker
+		p.Ignore()
+	})
+}
+
+// 19: sentinel says open before it has set the time of the next retry, so that
+// a call in between probes at once.
+func TestTrap_ProbeInTheInstantOfOpening(t *testing.T) {
+	for range 300 {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Hour})
+		var ran atomic.Int64
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 20 {
+					p, err := b.Allow()
+					if err != nil {
+						continue
+					}
+					if p.tag.probe() != 0 {
+						ran.Add(1)
+					}
+					p.Done(errX)
+				}
+			})
+		}
+		wg.Wait()
+		if ran.Load() > 0 || len(b.History()) != 1 {
+			t.Fatalf("%d probes within an open time of an hour; history %+v", ran.Load(), b.History())
+		}
+	}
+}
+
+// 20: mercari, eapache, goresilience, ion and sentinel admit everybody in
+// half-open: "500 callers, 500 executed".
+func TestTrap_HerdInHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		play(b, "f.")
+		var ran atomic.Int64
+		for range 500 {
+			go func() {
+				_ = b.Do(t.Context(), func(context.Context) error { ran.Add(1); time.Sleep(time.Second / 2); return nil })
+			}()
+		}
+		synctest.Wait()
+		if n := ran.Load(); n != 1 {
+			t.Errorf("%d of 500 callers ran, want 1", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		is(t, b, Closed)
 	})
 }
