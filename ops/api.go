@@ -204,7 +204,7 @@ func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := e.allow(r, &o); err != nil {
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
-		e.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
+		e.record(time.Now(), o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
 	if err := e.admit(r, orders); err != nil {

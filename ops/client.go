@@ -174,7 +174,7 @@ func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) 
 	return reply.Histories, err
 }
 
-// Timeline asks what happened from then on, as Plane.Timeline does.
+// Timeline asks what happened from then on, see Plane.Timeline.
 func (c *Client) Timeline(ctx context.Context, from time.Time, ids ...string) (t Timeline, err error) {
 	q := url.Values{"id": ids}
 	if !from.IsZero() {

@@ -16,7 +16,8 @@ type EventKind string
 const (
 	EventTransition EventKind = "transition" // a breaker moved: Transition
 	EventHeldBack   EventKind = "held-back"  // CapOpen kept a breaker from moving: Transition
-	EventNotice     EventKind = "notice"     // the plane reports something: Notice
+	EventAudit      EventKind = "audit"      // the audit log fails, or works again: Notice
+	EventNotice     EventKind = "notice"     // the program reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
 	// EventGap says that Missed events are gone, because the reader was too slow
@@ -46,7 +47,8 @@ type OrderEvent struct {
 	Actor  string       `json:"actor"`
 	Reason string       `json:"reason,omitempty"`
 	For    Duration     `json:"for,omitzero"`
-	// Changes are the settings that VerbSet changed, for one breaker or a set.
+	// Changes are what VerbSet changed in the settings of a breaker, or in those
+	// that the keys of a set have in common.
 	Changes []breaker.SettingsChange `json:"changes,omitempty"`
 	Touched int                      `json:"touched"`
 	Failed  int                      `json:"failed,omitempty"`
@@ -80,9 +82,12 @@ func (h *hub) publish(e Event) {
 		return
 	}
 	h.last++
-	e.Seq, e.At = h.last, time.Now()
-	if e.Transition != nil {
-		e.At = e.Transition.At // when it happened, however late it is delivered
+	e.Seq = h.last
+	switch {
+	case e.Transition != nil:
+		e.At = e.Transition.At // when it happened, not when it was delivered
+	case e.At.IsZero():
+		e.At = time.Now()
 	}
 	h.timeline.add(&e)
 	if len(h.ring) < keptEvents {
@@ -153,7 +158,8 @@ func (h *hub) lastOrders() []Event {
 
 // Events yields what happens from now on, or what followed the event with the
 // StreamID after, as Client.Events does, until ctx ends or the plane is closed.
-// It never yields an error.
+// It never yields an error. A reader that is too slow finds an EventGap, and
+// holds up nobody.
 func (p *Plane) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		place := p.placeOf(after)

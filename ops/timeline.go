@@ -12,33 +12,35 @@ import (
 	"time"
 )
 
-// Timeline is what happened, in order: transitions, orders, overrides and their
-// ends, notes and notices.
+// Timeline is what happened, in order: transitions, overrides and their ends,
+// orders, changes of settings, and reports.
 type Timeline struct {
 	Events []Event `json:"events"` // oldest first
-	// CompleteSince is when the newest event was dropped that the timeline would
-	// have had: before it, it has gaps. Zero: it has none since the process
-	// started.
+	// CompleteSince is the time from which on no event is missing. Zero: none is
+	// missing.
 	CompleteSince time.Time `json:"complete_since,omitzero"`
 }
 
 const (
 	defaultTimelineBytes = 4 << 20
 	eventOverhead        = 128      // bytes that an event takes beside its JSON
-	sizeClass            = 16 << 10 // ids whose events take as much are treated alike
+	idOverhead           = 256      // bytes that an id takes beside its events
+	sizeClass            = 16 << 10 // ids are compared by how many of these their events take
 	maxTimeline          = 5000     // events of an answer
+	maxTimelineBytes     = 8 << 20  // of an answer: a client reads 16 MiB
 )
 
 // timelineStore keeps events in bounded memory. When it is full, it drops the
-// oldest event of the id that has most, so that a breaker which flaps all night
-// does not push out what happened to the others.
+// oldest event of the id whose events take the most, so that a breaker which
+// flaps all night does not push out what happened to the others.
 type timelineStore struct {
+	limit int // bytes
+
 	mu    sync.Mutex // guards the fields below
-	limit int        // bytes
 	bytes int
 	byID  map[string]*idEvents
-	most  idHeap
-	// dropped is when the newest event was dropped of ids that have none left.
+	most  idHeap // all of byID
+	// dropped is the time of the newest dropped event of ids that have none left.
 	dropped time.Time
 }
 
@@ -47,7 +49,7 @@ type idEvents struct {
 	id      string
 	events  []storedEvent
 	bytes   int
-	dropped time.Time // when the newest event happened that was dropped
+	dropped time.Time // the time of the newest event that was dropped
 	place   int       // in the heap
 }
 
@@ -63,11 +65,12 @@ func newTimelineStore(limit int) *timelineStore {
 	return &timelineStore{limit: cmp.Or(limit, defaultTimelineBytes), byID: make(map[string]*idEvents)}
 }
 
-// add keeps an event. Its sequence number is that of the stream.
+// add keeps an event. It is stored as JSON: that is what most readers want, its
+// size is known, and it shares no memory with what it came from.
 func (t *timelineStore) add(e *Event) {
 	data, err := json.Marshal(e)
 	if err != nil {
-		return // it has nothing that JSON cannot carry
+		return // an event has nothing that JSON cannot carry
 	}
 	x := storedEvent{e.Seq, e.At, data}
 	t.mu.Lock()
@@ -76,9 +79,15 @@ func (t *timelineStore) add(e *Event) {
 	if of == nil {
 		of = &idEvents{id: e.ID, dropped: t.dropped}
 		t.byID[e.ID] = of
+		t.bytes += len(of.id) + idOverhead
 		heap.Push(&t.most, of)
 	}
 	of.events = append(of.events, x)
+	// Events are published out of order: an order after it was carried out, a
+	// transition when a listener before this one has returned.
+	for i := len(of.events) - 1; i > 0 && of.events[i-1].at.After(x.at); i-- {
+		of.events[i-1], of.events[i] = of.events[i], of.events[i-1]
+	}
 	of.bytes += x.size()
 	t.bytes += x.size()
 	heap.Fix(&t.most, of.place)
@@ -87,7 +96,8 @@ func (t *timelineStore) add(e *Event) {
 	}
 }
 
-// dropLocked drops the oldest event of an id.
+// dropLocked drops the oldest event of an id, and the id with its last one. mu is
+// held.
 func (t *timelineStore) dropLocked(of *idEvents) {
 	x := &of.events[0]
 	of.dropped = x.at
@@ -100,53 +110,67 @@ func (t *timelineStore) dropLocked(of *idEvents) {
 	}
 	heap.Remove(&t.most, of.place)
 	delete(t.byID, of.id)
+	t.bytes -= len(of.id) + idOverhead
 	if of.dropped.After(t.dropped) {
 		t.dropped = of.dropped
 	}
 }
 
-// since returns the newest events from then on, at most that many, of these ids;
-// none asks for all. "name/*" asks for the keys of a set, and the set itself.
-func (t *timelineStore) since(from time.Time, ids []string, most int) (found []storedEvent, complete time.Time) {
+// since returns the newest events from then on of these ids, as many as an answer
+// has room for, and the time from which on none is missing. No ids ask for all.
+func (t *timelineStore) since(from time.Time, ids []string) (found []storedEvent, complete time.Time) {
+	found, complete = t.collect(from, ids)
+	slices.SortFunc(found, func(a, b storedEvent) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
+	first, room := len(found), maxTimelineBytes
+	for first > 0 && len(found)-first < maxTimeline && room > 0 {
+		first--
+		room -= len(found[first].data)
+	}
+	if first > 0 {
+		complete = found[first-1].at
+	}
+	if !complete.After(from) {
+		complete = time.Time{}
+	}
+	return found[first:], complete
+}
+
+// collect returns the events in any order. They are sorted without the lock,
+// because transitions wait for it.
+func (t *timelineStore) collect(from time.Time, ids []string) (found []storedEvent, dropped time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	complete = t.dropped
-	take := func(of *idEvents) {
-		if of.dropped.After(complete) {
-			complete = of.dropped
+	dropped = t.dropped
+	for id, of := range t.byID {
+		if len(ids) > 0 && !slices.ContainsFunc(ids, func(ask string) bool { return concerns(id, ask) }) {
+			continue
+		}
+		if of.dropped.After(dropped) {
+			dropped = of.dropped
 		}
 		at, _ := slices.BinarySearchFunc(of.events, from, func(x storedEvent, from time.Time) int { return x.at.Compare(from) })
 		found = append(found, of.events[at:]...)
 	}
-	for id, of := range t.byID {
-		if len(ids) == 0 || slices.ContainsFunc(ids, func(ask string) bool { return concerns(id, ask) }) {
-			take(of)
-		}
-	}
-	slices.SortFunc(found, func(a, b storedEvent) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
-	if extra := len(found) - most; extra > 0 {
-		complete = found[extra-1].at
-		found = found[extra:]
-	}
-	return found, complete
+	return found, dropped
 }
 
-// concerns reports whether an event of id is wanted by who asks for the id ask.
-// What happened to all keys or breakers happened to each.
+// concerns reports whether an event of id is part of the timeline of ask: an id,
+// "name/*" for the keys of a set, or "*". An event of all keys or of the whole
+// process is part of each key's.
 func concerns(id, ask string) bool {
 	set, wild := strings.CutSuffix(ask, "/*")
 	switch {
 	case id == ask, ask == "*", id == "*", id == "":
 		return true
 	case wild:
-		return strings.HasPrefix(id, set+"/") || id == set
+		return strings.HasPrefix(id, set+"/")
 	}
 	of, all := strings.CutSuffix(id, "/*")
 	return all && strings.HasPrefix(ask, of+"/")
 }
 
-// idHeap has the id whose events take most on top; of ids that take about as
-// much, the one with the oldest event.
+// idHeap has the id on top that loses the next event: the one whose events take
+// the most, and of ids that take about as much the one with the oldest event.
 type idHeap []*idEvents
 
 func (h idHeap) Len() int { return len(h) }
@@ -181,11 +205,19 @@ func (h *idHeap) Pop() any {
 	return of
 }
 
-// Timeline is what happened from then on, of these ids or, with none, of all:
-// the newest 5,000 events at most. An id may be "name/*" for the keys of a set.
+// Timeline is what happened from then on, of these ids or, with none, of all: the
+// newest 5,000 events at most. An id may be "name/*" for the keys of a set. A
+// zero from asks for all that is kept, see Options.TimelineBytes. Changes of
+// settings are in it when they were ordered, and not when the program made them.
+//
+// The error matches breaker.ErrUnknown for an id that names nothing and of which
+// no event is kept.
 func (p *Plane) Timeline(from time.Time, ids ...string) (Timeline, error) {
-	found, complete := p.timeline.since(from, ids, maxTimeline)
-	out := Timeline{Events: make([]Event, len(found)), CompleteSince: after(complete, from)}
+	found, complete, err := p.findEvents(from, ids)
+	if err != nil {
+		return Timeline{}, err
+	}
+	out := Timeline{Events: make([]Event, len(found)), CompleteSince: complete}
 	for i := range found {
 		if err := json.Unmarshal(found[i].data, &out.Events[i]); err != nil {
 			return Timeline{}, fmt.Errorf("ops: timeline: %w", err)
@@ -194,12 +226,33 @@ func (p *Plane) Timeline(from time.Time, ids ...string) (Timeline, error) {
 	return out, nil
 }
 
-// after is t if it is after from, else zero.
-func after(t, from time.Time) time.Time {
-	if t.Before(from) {
-		return time.Time{}
+func (p *Plane) findEvents(from time.Time, ids []string) (found []storedEvent, complete time.Time, err error) {
+	for _, id := range ids {
+		if err := p.known(id); err != nil {
+			return nil, time.Time{}, err
+		}
 	}
-	return t
+	found, complete = p.timeline.since(from, ids)
+	return found, complete, nil
+}
+
+// known reports an error for an id that can have no events.
+func (p *Plane) known(id string) error {
+	if id == "*" || p.timeline.has(id) {
+		return nil // a key that its set has forgotten may have events
+	}
+	if set, wild := strings.CutSuffix(id, "/*"); wild {
+		_, err := p.m.LookupSet(set)
+		return err
+	}
+	_, err := find(p.m, id)
+	return err
+}
+
+func (t *timelineStore) has(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id] != nil
 }
 
 // getTimeline answers with the stored JSON as it is.
@@ -213,7 +266,10 @@ func (e *endpoint) getTimeline(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(q["id"]), maxAskedID)
 	}
 	return e.answerJSON(w, r, func() (any, error) {
-		found, complete := e.timeline.since(from, q["id"], maxTimeline)
+		found, complete, err := e.findEvents(from, q["id"])
+		if err != nil {
+			return nil, err
+		}
 		raw := make([]json.RawMessage, len(found))
 		for i := range found {
 			raw[i] = found[i].data
@@ -221,7 +277,7 @@ func (e *endpoint) getTimeline(w http.ResponseWriter, r *http.Request) error {
 		return struct {
 			Events        []json.RawMessage `json:"events"`
 			CompleteSince time.Time         `json:"complete_since,omitzero"`
-		}{raw, after(complete, from)}, nil
+		}{raw, complete}, nil
 	})
 }
 
@@ -235,7 +291,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, refuse(http.StatusBadRequest, "order", "since is %q, want a time such as 2006-01-02T15:04:05Z, or how long ago, such as 1h30m", text)
+		return time.Time{}, refuse(http.StatusBadRequest, "order", "since is %.100q, want a time such as 2006-01-02T15:04:05Z, or how long ago, such as 1h30m", text)
 	}
 	return at, nil
 }
