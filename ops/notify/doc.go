@@ -12,15 +12,15 @@
 //
 // # Delivery
 //
-// Notices that come within Options.Wait go out together. Requests are limited to
-// one each Options.Every; what has come meanwhile goes out with the next one, at
-// most 50 notices and a count of the others. A request that fails, by the network
-// or with status 429 or 5xx, is repeated with growing pauses, and Retry-After is
-// obeyed. Up to 1,000 notices wait; beyond that the oldest are dropped and
-// counted. Nothing is kept when the process ends.
+// Notices that come within Options.Wait of each other go out together, in one
+// request every Options.Every at most. A request that fails, by the network or
+// with status 429 or 5xx, is repeated with growing pauses, and Retry-After is
+// obeyed. Any other status is a refusal, and what was refused is lost. Up to 1,000
+// notices wait; beyond that the oldest are dropped and counted. Nothing is kept
+// when the process ends.
 //
 // # Secrets
 //
 // The path and query of the URL, the headers and the key are secrets: they are in
-// no error, notice or log.
+// no error, notice or log, and not in the String of Options.
 package notify

@@ -1,8 +1,10 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -12,138 +14,190 @@ type Format string
 
 // The formats.
 const (
-	JSON         Format = "json"         // {"notices": [...], "left_out": 3}; the default
+	JSON         Format = "json"         // {"notices": [...], "left_out": 3}
 	Slack        Format = "slack"        // an incoming webhook of Slack, Mattermost or Rocket.Chat
-	Alertmanager Format = "alertmanager" // POST /api/v2/alerts of Prometheus' Alertmanager
-	PagerDuty    Format = "pagerduty"    // Events API v2; Options.Key is the routing key
+	Alertmanager Format = "alertmanager" // POST /api/v2/alerts of the Alertmanager of Prometheus
+	PagerDuty    Format = "pagerduty"    // Events API v2
 )
 
 // Formats returns all formats.
 func Formats() []Format { return []Format{JSON, Slack, Alertmanager, PagerDuty} }
 
-// bodies are the requests that deliver notices, of which leftOut more were
-// dropped or had no room. PagerDuty takes one notice a request.
-func (o *Options) bodies(notices []Notice, leftOut int) ([][]byte, error) {
+// perRequest is how many notices go into one request.
+func (f Format) perRequest() int {
+	if f == PagerDuty {
+		return 1
+	}
+	return maxWaiting
+}
+
+// body is the request for these notices. leftOut more were dropped.
+func (o *Options) body(notices []Notice, leftOut int) ([]byte, error) {
 	switch o.Format {
 	case Slack:
-		return one(slackBody(notices, leftOut))
+		return json.Marshal(map[string]string{"text": slackText(notices, leftOut)})
 	case Alertmanager:
-		return one(alerts(notices))
+		return json.Marshal(alerts(notices))
 	case PagerDuty:
-		var all [][]byte
-		for i := range notices {
-			body, err := json.Marshal(page(&notices[i], o.Key))
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, body)
-		}
-		return all, nil
-	default:
-		return one(struct {
-			Notices []Notice `json:"notices"`
-			LeftOut int      `json:"left_out,omitempty"`
-		}{notices, leftOut})
+		return json.Marshal(page(&notices[0], o.Key))
 	}
+	return json.Marshal(struct {
+		Notices []Notice `json:"notices"`
+		LeftOut int      `json:"left_out,omitempty"`
+	}{notices, leftOut})
 }
 
-func one(v any) ([][]byte, error) {
-	body, err := json.Marshal(v)
-	return [][]byte{body}, err
-}
-
-// slackText escapes the three characters that have a meaning in Slack's text, so
+// slackEscape escapes the three characters that have a meaning in Slack's text, so
 // that an id cannot be a link or a mention.
-var slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-func slackBody(notices []Notice, leftOut int) any {
+const slackLines = 20
+
+// slackText has a line for each of the newest notices, and counts the others.
+func slackText(notices []Notice, leftOut int) string {
+	if more := len(notices) - slackLines; more > 0 {
+		notices, leftOut = notices[more:], leftOut+more
+	}
 	var b strings.Builder
 	for i := range notices {
 		n := &notices[i]
 		sign := ":warning:"
-		if n.ends() {
+		switch {
+		case n.ends():
 			sign = ":white_check_mark:"
-		} else if n.severity() == "critical" {
+		case n.severity() == "critical":
 			sign = ":rotating_light:"
+		case n.severity() == "info":
+			sign = ":information_source:"
 		}
-		fmt.Fprintf(&b, "%s %s _(%s, %s)_", sign, slackText.Replace(n.Text), slackText.Replace(n.Process), slackText.Replace(n.Host))
-		if n.Links != nil {
-			for _, l := range []struct{ name, url string }{{"runbook", n.Links.Runbook}, {"dashboard", n.Links.Dashboard}} {
-				if strings.HasPrefix(l.url, "https://") || strings.HasPrefix(l.url, "http://") {
-					fmt.Fprintf(&b, " <%s|%s>", strings.ReplaceAll(slackText.Replace(l.url), "|", "%7C"), l.name)
-				}
-			}
-			if n.Links.Owner != "" {
-				fmt.Fprintf(&b, " owner: %s", slackText.Replace(n.Links.Owner))
-			}
+		fmt.Fprintf(&b, "%s %s (%s)", sign, slackEscape.Replace(n.Text), slackEscape.Replace(n.source()))
+		if n.Owner != "" {
+			fmt.Fprintf(&b, ", owner: %s", slackEscape.Replace(n.Owner))
+		}
+		for _, l := range n.Links {
+			fmt.Fprintf(&b, " <%s|%s>", strings.ReplaceAll(slackEscape.Replace(l.URL), "|", "%7C"), l.Name)
 		}
 		b.WriteByte('\n')
 	}
 	if leftOut > 0 {
 		fmt.Fprintf(&b, "and %d more\n", leftOut)
 	}
-	return map[string]any{"text": b.String(), "mrkdwn": true}
+	return b.String()
+}
+
+// source is the process that the notice is about.
+func (n *Notice) source() string {
+	text := n.Service + "/" + strconv.Itoa(n.PID)
+	if n.Host != "" {
+		text += " on " + n.Host
+	}
+	return oneLine(text, maxText)
 }
 
 type alert struct {
-	Labels      map[string]string `json:"labels"`
-	Annotations map[string]string `json:"annotations"`
-	StartsAt    time.Time         `json:"startsAt,omitzero"`
-	EndsAt      time.Time         `json:"endsAt,omitzero"`
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+	StartsAt     time.Time         `json:"startsAt"`
+	EndsAt       time.Time         `json:"endsAt"`
+	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// alerts are the notices as Alertmanager takes them. It forgets an alert that is
-// not sent again, so one that begins an episode has no end: Alertmanager's
-// resolve_timeout decides.
-func alerts(notices []Notice) []alert {
-	out := make([]alert, 0, len(notices))
+// How long an alert lasts of which no end is known yet. Without an end,
+// Alertmanager takes an alert for resolved that is not sent again within minutes.
+const (
+	alertLasts = 24 * time.Hour // until the notice of its end comes
+	pointLasts = time.Hour      // of what has no end
+)
+
+// alertNames are the alerts that a notice begins or, if it ends an episode, ends.
+func (k Kind) alertNames() []string {
+	switch k {
+	case Opened:
+		return []string{"BreakerOpened"}
+	case Flapping:
+		return []string{"BreakerFlapping"}
+	case Failing:
+		return []string{"BreakerFailing"}
+	case Closed:
+		return []string{"BreakerOpened", "BreakerFlapping", "BreakerFailing"}
+	case OverrideEnding:
+		return []string{"BreakerOverrideEnding"}
+	case OverrideLost:
+		return []string{"BreakerOverrideLost"}
+	case AuditFailing, AuditWorks:
+		return []string{"BreakerAuditFailing"}
+	}
+	return []string{"BreakerReport"}
+}
+
+// alertSeverity is a label, so it must be the same when an alert begins and ends.
+var alertSeverity = map[string]string{
+	"BreakerFailing": "critical", "BreakerOverrideLost": "critical", "BreakerAuditFailing": "critical", "BreakerReport": "info",
+}
+
+func alerts(notices []Notice) (all []alert) {
 	for i := range notices {
 		n := &notices[i]
-		name := map[Kind]string{
-			Opened: "BreakerOpen", Closed: "BreakerOpen", Flapping: "BreakerOpen", Failing: "BreakerOpen",
-			OverrideEnding: "BreakerOverrideEnding", OverrideLost: "BreakerOverrideLost",
-			AuditFailing: "BreakerAuditFailing", AuditWorks: "BreakerAuditFailing", PlaneNotice: "BreakerNotice",
-		}[n.Kind]
-		a := alert{
-			Labels:      map[string]string{"alertname": name, "process": n.Process, "host": n.Host},
-			Annotations: map[string]string{"summary": n.Text, "kind": string(n.Kind), "severity": n.severity()},
-			StartsAt:    n.At,
+		for _, name := range n.Kind.alertNames() {
+			a := alert{
+				Labels: map[string]string{
+					"alertname": name, "severity": cmp.Or(alertSeverity[name], "warning"),
+					"service": n.Service, "pid": strconv.Itoa(n.PID),
+				},
+				Annotations: map[string]string{"summary": n.Text},
+				StartsAt:    n.At,
+			}
+			if n.Host != "" {
+				a.Labels["host"] = n.Host
+			}
+			if n.ID != "" {
+				a.Labels["breaker"] = n.ID
+			}
+			if !n.Since.IsZero() && n.Since.Before(n.At) {
+				a.StartsAt = n.Since
+			}
+			switch {
+			case n.ends():
+				a.EndsAt = n.At
+			case n.Until.After(n.At):
+				a.EndsAt = n.Until
+			case n.Kind == OverrideLost || n.Kind == Report:
+				a.EndsAt = n.At.Add(pointLasts)
+			default:
+				a.EndsAt = n.At.Add(alertLasts)
+			}
+			if n.Owner != "" {
+				a.Annotations["owner"] = n.Owner
+			}
+			for _, l := range n.Links {
+				a.Annotations[l.Name+"_url"] = l.URL
+				if l.Name == "dashboard" {
+					a.GeneratorURL = l.URL
+				}
+			}
+			all = append(all, a)
 		}
-		if n.ID != "" {
-			a.Labels["breaker"] = n.ID
-		}
-		if !n.Since.IsZero() {
-			a.StartsAt = n.Since
-		}
-		if n.ends() {
-			a.EndsAt = n.At
-		}
-		if n.Links != nil && n.Links.Runbook != "" {
-			a.Annotations["runbook_url"] = n.Links.Runbook
-		}
-		if n.Links != nil && n.Links.Owner != "" {
-			a.Annotations["owner"] = n.Links.Owner
-		}
-		out = append(out, a)
 	}
-	return out
+	return all
 }
 
 type pageEvent struct {
 	RoutingKey string       `json:"routing_key"`
 	Action     string       `json:"event_action"`
 	DedupKey   string       `json:"dedup_key"`
-	Payload    *pagePayload `json:"payload,omitempty"`
+	Payload    *pagePayload `json:"payload,omitempty"` // a resolve has none
 	Links      []pageLink   `json:"links,omitempty"`
 }
 
 type pagePayload struct {
-	Summary   string    `json:"summary"`
-	Source    string    `json:"source"`
-	Severity  string    `json:"severity"`
-	Timestamp time.Time `json:"timestamp"`
-	Component string    `json:"component,omitempty"`
-	Class     string    `json:"class"`
+	Summary   string            `json:"summary"`
+	Source    string            `json:"source"`
+	Severity  string            `json:"severity"`
+	Timestamp time.Time         `json:"timestamp"`
+	Component string            `json:"component,omitempty"`
+	Group     string            `json:"group"`
+	Class     string            `json:"class"`
+	Details   map[string]string `json:"custom_details,omitempty"`
 }
 
 type pageLink struct {
@@ -151,29 +205,38 @@ type pageLink struct {
 	Text string `json:"text"`
 }
 
-// maxSummary is PagerDuty's limit.
-const maxSummary = 1024
+const maxDedupKey = 255
 
 func page(n *Notice, key string) pageEvent {
-	e := pageEvent{RoutingKey: key, Action: "trigger", DedupKey: shortened(n.episode(), 255)}
+	e := pageEvent{RoutingKey: key, Action: "trigger", DedupKey: n.episode()}
 	if n.ends() {
 		e.Action = "resolve"
 		return e
 	}
 	e.Payload = &pagePayload{
-		Summary: shortened(n.Text, maxSummary), Source: n.Host + " " + n.Process, Severity: n.severity(),
-		Timestamp: n.At, Component: n.ID, Class: string(n.Kind),
+		Summary: n.Text, Source: n.source(), Severity: n.severity(), Timestamp: n.At,
+		Component: n.ID, Group: n.Service, Class: string(n.Kind),
 	}
-	if n.Links != nil && n.Links.Runbook != "" {
-		e.Links = []pageLink{{n.Links.Runbook, "runbook"}}
+	if n.Owner != "" {
+		e.Payload.Details = map[string]string{"owner": n.Owner}
+	}
+	for _, l := range n.Links {
+		e.Links = append(e.Links, pageLink{l.URL, l.Name})
 	}
 	return e
 }
 
-// shortened is text cut to at most so many bytes, at the end of a character.
-func shortened(text string, most int) string {
-	if len(text) <= most {
-		return text
+// episode is the name under which PagerDuty knows what a notice is about: all
+// notices about the health of one breaker of one process have the same.
+func (n *Notice) episode() string {
+	about := string(n.Kind)
+	switch n.Kind {
+	case Opened, Closed, Flapping, Failing:
+		about = "health"
+	case AuditFailing, AuditWorks:
+		about = "audit"
+	case Report:
+		about += " " + n.Text // each one is its own
 	}
-	return strings.ToValidUTF8(text[:most-3], "") + "..."
+	return shortKey(fmt.Sprintf("%s/%s/%d/%s/%s", n.Host, n.Service, n.PID, about, n.ID))
 }

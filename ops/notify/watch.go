@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -12,267 +11,258 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// local is a plane of this process as a Source.
-type local struct{ *ops.Plane }
-
-func (l local) Process(context.Context) (ops.Process, error) { return l.Plane.Process(), nil }
-
-func (l local) Status(_ context.Context, q ops.StatusQuery) ([]ops.Status, error) {
-	return l.Plane.Status(q)
-}
-
-func (l local) Events(ctx context.Context, after string) iter.Seq2[ops.Event, error] {
-	return l.Plane.Events(ctx, after)
-}
-
 const (
-	flapSpan     = time.Hour
-	mostEpisodes = 10_000 // breakers of a process whose trips are remembered
-	comeBack     = 2 * time.Second
+	flapSpan      = time.Hour
+	maxEpisodes   = 10_000 // breakers of a process whose past is remembered
+	comeBack      = 2 * time.Second
+	lastLook      = time.Second // that Close gives a process to answer
+	young         = time.Minute // a process of this age is watched from its beginning
+	deliverySlack = time.Minute // how long after a transition it may be published
 )
 
-// watcher is what is known of one process.
+// watcher is what is known of one process. One goroutine follows its events;
+// another looks at what no event tells.
 type watcher struct {
 	n   *Notifier
 	src Source
 
-	mu        sync.Mutex // guards the fields below: events and looks run side by side
-	process   ops.Process
-	episodes  map[string]*episode         // by id
-	overrides map[string]breaker.Override // those there were at the last look, by id
-	ending    map[string]time.Time        // Since of the override that a notice was sent about, by id
-	audit     string                      // Process.AuditError at the last look
-	noticed   map[string]bool             // notices of the plane that were passed on
+	// The place in the events. It belongs to the goroutine that follows them.
+	followed time.Time // Process.Started of the process that it is in
+	seq      uint64    // the newest event that was handled
+	at       time.Time // and its time
+
+	mu       sync.Mutex          // guards the fields below
+	process  ops.Process         // Started is zero until it has answered
+	episodes map[string]*episode // by id
+	// overrides are those at the last look. missing are those that the process had
+	// before it started again, until the next look.
+	overrides, missing map[string]breaker.Override
+	ending             map[string]time.Time // Since of the override that a notice was sent about, by id
+	audit              string               // Process.AuditError at the last look
 }
 
 // episode is the recent past of one breaker.
 type episode struct {
 	opened   []time.Time // in the last hour, oldest first
-	told     bool        // that it is open, flapping or failing
+	moved    time.Time   // when it last did
+	told     bool        // a notice was sent that wants an end
 	flapping bool
-	failing  time.Time // FailingSince of the episode that a notice was sent about
+	failing  time.Time // FailingSince of the failure that a notice was sent about
 }
 
-func (n *Notifier) watch(ctx context.Context, s Source) {
-	w := &watcher{n: n, src: s, episodes: map[string]*episode{}, overrides: map[string]breaker.Override{}, ending: map[string]time.Time{}, noticed: map[string]bool{}}
-	var wg sync.WaitGroup
-	wg.Go(func() { w.follow(ctx) })
-	defer wg.Wait()
-	w.look(ctx)
-	tick := time.NewTicker(n.o.Look)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			w.look(ctx)
-		}
+func newWatcher(n *Notifier, s Source) *watcher {
+	return &watcher{n: n, src: s, episodes: make(map[string]*episode), ending: make(map[string]time.Time)}
+}
+
+func (w *watcher) run(ctx context.Context) {
+	var events sync.WaitGroup
+	events.Go(func() { every(ctx, comeBack, w.follow) })
+	every(ctx, w.n.o.Look, w.look)
+	events.Wait()
+	if w.n.watching.Err() != nil { // the Notifier is closed, and not the process gone
+		last, cancel := context.WithTimeout(context.Background(), lastLook)
+		defer cancel()
+		w.catchUp(last)
 	}
 }
 
-// follow follows the events, again where it was when the connection breaks.
-func (w *watcher) follow(ctx context.Context) {
-	after := ""
+// every calls f, and again so long after it has returned, until ctx ends.
+func every(ctx context.Context, pause time.Duration, f func(context.Context)) {
 	for ctx.Err() == nil {
-		for e, err := range w.src.Events(ctx, after) {
-			if err != nil {
-				break
-			}
-			after = e.StreamID
-			if e.Transition != nil {
-				w.moved(e.ID, e.Transition)
-			}
-		}
+		f(ctx)
 		select {
 		case <-ctx.Done():
-		case <-time.After(comeBack):
+		case <-time.After(pause):
 		}
 	}
 }
 
-// send sends a notice about this process. mu is held.
-func (w *watcher) sendLocked(x Notice) {
-	x.At = time.Now()
-	x.Process = fmt.Sprintf("%s/%d", w.process.Service, w.process.PID)
-	x.Host = w.process.Host
-	w.n.out.add(x)
+// follow handles events until the connection breaks or some are missed.
+func (w *watcher) follow(ctx context.Context) {
+	p, ok := w.catchUp(ctx)
+	if !ok {
+		return
+	}
+	for e, err := range w.src.Events(ctx, p.Event) {
+		if err != nil || e.Kind == ops.EventGap {
+			return
+		}
+		if e.Seq > w.seq {
+			w.handle(ctx, &e)
+			w.seq, w.at = e.Seq, e.At
+		}
+	}
 }
 
-func (w *watcher) episodeLocked(id string) *episode {
-	e := w.episodes[id]
-	if e == nil {
-		if len(w.episodes) >= mostEpisodes { // any: sets may have very many keys
-			for other := range w.episodes {
-				delete(w.episodes, other)
-				break
+// catchUp handles what has happened since the last event that was handled, which
+// is in the timeline.
+func (w *watcher) catchUp(ctx context.Context) (p ops.Process, ok bool) {
+	p, err := w.src.Process(ctx)
+	if err != nil || !w.meet(p) {
+		return p, false
+	}
+	from, news := w.at.Add(-deliverySlack), true
+	if !w.followed.Equal(p.Started) {
+		from = time.Time{}
+		if w.followed.IsZero() && p.Now.Sub(p.Started) > young {
+			from, news = p.Now.Add(-deliverySlack), false
+		}
+		w.followed, w.seq, w.at = p.Started, 0, p.Now
+	}
+	past, err := w.src.Timeline(ctx, from)
+	if err != nil {
+		return p, false
+	}
+	seen := w.seq
+	for i := range past.Events { // in order of time, not of Seq
+		if e := &past.Events[i]; e.Seq > seen {
+			if news {
+				w.handle(ctx, e)
 			}
+			w.seq, w.at = max(w.seq, e.Seq), e.At
 		}
-		e = new(episode)
-		w.episodes[id] = e
 	}
-	return e
+	return p, true
 }
 
-// moved follows a transition.
-func (w *watcher) moved(id string, t *breaker.Transition) {
+// meet notes which process it is now. It reports false for an answer of a process
+// that has been replaced.
+func (w *watcher) meet(p ops.Process) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	switch was := w.process.Started; {
+	case p.Started.Before(was):
+		return false
+	case p.Started.After(was) && !was.IsZero():
+		w.endEpisodesLocked("its process has started again")
+		w.missing, w.overrides, w.audit = w.overrides, nil, ""
+		clear(w.ending)
+	}
+	w.process = p
+	return true
+}
+
+// sendLocked sends a notice about this process.
+func (w *watcher) sendLocked(x Notice, format string, args ...any) {
+	x.At = time.Now()
+	x.Service, x.PID, x.Host = w.process.Service, w.process.PID, w.process.Host
+	x.Text = oneLine(fmt.Sprintf(format, args...), maxText)
+	w.n.send(x)
+}
+
+// handle handles an event.
+func (w *watcher) handle(ctx context.Context, e *ops.Event) {
+	switch e.Kind {
+	case ops.EventTransition:
+		var links *breaker.Links
+		if trip(e.Transition) {
+			links = w.links(ctx, e.ID)
+		}
+		w.moved(e.ID, e.Transition, links)
+	case ops.EventNotice:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.sendLocked(Notice{Kind: Report, ID: e.ID}, "%s", e.Notice)
+	}
+}
+
+// trip reports whether a breaker opened by itself. Behind an override, and after a
+// probe, it is no news.
+func trip(t *breaker.Transition) bool {
+	return t.To == breaker.Open && t.From == breaker.Closed && t.Cause != breaker.CauseOrder && !t.Shadow
+}
+
+// links asks for what the program says about a breaker. No lock is held.
+func (w *watcher) links(ctx context.Context, id string) *breaker.Links {
+	found, err := w.src.Status(ctx, ops.StatusQuery{IDs: []string{id}})
+	if err != nil || len(found) != 1 {
+		return nil
+	}
+	return found[0].Links
+}
+
+func (w *watcher) moved(id string, t *breaker.Transition, links *breaker.Links) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e := w.episodes[id]; e != nil {
+		e.moved = t.At
+	}
 	switch {
-	case t.Shadow || t.Cause == breaker.CauseOrder || t.Cause == breaker.CauseExpired:
-		return // a person's doing
-	case t.To == breaker.Open && t.From == breaker.Closed:
-		w.openedLocked(id, t)
-	case t.To == breaker.Open:
-		w.reopenedLocked(id, t)
-	case t.To == breaker.Closed:
+	case trip(t):
+		w.openedLocked(id, t, links)
+	case t.To == breaker.Closed && !t.Shadow:
 		w.closedLocked(id, t)
 	}
 }
 
-func (w *watcher) openedLocked(id string, t *breaker.Transition) {
+func (w *watcher) openedLocked(id string, t *breaker.Transition, links *breaker.Links) {
 	e := w.episodeLocked(id)
-	e.count(t.At)
+	e.moved, e.opened = t.At, append(e.opened, t.At)
+	e.forget(t.At)
 	if e.flapping {
 		return
 	}
+	x := Notice{Kind: Opened, ID: id, Since: t.At}
+	x.addLinks(links, t)
 	e.told = true
 	if len(e.opened) > w.n.o.FlapsPerHour {
 		e.flapping = true
-		w.sendLocked(Notice{Kind: Flapping, ID: id, Since: e.opened[0], Text: fmt.Sprintf("%s is flapping: it opened %d times in the last hour, now because of %s", id, len(e.opened), t.Summary())})
+		x.Kind, x.Since = Flapping, e.opened[0]
+		w.sendLocked(x, "%s is flapping: it opened %d times in the last hour, now because of %s", id, len(e.opened), t.Summary())
 		return
 	}
-	w.sendLocked(Notice{Kind: Opened, ID: id, Since: t.At, Text: fmt.Sprintf("%s opened: %s", id, t.Summary())})
+	w.sendLocked(x, "%s opened: %s", id, t.Summary())
 }
 
-// reopenedLocked counts a failed probe: the breaker has been open all along.
-func (w *watcher) reopenedLocked(id string, t *breaker.Transition) { w.episodeLocked(id).forget(t.At) }
-
+// closedLocked ends the episode of a breaker, unless it may soon open again.
 func (w *watcher) closedLocked(id string, t *breaker.Transition) {
 	e := w.episodes[id]
 	if e == nil {
 		return
 	}
-	e.forget(t.At)
 	e.failing = time.Time{}
-	if e.flapping && len(e.opened) > w.n.o.FlapsPerHour/2 {
-		return // it may open again any moment
-	}
-	e.flapping = false
-	if e.told {
+	if e.told && !e.stillFlaps(t.At, w.n.o.FlapsPerHour) {
 		e.told = false
-		w.sendLocked(Notice{Kind: Closed, ID: id, Text: id + " closed again: " + t.Summary()})
+		w.sendLocked(Notice{Kind: Closed, ID: id}, "%s closed: %s", id, t.Summary())
 	}
 }
 
-func (e *episode) count(at time.Time) {
-	e.forget(at)
-	e.opened = append(e.opened, at)
+// episodeLocked is the episode of a breaker; a new one takes the place of any
+// other when there are too many, as a set may have very many keys.
+func (w *watcher) episodeLocked(id string) *episode {
+	if e := w.episodes[id]; e != nil {
+		return e
+	}
+	if len(w.episodes) >= maxEpisodes {
+		for other := range w.episodes {
+			delete(w.episodes, other)
+			break
+		}
+	}
+	e := new(episode)
+	w.episodes[id] = e
+	return e
 }
 
-// forget drops what is older than an hour.
+// endEpisodesLocked ends all episodes, because their breakers are gone.
+func (w *watcher) endEpisodesLocked(why string) {
+	for id, e := range w.episodes {
+		if e.told {
+			w.sendLocked(Notice{Kind: Closed, ID: id}, "%s is not open any more: %s", id, why)
+		}
+	}
+	clear(w.episodes)
+}
+
+// forget drops the trips that are older than an hour.
 func (e *episode) forget(now time.Time) {
 	e.opened = slices.DeleteFunc(e.opened, func(at time.Time) bool { return now.Sub(at) > flapSpan })
 }
 
-// look looks at what events do not say: how long something lasts.
-func (w *watcher) look(ctx context.Context) {
-	p, err := w.src.Process(ctx)
-	if err != nil {
-		return // it is gone or does not answer; its overrides are looked for when it is back
-	}
-	all, err := w.src.Status(ctx, ops.StatusQuery{States: []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}, Limit: mostEpisodes})
-	if err != nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	restarted := !w.process.Started.IsZero() && !w.process.Started.Equal(p.Started)
-	w.process = p
-	w.auditLocked(p.AuditError)
-	w.overridesLocked(all, restarted)
-	for i := range all {
-		w.failingLocked(&all[i])
-	}
-	w.quietLocked(p.Now)
-}
-
-func (w *watcher) auditLocked(problem string) {
-	before := w.audit
-	w.audit = problem
-	switch {
-	case problem != "" && before == "":
-		w.sendLocked(Notice{Kind: AuditFailing, Text: "the audit log cannot be written: " + problem})
-	case problem == "" && before != "":
-		w.sendLocked(Notice{Kind: AuditWorks, Text: "the audit log can be written again"})
-	}
-}
-
-// overridesLocked compares the overrides with those of the last look.
-func (w *watcher) overridesLocked(all []ops.Status, restarted bool) {
-	now := w.process.Now
-	there := make(map[string]breaker.Override)
-	for i := range all {
-		s := &all[i]
-		if s.Override == nil {
-			continue
-		}
-		there[s.ID] = *s.Override
-		left := s.Override.Expires.Sub(now)
-		within := min(w.n.o.EndingWithin, s.Override.Expires.Sub(s.Override.Since)/2)
-		if s.Override.Expires.IsZero() || left > within || w.ending[s.ID].Equal(s.Override.Since) {
-			continue
-		}
-		w.ending[s.ID] = s.Override.Since
-		w.sendLocked(Notice{Kind: OverrideEnding, ID: s.ID, Since: s.Override.Since, Links: s.Links, Text: fmt.Sprintf(
-			"the override of %s (%s by %s: %q) ends in %s", s.ID, s.Override.State, s.Override.Actor, s.Override.Reason, left.Round(time.Second))})
-	}
-	if restarted {
-		for id, o := range w.overrides {
-			if _, kept := there[id]; !kept && (o.Expires.IsZero() || o.Expires.After(now)) {
-				w.sendLocked(Notice{Kind: OverrideLost, ID: id, Since: o.Since, Text: fmt.Sprintf(
-					"the process started again without the override of %s (%s by %s: %q)", id, o.State, o.Actor, o.Reason)})
-			}
-		}
-	}
-	for id := range w.ending {
-		if _, is := there[id]; !is {
-			delete(w.ending, id)
-		}
-	}
-	w.overrides = there
-}
-
-func (w *watcher) failingLocked(s *ops.Status) {
-	if s.FailingSince.IsZero() || w.process.Now.Sub(s.FailingSince) < w.n.o.FailingFor {
-		return
-	}
-	e := w.episodeLocked(s.ID)
-	if e.failing.Equal(s.FailingSince) {
-		return
-	}
-	e.failing, e.told = s.FailingSince, true
-	text := fmt.Sprintf("%s has been failing for %s", s.ID, w.process.Now.Sub(s.FailingSince).Round(time.Second))
-	if s.Opened != nil {
-		text += ": " + s.Opened.Summary()
-	}
-	w.sendLocked(Notice{Kind: Failing, ID: s.ID, Since: s.FailingSince, Links: s.Links, Text: text})
-}
-
-// quietLocked ends the flapping of breakers that have been closed for a while,
-// and forgets those of which nothing is left to say.
-func (w *watcher) quietLocked(now time.Time) {
-	for id, e := range w.episodes {
-		e.forget(now)
-		if e.flapping && len(e.opened) == 0 {
-			e.flapping = false
-			if e.told {
-				e.told = false
-				w.sendLocked(Notice{Kind: Closed, ID: id, Text: id + " has not opened for an hour: it is not flapping any more"})
-			}
-		}
-		if len(e.opened) == 0 && !e.told && e.failing.IsZero() {
-			delete(w.episodes, id)
-		}
-	}
+// stillFlaps reports whether a flapping breaker goes on doing so: it stops when it
+// has opened half as often in an hour as it takes to be called so.
+func (e *episode) stillFlaps(now time.Time, most int) bool {
+	e.forget(now)
+	e.flapping = e.flapping && len(e.opened) > most/2
+	return e.flapping
 }
