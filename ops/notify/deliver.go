@@ -48,7 +48,7 @@ func (d *delivery) add(n Notice) {
 		return
 	}
 	if len(d.waiting) == maxWaiting {
-		d.waiting = append(d.waiting[:0], d.waiting[1:]...)
+		d.waiting = d.waiting[1:]
 		d.dropped++
 	}
 	d.waiting = append(d.waiting, n)
