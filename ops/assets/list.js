@@ -150,7 +150,7 @@ export class List {
     if (o) {
       next = o.expires ? `ends in ${human((Date.parse(o.expires) - now) / 1000)}` : "until released";
     } else if (s.state === "open") {
-      const left = untilProbe(s, this.model.at);
+      const left = untilProbe(this.model, s);
       next = left > 0 ? `probe in ${human(Math.ceil(left))}` : "next call is a probe";
     } else if (s.state === "half-open") {
       next = `${s.probes_out || 0} probing, ${s.probe_successes || 0} passed`;

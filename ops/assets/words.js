@@ -28,6 +28,21 @@ export function seconds(text) {
 }
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+// day is the date of a time that is not today's, to stand before its clock.
+export function day(at) {
+  const d = new Date(at);
+  return d.toDateString() === new Date().toDateString() ? "" : d.toLocaleDateString([], { day: "numeric", month: "short" }) + " ";
+}
+
+// web makes a link of a URL of the web. Anything else stays text: a program's data
+// may come from anywhere.
+export function web(url, text) {
+  let safe = false;
+  try { safe = ["http:", "https:"].includes(new URL(url).protocol); } catch { /* not a URL */ }
+  return safe ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text || url) : el("span", {}, text && text !== url ? `${text}: ${url}` : url);
+}
+
 export const count = (n) => n.toLocaleString("en");
 export const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more || one + "s"}`;
 

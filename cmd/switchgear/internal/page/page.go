@@ -176,7 +176,9 @@ func ticks(from, to time.Time) (all []tick) {
 	_, zone := from.Local().Zone()
 	shift := time.Duration(zone) * time.Second
 	for at := from.Add(shift).Truncate(step).Add(step - shift); at.Before(to); at = at.Add(step) {
-		all = append(all, tick{at.Sub(from).Seconds() / max(length.Seconds(), 1) * 100, at.Local().Format(format)})
+		if x := at.Sub(from).Seconds() / length.Seconds() * 100; x > 3 && x < 97 { // its text has room
+			all = append(all, tick{x, at.Local().Format(format)})
+		}
 	}
 	return all
 }

@@ -75,6 +75,8 @@ func What(e *ops.Event) table.Cell {
 	switch {
 	case e.Kind == ops.EventHeldBack:
 		return table.Cell{Text: "held back", Style: warn}
+	case e.Transition != nil && e.Transition.Shadow: // the next call does not meet it
+		return table.Cell{Text: fmt.Sprintf("(%s -> %s)", e.Transition.From, e.Transition.To), Style: dim}
 	case e.Transition != nil:
 		to := State(e.Transition.To)
 		to.Text = e.Transition.From.String() + " -> " + to.Text
