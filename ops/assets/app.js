@@ -1,6 +1,6 @@
 // The page: it looks at the process, follows its events, and shows both.
 
-import { el, svg, states, stateWords, count, clock, verbWords, many } from "./words.js";
+import { el, svg, states, stateWords, count, clock, verbWords, many, plain, ident } from "./words.js";
 import { ask, follow } from "./net.js";
 import { Model } from "./model.js";
 import { List } from "./list.js";
@@ -155,9 +155,9 @@ function show() {
 function head() {
   const p = model.process;
   if (!p) return;
-  $("service").textContent = p.service;
-  $("where").textContent = `process ${p.pid} on ${p.host || "this host"}` + (p.read_only ? " · read-only" : "");
-  document.title = `${badness(p)}${p.service} · breakers`;
+  $("service").textContent = plain(p.service);
+  $("where").textContent = plain(`process ${p.pid} on ${p.host || "this host"}` + (p.read_only ? " · read-only" : ""));
+  document.title = plain(`${badness(p)}${p.service} · breakers`);
   chips();
   banners();
 }
@@ -218,7 +218,7 @@ function remember(e) {
   if (orders.some((x) => x.seq === e.seq)) return;
   orders.unshift(e);
   orders.length = Math.min(orders.length, 100);
-  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${verbWords[x.order.verb].toLowerCase()} `, el("code", {}, x.id),
+  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${verbWords[x.order.verb].toLowerCase()} `, el("code", {}, ...ident(x.id)),
     (x.order.for ? ` for ${x.order.for}` : "") + (x.order.touched === 1 ? "" : ` (${many(x.order.touched, "breaker")})`) + (x.order.reason ? `: “${x.order.reason}”` : ""));
   $("orders").querySelector("ol").replaceChildren(...orders.map(o));
 }

@@ -1,6 +1,6 @@
 // The sheet with all that is known of one breaker.
 
-import { el, human, clock, stateTag, stateWords, seconds, count, web } from "./words.js";
+import { el, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
 import { ask } from "./net.js";
 import { plot } from "./draw.js";
 import { laneOf } from "./list.js";
@@ -58,7 +58,7 @@ export class Detail {
     const order = el("button", { class: "main", type: "button", onclick: () => this.on.order({ kind: "breaker", id: s.id, s }) }, "Order…");
     this.sheet.replaceChildren(...[
       this.bad && this.banner(),
-      el("div", { class: "top" }, el("h2", { id: "detail-name" }, el("code", {}, s.id)), this.closer()),
+      el("div", { class: "top" }, el("h2", { id: "detail-name" }, el("code", {}, ...ident(s.id))), this.closer()),
       el("div", { class: "top" }, stateTag(s.state), s.override ? el("span", { class: "muted" }, "behind it: " + s.auto) : null),
       el("p", { class: "explain" }, s.explain),
       links(s.links),

@@ -1,6 +1,6 @@
 // The timeline: what happened to all breakers, the newest first.
 
-import { el, clock, day, stateTag, stateWords, verbWords, human, seconds, many } from "./words.js";
+import { el, clock, day, stateTag, stateWords, verbWords, human, seconds, many, ident, plain } from "./words.js";
 import { ask } from "./net.js";
 import { trace } from "./detail.js";
 
@@ -77,7 +77,7 @@ export class Timeline {
     const notes = [this.problem, !all.length && !this.problem && "Nothing happened in this time" + (this.query || this.state ? " that is like that." : "."),
       all.length > most && `The newest ${most} of ${many(all.length, "event")}.`,
       this.complete && Date.parse(this.complete) > from && `Events before ${clock(this.complete)} may be missing.`];
-    this.note.textContent = notes.filter(Boolean).join(" ");
+    this.note.textContent = plain(notes.filter(Boolean).join(" "));
   }
 
   wants(e) {
@@ -90,7 +90,7 @@ export class Timeline {
     const known = e.id && !e.id.endsWith("*");
     return el("li", {},
       el("time", { datetime: e.at }, day(e.at) + clock(e.at)),
-      known ? el("button", { class: "name", type: "button", "data-id": e.id, title: e.id }, e.id) : el("code", {}, e.id || "the process"),
+      known ? el("button", { class: "name", type: "button", "data-id": e.id, title: e.id }, ...ident(e.id)) : el("code", {}, ...(e.id ? ident(e.id) : ["the process"])),
       el("span", { class: "what" }, what(e)),
       el("span", { class: "who" }, who(e)),
       el("span", { class: "why" }, why(e), ...this.traces(e)));

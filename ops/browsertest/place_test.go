@@ -176,3 +176,45 @@ func TestNothingIsCutOff(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be seen is shown, and keys that look alike can be told apart.
+func TestInvisibleAndConfusableCharacters(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{})
+	tenants := breaker.SetOf[string](m, "tenants")
+	hostile := "pay\u202eme\u200b\u2028\x1b[31m\u3000x\ufeff"
+	for _, key := range []string{"acme", "\u0430cme", "ac\u200bme", "cafe\u0301", "\uff41cme", hostile} {
+		fail(tenants.Breaker(key), 5, errors.New("error "+hostile))
+	}
+	tenants.Breaker(hostile).ForceOpen(breaker.Order{Actor: "ana " + hostile, Reason: "because " + hostile})
+	s := serve(t, m, ops.Options{Authorize: anybody})
+	s.p.Report("", "report "+hostile)
+	p := open(t, s.url()+"?q=tenants", 1280, 800, "light")
+	const raw = `/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u3000]/.test`
+	check := func(what string) {
+		t.Helper()
+		if text := eval[string](p, `[...document.querySelectorAll("body *")].flatMap((e) => [e.title || "", e.getAttribute("aria-label") || "", ...[...e.childNodes].filter((n) => n.nodeType === 3 && !["SCRIPT", "STYLE"].includes(e.tagName)).map((n) => n.data)]).filter((x) => `+raw+`(x)).join(" | ")`); text != "" {
+			t.Errorf("%s has what cannot be seen: %q", what, text)
+		}
+	}
+	p.says(`tenants/pay\u{202e}me\u{200b}\u{2028}\u{1b}[31m\u{3000}x\u{feff}`)
+	p.until("all keys are there", `document.querySelectorAll("#list .row.child:not([hidden])").length >= 6`)
+	check("the list")
+	if alike := eval[int](p, `(() => { const looks = [...document.querySelectorAll("#list .row.child:not([hidden]) .name")].map((e) => e.innerHTML); return looks.length - new Set(looks).size })()`); alike != 0 {
+		t.Errorf("%d keys look like others", alike)
+	}
+	if odd := eval[[]string](p, `[...document.querySelectorAll("#list .odd")].map((e) => e.title).sort()`); fmt.Sprint(odd) != "[U+0301 U+0430 U+FF41]" {
+		t.Errorf("marked are %v", odd)
+	}
+	p.click(`#list .row.child:not([hidden]) .state.s-forced-open ~ .what .name`)
+	p.says("What it went through")
+	check("the sheet")
+	p.click("#detail button.main")
+	check("the order")
+	p.click("#order button.quiet")
+	p.click("#detail .close")
+	p.choose("#search", "")
+	p.click("#tab-timeline")
+	p.says("report pay")
+	check("the timeline")
+}
