@@ -158,8 +158,7 @@ func (h *hub) lastOrders() []Event {
 
 // Events yields what happens from now on, or what followed the event with the
 // StreamID after, as Client.Events does, until ctx ends or the plane is closed.
-// It never yields an error. A reader that is too slow finds an EventGap, and
-// holds up nobody.
+// It never yields an error. A reader that is too slow finds an EventGap.
 func (p *Plane) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		place := p.placeOf(after)

@@ -39,7 +39,7 @@ type Options struct {
 	// nil when it can be again. It must not block. Status shows it too.
 	AuditFailed func(error)
 	// TimelineBytes bounds the memory of Plane.Timeline. When it is full, the
-	// breaker with the most events loses its oldest. Default: 4 MiB, some 5,000
+	// breaker with the most events loses its oldest. Default: 4 MiB, some 8,000
 	// transitions. Negative: no timeline.
 	TimelineBytes int
 	// RuntimeDir is where the folder of the sockets is. Default: see Listen.

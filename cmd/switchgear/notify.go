@@ -15,7 +15,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops/notify"
 )
 
-// The variables with secrets: everybody on a host can see command lines.
+// The variables with secrets. Command lines can be seen by every user of a host.
 const (
 	notifyURL  = "SWITCHGEAR_NOTIFY_URL"
 	notifyKey  = "SWITCHGEAR_NOTIFY_KEY"

@@ -1,5 +1,5 @@
-// What is shown, as it is in the URL: so that it can be sent to somebody, and Back
-// and reload keep it.
+// What is shown, as it is in the URL: so that it can be sent around, and Back and
+// reload keep it.
 
 const names = { tab: "", breaker: "", state: "", q: "", span: "900" }; // and their defaults
 

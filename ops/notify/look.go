@@ -10,7 +10,7 @@ import (
 
 var notClosed = []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
 
-// look looks at what no event tells: what lasts, and what is lost.
+// look finds what no event reports: that something lasts, or is lost.
 func (w *watcher) look(ctx context.Context) {
 	p, err := w.src.Process(ctx)
 	if err != nil {

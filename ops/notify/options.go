@@ -40,8 +40,8 @@ type Options struct {
 	// EndingWithin is how long before its end an override is a notice. Default: 10
 	// minutes, or half its time if that is less.
 	EndingWithin time.Duration
-	// Look is how often to look for what no event tells: that something lasts, or
-	// is lost. Default: 30 s.
+	// Look is how often to look for what no event reports: that something lasts,
+	// or is lost. Default: 30 s.
 	Look time.Duration
 	// Failed is called when notices cannot be delivered, and once with nil when
 	// they can again. It must not block.
@@ -78,7 +78,7 @@ func (o Options) withDefaults() Options {
 	if o.Client != nil {
 		client = *o.Client
 	}
-	if client.CheckRedirect == nil { // whoever answers shall not choose where notices go
+	if client.CheckRedirect == nil { // the receiver does not choose where notices go
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	o.Client = &client

@@ -20,8 +20,8 @@ const (
 	deliverySlack = time.Minute // how long after a transition it may be published
 )
 
-// watcher is what is known of one process. One goroutine follows its events;
-// another looks at what no event tells.
+// watcher is what is known of one process. One goroutine follows its events,
+// another looks for what no event reports.
 type watcher struct {
 	n   *Notifier
 	src Source

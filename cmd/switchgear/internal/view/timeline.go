@@ -70,7 +70,7 @@ func Timeline(all []Happening, several bool) *table.Table {
 	return t
 }
 
-// What is what happened.
+// What is what happened, in a few words.
 func What(e *ops.Event) table.Cell {
 	switch {
 	case e.Kind == ops.EventHeldBack:
@@ -89,7 +89,7 @@ func What(e *ops.Event) table.Cell {
 	return table.Plain(string(e.Kind))
 }
 
-// Who is whose doing it was: "" where nobody's.
+// Who is the person who did it, or "" if it happened by itself.
 func Who(e *ops.Event) string {
 	switch {
 	case e.Transition != nil:
