@@ -255,6 +255,8 @@ type Explanation struct {
 	Why     string `json:"why,omitempty"` // as in Status
 	Next    string `json:"next"`
 	Explain string `json:"explain"`
+	// Links are what the program says about where to go from here; nil: nothing.
+	Links *breaker.Links `json:"links,omitempty"`
 }
 
 // Explain says why the breaker with this id is as it is. The error matches
@@ -265,7 +267,7 @@ func (p *Plane) Explain(id string) (Explanation, error) {
 		return Explanation{}, err
 	}
 	s := b.Status()
-	return Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain()}, nil
+	return Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain(), Links: s.Links}, nil
 }
 
 // History is what a breaker went through.
