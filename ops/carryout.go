@@ -13,11 +13,11 @@ import (
 // touch more breakers than Order.Confirm says.
 var ErrConfirm = errors.New("order not confirmed")
 
-// carryOut carries out an order on the breakers of m; see Plane.Do. With an
+// carryOut carries out an order on the breakers of the manager; see Do. With an
 // error, the receipt has what the order was.
-func carryOut(m *breaker.Manager, o Order) (Receipt, error) {
+func (p *Plane) carryOut(o Order) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
-	err := r.carryOut(m, o)
+	err := p.standing.do(p.m, o, &r)
 	r.shorten()
 	return r, err
 }

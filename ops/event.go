@@ -13,6 +13,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventTransition EventKind = "transition" // a breaker moved: Transition
+	EventNotice     EventKind = "notice"     // the plane reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
 	// EventGap says that Missed events are gone, because the reader was too slow
@@ -32,6 +33,7 @@ type Event struct {
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Override   *breaker.Override   `json:"override,omitempty"`
 	Order      *OrderEvent         `json:"order,omitempty"`
+	Notice     string              `json:"notice,omitempty"`
 	Missed     uint64              `json:"missed,omitempty"`
 }
 

@@ -116,8 +116,14 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, met map[s
 // handler answers, in every way that the document knows, is as it says.
 func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	m := shop(t)
+	standing := t.TempDir() + "/standing"
+	lost := `{"version":1,"settings":[{"id":"payments","key":"gone","value":1,"actor":"ana","since":"2026-01-01T00:00:00Z"}]}`
+	if err := os.WriteFile(standing, []byte(lost), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p := ops.New(m, ops.Options{
-		Audit: t.TempDir() + "/no/such/folder",
+		Audit:    t.TempDir() + "/no/such/folder",
+		Standing: standing,
 		Authorize: func(r *http.Request, _ *ops.Order) error {
 			if r.Header.Get("X-User") == "eve" {
 				return os.ErrPermission

@@ -240,6 +240,10 @@ type Receipt struct {
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
 	AuditError string `json:"audit_error,omitempty"`
+	// StandingError says why what was ordered will not outlive a restart of the
+	// process, although Options.Standing asks for that. It was carried out all
+	// the same.
+	StandingError string `json:"standing_error,omitempty"`
 }
 
 // Move is how many breakers an order takes from one state to another, or to the

@@ -105,7 +105,9 @@ func (f *Found) Ask(ctx context.Context) {
 		f.Problem = shortened(strings.TrimPrefix(err.Error(), ErrUnreachable.Error()+": "+f.Path+": "))
 		return
 	}
-	p.Host, p.Service, p.Go, p.AuditError, p.Event = shortened(p.Host), shortened(p.Service), shortened(p.Go), shortened(p.AuditError), shortened(p.Event)
+	for _, text := range []*string{&p.Host, &p.Service, &p.Go, &p.AuditError, &p.StandingError, &p.Event} {
+		*text = shortened(*text)
+	}
 	f.Process = &p
 }
 

@@ -31,6 +31,15 @@ type Process struct {
 	// present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
+	// Standing: overrides and settings that people order outlive a restart.
+	// StandingError is why they do not at present.
+	Standing      bool   `json:"standing"`
+	StandingError string `json:"standing_error,omitempty"`
+	// StandingWaiting is for how many ids orders wait whose breakers the program
+	// has not made since it started.
+	StandingWaiting int `json:"standing_waiting,omitempty"`
+	// LostOrders are orders that did not outlive the restart, the newest ten.
+	LostOrders []LostOrder `json:"lost_orders,omitempty"`
 	// CountsCalls: there are plots of calls by outcome. A process that is reached
 	// by a pipe of PyBreaker has none.
 	CountsCalls bool `json:"counts_calls"`
@@ -67,6 +76,12 @@ func (p *Plane) Process() Process {
 	if err := p.audit.state(); err != nil {
 		x.AuditError = err.Error()
 	}
+	x.Standing = p.standing != nil
+	failing, waiting := p.standing.state()
+	if failing != nil {
+		x.StandingError = failing.Error()
+	}
+	x.StandingWaiting, x.LostOrders = waiting, p.lostOrders()
 	if s, ok := p.m.Suspicion(); ok && time.Since(s.At) < suspicionShown {
 		x.Suspicion = &s
 	}

@@ -26,8 +26,10 @@ const ordersHelp = `Two kinds of orders:
   release                      calls do, until it is released or its time is up
 
 An override needs a --reason, because somebody else will find it, and an end:
---for 30m, or --no-expiry in so many words. Overrides do not survive a restart
-of the process.
+--for 30m, or --no-expiry in so many words. Overrides and settings survive a
+restart of the process if its program keeps them (ops.Options.Standing); where
+it does but the file cannot be written, the order is carried out and a line on
+the standard error says that it will not survive.
 
 An order for more than one breaker (name/*, *, or an id that several processes
 have) is carried out only with --yes N, where N is the number of breakers it is

@@ -32,8 +32,9 @@ that some did not answer, 3 that none did.
   BREAKERS   the keys of its sets included
   STATES     how many do not just let calls pass
   OVERRIDES  how many are held open or closed by people
-  NOTE       no answer, a dead process's socket, an audit log that cannot be
-             written, many breakers that opened at once`,
+  NOTE       no answer, a dead process's socket, an audit log or a file of
+             standing orders that cannot be written, an order that a restart
+             lost, many breakers that opened at once`,
 		Example: `  switchgear ps
   switchgear ps --json | jq -r '.[] | select(.dead) | .path'`,
 		Args: nothing,
@@ -133,6 +134,12 @@ func processNote(p *ops.Process) string {
 	}
 	if p.AuditError != "" {
 		notes = append(notes, p.AuditError)
+	}
+	if p.StandingError != "" {
+		notes = append(notes, p.StandingError)
+	}
+	if n := len(p.LostOrders); n > 0 {
+		notes = append(notes, fmt.Sprintf("the restart lost an order: %s: %s", p.LostOrders[n-1].ID, p.LostOrders[n-1].Text))
 	}
 	return strings.Join(notes, "; ")
 }

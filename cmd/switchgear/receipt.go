@@ -109,8 +109,12 @@ func (g *globals) writeReceipts(cmd *cobra.Command, f *found, done []deed) error
 	for _, d := range done {
 		if d.err != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(wrapAt(d.name(), d.err).Error()))
-		} else if d.receipt.AuditError != "" {
+		}
+		if d.receipt.AuditError != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s: done, but not recorded: %s\n", d.name(), oneLine(d.receipt.AuditError))
+		}
+		if d.receipt.StandingError != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s: done, but it will not survive a restart: %s\n", d.name(), oneLine(d.receipt.StandingError))
 		}
 	}
 	return printReceipts(cmd, f, done)

@@ -54,7 +54,8 @@ in common, for keys to come as well.
 
 The keys are those of "switchgear help settings". Times have a unit (30s), rates
 are shares (0.5), "off" switches a rule off, and 0 asks for the default. What is
-not named stays as it is. The change does not survive a restart of the process.
+not named stays as it is. The change survives a restart of the process only if
+its program keeps orders (ops.Options.Standing).
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear set payments fail_max=10 reset_timeout=30s --reason "too nervous"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -171,6 +172,9 @@ func eventText(e *ops.Event) string {
 		return plain.Text(text)
 	case e.Override != nil:
 		return fmt.Sprintf("%s  half the time of its override is over, it ends at %s", id, view.Clock(e.Override.Expires))
+	}
+	if e.Notice != "" {
+		return plain.Text(cmp.Or(e.ID, "notice") + "  " + e.Notice)
 	}
 	return fmt.Sprintf("%d events were missed", e.Missed)
 }

@@ -293,5 +293,8 @@ func receiptText(r ops.Receipt, err error) string {
 	if r.AuditError != "" {
 		text += " (but the audit log: " + r.AuditError + ")"
 	}
+	if r.StandingError != "" {
+		text += " (but it will not survive a restart: " + r.StandingError + ")"
+	}
 	return text
 }
