@@ -135,7 +135,9 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 				out.WriteByte(',')
 			}
 			s := b.Status()
-			if err := enc.Encode(ask.show(&s)); err != nil {
+			shown := ask.show(&s)
+			e.notes.onto(&shown)
+			if err := enc.Encode(shown); err != nil {
 				return err
 			}
 		}

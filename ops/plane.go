@@ -75,6 +75,7 @@ type Plane struct {
 	remove   func()
 	watcher  *metrics.Watcher
 	orders   orderTally
+	notes    notes
 	plots    *plots
 
 	overview overviewCache
@@ -114,6 +115,9 @@ func (p *Plane) listener() breaker.Listener {
 	return breaker.Listener{
 		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
 			p.standing.stateChanged(b, &t)
+			if t.To == breaker.Closed && !t.Shadow {
+				p.notes.closed(b)
+			}
 			p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
 		},
 		Reminder: func(b *breaker.Breaker, o breaker.Override) {
@@ -151,6 +155,7 @@ func (p *Plane) Close() error {
 // ErrConfirm; then nothing was changed. With a wildcard, what cannot be done to
 // one breaker is in its Result and does not stop the others.
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
+	o = o.normal()
 	r, err := p.carryOut(o)
 	p.record(o, by, &r, err)
 	if err != nil {

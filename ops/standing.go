@@ -226,16 +226,16 @@ func (s *standing) appliedLocked(r *standingRecord) {
 	}
 }
 
-// do carries out an order on m and keeps what of it is to stand.
-func (s *standing) do(m *breaker.Manager, o Order, r *Receipt) error {
+// do has an order carried out and keeps what of it is to stand.
+func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
 	if s == nil {
-		return r.carryOut(m, o)
+		return carryOut()
 	}
 	s.giving.Lock()
-	err := r.carryOut(m, o)
+	err := carryOut()
 	changed, left := false, 0
 	if err == nil && !o.DryRun {
-		changed, left = s.keep(&o, r)
+		changed, left = s.keep(o, r)
 	}
 	s.giving.Unlock()
 	if !changed && left == 0 {
@@ -261,7 +261,9 @@ func (s *standing) keep(o *Order, r *Receipt) (changed bool, left int) {
 	for i := range r.Results {
 		x := &r.Results[i]
 		switch {
-		case x.Error != "":
+		case x.Error != "", o.Verb == VerbNote, o.Verb == VerbAck:
+		case o.Verb == VerbExtend:
+			changed = s.extendLocked(x.ID, o, x.Expires) || changed
 		case override == nil:
 			changed = s.dropLocked(x.ID, true, nil) || changed
 		case s.setOverrideLocked(x.ID, override):
@@ -271,6 +273,22 @@ func (s *standing) keep(o *Order, r *Receipt) (changed bool, left int) {
 		}
 	}
 	return changed, left
+}
+
+// extendLocked gives a kept override another end. One that the program set is not
+// kept.
+func (s *standing) extendLocked(id string, o *Order, expires time.Time) bool {
+	r := s.names[nameOf(id)][id]
+	if r == nil || r.override == nil {
+		return false
+	}
+	longer := *r.override // others may share it
+	longer.Actor, longer.Expires = o.Actor, expires
+	if o.Reason != "" {
+		longer.Reason = o.Reason
+	}
+	r.override = &longer
+	return true
 }
 
 // standingOverride is the override that an order sets, or nil.
