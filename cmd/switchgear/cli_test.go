@@ -56,6 +56,9 @@ ledger/us-1  closed
 `)
 	compare(t, "explain", still(h.ok("explain", "payments")), `
 payments has been open for 0ms: 5 failures in a row; last error: connection refused. Every call is rejected; a probe may run in 59m59s.
+error: connection refused (3 times), trace https://traces.example/4bf9%202f
+owner: team payments
+runbook: https://runbooks.example/payments
 `)
 	compare(t, "history", still(h.ok("history", "payments")), `
 TIME  FROM  TO  WHY

@@ -77,7 +77,7 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 	}
 	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
-	add(order, setCommand(g))
+	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
 	add(more, auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)

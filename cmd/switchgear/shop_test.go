@@ -69,7 +69,12 @@ func startShop(t *testing.T, runtimeDir, service string) *shop {
 // keepShop is the shop's own process.
 func keepShop(service string) error {
 	m := breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour})
-	payments := m.Breaker("payments")
+	payments, err := m.Create("payments", breaker.Settings{ResetTimeout: time.Hour},
+		breaker.WithLinks(breaker.Links{Owner: "team payments", Runbook: "https://runbooks.example/payments", Traces: "https://traces.example/{trace_id}"}),
+		breaker.WithTraceID(func(context.Context) string { return "4bf9 2f" }))
+	if err != nil {
+		return err
+	}
 	fail(payments, 5, errors.New("connection refused"))
 	fail(m.Breaker("search"), 2, errors.New("timeout"))
 	ledger := breaker.SetOf[string](m, "ledger")
