@@ -41,6 +41,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/overview", reads, (*endpoint).getOverview},
 	{http.MethodGet, "/v1/explain", reads, (*endpoint).getExplain},
 	{http.MethodGet, "/v1/history", reads, (*endpoint).getHistory},
+	{http.MethodGet, "/v1/settings", reads, (*endpoint).getSettings},
 	{http.MethodGet, "/v1/plots", reads, (*endpoint).getPlots},
 	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
 	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},

@@ -14,7 +14,6 @@ func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "processes", Short: "How to name processes", Long: processesHelp},
 		{Use: "orders", Short: "What orders ask of you", Long: ordersHelp},
-		{Use: "settings", Short: "What can be set, and what it means", Long: settingsHelp},
 		{Use: "environment", Short: "Which variables and files play a part", Long: environmentHelp},
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesText},
 	}

@@ -25,8 +25,9 @@ func hostilePlane(refuses bool) http.Handler {
 	var answers struct {
 		Process      ops.Process
 		Overview     ops.Overview
-		Total        int               `json:"total"`
-		Breakers     []ops.Status      `json:"breakers"`
+		Total        int          `json:"total"`
+		Breakers     []ops.Status `json:"breakers"`
+		Settings     ops.SettingsList
 		Explanations []ops.Explanation `json:"explanations"`
 		Histories    []ops.History     `json:"histories"`
 		Plots        []ops.Plot        `json:"plots"`
@@ -53,6 +54,8 @@ func hostilePlane(refuses bool) http.Handler {
 			v = answers.Process
 		case "overview":
 			v = answers.Overview
+		case "settings":
+			v = answers.Settings
 		case "orders":
 			v = answers.Receipt
 		case "events":
@@ -120,6 +123,9 @@ func commands(t *testing.T) [][]string {
 		{"explain", "x", "--json"},
 		{"history", "x"},
 		{"history", "x", "--json"},
+		{"settings"},
+		{"settings", "--diff"},
+		{"settings", "x", "--json"},
 		{"watch"},
 		{"watch", "--json"},
 		{"close", "x"},

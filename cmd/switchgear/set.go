@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-const settingsHelp = `With the default in brackets:
+const settingsHelp = `What can be set, with the default in brackets:
 
   fail_max           opens on so many failures in a row [5]
   successes_to_forgive  so many successes make up for one failure; off: one
