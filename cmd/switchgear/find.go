@@ -164,7 +164,9 @@ func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking)
 		return noSuchProcess("socket of process "+spec, ask(sockets))
 	}
 	p, err := newPipe(path)
-	p.owner = pipeOwner(path)
+	if uid, ok := ownerOf(path); ok {
+		p.owner = userOf(uid)
+	}
 	f.targets = append(f.targets, p)
 	return err
 }

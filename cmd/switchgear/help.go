@@ -36,7 +36,9 @@ Files:
   RUNTIME_DIR/switchgear/PID.sock   the socket of a process, mode 0600 in a
                                     folder of mode 0700
   /tmp/breaker/PID.in and PID.out   the named pipe of a process and its reply,
-                                    where its program has not said otherwise`
+                                    where its program has not said otherwise.
+                                    ps finds it there, or in
+                                    SWITCHGEAR_RUNTIME_DIR/breaker if that is set`
 
 // footer stands below the help of each command.
 const footer = `{{if .Runnable}}
