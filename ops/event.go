@@ -17,7 +17,7 @@ const (
 	EventTransition EventKind = "transition" // a breaker moved: Transition
 	EventHeldBack   EventKind = "held-back"  // CapOpen kept a breaker from moving: Transition
 	EventAudit      EventKind = "audit"      // the audit log fails, or works again: Notice
-	EventNotice     EventKind = "notice"     // the program reports something: Notice
+	EventNotice     EventKind = "notice"     // the program or the plane reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
 	// EventGap says that Missed events are gone, because the reader was too slow

@@ -42,6 +42,26 @@ type Options struct {
 	// breaker with the most events loses its oldest. Default: 4 MiB, some 8,000
 	// transitions. Negative: no timeline.
 	TimelineBytes int
+	// Standing is the file in which overrides and settings that people order are
+	// kept, made if there is none, with mode 0600 in a folder that exists. New
+	// applies what it says: to the breakers and sets that there are, and to
+	// others when the program makes them. What ended while the process was down
+	// and what cannot be applied any more is dropped; the audit log, the events
+	// and Process.LostOrders say so. Default: orders end with the process.
+	//
+	// An order does not depend on the file: where it cannot be written, the order
+	// is carried out, and Receipt.StandingError says that it will not outlive a
+	// restart. The file is written anew with each order. One that cannot be read
+	// is reported, nothing of it is applied, and it is left as it is.
+	//
+	// No two processes may share one, except that a new process may start before
+	// the old one has ended: it applies the file then, and writes it when the old
+	// process is gone.
+	Standing string
+	// StandingFailed is called when the file of Standing cannot be read or
+	// written, and once with nil when it can be again; New calls it before it
+	// returns. It must not block. Process shows it too.
+	StandingFailed func(error)
 	// RuntimeDir is where the folder of the sockets is. Default: see Listen.
 	RuntimeDir string
 }
@@ -50,24 +70,26 @@ type Options struct {
 // the audit log and the stream of events, and serves all of it over HTTP and
 // a unix socket. All methods may be called by many goroutines at once.
 type Plane struct {
-	m       *breaker.Manager
-	o       Options
-	started time.Time
-	hub     *hub
-
+	m        *breaker.Manager
+	o        Options
+	started  time.Time
+	hub      *hub
 	timeline *timelineStore
 	audit    *auditor
+	standing *standing
 	remove   func()
 	watcher  *metrics.Watcher
 	orders   orderTally
+	notes    notes
 	plots    *plots
 
 	overview overviewCache
 	web      *gate // of the HTTP handlers
 	local    *gate // of the sockets
 
-	mu      sync.Mutex // guards the field below
+	mu      sync.Mutex // guards the fields below
 	servers []*Server  // that Listen made
+	lost    []LostOrder
 }
 
 // New makes the operations plane of m. Make one, and use it for the handler
@@ -90,12 +112,19 @@ func New(m *breaker.Manager, o Options) *Plane {
 	p.remove = m.AddListener(p.listener())
 	p.watcher = metrics.Watch(m)
 	p.plots = newPlots(m)
+	if o.Standing != "" {
+		p.standing = newStanding(m, o.Standing, o.StandingFailed, p.notice)
+	}
 	return p
 }
 
 func (p *Plane) listener() breaker.Listener {
 	return breaker.Listener{
 		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+			p.standing.stateChanged(b, &t)
+			if t.To == breaker.Closed && !t.Shadow {
+				p.notes.closed(b)
+			}
 			p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
 		},
 		HeldBack: func(b *breaker.Breaker, t breaker.Transition) {
@@ -137,6 +166,7 @@ func (p *Plane) Close() error {
 	for _, s := range servers {
 		err = errors.Join(err, s.Close())
 	}
+	err = errors.Join(err, p.standing.close())
 	p.remove()
 	p.watcher.Close()
 	p.plots.close()
@@ -155,7 +185,8 @@ func (p *Plane) Close() error {
 // one breaker is in its Result and does not stop the others.
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	given := time.Now()
-	r, err := carryOut(p.m, o)
+	o = o.normal()
+	r, err := p.carryOut(o)
 	p.record(given, o, by, &r, err)
 	if err != nil {
 		return Receipt{}, err

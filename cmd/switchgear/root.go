@@ -75,9 +75,9 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), watchCommand(g), topCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
-	add(order, setCommand(g))
+	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
 	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
@@ -19,8 +17,9 @@ func explainCommand(g *globals) *cobra.Command {
 		Use:   "explain ID",
 		Short: "Say in two sentences why a breaker is as it is, and what happens next",
 		Long: `Say in two sentences why a breaker is as it is, since when, and what happens
-next, and where the program says who owns it and what to read. It asks each
-process that knows the ID.`,
+next; and below them who looks after it, the notes on it, the last errors with
+their traces, and its owner, runbook and dashboard, as far as they are known. It
+asks each process that knows the ID.`,
 		Example: `  switchgear explain payments
   switchgear explain inventory/acme -p shop`,
 		Args:              exactly(1, "the id of a breaker"),
@@ -44,22 +43,12 @@ process that knows the ID.`,
 					where = e.Process + ": "
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), plain.Text(where+e.Explain))
-				printLinks(cmd.OutOrStdout(), e.Links)
+				for _, fact := range view.Facts(&e.Explanation) {
+					fmt.Fprintln(cmd.OutOrStdout(), "  "+plain.Text(fact))
+				}
 			}
 			return err
 		},
-	}
-}
-
-// printLinks says where to go from here.
-func printLinks(out io.Writer, l *breaker.Links) {
-	if l == nil {
-		return
-	}
-	for _, link := range []struct{ name, text string }{{"owner", l.Owner}, {"runbook", l.Runbook}, {"dashboard", l.Dashboard}, {"traces", l.Traces}} {
-		if link.text != "" {
-			fmt.Fprintf(out, "  %-10s %s\n", link.name+":", plain.Text(link.text))
-		}
 	}
 }
 
