@@ -125,7 +125,9 @@ func (c *call) settle(o breaker.Outcome, err error) error {
 		_ = c.permit.DoneContext(c.ctx, nil)
 		return err
 	case o == breaker.Failure:
-		return c.permit.DoneContext(c.ctx, err) // the breaker's own exclusions apply
+		// The breaker's own exclusions apply. The context was not over when the call
+		// began: admit has looked.
+		return c.permit.DoneContext(context.WithoutCancel(c.ctx), err)
 	}
 	_ = c.permit.Settle(c.ctx, o, err)
 	return err
