@@ -55,16 +55,21 @@ func run(args []string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []func() error{r.dateChangelog, r.cutModules} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	if err := r.buildPrograms(strings.Split(*platforms, ",")); err != nil {
+	if err := r.cut(strings.Split(*platforms, ",")); err != nil {
 		return err
 	}
 	r.sayWhatIsLeft()
 	return nil
+}
+
+func (r *release) cut(platforms []string) error {
+	if err := r.dateChangelog(); err != nil {
+		return err
+	}
+	if err := r.cutModules(); err != nil {
+		return err
+	}
+	return r.buildPrograms(platforms)
 }
 
 // release is one run. Its commands see the modules of this repository through the

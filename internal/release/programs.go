@@ -20,6 +20,9 @@ var allPlatforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwi
 // two folders and with two build caches. The bytes must be equal, so that anybody
 // can build them again and compare.
 func (r *release) buildPrograms(platforms []string) error {
+	if len(platforms) == 0 {
+		return nil
+	}
 	var modules []module
 	for _, layer := range r.layers {
 		modules = append(modules, slices.DeleteFunc(slices.Clone(layer), func(m module) bool { return len(m.programs) == 0 })...)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +20,8 @@ type module struct {
 	dir      string   // its folder, relative to the root, "." for the root
 	requires []string // the modules of this repository that it requires
 	programs []string // the import paths of its programs
+	packages []string // those of the packages that others can use
+	foreign  []string // its imports of internal packages of other modules
 }
 
 func (m module) tag(version string) string {
@@ -34,8 +35,10 @@ func (m module) tag(version string) string {
 type goMod struct {
 	Module  struct{ Path string }
 	Require []struct{ Path, Version string }
-	Replace []struct{ Old, New struct{ Path, Version string } }
-	Use     []struct{ DiskPath string }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
+	Use []struct{ DiskPath string }
 }
 
 func readMod(d dir, verb string) (goMod, error) {
@@ -67,21 +70,18 @@ func published(root dir) ([]module, error) {
 		for _, r := range mod.Require {
 			m.requires = append(m.requires, r.Path)
 		}
-		usable, programs, err := surface(d)
-		if err != nil {
+		if err := m.look(d); err != nil {
 			return nil, err
 		}
-		if m.programs = programs; usable {
+		if len(m.programs)+len(m.packages) > 0 {
 			all = append(all, m)
 		}
 	}
-	top := slices.IndexFunc(all, func(m module) bool { return m.dir == "." })
-	if top < 0 {
-		return nil, errors.New("the root module is not in go.work, or exports nothing")
-	}
-	ours := all[top].path
 	for i := range all {
-		all[i].requires = slices.DeleteFunc(all[i].requires, func(p string) bool { return p != ours && !strings.HasPrefix(p, ours+"/") })
+		if len(all[i].foreign) > 0 {
+			return nil, fmt.Errorf("%s, which is internal to another module", all[i].foreign[0])
+		}
+		all[i].requires = slices.DeleteFunc(all[i].requires, func(p string) bool { return p != modulePath && !strings.HasPrefix(p, modulePath+"/") })
 		for _, p := range all[i].requires {
 			if !slices.ContainsFunc(all, func(m module) bool { return m.path == p }) {
 				return nil, fmt.Errorf("%s requires %s, which is not published: it has nothing but tests, or is not in go.work", all[i].path, p)
@@ -91,41 +91,65 @@ func published(root dir) ([]module, error) {
 	return all, nil
 }
 
-// surface says whether others can use a module, and has its programs.
-func surface(d dir) (usable bool, programs []string, err error) {
-	text, err := d.goTool("list", "-json=Name,ImportPath,Dir,GoFiles,IgnoredGoFiles", "./...")
+// look finds what others can use of a module. An internal package of another
+// module is refused: the two are released with one version, but a program may have
+// a newer version of one than of the other.
+func (m *module) look(d dir) error {
+	text, err := d.goTool("list", "-json=Name,ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,TestImports,XTestImports", "./...")
 	if err != nil {
-		return false, nil, err
+		return err
 	}
-	for list := json.NewDecoder(bytes.NewReader([]byte(text))); ; {
+	for list := json.NewDecoder(strings.NewReader(text)); ; {
 		var p struct {
-			Name, ImportPath, Dir   string
-			GoFiles, IgnoredGoFiles []string
+			Name, ImportPath, Dir              string
+			GoFiles, IgnoredGoFiles            []string
+			Imports, TestImports, XTestImports []string
 		}
 		if err := list.Decode(&p); errors.Is(err, io.EOF) {
-			return usable, programs, nil
+			return nil
 		} else if err != nil {
-			return false, nil, err
+			return err
 		}
-		if slices.Contains(strings.Split(p.ImportPath, "/"), "internal") {
-			continue
-		}
-		if p.Name == "main" {
-			programs = append(programs, p.ImportPath)
-			usable = true
-			continue
-		}
-		for _, name := range append(p.GoFiles, p.IgnoredGoFiles...) {
-			if strings.HasSuffix(name, "_test.go") || usable {
-				continue
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if internal(imported) && strings.HasPrefix(imported, modulePath+"/") && !strings.HasPrefix(imported, m.path+"/") {
+				m.foreign = append(m.foreign, p.ImportPath+" imports "+imported)
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		}
+		switch {
+		case internal(p.ImportPath):
+		case p.Name == "main":
+			m.programs = append(m.programs, p.ImportPath)
+		default:
+			exports, err := exports(p.Dir, append(p.GoFiles, p.IgnoredGoFiles...))
 			if err != nil {
-				return false, nil, err
+				return err
 			}
-			usable = ast.FileExports(file)
+			if exports {
+				m.packages = append(m.packages, p.ImportPath)
+			}
 		}
 	}
+}
+
+func internal(importPath string) bool {
+	return slices.Contains(strings.Split(importPath, "/"), "internal")
+}
+
+// exports says whether a file that is no test has an exported name.
+func exports(folder string, names []string) (bool, error) {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(folder, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return false, err
+		}
+		if ast.FileExports(file) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // order sorts modules into layers. A layer requires only modules of the layers
