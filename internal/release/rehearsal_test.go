@@ -42,10 +42,10 @@ func TestRehearsal(t *testing.T) {
 		if _, err := source.git("pull", "-q", "--tags", first.clone.path, "main"); err != nil {
 			t.Fatal(err)
 		}
+		t.Setenv("GOPROXY", "file://"+first.proxy()+","+do(t, source, "go", "env", "GOPROXY"))
 		second := cutNext(t, source, nil)
 		for _, m := range first.layers[1] {
 			d := stranger{second, s.home}.folder(t)
-			d.env = append(d.env, "GOPROXY=file://"+first.proxy()+","+goproxy(d))
 			do(t, d, "go", "get", modulePath+"@"+second.version, m.path+"@"+first.version)
 			write(t, d, "main.go", program(m.packages))
 			do(t, d, "go", "build", "./...")
@@ -67,7 +67,7 @@ func cloneHead(t *testing.T) dir {
 }
 
 // cutNext cuts the version that the changelog announces. Where it announces none,
-// as just after a release, it becomes the next minor version.
+// as just after a release, it is the next patch.
 func cutNext(t *testing.T, source dir, platforms []string) *release {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(source.path, changelogName))
@@ -81,7 +81,8 @@ func cutNext(t *testing.T, source dir, platforms []string) *release {
 	group := func(n int) string { return string(text[heading[2*n]:heading[2*n+1]]) }
 	version := "v" + group(1) + group(2)
 	if group(3) != " - unreleased" {
-		version = "v" + group(1) + group(2) + "1" // a patch after it, whatever its number
+		patch, _ := strconv.Atoi(group(2))
+		version = "v" + group(1) + strconv.Itoa(patch+1)
 		section := "\n## " + version[1:] + " - unreleased\n\n- rehearsal: a section.\n"
 		write(t, source, changelogName, string(text[:heading[0]])+section+string(text[heading[0]:]))
 		do(t, source, "git", "commit", "-q", "-a", "-m", "rehearsal: the next version")
@@ -108,15 +109,6 @@ func (s stranger) folder(t *testing.T) dir {
 	d := dir{path: t.TempDir(), env: append(s.env(), "GOBIN="+filepath.Join(s.home, "bin"), "GOMODCACHE="+filepath.Join(s.home, "mod"))}
 	do(t, d, "go", "mod", "init", "example.com/stranger")
 	return d
-}
-
-func goproxy(d dir) string {
-	for _, v := range slices.Backward(d.env) {
-		if value, ok := strings.CutPrefix(v, "GOPROXY="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 func (s stranger) readme(t *testing.T) string {
@@ -214,7 +206,7 @@ func (s stranger) programs(t *testing.T) {
 	if said, err := bufio.NewReader(stdout).ReadString('\n'); err != nil && err != io.EOF || said != "ready\n" {
 		t.Fatalf("the program says %q (%v), want ready", said, err)
 	}
-	if out := do(t, d, "switchgear", "status"); !strings.Contains(out, "payments") {
+	if out := doLine(t, d, "switchgear status"); !strings.Contains(out, "payments") {
 		t.Errorf("switchgear status prints\n%s\nwant payments in it", out)
 	}
 	t.Logf("%.1f s from an empty folder to the first switchgear status", time.Since(began).Seconds())
@@ -230,10 +222,10 @@ func (s stranger) programs(t *testing.T) {
 		}
 		t.Logf("$ %s\n%s", command, doLine(t, d, command))
 	}
-	if out := do(t, d, "switchgear", "status"); !strings.Contains(out, "forced-open") {
+	if out := doLine(t, d, "switchgear status"); !strings.Contains(out, "forced-open") {
 		t.Errorf("after the README's commands, switchgear status prints\n%s\nwant forced-open in it", out)
 	}
-	do(t, d, "switchgear", "demo", "--for", "2s")
+	doLine(t, d, "switchgear demo --for 2s")
 }
 
 // downloads checks the archive for this platform: the sums, the documents, and the
