@@ -25,7 +25,7 @@
 //	switchgear.breaker.panics                {panic}       counter
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
-// Counters begin with Register, those of calls when somebody first observes them
+// Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).
 //
 // # Events

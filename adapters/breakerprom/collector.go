@@ -31,8 +31,8 @@
 //	switchgear_key_state{name,key,state}         gauge, WithKeys: 1 for the state of a key
 //	switchgear_keys_left_out{name}               gauge, WithKeys: keys beyond the limit
 //
-// Counters begin with the collector, those of calls when somebody first observes
-// them (see breaker.Manager.Observe).
+// Counters begin with the collector, those of calls when they are first
+// observed (see breaker.Manager.Observe).
 package breakerprom
 
 import (
