@@ -222,8 +222,8 @@ func (s stranger) programs(t *testing.T) {
 		}
 		t.Logf("$ %s\n%s", command, doLine(t, d, command))
 	}
-	if out := doLine(t, d, "switchgear status"); !strings.Contains(out, "forced-open") {
-		t.Errorf("after the README's commands, switchgear status prints\n%s\nwant forced-open in it", out)
+	if out := doLine(t, d, "switchgear status"); !strings.Contains(out, "FORCED-OPEN") {
+		t.Errorf("after the README's commands, switchgear status prints\n%s\nwant FORCED-OPEN in it", out)
 	}
 	doLine(t, d, "switchgear demo --for 2s")
 }
