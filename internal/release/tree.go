@@ -167,7 +167,7 @@ func order(modules []module) ([][]module, error) {
 			}
 		}
 		if len(layer) == 0 {
-			return nil, fmt.Errorf("%s and %d other modules require each other", rest[0].path, len(rest)-1)
+			return nil, fmt.Errorf("%s and %d more modules require each other", rest[0].path, len(rest)-1)
 		}
 		for _, m := range layer {
 			done[m.path] = true
