@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-
 	"io"
 	"os"
 	"os/exec"
@@ -180,7 +179,7 @@ func (s stranger) programs(t *testing.T) {
 	write(t, d, "breaker.conf", "[pybreaker]\ninput_path = "+s.home+"/{pid}.in\noutput_path = "+s.home+"/{pid}.out\n")
 	do(t, d, "go", "build", "-o", "program", ".")
 
-	sockets, err := os.MkdirTemp("", "sg") // a socket's path is short
+	sockets, err := os.MkdirTemp("/tmp", "sg") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}

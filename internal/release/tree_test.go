@@ -53,13 +53,22 @@ func TestPublished(t *testing.T) {
 			".": "\n" + library, "adapters/a": ".\n" + library, "adapters/b": ".\n" + library, "adapters/b/btest": ".\n" + tests,
 			"cmd": ". adapters/a\npackage main\n\nfunc main() {}\n", "docs": "\npackage docs\n", "docs/internal/site": "\npackage main\n\nfunc main() {}\n",
 		}, ". | adapters/a adapters/b | cmd"},
-		{"requires tests", map[string]string{".": "\n" + library, "adapters/a": "t\n" + library, "t": "\n" + tests},
-			"error: " + modulePath + "/adapters/a requires " + modulePath + "/t, which is not published: it has nothing but tests, or is not in go.work"},
-		{"internal", map[string]string{".": "\n" + library, "a": ".\npackage a\n\nimport \"" + modulePath + "/internal/x\"\n\nconst X = x.X\n"},
-			"error: " + modulePath + "/a imports " + modulePath + "/internal/x, which is internal to another module"},
+		{
+			"requires tests",
+			map[string]string{".": "\n" + library, "adapters/a": "t\n" + library, "t": "\n" + tests},
+			"error: " + modulePath + "/adapters/a requires " + modulePath + "/t, which is not published: it has nothing but tests, or is not in go.work",
+		},
+		{
+			"internal",
+			map[string]string{".": "\n" + library, "a": ".\npackage a\n\nimport \"" + modulePath + "/internal/x\"\n\nconst X = x.X\n"},
+			"error: " + modulePath + "/a imports " + modulePath + "/internal/x, which is internal to another module",
+		},
 		{"internal in tests", map[string]string{".": "\n" + library, "a": ".\npackage a_test\n\nimport _ \"" + modulePath + "/internal/x\"\n"}, "."},
-		{"cycle", map[string]string{".": "\n" + library, "a": "b\n" + library, "b": "a\n" + library},
-			"error: " + modulePath + "/a and 1 more modules require each other"},
+		{
+			"cycle",
+			map[string]string{".": "\n" + library, "a": "b\n" + library, "b": "a\n" + library},
+			"error: " + modulePath + "/a and 1 more modules require each other",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var layers [][]module
