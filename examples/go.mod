@@ -1,3 +1,4 @@
+// Not published: code to read and to copy.
 module github.com/switchgear-go/switchgear/examples
 
 go 1.25.0

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -52,8 +53,9 @@ func readMod(d dir, verb string) (goMod, error) {
 
 // published is the modules that users can require or install. Those are the
 // modules of the workspace that have something to use: a program, or a package
-// with an exported name, outside of internal folders and tests. The others hold
-// tests and tools of this repository; no published module may require one.
+// with an exported name, outside of internal folders and tests, unless the first
+// line of go.mod says "Not published". The others hold tests, examples and tools
+// of this repository; no published module may require one.
 func published(root dir) ([]module, error) {
 	work, err := readMod(dir{path: root.path}, "work")
 	if err != nil {
@@ -62,6 +64,13 @@ func published(root dir) ([]module, error) {
 	var all []module
 	for _, use := range work.Use {
 		d := root.sub(use.DiskPath)
+		text, err := os.ReadFile(filepath.Join(d.path, "go.mod"))
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(string(text), "// Not published") {
+			continue
+		}
 		mod, err := readMod(d, "mod")
 		if err != nil {
 			return nil, err
@@ -84,7 +93,7 @@ func published(root dir) ([]module, error) {
 		all[i].requires = slices.DeleteFunc(all[i].requires, func(p string) bool { return p != modulePath && !strings.HasPrefix(p, modulePath+"/") })
 		for _, p := range all[i].requires {
 			if !slices.ContainsFunc(all, func(m module) bool { return m.path == p }) {
-				return nil, fmt.Errorf("%s requires %s, which is not published: it has nothing but tests, or is not in go.work", all[i].path, p)
+				return nil, fmt.Errorf("%s requires %s, which is not published: its go.mod says so, it has nothing but tests, or it is not in go.work", all[i].path, p)
 			}
 		}
 	}
