@@ -1,4 +1,3 @@
-// Not published: code to read and to copy.
 module github.com/switchgear-go/switchgear/examples
 
 go 1.25.0

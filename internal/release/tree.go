@@ -8,7 +8,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -53,9 +52,9 @@ func readMod(d dir, verb string) (goMod, error) {
 
 // published is the modules that users can require or install. Those are the
 // modules of the workspace that have something to use: a program, or a package
-// with an exported name, outside of internal folders and tests, unless the first
-// line of go.mod says "Not published". The others hold tests, examples and tools
-// of this repository; no published module may require one.
+// with an exported name, outside of tests and of folders "internal" and "examples".
+// The others hold tests, code to copy and tools of this repository; no published
+// module may require one.
 func published(root dir) ([]module, error) {
 	work, err := readMod(dir{path: root.path}, "work")
 	if err != nil {
@@ -64,13 +63,6 @@ func published(root dir) ([]module, error) {
 	var all []module
 	for _, use := range work.Use {
 		d := root.sub(use.DiskPath)
-		text, err := os.ReadFile(filepath.Join(d.path, "go.mod"))
-		if err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(string(text), "// Not published") {
-			continue
-		}
 		mod, err := readMod(d, "mod")
 		if err != nil {
 			return nil, err
@@ -93,7 +85,7 @@ func published(root dir) ([]module, error) {
 		all[i].requires = slices.DeleteFunc(all[i].requires, func(p string) bool { return p != modulePath && !strings.HasPrefix(p, modulePath+"/") })
 		for _, p := range all[i].requires {
 			if !slices.ContainsFunc(all, func(m module) bool { return m.path == p }) {
-				return nil, fmt.Errorf("%s requires %s, which is not published: its go.mod says so, it has nothing but tests, or it is not in go.work", all[i].path, p)
+				return nil, fmt.Errorf("%s requires %s, which is not published: it has nothing for others, or is not in go.work", all[i].path, p)
 			}
 		}
 	}
@@ -125,7 +117,7 @@ func (m *module) look(d dir) error {
 			}
 		}
 		switch {
-		case internal(p.ImportPath):
+		case internal(p.ImportPath), has(p.ImportPath, "examples"):
 		case p.Name == "main":
 			m.programs = append(m.programs, p.ImportPath)
 		default:
@@ -140,8 +132,10 @@ func (m *module) look(d dir) error {
 	}
 }
 
-func internal(importPath string) bool {
-	return slices.Contains(strings.Split(importPath, "/"), "internal")
+func internal(importPath string) bool { return has(importPath, "internal") }
+
+func has(importPath, element string) bool {
+	return slices.Contains(strings.Split(importPath, "/"), element)
 }
 
 // exports says whether a file that is no test has an exported name.

@@ -22,10 +22,6 @@ func tree(t *testing.T, modules map[string]string) dir {
 			name += "/" + folder
 		}
 		mod := "module " + name + "\n\ngo 1.25.0\n"
-		requires, marked := strings.CutPrefix(requires, "marked ")
-		if marked {
-			mod = "// Not published: code to copy.\n" + mod
-		}
 		for _, r := range strings.Fields(requires) {
 			p, up := modulePath+"/"+r, strings.Repeat("../", strings.Count(folder, "/")+1)+r
 			if r == "." {
@@ -55,12 +51,12 @@ func TestPublished(t *testing.T) {
 	}{
 		{"layers", map[string]string{
 			".": "\n" + library, "adapters/a": ".\n" + library, "adapters/b": ".\n" + library, "adapters/b/btest": ".\n" + tests,
-			"examples": "marked .\n" + library, "cmd": ". adapters/a\npackage main\n\nfunc main() {}\n", "docs": "\npackage docs\n", "docs/internal/site": "\npackage main\n\nfunc main() {}\n",
+			"examples/a": ".\n" + library, "cmd": ". adapters/a\npackage main\n\nfunc main() {}\n", "docs": "\npackage docs\n", "docs/internal/site": "\npackage main\n\nfunc main() {}\n",
 		}, ". | adapters/a adapters/b | cmd"},
 		{
 			"requires tests",
 			map[string]string{".": "\n" + library, "adapters/a": "t\n" + library, "t": "\n" + tests},
-			"error: " + modulePath + "/adapters/a requires " + modulePath + "/t, which is not published: its go.mod says so, it has nothing but tests, or it is not in go.work",
+			"error: " + modulePath + "/adapters/a requires " + modulePath + "/t, which is not published: it has nothing for others, or is not in go.work",
 		},
 		{
 			"internal",
