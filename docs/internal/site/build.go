@@ -79,6 +79,10 @@ func put(out, name string, data []byte) error {
 // forge. It returns the pictures that the page shows.
 func (s *site) rewriteLinks(p *page) (pictures []string) {
 	for _, l := range p.links {
+		if l.picture && external(l.target) {
+			remove(l.node) // a badge: the site loads nothing from other hosts
+			continue
+		}
 		if external(l.target) || strings.HasPrefix(l.target, "#") {
 			continue
 		}
@@ -103,6 +107,20 @@ func (s *site) rewriteLinks(p *page) (pictures []string) {
 		}
 	}
 	return pictures
+}
+
+// remove takes a node out of its page, and what holds nothing else.
+func remove(n ast.Node) {
+	parent := n.Parent()
+	parent.RemoveChild(parent, n)
+	for c := parent.FirstChild(); c != nil; c = c.NextSibling() {
+		if text, ok := c.(*ast.Text); !ok || text.Segment.Len() > 0 {
+			return
+		}
+	}
+	if parent.Parent() != nil {
+		remove(parent)
+	}
 }
 
 // relative is the way from one file of the site to another.
