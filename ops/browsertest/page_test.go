@@ -51,8 +51,14 @@ func open(t *testing.T, url string, width, height int64, scheme string) *page {
 	p := &page{t, ctx}
 	p.watch()
 	p.screen(width, height, scheme)
-	p.do("open "+url, chromedp.Navigate(url))
+	p.visit(url)
 	return p
+}
+
+// visit goes to another page in the same tab.
+func (p *page) visit(url string) {
+	p.Helper()
+	p.do("open "+url, chromedp.Navigate(url))
 }
 
 func (p *page) watch() {
