@@ -462,15 +462,15 @@ func (s *standing) note(err error) {
 	}
 }
 
-// state is why orders will not outlive a restart at present, or nil, and for how
-// many ids orders wait whose breakers have not been made yet.
-func (s *standing) state() (failing error, waiting int) {
+// state returns for how many ids orders wait whose breakers have not been created
+// yet, and why orders will not outlive a restart at present, or nil.
+func (s *standing) state() (waiting int, failing error) {
 	if s == nil {
-		return nil, 0
+		return 0, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing, s.waiting
+	return s.waiting, s.failing
 }
 
 // close keeps no more orders, and waits as an order does until what there is has
