@@ -355,6 +355,11 @@ func (w *world) check() {
 	}
 	// Keys with settings of their own are kept beyond the limit; all others must
 	// make room for them. Keys that came back with evidence wait for a sweep.
+	for _, id := range somewhere { // overrides and settings by order pin a tenant, too
+		if strings.HasPrefix(id, "tenants/") {
+			w.pinned.Store(id, nil)
+		}
+	}
 	pinned := 0
 	w.pinned.Range(func(any, any) bool { pinned++; return true })
 	most := max(300, pinned)
