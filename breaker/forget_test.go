@@ -283,7 +283,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// The open time itself is no idleness: an open key is kept for Retention after
+// The open time does not count as idle: an open key is kept for Retention after
 // the moment at which a call could have probed.
 func TestRetentionOfALongOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
