@@ -215,3 +215,28 @@ func TestHeldByTheCap(t *testing.T) {
 		t.Errorf("then %v and %d failures", err, b.FailCount())
 	}
 }
+
+// A key with settings of its own is held back for as long as its own open time,
+// and by its own window.
+func TestHeldBackByOwnSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Hour}, SetOptions{CapOpen: 0.1})
+		var told []Transition
+		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { told = append(told, t) }})
+		b := set.Breaker("own")
+		if err := b.Update(Settings{FailMax: 1, FailureRate: 1, Window: 30 * time.Second, ResetTimeout: 2 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		_ = set.Breaker("other").Open(Order{For: time.Hour})
+		play(b, "f.f.f....f")
+		if len(told) != 2 || b.Status().HeldBack != 2 {
+			t.Fatalf("told %d times, want 2: there is more than an open time between the last two trips", len(told))
+		}
+		if told[0].Window != 30*time.Second {
+			t.Errorf("the trip shows a window of %s, want 30s", told[0].Window)
+		}
+		if at := b.Status().HeldBackSince; time.Since(at) != 0 {
+			t.Errorf("held back for %s, want since now", time.Since(at))
+		}
+	})
+}
