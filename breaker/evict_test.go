@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,39 +18,24 @@ import (
 // A failure and an eviction may come together: the failure is counted in any
 // case, and a key with a failure is kept (I8).
 func TestEvictedAndCounted(t *testing.T) {
-	const n = 30_000
+	const n = 10_000
 	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
 	all := make([]*Breaker, n)
 	for i := range all {
 		all[i] = set.Breaker(i)
 	}
-	var one, other atomic.Int32 // how far they are: they walk abreast
-	abreast := func(own, theirs *atomic.Int32, i int) {
-		for own.Store(int32(i)); theirs.Load() < int32(i); {
-			runtime.Gosched()
-		}
-	}
-	var over sync.WaitGroup
-	over.Go(func() {
-		for i := range all {
-			abreast(&one, &other, i)
-			p := Permit{b: all[i]}
-			if !all[i].countedAlone(&p, Failure) {
-				t.Errorf("the failure of key %d took the lock", i)
-			}
-		}
-		one.Store(n)
-	})
 	evicted := 0
-	for i := range all {
-		abreast(&other, &one, i)
+	abreast(n, func(i int) {
+		p := Permit{b: all[i]}
+		if !all[i].countedAlone(&p, Failure) {
+			t.Errorf("the failure of key %d took the lock", i)
+		}
+	}, func(i int) {
 		sh := set.shard(i)
 		sh.mu.Lock()
 		evicted += btoi(set.evict(sh, i, all[i]))
 		sh.mu.Unlock()
-	}
-	other.Store(n)
-	over.Wait()
+	})
 	for i := range all {
 		sh := set.shard(i)
 		if sh.by[i] != all[i] || len(sh.evicted) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
@@ -62,6 +46,25 @@ func TestEvictedAndCounted(t *testing.T) {
 		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys))
 	}
 	t.Logf("%d were evicted and came back", evicted)
+}
+
+// A failure that is counted while its key comes back is not lost.
+func TestRestoredAndCounted(t *testing.T) {
+	const n = 20_000
+	all := make([]*Breaker, n)
+	for i := range all {
+		all[i] = New("b", Settings{FailMax: 100})
+		all[i].edit(0, flagEvicted)
+	}
+	abreast(n, func(i int) {
+		p := Permit{b: all[i]}
+		all[i].countedAlone(&p, Failure)
+	}, func(i int) { all[i].clearEvicted() })
+	for i, b := range all {
+		if b.FailCount() != 1 || b.load()&flagEvicted != 0 {
+			t.Fatalf("breaker %d has %d failures, its word is %x", i, b.FailCount(), b.load())
+		}
+	}
 }
 
 // A listener of a key that is forgotten in the moment it is added is not lost

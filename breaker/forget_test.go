@@ -347,3 +347,17 @@ func TestSweeperRests(t *testing.T) {
 		}
 	})
 }
+
+// The floor of versions is that of the highest that was ever forgotten, also if
+// two keys are forgotten at once (I12).
+func TestVersionFloorOnlyRises(t *testing.T) {
+	s := keyed(SetOptions{})
+	fell := 0
+	abreast(20_000, func(i int) {
+		fell += btoi(s.versionFloor() < uint64(2*i)) // the higher one of before
+		s.forgotten(uint64(2*i+1), 0)
+	}, func(i int) { s.forgotten(uint64(2*i+2), 0) })
+	if fell > 0 {
+		t.Errorf("the floor fell %d times", fell)
+	}
+}

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 )
@@ -123,5 +124,22 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 				t.Errorf("%d failures, want %d (-1: no breaker)", fails, c.fails)
 			}
 		})
+	}
+}
+
+// All keys that are not equal to themselves share one breaker, also if two come
+// first at once.
+func TestNaNKeysShareOneBreaker(t *testing.T) {
+	const n = 2000
+	sets := make([]*Set[float64], n)
+	for i := range sets {
+		sets[i] = NewSet[float64]("s", Settings{}, SetOptions{})
+	}
+	var got, other [n]*Breaker
+	abreast(n, func(i int) { got[i] = sets[i].Breaker(math.NaN()) }, func(i int) { other[i] = sets[i].Breaker(math.NaN()) })
+	for i, s := range sets {
+		if got[i] != other[i] || s.Breaker(math.NaN()) != got[i] || s.Len() != 1 {
+			t.Fatalf("set %d: %p, %p and then %p, %d keys", i, got[i], other[i], s.Breaker(math.NaN()), s.Len())
+		}
 	}
 }
