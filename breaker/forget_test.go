@@ -353,7 +353,7 @@ func TestSweeperRests(t *testing.T) {
 func TestVersionFloorOnlyRises(t *testing.T) {
 	s := keyed(SetOptions{})
 	fell := 0
-	abreast(20_000, func(i int) {
+	abreast(50_000, func(i int) {
 		fell += btoi(s.versionFloor() < uint64(2*i)) // the higher one of before
 		s.forgotten(uint64(2*i+1), 0)
 	}, func(i int) { s.forgotten(uint64(2*i+2), 0) })

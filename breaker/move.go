@@ -174,7 +174,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	}
 	b.describeLocked(r, to, t)
 	// Give up the place under the cap, or extend it.
-	b.cfg.cap.moved(b, to.state, c.openUntil)
+	b.cfg.cap.moved(b, c.openUntil)
 	b.recordLocked(t, now)
 	if to.state == Open {
 		c.opened = t

@@ -445,7 +445,7 @@ func TestSuccessesMeetInASlot(t *testing.T) {
 
 // Successes of one step that meet are all counted, the quick way and the other.
 func TestSuccessesOfOneStepMeet(t *testing.T) {
-	const rounds, each = 1000, 100
+	const rounds, each = 3000, 100
 	w := newWindow(0, New("b", Settings{FailureRate: 1, Window: 24 * time.Hour}).settings())
 	w.success() // the quick way needs a step that has one
 	step := w.time.clock.step()
