@@ -319,9 +319,13 @@ func (s *Set[K]) dropOne() bool {
 	// All of found, not only the older half, in case that half is pinned or
 	// busy.
 	for _, c := range found {
-		if c.b.forget(lapseNow) && s.tryEvict(c) {
-			s.overflow.Add(1)
-			s.logOverflow()
+		if !c.b.forget(lapseNow) {
+			continue
+		}
+		// Also if its shard is busy: the evidence is lost.
+		s.overflow.Add(1)
+		s.logOverflow()
+		if s.tryEvict(c) {
 			return true
 		}
 	}

@@ -304,6 +304,9 @@ func TestSetForgetsTheLongestIdle(t *testing.T) {
 	for i := 3; i < 50; i++ {
 		_ = set.Do(bg, 1, nop) // always in use
 		_ = set.Do(bg, i, nop)
+		if _, kept := set.Lookup(1); !kept {
+			t.Fatalf("the key that is always in use is forgotten for key %d", i)
+		}
 	}
 	for _, s := range set.Status() {
 		if s.Key == "1" {
@@ -445,4 +448,149 @@ func TestEvictedBreakerComesBack(t *testing.T) {
 		t.Error("the breaker is used again but still evicted")
 	}
 	runtime.KeepAlive(held)
+}
+
+// Two callers that come first with one key at once get one breaker, which is
+// counted once.
+func TestKeyIsInsertedOnce(t *testing.T) {
+	const n = 5000
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2 * n})
+	var one, other [n]*Breaker
+	abreast(n, func(i int) { one[i] = set.Breaker(i) }, func(i int) { other[i] = set.Breaker(i) })
+	if one != other || set.Len() != n || len(set.Breakers()) != n {
+		t.Errorf("%d keys are counted and %d kept, want %d; one breaker each: %v", set.Len(), len(set.Breakers()), n, one == other)
+	}
+}
+
+// A key that finds no place, because no other may make room, has a breaker all
+// the same, and one only. The set takes it in when there is something to keep.
+func TestBreakerWithoutAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
+		for k := range 2 {
+			_ = set.Breaker(k).ForceOpen(Order{})
+		}
+		b := set.Breaker(3)
+		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Breaker(3) != b {
+			t.Errorf("the set remembers the key: %v, of %d keys", known, set.Len())
+		}
+		if err := set.Do(t.Context(), 3, broken); !errors.Is(err, errX) {
+			t.Errorf("its call: %v", err)
+		}
+		if err := set.Do(t.Context(), 3, nop); !errors.Is(err, ErrOpen) {
+			t.Errorf("its call after a failure: %v, want it rejected", err)
+		}
+		_ = b.ForceClosed(Order{})
+		wait(time.Minute) // the sweeper makes no room for it
+		if got, known := set.Lookup(3); !known || got != b || set.Len() != 3 {
+			t.Errorf("with an override, the set remembers the key: %v, of %d keys", known, set.Len())
+		}
+	})
+}
+
+// Keys that clients invent fail once each. They give way to each other, and not
+// keys that fail again and again, or that are open, although those have been
+// idle longer.
+func TestInventedKeysGiveWayToEachOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		s     Settings
+		fails string
+		lasts func(*Breaker) bool
+	}{
+		"counted":   {Settings{FailMax: 100}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
+		"forgiving": {Settings{FailMax: 100, SuccessesToForgive: 10}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
+		"open":      {Settings{FailMax: 2}, "ff", func(b *Breaker) bool { return b.State() == Open }},
+	} {
+		set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 1, MaxEvidence: 24})
+		for k := range 8 {
+			play(set.Breaker(k), c.fails)
+		}
+		for k := range 2000 {
+			_ = set.Do(t.Context(), 1000+k, broken)
+			if n := set.Len(); n > 25 {
+				t.Fatalf("%s: %d keys are remembered, want 25 at most", name, n)
+			}
+		}
+		for k := range 8 {
+			if b, known := set.Lookup(k); !known || !c.lasts(b) {
+				t.Errorf("%s: key %d lost its failures to keys that failed once", name, k)
+			}
+		}
+		if got, want := set.Overflowed(), 2008-len(set.WithEvidence()); got != uint64(want) {
+			t.Errorf("%s: %d overflows, want %d: as many keys have lost their failures", name, got, want)
+		}
+	}
+}
+
+// Keys that are healthy again count among the healthy ones at once: no time has
+// to pass.
+func TestHealthyAgain(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
+	for k := range 10 {
+		play(set.Breaker(k), "f")
+	}
+	if set.Len() != 10 {
+		t.Fatalf("%d keys are remembered, want 10", set.Len())
+	}
+	for _, b := range set.Breakers() {
+		play(b, "s")
+	}
+	if n := set.Len(); n > 2 {
+		t.Errorf("%d healthy keys are remembered, want 2", n)
+	}
+}
+
+// namesake is a key whose text does not tell it from others.
+type namesake struct{ n int }
+
+func (namesake) String() string { return "same" }
+
+// What has been collected leaves nothing behind, and its text is free again; as
+// long as a breaker is held, its text is not another's.
+func TestCollected(t *testing.T) {
+	set := NewSet[namesake]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := set.Breaker(namesake{0})
+	other := set.Breaker(namesake{1}).ID() // evicts the first
+	if held.ID() != "s/same" || other != "s/same~2" {
+		t.Errorf("ids %q and %q, want s/same and s/same~2", held.ID(), other)
+	}
+	for n := range 100 {
+		set.Breaker(namesake{2 + n})
+	}
+	evicted := func() (n int) {
+		for i := range set.shards {
+			set.shards[i].mu.RLock()
+			n += len(set.shards[i].evicted)
+			set.shards[i].mu.RUnlock()
+		}
+		set.evicted.mu.Lock()
+		defer set.evicted.mu.Unlock()
+		return max(n, len(set.evicted.keys))
+	}
+	texts := func() int { set.texts.mu.Lock(); defer set.texts.mu.Unlock(); return len(set.texts.keys) }
+	// The cleanups run on a goroutine of the runtime.
+	collect := func(left int) {
+		for range 1000 {
+			if evicted() <= left && texts() <= left+1 {
+				return
+			}
+			runtime.GC()
+			time.Sleep(time.Millisecond)
+		}
+		t.Errorf("%d keys are still evicted with %d texts, want %d with %d", evicted(), texts(), left, left+1)
+	}
+	collect(1) // the one that is held
+	if got := set.Breaker(namesake{1000}).ID(); got == held.ID() {
+		t.Errorf("a new key got the id %q of one that is held", got)
+	}
+	if set.Breaker(namesake{0}) != held {
+		t.Error("the key that is held got another breaker")
+	}
+	set.Breaker(namesake{1001}) // evicts it again
+	runtime.KeepAlive(held)
+	held = nil
+	collect(0)
+	if got := set.Breaker(namesake{1002}).ID(); got != "s/same" {
+		t.Errorf("a new key got the id %q, want s/same, which is free", got)
+	}
 }

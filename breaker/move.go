@@ -168,7 +168,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	}
 	// For an order and for the end of an override, the caller has filled in the
 	// effective states. Behind an override they have not changed.
-	if t.Cause != CauseOrder && t.Cause != CauseExpired {
+	if t.Cause != CauseOrder && t.From != ForcedOpen && t.From != ForcedClosed {
 		t.From, t.To = from.state, to.state
 		t.Shadow = w&overrideMask != 0
 	}
