@@ -54,7 +54,7 @@ func (b *Breaker) refresh() {
 	// flagCheckCtx is never cleared here, since a call may have set it, but the
 	// settings may ask for it.
 	same := w&refreshedMask == flags&refreshedMask && flags&^w&flagCheckCtx == 0
-	if same && b.spans(r) && r.SuccessesToForgive <= 0 {
+	if same && b.spans(r) && r.SuccessesToForgive <= 0 && stateOf(w) != Open {
 		return
 	}
 	b.mu.Lock()
@@ -110,6 +110,10 @@ func (b *Breaker) refreshLocked() {
 	// it.
 	b.edit(refreshedMask, flags)
 	b.rescaleLocked(r)
+	// A listener that is new may want to know when this open time is over.
+	if w = b.load(); stateOf(w) == Open && !b.probeDueLocked(w, b.cfg.clock.Now()) && b.cfg.wantsReady(b.cold.Load()) {
+		b.startTimerLocked(w)
+	}
 }
 
 // rescaleLocked converts the failure count to the units of the settings,
