@@ -1,6 +1,8 @@
 package breaker
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -279,11 +281,56 @@ func TestCapOfWhatWasRemoved(t *testing.T) {
 	}
 	m, bs := crew(t, 2)
 	m.CapOpen(0.5)
-	set := SetOf[int](m, "s")
-	play(set.Breaker(1), "f")
+	for _, name := range []string{"s", "other"} {
+		set := SetOf[int](m, name)
+		play(set.Breaker(1), "f")
+	}
 	m.Remove("s")
+	play(bs[0], "f") // one of three, beside the other set
+	is(t, bs[0], Closed)
+	m.Remove("other")
 	play(bs[0], "f")
 	is(t, bs[0], Open)
+}
+
+// Places end one by one, each in its own time.
+func TestCapPlacesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 6)
+		m.CapOpen(0.5)
+		for i, d := range []time.Duration{time.Hour, time.Second, time.Minute} {
+			_ = bs[i].Open(Order{For: d})
+		}
+		play(bs[3], "f")
+		is(t, bs[3], Closed)
+		wait(time.Second)
+		play(bs[3], "f") // for ten seconds
+		is(t, bs[3], Open)
+		play(bs[4], "f")
+		is(t, bs[4], Closed)
+		wait(10 * time.Second)
+		play(bs[4], "f")
+		is(t, bs[4], Open)
+	})
+}
+
+// What is held back again within an open time goes on, and is logged once.
+func TestHeldBackIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		m.CapOpen(0.1)
+		_ = m.Breaker("other").Open(Order{For: time.Hour})
+		log.Reset()
+		b := m.Breaker("b")
+		play(b, "f..........f")
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "breaker=b") || !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("logged %q, want one warning about b", log.String())
+		}
+		if play(b, "...........f"); b.Status().HeldBack != 2 || strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("held back %d times and logged %q, want 2 and two lines", b.Status().HeldBack, log.String())
+		}
+	})
 }
 
 // A set counts as open from half of its keys on, once, and not while it is
