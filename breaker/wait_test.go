@@ -173,3 +173,16 @@ func TestReadyIsToldToLaterListeners(t *testing.T) {
 		}
 	}
 }
+
+// A listener that comes when the open time is over does not delay the probe.
+func TestReadyAfterTheOpenTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
+		play(b, "f..........")
+		b.AddListener(Listener{Ready: func(*Breaker) { t.Error("told of the end of an open time that had ended") }})
+		if err := b.Do(t.Context(), nop); err != nil {
+			t.Errorf("the probe: %v", err)
+		}
+		wait(time.Hour)
+	})
+}
