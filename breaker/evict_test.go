@@ -523,6 +523,31 @@ func TestInventedKeysGiveWayToEachOther(t *testing.T) {
 	}
 }
 
+// A key that needs room while the healthy keys cannot be evicted costs one key
+// its evidence, not many.
+func TestOneKeyMakesRoom(t *testing.T) {
+	const evidence = 20
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: evidence})
+	busy := set.shard(0)
+	last := 0
+	next := func() int { // a key that is not in that shard
+		for last++; set.shard(last) == busy; {
+			last++
+		}
+		return last
+	}
+	for range evidence {
+		play(set.Breaker(next()), "ff")
+	}
+	set.Breaker(0)
+	busy.mu.Lock()
+	made := set.insert(next(), true)
+	busy.mu.Unlock()
+	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil || set.Len() != evidence+1 {
+		t.Errorf("%d keys have lost their failures, %d overflows, %d keys are remembered, want 1, 1 and %d", lost, set.Overflowed(), set.Len(), evidence+1)
+	}
+}
+
 // Keys that are healthy again count among the healthy ones at once: no time has
 // to pass.
 func TestHealthyAgain(t *testing.T) {

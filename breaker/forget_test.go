@@ -137,18 +137,11 @@ func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
 		if got := s.historyOnly.Load(); got > 20 || got < 15 {
 			t.Errorf("%d keys are kept for their history, want 15 to 20", got)
 		}
-		first := 0 // with a history
-		for i := range 100 {
-			b := s.kept(fmt.Sprint(i))
-			switch has := b != nil && len(b.History()) > 0; {
-			case has && first == 0:
-				first = i
-			case !has && first > 0:
-				t.Errorf("key %d has lost its history, and key %d, which has been idle longer, has one", i, first)
+		// One that is in use is passed over, which may be any of the last.
+		for i := range 60 {
+			if b := s.kept(fmt.Sprint(i)); b != nil && len(b.History()) > 0 {
+				t.Errorf("key %d, which has been idle for long, has kept its history", i)
 			}
-		}
-		if first < 75 {
-			t.Errorf("the keys from %d on have a history, want the last of them", first)
 		}
 		if s.kept("0") != nil {
 			t.Error("the key that has been idle longest is kept")
