@@ -93,6 +93,39 @@ func TestWaitReadyGivesUp(t *testing.T) {
 	})
 }
 
+// listenForReady runs f with a breaker that opens for ten seconds, once for each
+// kind of breaker and each way to add a listener that hears of the end of that
+// time, which writes down when it did.
+func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, add func() (remove func()))) {
+	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
+		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
+		"the manager": func(m *Manager, _ *Breaker, l Listener) func() { return m.AddListener(l) },
+	} {
+		for _, keyed := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
+				b := m.Breaker("b")
+				if keyed {
+					b = SetOf[string](m, "s").Breaker("k")
+				}
+				began := time.Now()
+				var told tape
+				f(t, b, &told, func() func() {
+					return add(m, b, Listener{Ready: func(got *Breaker) {
+						if got != b {
+							t.Errorf("told of %s", got.ID())
+						}
+						told.add("ready after %s", units(time.Since(began)))
+					}})
+				})
+				if t.Failed() {
+					t.Logf("by a listener of %s, keyed %v", of, keyed)
+				}
+			})
+		}
+	}
+}
+
 // Listeners hear once for each open period that it is over, without a call. An
 // open time that ends in another way is not over.
 func TestReadyIsTold(t *testing.T) {
@@ -108,70 +141,34 @@ func TestReadyIsTold(t *testing.T) {
 		"opened for long":  {func(b *Breaker) { play(b, "f."); _ = b.Open(Order{For: time.Minute}) }, "ready after 1m1s"},
 		"held by a peer":   {func(b *Breaker) { play(b, "f."); b.Peer().Hold(b.Status().Version, time.Minute) }, "ready after 1m1s"},
 	} {
-		for of, add := range map[string]func(m *Manager, b *Breaker, l Listener){
-			"the breaker": func(_ *Manager, b *Breaker, l Listener) { b.AddListener(l) },
-			"the manager": func(m *Manager, _ *Breaker, l Listener) { m.AddListener(l) },
-		} {
-			for _, keyed := range []bool{false, true} {
-				synctest.Test(t, func(t *testing.T) {
-					m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
-					b := m.Breaker("b")
-					if keyed {
-						b = SetOf[string](m, "s").Breaker("k")
-					}
-					began := time.Now()
-					var told tape
-					add(m, b, Listener{Ready: func(got *Breaker) {
-						if got != b {
-							t.Errorf("told of %s", got.ID())
-						}
-						told.add("ready after %s", units(time.Since(began)))
-					}})
-					c.script(b)
-					wait(time.Hour)
-					if got := told.take(); got != c.want {
-						t.Errorf("%s, %s, keyed %v: told %q, want %q", name, of, keyed, got, c.want)
-					}
-				})
+		listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+			add()
+			c.script(b)
+			wait(time.Hour)
+			if got := told.take(); got != c.want {
+				t.Errorf("%s: told %q, want %q", name, got, c.want)
 			}
-		}
+		})
 	}
 }
 
 // A listener that comes while the breaker is open hears of the end of this open
-// time, too.
+// time, too, and of nothing after it has been removed.
 func TestReadyIsToldToLaterListeners(t *testing.T) {
-	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
-		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
-		"the manager": func(m *Manager, _ *Breaker, l Listener) func() { return m.AddListener(l) },
-	} {
-		for _, keyed := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) {
-				m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
-				b := m.Breaker("b")
-				if keyed {
-					b = SetOf[string](m, "s").Breaker("k")
-				}
-				play(b, "f...")
-				told := 0
-				remove := add(m, b, Listener{Ready: func(*Breaker) { told++ }})
-				wait(6 * time.Second)
-				if told != 0 {
-					t.Errorf("%s, keyed %v: told too early", of, keyed)
-				}
-				wait(time.Second)
-				if told != 1 {
-					t.Errorf("%s, keyed %v: told %d times, want once", of, keyed, told)
-				}
-				remove()
-				play(b, "f")
-				wait(time.Hour)
-				if told != 1 {
-					t.Errorf("%s, keyed %v: told %d times after it was removed", of, keyed, told)
-				}
-			})
+	listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+		play(b, "f...")
+		remove := add()
+		wait(time.Minute)
+		if got := told.take(); got != "ready after 10s" {
+			t.Errorf("told %q, want it after 10s", got)
 		}
-	}
+		remove()
+		play(b, "f")
+		wait(time.Hour)
+		if got := told.take(); got != "" {
+			t.Errorf("told %q after it was removed", got)
+		}
+	})
 }
 
 // A listener that comes when the open time is over does not delay the probe.
