@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,13 @@ func TestHelpNamesEverySetting(t *testing.T) {
 		} else if value = strings.TrimSuffix(value, "0s"); key != "reset_jitter" && key != "probe_timeout" && !strings.Contains(line, "["+value) {
 			t.Errorf("%s does not have its default %s: %s", key, value, line)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var out strings.Builder
+	if code := run(t.Context(), []string{"--version"}, nil, &out, io.Discard); code != exitDone || !strings.HasPrefix(out.String(), "switchgear ") || !strings.Contains(out.String(), runtime.Version()) {
+		t.Errorf("exit code %d: %s", code, &out)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
+	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
 // run is the program without its process. What it prints is plain text, whatever
@@ -57,9 +58,11 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
+		Version:           version.Text(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	g.define(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())
