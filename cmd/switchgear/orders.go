@@ -23,7 +23,8 @@ const ordersHelp = `Two kinds of orders:
   open, close, half-open       set the automatic state; the breaker goes on by
                                itself from there (open ends by itself, too)
   force-open, force-closed     put an override on top: it stays, whatever the
-  release                      calls do, until it is released or its time is up
+                               calls do, until it is released or its time is up
+  release                      lifts the override
 
 An override needs a --reason, because somebody else will find it, and an end:
 --for 30m, or --no-expiry in so many words. Overrides and settings survive a
@@ -60,7 +61,7 @@ type orderFlags struct {
 
 func (o *orderFlags) define(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.reason, "reason", "", "why, for the record")
+	f.StringVar(&o.reason, "reason", "", "why, in your `words`, for the record")
 	o.defineCommon(cmd)
 	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
 }
@@ -68,7 +69,7 @@ func (o *orderFlags) define(cmd *cobra.Command) {
 // defineCommon defines what every order may have.
 func (o *orderFlags) defineCommon(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.actor, "actor", "", "who gives the order (default: $SWITCHGEAR_ACTOR, or your user name)")
+	f.StringVar(&o.actor, "actor", "", "who gives the order: a `name`\n(default: $SWITCHGEAR_ACTOR, or your user name)")
 	f.IntVar(&o.yes, "yes", 0, "confirm an order for more than one breaker: their `number`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen, change nothing")
 }
@@ -160,10 +161,10 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 	o.define(cmd)
 	o.defineState(cmd)
 	if override {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts, such as 30m")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts: a `time` such as 30m")
 		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until the override is released")
 	} else if v.verb == breaker.VerbOpen {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open (default: its reset timeout)")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open: a `time` (default: its reset timeout)")
 	}
 	return cmd
 }
