@@ -65,8 +65,8 @@ type found struct {
 	trouble, maybe, dead []error
 }
 
-const processesHelp = `A command is for every process of this host that has opened its socket (see
-ops.Listen), unless -p names others:
+const processesHelp = `A command is for every process of this host that has opened its socket
+(Plane.Listen in its program), unless -p names others:
 
   -p 1234                      the process with this number, by its socket or,
                                if it has none, by the pipe /tmp/breaker/1234.in

@@ -47,8 +47,8 @@ func rootCommand() *cobra.Command {
 		Long: `See and operate the circuit breakers of running processes.
 
 Without -p, a command is for all processes of this host that have opened their
-socket (ops.Listen in their program). See "switchgear help processes" for other
-ways in, and "switchgear help orders" for what orders ask of you.`,
+socket (Plane.Listen in their program). See "switchgear help processes" for
+other ways in, and "switchgear help orders" for what orders ask of you.`,
 		Example: `  switchgear status                     every breaker of this host, the worst first
   switchgear explain payments           why is it open, and what happens next?
   switchgear force-open payments --for 30m --reason "vendor maintenance"
