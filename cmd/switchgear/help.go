@@ -22,7 +22,7 @@ const environmentHelp = `Variables:
                             folder for temporary files. Where it is set, no
                             processes but those in it are found
   NO_COLOR                  whatever its value: no colours. There are none,
-                            either, where the output is no terminal
+                            either, where the output is not a terminal
 
 Files:
 

@@ -26,7 +26,7 @@ const ordersHelp = `Two kinds of orders:
                                calls do, until it is released or its time is up
   release                      lifts the override
 
-An override needs a --reason, because somebody else will find it, and an end:
+An override needs a --reason, because other people will find it, and an end:
 --for 30m, or --no-expiry in so many words. Overrides and settings survive a
 restart of the process if its program keeps them (ops.Options.Standing); where
 it does but the file cannot be written, the order is carried out and a line on
@@ -203,7 +203,7 @@ func (o *orderFlags) checkOverride(word string) error {
 	case o.limit > 0 && o.noExpiry:
 		return usage("%s has --for and --no-expiry, want one of them", word)
 	case strings.TrimSpace(o.reason) == "":
-		return usage("%s needs a --reason: somebody else will find it", word)
+		return usage("%s needs a --reason: other people will find the override", word)
 	}
 	return nil
 }
@@ -285,7 +285,7 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 // was named is not there, or is another user's and was not named by its path.
 func (f *found) forOrders() error {
 	if f.named && len(f.trouble) > 0 {
-		return f.untold()
+		return f.takeTrouble()
 	}
 	var others []error
 	f.targets = slices.DeleteFunc(f.targets, func(t target) bool {
@@ -315,8 +315,8 @@ func (f *found) forOrders() error {
 	return nil
 }
 
-// makePlan tries each order out in each process. One that nobody named and that
-// does not answer is told of, and left out.
+// makePlan does a dry run of each order in each process. A process that was not
+// named and does not answer is reported and left out.
 func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []plannedOrder, err error) {
 	for _, o := range orders {
 		dry := o

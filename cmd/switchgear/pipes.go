@@ -101,8 +101,8 @@ func sweep(all []ops.Found) {
 	}
 }
 
-// ownFolder reports whether nobody but this user and root can replace this user's
-// files in a folder.
+// ownFolder reports whether only this user and root can replace this user's files
+// in a folder.
 func ownFolder(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() {

@@ -55,5 +55,5 @@ func TestSettingsDiff(t *testing.T) {
 		t.Errorf("%+v, %v", diff, err)
 	}
 	h.fails(1, args("settings", "nosuch"), `unknown breaker "nosuch"`)
-	h.fails(1, args("settings", "-p", a.In), "a pipe cannot tell what the program says")
+	h.fails(1, args("settings", "-p", a.In), "a pipe has no settings of the program")
 }

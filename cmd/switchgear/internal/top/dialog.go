@@ -33,7 +33,7 @@ type dialog struct {
 	order   ops.Order // without an id
 	step    step
 	input   textinput.Model
-	offered bool     // the input has a value that nobody typed: a key replaces it
+	offered bool     // the input has a value that was not typed: a key replaces it
 	tried   []result // what the dry run found
 	matched int      // breakers in it
 	changes []string // what would change its state, of several breakers
@@ -101,7 +101,7 @@ func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// touched is told of a key or a paste before the input has it. Text replaces a
+// touched handles a key or a paste before the input does. Text replaces a
 // value that was only offered; any other key edits it.
 func (d *dialog) touched(msg tea.Msg) {
 	if !d.offered {
@@ -125,7 +125,7 @@ func (m *model) answer(text string) tea.Cmd {
 	switch d.step {
 	case askReason:
 		if text == "" && d.overrides() {
-			d.err = "an override needs a reason: somebody else will find it"
+			d.err = "an override needs a reason: other people will find it"
 			return nil
 		}
 		d.order.Reason = text
@@ -155,7 +155,7 @@ func (d *dialog) setFor(text string) (wrong string) {
 	}
 	t, err := time.ParseDuration(text)
 	if err != nil || t <= 0 {
-		return fmt.Sprintf("%q is no time, want one such as 30m or 2h, or %q", text, never)
+		return fmt.Sprintf("%q is not a time, want one such as 30m or 2h, or %q", text, never)
 	}
 	d.order.For = ops.Duration(t)
 	return ""
@@ -170,7 +170,7 @@ func (m *model) tryOut() tea.Cmd {
 	return func() tea.Msg { return previewed{d, m.do(m.ctx, d.refs, dry, nil)} }
 }
 
-// preview shows what the order would do, for somebody to confirm.
+// preview shows what the order would do, to be confirmed.
 func (d *dialog) preview(all []result) {
 	r, err := sum(all)
 	if err != nil {

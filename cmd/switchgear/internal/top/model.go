@@ -23,7 +23,7 @@ type model struct {
 	filter        textinput.Model
 	lines         []view.Line
 	at            int  // the selected line
-	held          bool // somebody chose it: it stays on its breaker
+	held          bool // the user chose it: it stays on its breaker
 	top           int  // the first line on screen
 	unfold        []Ref
 	marked        []Ref   // orders go to all of them

@@ -33,7 +33,7 @@ var keysLines = []string{
 var Keys = []string{
 	"LOOK",
 	"  ↑ ↓ k j PgUp PgDn Home End   select a breaker",
-	"  enter                        tell its story; of a set: show its keys",
+	"  enter                        show its explanation and history; of a set: its keys",
 	"  s                            sort: worst, id, since, calls, trips",
 	"  space                        mark, or take the mark off: orders go to all that are marked",
 	"  /                            filter by process, id and state; esc ends it",
@@ -59,7 +59,7 @@ func (m *model) View() tea.View {
 // screen is the lines of the screen: exactly as many as fit.
 func (m *model) screen(now time.Time) []string {
 	if m.width == 0 {
-		return nil // the first message tells the size
+		return nil // the first message has the size
 	}
 	out := append([]string{m.title(now)}, m.banner(now)...)
 	foot := m.foot()

@@ -236,7 +236,7 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 	r.keys("vendor is back", "<enter>")
 	r.shows("for: 30m")
 	r.keys("<backspace>", "<enter>") // 30
-	r.shows(`"30" is no time`, "never")
+	r.shows(`"30" is not a time`, "never")
 	r.keys("m", "<enter>")
 	r.shows("payments: open -> forced-closed for 30m, by tess", "vendor is back", "y to do it")
 	if len(r.orders) > 0 || r.state("payments") != breaker.Open {
