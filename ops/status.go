@@ -81,7 +81,7 @@ func (p *Plane) Process() Process {
 		x.AuditError = err.Error()
 	}
 	x.Standing = p.standing != nil
-	failing, waiting := p.standing.state()
+	waiting, failing := p.standing.state()
 	if failing != nil {
 		x.StandingError = failing.Error()
 	}

@@ -28,9 +28,10 @@ const ordersHelp = `Two kinds of orders:
 
 An override needs a --reason, because other people will find it, and an end:
 --for 30m, or --no-expiry in so many words. Overrides and settings survive a
-restart of the process if its program keeps them (ops.Options.Standing); where
-it does but the file cannot be written, the order is carried out and a line on
-the standard error says that it will not survive.
+restart of the process if its program keeps them (ops.Options.Standing, or
+standing_path in breaker.conf); where it does but the file cannot be written,
+the order is carried out and a line on the standard error says that it will not
+survive.
 
 An order for more than one breaker (name/*, *, or an id that several processes
 have) is carried out only with --yes N, where N is the number of breakers it is
