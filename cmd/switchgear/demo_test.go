@@ -54,8 +54,8 @@ func TestDemoOpensAndCloses(t *testing.T) {
 	p.await("payments", "open -> half-open")
 	p.await("payments", "half-open -> closed", "probes succeeded")
 	p.await("payments server hangs")
-	p.await("payments", "closed -> open", "deadline exceeded")
-	p.await("Over after 9s", "ok", "failed", "rejected")
+	p.await("payments", "closed -> open") // by failures, or on a slow machine by slow calls
+	p.await("Over after ", "ok", "failed", "rejected")
 	p.ends()
 }
 
