@@ -1,17 +1,10 @@
 package breaker
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 )
 
 // What a sleepy operator reads, for every rule and every state.
@@ -241,6 +234,8 @@ func TestHumanDurations(t *testing.T) {
 		61_600 * time.Millisecond:     "1m2s",
 		130 * time.Second:             "2m10s",
 		time.Hour:                     "1h",
+		70 * time.Minute:              "1h10m",
+		10 * time.Hour:                "10h",
 		3*time.Hour + 310*time.Second: "3h5m",
 	} {
 		if got := human(d); got != want {
@@ -255,162 +250,6 @@ func TestExplainWithoutARecord(t *testing.T) {
 	s := Status{ID: "db", State: Open}
 	if next := s.Next(); next != "Its open time is over; the next call is a probe." {
 		t.Errorf("next: %s", next)
-	}
-}
-
-// The rejection tells the same reason.
-func TestRejectionTellsWhy(t *testing.T) {
-	b := New("db", Settings{FailMax: 2})
-	play(b, "ff")
-	_, err := b.Allow()
-	if want := "db: circuit breaker is open: " + b.Status().Transition.Summary(); err == nil || err.Error() != want {
-		t.Errorf("rejected with %v, want %s", err, want)
-	}
-}
-
-// The record has what decided, for each rule, and the numbers at that moment.
-func TestTransitionRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := Settings{FailMax: 3, FailureRate: 0.5, MinCalls: 4, SlowCall: time.Second, ResetTimeout: 10 * time.Second, ResetBackoff: 2}
-		b := New("db", s)
-		_ = b.Update(s) // no change, no version
-		s.ResetTimeout = 20 * time.Second
-		if err := b.Update(s); err != nil {
-			t.Fatal(err)
-		}
-		play(b, "sFsf")
-		h := b.History()
-		if len(h) != 1 {
-			t.Fatalf("history %+v", h)
-		}
-		got := h[0]
-		want := Transition{
-			Version: 3, At: time.Now(), From: Closed, To: Open, Cause: CauseFailureRate,
-			Fails: 1, Counts: Counts{4, 2, 1, 2}, FailingSince: got.At, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
-			Attempt: 1, OpenFor: 20 * time.Second, SettingsVersion: 2,
-		}
-		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-			t.Errorf("got  %+v\nwant %+v", got, want)
-		}
-		if len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Error != errX.Error() {
-			t.Errorf("errors %+v", got.Errors)
-		}
-	})
-}
-
-// The record keeps the last three distinct errors, newest first, with how
-// often each was seen and how long it took, and cuts what is long.
-func TestErrorsOnRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("db", Settings{FailMax: 6, SlowCall: 10 * time.Millisecond})
-		for i, text := range []string{"a", "b", "c", "b", "d", "x" + strings.Repeat("ä", 500)} {
-			p, _ := b.Allow()
-			time.Sleep(time.Duration(i) * time.Second)
-			p.Done(errors.New(text))
-		}
-		got := b.History()[0].Errors
-		if len(got) != 3 || got[1] != (ErrorSample{Error: "d", Latency: 4 * time.Second, Count: 1}) || got[2] != (ErrorSample{Error: "b", Latency: 3 * time.Second, Count: 2}) {
-			t.Fatalf("errors %+v", got)
-		}
-		if n := len(got[0].Error); n > maxErrorText+3 || !strings.HasSuffix(got[0].Error, "...") || !utf8.ValidString(got[0].Error) || !strings.HasPrefix(got[0].Error, "xää") {
-			t.Errorf("a long text became %q", got[0].Error)
-		}
-	})
-}
-
-// A text is kept whole up to its limit.
-func TestErrorTexts(t *testing.T) {
-	limit := strings.Repeat("x", maxErrorText)
-	for text, want := range map[string]string{"": "", "down": "down", limit: limit, limit + "x": limit + "..."} {
-		b := New("db", Settings{FailMax: 1})
-		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
-		if got := b.Status().Transition.Errors[0].Error; got != want {
-			t.Errorf("%q is on record as %q, want %q", text, got, want)
-		}
-	}
-	b := New("db", Settings{FailMax: 1})
-	_ = b.Do(t.Context(), func(context.Context) error { return textPanics{} })
-	if got := b.Status().Transition.Errors[0].Error; got != "an error whose text could not be read because of a panic" {
-		t.Errorf("on record as %q", got)
-	}
-}
-
-type textPanics struct{}
-
-func (textPanics) Error() string { panic("text") }
-
-func TestHistoryKeepsThirtyTwo(t *testing.T) {
-	b := New("db", Settings{FailMax: 1})
-	for i := 1; i <= 100; i++ {
-		b.Open(Order{})
-		h := b.History()
-		if len(h) != min(i, 32) {
-			t.Fatalf("%d transitions, %d kept", i, len(h))
-		}
-		for j, tr := range h {
-			if want := uint64(i - len(h) + j + 2); tr.Version != want {
-				t.Fatalf("after %d, record %d is of version %d, want %d", i, j, tr.Version, want)
-			}
-		}
-		if why := b.Status().Transition; why.Version != h[len(h)-1].Version {
-			t.Fatalf("Status tells why of version %d, the newest is %d", why.Version, h[len(h)-1].Version)
-		}
-	}
-	h := b.History()
-	h[0].Actor = "mallory"
-	if b.History()[0].Actor != "" {
-		t.Error("a reader can change the record")
-	}
-	if got := New("db", Settings{}).History(); len(got) != 0 {
-		t.Errorf("a new breaker has the history %+v", got)
-	}
-	lean := New("db", Settings{}, WithoutHistory())
-	for range 5 {
-		lean.Open(Order{Actor: "ana"})
-	}
-	if h := lean.History(); len(h) != 1 || h[0].Version != 6 {
-		t.Errorf("without a history: %+v", h)
-	}
-}
-
-// One line for each transition, with why; none for a call.
-func TestLogLines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var buf bytes.Buffer
-		b := New("db", Settings{FailMax: 2}, WithLogger(slog.New(slog.NewTextHandler(&buf, nil))))
-		play(b, "sfsssf")
-		if buf.Len() > 0 {
-			t.Fatalf("calls are logged: %s", buf.String())
-		}
-		play(b, "ffff"+strings.Repeat(".", 60)+"s")
-		b.ForceClosed(Order{Actor: "ana", Reason: "INC-42"})
-		play(b, "ff")
-		b.Release(Order{})
-		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(buf.String(), "")
-		want := strings.Join([]string{
-			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=false version=2`,
-			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time had passed and a call arrived" shadow=false version=3`,
-			`level=INFO msg="circuit breaker closed" breaker=db from=half-open to=closed cause=probes-passed why="the probe succeeded" shadow=false version=4`,
-			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="forced closed by ana (\"INC-42\")" shadow=false version=5`,
-			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=true version=6`,
-			`level=INFO msg="circuit breaker half-open" breaker=db from=forced-closed to=half-open cause=order why="released by an unknown actor" shadow=false version=7`,
-		}, "\n") + "\n"
-		if got != want {
-			t.Errorf("got:\n%s\nwant:\n%s", got, want)
-		}
-	})
-}
-
-func TestHuman(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 300 * time.Microsecond: "0s", 4516 * time.Microsecond: "5ms", 354 * time.Millisecond: "350ms",
-		999 * time.Millisecond: "1s", 4516 * time.Millisecond: "4.5s", 18300 * time.Millisecond: "18s", 59600 * time.Millisecond: "1m",
-		130 * time.Second: "2m10s", 10 * time.Minute: "10m", time.Hour: "1h", 3*time.Hour + 5*time.Minute + 7*time.Second: "3h5m",
-		10 * time.Hour: "10h", 70 * time.Minute: "1h10m",
-	} {
-		if got := human(d); got != want {
-			t.Errorf("human(%s) = %s, want %s", d, got, want)
-		}
 	}
 }
 

@@ -146,9 +146,9 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 	if stateOf(w) == HalfOpen && !b.freeLocked(p, o) {
 		return false, Counts{}
 	}
-	// Such an outcome changes no count and no state (I4).
+	// Such an outcome changes no count and no state.
 	if o == Ignored || o == Canceled && !e.slow {
-		return false, Counts{}
+		return false, Counts{} // (I4)
 	}
 	var now time.Time // stays zero unless needed: reading the clock is not free
 	r := b.settings()
@@ -199,10 +199,9 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 		}
 		return
 	}
-	win.bad(o == Failure, e.slow)
-	e.counts = win.counts()
+	e.counts = win.bad(o == Failure, e.slow)
 	if o == Failure && r.Confidence > 0 {
-		e.recent = win.surelyOver(r.FailureRate, r.Confidence)
+		e.recent = win.surelyOver(e.counts, r.FailureRate, r.Confidence)
 	}
 	// A bad call ends the clean time: from here on successes count again (I11).
 	if !win.clean() && w&flagCounted == 0 {

@@ -8,7 +8,7 @@ import (
 // WaitReady waits until the breaker could admit a call, and returns nil. It
 // returns at once while the breaker is closed; else when the open time is over,
 // a probe's place is free, or an override admits calls. If ctx is over first,
-// it returns ctx's error.
+// it returns ctx's error; a nil ctx is never over.
 //
 // It is meant for a consumer that pauses while its dependency is down, instead
 // of taking work and failing it. It reserves nothing: if several goroutines
@@ -16,6 +16,9 @@ import (
 // rejected and wait again. It starts no goroutine, and costs the breaker
 // nothing while no goroutine waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	for {
 		changed, wait, ready := b.readiness()
 		if ready {
@@ -43,6 +46,9 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.load()
+	if e := effective(w); e == Closed || e == ForcedClosed {
+		return nil, 0, true // first: the zero Breaker has no clock
+	}
 	until := time.Time{}
 	now := b.cfg.clock.Now()
 	switch effective(w) {
@@ -57,8 +63,6 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 		if until = b.cold.Load().probes.nextFree(b.settings().Probes, now); !now.Before(until) {
 			return nil, 0, true
 		}
-	default:
-		return nil, 0, true
 	}
 	c := b.cold.Load()
 	if c.changed == nil {

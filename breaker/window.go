@@ -70,13 +70,14 @@ func (w *window) success() (clean bool) {
 // leave it as time passes, so it always needs its denominator.
 func (w *window) clean() bool { return w.last != nil && w.last.clean() }
 
-// bad counts a call that failed, was slow, or both. Breaker.mu is held.
-func (w *window) bad(failed, slow bool) {
+// bad counts a call that failed, was slow, or both, and returns what the window
+// then holds: the rules judge the call by these counts. Breaker.mu is held.
+func (w *window) bad(failed, slow bool) Counts {
 	if w.last != nil {
-		w.last.bad(failed, slow)
-	} else {
-		w.time.bad(failed, slow)
+		return w.last.bad(failed, slow)
 	}
+	w.time.bad(failed, slow)
+	return w.counts()
 }
 
 // counts returns what the window holds. Breaker.mu is held.
@@ -88,19 +89,18 @@ func (w *window) counts() Counts {
 }
 
 // surelyOver returns the part of the window for which SurelyOver holds, or nil
-// if it holds for none. Breaker.mu is held.
+// if it holds for none. all is what the whole window holds. Breaker.mu is held.
 //
 // A window of time is tested in parts: the newest tenth, the newest two tenths,
 // and so on up to the whole, so that old successes do not hide that a
 // dependency is failing now. Each test may be wrong, so each gets a tenth of
 // the permitted error.
-func (w *window) surelyOver(rate, sure float64) *recent {
+func (w *window) surelyOver(all Counts, rate, sure float64) *recent {
 	if w.last != nil {
-		c := w.last.counts()
-		if !SurelyOver(c.Failures, c.Calls, rate, sure) {
+		if !SurelyOver(all.Failures, all.Calls, rate, sure) {
 			return nil
 		}
-		return &recent{Counts: c}
+		return &recent{Counts: all}
 	}
 	// One step for all parts, even if the clock advances while they are tested.
 	step := w.time.clock.step()
@@ -260,8 +260,11 @@ func newCallWindow(size int) *callWindow {
 func (w *callWindow) success() bool { return w.pos.Add(1) >= w.cleanAt.Load() }
 func (w *callWindow) clean() bool   { return w.pos.Load() >= w.cleanAt.Load() }
 
-// bad adds a bad call. Breaker.mu is held.
-func (w *callWindow) bad(failed, slow bool) {
+// bad adds a bad call and returns what the window holds at this call. A success
+// that takes the next position meanwhile comes after it and is not in the counts;
+// otherwise the call would be judged by another order of calls than the one that
+// is kept. Breaker.mu is held.
+func (w *callWindow) bad(failed, slow bool) Counts {
 	pos := w.pos.Add(1)
 	// Before anything else: from here on the window is not clean, and size
 	// further successes are needed (I11).
@@ -275,11 +278,15 @@ func (w *callWindow) bad(failed, slow bool) {
 	w.n++
 	w.failures += btoi(failed)
 	w.slow += btoi(slow)
+	return w.countsAt(pos)
 }
 
 // counts returns what the window holds. Breaker.mu is held.
-func (w *callWindow) counts() Counts {
-	pos := w.pos.Load()
+func (w *callWindow) counts() Counts { return w.countsAt(w.pos.Load()) }
+
+// countsAt returns what the window holds at a position that is not before the
+// last bad call. Breaker.mu is held.
+func (w *callWindow) countsAt(pos int64) Counts {
 	w.forget(pos)
 	// Until size calls have ended, the window holds fewer.
 	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow, Bad: w.n}

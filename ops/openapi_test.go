@@ -177,8 +177,8 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	}
 	for _, target := range []string{
 		"/v1/process", "/v1/status", "/v1/status?full=1", "/v1/status?id=payments&full=1", "/v1/status?id=paymnets", "/v1/status?state=shut",
-		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain", "/v1/explain?id=tenants",
-		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
+		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain?id=rated", "/v1/status?id=rated", "/v1/explain", "/v1/explain?id=tenants",
+		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
 		"/v1/settings", "/v1/settings?id=tenants/*&id=payments", "/v1/settings?id=x", "/v1/settings?" + strings.Repeat("id=payments&", 201), "/v1/explain?id=rated&id=search", "/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
 	} {
 		answer(http.MethodGet, target, get(h, target))
@@ -237,8 +237,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 // busy makes something of everything that can be told.
 func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	t.Helper()
-	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1},
-		breaker.WithLinks(breaker.Links{Owner: "team search", Runbook: "https://runbooks.example/rated"}))
+	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +248,7 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	for _, o := range []ops.Order{
 		{ID: "payments", Verb: breaker.VerbForceClosed, Reason: "INC-42", For: ops.Duration(time.Hour)},
 		{ID: "tenants/b", Verb: breaker.VerbForceOpen, Reason: "INC-42", NoExpiry: true},
+		{ID: "rated", Verb: ops.VerbSet, Settings: json.RawMessage(`{"min_calls": 5}`)},
 		{ID: "payments", Verb: ops.VerbExtend, For: ops.Duration(time.Minute)},
 		{ID: "rated", Verb: ops.VerbNote, Reason: "flaky since the deployment"},
 		{ID: "search", Verb: ops.VerbAck},
@@ -260,6 +260,9 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 		}
 	}
 	fail(m.Breaker("payments"), 5)
+	p.Report("payments", "deploying")
+	m.CapOpen(0.1)
+	fail(m.Breaker("held back"), 5)
 }
 
 // What a page may send must be what the document says, no more and no less.

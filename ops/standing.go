@@ -472,8 +472,8 @@ func (s *standing) note(err error) {
 	}
 }
 
-// state is for how many ids orders wait whose breakers have not been made yet,
-// and why orders will not outlive a restart at present, or nil.
+// state returns for how many ids orders wait whose breakers have not been created
+// yet, and why orders will not outlive a restart at present, or nil.
 func (s *standing) state() (waiting int, failing error) {
 	if s == nil {
 		return 0, nil

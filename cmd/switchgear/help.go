@@ -21,6 +21,7 @@ const environmentHelp = `Variables:
                             /run for root, and for others switchgear-UID in the
                             folder for temporary files. Where it is set, no
                             processes but those in it are found
+  SWITCHGEAR_NOTIFY_...     secrets of webhooks, see switchgear help notify
   NO_COLOR                  whatever its value: no colours. There are none,
                             either, where the output is not a terminal
 

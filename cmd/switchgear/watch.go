@@ -161,6 +161,8 @@ func (w *watcher) wants(id string) bool {
 func eventText(e *ops.Event) string {
 	id := plain.Text(e.ID)
 	switch {
+	case e.Kind == ops.EventHeldBack, e.Notice != "":
+		return strings.TrimLeft(id+"  ", " ") + plain.Text(view.What(e).Text+"  "+view.Reason(e))
 	case e.Transition != nil:
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)
 		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), plain.Text(view.Story(e.Transition)))
