@@ -109,12 +109,13 @@ func New(m *breaker.Manager, o Options) *Plane {
 	if o.Audit != "" {
 		p.audit = newAuditor(o.Audit, o.Service, p.auditFailed)
 	}
-	p.remove = m.AddListener(p.listener())
-	p.watcher = metrics.Watch(m)
-	p.plots = newPlots(m)
 	if o.Standing != "" {
 		p.standing = newStanding(m, o.Standing, o.StandingFailed, p.notice)
 	}
+	p.remove = m.AddListener(p.listener())
+	p.watcher = metrics.Watch(m)
+	p.plots = newPlots(m)
+	p.standing.start()
 	return p
 }
 

@@ -69,9 +69,8 @@ type standingNotice struct {
 	lost  bool
 }
 
-// newStanding reads the file and applies it to the breakers that there are. A
-// file that cannot be read is an error that is reported, and nothing of it is
-// applied.
+// newStanding reads the file. A file that cannot be read is an error that is
+// reported, and nothing of it is applied.
 func newStanding(m *breaker.Manager, path string, report func(error), tell func(standingNotice)) *standing {
 	s := &standing{m: m, report: report, tell: tell, names: map[string]map[string]*standingRecord{}, ended: make(chan error, 1)}
 	s.file.path = path
@@ -84,13 +83,24 @@ func newStanding(m *breaker.Manager, path string, report func(error), tell func(
 		s.note(s.named(err))
 	}
 	s.load(&doc)
-	s.remove = m.OnCreate(s.apply) // before those that there are, so that none is missed
-	for _, name := range slices.Sorted(maps.Keys(s.names)) {
+	return s
+}
+
+// start applies the file to the breakers that there are, and to others when they
+// are made. The plane is whole by then: its listeners run at once.
+func (s *standing) start() {
+	if s == nil {
+		return
+	}
+	s.remove = s.m.OnCreate(s.apply) // before those that there are, so that none is missed
+	s.mu.Lock()
+	names := slices.Sorted(maps.Keys(s.names))
+	s.mu.Unlock()
+	for _, name := range names {
 		if s.exists(name) {
 			s.apply(name)
 		}
 	}
-	return s
 }
 
 func (s *standing) named(err error) error {

@@ -254,6 +254,47 @@ func TestStandingOrdersThatAreLost(t *testing.T) {
 	}
 }
 
+// The process is killed while it carries out orders as fast as they come. The
+// file is whole each time, and has every order that was answered.
+func TestStandingSurvivesKillsAtAnyMoment(t *testing.T) {
+	rounds := 10
+	if testing.Short() {
+		rounds = 3
+	}
+	dir := t.TempDir()
+	p := startStanding(t, dir)
+	last := 0 // that was answered
+	for round := range rounds {
+		gone := time.AfterFunc(time.Duration(20+round*7)*time.Millisecond, func() { _ = p.cmd.Process.Kill() })
+		for n := last + 1; ; n++ {
+			r, err := p.Order(ctx, ops.Order{ID: "tenants/acme", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: fmt.Sprint(n), NoExpiry: true})
+			if err != nil {
+				break
+			}
+			if r.StandingError != "" {
+				t.Fatal(r.StandingError)
+			}
+			last = n
+		}
+		gone.Stop()
+		p.kill()
+		p = startStanding(t, dir)
+		if x, err := p.Process(ctx); err != nil || x.StandingError != "" || len(x.LostOrders) > 0 {
+			t.Fatalf("round %d: %q, %+v, %v", round, x.StandingError, x.LostOrders, err)
+		}
+		if last == 0 {
+			continue // it was killed before it answered
+		}
+		o := p.status(t, "tenants/acme").Override
+		if o == nil || o.Reason != fmt.Sprint(last) && o.Reason != fmt.Sprint(last+1) {
+			t.Fatalf("round %d: %+v, want order %d, or the next one that was not answered", round, o, last)
+		}
+	}
+	if last == 0 {
+		t.Error("no order was answered")
+	}
+}
+
 // A full disk takes no order's effect: it says that it will not outlive a
 // restart. The file stays as it was, and is written when there is room again.
 func TestStandingOnAFullDisk(t *testing.T) {

@@ -103,7 +103,7 @@ func TestReadErrors(t *testing.T) {
 		{"[pybreaker]\n= 5\n", `2: "= 5" is not a setting, want key = value`},
 		{"[pybreaker]\nfail_max = 5\nFAIL_MAX = 6\n", "3: fail_max is set already on line 2, want it once"},
 		{"[pybreaker]\nreset_timeout = 5\nreset_timout = 6\n", "3: reset_timeout is set already on line 2, want it once"},
-		{"[pybreaker]\nfailmax = 5\n", `2: invalid settings: unknown key "failmax", did you mean "fail_max"? (or input_path, output_path, audit_path, sleep_delay)`},
+		{"[pybreaker]\nfailmax = 5\n", `2: invalid settings: unknown key "failmax", did you mean "fail_max"? (or input_path, output_path, audit_path, standing_path, sleep_delay)`},
 		{"[pybreaker]\nfail_max = 5.5\n", "2: invalid settings: fail_max is 5.5, want "},
 		{"[pybreaker]\nfail_max = 0\n", `2: invalid settings: fail_max is "0", want more than 0, or no such line for the default`},
 		{"[pybreaker]\nfail_max = -1\n", "2: invalid settings: fail_max is -1, want "},

@@ -41,7 +41,7 @@ func (c *command) usagef(format string, args ...any) error {
 // those of PyBreaker's program: long options by a unique beginning, values
 // behind = or in the next argument or, behind a short option, in the same, no
 // options of the program behind the subcommand, and whatever looks like a
-// negative number or has a blank in it is no option.
+// negative number or has a blank in it is not an option.
 type parser struct {
 	args    []string
 	options []*option
@@ -146,7 +146,7 @@ func (a *arguments) parseCommand(c *command, args []string) (*parser, error) {
 	}
 }
 
-// next returns the next argument that is no option, and obeys the options
+// next returns the next argument that is not an option, and obeys the options
 // before it.
 func (p *parser) next() (arg string, ok bool, err error) {
 	for len(p.args) > 0 {

@@ -82,6 +82,7 @@ func TestHelp(t *testing.T) {
 	for line, want := range map[string]string{
 		"-h":             usageOfAll + "\npositional arguments:\n",
 		"-i|x|--he|open": usageOfAll,
+		"--version":      "circuit_breaker_fifo development build (",
 		"status|-h":      "usage: circuit_breaker_fifo status [-h] [ident]\n\nshow all breakers, or one\n",
 		"release|--help": "usage: circuit_breaker_fifo release [-h] [--reason TEXT] ident\n",
 	} {

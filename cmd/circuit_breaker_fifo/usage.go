@@ -73,6 +73,7 @@ optional arguments:
   -p PID, --pid PID     the id of the process
   -c CONFIG, --config CONFIG
                         the config file of the process
+  --version             show the version of this program and exit
 `)
 	return b.String()
 }

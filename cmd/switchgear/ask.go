@@ -10,7 +10,7 @@ import (
 
 // asker asks processes who they are, over and over, for a screen that follows
 // them. It waits for one that hangs the first time; from then on it looks at
-// whether the answer has come meanwhile.
+// whether the answer has come by then.
 type asker struct {
 	mu      sync.Mutex // guards the field below
 	pending map[string]<-chan ops.Found

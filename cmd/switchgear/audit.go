@@ -38,8 +38,8 @@ func auditVerifyCommand(g *globals) *cobra.Command {
 carries the hash of the one before. Where the log was rotated, name its files
 with the oldest first: they are one log. FILE may be - for the standard input.
 
-A line that a crash left unfinished is told from junk: it is the beginning of a
-line, and behind it the log goes on with the start of a process, or ends.
+A line that a crash left unfinished is not taken for junk: it is the beginning
+of a line, and the log goes on behind it with the start of a process, or ends.
 
 Lines cut off at the end do not show in the files. Keep the last hash or number,
 which this prints, somewhere else, and give it as --end the next time: the log

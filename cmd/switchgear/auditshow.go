@@ -14,7 +14,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// auditFilter says which entries to show.
+// auditFilter is which entries audit show shows.
 type auditFilter struct {
 	id, actor, since string
 	from             time.Time
@@ -27,26 +27,26 @@ func auditShowCommand(g *globals) *cobra.Command {
 		Use:                   "show FILE...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show who ordered what, when and why",
-		Long: `Show the entries of audit logs: who ordered what, when, why, and with what result,
+		Long: `Show the entries of audit logs: who ordered what, when, why and what came of it,
 and the starts of processes. The entries of several files, of one process or of
-several, are sorted by time. FILE may be - for the standard input. Dry runs are
-left out, because they change nothing.
+several, come in the order of their times. FILE may be - for the standard input.
 
 --id shows the orders for one breaker, those for name/* and * included; with
-name/*, those for the set and each of its keys. --since is how long
-ago (2h), or a date and time (2026-01-31 15:04, or as in RFC 3339).
+name/*, those for the set and each of its keys. --since is a time that has passed
+(2h), or a date and time (2026-01-31 15:04, or as in RFC 3339).
+
+Dry runs that were not refused are left out, unless --dry-runs asks for them:
+this program tries each order out before it gives it.
 
 An edited line is shown and named on the standard error, and the exit status is 5.
-Use "switchgear audit verify" to check the whole log: it also detects missing lines.`,
+Use "switchgear audit verify" for the whole truth: it also sees what is missing.`,
 		Example: `  switchgear audit show /var/log/shop/*.audit --since 2h
   switchgear audit show breakers.audit.1 breakers.audit --id payments --actor ana`,
 		Args: someFiles,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			var err error
-			if f.since != "" {
-				if f.from, err = startOf(f.since, time.Now()); err != nil {
-					return err
-				}
+			if f.from, err = sinceTime(f.since, time.Now()); err != nil {
+				return err
 			}
 			entries, err := f.read(cmd, paths)
 			var edited *ops.AuditError
@@ -65,7 +65,7 @@ Use "switchgear audit verify" to check the whole log: it also detects missing li
 	}
 	cmd.Flags().StringVar(&f.id, "id", "", "only orders for this `id`, or name/*")
 	cmd.Flags().StringVar(&f.actor, "actor", "", "only orders of this `actor`")
-	cmd.Flags().BoolVar(&f.dryRuns, "dry-runs", false, "also dry runs that were not refused")
+	cmd.Flags().BoolVar(&f.dryRuns, "dry-runs", false, "dry runs too")
 	cmd.Flags().StringVar(&f.since, "since", "", "only entries from this `time` on, such as 2h or \"2026-01-31 15:04\"")
 	return cmd
 }
@@ -76,6 +76,22 @@ func someFiles(cmd *cobra.Command, args []string) error {
 		return usage("%s needs the files of an audit log, as in: %s", cmd.CommandPath(), cmd.UseLine())
 	}
 	return nil
+}
+
+// sinceTime reads --since.
+func sinceTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, usage("--since %q, want a time that has passed such as 2h, or a date such as \"2026-01-31 15:04\"", text)
 }
 
 // read reads the entries that match, in the order of their times. An edited line
@@ -91,16 +107,14 @@ func (f *auditFilter) read(cmd *cobra.Command, paths []string) (out []ops.AuditE
 	for i, file := range files {
 		for e, err := range ops.ReadAudit(file) {
 			var bad *ops.AuditError
-			shown := f.matches(&e)
 			switch {
 			case errors.As(err, &bad):
-				shown = true
 				bad.File = 0 // the path says it
 				edited = errors.Join(edited, wrapAt(paths[i], bad))
 			case err != nil:
 				return nil, refused("%s: %w", paths[i], err)
 			}
-			if shown {
+			if f.matches(&e) {
 				out = append(out, e)
 			}
 		}
@@ -154,7 +168,8 @@ func auditTable(entries []ops.AuditEntry) *table.Table {
 	return t
 }
 
-// peerText says who gave the order, as far as the transport knows.
+// peerText is who gave the order as far as the transport knows, beside who the
+// order says.
 func peerText(p *ops.Peer) string {
 	switch {
 	case p.UID != nil:

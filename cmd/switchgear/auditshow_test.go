@@ -1,3 +1,5 @@
+//go:build linux
+
 package main_test
 
 import (
@@ -34,7 +36,7 @@ func TestAuditShow(t *testing.T) {
 	}
 	for words, want := range map[string]int{
 		"--actor bo": 3, "--actor tess": 3, "--id payments": 3, "--id ledger/eu-1": 2, "--id ledger/*": 2, "--id ledger": 0,
-		"--id search --actor tess": 0, "--since 1h": 8, "--since 2025-01-31": 8,
+		"--id search --actor tess": 0, "--since 1h": 8, "--since 2126-01-31": 0, "--since 2025-01-31": 8,
 	} {
 		var got []ops.AuditEntry
 		if err := json.Unmarshal([]byte(show(append(strings.Fields(words), "--json")...)), &got); err != nil || len(got) != want {
@@ -44,19 +46,22 @@ func TestAuditShow(t *testing.T) {
 	if got := show("--actor", "eve"); got != "No entry matches.\n" {
 		t.Errorf("%q", got)
 	}
-	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want how long ago, such as 1h30m`)
+	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want a time that has passed such as 2h`)
 	h.fails(2, args("audit", "show"), "needs the files")
 	h.fails(1, args("audit", "show", a.Audit, "/no/such"), "no such file")
 	text, err := os.ReadFile(a.Audit)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := show("--dry-runs"); strings.Count(got, "(dry run)  ") <= strings.Count(show(), "(dry run)  ") {
+		t.Errorf("no more dry runs with --dry-runs:\n%s", got)
+	}
 	edited := h.dir + "/edited"
-	if err := os.WriteFile(edited, []byte(strings.Replace(string(text), `"actor":"bo"`, `"actor":"eve"`, 1)), 0o600); err != nil {
+	if err := os.WriteFile(edited, []byte(strings.ReplaceAll(string(text), `"actor":"bo"`, `"actor":"eve"`)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := h.run("audit", "show", edited)
-	if r.code != 5 || !hasAll(r.errOut, []string{edited, "line ", "was edited"}) || !strings.Contains(r.out, "eve") {
+	if r.code != 5 || !hasAll(r.errOut, []string{edited, "was edited"}) || !strings.Contains(r.out, "eve") {
 		t.Errorf("an edited line: exit %d\n%s%s", r.code, r.out, r.errOut)
 	}
 }

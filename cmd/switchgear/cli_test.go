@@ -189,7 +189,7 @@ func TestEveryDoorLeadsIn(t *testing.T) {
 		h.ok("force-open", "ledger/eu-2", "-p", door, "--no-expiry", "--reason", "INC-42 vendor maintenance")
 	}
 	h.fails(1, args("close", "payments", "-p", s.Locked), "read-only")
-	h.fails(1, args("watch", "-p", s.In), "a pipe cannot tell events")
+	h.fails(1, args("watch", "-p", s.In), "a pipe has no events")
 	h.fails(3, args("status", "-p", "pipe:"+s.In+"x,"+s.Out), "no input pipe")
 	h.fails(3, args("status", "-p", s.Socket+"x"), "there is no such socket")
 	h.fails(3, args("status", "-p", "http://127.0.0.1:1/"), "connection refused")

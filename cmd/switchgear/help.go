@@ -1,13 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"os"
-	"strings"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
-)
+import "github.com/spf13/cobra"
 
 // helpTopics are pages of help that belong to no command.
 func helpTopics() []*cobra.Command {
@@ -30,7 +23,7 @@ const environmentHelp = `Variables:
                             processes but those in it are found
   SWITCHGEAR_NOTIFY_...     secrets of webhooks, see switchgear help notify
   NO_COLOR                  whatever its value: no colours. There are none,
-                            either, where the output is no terminal
+                            either, where the output is not a terminal
 
 Files:
 
@@ -46,47 +39,3 @@ const footer = `{{if .Runnable}}
 Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 partly, 5 audit log
 damaged (switchgear help exit-codes).
 {{end}}`
-
-// manCommand is for those who pack the program.
-func manCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "Write the manual pages",
-		Long:    "Write the manual pages, one for each command, into the folder DIR.",
-		Example: "  switchgear man /usr/local/share/man/man1",
-		Hidden:  true,
-		Args:    exactly(1, "a folder"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
-				return usage("switchgear man: %s is no folder", args[0])
-			}
-			return doc.GenManTree(manual(), &doc.GenManHeader{Title: "SWITCHGEAR", Section: "1", Source: "Switchgear", Manual: "Switchgear"}, args[0])
-		},
-	}
-}
-
-// manual is the commands as their manual pages have them: the topics stand in
-// the first page, and what is indented stays as it is.
-func manual() *cobra.Command {
-	root := rootCommand()
-	for _, topic := range helpTopics() {
-		root.Long += fmt.Sprintf("\n\n# %s\n\n%s", strings.ToUpper(topic.Short), topic.Long)
-	}
-	indent(root)
-	root.DisableAutoGenTag = true // pages from one program are the same every day
-	return root
-}
-
-func indent(cmd *cobra.Command) {
-	lines := strings.Split(cmd.Long, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, "  ") {
-			lines[i] = "    " + line
-		}
-	}
-	cmd.Long = strings.Join(lines, "\n")
-	cmd.DisableAutoGenTag = true
-	for _, sub := range cmd.Commands() {
-		indent(sub)
-	}
-}

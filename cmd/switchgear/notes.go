@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ for the keys that are not closed.`,
 		},
 	}
 	o.defineCommon(cmd)
-	cmd.Flags().StringVar(&o.reason, "reason", "", "what to tell the others")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "what to tell the others, in your `words`")
 	o.defineState(cmd)
 	return cmd
 }
@@ -127,10 +128,10 @@ and changes nothing.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.reason = args[0]
-			return g.carryOut(cmd, o.orders(ops.VerbMark, []string{id}, nil), &o)
+			return g.carryOut(cmd, o.orders(ops.VerbMark, []string{cmp.Or(id, "*")}, nil), &o)
 		},
 	}
 	o.defineCommon(cmd)
-	cmd.Flags().StringVar(&id, "id", "*", "a breaker or set that it is about (default: the process)")
+	cmd.Flags().StringVar(&id, "id", "", "the `id` of a breaker or set that it is about")
 	return cmd
 }

@@ -23,13 +23,15 @@ const ordersHelp = `Two kinds of orders:
   open, close, half-open       set the automatic state; the breaker goes on by
                                itself from there (open ends by itself, too)
   force-open, force-closed     put an override on top: it stays, whatever the
-  release                      calls do, until it is released or its time is up
+                               calls do, until it is released or its time is up
+  release                      lifts the override
 
-An override needs a --reason, because somebody else will find it, and an end:
+An override needs a --reason, because other people will find it, and an end:
 --for 30m, or --no-expiry in so many words. Overrides and settings survive a
-restart of the process if its program keeps them (ops.Options.Standing); where
-it does but the file cannot be written, the order is carried out and a line on
-the standard error says that it will not survive.
+restart of the process if its program keeps them (ops.Options.Standing, or
+standing_path in breaker.conf); where it does but the file cannot be written,
+the order is carried out and a line on the standard error says that it will not
+survive.
 
 An order for more than one breaker (name/*, *, or an id that several processes
 have) is carried out only with --yes N, where N is the number of breakers it is
@@ -60,7 +62,7 @@ type orderFlags struct {
 
 func (o *orderFlags) define(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.reason, "reason", "", "why, for the record")
+	f.StringVar(&o.reason, "reason", "", "why, in your `words`, for the record")
 	o.defineCommon(cmd)
 	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
 }
@@ -68,7 +70,7 @@ func (o *orderFlags) define(cmd *cobra.Command) {
 // defineCommon defines what every order may have.
 func (o *orderFlags) defineCommon(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.actor, "actor", "", "who gives the order (default: $SWITCHGEAR_ACTOR, or your user name)")
+	f.StringVar(&o.actor, "actor", "", "who gives the order: a `name`\n(default: $SWITCHGEAR_ACTOR, or your user name)")
 	f.IntVar(&o.yes, "yes", 0, "confirm an order for more than one breaker: their `number`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen, change nothing")
 }
@@ -160,10 +162,10 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 	o.define(cmd)
 	o.defineState(cmd)
 	if override {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts, such as 30m")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts: a `time` such as 30m")
 		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until the override is released")
 	} else if v.verb == breaker.VerbOpen {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open (default: its reset timeout)")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open: a `time` (default: its reset timeout)")
 	}
 	return cmd
 }
@@ -202,7 +204,7 @@ func (o *orderFlags) checkOverride(word string) error {
 	case o.limit > 0 && o.noExpiry:
 		return usage("%s has --for and --no-expiry, want one of them", word)
 	case strings.TrimSpace(o.reason) == "":
-		return usage("%s needs a --reason: somebody else will find it", word)
+		return usage("%s needs a --reason: other people will find the override", word)
 	}
 	return nil
 }
@@ -284,7 +286,7 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 // was named is not there, or is another user's and was not named by its path.
 func (f *found) forOrders() error {
 	if f.named && len(f.trouble) > 0 {
-		return f.untold()
+		return f.takeTrouble()
 	}
 	var others []error
 	f.targets = slices.DeleteFunc(f.targets, func(t target) bool {
@@ -314,8 +316,8 @@ func (f *found) forOrders() error {
 	return nil
 }
 
-// makePlan tries each order out in each process. One that nobody named and that
-// does not answer is told of, and left out.
+// makePlan does a dry run of each order in each process. A process that was not
+// named and does not answer is reported and left out.
 func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []plannedOrder, err error) {
 	for _, o := range orders {
 		dry := o

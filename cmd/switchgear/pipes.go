@@ -85,9 +85,12 @@ func sweep(all []ops.Found) {
 			continue
 		}
 		err := error(nil)
-		if strings.HasSuffix(x.Path, ".in") {
+		switch {
+		case strings.HasSuffix(x.Path, ".in") && (x.UID != os.Geteuid() || !ownFolder(pipeFolder())):
+			continue // others may have put something in its place
+		case strings.HasSuffix(x.Path, ".in"):
 			err = errors.Join(os.Remove(x.Path), removeReply(x))
-		} else {
+		default:
 			err = x.Remove()
 		}
 		if err != nil {
@@ -96,6 +99,17 @@ func sweep(all []ops.Found) {
 			x.Problem += ", which was removed"
 		}
 	}
+}
+
+// ownFolder reports whether only this user and root can replace this user's files
+// in a folder.
+func ownFolder(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	uid, ok := ownerOf(path)
+	return ok && (uid == os.Geteuid() || uid == 0) && (info.Mode().Perm()&0o022 == 0 || info.Mode()&os.ModeSticky != 0)
 }
 
 // removeReply removes the file of a dead process's replies, if it is its user's.

@@ -43,8 +43,8 @@ func (p plane) overview(ctx context.Context) (o overview, err error) {
 	return o, err
 }
 
-// mostPlots is how many names a process tells of at once. The breakers come
-// worst first, so those that are left out have the least to tell.
+// mostPlots is how many plots are requested at once. The breakers come worst
+// first, so those that are left out matter least.
 const mostPlots = 200
 
 func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot, error) {
@@ -97,12 +97,12 @@ func (p plane) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return p.client.Order(ctx, o)
 }
 
-func (p plane) events(ctx context.Context, tell func(ops.Event)) error {
+func (p plane) events(ctx context.Context, handle func(ops.Event)) error {
 	for e, err := range p.client.Events(ctx, "") {
 		if err != nil {
 			return err
 		}
-		tell(e)
+		handle(e)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// confirmed makes sure that somebody knows how many breakers the plan is for.
+// confirmed makes sure that the user knows how many breakers the plan is for.
 func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	n := countOf(plan)
 	switch {
@@ -62,16 +62,15 @@ func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
 		string(plan[0].order.Verb), n, perProcess(plan), n)
-	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // an end is no answer
+	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // the end of the input is not an answer
 	if strings.TrimSpace(line) != strconv.Itoa(n) {
 		return refused("not confirmed, nothing was changed")
 	}
 	return nil
 }
 
-// report tells what became of the orders, and decides the exit code: that of
-// those that were given. Who did not answer was not asked for its part, and was
-// told of.
+// report prints what became of the orders and decides the exit code. Only orders
+// that were given count: processes that did not answer have been reported.
 func (g *globals) report(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	failed, code := 0, exitDone
 	for _, d := range done {
@@ -127,8 +126,8 @@ func wrapAt(name string, err error) error { return fmt.Errorf("%s: %w", name, er
 
 const receiptsShown = 50
 
-// printReceipts tells in a line what was done to one breaker, and in a table
-// what was done to several.
+// printReceipts prints a table of what was done to each breaker, and the sums if
+// there are several.
 func printReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	t := &table.Table{Columns: []table.Column{
 		{Title: "PROCESS", Optional: true},
@@ -216,12 +215,12 @@ func receiptsOf(done []plannedOrder) (all []ops.Receipt) {
 	return all
 }
 
-// printNotes tells once what the orders leave out.
+// printNotes prints once what the orders leave out.
 func printNotes(cmd *cobra.Command, done []plannedOrder) (err error) {
-	told := map[string]bool{"": true}
+	printed := map[string]bool{"": true}
 	for _, d := range done {
-		if note := d.receipt.Note; !told[note] {
-			told[note] = true
+		if note := d.receipt.Note; !printed[note] {
+			printed[note] = true
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", plain.Text(note))
 		}
 	}

@@ -47,8 +47,8 @@ func rootCommand() *cobra.Command {
 		Long: `See and operate the circuit breakers of running processes.
 
 Without -p, a command is for all processes of this host that have opened their
-socket (ops.Listen in their program). See "switchgear help processes" for other
-ways in, and "switchgear help orders" for what orders ask of you.`,
+socket (Plane.Listen in their program). See "switchgear help processes" for
+other ways in, and "switchgear help orders" for what orders ask of you.`,
 		Example: `  switchgear status                     every breaker of this host, the worst first
   switchgear explain payments           why is it open, and what happens next?
   switchgear force-open payments --for 30m --reason "vendor maintenance"
@@ -59,9 +59,11 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
+		Version:           version.Text(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	g.define(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())

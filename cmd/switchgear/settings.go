@@ -136,7 +136,7 @@ func printDifferences(g *globals, cmd *cobra.Command, f *found, answers []answer
 }
 
 // differences compares the processes of each service. What only some of them
-// have is no difference: programs make breakers when they need them.
+// have is not a difference: programs make breakers when they need them.
 func differences(answers []answer[ops.SettingsList]) []difference {
 	type place struct{ service, id string }
 	var places []place

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main_test
 
 import (
@@ -55,5 +57,5 @@ func TestSettingsDiff(t *testing.T) {
 		t.Errorf("%+v, %v", diff, err)
 	}
 	h.fails(1, args("settings", "nosuch"), `unknown breaker "nosuch"`)
-	h.fails(1, args("settings", "-p", a.In), "a pipe cannot tell what the program says")
+	h.fails(1, args("settings", "-p", a.In), "a pipe has no settings of the program")
 }

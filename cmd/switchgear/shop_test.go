@@ -35,7 +35,7 @@ type shop struct {
 }
 
 // startShop starts a shop whose socket is in the runtime dir.
-func startShop(t *testing.T, runtimeDir, service string, env ...string) *shop {
+func startShop(t testing.TB, runtimeDir, service string, env ...string) *shop {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 func watchCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch [ID...]",
-		Short: "Tell each change as it happens",
-		Long: `Tell each transition and each order as it happens, one line each, until Ctrl-C.
-With --json each line is an object. Processes that start meanwhile are followed
+		Short: "Print each change as it happens",
+		Long: `Print each transition and each order as it happens, one line each, until Ctrl-C.
+With --json each line is an object. Processes that start later are followed
 too, unless -p names others.`,
 		Example: `  switchgear watch
   switchgear watch payments 'inventory/*' --json`,
@@ -53,7 +53,7 @@ const lookForNew = 2 * time.Second
 func (w *watcher) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	defer all.Wait() // after they are told to end
+	defer all.Wait() // after their context has ended
 	defer cancel()
 	for first := true; ; first = false {
 		f, err := w.g.find(ctx)
@@ -95,7 +95,7 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes", n)
 }
 
-// say is a remark to people, which is no event.
+// say prints a remark that is not an event.
 func (w *watcher) say(text string) {
 	fmt.Fprintln(w.cmd.ErrOrStderr(), "switchgear: "+oneLine(text))
 }
@@ -111,7 +111,7 @@ func (w *watcher) begin(t target) bool {
 }
 
 func (w *watcher) follow(ctx context.Context, t target) {
-	err := t.events(ctx, func(e ops.Event) { w.tell(t.name(), e) })
+	err := t.events(ctx, func(e ops.Event) { w.print(t.name(), e) })
 	if ctx.Err() != nil {
 		return
 	}
@@ -124,8 +124,8 @@ func (w *watcher) follow(ctx context.Context, t target) {
 	}
 }
 
-// tell prints an event. That it cannot be printed ends the command (see output).
-func (w *watcher) tell(process string, e ops.Event) {
+// print prints an event. An error ends the command (see output).
+func (w *watcher) print(process string, e ops.Event) {
 	if !w.wants(e.ID) {
 		return
 	}
@@ -144,7 +144,7 @@ func (w *watcher) tell(process string, e ops.Event) {
 	}
 }
 
-// wants reports whether somebody asked for id; a gap concerns all.
+// wants reports whether events of id are wanted; a gap concerns all.
 func (w *watcher) wants(id string) bool {
 	if len(w.ids) == 0 || id == "" {
 		return true
