@@ -3,13 +3,14 @@ package ops
 import (
 	"cmp"
 	"container/heap"
-	"encoding/json"
-	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // Timeline is what happened, in order: transitions, overrides and their ends,
@@ -23,7 +24,6 @@ type Timeline struct {
 
 const (
 	defaultTimelineBytes = 4 << 20
-	eventOverhead        = 128      // bytes that an event takes beside its JSON
 	idOverhead           = 256      // bytes that an id takes beside its events
 	sizeClass            = 16 << 10 // ids are compared by how many of these their events take
 	maxTimeline          = 5000     // events of an answer
@@ -53,26 +53,43 @@ type idEvents struct {
 	place   int       // in the heap
 }
 
+// storedEvent is an event and about how many bytes it takes.
 type storedEvent struct {
-	seq  uint64
-	at   time.Time
-	data []byte
+	Event
+	size int
 }
 
-func (e *storedEvent) size() int { return len(e.data) + eventOverhead }
+// sizeOf is about how many bytes an event takes: its structs, and texts of other
+// sizes.
+func sizeOf(e *Event) int {
+	n := structSize[storedEvent]() + len(e.ID) + len(e.Notice)
+	if t := e.Transition; t != nil {
+		n += structSize[breaker.Transition]() + len(t.Rule) + len(t.Actor) + len(t.Reason) + structSize[breaker.Peers]()
+		for i := range t.Errors {
+			n += structSize[breaker.ErrorSample]() + len(t.Errors[i].Error) + len(t.Errors[i].TraceID)
+		}
+	}
+	if o := e.Override; o != nil {
+		n += structSize[breaker.Override]() + len(o.Actor) + len(o.Reason)
+	}
+	if o := e.Order; o != nil {
+		n += structSize[OrderEvent]() + len(o.Verb) + len(o.Actor) + len(o.Reason)
+		for _, c := range o.Changes {
+			n += structSize[breaker.SettingsChange]() + len(c.From) + len(c.To)
+		}
+	}
+	return n
+}
+
+func structSize[T any]() int { return int(reflect.TypeFor[T]().Size()) }
 
 func newTimelineStore(limit int) *timelineStore {
 	return &timelineStore{limit: cmp.Or(limit, defaultTimelineBytes), byID: make(map[string]*idEvents)}
 }
 
-// add keeps an event. It is stored as JSON: that is what most readers want, its
-// size is known, and it shares no memory with what it came from.
+// add keeps an event.
 func (t *timelineStore) add(e *Event) {
-	data, err := json.Marshal(e)
-	if err != nil {
-		return // an event has nothing that JSON cannot carry
-	}
-	x := storedEvent{e.Seq, e.At, data}
+	x := storedEvent{*e, sizeOf(e)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	of := t.byID[e.ID]
@@ -85,11 +102,11 @@ func (t *timelineStore) add(e *Event) {
 	of.events = append(of.events, x)
 	// Events are published out of order: an order after it was carried out, a
 	// transition when a listener before this one has returned.
-	for i := len(of.events) - 1; i > 0 && of.events[i-1].at.After(x.at); i-- {
+	for i := len(of.events) - 1; i > 0 && of.events[i-1].At.After(x.At); i-- {
 		of.events[i-1], of.events[i] = of.events[i], of.events[i-1]
 	}
-	of.bytes += x.size()
-	t.bytes += x.size()
+	of.bytes += x.size
+	t.bytes += x.size
 	heap.Fix(&t.most, of.place)
 	for t.bytes > t.limit && len(t.byID) > 0 {
 		t.dropLocked(t.most[0])
@@ -100,9 +117,9 @@ func (t *timelineStore) add(e *Event) {
 // held.
 func (t *timelineStore) dropLocked(of *idEvents) {
 	x := &of.events[0]
-	of.dropped = x.at
-	of.bytes -= x.size()
-	t.bytes -= x.size()
+	of.dropped = x.At
+	of.bytes -= x.size
+	t.bytes -= x.size
 	of.events[0] = storedEvent{}
 	if of.events = of.events[1:]; len(of.events) > 0 {
 		heap.Fix(&t.most, of.place)
@@ -118,21 +135,25 @@ func (t *timelineStore) dropLocked(of *idEvents) {
 
 // since returns the newest events from then on of these ids, as many as an answer
 // has room for, and the time from which on none is missing. No ids ask for all.
-func (t *timelineStore) since(from time.Time, ids []string) (found []storedEvent, complete time.Time) {
-	found, complete = t.collect(from, ids)
-	slices.SortFunc(found, func(a, b storedEvent) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
+func (t *timelineStore) since(from time.Time, ids []string) Timeline {
+	found, complete := t.collect(from, ids)
+	slices.SortFunc(found, func(a, b storedEvent) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Seq, b.Seq)) })
 	first, room := len(found), maxTimelineBytes
 	for first > 0 && len(found)-first < maxTimeline && room > 0 {
 		first--
-		room -= len(found[first].data)
+		room -= found[first].size
 	}
 	if first > 0 {
-		complete = found[first-1].at
+		complete = found[first-1].At
 	}
 	if !complete.After(from) {
 		complete = time.Time{}
 	}
-	return found[first:], complete
+	out := Timeline{Events: make([]Event, 0, len(found)-first), CompleteSince: complete}
+	for i := range found[first:] {
+		out.Events = append(out.Events, found[first+i].Event)
+	}
+	return out
 }
 
 // collect returns the events in any order. They are sorted without the lock,
@@ -148,7 +169,7 @@ func (t *timelineStore) collect(from time.Time, ids []string) (found []storedEve
 		if of.dropped.After(dropped) {
 			dropped = of.dropped
 		}
-		at, _ := slices.BinarySearchFunc(of.events, from, func(x storedEvent, from time.Time) int { return x.at.Compare(from) })
+		at, _ := slices.BinarySearchFunc(of.events, from, func(x storedEvent, from time.Time) int { return x.At.Compare(from) })
 		found = append(found, of.events[at:]...)
 	}
 	return found, dropped
@@ -183,7 +204,7 @@ func (h idHeap) Less(i, j int) bool {
 	if len(a.events) == 0 || len(b.events) == 0 {
 		return len(a.events) > 0
 	}
-	return a.events[0].at.Before(b.events[0].at)
+	return a.events[0].At.Before(b.events[0].At)
 }
 
 func (h idHeap) Swap(i, j int) {
@@ -209,31 +230,17 @@ func (h *idHeap) Pop() any {
 // newest 5,000 events at most. An id may be "name/*" for the keys of a set. A
 // zero from asks for all that is kept, see Options.TimelineBytes. Changes of
 // settings are in it when they were ordered, and not when the program made them.
+// What the events point to is shared: do not change it.
 //
 // The error matches breaker.ErrUnknown for an id that names nothing and of which
 // no event is kept.
 func (p *Plane) Timeline(from time.Time, ids ...string) (Timeline, error) {
-	found, complete, err := p.findEvents(from, ids)
-	if err != nil {
-		return Timeline{}, err
-	}
-	out := Timeline{Events: make([]Event, len(found)), CompleteSince: complete}
-	for i := range found {
-		if err := json.Unmarshal(found[i].data, &out.Events[i]); err != nil {
-			return Timeline{}, fmt.Errorf("ops: timeline: %w", err)
-		}
-	}
-	return out, nil
-}
-
-func (p *Plane) findEvents(from time.Time, ids []string) (found []storedEvent, complete time.Time, err error) {
 	for _, id := range ids {
 		if err := p.known(id); err != nil {
-			return nil, time.Time{}, err
+			return Timeline{}, err
 		}
 	}
-	found, complete = p.timeline.since(from, ids)
-	return found, complete, nil
+	return p.timeline.since(from, ids), nil
 }
 
 // known reports an error for an id that can have no events.
@@ -255,7 +262,6 @@ func (t *timelineStore) has(id string) bool {
 	return t.byID[id] != nil
 }
 
-// getTimeline answers with the stored JSON as it is.
 func (e *endpoint) getTimeline(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	from, err := parseSince(q.Get("since"), time.Now())
@@ -265,20 +271,7 @@ func (e *endpoint) getTimeline(w http.ResponseWriter, r *http.Request) error {
 	if len(q["id"]) > maxAskedID {
 		return refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(q["id"]), maxAskedID)
 	}
-	return e.answerJSON(w, r, func() (any, error) {
-		found, complete, err := e.findEvents(from, q["id"])
-		if err != nil {
-			return nil, err
-		}
-		raw := make([]json.RawMessage, len(found))
-		for i := range found {
-			raw[i] = found[i].data
-		}
-		return struct {
-			Events        []json.RawMessage `json:"events"`
-			CompleteSince time.Time         `json:"complete_since,omitzero"`
-		}{raw, complete}, nil
-	})
+	return e.answerJSON(w, r, func() (any, error) { return e.Timeline(from, q["id"]...) })
 }
 
 // parseSince reads a time, or how long ago it was; "" is the beginning.

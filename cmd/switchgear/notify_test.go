@@ -56,7 +56,7 @@ func TestNotifyWatchesAllProcesses(t *testing.T) {
 	h.shop("shop")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := h.command(ctx, "notify", "--wait", "10ms", "--every", "10ms", "--failing-for", "10ms")
+	cmd := h.command(ctx, "notify", "--wait", "10ms", "--every", "10ms", "--failing-for", "1ns")
 	errs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -84,15 +84,26 @@ func (r *receiver) notices(t *testing.T) (all []notify.Notice) {
 	return all
 }
 
-// expect waits for a while and compares the notices with want: "kind text".
+// expect waits for a while and compares the notices with want: "kind text". What
+// follows from events comes in their order, and that which a look finds in between.
 func (r *receiver) expect(t *testing.T, after time.Duration, want ...string) {
 	t.Helper()
+	isLook := func(text string) bool { return strings.HasPrefix(text, string(notify.OverrideLost)) }
 	time.Sleep(after)
 	synctest.Wait()
 	var got []string
 	for _, n := range r.notices(t) {
 		got = append(got, fmt.Sprintf("%s %s", n.Kind, n.Text))
 	}
+	slices.SortStableFunc(got, func(a, b string) int {
+		switch {
+		case isLook(a) == isLook(b):
+			return 0
+		case isLook(a):
+			return 1
+		}
+		return -1
+	})
 	if !slices.Equal(got, want) {
 		t.Errorf("the notices are\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}

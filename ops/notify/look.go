@@ -11,14 +11,14 @@ import (
 var notClosed = []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
 
 // look finds what no event reports: that something lasts, or is lost.
-func (w *watcher) look(ctx context.Context) {
+func (w *watcher) look(ctx context.Context) (ok bool) {
 	p, err := w.src.Process(ctx)
 	if err != nil {
-		return // it does not answer; what it lost is seen when it does
+		return false // it does not answer; what it lost is seen when it does
 	}
 	all, err := w.src.Status(ctx, ops.StatusQuery{States: notClosed, Limit: maxEpisodes})
 	if err != nil || !w.meet(p) {
-		return
+		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -32,6 +32,7 @@ func (w *watcher) look(ctx context.Context) {
 		}
 	}
 	w.settleLocked(failing, len(all) < maxEpisodes)
+	return true
 }
 
 func (w *watcher) auditLocked(problem string) {

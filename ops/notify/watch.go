@@ -56,8 +56,19 @@ func newWatcher(n *Notifier, s Source) *watcher {
 
 func (w *watcher) run(ctx context.Context) {
 	var events sync.WaitGroup
-	events.Go(func() { every(ctx, comeBack, w.follow) })
-	every(ctx, w.n.o.Look, w.look)
+	events.Go(func() {
+		for ctx.Err() == nil {
+			w.follow(ctx)
+			pause(ctx, comeBack)
+		}
+	})
+	for ctx.Err() == nil {
+		wait := comeBack
+		if w.look(ctx) {
+			wait = w.n.o.Look
+		}
+		pause(ctx, wait)
+	}
 	events.Wait()
 	if w.n.watching.Err() != nil { // the Notifier is closed, and not the process gone
 		last, cancel := context.WithTimeout(context.Background(), lastLook)
@@ -66,14 +77,11 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// every calls f, and again so long after it has returned, until ctx ends.
-func every(ctx context.Context, pause time.Duration, f func(context.Context)) {
-	for ctx.Err() == nil {
-		f(ctx)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+// pause waits so long, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
