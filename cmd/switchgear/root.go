@@ -59,7 +59,6 @@ other ways in, and "switchgear help orders" for what orders ask of you.`,
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
-		Version:           version.Text(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 	}
