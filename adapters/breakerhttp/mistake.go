@@ -20,7 +20,8 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 	if scheme := req.URL.Scheme; scheme != "http" && scheme != "https" {
 		return false // a protocol that has been registered has rules of its own
 	}
-	if req.Header == nil || !validFields(req.Header) || !validFields(req.Trailer) || hasControl(req.URL.RequestURI()) {
+	if req.Header == nil || !validFields(req.Header) || !validTrailer(req.Trailer) || hasControl(req.URL.RequestURI()) ||
+		req.Body == nil && req.ContentLength != 0 {
 		return true
 	}
 	// A proxy function that fails has asked nobody either.
@@ -36,10 +37,7 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 // they have no types of their own.
 var refusals = []string{
 	"unsupported protocol scheme ",
-	"http: ContentLength=",         // is not the length of the body
-	"http: Request.ContentLength=", // without a body
-	"invalid Trailer key ",
-	"http2: invalid Trailer key ",
+	"http: ContentLength=", // is not the length of the body
 	"http2: request header list larger than peer's advertised limit",
 	"http2: request body larger than specified content length",
 	"http2: invalid Upgrade request header",
@@ -60,6 +58,17 @@ func validFields(h http.Header) bool {
 		}
 	}
 	return true
+}
+
+// validTrailer reports whether net/http sends these fields after a body.
+func validTrailer(h http.Header) bool {
+	for name := range h {
+		switch http.CanonicalHeaderKey(name) {
+		case "Transfer-Encoding", "Trailer", "Content-Length":
+			return false
+		}
+	}
+	return validFields(h)
 }
 
 // notToken reports whether r must not be in the name of a field (RFC 9110, 5.6.2).
