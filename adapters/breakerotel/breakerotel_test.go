@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -160,6 +161,50 @@ func events(t *testing.T, do func(context.Context)) (out []string) {
 		out = append(out, strings.TrimPrefix(e.Name, "switchgear.breaker.")+" "+attrs(e.Attributes))
 	}
 	return out
+}
+
+func TestRegisterTwice(t *testing.T) {
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("a")
+	reader := sdkmetric.NewManualReader()
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	register := func(m *breaker.Manager, p metric.MeterProvider) func() error {
+		t.Helper()
+		remove, err := breakerotel.Register(m, breakerotel.WithMeterProvider(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return remove
+	}
+	first := register(m, provider)
+	before := slices.Sorted(slices.Values(collect(t, reader)))
+	again, err := breakerotel.Register(m, breakerotel.WithMeterProvider(provider))
+	if !errors.Is(err, breakerotel.ErrRegistered) {
+		t.Fatalf("the second registration got %v, want ErrRegistered", err)
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+	if after := slices.Sorted(slices.Values(collect(t, reader))); !slices.Equal(before, after) {
+		t.Errorf("the second registration changed\n%v\nto\n%v", before, after)
+	}
+	if _, err := breakerotel.Register(m, breakerotel.WithMeterProvider(provider)); !errors.Is(err, breakerotel.ErrRegistered) {
+		t.Errorf("after a refused registration was removed, the next got %v, want ErrRegistered", err)
+	}
+
+	register(breaker.NewManager(breaker.Settings{}), provider)
+	register(m, sdkmetric.NewMeterProvider())
+	register(m, incomparable{MeterProvider: provider})
+	if err := first(); err != nil {
+		t.Error(err)
+	}
+	register(m, provider)
+}
+
+// incomparable is a provider that is no key of a map.
+type incomparable struct {
+	metric.MeterProvider
+	_ []int
 }
 
 func TestEvents(t *testing.T) {

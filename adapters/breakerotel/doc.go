@@ -6,6 +6,13 @@
 //	...
 //	order, err := breakerotel.Do(ctx, b, fetch) // breaker.Do with events
 //
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is. This package judges
+// nothing: it shows what the breakers were told, where outcomes of no evidence
+// are "ignored".
+//
 // # Metrics
 //
 // All are read when they are collected, so that calls pay nothing for them: a
@@ -25,6 +32,9 @@
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
 //	switchgear.breaker.panics                {panic}       counter
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
+//
+// A manager can be registered once with each provider: twice, its values would
+// be added up.
 //
 // Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).

@@ -2,7 +2,9 @@ package breakerotel
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -41,34 +43,76 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 // WithCalls counts calls by what became of them, which costs each some 4 ns.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
+// ErrRegistered is the error of Register for a manager that the provider has
+// already: each of its values would be added up twice.
+var ErrRegistered = errors.New("breakerotel: the manager is registered with this meter provider already; remove that registration first")
+
 // Register shows the breakers of m as metrics, those included that are made
-// later, until remove is called. The error is the meter's.
+// later, until remove is called. The error is ErrRegistered or the meter's; remove
+// then does nothing.
 func Register(m *breaker.Manager, opts ...Option) (remove func() error, err error) {
 	o := options{provider: otel.GetMeterProvider()}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	release, ok := claim(m, o.provider)
+	if !ok {
+		return func() error { return nil }, ErrRegistered
+	}
+	stop, err := register(m, o)
+	if err != nil {
+		release()
+		return func() error { return nil }, fmt.Errorf("breakerotel: %w", err)
+	}
+	return sync.OnceValue(func() error {
+		defer release()
+		return stop()
+	}), nil
+}
+
+func register(m *breaker.Manager, o options) (stop func() error, err error) {
 	r := &reader{manager: m, calls: o.calls}
 	instruments, err := r.make(o.provider.Meter(scope))
 	if err != nil {
-		return nil, fmt.Errorf("breakerotel: %w", err)
+		return nil, err
 	}
 	r.watcher = metrics.Watch(m)
-	stop := func() {}
+	unobserve := func() {}
 	if r.calls {
-		stop = m.Observe()
+		unobserve = m.Observe()
 	}
 	registration, err := o.provider.Meter(scope).RegisterCallback(r.observe, instruments...)
 	if err != nil {
-		stop()
+		unobserve()
 		r.watcher.Close()
-		return nil, fmt.Errorf("breakerotel: %w", err)
+		return nil, err
 	}
-	return sync.OnceValue(func() error {
-		stop()
+	return func() error {
+		unobserve()
 		r.watcher.Close()
 		return registration.Unregister()
-	}), nil
+	}, nil
+}
+
+// pair is a manager and the provider that shows it.
+type pair struct {
+	manager  *breaker.Manager
+	provider metric.MeterProvider
+}
+
+// registered has the pairs of the program, as a provider does not tell what it
+// shows. Its keys are pairs.
+var registered sync.Map
+
+// claim reserves a pair until release is called. A provider that cannot be
+// compared is not told from others.
+func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
+	if !reflect.ValueOf(p).Comparable() {
+		return func() {}, true
+	}
+	key := pair{m, p}
+	_, taken := registered.LoadOrStore(key, true)
+	return func() { registered.Delete(key) }, !taken
 }
 
 // reader reads a manager when metrics are collected.

@@ -6,6 +6,13 @@
 // client library: one dashboard and one file of alerts (docs/ in the
 // repository) serve both. Register one or scrape the other, not both.
 //
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is. This package judges
+// nothing: it shows what the breakers were told, where outcomes of no evidence
+// are "ignored".
+//
 // # Cardinality and cost
 //
 // Series are labelled with the name of a breaker or a set, of which there are

@@ -39,7 +39,10 @@ func (p *past) maybeStale() bool {
 // judge is outcome o, of a call that ended with err, in the light of the past.
 // It notes what the call means for the calls after it.
 func (p *past) judge(c *call, o breaker.Outcome, err error) breaker.Outcome {
-	_, coded := byCode(err)
+	coded := false
+	if err != nil { // or the search would cost every success three allocations
+		_, coded = byCode(err)
+	}
 	answered := coded || o == breaker.Success && (err != nil || c.kind != preparing)
 	excused := o == breaker.Failure && p.excuses(c, err, coded)
 	if answered {

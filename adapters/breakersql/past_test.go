@@ -394,3 +394,20 @@ func idleConnectionsCutByAFailOver(t *testing.T) {
 		t.Errorf("%s with %d failures, want closed and none", b.State(), b.FailCount())
 	}
 }
+
+// A success must not be searched for the database's codes.
+func TestSuccessesAllocateNothing(t *testing.T) {
+	allocs := func(c driver.Connector) float64 {
+		db := sql.OpenDB(c)
+		defer db.Close()
+		return testing.AllocsPerRun(100, func() {
+			if _, err := db.Exec("x"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	bare, guarded := allocs(instant{}), allocs(breakersql.Connector(instant{}, breaker.New("db", breaker.Settings{})))
+	if guarded > bare {
+		t.Errorf("a guarded call allocates %v times, want the %v of a bare one", guarded, bare)
+	}
+}
