@@ -2,7 +2,7 @@
 # Runs the test suites of third-party modules through the adapters and without
 # them, and prints the difference. docs/suites.md has a run's table and says
 # what is compared and how. It needs Go, gcc, jq, PostgreSQL and redis-server,
-# some 2 GB below $TMPDIR, and half an hour. Not part of ./check.
+# some 2 GB below $TMPDIR, and a quarter of an hour. Not part of ./check.
 # Usage: adapters/suites/suites.sh [pgx|sqlx|http|grpc|redis ...]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
