@@ -56,13 +56,10 @@ func codeOf(err error) connect.Code {
 // error is known by being protobuf's.
 func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.Outcome {
 	code := codeOf(err)
+	if o, known := plain(ctx, err); known {
+		return o
+	}
 	switch {
-	case err == nil, connect.IsNotModifiedError(err):
-		return breaker.Success
-	case ctx.Err() == context.Canceled:
-		return breaker.Canceled
-	case errors.Is(err, breaker.ErrOpen):
-		return breaker.Ignored
 	case connect.IsWireError(err): // the server said so
 		return g.judgeCode(code)
 	case !left && !network(err), // it never left the client
@@ -80,15 +77,23 @@ func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.O
 // judgeServer judges what a handler returned. After the client's cancel any
 // error may be a consequence of it.
 func (g *Guard) judgeServer(ctx context.Context, err error) breaker.Outcome {
-	switch {
-	case err == nil, connect.IsNotModifiedError(err):
-		return breaker.Success
-	case ctx.Err() == context.Canceled:
-		return breaker.Canceled
-	case errors.Is(err, breaker.ErrOpen):
-		return breaker.Ignored
+	if o, known := plain(ctx, err); known {
+		return o
 	}
 	return g.judgeCode(codeOf(err))
+}
+
+// plain judges what is the same on both sides and needs no code.
+func plain(ctx context.Context, err error) (o breaker.Outcome, known bool) {
+	switch {
+	case err == nil, connect.IsNotModifiedError(err):
+		return breaker.Success, true
+	case ctx.Err() == context.Canceled:
+		return breaker.Canceled, true
+	case errors.Is(err, breaker.ErrOpen): // another breaker's rejection
+		return breaker.Ignored, true
+	}
+	return 0, false
 }
 
 func (g *Guard) judgeCode(code connect.Code) breaker.Outcome {

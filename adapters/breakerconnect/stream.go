@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -186,10 +187,17 @@ func (s *clientStream) end(err error) error {
 	p, answered := s.takeLocked(), s.answered
 	s.mu.Unlock()
 	o := s.guard.judgeClient(s.ctx, s.wire.left.Load(), err)
-	if answered && o == breaker.Failure && s.ctx.Err() == context.DeadlineExceeded && codeOf(err) == connect.CodeDeadlineExceeded {
+	if answered && o == breaker.Failure && codeOf(err) == connect.CodeDeadlineExceeded && s.outOfTime() {
 		o = breaker.Success // it answered, and was then quiet until the caller's deadline
 	}
 	return settle(s.ctx, &p, o, err)
+}
+
+// outOfTime reports whether the caller's deadline has come. The server, which is
+// told of it in whole milliseconds, may say so a little earlier.
+func (s *clientStream) outOfTime() bool {
+	deadline, ok := s.ctx.Deadline()
+	return ok && time.Until(deadline) < 10*time.Millisecond
 }
 
 // rejectedStream is a stream that the breaker rejected. Nothing is sent.

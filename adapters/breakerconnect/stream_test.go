@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
@@ -168,6 +169,47 @@ func TestFirstMessagePassesAProbe(t *testing.T) {
 	}
 	if b.State() != breaker.Closed {
 		t.Errorf("the breaker is %s after an answer, want closed", b.State())
+	}
+}
+
+// fakeStream answers once, and ends at a time of the test's.
+type fakeStream struct {
+	connect.StreamingClientConn
+	answered bool
+	after    time.Duration
+}
+
+func (*fakeStream) Peer() connect.Peer { return connect.Peer{} }
+
+func (s *fakeStream) Receive(any) error {
+	if !s.answered {
+		s.answered = true
+		return nil
+	}
+	time.Sleep(s.after)
+	return connect.NewWireError(connect.CodeDeadlineExceeded, errors.New("the server says so"))
+}
+
+// A server may say that the caller's time is over before the caller sees it.
+// That it ran out of a time of its own is a failure.
+func TestServerKnowsTheDeadline(t *testing.T) {
+	for after, want := range map[time.Duration]breaker.Outcome{
+		time.Second - time.Millisecond: breaker.Success,
+		time.Second / 2:                breaker.Failure,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g, b := guarded(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			s := g.WrapStreamingClient(func(context.Context, connect.Spec) connect.StreamingClientConn {
+				return &fakeStream{after: after}
+			})(ctx, connect.Spec{Procedure: "/" + service + "/Download", IsClient: true})
+			_ = s.Receive(nil)
+			if s.Receive(nil) == nil {
+				t.Error("no error")
+			}
+			wantOutcome(t, b, want)
+		})
 	}
 }
 

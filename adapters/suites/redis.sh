@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts the servers that go-redis' suite wants, on its ports, and runs the
-# suite. Prints test2json. Usage: redis.sh WORK-FOLDER, by suites.sh.
+# suite, in one order each time. Prints test2json. Usage: redis.sh WORK-FOLDER, by suites.sh.
 set -euo pipefail
 work=$1
 data=$(mktemp -d "$work/redis.XXXXXX")
@@ -23,7 +23,7 @@ done
 # What needs the modules of Redis Stack, a later Redis or TLS fails or skips in
 # both runs. Each spec of the suite is one test here.
 cd "$work/github.com_redis_go-redis_v9"
-REDIS_VERSION=7.0 timeout 900 "$work/redis.test" -test.v=test2json -test.timeout 14m -ginkgo.junit-report="$data/report.xml" |
+REDIS_VERSION=7.0 timeout 900 "$work/redis.test" -test.v=test2json -test.timeout 14m -ginkgo.seed=1 -ginkgo.junit-report="$data/report.xml" |
 	go tool test2json -p go-redis || true
 sed -n 's/.*<testcase name="\([^"]*\)".* status="\([a-z]*\)".*/\2\t\1/p' "$data/report.xml" |
 	jq -cR 'split("\t") | {Action: ({passed: "pass", skipped: "skip", pending: "skip"}[.[0]] // "fail"), Package: "spec", Test: .[1]}'
