@@ -129,3 +129,30 @@ func ExampleVerifyAudit() {
 	// 1 order: <nil>
 	// edited: true
 }
+
+// What happened to the breakers of a program, with who and why.
+func ExamplePlane_Timeline() {
+	manager := breaker.NewManager(breaker.Settings{FailMax: 1})
+	plane := ops.New(manager, ops.Options{})
+	defer plane.Close()
+
+	plane.Report("", "version 1.2.3 is being deployed")
+	_ = manager.Breaker("payments").Do(context.Background(), func(context.Context) error { return errors.New("connection refused") })
+
+	timeline, err := plane.Timeline(time.Now().Add(-time.Hour))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range timeline.Events {
+		switch e.Kind {
+		case ops.EventTransition:
+			fmt.Println(e.ID, e.Transition.To, "because of", e.Transition.Summary())
+		case ops.EventNotice:
+			fmt.Println(e.Notice)
+		}
+	}
+	// Output:
+	// version 1.2.3 is being deployed
+	// payments open because of 1 failure in a row; last error: connection refused
+}

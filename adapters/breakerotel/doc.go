@@ -20,6 +20,7 @@
 //	switchgear.breaker.override.remaining    s             gauge: until the next override ends; absent without one that ends
 //	switchgear.breaker.override.unlimited    {override}    updowncounter
 //	switchgear.breaker.transitions           {transition}  counter, by state and cause, those behind an override included
+//	switchgear.breaker.held_back             {trip}        counter: times that breaker.Manager.CapOpen kept a breaker closed
 //	switchgear.breaker.open_time             s             counter: time open or forced open, all keys of a set together
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
 //	switchgear.breaker.panics                {panic}       counter

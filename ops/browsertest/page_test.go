@@ -90,12 +90,16 @@ func (p *page) watch() {
 	}()
 }
 
-// screen sets the size of the window, and light or dark.
+// screen sets the size of the window, and light, dark or forced (colours).
 func (p *page) screen(width, height int64, scheme string) {
 	p.Helper()
+	forced := "none"
+	if scheme == "forced" {
+		scheme, forced = "dark", "active"
+	}
 	p.do("set the screen", chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}, {Name: "forced-colors", Value: forced}, //nolint:misspell // its name in CSS
 		}})
 		return err
 	}))
