@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -184,7 +186,9 @@ func (s stranger) programs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(sockets) })
-	d.env = append(d.env, "SWITCHGEAR_RUNTIME_DIR="+sockets, "PATH="+filepath.Join(s.home, "bin")+":"+os.Getenv("PATH"))
+	channel := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(channel.Close)
+	d.env = append(d.env, "SWITCHGEAR_RUNTIME_DIR="+sockets, "SWITCHGEAR_NOTIFY_URL="+channel.URL, "PATH="+filepath.Join(s.home, "bin")+":"+os.Getenv("PATH"))
 	cmd := exec.Command(filepath.Join(d.path, "program"))
 	cmd.Dir, cmd.Env, cmd.Stderr = d.path, append(os.Environ(), d.env...), os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -215,9 +219,12 @@ func (s stranger) programs(t *testing.T) {
 		t.Errorf("the README has %d commands, want those of two programs", len(commands))
 	}
 	for _, c := range commands {
-		command := strings.ReplaceAll(c[1], "-p 1234", "-p "+strconv.Itoa(cmd.Process.Pid))
-		if strings.HasPrefix(command, "switchgear top") {
+		command, _, _ := strings.Cut(strings.ReplaceAll(c[1], "-p 1234", "-p "+strconv.Itoa(cmd.Process.Pid)), "  #")
+		switch {
+		case strings.HasPrefix(command, "switchgear top"):
 			continue // needs a terminal
+		case strings.HasPrefix(command, "switchgear notify"):
+			command = "timeout --signal=INT 3 " + command + "; test $? = 124" // runs until it is stopped
 		}
 		t.Logf("$ %s\n%s", command, doLine(t, d, command))
 	}

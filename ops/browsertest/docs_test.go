@@ -77,7 +77,7 @@ func TestDocsAreSearched(t *testing.T) {
 		p.until("the results are there", `document.querySelector("#results a")?.innerText.includes("Concepts › Leases")`)
 		p.shot("docs-search")
 		p.press(kb.Enter)
-		p.until("the first result is opened", `location.pathname === "/docs/concepts.html" && location.hash === "#leases"`)
+		p.until("the first result is opened", `location.pathname === "/docs/concepts.html" && location.hash === "#leases" && document.readyState === "complete"`)
 		p.write("#search", "nothingislikethis")
 		p.says("Nothing found.")
 	}
