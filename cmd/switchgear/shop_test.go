@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +71,7 @@ func startShop(t testing.TB, runtimeDir, service string, env ...string) *shop {
 // keepShop is the shop's own process.
 func keepShop(service string) error {
 	m := breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour})
-	payments, err := m.Create("payments", breaker.Settings{ResetTimeout: time.Hour},
+	payments, err := m.Create(cmp.Or(os.Getenv("SHOP_BREAKER"), "payments"), breaker.Settings{ResetTimeout: time.Hour},
 		breaker.WithLinks(breaker.Links{Owner: "team payments", Runbook: "https://runbooks.example/payments", Traces: "https://traces.example/{trace_id}"}),
 		breaker.WithTraceID(func(context.Context) string { return "4bf9 2f" }))
 	if err != nil {
