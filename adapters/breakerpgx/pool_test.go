@@ -425,7 +425,7 @@ func TestOwnPool(t *testing.T) {
 		}
 	})
 	t.Run("full, and then free, makes no slow call", func(t *testing.T) {
-		b := breaker.New("db", breaker.Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 0.1, MinCalls: 1})
+		b := breaker.New("db", breaker.Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.1, MinCalls: 1})
 		config, err := pgxpool.ParseConfig(s.dsn() + "&pool_max_conns=1")
 		if err != nil {
 			t.Fatal(err)
@@ -439,7 +439,7 @@ func TestOwnPool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(300*time.Millisecond, held.Release)
+		time.AfterFunc(1500*time.Millisecond, held.Release)
 		if err := p.Ping(t.Context()); err != nil || b.State() != breaker.Closed {
 			t.Errorf("%v and the breaker is %s, want closed", err, b.State())
 		}
