@@ -41,9 +41,11 @@ type goMod struct {
 	Use []struct{ DiskPath string }
 }
 
-func readMod(d dir, verb string) (goMod, error) {
+// readMod reads go.mod or go.work. It names the file, since GOWORK=off would hide
+// go.work.
+func readMod(d dir, kind string) (goMod, error) {
 	var m goMod
-	text, err := d.goTool(verb, "edit", "-json")
+	text, err := d.goTool(kind, "edit", "-json", "go."+kind)
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &m)
 	}
