@@ -24,7 +24,7 @@ func TestAuditBacklogIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); err == nil || !strings.Contains(err.Error(), "256 orders wait to be written, this one is not recorded") {
+		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); err == nil || !strings.Contains(err.Error(), "256 orders are waiting to be written, this one is not recorded") {
 			t.Errorf("beyond the backlog: %v", err)
 		}
 		if err := a.close(); err == nil || !strings.Contains(err.Error(), "not written after 1s") {

@@ -169,7 +169,7 @@ func TestWildcards(t *testing.T) {
 		t.Errorf("receipt has %q, want %q", ids, want)
 	}
 	later := breaker.SetOf[string](m, "tenants").Breaker("later")
-	if !strings.Contains(r.Note, "keys that tenants makes later are not touched") || later.State() != breaker.Closed {
+	if !strings.Contains(r.Note, "keys that tenants creates later are not affected") || later.State() != breaker.Closed {
 		t.Errorf("the note is %q, and a key made later is %s", r.Note, later.State())
 	}
 	r, err = p.Do(ops.Order{ID: "*", Verb: breaker.VerbRelease, Actor: "ana", Confirm: 6}, here)

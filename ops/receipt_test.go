@@ -113,8 +113,8 @@ func TestWhatIsAnEvent(t *testing.T) {
 
 func TestConfirmErrorTellsWhatToConfirm(t *testing.T) {
 	for confirmed, want := range map[int]string{
-		0: "s/* is for 3 breakers: confirm that number",
-		2: "s/* is for 3 breakers by now, and 2 were confirmed: nothing was changed",
+		0: "s/* applies to 3 breakers: confirm that number",
+		2: "s/* applies to 3 breakers now, and 2 were confirmed: nothing was changed",
 	} {
 		o := Order{ID: "s/*", Confirm: confirmed}
 		if _, err := o.confirmed(3); !errors.Is(err, ErrConfirm) || err.Error() != want {

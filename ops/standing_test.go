@@ -25,8 +25,8 @@ func TestDamagedStandingFile(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "ends after 0 bytes, want a whole JSON object"},
 		{good[:len(good)-1], "ends after"},
-		{good + "}", "has more behind its JSON object"},
-		{good + good, "has more behind its JSON object"},
+		{good + "}", "has more after its JSON object"},
+		{good + good, "has more after its JSON object"},
 		{strings.Replace(good, "1,", "2,", 1), "has version 2, want 1"},
 		{strings.Replace(good, `"ids":["payments"],`, "", 1), "override 1 has no ids"},
 		{strings.Replace(good, "forced-open", "open", 1), "override 1 has state open, want forced-open or forced-closed"},

@@ -46,7 +46,7 @@ func TestAuditShow(t *testing.T) {
 	if got := show("--actor", "eve"); got != "No entry matches.\n" {
 		t.Errorf("%q", got)
 	}
-	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want a time that has passed such as 2h`)
+	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want how long ago, such as 2h`)
 	h.fails(2, args("audit", "show"), "needs the files")
 	h.fails(1, args("audit", "show", a.Audit, "/no/such"), "no such file")
 	text, err := os.ReadFile(a.Audit)

@@ -64,7 +64,7 @@ runbook: https://runbooks.example/payments
 TIME  FROM  TO  WHY
 hh:mm:ss.mmm  closed  OPEN  5 failures in a row; last error: connection refused; open for 59m59s
 `)
-	compare(t, "history of a quiet one", h.ok("history", "search"), "search has never been anything but closed.\n")
+	compare(t, "history of a quiet one", h.ok("history", "search"), "search has always been closed.\n")
 	ps := fmt.Sprintf(`
 PID  SERVICE  UP  BREAKERS  STATES  OVERRIDES  PATH
 %d  shop  0ms  5  1 open, 1 forced-open  1  %s
@@ -93,7 +93,7 @@ payments  FORCED-CLOSED  HALF-OPEN        4
 	compare(t, "release again", h.ok("release", "payments"), `
 ID        BEFORE     AFTER      VERSION
 payments  HALF-OPEN  HALF-OPEN        4
-It was so already.
+No change: it was so already.
 `)
 	h.fails(1, args("close", "payments", "--if-version", "3"), "is at version 4", "was for 3")
 	h.ok("close", "payments", "--if-version", "4")
@@ -117,8 +117,8 @@ func TestOrdersForManyWantTheirNumber(t *testing.T) {
 	h := newHost(t)
 	h.shop("shop")
 	force := args("force-open", "ledger/*", "--no-expiry", "--reason", "INC-43")
-	h.fails(1, force, "this is for 3 breakers (3 in shop/", "--yes 3")
-	h.fails(1, append(force, "--yes", "2"), "this is for 3 breakers by now", "nothing was changed")
+	h.fails(1, force, "this applies to 3 breakers (3 in shop/", "--yes 3")
+	h.fails(1, append(force, "--yes", "2"), "this applies to 3 breakers now", "nothing was changed")
 	if got := h.ok("status", "ledger/eu-1"); !strings.Contains(got, "closed") {
 		t.Errorf("an order that was refused changed something:\n%s", got)
 	}
@@ -129,7 +129,7 @@ ledger/us-1  closed       FORCED-OPEN        1
 ledger/eu-2  FORCED-OPEN  FORCED-OPEN        2
 2 closed -> forced-open, 1 stays forced-open.
 Nothing was changed: 3 of 3 would be.
-Note: keys that ledger makes later are not touched: they begin closed, without an override.
+Note: keys that ledger creates later are not affected: they begin closed, without an override.
 `)
 	if got := h.ok(append(force, "--yes", "3")...); !strings.Contains(got, "Changed 3 of 3.") {
 		t.Errorf("force-open ledger/*:\n%s", got)
@@ -177,7 +177,7 @@ func TestEveryDoorLeadsIn(t *testing.T) {
 		if got := h.ok("history", "payments", "-p", door); !strings.Contains(got, "a look") {
 			t.Errorf("history -p %s:\n%s", door, got)
 		}
-		h.fails(1, args("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill"), "this is for 3 breakers")
+		h.fails(1, args("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill"), "this applies to 3 breakers")
 		if got := h.ok("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill", "--yes", "3"); !strings.Contains(got, "of 3.") {
 			t.Errorf("force-closed ledger/* -p %s:\n%s", door, got)
 		}
@@ -240,7 +240,7 @@ func TestExitCodesOfWhatIsWrong(t *testing.T) {
 		{2, args("close", "ledger/*", "--yes", "-1"), args("--yes -1", "the number")},
 		{2, args("open", "payments", "--for", "0s"), args("--for 0s", "above 0")},
 		{2, args("open", "payments", "--for", "-1m"), args("--for -1m", "above 0")},
-		{2, args("close", "payments", "--if-version", "0"), args("--if-version 0", "begin with 1")},
+		{2, args("close", "payments", "--if-version", "0"), args("--if-version 0", "at least 1")},
 		{2, args("demo", "--for", "-1s"), args("--for -1s", "above 0")},
 		{2, args("top", "--json"), args("watch --json")},
 		{2, args("top"), args("needs a terminal")},
@@ -420,7 +420,7 @@ func TestAuditVerify(t *testing.T) {
 	h.ok("close", "payments", "--reason", "one")
 	h.ok("open", "payments", "--reason", "two")
 	h.ok("close", "payments", "--reason", "three")
-	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders hold together", "Starts of the process: 1.", "The last hash is "}) { // dry runs are on record, too
+	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders verified", "Starts of the process: 1.", "The last hash is "}) { // dry runs are on record, too
 		t.Errorf("audit verify:\n%s", got)
 	}
 	text, err := os.ReadFile(s.Audit)
@@ -444,7 +444,7 @@ func TestAuditVerify(t *testing.T) {
 		}
 	}
 	verify := args("audit", "verify")
-	if got := h.ok(append(verify, append(files, "--end", "7")...)...); !hasAll(got, []string{"6 orders hold together", "its number 7."}) {
+	if got := h.ok(append(verify, append(files, "--end", "7")...)...); !hasAll(got, []string{"6 orders verified", "its number 7."}) {
 		t.Errorf("audit verify of three files:\n%s", got)
 	}
 	for _, tt := range []struct {

@@ -72,11 +72,11 @@ func TestWhatAnswersIsShown(t *testing.T) {
 	if r := h.run("status"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, hangs) {
 		t.Errorf("status: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	// A process of no known service may be of the one that is asked for.
-	if r := h.run("status", "-p", "shop"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, "may be of the service shop") {
+	// A process whose service is unknown may belong to the requested one.
+	if r := h.run("status", "-p", "shop"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, "may belong to the service shop") {
 		t.Errorf("status -p shop: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	if r := h.run("close", "payments", "-p", "shop"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, "may be of the service shop") {
+	if r := h.run("close", "payments", "-p", "shop"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, "may belong to the service shop") {
 		t.Errorf("close -p shop: exit %d, want 0\n%s%s", r.code, r.out, r.errOut)
 	}
 	// Who presses tab gets what there is.

@@ -94,14 +94,14 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 
 	for _, words := range [][]string{args("close", "payments"), args("close", "payments", "-p", "payments-api"), args("set", "payments", "fail_max=9"), args("force-open", "payments", "--for", "1m", "--reason", "x", "--dry-run")} {
 		r := h.run(words...)
-		if r.code != 0 || strings.Contains(r.out, strconv.Itoa(other.PID)) || !hasAll(r.errOut, args(theirs, "another user's", other.Socket)) {
+		if r.code != 0 || strings.Contains(r.out, strconv.Itoa(other.PID)) || !hasAll(r.errOut, args(theirs, "another user", other.Socket)) {
 			t.Errorf("%q: exit %d, want it done in our own process alone\n%s%s", words, r.code, r.out, r.errOut)
 		}
 	}
 	if got := stateOf(mine); !strings.Contains(got, "closed") {
 		t.Errorf("our own process:\n%s", got)
 	}
-	h.fails(1, args("close", "payments", "-p", strconv.Itoa(other.PID)), theirs+" is another user's", "-p "+other.Socket)
+	h.fails(1, args("close", "payments", "-p", strconv.Itoa(other.PID)), theirs+" belongs to another user", "-p "+other.Socket)
 	if text, _ := os.ReadFile(other.Audit); strings.Contains(string(text), `"order"`) {
 		t.Errorf("the other user's process was sent orders:\n%s", text)
 	}
@@ -116,7 +116,7 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = mine.cmd.Wait()
-	if r := h.run("close", "payments", "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user's") {
+	if r := h.run("close", "payments", "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user") {
 		t.Errorf("when there is no other: exit %d, want 1\n%s%s", r.code, r.out, r.errOut)
 	}
 }
@@ -139,7 +139,7 @@ func TestNumberOfAnotherUsersPipe(t *testing.T) {
 	if err := os.Chown(path, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(1, args("close", "payments", "-p", pid), "(nobody) is another user's", "-p pipe:"+path)
+	h.fails(1, args("close", "payments", "-p", pid), "(nobody) belongs to another user", "-p pipe:"+path)
 }
 
 // lineHas reports whether a line of text has all the words.

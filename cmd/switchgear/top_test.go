@@ -149,7 +149,7 @@ func TestConfirmationAtATerminal(t *testing.T) {
 	h := newHost(t)
 	h.shop("shop")
 	term := newTerminal(t, h, 100, 20, "open", "ledger/\\*")
-	term.shows("open is for 3 breakers (3 in shop/", "Type 3 to do it")
+	term.shows("open applies to 3 breakers (3 in shop/", "Type 3 to do it")
 	term.write("4")
 	term.press("Enter")
 	term.shows("not confirmed, nothing was changed", "EXIT 1")

@@ -145,10 +145,10 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	p.choose(`#order input[name=actor]`, "ana")
 	p.write(`#order textarea[name=reason]`, "drill")
 	p.click(`#order button.main`)
-	p.says("It would touch 12 breakers of 12.", "Keys that tenants makes later are not touched")
+	p.says("It would change 12 breakers of 12.", "Keys that tenants creates later are not affected")
 	p.click(`#order input[value=close]`)
 	p.click(`#order button.main`)
-	p.says("It would touch 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
+	p.says("It would change 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
 	if set.Breaker("t03").State() != breaker.Open {
 		t.Fatal("the look changed something")
 	}
@@ -186,7 +186,7 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 	m.Breaker("first")
 	p.says("first")
 	s.stop()
-	p.says("gone", "The process does not answer.", "What you see is of")
+	p.says("gone", "The process does not answer.", "The data is from")
 }
 
 // stopped is a process that has been stopped once hang is closed: its
@@ -223,7 +223,7 @@ func TestPageTellsThatItIsStale(t *testing.T) {
 	p := open(t, s.URL, 1280, 800, "light")
 	p.says("live", "payments")
 	close(hang)
-	p.says("stale", "This page is stale.", "No sign of life for", "What you see may be old.")
+	p.says("stale", "This page is out of date.", "Nothing has arrived for", "The data may be old.")
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {

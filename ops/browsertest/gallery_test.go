@@ -144,6 +144,6 @@ func TestGallery(t *testing.T) {
 	p.click(`#order input[value=force-open]`)
 	p.choose(`#order textarea[name=reason]`, "INC-43: the shard is being moved")
 	p.click(`#order button.main`)
-	p.says("It would touch 412 breakers")
+	p.says("It would change 412 breakers")
 	p.shot("bulk-desktop-light")
 }

@@ -122,7 +122,7 @@ func TestTimelineTab(t *testing.T) {
 	p.choose("#search", "inc-42")
 	p.until("only what is searched for", `document.querySelectorAll("#timeline li").length === 1`)
 	p.choose("#search", "no such thing")
-	p.says("Nothing happened in this time that is like that.")
+	p.says("Nothing happened in this time that matches.")
 	p.choose("#search", "")
 	p.click(`#timeline li:last-child .name`)
 	p.until("the sheet", `document.querySelector("#detail").open && document.querySelector("#detail h2")?.textContent === "payments"`)

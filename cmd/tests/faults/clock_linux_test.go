@@ -80,7 +80,7 @@ func TestWallClockSteps(t *testing.T) {
 			if moved := report.To.Sub(report.From); report.Missed > 0 || moved.Round(time.Minute) != step {
 				t.Errorf("the audit log's times moved by %s, want %s: %+v", moved, step, report)
 			}
-			if text := done(t, "switchgear", "audit", "verify", o.Audit); !strings.HasPrefix(text, fmt.Sprintf("%d orders hold together", len(all))) {
+			if text := done(t, "switchgear", "audit", "verify", o.Audit); !strings.HasPrefix(text, fmt.Sprintf("%d orders verified", len(all))) {
 				t.Error(text)
 			}
 			o.ends()

@@ -84,8 +84,8 @@ func TestPageOfMany(t *testing.T) {
 		x.Events = append(x.Events, moved(fmt.Sprint("b", i), 0, breaker.Closed, breaker.Open))
 	}
 	text := write(t, x)
-	if n := strings.Count(text, "<svg viewBox=\"0 0 1000"); n != mostLanes || !strings.Contains(text, "440 more breakers moved") {
-		t.Errorf("%d time lines, want %d", n, mostLanes)
+	if n := strings.Count(text, "<svg viewBox=\"0 0 1000"); n != mostLanes || !strings.Contains(text, "440 more breakers changed state") {
+		t.Errorf("%d timelines, want %d", n, mostLanes)
 	}
 	if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 		t.Error("the drawing has numbers that are none")

@@ -355,7 +355,7 @@ func TestOrderForASetWantsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("never", "<enter>")
-	r.shows("3 closed -> forced-open: ledger/eu-1", "ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger makes later are not touched", "type 3 and enter")
+	r.shows("3 closed -> forced-open: ledger/eu-1", "ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger creates later are not affected", "type 3 and enter")
 	r.keys("y", "<enter>")
 	if r.state("ledger/eu-1") != breaker.Closed {
 		t.Fatal("done without its number")
