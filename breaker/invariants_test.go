@@ -22,7 +22,7 @@ func (w *world) oneBreaker() error {
 			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
 		}
 	case w.collected && b != nil:
-		w.b, w.collected = b, false // made anew
+		w.b, w.collected = b, false // created again
 	case !w.collected:
 		return fmt.Errorf("I8: the key has %p, and %p is held", b, w.b)
 	}
@@ -85,7 +85,7 @@ func (w *world) allowed(s step, before, after aside, told []Transition) error {
 	return w.recorded(s, before, after, told)
 }
 
-// recorded checks that each change has one record, told once (I7).
+// recorded checks that each change has one record, delivered once (I7).
 func (w *world) recorded(s step, before, after aside, told []Transition) error {
 	changes := 0
 	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
@@ -108,9 +108,9 @@ func (w *world) recorded(s step, before, after aside, told []Transition) error {
 	return nil
 }
 
-// live checks that time alone leads to an admission, though every call in
-// flight hangs for ever and no operator comes (I2). Only an override without
-// an end may stand in the way.
+// live checks that time alone leads to an admission, even if every call in
+// flight hangs forever and no operator acts (I2). Only an override without an
+// end may prevent that.
 func (w *world) live() error {
 	for range 8 {
 		if w.sp.Override == spec.ForcedOpen && !w.sp.Timed {
@@ -131,7 +131,7 @@ func (w *world) live() error {
 	return fmt.Errorf("nothing was admitted in 8 ticks")
 }
 
-// ripe is a timer that is set and whose time has come, or -1.
+// ripe returns a timer that is due, or -1.
 func (w *world) ripe() int {
 	return slices.IndexFunc(w.timers, func(t stolen) bool { return w.valid(&t) && !time.Now().Before(t.at) })
 }
@@ -142,7 +142,7 @@ func (w *world) wouldAdmit() (spec.Permit, bool) {
 	return sp.Admit(w.now())
 }
 
-// admits asks the real breaker, with one caller more.
+// admits asks the real breaker, with one additional caller.
 func (w *world) admits() error {
 	w.callers = append(w.callers, caller{})
 	for i := range w.callers {

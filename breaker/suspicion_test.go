@@ -17,8 +17,9 @@ func suspects(bs []*Breaker) (n int) {
 	return n
 }
 
-// Half of the breakers within five seconds are suspect: said once, the earlier
-// ones marked too, and the later ones of the episode as they come.
+// If half of the breakers trip within five seconds, all are suspect: reported
+// once, the earlier trips are marked too, and the later ones of the episode as
+// they occur.
 func TestSuspectLocal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 10)
@@ -57,7 +58,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
-		// A second episode, later, is told again.
+		// A second episode, later, is reported again.
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		for _, b := range bs {
@@ -133,7 +134,8 @@ func TestNotSuspect(t *testing.T) {
 	})
 }
 
-// A function of OnSuspicion that panics is counted, with what tripped the last.
+// A panic in the function of OnSuspicion is counted for the breaker that
+// tripped last.
 func TestOnSuspicionPanics(t *testing.T) {
 	m, bs := crew(t, 3)
 	m.OnSuspicion(func(Suspicion) { panic("oh") })

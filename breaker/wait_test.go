@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// WaitReady returns as soon as a call could be admitted, whatever brings that
-// about: time, an order, or the end of a probe.
+// WaitReady returns as soon as a call could be admitted, whatever causes that:
+// time, an order, or the end of a probe.
 func TestWaitReady(t *testing.T) {
 	s := Settings{FailMax: 1, ResetTimeout: 10 * time.Second, Probes: 2, SuccessThreshold: 3, ProbeTimeout: 20 * time.Second}
 	probes := func(b *Breaker) (ps []Permit) {
@@ -76,7 +76,7 @@ func TestWaitReady(t *testing.T) {
 	}
 }
 
-// WaitReady gives up with its context.
+// WaitReady gives up when its context is done.
 func TestWaitReadyGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: time.Hour})
@@ -93,9 +93,9 @@ func TestWaitReadyGivesUp(t *testing.T) {
 	})
 }
 
-// listenForReady runs f with a breaker that opens for ten seconds, once for each
-// kind of breaker and each way to add a listener that hears of the end of that
-// time, which writes down when it did.
+// listenForReady runs f with a breaker that opens for ten seconds, once for
+// each kind of breaker and each way to add a listener that records the end of
+// that time.
 func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, add func() (remove func()))) {
 	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
 		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
@@ -126,9 +126,9 @@ func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, a
 	}
 }
 
-// Listeners hear once for each open period that it is over, without a call. An
-// open time that ends in another way is not over.
-func TestReadyIsTold(t *testing.T) {
+// Listeners are notified once for each open period that it is over, without a
+// call. They are not notified if it ends in another way.
+func TestReadyIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		script func(b *Breaker)
 		want   string
@@ -152,9 +152,9 @@ func TestReadyIsTold(t *testing.T) {
 	}
 }
 
-// A listener that comes while the breaker is open hears of the end of this open
-// time, too, and of nothing after it has been removed.
-func TestReadyIsToldToLaterListeners(t *testing.T) {
+// A listener that is added while the breaker is open is also notified of the
+// end of this open time, and of nothing after it has been removed.
+func TestReadyIsReportedToLaterListeners(t *testing.T) {
 	listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
 		play(b, "f...")
 		remove := add()
@@ -171,7 +171,8 @@ func TestReadyIsToldToLaterListeners(t *testing.T) {
 	})
 }
 
-// A listener that comes when the open time is over does not delay the probe.
+// A listener that is added when the open time is over does not delay the
+// probe.
 func TestReadyAfterTheOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second})

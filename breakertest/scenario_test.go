@@ -166,7 +166,7 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-func TestRecorderHearsReminders(t *testing.T) {
+func TestRecorderRecordsReminders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rec breakertest.Recorder
 		b := breaker.New("db", breaker.Settings{}, breaker.WithListener(rec.Listener()))

@@ -25,7 +25,7 @@ func audited(t *testing.T, path string) *ops.Plane {
 
 func order(t *testing.T, p *ops.Plane, id string) ops.Receipt {
 	t.Helper()
-	r, err := p.Do(ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, here)
+	r, err := p.Do(ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,14 +42,14 @@ func verify(t *testing.T, path string) (ops.AuditReport, error) {
 	return ops.VerifyAudit(f)
 }
 
-func TestAuditTellsWhoDidWhat(t *testing.T) {
+func TestAuditRecordsWhoDidWhat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
 	uid := 1000
 	if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, ops.Peer{Transport: "socket", UID: &uid, PID: 77}); err != nil {
 		t.Fatal(err)
 	}
-	_, refused := p.Do(ops.Order{ID: "paymnets", Verb: breaker.VerbOpen, Actor: "bob"}, here)
+	_, refused := p.Do(ops.Order{ID: "paymnets", Verb: breaker.VerbOpen, Actor: "bob"}, program)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -249,11 +249,11 @@ func TestAuditReachesItsEnd(t *testing.T) {
 	}
 }
 
-func TestAuditGoesOnAfterARestart(t *testing.T) {
+func TestAuditContinuesAfterARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
 	order(t, p, "payments")
-	if r, err := audited(t, path).Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, here); err != nil || !strings.Contains(r.AuditError, "another process") {
+	if r, err := audited(t, path).Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, program); err != nil || !strings.Contains(r.AuditError, "another process") {
 		t.Errorf("a second writer got %+v, %v, want an audit error", r, err)
 	}
 	if err := p.Close(); err != nil {
@@ -277,7 +277,7 @@ func TestAuditGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
-func TestAuditThatIsNone(t *testing.T) {
+func TestFileThatIsNotAnAuditLog(t *testing.T) {
 	for _, text := range []string{"root:x:0:0\nbin:x:1:1\n", "{}\n", "\x00"} {
 		if r, err := ops.VerifyAudit(strings.NewReader(text)); !errors.Is(err, ops.ErrAudit) {
 			t.Errorf("%q is taken for an audit log: %+v, %v", text, r, err)
@@ -338,7 +338,7 @@ func TestAuditThatCannotBeWrittenStopsNoOrder(t *testing.T) {
 func TestAuditLineIsPlainJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
-	r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: `a","hash":"` + strings.Repeat("0", 64), Reason: "<&>"}, here)
+	r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: `a","hash":"` + strings.Repeat("0", 64), Reason: "<&>"}, program)
 	if err != nil || r.AuditError != "" {
 		t.Fatal(r, err)
 	}

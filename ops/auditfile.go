@@ -126,8 +126,8 @@ func cutOff(line []byte) bool {
 func (l *auditFile) ready() error {
 	if l.f != nil {
 		there, err := os.Stat(l.path)
-		mine, mineErr := l.f.Stat()
-		if err == nil && mineErr == nil && os.SameFile(there, mine) && mine.Size() == l.size {
+		old, oldErr := l.f.Stat()
+		if err == nil && oldErr == nil && os.SameFile(there, old) && old.Size() == l.size {
 			return nil
 		}
 		l.close()

@@ -69,7 +69,7 @@ func sendOrder(h http.Handler, addr, body string, auth string) int {
 
 // Who may give no orders cannot fill the log, whatever they send and from
 // however many addresses, and what they did is told all the same.
-func TestStrangersCannotFillTheLog(t *testing.T) {
+func TestUnauthorizedOrdersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit")
 		m := breaker.NewManager(breaker.Settings{})
@@ -127,7 +127,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 
 // Those who may give orders have each of their mistakes on record, and one that
 // is made over and over by a count.
-func TestMistakesAreOnRecord(t *testing.T) {
+func TestMistakesAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit")
 		m := breaker.NewManager(breaker.Settings{})
@@ -159,7 +159,7 @@ func TestMistakesAreOnRecord(t *testing.T) {
 }
 
 // The order of somebody who may give none waits for no disk.
-func TestStrangersWaitForNoDisk(t *testing.T) {
+func TestUnauthorizedOrdersDoNotWaitForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
 		synctest.Wait()

@@ -184,7 +184,7 @@ func TestRatesAreBounded(t *testing.T) {
 // What is refused anyway uses up no allowance of those who may ask: the
 // requests of other origins, which a page elsewhere has any browser send; those
 // for another host; orders that are not allowed; and what is no request of ours.
-func TestRefusedRequestsStarveNobody(t *testing.T) {
+func TestRefusedRequestsUseNoAllowance(t *testing.T) {
 	signedIn := func(r *http.Request, _ *ops.Order) error {
 		if r.Header.Get("Authorization") == "" {
 			return errors.New("sign in first")
@@ -323,7 +323,7 @@ func stream(t *testing.T, url, last string) *bufio.Reader {
 	return r
 }
 
-func TestEventsResumeAndTellGaps(t *testing.T) {
+func TestEventsResumeAndReportGaps(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -353,7 +353,7 @@ func TestEventsResumeAndTellGaps(t *testing.T) {
 
 // A reader that takes nothing must hold up neither breakers nor memory, and is
 // dropped.
-func TestSlowReaderHoldsUpNobody(t *testing.T) {
+func TestSlowReaderDelaysNoOthers(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -384,7 +384,7 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 
 // However many follow the events over HTTP, or take their answers slowly, the
 // owner of the socket is served.
-func TestHTTPReadersTakeNothingOfTheSocket(t *testing.T) {
+func TestHTTPReadersUseNoAllowanceOfTheSocket(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[int](m, "tenants")
 	for i := range 5000 {

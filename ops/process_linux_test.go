@@ -131,7 +131,7 @@ func TestProcessesThatLiveAndDie(t *testing.T) {
 	}
 }
 
-func TestKernelTellsWhoAsks(t *testing.T) {
+func TestKernelReportsThePeer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit")
 	p := audited(t, path)
 	s, err := listenAt(t, p)
@@ -165,7 +165,7 @@ func listenAt(t *testing.T, p *ops.Plane) (*ops.Server, error) {
 
 // Even when the folder and the socket are laid open by mistake, another user
 // gets no answer.
-func TestStrangersGetNoAnswer(t *testing.T) {
+func TestOtherUsersGetNoAnswer(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIP: needs root, to become another user")
 	}

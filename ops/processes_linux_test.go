@@ -244,7 +244,7 @@ func TestFoldersThatAreNotTrusted(t *testing.T) {
 
 // A user who is not root trusts its own folders alone: neither one that another
 // user laid out in its name, nor any other.
-func TestOthersTrustTheirOwnFoldersAlone(t *testing.T) {
+func TestUsersTrustOnlyTheirOwnFolders(t *testing.T) {
 	for _, c := range []struct {
 		owner uint32 // of the folder of nobody, and of the fake
 		mode  string
@@ -271,8 +271,8 @@ func TestOthersTrustTheirOwnFoldersAlone(t *testing.T) {
 // the kernel says who is at the other end.
 func TestSocketReplacedAfterTheLook(t *testing.T) {
 	tmp := tempOfAll(t)
-	mine := filepath.Join(tmp, "switchgear-65534/switchgear/4242.sock")
-	startFake(t, nobody, mine)
+	ownSocket := filepath.Join(tmp, "switchgear-65534/switchgear/4242.sock")
+	startFake(t, nobody, ownSocket)
 	found := under(t, tmp, ops.Sockets())
 	if len(found) != 1 {
 		t.Fatalf("found %+v", found)
@@ -283,11 +283,13 @@ func TestSocketReplacedAfterTheLook(t *testing.T) {
 	}
 	defer s.Close()
 	for name, swap := range map[string]func() error{
-		"a link to root's socket": func() error { return os.Symlink(s.Path(), mine) },
-		"root's socket itself":    func() error { return os.Link(s.Path(), mine) },
-		"the folder":              func() error { return replaceFolder(filepath.Dir(mine), filepath.Dir(s.Path()), s.Path(), "4242.sock") },
+		"a link to root's socket": func() error { return os.Symlink(s.Path(), ownSocket) },
+		"root's socket itself":    func() error { return os.Link(s.Path(), ownSocket) },
+		"the folder": func() error {
+			return replaceFolder(filepath.Dir(ownSocket), filepath.Dir(s.Path()), s.Path(), "4242.sock")
+		},
 	} {
-		if err := errors.Join(os.Remove(mine), swap()); err != nil {
+		if err := errors.Join(os.Remove(ownSocket), swap()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		f := found[0]

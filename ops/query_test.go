@@ -187,7 +187,7 @@ func TestKeysOfManySets(t *testing.T) {
 }
 
 // The worst keys come first, where not all are told of.
-func TestMetricsTellTheWorstKeys(t *testing.T) {
+func TestMetricsShowTheWorstKeys(t *testing.T) {
 	m, set := tenants(t, 5000)
 	for i := range 10 {
 		set.Breaker(fmt.Sprintf("t%06d", 4000+i)).Open(breaker.Order{})

@@ -111,7 +111,7 @@ func TestWhatIsAnEvent(t *testing.T) {
 	})
 }
 
-func TestConfirmErrorTellsWhatToConfirm(t *testing.T) {
+func TestConfirmErrorNamesTheNumber(t *testing.T) {
 	for confirmed, want := range map[int]string{
 		0: "s/* applies to 3 breakers: confirm that number",
 		2: "s/* applies to 3 breakers now, and 2 were confirmed: nothing was changed",

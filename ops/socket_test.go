@@ -123,9 +123,9 @@ func TestSocketReplacesTheDead(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	mine := filepath.Join(folder, strconv.Itoa(os.Getpid())+".sock")
+	own := filepath.Join(folder, strconv.Itoa(os.Getpid())+".sock")
 	other := filepath.Join(folder, "999999999.sock")
-	for _, path := range []string{mine, other} {
+	for _, path := range []string{own, other} {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
 			t.Fatal(err)
@@ -149,8 +149,8 @@ func TestSocketReplacesTheDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if first.Path() != mine {
-		t.Errorf("listens at %s, want %s", first.Path(), mine)
+	if first.Path() != own {
+		t.Errorf("listens at %s, want %s", first.Path(), own)
 	}
 	if _, err := os.Lstat(other); !errors.Is(err, os.ErrNotExist) {
 		t.Error("another dead process's socket was left")

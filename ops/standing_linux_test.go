@@ -309,7 +309,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 	defer func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) }()
 	p := ops.New(shop(t), ops.Options{Standing: small + "/standing"})
 	order := ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", NoExpiry: true}
-	if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+	if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 		t.Fatal(r, err)
 	}
 	was, _ := os.ReadFile(small + "/standing")
@@ -325,7 +325,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	order.ID = "search"
-	r, err := p.Do(order, here)
+	r, err := p.Do(order, program)
 	if err != nil || !strings.Contains(r.StandingError, "no space left") {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
@@ -338,7 +338,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 	if err := os.Remove(small + "/filler"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := p.Do(ops.Order{ID: "tenants/a", Verb: breaker.VerbForceOpen, Actor: "bo", Reason: "x", NoExpiry: true}, here); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
+	if r, err := p.Do(ops.Order{ID: "tenants/a", Verb: breaker.VerbForceOpen, Actor: "bo", Reason: "x", NoExpiry: true}, program); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
 		t.Errorf("with room again: %+v, %v", r, err)
 	}
 	if err := p.Close(); err != nil {

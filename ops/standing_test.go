@@ -60,7 +60,7 @@ func TestDamagedStandingFile(t *testing.T) {
 		}
 		order := forceOpen
 		order.ID = "search"
-		if r, err := p.Do(order, here); err != nil || r.Touched != 1 || !strings.Contains(r.StandingError, "until the file is moved away") {
+		if r, err := p.Do(order, program); err != nil || r.Touched != 1 || !strings.Contains(r.StandingError, "until the file is moved away") {
 			t.Errorf("an order: %q, %v", r.StandingError, err)
 		}
 		if text, _ := os.ReadFile(path); string(text) != c.text {
@@ -69,7 +69,7 @@ func TestDamagedStandingFile(t *testing.T) {
 		if err := os.Rename(path, path+".bad"); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := p.Do(order, here); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
+		if r, err := p.Do(order, program); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
 			t.Errorf("moved away: %q, %v", r.StandingError, err)
 		}
 		p.Close()
@@ -104,11 +104,11 @@ func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	if len(reported) != 1 || !errors.Is(reported[0], os.ErrNotExist) {
 		t.Errorf("reported: %v", reported)
 	}
-	r, err := p.Do(forceOpen, here)
+	r, err := p.Do(forceOpen, program)
 	if b, _ := m.Lookup("payments"); err != nil || r.StandingError == "" || b.State() != breaker.ForcedOpen {
 		t.Errorf("%+v, %v", r, err)
 	}
-	r, err = p.Do(ops.Order{ID: "search", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+	r, err = p.Do(ops.Order{ID: "search", Verb: breaker.VerbOpen, Actor: "ana"}, program)
 	if err != nil || r.StandingError != "" {
 		t.Errorf("an order that does not stand: %q, %v", r.StandingError, err)
 	}
@@ -126,7 +126,7 @@ func TestStandingForgetsWhatEnded(t *testing.T) {
 			if order.ID == "payments" {
 				order.NoExpiry, order.For = false, ops.Duration(time.Minute)
 			}
-			if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+			if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 				t.Fatal(r, err)
 			}
 		}
@@ -167,11 +167,11 @@ func TestStandingIDs(t *testing.T) {
 		set.Breaker(strings.TrimPrefix(id, "tenants/"))
 	}
 	p := ops.New(m, ops.Options{Standing: path})
-	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour), Confirm: 100}, here)
+	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour), Confirm: 100}, program)
 	if err != nil || r.StandingError != "" {
 		t.Fatal(r.StandingError, err)
 	}
-	if _, err := p.Do(ops.Order{ID: ids[0], Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 9}`)}, here); err != nil {
+	if _, err := p.Do(ops.Order{ID: ids[0], Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 9}`)}, program); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
@@ -204,10 +204,10 @@ func TestStandingKeepsTheLastOrder(t *testing.T) {
 				if (i+j)%3 == 0 {
 					order.Verb = breaker.VerbForceClosed
 				}
-				if _, err := p.Do(order, here); err != nil {
+				if _, err := p.Do(order, program); err != nil {
 					t.Error(err)
 				}
-				_, err := p.Do(ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(fmt.Sprintf(`{"fail_max": %d}`, 1+10*i+j))}, here)
+				_, err := p.Do(ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(fmt.Sprintf(`{"fail_max": %d}`, 1+10*i+j))}, program)
 				if err != nil {
 					t.Error(err)
 				}
@@ -231,7 +231,7 @@ func TestStandingKeepsTheLastOrder(t *testing.T) {
 func TestStandingFileOfTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	old := ops.New(shop(t), ops.Options{Standing: path})
-	if _, err := old.Do(forceOpen, here); err != nil {
+	if _, err := old.Do(forceOpen, program); err != nil {
 		t.Fatal(err)
 	}
 	m := shop(t)
@@ -241,12 +241,12 @@ func TestStandingFileOfTwoProcesses(t *testing.T) {
 	}
 	order := forceOpen
 	order.ID = "search"
-	if r, err := p.Do(order, here); err != nil || !strings.Contains(r.StandingError, "in use by another process") {
+	if r, err := p.Do(order, program); err != nil || !strings.Contains(r.StandingError, "in use by another process") {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
 	old.Close()
 	order.ID = "tenants/a"
-	if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+	if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
 }
@@ -267,7 +267,7 @@ func TestStandingOfManyKeys(t *testing.T) {
 		set.Breaker(i)
 	}
 	p := ops.New(m, ops.Options{Standing: path})
-	r, err := p.Do(ops.Order{ID: "user/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", NoExpiry: true, Confirm: many}, here)
+	r, err := p.Do(ops.Order{ID: "user/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", NoExpiry: true, Confirm: many}, program)
 	if err != nil || r.Touched != many || r.StandingError != "10 of 100010 breakers are left out: at most 100000 are kept" && !strings.Contains(r.StandingError, "not written after") {
 		t.Fatalf("%d, %q, %v", r.Touched, r.StandingError, err)
 	}

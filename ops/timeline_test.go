@@ -23,7 +23,7 @@ import (
 func do(t *testing.T, p *ops.Plane, orders ...ops.Order) {
 	t.Helper()
 	for _, o := range orders {
-		if _, err := p.Do(o, here); err != nil {
+		if _, err := p.Do(o, program); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -97,7 +97,7 @@ func TestReceiptOfManyIsShort(t *testing.T) {
 	}
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
-	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: 1500}, here)
+	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: 1500}, program)
 	if err != nil || r.Matched != 1500 || r.Touched != 1500 || len(r.Results) != 1000 || r.Omitted != 500 {
 		t.Errorf("matched %d, touched %d, %d results, %d omitted, %v", r.Matched, r.Touched, len(r.Results), r.Omitted, err)
 	}
@@ -138,7 +138,7 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 
 // Of an order for many, what changes its state comes first, and counts tell the
 // rest, also of those that are left out.
-func TestReceiptTellsWhatChangesFirst(t *testing.T) {
+func TestReceiptShowsChangesFirst(t *testing.T) {
 	m, set := tenants(t, 3000)
 	for i := range 20 {
 		set.Breaker(fmt.Sprintf("t%06d", 2900+i)).Open(breaker.Order{})
@@ -147,7 +147,7 @@ func TestReceiptTellsWhatChangesFirst(t *testing.T) {
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
 	o := ops.Order{ID: "tenants/*", Verb: breaker.VerbClose, Actor: "ana", DryRun: true}
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +164,10 @@ func TestReceiptTellsWhatChangesFirst(t *testing.T) {
 		t.Errorf("%d results, %d omitted", len(r.Results), r.Omitted)
 	}
 	o.DryRun, o.Confirm = false, 3000
-	if r, err = p.Do(o, here); err != nil || !slices.Equal(r.Moves, want) {
+	if r, err = p.Do(o, program); err != nil || !slices.Equal(r.Moves, want) {
 		t.Errorf("done: %+v, %v", r.Moves, err)
 	}
-	one, err := p.Do(ops.Order{ID: "tenants/t000001", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+	one, err := p.Do(ops.Order{ID: "tenants/t000001", Verb: breaker.VerbOpen, Actor: "ana"}, program)
 	if err != nil || one.Moves != nil {
 		t.Errorf("of one: %+v, %v", one, err)
 	}

@@ -75,7 +75,7 @@ func TestDemoEndsBySignal(t *testing.T) {
 	}
 }
 
-func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
+func TestDemoUsesNoColourWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	p := start(t, "demo", "--for", "1500ms")
 	p.await("Over after")
@@ -86,7 +86,7 @@ func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
 }
 
 // A reader that goes away, as in "switchgear demo | head", ends the demo.
-func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
+func TestDemoCleansUpWithoutAReader(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
 	if err != nil {

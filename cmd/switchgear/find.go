@@ -158,9 +158,9 @@ func (f *found) add(spec string, sockets []ops.Found, ask asking) error {
 }
 
 func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking) error {
-	mine := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool { return x.PID != pid })
-	if len(mine) > 0 {
-		f.take(ask(mine))
+	ofPID := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool { return x.PID != pid })
+	if len(ofPID) > 0 {
+		f.take(ask(ofPID))
 		return nil
 	}
 	path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec)

@@ -63,7 +63,7 @@ func TestNumberAsksThatProcessAlone(t *testing.T) {
 }
 
 // What answers is shown, whatever else hangs.
-func TestWhatAnswersIsShown(t *testing.T) {
+func TestAnswersAreShown(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	shop := h.shop("shop")

@@ -171,13 +171,13 @@ func (s *sender) run(ctx context.Context) error {
 		if err != nil && first && len(s.g.processes) > 0 {
 			return errors.Join(err, s.n.Close())
 		}
-		here := make(map[string]bool)
+		found := make(map[string]bool)
 		for _, t := range f.targets {
 			p, ok := t.(plane)
 			if !ok {
 				return errors.Join(usage("%s is a pipe, which has no events; name the socket or the URL of the process", t.name()), s.n.Close())
 			}
-			here[p.name()] = true
+			found[p.name()] = true
 			if s.watched[p.name()] == nil {
 				s.watched[p.name()] = &sent{p, s.n.Watch(p.client)}
 				if !first {
@@ -185,7 +185,7 @@ func (s *sender) run(ctx context.Context) error {
 				}
 			}
 		}
-		s.forget(ctx, here)
+		s.forget(ctx, found)
 		if first {
 			s.say("watching %s, Ctrl-C ends it", processes(len(f.targets)))
 		}
@@ -199,9 +199,9 @@ func (s *sender) run(ctx context.Context) error {
 
 // forget forgets processes that are gone for good, but not those that do not
 // answer at present. A process at a URL may come back.
-func (s *sender) forget(ctx context.Context, here map[string]bool) {
+func (s *sender) forget(ctx context.Context, found map[string]bool) {
 	for name, x := range s.watched {
-		if here[name] || x.path == "" {
+		if found[name] || x.path == "" {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, s.g.timeout)

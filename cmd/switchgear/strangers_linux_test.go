@@ -69,17 +69,17 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	}
 	h := newHost(t)
 	other := h.shopOf(nobody, "payments-api")
-	mine := h.shopOf(0, "payments-api")
+	ownShop := h.shopOf(0, "payments-api")
 	// As on a host: processes are found where users have theirs.
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", "")
 	h.env = []string{"SWITCHGEAR_RUNTIME_DIR=", "XDG_RUNTIME_DIR="}
 	theirs := fmt.Sprintf("payments-api/%d (nobody)", other.PID)
-	ours := fmt.Sprintf("payments-api/%d", mine.PID)
+	ours := fmt.Sprintf("payments-api/%d", ownShop.PID)
 	stateOf := func(s *shop) string { return h.ok("status", "payments", "-p", s.Socket) }
 
 	for _, words := range [][]string{args("ps"), args("status")} {
 		got := h.run(words...).out
-		for _, want := range [][]string{{"USER"}, {strconv.Itoa(other.PID), "nobody"}, {strconv.Itoa(mine.PID), "root"}} {
+		for _, want := range [][]string{{"USER"}, {strconv.Itoa(other.PID), "nobody"}, {strconv.Itoa(ownShop.PID), "root"}} {
 			if !lineHas(got, want...) {
 				t.Errorf("%q has no line with %q:\n%s", words, want, got)
 			}
@@ -98,7 +98,7 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 			t.Errorf("%q: exit %d, want it done in our own process alone\n%s%s", words, r.code, r.out, r.errOut)
 		}
 	}
-	if got := stateOf(mine); !strings.Contains(got, "closed") {
+	if got := stateOf(ownShop); !strings.Contains(got, "closed") {
 		t.Errorf("our own process:\n%s", got)
 	}
 	h.fails(1, args("close", "payments", "-p", strconv.Itoa(other.PID)), theirs+" belongs to another user", "-p "+other.Socket)
@@ -112,10 +112,10 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	if got := stateOf(other); !strings.Contains(got, "closed") {
 		t.Errorf("by its path:\n%s", got)
 	}
-	if err := mine.cmd.Process.Kill(); err != nil {
+	if err := ownShop.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = mine.cmd.Wait()
+	_ = ownShop.cmd.Wait()
 	if r := h.run("close", "payments", "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user") {
 		t.Errorf("when there is no other: exit %d, want 1\n%s%s", r.code, r.out, r.errOut)
 	}

@@ -29,7 +29,7 @@ func runAll(o options) error {
 	if err != nil {
 		return err
 	}
-	r := report{of: len(p.sites), explained: explained, stale: unknown(explained, p.sites), count: map[fate]int{}}
+	r := report{of: len(p.sites), explained: explained, stale: unknown(explained, p.sites), count: map[result]int{}}
 	numbers := r.pick(p.sites, o, done)
 	reach, err := reachAll(bin, o, len(p.sites))
 	if err != nil {
@@ -87,7 +87,7 @@ type report struct {
 	left      int             // of them, not run
 
 	mu       sync.Mutex
-	count    map[fate]int
+	count    map[result]int
 	survived []string // unexplained
 	stale    []string // explained, and not there or killed
 	failed   error    // of keep
@@ -108,7 +108,7 @@ func unknown(explained map[string]bool, sites []site) (stale []string) {
 	return stale
 }
 
-func (r *report) add(s *site, end fate) {
+func (r *report) add(s *site, end result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count[end]++

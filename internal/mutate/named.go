@@ -57,7 +57,7 @@ func runNamed(o options) error {
 	return nil
 }
 
-func (m *named) run(bin string) fate {
+func (m *named) run(bin string) result {
 	tests := m.by
 	if tests == "" {
 		tests = "^TestExplore$"

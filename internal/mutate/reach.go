@@ -94,7 +94,7 @@ func (t tested) round() int {
 
 // judge runs a mutant against the tests that reach it. A hang is told by a
 // limit of some times what they take without it.
-func judge(bin, in string, number int, reach []tested) fate {
+func judge(bin, in string, number int, reach []tested) result {
 	var rounds [3][]string
 	var limits [3]time.Duration
 	for _, t := range reach {

@@ -32,7 +32,7 @@ const faint = `(() => {
 const nameless = `[...document.querySelectorAll("button, input, select, textarea, [role=img]")].filter((e) => e.checkVisibility() &&
 	!(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML.slice(0, 80))`
 
-func TestEverybodyCanReadThePage(t *testing.T) {
+func TestPageIsAccessible(t *testing.T) {
 	t.Parallel()
 	p := open(t, scene(t, 0).url(), 1440, 900, "light")
 	check := func(what string) {

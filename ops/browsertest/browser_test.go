@@ -177,7 +177,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 	}
 }
 
-func TestPageTellsThatTheProcessIsGone(t *testing.T) {
+func TestPageShowsThatTheProcessIsGone(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	s := serve(t, m, ops.Options{Authorize: anybody})
@@ -209,7 +209,7 @@ func (w stopped) Write(b []byte) (int, error) {
 	}
 }
 
-func TestPageTellsThatItIsStale(t *testing.T) {
+func TestPageShowsThatItIsStale(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")

@@ -145,7 +145,7 @@ func TestReasonTravels(t *testing.T) {
 }
 
 // The pipe takes the orders and tells the things that socket and HTTP do.
-func TestWordsOfOurs(t *testing.T) {
+func TestOwnWords(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	set := breaker.SetOf[string](m, "tenants")
@@ -199,7 +199,7 @@ func TestWordsOfOurs(t *testing.T) {
 
 // Orders of the pipe are in the plane's audit log, those in PyBreaker's words
 // too.
-func TestOrdersAreOnRecord(t *testing.T) {
+func TestOrdersAreRecorded(t *testing.T) {
 	t.Parallel()
 	m, dir := standing("foo"), t.TempDir()
 	p := ops.New(m, ops.Options{Audit: dir + "/audit"})
@@ -476,7 +476,7 @@ func TestFiftyClients(t *testing.T) {
 	wg.Wait()
 }
 
-func TestLoggerHearsOrders(t *testing.T) {
+func TestLoggerReceivesOrders(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	dir := t.TempDir()
@@ -528,7 +528,7 @@ func TestClientPaths(t *testing.T) {
 	}
 }
 
-func TestClientHearsContext(t *testing.T) {
+func TestClientObeysContext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p, err := claim(dir+"/in", false) // somebody who reads and never answers
@@ -544,7 +544,7 @@ func TestClientHearsContext(t *testing.T) {
 	}
 }
 
-func TestMine(t *testing.T) {
+func TestOwnerOfFiles(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make a file of somebody else's")
 	}

@@ -94,7 +94,7 @@ func TestSlack(t *testing.T) {
 }
 
 // A message of Slack's is not endless.
-func TestSlackCountsWhatHasNoRoom(t *testing.T) {
+func TestSlackCountsNoticesWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := breaker.NewManager(breaker.Settings{}), &receiver{}
 		p := start(t, m, r, notify.Options{Format: notify.Slack}, ops.Options{})

@@ -22,7 +22,7 @@ import (
 )
 
 // world is all of it in one process: breakers and keys with bad listeners, and
-// every door to operate them.
+// every endpoint to operate them.
 type world struct {
 	t        *testing.T
 	m        *breaker.Manager
@@ -42,7 +42,7 @@ type world struct {
 
 var somewhere = []string{"a", "b", "c", "tenants/1", "tenants/2", "tenants/77", "nosuch"}
 
-// A hundred goroutines do at random all that can be done through every door,
+// A hundred goroutines do at random all that can be done through every endpoint,
 // with listeners that panic, exit, block and call back. What is forced open stays
 // shut, what is forced closed stays open, every order that was answered is on
 // record, and in the end nothing is left: no goroutine, no memory.
@@ -166,7 +166,7 @@ func badListener() breaker.Listener {
 	}
 }
 
-// one does one thing. Most goroutines call, the others operate by one door
+// one does one thing. Most goroutines call, the others operate through one endpoint
 // each.
 func (w *world) one(i int, rng *rand.Rand) {
 	switch {

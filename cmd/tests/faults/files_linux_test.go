@@ -37,7 +37,7 @@ func TestReplyCannotBeWritten(t *testing.T) {
 			o.wants("foo", "closed")
 			put(t, o.In, "open bar\n")
 			eventually(t, "the shell's order is done", func() bool { return o.state("bar") == "open" })
-			done(t, o.viaSocket("close", "bar")...) // the other door is open
+			done(t, o.viaSocket("close", "bar")...) // the other endpoint works
 			mend()
 			done(t, o.fifo("force_open", "foo")...)
 			o.wants("foo", "forced-open")

@@ -351,7 +351,7 @@ func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
 	}
 }
 
-func TestOrderForASetWantsItsNumber(t *testing.T) {
+func TestOrderForASetNeedsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("never", "<enter>")

@@ -17,8 +17,8 @@ import (
 // Two hundred programs at once: each gets the answer to its own order, and each
 // order is carried out once.
 func TestTwoHundredPrograms(t *testing.T) {
-	const crowd = 200
-	names := make([]string, crowd)
+	const programCount = 200
+	names := make([]string, programCount)
 	for i := range names {
 		names[i] = fmt.Sprintf("b%03d", i)
 	}
@@ -64,7 +64,7 @@ func TestTwoHundredPrograms(t *testing.T) {
 			must(t, os.WriteFile(calm(o), []byte("[pybreaker]\nsleep_delay = 30\n"), 0o600))
 			goroutines := o.tell("goroutines")
 			var wg sync.WaitGroup
-			for i := range crowd {
+			for i := range programCount {
 				wg.Go(func() {
 					words := tt.order(o, i)
 					if r := run(t, words...); r.code != 0 || !strings.Contains(r.out, tt.want(i)) {
@@ -90,7 +90,7 @@ func TestTwoHundredPrograms(t *testing.T) {
 				}
 				o.wants(name, state)
 			}
-			if want := crowd * 3 / 4 * tt.lines; len(all) != want {
+			if want := programCount * 3 / 4 * tt.lines; len(all) != want {
 				t.Errorf("%d lines in the audit log, want %d", len(all), want)
 			}
 			eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })
