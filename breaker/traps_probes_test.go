@@ -32,7 +32,7 @@ func TestTrap_PermitsNeverReported(t *testing.T) {
 }
 
 // Polly v8 (#1979, #1991): an exception that it does not handle wedged the
-// probe; its fix takes it for a success and closes. It is no evidence.
+// probe; its fix takes it for a success and closes. It is not evidence.
 func TestTrap_UnhandledOutcomeOfTheProbe(t *testing.T) {
 	odd := errors.New("neither good nor bad")
 	var outcome Outcome

@@ -80,8 +80,8 @@ func TestAuditRecordsWhoDidWhat(t *testing.T) {
 	}
 }
 
-// auditLines makes a log of so many orders, and is its lines: the first one is the
-// start.
+// auditLines makes a log of n orders and returns its lines: the first one is
+// the start.
 func auditLines(t *testing.T, orders int) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -127,8 +127,8 @@ func TestAuditShowsEdits(t *testing.T) {
 	}
 }
 
-// What stands at the end of a log tells a crash from a hand: a crash leaves the
-// beginning of a line.
+// The end of a log shows whether it was cut off by a crash or edited: a crash
+// leaves the beginning of a line.
 func TestAuditEndsWithJunk(t *testing.T) {
 	lines := auditLines(t, 4)
 	whole, last := strings.Join(lines[:4], ""), lines[4]
@@ -169,7 +169,7 @@ func TestAuditEndsWithJunk(t *testing.T) {
 	}
 }
 
-// Several files are one log, the oldest first.
+// Several files are one log, oldest first.
 func TestAuditOfSeveralFiles(t *testing.T) {
 	lines := auditLines(t, 6)
 	file := func(from, to int) io.Reader { return strings.NewReader(strings.Join(lines[from:to], "")) }
@@ -204,7 +204,7 @@ func TestAuditOfSeveralFiles(t *testing.T) {
 	}
 }
 
-// Whoever kept the end of the log sees that it is reached still.
+// A kept end shows that the log still reaches it.
 func TestAuditReachesItsEnd(t *testing.T) {
 	lines := auditLines(t, 4)
 	log := func(n int) io.Reader { return strings.NewReader(strings.Join(lines[:n], "")) }
@@ -235,7 +235,8 @@ func TestAuditReachesItsEnd(t *testing.T) {
 			t.Errorf("%d lines to %q: %+v, %v, want ok %t", c.lines, c.end, report, err, c.ok)
 		}
 	}
-	// The file begins behind the end that was kept, or has it in an earlier one.
+	// The file begins after the end that was kept, or contains it in an
+	// earlier file.
 	if _, err := ops.VerifyAuditTo(early.Ends, strings.NewReader(lines[3]+lines[4])); err != nil {
 		t.Errorf("a file that begins behind the end: %v", err)
 	}

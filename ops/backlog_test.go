@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// While the file system hangs, orders wait a second each and no memory fills;
-// what is closed takes no more.
+// While the file system hangs, orders wait a second each and memory does not
+// fill; a closed log accepts nothing more.
 func TestAuditBacklogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)

@@ -11,7 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// An order for many does not wait for a listener that hangs once for each.
+// A listener that hangs does not delay an order for many once for each
+// breaker.
 func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	const many = 500
 	free := make(chan struct{})
@@ -33,7 +34,7 @@ func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	}
 }
 
-// A listener that exits its goroutine, or hangs, can neither keep an order from
+// A listener that exits its goroutine or hangs prevents an order neither from
 // being answered nor from being recorded.
 func TestRegressionListenerTookTheOrderAlong(t *testing.T) {
 	free := make(chan struct{})

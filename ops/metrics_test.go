@@ -92,7 +92,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		if plain := get(h, "/metrics").Body.String(); strings.Contains(plain, "key=") {
-			t.Error("keys are shown although nobody asked")
+			t.Error("keys are shown although they were not requested")
 		}
 		if t.Failed() {
 			t.Log(text)
@@ -131,7 +131,7 @@ func TestMetricsSatisfyPromtool(t *testing.T) {
 		}
 	}
 	if n := strings.Count(text, "\nswitchgear_key_state{"); n != 9 {
-		t.Errorf("%d keys are told of, want 9: two of the ten read alike", n)
+		t.Errorf("%d keys are shown, want 9: two of the ten look alike", n)
 	}
 	check := exec.Command(promtool, "check", "metrics")
 	check.Stdin = strings.NewReader(text)

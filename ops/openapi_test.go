@@ -18,7 +18,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// schema is as much of JSON Schema as the document uses.
+// schema is the part of JSON Schema that the document uses.
 type schema struct {
 	Ref        string             `json:"$ref"`
 	Type       string             `json:"type"`
@@ -43,7 +43,7 @@ type document struct {
 	} `json:"components"`
 }
 
-// check reports where v is not as s says, and notes which schemas were met.
+// check reports where v does not match s, and notes which schemas were used.
 func (d *document) check(s *schema, v any, at string, covered map[string]bool) []string {
 	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
 		covered[name] = true
@@ -112,8 +112,8 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, covered m
 	return all
 }
 
-// Every route is in the document and the other way round, and what the real
-// handler answers, in every way that the document knows, is as it says.
+// Every route is in the document and vice versa, and what the real handler
+// answers, in every way that the document knows, matches it.
 func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	m := shop(t)
 	standing := t.TempDir() + "/standing"
@@ -234,7 +234,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	}
 }
 
-// busy makes something of everything that can be told.
+// busy creates some of everything that can be shown.
 func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	t.Helper()
 	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))

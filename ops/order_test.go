@@ -9,7 +9,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// The limits of an order's texts, to the byte; a reason alone may have lines.
+// The limits of an order's texts, to the byte; only a reason may have several
+// lines.
 func TestOrderTexts(t *testing.T) {
 	for name, c := range map[string]struct {
 		id, actor, reason string
@@ -36,8 +37,8 @@ func TestOrderTexts(t *testing.T) {
 	}
 }
 
-// A patch that asks for a default tells the value in effect, and one from the
-// right version is taken.
+// A patch that asks for a default shows the value in effect, and one for the
+// right version is accepted.
 func TestSetShowsSettingsInEffect(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})

@@ -17,7 +17,7 @@ var ctx = context.Background()
 
 var program = ops.Peer{Transport: "program"}
 
-// planeOf is a plane of m, until the test ends.
+// planeOf returns a plane of m, until the test ends.
 func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	t.Helper()
 	p := ops.New(m, o)
@@ -25,7 +25,7 @@ func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	return p
 }
 
-// listen is a plane of m behind its socket, and a client of it.
+// listen returns a client of a plane of m behind its socket.
 func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
 	t.Helper()
 	s, err := planeOf(t, m, ops.Options{Service: "shop", RuntimeDir: t.TempDir()}).Listen()
@@ -41,7 +41,7 @@ func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
 	return s, c
 }
 
-// shop is a manager with two breakers and a set of three keys.
+// shop returns a manager with two breakers and a set of three keys.
 func shop(t *testing.T) *breaker.Manager {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})

@@ -64,8 +64,8 @@ func TestSetOneBreaker(t *testing.T) {
 	}
 }
 
-// What has its value from another setting follows it, as long as nobody has
-// chosen otherwise; what somebody has chosen stays.
+// A value that depends on another setting follows it, unless it was set
+// explicitly; explicit values stay.
 func TestSetFollowsWhatDependsOnIt(t *testing.T) {
 	for _, tt := range []struct {
 		has   breaker.Settings

@@ -215,7 +215,7 @@ func TestSocketsAtOnce(t *testing.T) {
 	}
 }
 
-// deadSocket is the path of this process's socket in the runtime dir.
+// deadSocket returns the path of this process's socket in the runtime dir.
 func deadSocket(t *testing.T, dir string) string {
 	t.Helper()
 	folder := filepath.Join(dir, "switchgear")
@@ -231,7 +231,7 @@ func TestProcessesIsBounded(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	silent, err := net.Listen("unix", filepath.Join(folder, "4242.sock")) // as a stopped process: it accepts and says nothing
+	silent, err := net.Listen("unix", filepath.Join(folder, "4242.sock")) // like a stopped process: it accepts and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,8 @@ func TestProcessesIsBounded(t *testing.T) {
 	}
 }
 
-// Who sets the folder, as tests do, gives no orders to what else runs here.
+// A program that sets the folder, as tests do, gives no orders to other
+// processes on the host.
 func TestProcessesOfAChosenFolderAlone(t *testing.T) {
 	host := t.TempDir()
 	t.Setenv("TMPDIR", host)

@@ -18,8 +18,9 @@ import (
 
 var forceOpen = ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", NoExpiry: true}
 
-// A damaged file is one clear error. Nothing of it is applied, it is left as it
-// is, and orders say that they will not outlive a restart until it is moved away.
+// A damaged file is one clear error. Nothing of it is applied, it is left as
+// it is, and orders say that they will not outlive a restart until it is moved
+// away.
 func TestDamagedStandingFile(t *testing.T) {
 	const good = `{"version":1,"overrides":[{"ids":["payments"],"state":"forced-open","actor":"ana","since":"2026-01-01T00:00:00Z"}],"settings":[]}`
 	for _, c := range []struct{ text, want string }{
@@ -76,7 +77,7 @@ func TestDamagedStandingFile(t *testing.T) {
 	}
 }
 
-// Who may write the file may give orders.
+// A user who may write the file may give orders.
 func TestStandingFileThatOthersMayWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	if err := os.WriteFile(path, []byte(`{"version":1}`), 0o600); err != nil {
@@ -92,8 +93,8 @@ func TestStandingFileThatOthersMayWrite(t *testing.T) {
 	}
 }
 
-// A folder that is not there is reported at once, and orders are carried out all
-// the same.
+// A missing folder is reported at once, and orders are carried out
+// nevertheless.
 func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	var reported []error
 	m := shop(t)
@@ -114,7 +115,7 @@ func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// An override that ends by itself, or by the program's hand, does not come back.
+// An override that expired, or that the program lifted, does not come back.
 func TestStandingForgetsWhatEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "standing")
@@ -153,7 +154,7 @@ func TestStandingForgetsWhatEnded(t *testing.T) {
 	})
 }
 
-// Every id comes back as it was, whatever bytes it has.
+// Every id comes back as it was, whatever bytes it contains.
 func TestStandingIDs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	ids := []string{"tenants/\xff\xfe", "tenants/a/b", "tenants/ü\u202e", "tenants/\n\x00", "tenants/<script>"}
@@ -190,7 +191,8 @@ func TestStandingIDs(t *testing.T) {
 	}
 }
 
-// What is kept is what was carried out last, however many give orders at once.
+// What is kept is what was carried out last, however many orders are given at
+// once.
 func TestStandingKeepsTheLastOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	m := shop(t)
@@ -226,8 +228,8 @@ func TestStandingKeepsTheLastOrder(t *testing.T) {
 	}
 }
 
-// A process that starts before the old one has ended applies the file, and says
-// that it cannot write it yet.
+// A process that starts before the old one has ended applies the file, and
+// says that it cannot write it yet.
 func TestStandingFileOfTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	old := ops.New(shop(t), ops.Options{Standing: path})

@@ -16,8 +16,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// What an operator's client is told when the other side is no operations plane,
-// or is cut off.
+// What a client reports if the other side is not an operations plane, or the
+// connection breaks.
 func TestClientInTrouble(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve http.HandlerFunc
@@ -88,7 +88,7 @@ func TestClientLooksAtAllThereIs(t *testing.T) {
 	}
 }
 
-// An order for very many keys is told in a receipt that can be read.
+// The receipt of an order for very many keys can be read.
 func TestReceiptOfManyIsShort(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	keys := breaker.SetOf[int](m, "tenants")
@@ -103,7 +103,8 @@ func TestReceiptOfManyIsShort(t *testing.T) {
 	}
 }
 
-// The worst set comes first, and those that have nothing to tell by name.
+// The worst set comes first, and sets without anything to report are sorted by
+// name.
 func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	for _, name := range []string{"d", "c", "b", "a"} {
@@ -136,8 +137,8 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	}
 }
 
-// Of an order for many, what changes its state comes first, and counts tell the
-// rest, also of those that are left out.
+// In a receipt for many, what changes its state comes first, and counts cover
+// the rest, including results that are left out.
 func TestReceiptShowsChangesFirst(t *testing.T) {
 	m, set := tenants(t, 3000)
 	for i := range 20 {

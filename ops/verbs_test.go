@@ -45,8 +45,8 @@ func TestChecksOfTheFurtherVerbs(t *testing.T) {
 	}
 }
 
-// An order for those in a state is for no others: not for the count to confirm,
-// not for the receipt.
+// An order for breakers in a state applies to no others: not in the count to
+// confirm, not in the receipt.
 func TestOrderByState(t *testing.T) {
 	m := shop(t)
 	p := planeOf(t, m, ops.Options{})
@@ -77,16 +77,17 @@ func TestOrderByState(t *testing.T) {
 	if halfOpen.State() != breaker.HalfOpen {
 		t.Errorf("the half-open one is %s", halfOpen.State())
 	}
-	// One breaker that is in another state is left alone, and the receipt says so.
+	// A single breaker that is in another state is left alone, and the receipt
+	// says so.
 	r, err = p.Do(ops.Order{ID: "tenants/c/d", Verb: breaker.VerbClose, Actor: "ana", States: []breaker.State{breaker.Open, breaker.ForcedOpen}}, program)
 	if err != nil || r.Matched != 0 || r.Touched != 0 || r.Results == nil || r.Note != "tenants/c/d is half-open, and the order is for those that are open or forced-open" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-// Keys move while an order for those that are open is carried out. None that was
-// not open at its moment is touched: such a key would have been opened again by
-// an order to open it for an hour.
+// Keys change state while an order for open ones is carried out. None that was
+// not open at that moment is touched: an order to open for an hour would have
+// opened such a key again.
 func TestOrderByStateIsDecidedAtItsMoment(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{FailMax: 1, ResetTimeout: time.Nanosecond})
 	set := breaker.SetOf[int](m, "k")
@@ -180,7 +181,7 @@ func TestExtend(t *testing.T) {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
-		// With a wildcard, those without an end are left alone.
+		// With a wildcard, overrides without an end are left alone.
 		order := forceOpen
 		order.ID, order.NoExpiry, order.For = "tenants/b", false, ops.Duration(time.Minute)
 		if _, err := p2.Do(order, program); err != nil {
@@ -235,7 +236,7 @@ func TestNotes(t *testing.T) {
 	if _, err := p.Do(note, program); err != nil || len(noteOf(t, p, "payments").Notes) != 0 {
 		t.Errorf("notes that were taken off are there")
 	}
-	// Bounded, however many breakers get one: the oldest goes.
+	// Bounded, however many breakers get one: the oldest is dropped.
 	set := breaker.SetOf[string](m, "tenants")
 	note.Reason = "x"
 	for i := range 1005 {

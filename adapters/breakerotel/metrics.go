@@ -40,16 +40,16 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(o *options) { o.provider = p }
 }
 
-// WithCalls counts calls by what became of them, which costs each some 4 ns.
+// WithCalls counts calls by outcome, which adds about 4 ns to each.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
-// ErrRegistered is the error of Register for a manager that the provider has
-// already: each of its values would be added up twice.
+// ErrRegistered is the error of Register for a manager that is registered with
+// the provider already: each of its values would be added up twice.
 var ErrRegistered = errors.New("breakerotel: the manager is registered with this meter provider already; remove that registration first")
 
-// Register shows the breakers of m as metrics, those included that are made
-// later, until remove is called. The error is ErrRegistered or the meter's; remove
-// then does nothing.
+// Register shows the breakers of m as metrics, including those that are
+// created later, until remove is called. The error is ErrRegistered or comes
+// from the meter; remove then does nothing.
 func Register(m *breaker.Manager, opts ...Option) (remove func() error, err error) {
 	o := options{provider: otel.GetMeterProvider()}
 	for _, opt := range opts {
@@ -100,12 +100,12 @@ type pair struct {
 	provider metric.MeterProvider
 }
 
-// registered has the pairs of the program, as a provider does not tell what it
-// shows. Its keys are pairs.
+// registered holds the pairs of the program, because a provider does not say
+// what it shows. Its keys are pairs.
 var registered sync.Map
 
-// claim reserves a pair until release is called. A provider that cannot be
-// compared is not told from others.
+// claim reserves a pair until release is called. Providers that cannot be
+// compared are not distinguished.
 func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
 	if !reflect.ValueOf(p).Comparable() {
 		return func() {}, true
@@ -129,7 +129,7 @@ type reader struct {
 	openTime                       metric.Float64ObservableCounter
 }
 
-// make makes the instruments.
+// make creates the instruments.
 func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 	note := func(i metric.Observable, e error) {
 		if all = append(all, i); err == nil {

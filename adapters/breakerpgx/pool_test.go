@@ -47,7 +47,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 }
 
 // asked is a breaker that has one failure on record: a success takes it back,
-// what is no evidence does not, and a second failure adds to it.
+// what is not evidence does not, and a second failure adds to it.
 func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
 	t.Helper()
 	b := breaker.New("db", breaker.Settings{FailMax: 100})

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// still takes out of a text what differs from run to run.
+// still removes from a text what differs from run to run.
 func still(text string) string {
 	for _, r := range [][2]string{
 		{`\b\d+(\.\d+)?(ms|µs)\b`, "0ms"},
@@ -144,7 +144,7 @@ func TestSeveralProcesses(t *testing.T) {
 		t.Errorf("status:\n%s", got)
 	}
 	h.fails(2, args("close", "payments", "--if-version", "2", "-p", strconv.Itoa(a.PID), "-p", strconv.Itoa(b.PID)), "--if-version is for one breaker")
-	// An id that two processes have is two breakers.
+	// The same id in two processes is two breakers.
 	h.fails(1, args("close", "payments"), "2 breakers", "1 in shop/", "1 in desk/", "--yes 2")
 	h.ok("close", "payments", "-p", "shop")
 	if got := h.ok("explain", "payments"); !hasAll(got, []string{
@@ -268,7 +268,7 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	_ = dead.cmd.Wait()
 	stop(t, stopped)
 	isGone, isStopped := fmt.Sprintf("process %d is gone", dead.PID), fmt.Sprintf("process %d does not answer: the process is stopped", stopped.PID)
-	// Some did not answer: one code for all looks.
+	// Some did not answer: the exit code is the same for all queries.
 	for _, words := range [][]string{args("status"), args("explain", "payments"), args("history", "payments"), args("status", "--json"), args("status", "payments")} {
 		began := time.Now()
 		r := h.run(words...)
@@ -282,15 +282,16 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	if r := h.run("explain", "nosuch"); r.code != 4 || !hasAll(r.errOut, []string{`unknown breaker "nosuch"`, isStopped}) {
 		t.Errorf("an id that none of those that answer knows: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	// The order was carried out in all that have it, as far as they answer.
+	// The order was carried out in all processes that have the id, as far as
+	// they answer.
 	if r := h.run("close", "payments"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, isStopped) {
 		t.Errorf("close: exit %d, want 0, and the name of the one that was not asked\n%s%s", r.code, r.out, r.errOut)
 	}
 	h.fails(3, args("close", "payments", "-p", strconv.Itoa(dead.PID)), isGone+" and left its socket")
 	h.fails(3, args("close", "payments", "-p", strconv.Itoa(stopped.PID)), isStopped)
 	h.fails(3, args("status", "-p", strconv.Itoa(stopped.PID)), isStopped)
-	// Of two that are named, one is there: a look tells what it says, an order is
-	// not given to half of them.
+	// Of two processes that are named, one is there: a query shows its answer,
+	// but an order is not given to only one of them.
 	both := args("-p", "shop", "-p", strconv.Itoa(stopped.PID))
 	if r := h.run(append(args("status"), both...)...); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, isStopped) {
 		t.Errorf("status of two: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
@@ -309,7 +310,7 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	}
 }
 
-// When nothing answers, the code says so.
+// If nothing answers, the exit code says so.
 func TestNothingAnswers(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -326,7 +327,7 @@ func TestNothingAnswers(t *testing.T) {
 	}
 }
 
-// stop stops a shop, as Ctrl-Z does, and waits until it stands.
+// stop stops a shop, as Ctrl-Z does, and waits until it has stopped.
 func stop(t *testing.T, s *shop) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -402,7 +403,7 @@ func TestWatchPrintsEachChange(t *testing.T) {
 			t.Errorf("no JSON: %s", line)
 		}
 		if events.saw("payments") {
-			t.Errorf("it told of payments, which nobody asked for")
+			t.Errorf("it showed payments, which was not requested")
 		}
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
@@ -420,7 +421,7 @@ func TestAuditVerify(t *testing.T) {
 	h.ok("close", "payments", "--reason", "one")
 	h.ok("open", "payments", "--reason", "two")
 	h.ok("close", "payments", "--reason", "three")
-	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders verified", "Starts of the process: 1.", "The last hash is "}) { // dry runs are on record, too
+	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders verified", "Starts of the process: 1.", "The last hash is "}) { // dry runs are recorded, too
 		t.Errorf("audit verify:\n%s", got)
 	}
 	text, err := os.ReadFile(s.Audit)
@@ -434,7 +435,7 @@ func TestAuditVerify(t *testing.T) {
 	if r := h.run("audit", "verify", forged); r.code != 5 || !hasAll(r.errOut, []string{forged, "line 4"}) {
 		t.Errorf("audit verify of a forged log: exit %d, want 5 and the line\n%s%s", r.code, r.out, r.errOut)
 	}
-	// A rotated log is several files, and has to reach the end that was kept.
+	// A rotated log is several files, and must reach the end that was kept.
 	lines := strings.SplitAfter(string(text), "\n")
 	var files []string
 	for i, part := range [][]string{lines[:3], lines[3:5], lines[5:]} {

@@ -20,7 +20,7 @@ func hasEach(text string, all []string) bool {
 	return !slices.ContainsFunc(all, func(one string) bool { return !strings.Contains(text, one) })
 }
 
-// Whoever knows nothing but the name of a command finds the rest.
+// From the name of a command alone, its help shows the rest.
 func TestHelpOfEveryCommand(t *testing.T) {
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {

@@ -32,7 +32,7 @@ func webhook(t *testing.T) (url string, texts chan string) {
 	return server.URL + "/s3cr3t", texts
 }
 
-// await waits for a notice that begins so.
+// await waits for a notice that begins with want.
 func await(t *testing.T, texts chan string, want string) {
 	t.Helper()
 	limit := time.After(20 * time.Second)

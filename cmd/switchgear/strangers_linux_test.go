@@ -14,8 +14,8 @@ import (
 
 const nobody = 65534
 
-// shopOf starts a shop of another user's, where that user's processes have their
-// sockets. The binary is copied, so that everybody can run it.
+// shopOf starts a shop of another user, where that user's processes have their
+// sockets. The binary is copied, so that every user can run it.
 func (h *host) shopOf(uid uint32, service string) *shop {
 	h.t.Helper()
 	self, err := os.Executable()
@@ -61,8 +61,8 @@ func (h *host) shopOf(uid uint32, service string) *shop {
 	return s
 }
 
-// Root sees the processes of other users by their users' names, and gives orders
-// to them only by their path: they call themselves what they like.
+// Root sees the processes of other users by their users' names, and gives
+// orders to them only by their paths, because they can choose any name.
 func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP: needs root, to become another user")
@@ -70,7 +70,7 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	h := newHost(t)
 	other := h.shopOf(nobody, "payments-api")
 	ownShop := h.shopOf(0, "payments-api")
-	// As on a host: processes are found where users have theirs.
+	// As on a real host, processes are found where users have theirs.
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", "")
 	h.env = []string{"SWITCHGEAR_RUNTIME_DIR=", "XDG_RUNTIME_DIR="}
 	theirs := fmt.Sprintf("payments-api/%d (nobody)", other.PID)
@@ -121,7 +121,8 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	}
 }
 
-// A number that stands for another user's pipe is none of an order, either.
+// A number that stands for another user's pipe is not accepted for an order
+// either.
 func TestNumberOfAnotherUsersPipe(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP: needs root, to make a pipe of another user's")

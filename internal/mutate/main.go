@@ -78,8 +78,8 @@ func run(args []string) error {
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
 
-// result is how the run of a mutant ended. One that runs into the limit is killed too, but a
-// busy machine may have done it.
+// result is how the run of a mutant ended. One that runs into the limit is
+// killed, too, but a busy machine may be the cause.
 type result string
 
 const (

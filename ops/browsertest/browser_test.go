@@ -29,8 +29,8 @@ func succeed(b *breaker.Breaker, times int) {
 	}
 }
 
-// An operator's ten minutes: a breaker trips, they see why, force it closed for
-// a while, see the override expire, and release another.
+// Ten minutes of an operator: a breaker trips, they see why, force it closed
+// for a while, see the override expire, and release another.
 func TestAnOperatorsWay(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second})
@@ -106,8 +106,8 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 	}
 }
 
-// What is chosen for an override is no end of a breaker that only opens: that
-// has its reset timeout.
+// The end chosen for an override does not apply to an order to open: that has
+// its reset timeout.
 func TestOrderToOpenEndsByItself(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
@@ -189,8 +189,8 @@ func TestPageShowsThatTheProcessIsGone(t *testing.T) {
 	p.says("gone", "The process does not answer.", "The data is from")
 }
 
-// stopped is a process that has been stopped once hang is closed: its
-// connections stay, and nothing comes through them.
+// stopped is a process that stops once hang is closed: its connections stay
+// open, and nothing comes through them.
 type stopped struct {
 	http.ResponseWriter
 	r    *http.Request

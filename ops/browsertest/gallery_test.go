@@ -15,8 +15,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// scene is a shop on a bad day: something of everything that the page can show.
-// It goes on for a while, so that there is a past to show.
+// scene is a shop on a bad day: some of everything that the page can show. It
+// runs for a while, so that there is a past to show.
 func scene(t *testing.T, past time.Duration) *site {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{FailMax: 5, ResetTimeout: 45 * time.Second})

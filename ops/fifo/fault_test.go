@@ -77,7 +77,8 @@ func TestFault_02_TwoPrograms(t *testing.T) {
 	wg.Wait()
 }
 
-// PyBreaker's own program takes no turns. What it is told is not taken for ours.
+// PyBreaker's own program does not take turns. The reply to it is not mistaken
+// for ours.
 func TestFault_02_ForeignProgram(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo", "bar")
@@ -92,8 +93,8 @@ func TestFault_02_ForeignProgram(t *testing.T) {
 		if text, err := c.Status(t.Context(), "foo"); err != nil || !strings.Contains(text, "\nfoo ") {
 			t.Errorf("got %q, %v", text, err)
 		}
-		// An order is not sent twice, so its answer can be lost, but is never
-		// another's.
+		// An order is not sent twice, so its answer can be lost, but it is
+		// never another order's answer.
 		if text, err := c.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbClose}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("got %q, %v", text, err)
 		}
@@ -117,7 +118,7 @@ func TestFault_03_HalfFile(t *testing.T) {
 		}
 	}
 
-	// And whoever reads our reply, at whatever moment, sees a whole one.
+	// And a reader of our reply, at whatever moment, sees a whole one.
 	_, c := serve(t, ids...)
 	put(t, c.Input, "status\n")
 	eventually(t, "the first reply", func() bool { _, err := os.Stat(c.Output); return err == nil })
@@ -145,8 +146,8 @@ func TestFault_04_DeadProcess(t *testing.T) {
 	_, err := p.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbForceOpen})
 	named(t, from, err, ErrNoReader, "there is no process")
 
-	// PyBreaker's program hangs on the dead pipe. Its order is not for the next
-	// process on that path.
+	// PyBreaker's program hangs on the dead pipe. Its order must not reach the
+	// next process on that path.
 	link := filepath.Join(t.TempDir(), "dead")
 	if err := os.Link(p.Input, link); err != nil {
 		t.Fatal(err)
@@ -212,8 +213,8 @@ func TestFault_06_OrderWaitsForCall(t *testing.T) {
 	}
 }
 
-// Listeners are told on the goroutine that gives the order. One that hangs or
-// exits must not take the pipe with it.
+// Listeners run on the goroutine that gives the order. One that hangs or exits
+// must not stop the pipe.
 func TestFault_06_OrderWaitsForListener(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "hangs", "exits")
@@ -369,7 +370,7 @@ func TestFault_12_Links(t *testing.T) {
 	if text, _ := os.ReadFile(victim); string(text) != "precious" {
 		t.Errorf("the link's target was overwritten: %q", text)
 	}
-	// And a client reads through none.
+	// And a client does not read through a link.
 	ref := startReference(t, t.TempDir(), time.Millisecond, "a")
 	must(t, os.Symlink(victim, ref.out))
 	if _, err := ref.client().Status(t.Context(), ""); !errors.Is(err, ErrUnsafe) {
@@ -406,7 +407,7 @@ func TestFault_12_ForeignOwner(t *testing.T) {
 	must(t, s.Close())
 
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to make files of somebody else's")
+		t.Skip("needs root to make files of another user")
 	}
 	const nobody = 65534
 	dir := t.TempDir()
@@ -441,7 +442,7 @@ func TestFault_13_RemovedPipe(t *testing.T) {
 	if _, err := c.Status(t.Context(), "foo"); err != nil {
 		t.Errorf("after it was removed: %v", err)
 	}
-	// Made again by hand, it is read within a second or so.
+	// If it is created again by hand, it is read within about a second.
 	must(t, errors.Join(os.Remove(c.Input), syscall.Mkfifo(c.Input, 0o666)))
 	var err error
 	eventually(t, "the new pipe is read", func() bool {
@@ -451,7 +452,7 @@ func TestFault_13_RemovedPipe(t *testing.T) {
 	if fi, _ := os.Stat(c.Input); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("made again by hand: %v, mode %v", err, fi.Mode())
 	}
-	// Something else at its path is not touched.
+	// Another file at its path is not touched.
 	must(t, errors.Join(os.Remove(c.Input), os.WriteFile(c.Input, nil, 0o600)))
 	if _, err := c.Status(t.Context(), "foo"); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("a plain file there: %v", err)
@@ -502,7 +503,8 @@ func TestFault_14_TwoServers(t *testing.T) {
 	must(t, s.Close())
 }
 
-// Whoever asks one of two servers with the same reply would read the other's.
+// A client that asks one of two servers with the same reply would read the
+// other's answer.
 func TestTwoServersOneReply(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -559,7 +561,8 @@ func TestFault_17_PlainFile(t *testing.T) {
 	}
 }
 
-// One odd key stops no status, and can be addressed as the table shows it.
+// One odd key does not break the status, and can be addressed as the table
+// shows it.
 func TestFault_18_BadName(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
@@ -600,7 +603,7 @@ func TestFault_20_CleanUp(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 
-	// What somebody else has put there meanwhile stays.
+	// What another user has put there meanwhile stays.
 	c := Config{Input: dir + "/in", Output: dir + "/out"}
 	s, err := Start(planeOf(t, breaker.NewManager(breaker.Settings{})), c)
 	must(t, err)
@@ -608,11 +611,11 @@ func TestFault_20_CleanUp(t *testing.T) {
 	must(t, s.Close())
 	must(t, s.Close())
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
-		t.Errorf("left of somebody else's: %v, %v, want two files", left, err)
+		t.Errorf("files of another user: %v, %v, want two left", left, err)
 	}
 }
 
-// What only we know travels in a form that PyBreaker refuses.
+// Our own words are sent in a form that PyBreaker refuses.
 func TestExtendedOrderAndReference(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), 10*time.Millisecond, "a")

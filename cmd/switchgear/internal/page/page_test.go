@@ -58,7 +58,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Whatever a process says, it is text on the page, and can be seen.
+// Whatever a process says is text on the page, and visible.
 func TestPageIsPlain(t *testing.T) {
 	var e view.Happening
 	plaintest.Fill(&e)
@@ -77,7 +77,7 @@ func TestPageIsPlain(t *testing.T) {
 	}
 }
 
-// Very many breakers and a time of no length do no harm.
+// Very many breakers and a time span of zero do no harm.
 func TestPageOfMany(t *testing.T) {
 	x := &Incident{From: began, To: began}
 	for i := range 500 {
