@@ -186,17 +186,17 @@ func TestHeldBackIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 4)
 		m.CapOpen(0.25)
-		var told []Transition
-		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { told = append(told, t) }})
+		var received []Transition
+		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { received = append(received, t) }})
 		bs[0].Open(Order{For: time.Hour})
 		play(bs[1], "fff")
-		if len(told) != 1 || told[0].Cause != CauseConsecutive || told[0].To != Open || len(told[0].Errors) != 1 {
-			t.Fatalf("told %+v, want one trip", told)
+		if len(received) != 1 || received[0].Cause != CauseConsecutive || received[0].To != Open || len(received[0].Errors) != 1 {
+			t.Fatalf("received %+v, want one trip", received)
 		}
 		time.Sleep(time.Minute)
 		play(bs[1], "sf")
-		if len(told) != 2 || bs[1].Status().HeldBack != 2 {
-			t.Errorf("told %d times, want a second episode", len(told))
+		if len(received) != 2 || bs[1].Status().HeldBack != 2 {
+			t.Errorf("received %d times, want a second episode", len(received))
 		}
 		if len(bs[1].History()) != 0 {
 			t.Errorf("what did not happen is on record: %+v", bs[1].History())
@@ -224,19 +224,19 @@ func TestHeldByTheCap(t *testing.T) {
 func TestHeldBackByOwnSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Hour}, SetOptions{CapOpen: 0.1})
-		var told []Transition
-		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { told = append(told, t) }})
+		var received []Transition
+		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { received = append(received, t) }})
 		b := set.Breaker("own")
 		if err := b.Update(Settings{FailMax: 1, FailureRate: 1, Window: 30 * time.Second, ResetTimeout: 2 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		_ = set.Breaker("other").Open(Order{For: time.Hour})
 		play(b, "f.f.f....f")
-		if len(told) != 2 || b.Status().HeldBack != 2 {
-			t.Fatalf("told %d times, want 2: there is more than an open time between the last two trips", len(told))
+		if len(received) != 2 || b.Status().HeldBack != 2 {
+			t.Fatalf("received %d times, want 2: there is more than an open time between the last two trips", len(received))
 		}
-		if told[0].Window != 30*time.Second {
-			t.Errorf("the trip shows a window of %s, want 30s", told[0].Window)
+		if received[0].Window != 30*time.Second {
+			t.Errorf("the trip shows a window of %s, want 30s", received[0].Window)
 		}
 		if at := b.Status().HeldBackSince; time.Since(at) != 0 {
 			t.Errorf("held back for %s, want since now", time.Since(at))

@@ -28,7 +28,7 @@ func TestOutcomes(t *testing.T) {
 		{"excluded type", bg, &validationError{"name"}, 0},
 		{"excluded by predicate", bg, errors.New("teapot"), 0},
 		{"canceled by the caller", canceled, context.Canceled, 1},
-		{"canceled, told by cause", canceled, fmt.Errorf("get: %w", errGone), 1},
+		{"canceled, reported by cause", canceled, fmt.Errorf("get: %w", errGone), 1},
 		{"canceled, other error", canceled, errX, 1},
 		{"canceled elsewhere", bg, context.Canceled, 2},
 		{"a deadline that had passed before", expired, context.DeadlineExceeded, 1},

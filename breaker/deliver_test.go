@@ -115,17 +115,17 @@ func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); re
 // A logger that exits the goroutine does not keep a transition from the
 // listeners (I7).
 func TestGoexitInLoggerLosesNoTransition(t *testing.T) {
-	told := 0
+	received := 0
 	b := New("x", Settings{FailMax: 1},
 		WithLogger(slog.New(exiting{slog.NewTextHandler(io.Discard, nil)})),
-		WithListener(Listener{StateChange: func(*Breaker, Transition) { told++ }}))
+		WithListener(Listener{StateChange: func(*Breaker, Transition) { received++ }}))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = b.Do(context.Background(), broken)
 	}()
 	<-done
-	if told != 1 {
-		t.Errorf("the listener heard of %d transitions, want 1", told)
+	if received != 1 {
+		t.Errorf("the listener heard of %d transitions, want 1", received)
 	}
 }

@@ -239,7 +239,7 @@ func TestHumanDurations(t *testing.T) {
 		3*time.Hour + 310*time.Second: "3h5m",
 	} {
 		if got := human(d); got != want {
-			t.Errorf("%s is told as %s, want %s", d, got, want)
+			t.Errorf("%s is shown as %s, want %s", d, got, want)
 		}
 	}
 }

@@ -373,9 +373,9 @@ func TestRemove(t *testing.T) {
 	matched := errors.New("matched")
 	calls := 0
 	for name, c := range map[string]struct {
-		s    Settings
-		give func(b *Breaker)
-		told string // to listeners of the set
+		s        Settings
+		give     func(b *Breaker)
+		received string // to listeners of the set
 	}{
 		"nothing":       {Settings{}, func(*Breaker) {}, ""},
 		"a failure":     {Settings{}, func(b *Breaker) { play(b, "f") }, ""},
@@ -402,14 +402,14 @@ func TestRemove(t *testing.T) {
 			_ = set.Breaker("other").Open(Order{For: time.Hour})
 			b := set.Breaker("a")
 			c.give(b)
-			var told tape
-			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { told.add("%s->%s %s", t.From, t.To, t.Cause) }})
+			var received tape
+			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { received.add("%s->%s %s", t.From, t.To, t.Cause) }})
 			calls = 0
 			if !set.Remove("a") {
 				t.Fatalf("%s: the set does not know the key", name)
 			}
-			if got := told.take(); got != c.told {
-				t.Errorf("%s: listeners heard %q, want %q", name, got, c.told)
+			if got := received.take(); got != c.received {
+				t.Errorf("%s: listeners heard %q, want %q", name, got, c.received)
 			}
 			if _, known := set.Lookup("a"); known || set.Remove("a") {
 				t.Errorf("%s: the set remembers the key", name)

@@ -55,7 +55,7 @@ func (w *world) agree(got aside) error {
 }
 
 // allowed checks the invariants that need no specification.
-func (w *world) allowed(s step, before, after aside, told []Transition) error {
+func (w *world) allowed(s step, before, after aside, received []Transition) error {
 	moved := after.gen != before.gen
 	switch s.kind {
 	case stepTick:
@@ -82,28 +82,28 @@ func (w *world) allowed(s step, before, after aside, told []Transition) error {
 	if after.live > max(w.probes(), before.live) {
 		return fmt.Errorf("I3: %d probes are out, the limit is %d", after.live, w.probes())
 	}
-	return w.recorded(s, before, after, told)
+	return w.recorded(s, before, after, received)
 }
 
 // recorded checks that each change has one record, delivered once (I7).
-func (w *world) recorded(s step, before, after aside, told []Transition) error {
+func (w *world) recorded(s step, before, after aside, received []Transition) error {
 	changes := 0
 	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
 		changes = 1
 	}
-	if len(told) != changes && (!w.cfg.keyed || changes == 0) {
-		return fmt.Errorf("I7: %d transitions told, want %d", len(told), changes)
+	if len(received) != changes && (!w.cfg.keyed || changes == 0) {
+		return fmt.Errorf("I7: %d transitions delivered, want %d", len(received), changes)
 	}
 	if changes == 0 {
 		return nil
 	}
-	last := told[len(told)-1]
+	last := received[len(received)-1]
 	past := w.b.History()
 	if got := past[len(past)-1]; got.Version != last.Version || got.To != last.To {
-		return fmt.Errorf("I7: told of %+v, the record's newest is %+v", last, got)
+		return fmt.Errorf("I7: delivered %+v, the record's newest is %+v", last, got)
 	}
 	if !last.Shadow && last.To != effective(w.b.load()) || last.Shadow && last.To != after.state {
-		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.load()))
+		return fmt.Errorf("I7: delivered a move to %s, the state is %s", last.To, effective(w.b.load()))
 	}
 	return nil
 }

@@ -70,8 +70,8 @@ func TestOpenErrorOfNothing(t *testing.T) {
 	} {
 		for _, watched := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
-				told := 0
-				l := Listener{StateChange: func(*Breaker, Transition) { told++ }}
+				received := 0
+				l := Listener{StateChange: func(*Breaker, Transition) { received++ }}
 				if watched {
 					l.Success = func(*Breaker) {}
 				}
@@ -80,8 +80,8 @@ func TestOpenErrorOfNothing(t *testing.T) {
 				if err := b.Do(t.Context(), broken); !errors.Is(err, errX) || !errors.Is(err, ErrOpen) {
 					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errX)
 				}
-				if told != 1 {
-					t.Errorf("listeners heard of %d transitions, want 1", told)
+				if received != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", received)
 				}
 				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
 				if !errors.Is(err, ErrOpen) {

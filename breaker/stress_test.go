@@ -50,8 +50,8 @@ type stressCount struct {
 	began, succeeded, failed, ignored, rejected     atomic.Int64 // by callers
 	heardBegin, heardSuccess, heardFail, heardTurns atomic.Int64 // by the listener
 
-	mu   sync.Mutex
-	told []Transition
+	mu       sync.Mutex
+	received []Transition
 }
 
 func (c *stressCount) listener() Listener {
@@ -63,7 +63,7 @@ func (c *stressCount) listener() Listener {
 		StateChange: func(_ *Breaker, t Transition) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.told = append(c.told, t)
+			c.received = append(c.received, t)
 		},
 	}
 }
@@ -122,9 +122,9 @@ func (c *stressCount) check(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, tr := range c.told {
-		if i > 0 && tr.Version <= c.told[i-1].Version {
-			t.Fatalf("transition %d told is of version %d, after version %d", i, tr.Version, c.told[i-1].Version)
+	for i, tr := range c.received {
+		if i > 0 && tr.Version <= c.received[i-1].Version {
+			t.Fatalf("transition %d received is of version %d, after version %d", i, tr.Version, c.received[i-1].Version)
 		}
 	}
 }
@@ -162,15 +162,15 @@ func TestStressRandomEverything(t *testing.T) {
 	b.Close(Order{})
 	c.check(t)
 	st := b.Status()
-	if n := len(c.told); n == 0 || c.told[n-1].Version != st.Transition.Version {
-		t.Errorf("the last transition told is not the last on record (%d told)", n)
+	if n := len(c.received); n == 0 || c.received[n-1].Version != st.Transition.Version {
+		t.Errorf("the last transition received is not the last recorded (%d received)", n)
 	}
 	if st.Panics != 0 || st.State != Closed {
 		t.Errorf("in the end: %+v", st)
 	}
 	settleDown(t, before)
-	t.Logf("%d steps, %d calls ran, %d were rejected, %d transitions", calls.Load(), c.began.Load(), c.rejected.Load(), len(c.told))
-	c.told = nil
+	t.Logf("%d steps, %d calls ran, %d were rejected, %d transitions", calls.Load(), c.began.Load(), c.rejected.Load(), len(c.received))
+	c.received = nil
 	if after := heapInUse(); after > heapBefore+4<<20 {
 		t.Errorf("the heap holds %d KB, %d KB at the start", after>>10, heapBefore>>10)
 	}

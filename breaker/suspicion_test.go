@@ -23,30 +23,30 @@ func suspects(bs []*Breaker) (n int) {
 func TestSuspectLocal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 10)
-		var told []Suspicion
-		m.OnSuspicion(func(s Suspicion) { told = append(told, s) })
+		var received []Suspicion
+		m.OnSuspicion(func(s Suspicion) { received = append(received, s) })
 		for i, b := range bs[:4] {
 			play(b, "f.")
-			if n := suspects(bs); n != 0 || len(told) != 0 {
-				t.Fatalf("%d trips: %d suspect, told %v", i+1, n, told)
+			if n := suspects(bs); n != 0 || len(received) != 0 {
+				t.Fatalf("%d trips: %d suspect, received %v", i+1, n, received)
 			}
 		}
 		began := time.Now()
 		play(bs[4], "f")
-		if n := suspects(bs); n != 5 || len(told) != 1 {
-			t.Fatalf("5 trips of 10: %d suspect, told %v", n, told)
+		if n := suspects(bs); n != 5 || len(received) != 1 {
+			t.Fatalf("5 trips of 10: %d suspect, received %v", n, received)
 		}
 		want := Suspicion{At: began, Opened: 5, Of: 10}
-		if got, ok := m.Suspicion(); !ok || got != want || told[0] != want {
-			t.Errorf("suspicion %+v, told %+v, want %+v", got, told, want)
+		if got, ok := m.Suspicion(); !ok || got != want || received[0] != want {
+			t.Errorf("suspicion %+v, received %+v, want %+v", got, received, want)
 		}
 		if got, want := want.String(), "5 of 10 independent breakers tripped within 5s: check this process and its network first"; got != want {
 			t.Errorf("String: %s", got)
 		}
 		play(bs[5], "f")
 		play(bs[6], "f")
-		if n := suspects(bs); n != 7 || len(told) != 1 {
-			t.Errorf("two more: %d suspect, told %d times", n, len(told))
+		if n := suspects(bs); n != 7 || len(received) != 1 {
+			t.Errorf("two more: %d suspect, received %d times", n, len(received))
 		}
 		for _, b := range bs[:7] {
 			s := b.Status()
@@ -67,8 +67,8 @@ func TestSuspectLocal(t *testing.T) {
 		for _, b := range bs[:5] {
 			play(b, "f")
 		}
-		if len(told) != 2 {
-			t.Errorf("told %d times of two episodes", len(told))
+		if len(received) != 2 {
+			t.Errorf("received %d times of two episodes", len(received))
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestNotSuspect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, bs := crew(t, 9)
-				m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+				m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 				c(t, m, bs)
 				if n := suspects(bs); n != 0 {
 					t.Errorf("%d transitions are suspect", n)
@@ -128,7 +128,7 @@ func TestNotSuspect(t *testing.T) {
 	}
 	t.Run("two of two", func(t *testing.T) {
 		m, bs := crew(t, 2)
-		m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+		m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 		play(bs[0], "f")
 		play(bs[1], "f")
 	})

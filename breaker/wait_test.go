@@ -96,7 +96,7 @@ func TestWaitReadyGivesUp(t *testing.T) {
 // listenForReady runs f with a breaker that opens for ten seconds, once for
 // each kind of breaker and each way to add a listener that records the end of
 // that time.
-func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, add func() (remove func()))) {
+func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, received *tape, add func() (remove func()))) {
 	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
 		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
 		"the manager": func(m *Manager, _ *Breaker, l Listener) func() { return m.AddListener(l) },
@@ -109,13 +109,13 @@ func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, a
 					b = SetOf[string](m, "s").Breaker("k")
 				}
 				began := time.Now()
-				var told tape
-				f(t, b, &told, func() func() {
+				var received tape
+				f(t, b, &received, func() func() {
 					return add(m, b, Listener{Ready: func(got *Breaker) {
 						if got != b {
-							t.Errorf("told of %s", got.ID())
+							t.Errorf("notified of %s", got.ID())
 						}
-						told.add("ready after %s", units(time.Since(began)))
+						received.add("ready after %s", units(time.Since(began)))
 					}})
 				})
 				if t.Failed() {
@@ -141,12 +141,12 @@ func TestReadyIsReported(t *testing.T) {
 		"opened for long":  {func(b *Breaker) { play(b, "f."); _ = b.Open(Order{For: time.Minute}) }, "ready after 1m1s"},
 		"held by a peer":   {func(b *Breaker) { play(b, "f."); b.Peer().Hold(b.Status().Version, time.Minute) }, "ready after 1m1s"},
 	} {
-		listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+		listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
 			add()
 			c.script(b)
 			wait(time.Hour)
-			if got := told.take(); got != c.want {
-				t.Errorf("%s: told %q, want %q", name, got, c.want)
+			if got := received.take(); got != c.want {
+				t.Errorf("%s: received %q, want %q", name, got, c.want)
 			}
 		})
 	}
@@ -155,18 +155,18 @@ func TestReadyIsReported(t *testing.T) {
 // A listener that is added while the breaker is open is also notified of the
 // end of this open time, and of nothing after it has been removed.
 func TestReadyIsReportedToLaterListeners(t *testing.T) {
-	listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+	listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
 		play(b, "f...")
 		remove := add()
 		wait(time.Minute)
-		if got := told.take(); got != "ready after 10s" {
-			t.Errorf("told %q, want it after 10s", got)
+		if got := received.take(); got != "ready after 10s" {
+			t.Errorf("received %q, want it after 10s", got)
 		}
 		remove()
 		play(b, "f")
 		wait(time.Hour)
-		if got := told.take(); got != "" {
-			t.Errorf("told %q after it was removed", got)
+		if got := received.take(); got != "" {
+			t.Errorf("received %q after it was removed", got)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestReadyAfterTheOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
 		play(b, "f..........")
-		b.AddListener(Listener{Ready: func(*Breaker) { t.Error("told of the end of an open time that had ended") }})
+		b.AddListener(Listener{Ready: func(*Breaker) { t.Error("notified of the end of an open time that had ended") }})
 		if err := b.Do(t.Context(), nop); err != nil {
 			t.Errorf("the probe: %v", err)
 		}

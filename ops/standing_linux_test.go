@@ -225,11 +225,11 @@ func TestStandingOrdersThatAreLost(t *testing.T) {
 	if err != nil || x.StandingWaiting != 1 {
 		t.Errorf("%d wait, %v", x.StandingWaiting, err)
 	}
-	var told []string
+	var received []string
 	for _, l := range x.LostOrders {
-		told = append(told, l.ID+": "+l.Text)
+		received = append(received, l.ID+": "+l.Text)
 	}
-	all := strings.Join(told, "\n")
+	all := strings.Join(received, "\n")
 	for _, want := range []string{
 		`payments: force-open by ana at 2026-01-01T00:00:00Z ("INC-42") is not applied again: it ended at 2026-01-01T01:00:00Z, while the process was down`,
 		`late: set {"fail_maximum":3} by cy at 2026-01-01T00:00:00Z is lost: invalid settings: unknown key "fail_maximum", did you mean "fail_max"?`,

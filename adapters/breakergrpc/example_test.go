@@ -67,7 +67,7 @@ func (o *orders) EmptyCall(ctx context.Context, _ *pb.Empty) (*pb.Empty, error) 
 }
 
 // A gRPC service with a breaker around what it depends on, and one around
-// itself that sheds its callers while its handlers fail.
+// itself that rejects its callers while its handlers fail.
 func Example_service() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 2})
 	guard := breakergrpc.New(breaker.SetOf[string](manager, "served"),

@@ -138,11 +138,11 @@ func TestWatchEndsWithItsReader(t *testing.T) {
 					_, err := bufio.NewReader(r).ReadString('\n')
 					got <- err
 				}()
-				for told := false; !told; { // the stream may begin a little later
+				for received := false; !received; { // the stream may begin a little later
 					h.ok("open", "search")
 					select {
 					case err := <-got:
-						if told = true; err != nil {
+						if received = true; err != nil {
 							t.Fatal(err)
 						}
 					case <-time.After(100 * time.Millisecond):

@@ -163,8 +163,8 @@ func TestOwnWords(t *testing.T) {
 		t.Errorf("an order for a version that has gone: %v, want ErrVersion", err)
 	}
 	all := ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ann", Reason: "drill", For: ops.Duration(time.Hour)}
-	var told *ops.Error
-	if _, err := c.Do(ctx, all); !errors.Is(err, ops.ErrConfirm) || !errors.As(err, &told) || told.Matched != 2 {
+	var received *ops.Error
+	if _, err := c.Do(ctx, all); !errors.Is(err, ops.ErrConfirm) || !errors.As(err, &received) || received.Matched != 2 {
 		t.Errorf("a wildcard without its number: %v, want ErrConfirm for 2", err)
 	}
 	all.DryRun = true
@@ -191,7 +191,7 @@ func TestOwnWords(t *testing.T) {
 			t.Errorf("Look(%q): %+v, %v, want %d", id, got, err, n)
 		}
 	}
-	if _, err := c.History(ctx, "fo"); !errors.Is(err, breaker.ErrUnknown) || !errors.As(err, &told) || !slices.Equal(told.Near, []string{"foo"}) {
+	if _, err := c.History(ctx, "fo"); !errors.Is(err, breaker.ErrUnknown) || !errors.As(err, &received) || !slices.Equal(received.Near, []string{"foo"}) {
 		t.Errorf("history of an unknown id: %v, want ErrUnknown near foo", err)
 	}
 	if _, err := c.Do(ctx, ops.Order{ID: "tenants/\xff", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrOrder) {

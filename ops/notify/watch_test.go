@@ -369,13 +369,13 @@ func TestManyKeys(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		var left, told int
+		var left, received int
 		for _, req := range r.take() {
 			n, l := countOf(t, req.body)
-			told, left = told+n, left+l
+			received, left = received+n, left+l
 		}
-		if told < 1000 || told > 3000 || left == 0 {
-			t.Errorf("%d notices and %d left out", told, left)
+		if received < 1000 || received > 3000 || left == 0 {
+			t.Errorf("%d notices and %d left out", received, left)
 		}
 	})
 }

@@ -103,14 +103,14 @@ func TestAuditCannotBeWritten(t *testing.T) {
 				mend = tt.breakIt(t, disk)
 			}
 			orders := 0
-			for told := false; !told; orders++ { // the last block may have room for some lines
+			for received := false; !received; orders++ { // the last block may have room for some lines
 				verb, state := "open", "open"
 				if orders%2 == 0 {
 					verb, state = "close", "closed"
 				}
 				r := run(t, o.viaSocket(verb, "foo")...)
 				o.wants("foo", state)
-				told = strings.Contains(r.errOut, "done, but not recorded: audit log "+o.Audit) && strings.Count(r.errOut, "\n") == 1
+				received = strings.Contains(r.errOut, "done, but not recorded: audit log "+o.Audit) && strings.Count(r.errOut, "\n") == 1
 				if r.code != 0 || orders > 50 {
 					t.Fatalf("%s: exit %d\n%s%s", verb, r.code, r.out, r.errOut)
 				}
