@@ -29,7 +29,7 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 		p := b.permit(w)
 		p.tag |= tagChecked
 		if over || w&flagBypass != 0 && markOf(ctx).kind == markBypass {
-			p.tag |= tagIgnored // no evidence (I4)
+			p.tag |= tagIgnored // not evidence (I4)
 		}
 		return p, nil
 	case over && stateOf(w) != Closed && w&flagForcedClosed == 0:

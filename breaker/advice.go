@@ -78,14 +78,14 @@ func (d *deadDependency) opening(s *compiled) (a Advice) {
 		most = max(most, int(min(maxAdvised, math.Ceil(d.rate*s.FailFor.Seconds())+1)))
 	}
 	a.Calls = 1 + sort.Search(most, func(k int) bool {
-		_, met := d.judge(s, k+1)
-		return met.moved
+		_, decided := d.judge(s, k+1)
+		return decided.moved
 	})
 	if a.Calls > most {
 		return Advice{}
 	}
-	_, met := d.judge(s, a.Calls)
-	a.Opens, a.Cause = true, met.cause
+	_, decided := d.judge(s, a.Calls)
+	a.Opens, a.Cause = true, decided.cause
 	a.After = d.takes + d.spacing(a.Calls-1)
 	a.Hanging = int(min(maxAdvised, d.rate*d.takes.Seconds()))
 	return a

@@ -64,7 +64,7 @@ func TestClock(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			if c.word.Load()&clockRuns != 0 {
-				t.Error("it runs although nobody reads it")
+				t.Error("it runs although nothing reads it")
 			}
 			time.Sleep(time.Hour)
 			if got := c.step(); got != 3630 {
@@ -119,8 +119,8 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// A clock that stops while it is read says so: one that says that it runs has a
-// timer, or it would stand still for ever.
+// A clock that stops while it is being read must say so: a clock that claims
+// to run has a timer, or it would stand still forever.
 func TestClockStopsWhileItIsRead(t *testing.T) {
 	const n = 10_000
 	all := make([]*clock, n)
@@ -131,8 +131,8 @@ func TestClockStopsWhileItIsRead(t *testing.T) {
 	}
 	abreast(n, func(i int) { all[i].step() }, func(i int) { all[i].advance(1) })
 	for i, c := range all {
-		// Read in time, it was set for the step after that. Else it stopped, and
-		// was started again by a reader that came later.
+		// If it was read in time, it was set for the step after that.
+		// Otherwise it stopped, and a later reader started it again.
 		w := c.word.Load()
 		if w&clockRuns != 0 && w&clockUsed != 0 && c.serial == 1 {
 			t.Fatalf("clock %d stopped, but its word is %b", i, w)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// A failure and an eviction may come together: the failure is counted in any
-// case, and a key with a failure is kept (I8).
+// A failure and an eviction may happen at the same time: the failure is
+// counted in any case, and a key with a failure is kept (I8).
 func TestEvictedAndCounted(t *testing.T) {
 	const n = 10_000
 	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
@@ -48,7 +48,7 @@ func TestEvictedAndCounted(t *testing.T) {
 	t.Logf("%d were evicted and came back", evicted)
 }
 
-// A failure that is counted while its key comes back is not lost.
+// A failure that is counted while its key is being restored is not lost.
 func TestRestoredAndCounted(t *testing.T) {
 	const n = 20_000
 	all := make([]*Breaker, n)
@@ -67,8 +67,8 @@ func TestRestoredAndCounted(t *testing.T) {
 	}
 }
 
-// A listener of a key that is forgotten in the moment it is added is not lost
-// to the breaker made for the key next.
+// A listener of a key that is forgotten at the moment it is added is not lost:
+// the next breaker of the key has it.
 func TestListenerOfKeyForgottenMeanwhile(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
 	held := s.Breaker("a")
@@ -81,8 +81,9 @@ func TestListenerOfKeyForgottenMeanwhile(t *testing.T) {
 	}
 }
 
-// A rule that takes so long to say open that the set has forgotten the key
-// meanwhile opens the key's breaker, not one that nobody finds (I8).
+// If a rule takes so long to decide that the set has forgotten the key
+// meanwhile, it opens the key's current breaker, not one that cannot be found
+// any more (I8).
 func TestRuleOfAForgottenKey(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1}, WithRule("always", func(Counts) bool { return true }))
 	b := s.Breaker("a")
@@ -110,9 +111,9 @@ func TestWindowEvidenceIsBounded(t *testing.T) {
 	}
 }
 
-// A call of a forgotten breaker counts for the one made since while that is in
-// its first stretch, whatever override is on it; and not at all when the call
-// was of an earlier stretch of the forgotten one (I1, I11).
+// A call of a forgotten breaker counts for the key's new breaker while that is
+// in its first period, whatever override it has; and not at all if the call
+// belonged to an earlier period of the forgotten one (I1, I11).
 func TestCallOfForgottenBreaker(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -144,8 +145,8 @@ func TestCallOfForgottenBreaker(t *testing.T) {
 	}
 }
 
-// A forgotten breaker that somebody holds comes back with the settings and the
-// listeners that its set has been given meanwhile.
+// A forgotten breaker that the program still holds comes back with the
+// settings and the listeners that its set has been given meanwhile.
 func TestForgottenBreakerComesBackUpToDate(t *testing.T) {
 	s := NewSet[string]("s", Settings{FailMax: -1}, SetOptions{MaxKeys: 1})
 	held := s.Breaker("a")
@@ -166,7 +167,7 @@ func TestForgottenBreakerComesBackUpToDate(t *testing.T) {
 	}
 }
 
-// A breaker that is forgotten while a rule of the program's own looks at it
+// A breaker that is forgotten while one of the program's own rules is judging
 // opens where its set finds it.
 func TestForgottenDuringOwnRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -185,8 +186,8 @@ func TestForgottenDuringOwnRule(t *testing.T) {
 	})
 }
 
-// Keys whose evidence is in their windows alone are kept as well, until both
-// limits together are met (I8). Then one gives way.
+// Keys whose only evidence is in their windows are kept as well, until both
+// limits together are reached (I8). Then one is evicted.
 func TestFullOfEvidenceInWindows(t *testing.T) {
 	for name, c := range map[string]struct {
 		s      Settings
@@ -235,7 +236,7 @@ func TestSetLimitsOvershot(t *testing.T) {
 			if n := set.Len(); n > most+callers {
 				t.Errorf("%d keys are remembered, want %d, and %d calls in flight", n, most, callers)
 			}
-			time.Sleep(2 * time.Second) // the sweeper has been
+			time.Sleep(2 * time.Second) // the sweeper has run
 			if n := len(set.Breakers()); n > most || n != set.Len() {
 				t.Errorf("%d keys are remembered and %d counted, want %d at most", n, set.Len(), most)
 			}
@@ -243,7 +244,7 @@ func TestSetLimitsOvershot(t *testing.T) {
 	}
 }
 
-// A healthy key takes the place of another, though all come at once.
+// A healthy key replaces another one, even if all come at once.
 func TestHealthyKeysDoNotOverflow(t *testing.T) {
 	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 100, MaxEvidence: 1})
 	var all sync.WaitGroup
@@ -325,7 +326,7 @@ func TestForgottenBreakerStaysUsable(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{FailMax: 3}, SetOptions{MaxKeys: 1})
 	held := set.Breaker("held")
 	set.Breaker("x")
-	set.Breaker("y") // held is forgotten by now
+	set.Breaker("y") // held is forgotten now
 	_ = held.Do(bg, broken)
 	_ = set.Do(bg, "held", broken)
 	if got := set.Breaker("held").FailCount(); got != 2 {
@@ -339,8 +340,8 @@ func TestForgottenBreakerStaysUsable(t *testing.T) {
 	is(t, held, Open)
 }
 
-// A call that was in flight while its key was forgotten counts where the key
-// is now.
+// A call that was in flight while its key was forgotten is counted by the
+// key's current breaker.
 func TestFailureOfAForgottenKeyCounts(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{FailMax: 2}, SetOptions{MaxKeys: 1})
 	p, err := set.Breaker("held").Allow()
@@ -354,8 +355,8 @@ func TestFailureOfAForgottenKeyCounts(t *testing.T) {
 	is(t, set.Breaker("held"), Open)
 }
 
-// A full set keeps to its limits, says so once, and guards whichever keys fail
-// now.
+// A full set keeps to its limits, logs that once, and guards the keys that are
+// failing now.
 func TestSetOverflows(t *testing.T) {
 	var log bytes.Buffer
 	set := NewSet[int]("n", Settings{FailMax: 2}, SetOptions{MaxKeys: 2, MaxEvidence: 5},
@@ -380,7 +381,7 @@ func TestSetOverflows(t *testing.T) {
 	}
 }
 
-// Where no key can give way, a further one runs without a breaker.
+// If no key can make room, another key runs without a breaker.
 func TestSetFullOfOverrides(t *testing.T) {
 	set := NewSet[int]("n", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
 	set.Breaker(1).ForceOpen(Order{})
@@ -430,7 +431,7 @@ func TestSetUnderChurn(t *testing.T) {
 	}
 }
 
-// An evicted breaker that is still held is the one that its key gets again, and
+// As long as an evicted breaker is held, its key gets the same one again, and
 // from then on the set keeps it as before.
 func TestEvictedBreakerComesBack(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 2})
@@ -450,7 +451,7 @@ func TestEvictedBreakerComesBack(t *testing.T) {
 	runtime.KeepAlive(held)
 }
 
-// Two callers that come first with one key at once get one breaker, which is
+// Two callers that are the first with the same key get one breaker, which is
 // counted once.
 func TestKeyIsInsertedOnce(t *testing.T) {
 	const n = 5000
@@ -462,8 +463,8 @@ func TestKeyIsInsertedOnce(t *testing.T) {
 	}
 }
 
-// A key that finds no place, because no other may make room, has a breaker all
-// the same, and one only. The set takes it in when there is something to keep.
+// A key for which there is no room, because no other key may make room, still
+// has a breaker, and only one. The set takes it in once it has evidence.
 func TestBreakerWithoutAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
@@ -477,7 +478,7 @@ func TestBreakerWithoutAPlace(t *testing.T) {
 		if err := set.Do(t.Context(), 3, broken); !errors.Is(err, errX) {
 			t.Errorf("its call: %v", err)
 		}
-		wait(time.Minute) // the sweeper takes the place away again
+		wait(time.Minute) // the sweeper removes it again
 		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Overflowed() != 1 {
 			t.Errorf("after a failure, the set remembers the key: %v, of %d keys, %d overflows", known, set.Len(), set.Overflowed())
 		}
@@ -489,10 +490,10 @@ func TestBreakerWithoutAPlace(t *testing.T) {
 	})
 }
 
-// Keys that clients invent fail once each. They give way to each other, and not
-// keys that fail again and again, or that are open, although those have been
+// Keys that clients invent fail once each. They replace each other, but not
+// keys that fail again and again or that are open, even if those have been
 // idle longer.
-func TestInventedKeysGiveWayToEachOther(t *testing.T) {
+func TestInventedKeysReplaceEachOther(t *testing.T) {
 	for name, c := range map[string]struct {
 		s     Settings
 		fails string
@@ -523,8 +524,8 @@ func TestInventedKeysGiveWayToEachOther(t *testing.T) {
 	}
 }
 
-// A key that needs room while the healthy keys cannot be evicted costs one key
-// its evidence, not many.
+// A key that needs room while the healthy keys cannot be evicted costs only
+// one key its evidence.
 func TestOneKeyMakesRoom(t *testing.T) {
 	const evidence = 20
 	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: evidence})
@@ -548,8 +549,8 @@ func TestOneKeyMakesRoom(t *testing.T) {
 	}
 }
 
-// Keys that are healthy again count among the healthy ones at once: no time has
-// to pass.
+// Keys that become healthy again count as healthy at once, without any time
+// passing.
 func TestHealthyAgain(t *testing.T) {
 	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
 	for k := range 10 {
@@ -566,13 +567,13 @@ func TestHealthyAgain(t *testing.T) {
 	}
 }
 
-// namesake is a key whose text does not tell it from others.
+// namesake is a key whose text does not distinguish it from others.
 type namesake struct{ n int }
 
 func (namesake) String() string { return "same" }
 
-// What has been collected leaves nothing behind, and its text is free again; as
-// long as a breaker is held, its text is not another's.
+// A collected breaker leaves nothing behind, and its text is free again; as
+// long as a breaker is held, no other key gets its text.
 func TestCollected(t *testing.T) {
 	set := NewSet[namesake]("s", Settings{}, SetOptions{MaxKeys: 1})
 	held := set.Breaker(namesake{0})

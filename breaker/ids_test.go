@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What may be a name, and what the error says of what may not.
+// Which names are valid, and what the error says about one that is not.
 func TestNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"a":                      "",
@@ -29,7 +29,7 @@ func TestNames(t *testing.T) {
 }
 
 // The distance counts insertions, deletions, replacements and swaps of
-// neighbours, and is only said to be more than the limit beyond it.
+// neighbours. Beyond the limit it is only known to be larger.
 func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b  string
@@ -62,7 +62,7 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// The nearest ids come first, then by name; what is far is not named.
+// The nearest ids come first, then sorted by name; distant ones are not named.
 func TestNearestFirst(t *testing.T) {
 	var m Manager
 	for _, name := range []string{"orders-c", "orders-a", "order", "ordersss", "orders-b", "billing", "rders"} {
@@ -87,8 +87,8 @@ func TestNearestFirst(t *testing.T) {
 	}
 }
 
-// FuzzID looks up what may or may not be an id: what exists is found by its
-// ID and by nothing else, and looking makes nothing (I12).
+// FuzzID looks up strings that may or may not be ids: what exists is found by
+// its ID and by nothing else, and looking creates nothing (I12).
 func FuzzID(f *testing.F) {
 	for _, id := range []string{"a", "set/k", "set/", "set//", "a/b", "", "/", "set/(overflow)", "\x00", "größe", "a ", strings.Repeat("x", 129)} {
 		f.Add(id, "k")

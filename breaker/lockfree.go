@@ -34,7 +34,7 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 				return false
 			}
 			units += r.failUnit
-		case Ignored, Canceled: // no evidence (I4)
+		case Ignored, Canceled: // not evidence (I4)
 		}
 		// The generation is part of the word. If the breaker has moved since it
 		// was read, this swap fails, and the next try finds out that the permit

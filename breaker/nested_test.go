@@ -18,7 +18,7 @@ func recovering(t *testing.T, s Settings) *Breaker {
 	return b
 }
 
-// A call inside a probe of the same breaker is a part of it: it runs, takes no
+// A call inside a probe of the same breaker is part of it: it runs, takes no
 // place, and only the outer call is judged.
 func TestNestedCall(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -48,7 +48,7 @@ func TestNestedCall(t *testing.T) {
 }
 
 // A call is part of another one only while that one runs, in the period that
-// admitted it, and only of the same breaker.
+// admitted it, and only if both use the same breaker.
 func TestNestedCallIsOfOneProbe(t *testing.T) {
 	t.Run("another breaker", func(t *testing.T) {
 		outer, inner := recovering(t, Settings{}), recovering(t, Settings{FailMax: 1, Probes: 2})

@@ -48,7 +48,7 @@ func TestOpensAfterFailMaxConsecutiveFailures(t *testing.T) {
 	}
 }
 
-// An open time that is as good as for ever stays so, whatever is added to it.
+// A very long open time stays as it is, whatever is added to it.
 func TestOpenTimeOfForeverDoesNotOverflow(t *testing.T) {
 	s := Settings{FailMax: 1, ResetTimeout: math.MaxInt64, ResetJitter: 0.9, ResetBackoff: 2}
 	hinted := Settings{FailMax: 1, ResetMax: math.MaxInt64, ResetJitter: 0.9}
@@ -68,7 +68,7 @@ func TestOpenTimeOfForeverDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// openTimes opens b again and again by failing probes and returns how long it
+// openTimes opens b repeatedly by failing probes and returns how long it
 // stayed open each time.
 func openTimes(t *testing.T, b *Breaker, n int) (times []time.Duration) {
 	t.Helper()
@@ -122,7 +122,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// However often it fails, the open time stays a time.
+// However often it fails, the open time stays a valid duration.
 func TestBackoffDoesNotOverflow(t *testing.T) {
 	for _, s := range []Settings{
 		{ResetBackoff: 1e300},
@@ -141,7 +141,7 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// An order, and an override, is no failed attempt.
+// An order or an override is not a failed attempt.
 func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute, ResetBackoff: 2})
@@ -261,8 +261,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// A rate written in decimals is met by the calls that make it, for every such
-// rate: 7 of 100 is 0.07, although 0.07*100 is more than 7.
+// A rate written as a decimal is reached by the calls that make it, for every
+// such rate: 7 of 100 is 0.07, although 0.07*100 is more than 7.
 func TestRateIsMetExactly(t *testing.T) {
 	for calls := 1; calls <= 200; calls++ {
 		for bad := 1; bad <= calls; bad++ {
@@ -280,7 +280,7 @@ func TestRateIsMetExactly(t *testing.T) {
 	}
 }
 
-// A slow success is no failure: it can meet the slow-call rate, never the
+// A slow success is not a failure: it can reach the slow-call rate, never the
 // failure rate (I6).
 func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 	slow := func(context.Context) error { time.Sleep(2 * time.Second); return nil }
@@ -318,9 +318,9 @@ func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 	}
 }
 
-// FailFor: failures open only when the first of the row is that old. A burst
-// counts as one failure less than the limit, and the next failure after the
-// time opens.
+// FailFor: failures open the breaker only when the first of the row is that
+// old. A burst counts as one failure less than the limit, and the next failure
+// after the time opens it.
 func TestFailForHoldsABurstBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 3, FailFor: 5 * time.Second})

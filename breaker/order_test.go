@@ -102,8 +102,8 @@ func TestOrderRefused(t *testing.T) {
 	}
 }
 
-// A receipt says what the order found and left, and from which version to
-// which.
+// A receipt says what the order found and left, and the versions before and
+// after.
 func TestReceipts(t *testing.T) {
 	b := New("db", Settings{})
 	for i, c := range []struct {
@@ -128,8 +128,8 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// A time that an order cannot have is an error, by every way to give it, and
-// changes nothing.
+// A duration that an order cannot have is an error, however the order is
+// given, and changes nothing.
 func TestOrdersRefuseTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		order func(*Breaker, Order) error
@@ -158,8 +158,8 @@ func TestOrdersRefuseTimes(t *testing.T) {
 	}
 }
 
-// An order's verb is its method's, whatever it says itself, and its expected
-// version holds.
+// The verb of an order is that of its method, whatever its field says, and its
+// expected version is checked.
 func TestOrdersByMethod(t *testing.T) {
 	b := New("db", Settings{})
 	if err := b.Open(Order{Verb: VerbClose, IfVersion: 1}); err != nil {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A call is as slow as its answer was in coming, by the first word of it,
-// however long the rest takes and however it ends.
-func TestAnsweredTellsHowSlow(t *testing.T) {
+// Whether a call is slow depends on when its answer began, however long the
+// rest takes and however it ends.
+func TestAnsweredDecidesSlowness(t *testing.T) {
 	for _, slowCall := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} { // by either clock
 		for _, c := range []struct {
 			name             string
@@ -68,11 +68,11 @@ func TestPermitCountsOnce(t *testing.T) {
 	rejected.Ignore()
 }
 
-// A permit that is used up, or came with a rejection, says nothing more:
-// neither to the breaker nor to its listeners.
-func TestEndedPermitIsDumb(t *testing.T) {
+// A permit that has ended, or that came with a rejection, has no further
+// effect, neither on the breaker nor on its listeners.
+func TestEndedPermitHasNoEffect(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Order{}) }
-	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been rejected before
 	full := func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }
 	ramp := func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func TestEndedPermitIsDumb(t *testing.T) {
 	}
 }
 
-// The zero Permit is none: ending it by other ways than Done(nil) does nothing.
+// Ending the zero Permit in other ways than Done(nil) does nothing.
 func TestZeroPermit(t *testing.T) {
 	var p Permit
 	p.Answered()
@@ -148,8 +148,8 @@ func TestZeroPermit(t *testing.T) {
 	}
 }
 
-// A call whose answer streams in is as slow as its answer was to begin, not as
-// slow as whoever reads it.
+// Whether a call with a streamed answer is slow depends on when the answer
+// began, not on how fast it is read.
 func TestAnsweredStopsTheClock(t *testing.T) {
 	for _, test := range []struct {
 		name            string
@@ -159,7 +159,7 @@ func TestAnsweredStopsTheClock(t *testing.T) {
 	}{
 		{"answered soon, read for long", time.Second, time.Minute, true, Closed},
 		{"answered late, read at once", 5 * time.Second, 0, true, Open},
-		{"answered soon, not told", time.Second, time.Minute, false, Open},
+		{"answered soon, not reported", time.Second, time.Minute, false, Open},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestPermitsWithAContext(t *testing.T) {
 	})
 	t.Run("the classifier and BeforeCall see it", func(t *testing.T) {
 		type key struct{}
-		mine := context.WithValue(bg, key{}, "mine")
+		own := context.WithValue(bg, key{}, "mine")
 		seen := 0
 		see := func(ctx context.Context) {
 			if ctx.Value(key{}) == "mine" {
@@ -212,8 +212,8 @@ func TestPermitsWithAContext(t *testing.T) {
 		b := New("api", Settings{},
 			WithListener(Listener{BeforeCall: func(ctx context.Context, _ *Breaker) { see(ctx) }}),
 			WithClassifier(func(ctx context.Context, _ error) Outcome { see(ctx); return Failure }))
-		p, _ := b.AllowContext(mine)
-		_ = p.DoneContext(mine, errX)
+		p, _ := b.AllowContext(own)
+		_ = p.DoneContext(own, errX)
 		if seen != 2 {
 			t.Errorf("the context was seen %d times, want 2", seen)
 		}
@@ -243,7 +243,8 @@ func TestPermitsWithAContext(t *testing.T) {
 	})
 }
 
-// A classifier that exits the goroutine loses no failure and no permit.
+// A classifier that exits the goroutine loses neither the failure nor the
+// permit.
 func TestGoexitInClassifierOfDone(t *testing.T) {
 	b := New("x", Settings{FailMax: 2}, WithClassifier(
 		func(context.Context, error) Outcome { runtime.Goexit(); return Ignored }))

@@ -17,35 +17,36 @@ func suspects(bs []*Breaker) (n int) {
 	return n
 }
 
-// Half of the breakers within five seconds are suspect: said once, the earlier
-// ones marked too, and the later ones of the episode as they come.
+// If half of the breakers trip within five seconds, all are suspect: reported
+// once, the earlier trips are marked too, and the later ones of the episode as
+// they occur.
 func TestSuspectLocal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 10)
-		var told []Suspicion
-		m.OnSuspicion(func(s Suspicion) { told = append(told, s) })
+		var received []Suspicion
+		m.OnSuspicion(func(s Suspicion) { received = append(received, s) })
 		for i, b := range bs[:4] {
 			play(b, "f.")
-			if n := suspects(bs); n != 0 || len(told) != 0 {
-				t.Fatalf("%d trips: %d suspect, told %v", i+1, n, told)
+			if n := suspects(bs); n != 0 || len(received) != 0 {
+				t.Fatalf("%d trips: %d suspect, received %v", i+1, n, received)
 			}
 		}
 		began := time.Now()
 		play(bs[4], "f")
-		if n := suspects(bs); n != 5 || len(told) != 1 {
-			t.Fatalf("5 trips of 10: %d suspect, told %v", n, told)
+		if n := suspects(bs); n != 5 || len(received) != 1 {
+			t.Fatalf("5 trips of 10: %d suspect, received %v", n, received)
 		}
 		want := Suspicion{At: began, Opened: 5, Of: 10}
-		if got, ok := m.Suspicion(); !ok || got != want || told[0] != want {
-			t.Errorf("suspicion %+v, told %+v, want %+v", got, told, want)
+		if got, ok := m.Suspicion(); !ok || got != want || received[0] != want {
+			t.Errorf("suspicion %+v, received %+v, want %+v", got, received, want)
 		}
 		if got, want := want.String(), "5 of 10 independent breakers tripped within 5s: check this process and its network first"; got != want {
 			t.Errorf("String: %s", got)
 		}
 		play(bs[5], "f")
 		play(bs[6], "f")
-		if n := suspects(bs); n != 7 || len(told) != 1 {
-			t.Errorf("two more: %d suspect, told %d times", n, len(told))
+		if n := suspects(bs); n != 7 || len(received) != 1 {
+			t.Errorf("two more: %d suspect, received %d times", n, len(received))
 		}
 		for _, b := range bs[:7] {
 			s := b.Status()
@@ -57,7 +58,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
-		// A second episode, later, is told again.
+		// A second episode, later, is reported again.
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		for _, b := range bs {
@@ -66,8 +67,8 @@ func TestSuspectLocal(t *testing.T) {
 		for _, b := range bs[:5] {
 			play(b, "f")
 		}
-		if len(told) != 2 {
-			t.Errorf("told %d times of two episodes", len(told))
+		if len(received) != 2 {
+			t.Errorf("received %d times of two episodes", len(received))
 		}
 	})
 }
@@ -114,7 +115,7 @@ func TestNotSuspect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, bs := crew(t, 9)
-				m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+				m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 				c(t, m, bs)
 				if n := suspects(bs); n != 0 {
 					t.Errorf("%d transitions are suspect", n)
@@ -127,13 +128,14 @@ func TestNotSuspect(t *testing.T) {
 	}
 	t.Run("two of two", func(t *testing.T) {
 		m, bs := crew(t, 2)
-		m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+		m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 		play(bs[0], "f")
 		play(bs[1], "f")
 	})
 }
 
-// A function of OnSuspicion that panics is counted, with what tripped the last.
+// A panic in the function of OnSuspicion is counted for the breaker that
+// tripped last.
 func TestOnSuspicionPanics(t *testing.T) {
 	m, bs := crew(t, 3)
 	m.OnSuspicion(func(Suspicion) { panic("oh") })

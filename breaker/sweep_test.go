@@ -17,10 +17,10 @@ func (s *swept) sweep()                    { s.times++ }
 func (s *swept) sweepEvery() time.Duration { return time.Hour }
 func (s *swept) source() *vtime.Source     { return s.clock }
 
-// A key has been idle for Retention if it was last used before the newest sweep
-// that is at least that old. Many sweeps close together do not make the list of
-// them long, nor that sweep much older.
-func TestSweepsTellWhatIsIdle(t *testing.T) {
+// A key has been idle for Retention if it was last used before the newest
+// sweep that is at least that old. Many sweeps close together do not make the
+// list of sweeps long, nor that sweep much older.
+func TestSweepsFindIdleKeys(t *testing.T) {
 	const retention = 16 * time.Hour
 	var w sweeper
 	now := time.Now()
@@ -57,9 +57,9 @@ func TestSweepsTellWhatIsIdle(t *testing.T) {
 	}
 }
 
-// However often a sweep is asked for, there is one; it takes the place of the
-// next regular one, and comes after twenty times as long as the last one took,
-// and a second at least.
+// However often a sweep is requested, there is only one. It replaces the next
+// regular one, and comes after twenty times as long as the last one took, and
+// at least a second.
 func TestSweepsAreSpaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		took time.Duration // the last sweep, which has just ended; 0: there was none

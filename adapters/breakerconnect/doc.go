@@ -45,7 +45,7 @@
 // A stream's outcome is known at its end: where Receive returns io.EOF or an
 // error, or, on a server, where the handler returns. A client that closes the
 // response before the end, or whose deadline passes after the first message,
-// had an answer: a success. Before the first message the one is no evidence,
+// had an answer: a success. Before the first message the one is not evidence,
 // and the other a failure. Slow calls (breaker.Settings.SlowCall) are timed to
 // the first message of the answer, and that message passes a probe, since a
 // stream may go on for hours.

@@ -292,7 +292,7 @@ func TestPanics(t *testing.T) {
 	wantOutcome(t, b, breaker.Ignored)
 }
 
-// On a server, what follows a client's cancel is no evidence.
+// On a server, what follows a client's cancel is not evidence.
 func TestServerAfterTheClientsCancel(t *testing.T) {
 	g, b := guarded(t)
 	began, ended := make(chan bool), make(chan bool)

@@ -21,7 +21,7 @@ type call struct {
 	upload    *upload       // its body, or nil where that is not watched
 	permit    breaker.Permit
 	running   bool        // the transport has the request
-	settled   atomic.Bool // the body's end is told; Read and Close may run at once
+	settled   atomic.Bool // the body's end has been reported; Read and Close may run at once
 }
 
 // unwind is deferred around the transport: one that panics or exits the

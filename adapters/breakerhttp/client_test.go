@@ -33,7 +33,7 @@ type situation struct {
 	http2 bool
 	serve http.HandlerFunc
 	call  func(t *testing.T, s *server, c *http.Client) string
-	want  string // what the breaker is told
+	want  string // the outcomes that the breaker counts
 }
 
 type server struct {
@@ -110,19 +110,19 @@ func TestClientSituations(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			bare, _ := play(t, test, false)
-			guarded, told := play(t, test, true)
+			guarded, received := play(t, test, true)
 			if guarded != bare {
 				t.Errorf("guarded: %s\nbare:    %s", guarded, bare)
 			}
-			if got := told.String(); got != test.want {
-				t.Errorf("the breaker was told %s, want %s; %q", got, test.want, told.errs)
+			if got := received.String(); got != test.want {
+				t.Errorf("the breaker was given %s, want %s; %q", got, test.want, received.errs)
 			}
 		})
 	}
 }
 
 // play runs a situation on a server of its own.
-func play(t *testing.T, test situation, guard bool) (transcript string, told *outcomes) {
+func play(t *testing.T, test situation, guard bool) (transcript string, received *outcomes) {
 	s := &server{seen: make(chan string, 100)}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		test.serve(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, s)))
@@ -136,20 +136,20 @@ func play(t *testing.T, test situation, guard bool) (transcript string, told *ou
 	}
 	defer s.Close()
 	defer s.CloseClientConnections()
-	told = &outcomes{}
+	received = &outcomes{}
 	base := s.transport()
 	base.ExpectContinueTimeout = 10 * time.Second
 	defer base.CloseIdleConnections()
 	client := &http.Client{Transport: base}
 	if guard {
-		b := breaker.New("api", breaker.Settings{FailMax: -1}, breaker.WithListener(told.listener()))
+		b := breaker.New("api", breaker.Settings{FailMax: -1}, breaker.WithListener(received.listener()))
 		client.Transport = breakerhttp.NewTransport(base, breakerhttp.WithBreaker(b))
 	}
 	transcript = test.call(t, s, client)
 	for _, secret := range []string{s.URL, strings.TrimPrefix(s.URL, "http://"), strings.TrimPrefix(s.URL, "https://")} {
 		transcript = strings.ReplaceAll(transcript, secret, "SERVER")
 	}
-	return transcript, told
+	return transcript, received
 }
 
 type serverKey struct{}

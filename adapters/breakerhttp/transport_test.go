@@ -46,7 +46,7 @@ func stream(r io.Reader) io.ReadCloser {
 	}{r, io.NopCloser(nil)}
 }
 
-// outcomes counts what a breaker was told.
+// outcomes counts the outcomes of a breaker.
 type outcomes struct {
 	mu       sync.Mutex
 	good     int
@@ -134,8 +134,8 @@ func TestOutcomeOfStatus(t *testing.T) {
 	}
 }
 
-// The field's adapters let a dead server, a 503 and a 500 pass for ever, and
-// open on callers who cancel (field notes 4.11, 4.12).
+// The field's adapters let a dead server, a 503 and a 500 pass forever, and
+// open when callers cancel.
 func TestOutcomeOfErrors(t *testing.T) {
 	errGone := errors.New("the user closed the page")
 	for _, test := range []struct {
@@ -146,7 +146,7 @@ func TestOutcomeOfErrors(t *testing.T) {
 	}{
 		{"refused", background, func(context.CancelFunc) error { return errors.New("connection refused") }, "0 good, 1 bad"},
 		{"cancelled", cancellable, func(cancel context.CancelFunc) error { cancel(); return context.Canceled }, "0 good, 0 bad"},
-		{"cancelled, told otherwise", cancellable, func(cancel context.CancelFunc) error { cancel(); return errors.New("net/http: request canceled") }, "0 good, 0 bad"},
+		{"cancelled, reported otherwise", cancellable, func(cancel context.CancelFunc) error { cancel(); return errors.New("net/http: request canceled") }, "0 good, 0 bad"},
 		{"cancelled with a cause", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			return ctx, func() { cancel(errGone) }
@@ -191,8 +191,8 @@ func TestTripReturnsTheOpenErrorOnDemand(t *testing.T) {
 	}
 }
 
-// untouchable fails the test when an open breaker reads it (field note 4.27:
-// 64 MiB of an upload read before asking the breaker).
+// untouchable fails the test if it is read while the breaker is open. (Another
+// library reads 64 MiB of an upload before it asks the breaker.)
 type untouchable struct {
 	t      *testing.T
 	closed int
@@ -337,7 +337,7 @@ func TestOutcomeOfTheBody(t *testing.T) {
 		{"breaks off", errReset, readAll, "0 good, 1 bad"},
 		{"breaks off too soon", io.ErrUnexpectedEOF, readAll, "0 good, 1 bad"},
 		{"cancelled", context.Canceled, func(b io.ReadCloser, cancel context.CancelFunc) { cancel(); readAll(b, nil) }, "0 good, 0 bad"},
-		{"cancelled, told otherwise", errReset, func(b io.ReadCloser, cancel context.CancelFunc) { cancel(); readAll(b, nil) }, "0 good, 0 bad"},
+		{"cancelled, reported otherwise", errReset, func(b io.ReadCloser, cancel context.CancelFunc) { cancel(); readAll(b, nil) }, "0 good, 0 bad"},
 		{"deadline", context.DeadlineExceeded, readAll, "0 good, 1 bad"},
 		{"never touched", errReset, func(io.ReadCloser, context.CancelFunc) {}, "0 good, 0 bad"},
 	} {
@@ -398,8 +398,8 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
-// Field note 4.16: panics that no rival counts, and 4.4-4.6: probes that a
-// panic or Goexit loses for ever.
+// Other libraries do not count panics, and lose probes that panic or exit their
+// goroutine.
 func TestPanicsAndGoexitAreFailures(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":  func() { panic("bug") },

@@ -20,7 +20,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// open makes a guarded pool whose breaker opens by its first failure.
+// open returns a guarded pool whose breaker opens at its first failure.
 func open(t testing.TB, s *server, change func(*pgxpool.Config)) (*breakerpgx.Pool, *breaker.Breaker) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(s.dsn())
@@ -46,8 +46,8 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// asked is a breaker that has one failure on record: a success takes it back,
-// what is no evidence does not, and a second failure adds to it.
+// asked returns a breaker with one failure counted: a success takes it back,
+// what is not evidence does not, and a second failure adds to it.
 func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
 	t.Helper()
 	b := breaker.New("db", breaker.Settings{FailMax: 100})
@@ -300,7 +300,7 @@ func batch(fill func(*pgx.Batch), good bool) func(*breakerpgx.Pool) error {
 	}
 }
 
-// Connections that a restarted server has closed are replaced before anybody
+// Connections that a restarted server has closed are replaced before a caller
 // gets one: no caller fails, and no breaker opens.
 func TestRestartWithIdleConnections(t *testing.T) {
 	s := newServer(t)

@@ -27,7 +27,7 @@ func (r *resultSets) NextResultSet() error {
 	return r.f.op(r.ctx, "next set")
 }
 
-// described are rows that tell all of their columns.
+// described are rows that describe all of their columns.
 type described struct{ *fakeRows }
 
 func (described) ColumnTypeScanType(int) reflect.Type               { return reflect.TypeFor[int64]() }

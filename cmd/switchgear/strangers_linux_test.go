@@ -14,8 +14,8 @@ import (
 
 const nobody = 65534
 
-// shopOf starts a shop of another user's, where that user's processes have their
-// sockets. The binary is copied, so that everybody can run it.
+// shopOf starts a shop of another user, where that user's processes have their
+// sockets. The binary is copied, so that every user can run it.
 func (h *host) shopOf(uid uint32, service string) *shop {
 	h.t.Helper()
 	self, err := os.Executable()
@@ -61,8 +61,8 @@ func (h *host) shopOf(uid uint32, service string) *shop {
 	return s
 }
 
-// Root sees the processes of other users by their users' names, and gives orders
-// to them only by their path: they call themselves what they like.
+// Root sees the processes of other users by their users' names, and gives
+// orders to them only by their paths, because they can choose any name.
 func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP: needs root, to become another user")
@@ -72,17 +72,17 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	name := fmt.Sprintf("payments-%d", os.Getpid())
 	t.Setenv("SHOP_BREAKER", name)
 	other := h.shopOf(nobody, "payments-api")
-	mine := h.shopOf(0, "payments-api")
-	// As on a host: processes are found where users have theirs.
+	ownShop := h.shopOf(0, "payments-api")
+	// As on a real host, processes are found where users have theirs.
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", "")
 	h.env = []string{"SWITCHGEAR_RUNTIME_DIR=", "XDG_RUNTIME_DIR="}
 	theirs := fmt.Sprintf("payments-api/%d (nobody)", other.PID)
-	ours := fmt.Sprintf("payments-api/%d", mine.PID)
+	ours := fmt.Sprintf("payments-api/%d", ownShop.PID)
 	stateOf := func(s *shop) string { return h.ok("status", name, "-p", s.Socket) }
 
 	for _, words := range [][]string{args("ps"), args("status")} {
 		got := h.run(words...).out
-		for _, want := range [][]string{{"USER"}, {strconv.Itoa(other.PID), "nobody"}, {strconv.Itoa(mine.PID), "root"}} {
+		for _, want := range [][]string{{"USER"}, {strconv.Itoa(other.PID), "nobody"}, {strconv.Itoa(ownShop.PID), "root"}} {
 			if !lineHas(got, want...) {
 				t.Errorf("%q has no line with %q:\n%s", words, want, got)
 			}
@@ -97,14 +97,14 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 
 	for _, words := range [][]string{args("close", name), args("close", name, "-p", "payments-api"), args("set", name, "fail_max=9"), args("force-open", name, "--for", "1m", "--reason", "x", "--dry-run")} {
 		r := h.run(words...)
-		if r.code != 0 || strings.Contains(r.out, strconv.Itoa(other.PID)) || !hasAll(r.errOut, args(theirs, "another user's", other.Socket)) {
+		if r.code != 0 || strings.Contains(r.out, strconv.Itoa(other.PID)) || !hasAll(r.errOut, args(theirs, "another user", other.Socket)) {
 			t.Errorf("%q: exit %d, want it done in our own process alone\n%s%s", words, r.code, r.out, r.errOut)
 		}
 	}
-	if got := stateOf(mine); !strings.Contains(got, "closed") {
+	if got := stateOf(ownShop); !strings.Contains(got, "closed") {
 		t.Errorf("our own process:\n%s", got)
 	}
-	h.fails(1, args("close", name, "-p", strconv.Itoa(other.PID)), theirs+" is another user's", "-p "+other.Socket)
+	h.fails(1, args("close", name, "-p", strconv.Itoa(other.PID)), theirs+" belongs to another user", "-p "+other.Socket)
 	if text, _ := os.ReadFile(other.Audit); strings.Contains(string(text), `"order"`) {
 		t.Errorf("the other user's process was sent orders:\n%s", text)
 	}
@@ -115,16 +115,17 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	if got := stateOf(other); !strings.Contains(got, "closed") {
 		t.Errorf("by its path:\n%s", got)
 	}
-	if err := mine.cmd.Process.Kill(); err != nil {
+	if err := ownShop.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = mine.cmd.Wait()
-	if r := h.run("close", name, "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user's") {
+	_ = ownShop.cmd.Wait()
+	if r := h.run("close", name, "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user") {
 		t.Errorf("when there is no other: exit %d, want 1\n%s%s", r.code, r.out, r.errOut)
 	}
 }
 
-// A number that stands for another user's pipe is none of an order, either.
+// A number that stands for another user's pipe is not accepted for an order
+// either.
 func TestNumberOfAnotherUsersPipe(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP: needs root, to make a pipe of another user's")
@@ -142,7 +143,7 @@ func TestNumberOfAnotherUsersPipe(t *testing.T) {
 	if err := os.Chown(path, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(1, args("close", "payments", "-p", pid), "(nobody) is another user's", "-p pipe:"+path)
+	h.fails(1, args("close", name, "-p", pid), "(nobody) belongs to another user", "-p pipe:"+path)
 }
 
 // lineHas reports whether a line of text has all the words.
