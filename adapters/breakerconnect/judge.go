@@ -117,7 +117,6 @@ func network(err error) bool {
 
 // fail ends a call as a failure, with the hint that its details may hold.
 func fail(ctx context.Context, p *breaker.Permit, err error) error {
-	ctx = context.WithoutCancel(ctx) // it was not over when the call began: admit has looked
 	after := retryDelay(err)
 	if after <= 0 {
 		return p.DoneContext(ctx, err)
