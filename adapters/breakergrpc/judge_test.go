@@ -228,6 +228,38 @@ func TestAnswersThatAreRefused(t *testing.T) {
 	}
 }
 
+// What a handler could not read was its client's doing.
+func TestServerThatCannotRead(t *testing.T) {
+	for name, body := range map[string][]byte{"too large": make([]byte, 2000), "fine": nil} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(breaker.Settings{})
+			ended := make(chan struct{})
+			addr, _, _ := serve(t, "", &fakeService{duplex: func(s pb.TestService_FullDuplexCallServer) error {
+				if _, err := s.Recv(); err != nil {
+					return err
+				}
+				return status.Error(codes.Internal, "the database is down")
+			}}, grpc.MaxRecvMsgSize(1000), grpc.ChainStreamInterceptor(
+				func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+					defer close(ended)
+					return g.StreamServer(srv, s, info, h)
+				}))
+			client, _ := dial(t, addr, nil)
+			s, err := client.FullDuplexCall(within(t, 10*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = s.Send(&pb.StreamingOutputCallRequest{Payload: &pb.Payload{Body: body}})
+			<-ended
+			want := 1
+			if body != nil {
+				want = 0
+			}
+			wantFails(t, b, want)
+		})
+	}
+}
+
 // A message beyond the receiver's limit was refused, not failed.
 func TestMessagesBeyondALimit(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{unary: func(_ context.Context, r *pb.SimpleRequest) (*pb.SimpleResponse, error) {
