@@ -55,10 +55,10 @@ func codeOf(err error) codes.Code {
 // end is what is known of a call when it ends.
 type end struct {
 	Call
-	server   bool  // the side that judges
-	request  any   // a unary call's, on the client
-	opened   bool  // a client's stream that was opened: what SendMsg refuses does not come here
-	answered bool  // a stream of which a message has come
+	server   bool // the side that judges
+	request  any  // a unary call's, on the client
+	opened   bool // a client's stream that was opened: what SendMsg refuses does not come here
+	answered bool // a stream of which a message has come
 }
 
 // judge says what a call's error is evidence of.

@@ -34,7 +34,8 @@
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
 // A manager can be registered once with each provider: twice, its values would
-// be added up.
+// be added up. The global provider of before otel.SetMeterProvider and the one
+// that is set are one.
 //
 // Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).
