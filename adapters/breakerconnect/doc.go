@@ -24,10 +24,11 @@
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - what never left the client: a message that is too large or cannot be
 //     marshalled, an invalid header, an unsupported scheme;
-//   - a response larger than the client's own limit (connect.WithReadMaxBytes);
+//   - a message larger than its receiver's limit (connect.WithReadMaxBytes);
 //   - the rejection of another breaker below, and the code Canceled where it was
 //     not the caller who cancelled;
-//   - on a server, an error after the client's cancel. A deadline is the client's
+//   - on a server, an error after the client's cancel, and one of reading the
+//     client's messages that a handler returns. A deadline is the client's
 //     choice there: where clients are not to be trusted with it, leave
 //     DeadlineExceeded out.
 //

@@ -41,7 +41,8 @@
 // google.rpc.RetryInfo in a failure's details lengthens the open time, as
 // breaker.RetryAfterHinter does.
 //
-// On a server an error after the client's cancel is not evidence. A deadline is
+// On a server an error after the client's cancel is not evidence, nor is one of
+// reading the client's messages that a handler returns. A deadline is
 // the client's choice there: where clients are not to be trusted with it,
 // leave DeadlineExceeded out.
 //

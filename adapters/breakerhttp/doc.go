@@ -29,8 +29,10 @@
 //
 //   - a caller's cancel;
 //   - a request's body that cannot be read or closed, that is not as long as
-//     announced, or that keeps the transport waiting until the caller's deadline,
-//     and a failure answer to such a request;
+//     announced, or that keeps the transport waiting until the caller's deadline
+//     or, for most of the call, until the server gives up, and a failure answer to
+//     such a request;
+//   - a deadline that passes while the caller does not read the answer's body;
 //   - a request that net/http refuses to send, such as one with an invalid header
 //     or a scheme that is not supported, and an error of Transport.Proxy.
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
@@ -71,7 +70,7 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 }
 
 func register(m *breaker.Manager, o options) (stop func() error, err error) {
-	r := &reader{manager: m, calls: o.calls}
+	r := &reader{manager: m, provider: o.provider, calls: o.calls}
 	instruments, err := r.make(o.provider.Meter(scope))
 	if err != nil {
 		return nil, err
@@ -94,32 +93,12 @@ func register(m *breaker.Manager, o options) (stop func() error, err error) {
 	}, nil
 }
 
-// pair is a manager and the provider that shows it.
-type pair struct {
-	manager  *breaker.Manager
-	provider metric.MeterProvider
-}
-
-// registered holds the pairs of the program, because a provider does not say
-// what it shows. Its keys are pairs.
-var registered sync.Map
-
-// claim reserves a pair until release is called. Providers that cannot be
-// compared are not distinguished.
-func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
-	if !reflect.ValueOf(p).Comparable() {
-		return func() {}, true
-	}
-	key := pair{m, p}
-	_, taken := registered.LoadOrStore(key, true)
-	return func() { registered.Delete(key) }, !taken
-}
-
 // reader reads a manager when metrics are collected.
 type reader struct {
-	manager *breaker.Manager
-	watcher *metrics.Watcher
-	calls   bool
+	manager  *breaker.Manager
+	provider metric.MeterProvider
+	watcher  *metrics.Watcher
+	calls    bool
 
 	count, auto, probes, unlimited metric.Int64ObservableUpDownCounter
 	failures                       metric.Int64ObservableGauge
@@ -172,6 +151,9 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 
 // observe is the callback of all instruments.
 func (r *reader) observe(_ context.Context, o metric.Observer) error {
+	if doubled(r.manager, r.provider) {
+		return nil
+	}
 	now := time.Now()
 	for _, g := range metrics.Groups(r.manager, now) {
 		r.observeGroup(o, g)

@@ -125,9 +125,7 @@ func (c *call) settle(o breaker.Outcome, err error) error {
 		_ = c.permit.DoneContext(c.ctx, nil)
 		return err
 	case o == breaker.Failure:
-		// The breaker's own exclusions apply. The context was not over when the call
-		// began: admit has looked.
-		return c.permit.DoneContext(context.WithoutCancel(c.ctx), err)
+		return c.permit.DoneContext(c.ctx, err) // the breaker's own exclusions apply
 	}
 	_ = c.permit.Settle(c.ctx, o, err)
 	return err

@@ -184,6 +184,54 @@ func TestJudgement(t *testing.T) {
 		{"a batch whose callback fails", breaker.Ignored, batch(func(b *pgx.Batch) {
 			b.Queue("SELECT 1").Exec(func(pgconn.CommandTag) error { return io.EOF })
 		}, false)},
+		{"a batch that the server breaks, read by parts", breaker.Failure, func(p *breakerpgx.Pool) error {
+			b := &pgx.Batch{}
+			b.Queue("SELECT 1")
+			b.Queue("SELECT pg_terminate_backend(pg_backend_pid())")
+			results := p.SendBatch(ctx, b)
+			_, _ = results.Exec()
+			_, err := results.Exec()
+			return errors.Join(err, results.Close())
+		}},
+		{"a batch with a mistake, read by parts", breaker.Success, func(p *breakerpgx.Pool) error {
+			b := &pgx.Batch{}
+			b.Queue("SELECT 1/0")
+			results := p.SendBatch(ctx, b)
+			var n int
+			err := results.QueryRow().Scan(&n)
+			return errors.Join(err, results.Close())
+		}},
+		{"a savepoint that is rolled back", breaker.Success, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			savepoint, err := tx.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			_, failed := savepoint.Exec(ctx, "SELECT 1/0")
+			if err := errors.Join(savepoint.Rollback(ctx), tx.Commit(ctx)); err != nil {
+				t.Error(err)
+			}
+			return failed
+		}},
+		{"a savepoint whose caller cancels", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			savepoint, err := tx.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			gone, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			_, err = savepoint.Exec(gone, "SELECT pg_sleep(60)")
+			_ = savepoint.Rollback(ctx)
+			_ = tx.Rollback(ctx)
+			return err
+		}},
 		{"a transaction that has ended", breaker.Ignored, func(p *breakerpgx.Pool) error {
 			tx, err := p.Begin(ctx)
 			if err != nil {

@@ -36,7 +36,8 @@
 //   - a caller's cancel, and a command whose context had ended before it began;
 //   - the wait for the program's own pool, whether redis.ErrPoolTimeout,
 //     redis.ErrPoolExhausted or the caller's deadline ends it;
-//   - redis.ErrClosed;
+//   - a client that the program closes, and what follows on a redis.Conn whose
+//     connection is broken;
 //   - an argument that cannot be sent, and errors of the program's limiter,
 //     provider of credentials or OnConnect;
 //   - a command that blocks on purpose, such as BLPOP or XREAD BLOCK, whose

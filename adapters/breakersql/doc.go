@@ -25,7 +25,8 @@
 // Classify says what an error is evidence of: a broken connection is a failure,
 // the database's word about the statement (no rows, a constraint, a syntax
 // error, a deadlock) is a success, because it answered. A caller that cancels
-// is not evidence; a deadline that passes is a failure.
+// is not evidence; a deadline that passes is a failure, unless it passes while rows
+// wait to be read.
 //
 // driver.ErrBadConn on a connection that was in use before, or that has been in
 // the pool for a while, is not evidence: it died while it was idle, and

@@ -54,7 +54,7 @@ func (p *past) judge(c *call, o breaker.Outcome, err error) breaker.Outcome {
 			p.tx.failed = true
 		}
 	}
-	if c.canceled() {
+	if c.canceled() || c.late {
 		p.left = true // even if the call got through: drivers cancel in the background
 	}
 	if excused {

@@ -11,7 +11,10 @@ type scanningRows struct {
 	scanner driver.RowsColumnScanner
 }
 
-func (r scanningRows) NextRow() error { return r.next(r.scanner.NextRow()) }
+func (r scanningRows) NextRow() error {
+	r.enter()
+	return r.next(r.scanner.NextRow())
+}
 
 // ScanColumn touches the row that is there: what it says is not evidence.
 func (r scanningRows) ScanColumn(ctx driver.ScanContext, index int, dest any) error {

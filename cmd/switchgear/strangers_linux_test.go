@@ -143,7 +143,7 @@ func TestNumberOfAnotherUsersPipe(t *testing.T) {
 	if err := os.Chown(path, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(1, args("close", name, "-p", pid), "(nobody) belongs to another user", "-p pipe:"+path)
+	h.fails(1, args("close", "payments", "-p", pid), "(nobody) belongs to another user", "-p pipe:"+path)
 }
 
 // lineHas reports whether a line of text has all the words.
