@@ -340,7 +340,7 @@ func (s *Set[K]) dropOne() bool {
 // counted failure.
 func (b *Breaker) failedOften() bool {
 	w := b.load()
-	return stateOf(w) != Closed || b.settings().failures(unitsOf(w)) > 1
+	return stateOf(w) != Closed || unitsOf(w) > b.unit()
 }
 
 // candidate is a key that may be evicted.

@@ -24,6 +24,8 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 		b.rampOverLocked(now)
 	}
 	r := b.settings()
+	// Set.Update may not have come to this key yet.
+	b.rescaleLocked(r)
 	// next draws no random numbers itself.
 	if r.ResetJitter > 0 {
 		e.draw = b.cfg.draw()

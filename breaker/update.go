@@ -54,7 +54,7 @@ func (b *Breaker) refresh() {
 	// flagCheckCtx is never cleared here, since a call may have set it, but the
 	// settings may ask for it.
 	same := w&refreshedMask == flags&refreshedMask && flags&^w&flagCheckCtx == 0
-	if same && b.spans(r) && r.SuccessesToForgive <= 0 && stateOf(w) != Open {
+	if same && b.spans(r) && b.unit() == r.failUnit && stateOf(w) != Open {
 		return
 	}
 	b.mu.Lock()
@@ -116,16 +116,20 @@ func (b *Breaker) refreshLocked() {
 	}
 }
 
-// rescaleLocked converts the failure count to the units of the settings,
+// unitsLocked returns the failure count of w in the units of the settings,
 // rounded up so that no failure is lost (I11). mu is held.
+func (b *Breaker) unitsLocked(w uint64, r *compiled) int {
+	was := b.unit()
+	return (unitsOf(w)*r.failUnit + was - 1) / was
+}
+
+// rescaleLocked converts the failure count to the units of the settings. mu is
+// held.
 func (b *Breaker) rescaleLocked(r *compiled) {
-	was, is := int(b.unit), r.failUnit
-	for was != is {
+	for b.unit() != r.failUnit {
 		w := b.load()
-		units := (unitsOf(w)*is + was - 1) / was
-		if b.swapWord(w, w&^failMask|withUnits(units)) {
-			break
+		if b.swapWord(w, w&^failMask|withUnits(b.unitsLocked(w, r))) {
+			b.failUnit.Store(uint32(r.failUnit))
 		}
 	}
-	b.unit = uint8(is)
 }

@@ -248,12 +248,18 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 // A call is judged by the SlowCall in effect when it ends.
 func TestUpdateAndPermitsInFlight(t *testing.T) {
 	old := Settings{FailMax: -1, SlowCall: 5 * time.Second, SlowRate: 1, MinCalls: 1}
+	// Without MinCalls 1 no call checks its context, and Do takes a shorter path.
+	plain := old
+	plain.MinCalls = 1000
 	for name, c := range map[string]struct {
 		from, to Settings
 		takes    time.Duration
 		slow     int
 	}{
 		"shorter, was quick":   {old, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, shorter":       {plain, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, longer":        {plain, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
+		"plain, to exact":      {plain, Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, 200 * time.Millisecond, 1},
 		"longer, was slow":     {old, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
 		"on, was not timed":    {Settings{FailMax: -1, FailureRate: 1}, Settings{FailMax: -1, FailureRate: 1, SlowCall: time.Second, SlowRate: 1}, time.Hour, 0},
 		"exact to coarse":      {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 5 * time.Second, 1},
@@ -498,6 +504,55 @@ func TestReceiptOfAnUpdate(t *testing.T) {
 		}
 		if got := b.Status(); got.Version != 4 || got.SettingsVersion != 3 || got.Settings.FailMax != 6 {
 			t.Errorf("%s: in the end %+v", name, got)
+		}
+	}
+}
+
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
+func TestSetUpdateKeepsFailures(t *testing.T) {
+	with, without := Settings{FailMax: 5, SuccessesToForgive: 2}, Settings{FailMax: 5}
+	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
+		s := NewSet[string]("set", tt.from, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "ff")
+		if err := s.Update(tt.to); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 2 {
+			t.Errorf("from %v to %v: %d failures, want 2", tt.from, tt.to, got)
+		}
+		if play(b, "ff"); b.State() != Closed {
+			t.Errorf("from %v to %v: %v after 4 failures, want closed", tt.from, tt.to, b.State())
+		}
+		if play(b, "f"); b.State() != Open {
+			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
+		}
+	}
+}
+
+// Set.Update brings one key after another up to date. A call of a key whose turn
+// has not come counts as one failure, and shows as one.
+func TestSetUpdateUnderWay(t *testing.T) {
+	with, without := Settings{FailMax: 5, SuccessesToForgive: 100}, Settings{FailMax: 5}
+	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
+		s := NewSet[string]("set", tt.from, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "ff")
+		s.cfg.settings.Store(s.cfg.compile(tt.to, 2)) // what Update does first
+		if got, shown := b.FailCount(), b.Status(); got != 2 || shown.FailCount != 2 || shown.FailuresUntilOpen != 3 {
+			t.Errorf("from %v to %v: %d failures, and Status shows %d, and %d until it opens; want 2, 2 and 3", tt.from, tt.to, got, shown.FailCount, shown.FailuresUntilOpen)
+		}
+		play(b, "f")
+		s.refresh() // what it does then
+		if got := b.FailCount(); got != 3 {
+			t.Errorf("from %v to %v: %d failures, want 3", tt.from, tt.to, got)
+		}
+		if play(b, "f"); b.State() != Closed {
+			t.Errorf("from %v to %v: %v after 4 failures, want closed", tt.from, tt.to, b.State())
+		}
+		if play(b, "f"); b.State() != Open {
+			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
 		}
 	}
 }
