@@ -142,12 +142,12 @@ func TestCapOfASet(t *testing.T) {
 // calls, does not; nor does a half-open one whose probe's lease has run out.
 func TestCapCountsWhatRejects(t *testing.T) {
 	for name, abandon := range map[string]func(*Breaker){
-		"open":                        func(b *Breaker) { play(b, "f") },
-		"open, a call was rejected":   func(b *Breaker) { play(b, "fs") },
-		"half-open, a probe is lost":  func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
-		"opened by order":             func(b *Breaker) { b.Open(Order{}) },
-		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
-		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"open":                       func(b *Breaker) { play(b, "f") },
+		"open, a call was rejected":  func(b *Breaker) { play(b, "fs") },
+		"half-open, a probe is lost": func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
+		"opened by order":            func(b *Breaker) { b.Open(Order{}) },
+		"forced open for a time":     func(b *Breaker) { b.ForceOpen(Order{For: 30 * time.Second}) },
+		"forced open over half-open": func(b *Breaker) { b.HalfOpen(Order{}); b.ForceOpen(Order{For: 30 * time.Second}) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m, bs := crew(t, 4)
@@ -167,16 +167,70 @@ func TestCapCountsWhatRejects(t *testing.T) {
 	}
 }
 
+// What rejects nothing holds no place, whatever its automatic state.
+func TestCapDoesNotCountWhatAdmits(t *testing.T) {
+	for name, f := range map[string]func(*Breaker){
+		"forced closed over an open":       func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
+		"tripped behind forced closed":     func(b *Breaker) { b.ForceClosed(Order{}); play(b, "f") },
+		"half-open, a probe reported":      func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"forced open and released":         func(b *Breaker) { b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open and closed":           func(b *Breaker) { b.ForceOpen(Order{}); b.Close(Order{}) },
+		"open, forced open and released":   func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open, then forced closed":  func(b *Breaker) { b.ForceOpen(Order{}); b.ForceClosed(Order{}) },
+		"forced open until a moment ago":   func(b *Breaker) { b.ForceOpen(Order{For: time.Second}); wait(time.Second) },
+		"held for no time by a fleet":      func(b *Breaker) { play(b, "f"); b.Peer().Hold(b.Status().Version, 0) },
+		"open, forced open, then by order": func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Open(Order{For: 1}); wait(1) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 4)
+			m.CapOpen(0.25)
+			f(bs[0])
+			if play(bs[1], "f"); bs[1].State() != Open {
+				t.Errorf("%s: it holds a place", name)
+			}
+		})
+	}
+}
+
+// A breaker that is forced open without an end holds a place until it is released,
+// whatever its probes do meanwhile. Behind forced-closed a trip needs no place.
+func TestCapAndOverrides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		bs[0].HalfOpen(Order{})
+		p, _ := bs[0].Allow()
+		bs[0].ForceOpen(Order{})
+		p.Done(errX)
+		wait(1000 * time.Hour)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[2].ForceClosed(Order{})
+		if play(bs[2], "f"); bs[2].Status().Auto != Open {
+			t.Errorf("behind forced-closed it is %s", bs[2].Status().Auto)
+		}
+		bs[0].Release(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	})
+}
+
 // The cap that is set while some are open counts them.
 func TestCapOpenWhileSomeAreOpen(t *testing.T) {
-	m, bs := crew(t, 4)
-	play(bs[0], "f")
-	m.CapOpen(0.25)
-	play(bs[1], "f")
-	is(t, bs[1], Closed)
-	bs[0].Close(Order{})
-	play(bs[1], "f")
-	is(t, bs[1], Open)
+	for _, open := range []string{"tripped", "forced"} {
+		m, bs := crew(t, 4)
+		if open == "forced" {
+			bs[0].ForceOpen(Order{})
+		} else {
+			play(bs[0], "f")
+		}
+		m.CapOpen(0.25)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[0].Close(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	}
 }
 
 // Listeners hear of a trip that is held back, once while it goes on.

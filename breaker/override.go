@@ -37,6 +37,7 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 	// edit, not setWord: failures may be counted without the lock at the same
 	// time.
 	b.edit(overrideMask|flagReject, overrideFlags(s))
+	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
 }
 
 // overrideFlags returns the bits of the word for an override.
@@ -88,6 +89,7 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 		t.To = Closed
 		b.recordLocked(t, now)
 		b.edit(overrideMask|flagReject, 0)
+		b.cfg.cap.moved(b, time.Time{})
 		return
 	}
 	// Half-open is a new period, so results from behind the override do not

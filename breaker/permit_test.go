@@ -256,3 +256,52 @@ func TestGoexitInClassifierOfDone(t *testing.T) {
 		t.Errorf("FailCount = %d, want 1", got)
 	}
 }
+
+// A stream that answered as a probe is one call: it is counted and reported once,
+// by its end.
+func TestAnsweredProbeIsOneCall(t *testing.T) {
+	for want, end := range map[string]error{"success": nil, "failure connection refused": errX} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 1)
+			b := bs[0]
+			play(b, "f")
+			wait(10 * time.Second)
+			var heard tape
+			l := heard.listener()
+			l.BeforeCall, l.StateChange = nil, nil
+			b.AddListener(l)
+			defer m.Observe()()
+			p, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Answered()
+			is(t, b, Closed)
+			p.Done(end)
+			if got := heard.take(); got != want {
+				t.Errorf("heard %q, want %q", got, want)
+			}
+			for _, n := range m.Calls() {
+				if n.Successes+n.Failures != 1 {
+					t.Errorf("one call is counted as %+v", n)
+				}
+			}
+		})
+	}
+}
+
+// A number that is no outcome is no evidence.
+func TestSettleWithNoOutcome(t *testing.T) {
+	m, bs := crew(t, 1)
+	defer m.Observe()()
+	for _, o := range []Outcome{Canceled + 1, Canceled + 2, 9, 10, 255} {
+		p, _ := bs[0].Allow()
+		_ = p.Settle(bg, o, errX)
+	}
+	is(t, bs[0], Closed)
+	for _, n := range m.Calls() {
+		if n != (Calls{Ignored: 5}) {
+			t.Errorf("counted %+v, want 5 ignored", n)
+		}
+	}
+}

@@ -98,17 +98,20 @@ func (p *probes) live(now time.Time) (n int) {
 }
 
 // nextFree returns the time at which a place becomes free even if no probe
-// reports; it is now if a place is free already.
-func (p *probes) nextFree(places int, now time.Time) (at time.Time) {
-	if p.live(now) < places {
-		return now
-	}
-	for i := range p.out {
-		if ends := p.out[i].ends; now.Before(ends) && (at.IsZero() || ends.Before(at)) {
-			at = ends
+// reports; it is now if a place is free already. Update may have left fewer
+// places than there are leases.
+func (p *probes) nextFree(places int, now time.Time) time.Time {
+	var ends []time.Time
+	for _, l := range p.out {
+		if now.Before(l.ends) {
+			ends = append(ends, l.ends)
 		}
 	}
-	return at
+	if len(ends) < places {
+		return now
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	return ends[len(ends)-places]
 }
 
 // oldest returns the time at which the first of the probes without a result

@@ -556,3 +556,70 @@ func TestSetUpdateUnderWay(t *testing.T) {
 		}
 	}
 }
+
+// A larger Probes frees places: a goroutine that waits for one goes on.
+func TestUpdateWakesWaitReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		ready := make(chan time.Time, 1)
+		go func() { _ = b.WaitReady(bg); ready <- time.Now() }()
+		wait(time.Second)
+		now := time.Now()
+		if err := b.Update(Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if at := <-ready; at != now {
+			t.Errorf("it waited for another %s", at.Sub(now))
+		}
+	})
+}
+
+// What is known of the time of a row of failures ends when failures are no longer
+// dated, and begins with the first that is.
+func TestUpdateOfADatedRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		off := Settings{FailMax: 5}
+		within := Settings{FailMax: 5, FailWithin: 10 * time.Second}
+		lasts := Settings{FailMax: 5, FailFor: 10 * time.Second}
+		set := NewSet[string]("s", off, SetOptions{})
+		for name, x := range map[*Breaker]func(Settings) error{
+			New("x", off): nil, set.Breaker("k"): set.Update,
+		} {
+			b, update := name, x
+			if update == nil {
+				update = b.Update
+			}
+			// FailFor set in the middle of a row.
+			play(b, "ffff")
+			_ = update(lasts)
+			play(b, "ffff")
+			is(t, b, Closed)
+			wait(10 * time.Second)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			// FailFor off for a while, and a row that went on meanwhile.
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(lasts)
+			play(b, "f")
+			is(t, b, Closed)
+			b.Close(Order{})
+			// FailWithin off for a while.
+			_ = update(within)
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(within)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			_ = update(off)
+		}
+	})
+}
