@@ -3,6 +3,7 @@ package breaker
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -437,5 +438,34 @@ func TestCapOfSetsTogether(t *testing.T) {
 		if got, want := s.Breaker(k).State() == Open, k < 8; got != want {
 			t.Errorf("without a manager: key %d is open: %v, want %v", k, got, want)
 		}
+	}
+}
+
+// The manager's cap is nothing to a set that was removed from it.
+func TestCapOfARemovedSet(t *testing.T) {
+	m, bs := crew(t, 2)
+	m.CapOpen(0.5)
+	set := SetOf[int](m, "s")
+	for k := range 2 {
+		set.Breaker(k)
+	}
+	play(bs[0], "f")
+	m.Remove("s")
+	play(set.Breaker(0), "f")
+	is(t, set.Breaker(0), Open)
+}
+
+// A first episode is one even if the open time has no end.
+func TestHeldBackWithoutAnEnd(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{FailMax: 1, ResetTimeout: math.MaxInt64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = bs[0].Open(Order{For: time.Hour})
+	play(b, "ff")
+	if s := b.Status(); s.State != Closed || s.HeldBack != 1 || s.HeldBackSince.IsZero() {
+		t.Errorf("%s, held back %d times, since %s", s.State, s.HeldBack, s.HeldBackSince)
 	}
 }
