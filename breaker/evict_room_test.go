@@ -305,3 +305,18 @@ func TestHealthyKeysBesideOthers(t *testing.T) {
 		t.Errorf("%d keys are remembered, %d of them healthy, want 15 and 5", set.Len(), set.healthy())
 	}
 }
+
+// The few keys that may make room are found among many that may not.
+func TestRoomAmongPinnedKeys(t *testing.T) {
+	const pinned = 500
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: pinned})
+	for k := range pinned {
+		_ = set.Breaker(k).Update(Settings{FailMax: 9})
+	}
+	for k := range 50 { // each takes the place of the one before it
+		_ = set.Do(bg, pinned+k, broken)
+		if _, known := set.Lookup(pinned + k); !known || set.Len() != pinned+1 {
+			t.Fatalf("key %d is remembered: %v, of %d keys", pinned+k, known, set.Len())
+		}
+	}
+}

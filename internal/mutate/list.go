@@ -99,7 +99,7 @@ var mutants = []named{
 	{name: "I8: an evicted breaker that is used stays evicted", in: "Set.existingLocked", old: "		s.restoreLocked(sh, k, b)\n", new: "", by: "^TestEvicted"},
 	{name: "I8: what is taken back still says evicted", in: "Set.restoreLocked", old: "	b.clearEvicted()\n", new: ""},
 	{name: "a key that is forgotten keeps its failures", in: "Breaker.forgetLocked", old: "	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)\n", new: "", by: "TestExplore/^keyed$"},
-	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinnedLocked():", new: "case b.pinnedLocked():", by: "TestExplore/^keyed$"},
+	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinned():", new: "case b.pinned():", by: "TestExplore/^keyed$"},
 	{name: "versions begin again after forgetting", in: "Breaker.ownVersionLocked", old: "return h.versionFloor() + 1", new: "return 1", by: "^TestVersions"},
 	{name: "the history of keys has no budget", in: "Set.noteRecord", old: "if s.records.Load() >= int64(s.limits.MaxHistory) {", new: "if false {", by: "^TestHistory"},
 	{name: "records that are forgotten stay in the budget", in: "Set.forgotten", old: "	s.records.Add(-int64(records))\n", new: "	_ = records\n", by: "^TestHistory"},
