@@ -469,3 +469,23 @@ func TestHeldBackWithoutAnEnd(t *testing.T) {
 		t.Errorf("%s, held back %d times, since %s", s.State, s.HeldBack, s.HeldBackSince)
 	}
 }
+
+// The cap limits what leaves closed. What is open or half-open moves on, however
+// many hold a place.
+func TestCapLimitsTripsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		for _, b := range bs[:3] {
+			_ = b.Open(Order{For: time.Second})
+		}
+		_ = bs[3].ForceOpen(Order{})
+		wait(time.Second)
+		play(bs[0], "f")
+		is(t, bs[0], Open) // again
+		play(bs[1], "s")
+		is(t, bs[1], Closed)
+		_, _ = bs[2].Allow()
+		is(t, bs[2], HalfOpen)
+	})
+}

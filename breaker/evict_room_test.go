@@ -320,3 +320,16 @@ func TestRoomAmongPinnedKeys(t *testing.T) {
 		}
 	}
 }
+
+// A healthy key that comes new is kept in place of another.
+func TestNewHealthyKeyIsKept(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2, MaxEvidence: 3})
+	for k := range 4 {
+		play(set.Breaker(k), "f")
+	}
+	set.Breaker(4)
+	set.Breaker(5)
+	if _, known := set.Lookup(5); !known || set.Len() != 5 || len(set.WithEvidence()) != 4 {
+		t.Errorf("it is remembered: %v, of %d keys, %d with evidence, want true, 5 and 4", known, set.Len(), len(set.WithEvidence()))
+	}
+}

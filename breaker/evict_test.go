@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 // A failure and an eviction may come together: the failure is counted in any
@@ -463,5 +464,47 @@ func TestHeldAndEvictedIsNotUnknown(t *testing.T) {
 	_ = set.Do(bg, "a", broken)
 	if got := held.FailCount(); got != 1 {
 		t.Errorf("%d failures, want 1", got)
+	}
+}
+
+// An evicted breaker that changes without evidence stays evicted.
+func TestEvictedStaysEvicted(t *testing.T) {
+	set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := set.Breaker("a")
+	set.Breaker("z")
+	set.AddListener(Listener{Success: func(*Breaker) {}})
+	if held.load()&flagWatched == 0 || held.load()&flagEvicted == 0 || set.kept("a") != nil || set.Len() != 1 {
+		t.Errorf("its word is %x, and %d keys are remembered", held.load(), set.Len())
+	}
+}
+
+// A shard that is in use keeps its keys: no one waits for it.
+func TestBusyShardEvictsNothing(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	c := candidate[int]{in: set.shard(1), key: 1, b: set.Breaker(1)}
+	c.in.mu.Lock()
+	if set.tryEvict(c) {
+		t.Error("it was evicted from a shard that is in use")
+	}
+	c.in.mu.Unlock()
+	if !set.tryEvict(c) || set.Len() != 0 {
+		t.Errorf("%d keys are remembered, want none", set.Len())
+	}
+}
+
+// A text stays reserved while its key has a breaker, kept or evicted, although an
+// earlier breaker of the key is collected.
+func TestTextOfAKeyThatCameAgain(t *testing.T) {
+	for name, evict := range map[string]bool{"kept": false, "evicted": true} {
+		set := NewSet[namesake]("s", Settings{}, SetOptions{})
+		b := set.Breaker(namesake{1})
+		if evict {
+			set.tryEvict(candidate[namesake]{in: set.shard(namesake{1}), key: namesake{1}, b: b})
+		}
+		set.collected(collected[namesake]{set, namesake{1}, "same", weak.Make(new(Breaker))})
+		if got := set.Breaker(namesake{2}).ID(); got != "s/same~2" {
+			t.Errorf("%s: another key has the id %q, want s/same~2", name, got)
+		}
+		runtime.KeepAlive(b)
 	}
 }

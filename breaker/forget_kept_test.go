@@ -33,9 +33,10 @@ func TestForgetLeavesAlone(t *testing.T) {
 
 		b = s.Breaker("forced")
 		_ = b.Open(Order{})
+		_ = b.Close(Order{})
 		_ = b.ForceClosed(Order{})
-		if b.forget(lapseIfIdle) || len(b.History()) != 2 {
-			t.Errorf("%d transitions of a key with an override are left, want 2", len(b.History()))
+		if b.forget(lapseIfIdle) || len(b.History()) != 3 {
+			t.Errorf("%d transitions of a key with an override are left, want 3", len(b.History()))
 		}
 	})
 }
@@ -100,6 +101,14 @@ func TestRemoveIsARecord(t *testing.T) {
 				t.Errorf("%s to %s is dated %s", x.From, x.To, x.At)
 			}
 		}
+		if now := b.Status().Version; now <= seen {
+			t.Errorf("version %d after it was %d", now, seen)
+		}
+		// Also where nothing changes but what is known.
+		_ = b.Open(Order{})
+		_ = b.Close(Order{})
+		seen = b.Status().Version
+		s.Remove("k")
 		if now := b.Status().Version; now <= seen {
 			t.Errorf("version %d after it was %d", now, seen)
 		}
