@@ -535,4 +535,22 @@ func TestJitterOfAVirtualClock(t *testing.T) {
 	if got := b.Status().UntilHalfOpen; got != 90*time.Second {
 		t.Errorf("open for %s, want 90s", got)
 	}
+	// A hint is only lengthened.
+	_ = b.Close(Order{})
+	_ = b.Do(bg, func(context.Context) error { return busy{200 * time.Second} })
+	if got := b.Status().UntilHalfOpen; got != 210*time.Second {
+		t.Errorf("open for %s on a hint, want 3m30s", got)
+	}
+}
+
+// A hint may ask for ten times ResetTimeout, or ResetMax, without an overflow.
+func TestHintLimit(t *testing.T) {
+	for want, s := range map[time.Duration]Settings{
+		10 * time.Second: {ResetTimeout: time.Second}, 5 * time.Second: {ResetTimeout: time.Second, ResetMax: 5 * time.Second},
+		math.MaxInt64 / 10 * 10: {ResetTimeout: math.MaxInt64 / 10}, math.MaxInt64: {ResetTimeout: math.MaxInt64},
+	} {
+		if got := hintLimit(&s); got != want {
+			t.Errorf("%s: %s, want %s", s, got, want)
+		}
+	}
 }

@@ -44,7 +44,6 @@ func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) 
 func (p Peer) Hold(version uint64, d time.Duration) bool {
 	b := p.b
 	b.mu.Lock()
-	defer b.deliver()
 	defer b.mu.Unlock()
 	w := b.load()
 	if version != b.versionLocked() || stateOf(w) != Open {

@@ -43,7 +43,7 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
 	b.observe(o, slow)
-	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
+	if b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
 		b.deliver()
