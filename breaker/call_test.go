@@ -346,7 +346,7 @@ func TestErrorsOfCalls(t *testing.T) {
 			}
 			_ = b.Open(Order{For: time.Hour})
 			for range 3 {
-				open, ok := do(b, bg, nop).(*OpenError) //nolint:errorlint // it must not be wrapped
+				open, ok := do(b, bg, nop).(*OpenError)
 				if !ok || open == nil || open.Name != "x" || open.State != Open {
 					t.Errorf("%s, %s: %v, want a rejection", name, way, open)
 				}

@@ -489,3 +489,22 @@ func TestCapLimitsTripsOnly(t *testing.T) {
 		is(t, bs[2], HalfOpen)
 	})
 }
+
+// A place is held as long as any probe is out.
+func TestCapWithTwoProbes(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{Probes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.HalfOpen(Order{})
+	first, _ := b.Allow()
+	second, _ := b.Allow()
+	first.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Closed)
+	second.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Open)
+}

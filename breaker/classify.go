@@ -187,9 +187,9 @@ func rejectedOnly(err error) bool {
 // a breaker: an OpenError, ErrOpen, or an error of the program that says so in
 // its Is method.
 func isRejection(err error) bool {
-	if err == ErrOpen { //nolint:errorlint // the callers walk through the wrapped errors
+	if err == ErrOpen {
 		return true
 	}
-	is, ok := err.(interface{ Is(error) bool }) //nolint:errorlint // as above
+	is, ok := err.(interface{ Is(error) bool })
 	return ok && is.Is(ErrOpen)
 }

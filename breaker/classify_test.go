@@ -199,8 +199,8 @@ func TestRejectionOfAnotherBreaker(t *testing.T) {
 		"as text":                        {errors.New(rejected.Error()), Failure},
 		"ErrOpen alone":                  {ErrOpen, Ignored},
 		"wraps ErrOpen":                  {fmt.Errorf("shed: %w", ErrOpen), Ignored},
-		"embedded":                       {rejectedBy{rejected.(*OpenError)}, Ignored},                    //nolint:errorlint // it is not wrapped
-		"embedded, beside a failure":     {errors.Join(rejectedBy{rejected.(*OpenError)}, errX), Failure}, //nolint:errorlint // as above
+		"embedded":                       {rejectedBy{rejected.(*OpenError)}, Ignored},
+		"embedded, beside a failure":     {errors.Join(rejectedBy{rejected.(*OpenError)}, errX), Failure},
 		"a wrapper of nothing":           {wrapper0{}, Failure},
 		"joined of nothing":              {joined0{}, Failure},
 	} {

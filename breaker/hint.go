@@ -33,10 +33,10 @@ func findHint(err error) RetryAfterHinter {
 		if isRejection(err) {
 			return nil
 		}
-		if h, ok := err.(RetryAfterHinter); ok { //nolint:errorlint // this is the walk through the wrapped errors
+		if h, ok := err.(RetryAfterHinter); ok {
 			return h
 		}
-		switch u := err.(type) { //nolint:errorlint // as above
+		switch u := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = u.Unwrap()
 		case interface{ Unwrap() []error }:

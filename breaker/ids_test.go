@@ -206,7 +206,7 @@ func TestClaimAgain(t *testing.T) {
 
 // Which keys may be unequal to themselves.
 func TestKeysWithNaN(t *testing.T) {
-	type point struct{ x, y float32 }
+	type point struct{ _, _ float32 }
 	for want, all := range map[bool][]any{
 		true: {1.5, float32(1), complex(1, 2), [2]float64{}, point{}, struct{ p [1]point }{}, struct {
 			s string

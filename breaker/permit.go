@@ -229,7 +229,7 @@ func (p *Permit) Answered() {
 	}
 	q := *p
 	// Only judged: it is one call, and is observed and reported at its end.
-	p.b.judge(nil, &q, Success, p.b.settings().slow(took), took, nil) //nolint:staticcheck // a success leaves no trace
+	_ = p.b.judge(nil, &q, Success, p.b.settings().slow(took), took, nil) //nolint:staticcheck // a success leaves no trace
 	p.b.deliver()
 	// From here on the permit belongs to the period that this success has led
 	// to, which judges the end of the stream. If that is still the same period,

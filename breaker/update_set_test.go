@@ -1,6 +1,9 @@
 package breaker
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestSetUpdateKeepsFailures(t *testing.T) {
 	with, without := Settings{FailMax: 5, SuccessesToForgive: 2}, Settings{FailMax: 5}
@@ -44,5 +47,31 @@ func TestSetUpdateUnderWay(t *testing.T) {
 		if play(b, "f"); b.State() != Open {
 			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
 		}
+	}
+}
+
+// Update pins a key, also with the settings that it has already, and also if it has
+// failed before.
+func TestUpdateWithTheSameSettingsPins(t *testing.T) {
+	for _, script := range []string{"", "f", "fffff"} {
+		s := NewSet[string]("s", Settings{}, SetOptions{})
+		b := s.Breaker("k")
+		play(b, script)
+		_ = b.Update(Settings{})
+		_ = s.Update(Settings{FailMax: 9})
+		if got := b.Settings().FailMax; got != 5 {
+			t.Errorf("after %q: FailMax %d, want its own 5", script, got)
+		}
+	}
+}
+
+// A key that has only succeeded so far gets the window of its set's new settings.
+func TestSetUpdateOfTheWindow(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailureRate: 0.5}, SetOptions{})
+	b := s.Breaker("k")
+	play(b, "s")
+	_ = s.Update(Settings{FailureRate: 0.5, Window: time.Minute})
+	if r := b.settings(); !b.spans(r) || b.win.Load().time.clock.width != 6*time.Second {
+		t.Error("its window has another span")
 	}
 }
