@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -74,4 +75,17 @@ func TestSetUpdateOfTheWindow(t *testing.T) {
 	if r := b.settings(); !b.spans(r) || b.win.Load().time.clock.width != 6*time.Second {
 		t.Error("its window has another span")
 	}
+}
+
+// A change of other settings leaves the time of a row as it is.
+func TestUpdateKeepsTheRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3, FailFor: 10 * time.Second})
+		play(b, "f")
+		time.Sleep(9 * time.Second)
+		_ = b.Update(Settings{FailMax: 2, FailFor: 10 * time.Second})
+		time.Sleep(time.Second)
+		play(b, "f")
+		is(t, b, Open)
+	})
 }
