@@ -19,7 +19,10 @@ import (
 //
 // A panic or a runtime.Goexit in fn counts as a failure and continues to the
 // caller. Do passes ctx to fn and does not wait for it: to limit how long a call
-// may take, give ctx a deadline.
+// may take, give ctx a deadline, at which fn must return. If it returns more than
+// 10 ms later, the first such call of a closed breaker, and those in flight
+// beside it, are taken for calls whose deadline had passed before they began, and
+// do not count.
 //
 // fn may call the same breaker again with a context derived from the one it
 // received. While the breaker is half-open or in a ramp, such a nested call is
