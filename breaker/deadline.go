@@ -14,8 +14,9 @@ import (
 // That would add a fifth to the cost of every call on a healthy breaker. So the
 // check is made only where the breaker takes the slow path anyway, and after the
 // first call that fails with its deadline passed: from then until the next
-// transition, flagCheckCtx is set in the word. That first call is judged by its
-// timing.
+// transition, flagCheckCtx is set in the word. That first call, and those
+// in flight beside it, are judged by their timing: see DESIGN.md for what that
+// costs.
 
 // deadlineGrace is how long after its deadline a call may return. If a call
 // whose context was not checked returns later than that, its deadline is

@@ -154,8 +154,10 @@ func (b *Breaker) hasHistory() bool {
 func (b *Breaker) dropRecordsLocked() {
 	if c := b.cold.Load(); c != nil {
 		// First, so that a new breaker of this key does not reuse a version: an
-		// order with IfVersion must not apply to another history (I12).
-		b.cfg.owner.forgotten(b.ownVersionLocked(), max(0, len(c.past.ring)-1))
+		// order with IfVersion must not apply to another history (I12). A key
+		// without a change has none to give up, and must not make those of other
+		// keys grow.
+		b.cfg.owner.forgotten(c.version, max(0, len(c.past.ring)-1))
 		// 0: versions continue above the floor, see ownVersionLocked.
 		c.version = 0
 		c.since, c.last, c.opened, c.failing = time.Time{}, nil, nil, time.Time{}

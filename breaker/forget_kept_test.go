@@ -137,3 +137,18 @@ func TestOverflowWithAPanickingLogger(t *testing.T) {
 		t.Errorf("%d overflows and %d panics, want 2 and 1", s.Overflowed(), s.cfg.panics.Load())
 	}
 }
+
+// Keys that fail and are forgotten without having opened make no other version
+// grow: an order for what a person saw of a healthy key is carried out.
+func TestVersionsOfHealthyKeysStay(t *testing.T) {
+	s := NewSet[int]("s", Settings{FailWithin: time.Hour}, SetOptions{MaxKeys: 10, MaxEvidence: 10})
+	healthy := s.Breaker(0)
+	seen := healthy.Status().Version
+	for k := range 100 {
+		_ = s.Do(bg, 1+k, broken)
+		s.Remove(1 + k)
+	}
+	if _, err := healthy.Apply(Order{Verb: VerbForceOpen, IfVersion: seen}); err != nil {
+		t.Error(err)
+	}
+}
