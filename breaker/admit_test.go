@@ -178,3 +178,20 @@ func TestRetryAfterWhileHalfOpen(t *testing.T) {
 		retry(39 * time.Second)
 	})
 }
+
+// A call that a mark lets through a ramp takes one share, so that calls without a
+// mark have theirs.
+func TestMarkedCallsLeaveTheRampToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Ramp: 10 * time.Second}, WithBypassAllowed())
+		play(b, "f.s..") // a fifth of the ramp
+		marked, plain := 0, 0
+		for range 100 {
+			marked += btoi(b.Do(WithBypassProbe(bg, "health"), nop) == nil)
+			plain += btoi(b.Do(bg, nop) == nil)
+		}
+		if marked != 100 || plain != 20 {
+			t.Errorf("%d marked and %d plain calls were admitted of 100 each, want 100 and 20", marked, plain)
+		}
+	})
+}

@@ -147,3 +147,15 @@ func TestBypassProbeIsRecorded(t *testing.T) {
 		t.Errorf("%s: %s, want %s", h[1].Cause, got, want)
 	}
 }
+
+// Without WithBypassAllowed a mark has no effect: a marked call is a probe like
+// any other.
+func TestMarksWithoutPermission(t *testing.T) {
+	for name, mark := range map[string]func(context.Context, string) context.Context{"bypass": WithBypass, "probe": WithBypassProbe} {
+		b := New("x", Settings{})
+		_ = b.HalfOpen(Order{})
+		if err := b.Do(mark(bg, "x"), nop); err != nil || b.State() != Closed {
+			t.Errorf("%s: %v, and it is %s", name, err, b.State())
+		}
+	}
+}

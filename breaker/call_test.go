@@ -331,3 +331,55 @@ func TestZeroBreakerGuardsNothing(t *testing.T) {
 		t.Errorf("a judgement that panics made %d, %v of the zero Breaker's call", v, err)
 	}
 }
+
+// Each way to call returns the error of the function and nothing else, whatever
+// the settings, and the rejection of a breaker that is open.
+func TestErrorsOfCalls(t *testing.T) {
+	for name, s := range map[string]Settings{
+		"plain": {}, "counted": {FailureRate: 1}, "timed": {SlowCall: time.Hour}, "timed exactly": {SlowCall: time.Millisecond}, "checked": {FailMax: 1},
+	} {
+		for way, do := range waysToCall {
+			b := New("x", s)
+			if err := do(b, bg, nop); err != nil {
+				t.Errorf("%s, %s: %v after a success", name, way, err)
+			}
+			if err := do(b, bg, broken); err != errX {
+				t.Errorf("%s, %s: %v, want the error of the function", name, way, err)
+			}
+			_ = b.Open(Order{For: time.Hour})
+			for range 3 {
+				open, ok := do(b, bg, nop).(*OpenError)
+				if !ok || open == nil || open.Name != "x" || open.State != Open {
+					t.Errorf("%s, %s: %v, want a rejection", name, way, open)
+				}
+			}
+		}
+	}
+}
+
+// A success takes back what failed while it ran, in each way to call.
+func TestSuccessAfterFailuresMeanwhile(t *testing.T) {
+	for way, do := range waysToCall {
+		b := New("x", Settings{})
+		_ = do(b, bg, func(context.Context) error {
+			return b.Do(bg, func(context.Context) error { play(b, "ff"); return nil })
+		})
+		_ = do(b, bg, func(context.Context) error { play(b, "ff"); return nil })
+		if got := b.FailCount(); got != 0 {
+			t.Errorf("%s: %d failures, want none", way, got)
+		}
+	}
+}
+
+// In each way to call, the context of a probe carries it, so that a call within is
+// a part of it.
+func TestProbeCarriesItself(t *testing.T) {
+	for way, do := range waysToCall {
+		b := New("x", Settings{})
+		_ = b.HalfOpen(Order{})
+		err := do(b, bg, func(ctx context.Context) error { return b.Do(ctx, nop) })
+		if err != nil || b.State() != Closed {
+			t.Errorf("%s: %v, and it is %s", way, err, b.State())
+		}
+	}
+}

@@ -3,6 +3,7 @@ package breaker
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -144,12 +145,12 @@ func TestCapOfASet(t *testing.T) {
 // has run out.
 func TestCapCountsRejectingBreakers(t *testing.T) {
 	for name, abandon := range map[string]func(*Breaker){
-		"open":                        func(b *Breaker) { play(b, "f") },
-		"open, a call was rejected":   func(b *Breaker) { play(b, "fs") },
-		"half-open, a probe is lost":  func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
-		"opened by order":             func(b *Breaker) { b.Open(Order{}) },
-		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
-		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"open":                       func(b *Breaker) { play(b, "f") },
+		"open, a call was rejected":  func(b *Breaker) { play(b, "fs") },
+		"half-open, a probe is lost": func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
+		"opened by order":            func(b *Breaker) { b.Open(Order{}) },
+		"forced open for a time":     func(b *Breaker) { b.ForceOpen(Order{For: 30 * time.Second}) },
+		"forced open over half-open": func(b *Breaker) { b.HalfOpen(Order{}); b.ForceOpen(Order{For: 30 * time.Second}) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m, bs := crew(t, 4)
@@ -169,16 +170,70 @@ func TestCapCountsRejectingBreakers(t *testing.T) {
 	}
 }
 
-// A cap that is set while some breakers are open counts them.
+// What rejects nothing holds no place, whatever its automatic state.
+func TestCapDoesNotCountWhatAdmits(t *testing.T) {
+	for name, f := range map[string]func(*Breaker){
+		"forced closed over an open":       func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
+		"tripped behind forced closed":     func(b *Breaker) { b.ForceClosed(Order{}); play(b, "f") },
+		"half-open, a probe reported":      func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"forced open and released":         func(b *Breaker) { b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open and closed":           func(b *Breaker) { b.ForceOpen(Order{}); b.Close(Order{}) },
+		"open, forced open and released":   func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open, then forced closed":  func(b *Breaker) { b.ForceOpen(Order{}); b.ForceClosed(Order{}) },
+		"forced open until a moment ago":   func(b *Breaker) { b.ForceOpen(Order{For: time.Second}); wait(time.Second) },
+		"held for no time by a fleet":      func(b *Breaker) { play(b, "f"); b.Peer().Hold(b.Status().Version, 0) },
+		"open, forced open, then by order": func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Open(Order{For: 1}); wait(1) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 4)
+			m.CapOpen(0.25)
+			f(bs[0])
+			if play(bs[1], "f"); bs[1].State() != Open {
+				t.Errorf("%s: it holds a place", name)
+			}
+		})
+	}
+}
+
+// A breaker that is forced open without an end holds a place until it is released,
+// whatever its probes do meanwhile. Behind forced-closed a trip needs no place.
+func TestCapAndOverrides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		bs[0].HalfOpen(Order{})
+		p, _ := bs[0].Allow()
+		bs[0].ForceOpen(Order{})
+		p.Done(errX)
+		wait(1000 * time.Hour)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[2].ForceClosed(Order{})
+		if play(bs[2], "f"); bs[2].Status().Auto != Open {
+			t.Errorf("behind forced-closed it is %s", bs[2].Status().Auto)
+		}
+		bs[0].Release(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	})
+}
+
+// The cap that is set while some are open counts them.
 func TestCapOpenWhileSomeAreOpen(t *testing.T) {
-	m, bs := crew(t, 4)
-	play(bs[0], "f")
-	m.CapOpen(0.25)
-	play(bs[1], "f")
-	is(t, bs[1], Closed)
-	bs[0].Close(Order{})
-	play(bs[1], "f")
-	is(t, bs[1], Open)
+	for _, open := range []string{"tripped", "forced"} {
+		m, bs := crew(t, 4)
+		if open == "forced" {
+			bs[0].ForceOpen(Order{})
+		} else {
+			play(bs[0], "f")
+		}
+		m.CapOpen(0.25)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[0].Close(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	}
 }
 
 // Listeners are notified of a trip that is held back, once while it continues.
@@ -386,4 +441,72 @@ func TestCapOfSetsTogether(t *testing.T) {
 			t.Errorf("without a manager: key %d is open: %v, want %v", k, got, want)
 		}
 	}
+}
+
+// The manager's cap is nothing to a set that was removed from it.
+func TestCapOfARemovedSet(t *testing.T) {
+	m, bs := crew(t, 2)
+	m.CapOpen(0.5)
+	set := SetOf[int](m, "s")
+	for k := range 2 {
+		set.Breaker(k)
+	}
+	play(bs[0], "f")
+	m.Remove("s")
+	play(set.Breaker(0), "f")
+	is(t, set.Breaker(0), Open)
+}
+
+// A first episode is one even if the open time has no end.
+func TestHeldBackWithoutAnEnd(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{FailMax: 1, ResetTimeout: math.MaxInt64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = bs[0].Open(Order{For: time.Hour})
+	play(b, "ff")
+	if s := b.Status(); s.State != Closed || s.HeldBack != 1 || s.HeldBackSince.IsZero() {
+		t.Errorf("%s, held back %d times, since %s", s.State, s.HeldBack, s.HeldBackSince)
+	}
+}
+
+// The cap limits what leaves closed. What is open or half-open moves on, however
+// many hold a place.
+func TestCapLimitsTripsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		for _, b := range bs[:3] {
+			_ = b.Open(Order{For: time.Second})
+		}
+		_ = bs[3].ForceOpen(Order{})
+		wait(time.Second)
+		play(bs[0], "f")
+		is(t, bs[0], Open) // again
+		play(bs[1], "s")
+		is(t, bs[1], Closed)
+		_, _ = bs[2].Allow()
+		is(t, bs[2], HalfOpen)
+	})
+}
+
+// A place is held as long as any probe is out.
+func TestCapWithTwoProbes(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{Probes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.HalfOpen(Order{})
+	first, _ := b.Allow()
+	second, _ := b.Allow()
+	first.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Closed)
+	second.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Open)
 }

@@ -197,7 +197,10 @@ func TestRejectionOfAnotherBreaker(t *testing.T) {
 		"several in one text, one fails": {fmt.Errorf("%w after %w", rejected, errX), Failure},
 		"of the call that tripped":       {tripping, Failure},
 		"as text":                        {errors.New(rejected.Error()), Failure},
-		"ErrOpen alone":                  {ErrOpen, Failure},
+		"ErrOpen alone":                  {ErrOpen, Ignored},
+		"wraps ErrOpen":                  {fmt.Errorf("shed: %w", ErrOpen), Ignored},
+		"embedded":                       {rejectedBy{rejected.(*OpenError)}, Ignored},
+		"embedded, beside a failure":     {errors.Join(rejectedBy{rejected.(*OpenError)}, errX), Failure},
 		"a wrapper of nothing":           {wrapper0{}, Failure},
 		"joined of nothing":              {joined0{}, Failure},
 	} {
@@ -338,5 +341,39 @@ func TestClassifierOutcomes(t *testing.T) {
 		if got := b.FailCount(); got != want {
 			t.Errorf("outcome %d after a failure: %d failures, want %d", o, got, want)
 		}
+	}
+}
+
+// rejectedBy is an error that says that it is a rejection without wrapping one.
+type rejectedBy struct{ *OpenError }
+
+// The RetryAfter of a rejection is no hint, whatever the rejection is joined with.
+func TestRejectionIsNoHint(t *testing.T) {
+	inner := New("inner", Settings{})
+	inner.ForceOpen(Order{For: time.Hour})
+	var open *OpenError
+	errors.As(inner.Do(bg, nop), &open)
+	for _, rejection := range []error{open, rejectedBy{open}, fmt.Errorf("db: %w", open)} {
+		b := New("outer", Settings{FailMax: 1})
+		_ = b.Do(bg, func(context.Context) error { return errors.Join(rejection, errX) })
+		if got := b.Status().Transition; got == nil || got.HintedFor != 0 {
+			t.Errorf("%T: the trip is %+v, want one without a hint", rejection, got)
+		}
+	}
+}
+
+// The program's own functions never receive a nil context, and marks need none.
+func TestNilContextForTheProgram(t *testing.T) {
+	var none context.Context
+	looks := func(ctx context.Context) string { return fmt.Sprint(ctx.Err()) }
+	b := New("x", Settings{FailMax: 1}, WithTraceID(looks),
+		WithClassifier(func(ctx context.Context, err error) Outcome { looks(ctx); return Ignored }),
+		WithListener(Listener{BeforeCall: func(ctx context.Context, _ *Breaker) { looks(ctx) }}))
+	_ = b.Do(none, broken)
+	_ = b.Do(WithBypass(none, "x"), broken)
+	_ = b.Do(WithBypassProbe(none, "x"), broken)
+	is(t, b, Closed)
+	if n := b.Status().Panics; n != 0 {
+		t.Errorf("%d of the program's functions panicked", n)
 	}
 }

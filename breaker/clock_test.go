@@ -139,3 +139,34 @@ func TestClockStopsWhileItIsRead(t *testing.T) {
 		}
 	}
 }
+
+// Only a clock that is more than deadAfter late is corrected, to the step.
+func TestClockIsDeadAfter(t *testing.T) {
+	for late, want := range map[time.Duration]uint64{
+		0: 5, deadAfter: 5, deadAfter + 20*time.Millisecond - 1: 5, deadAfter + 20*time.Millisecond: 5, deadAfter + 20*time.Millisecond + 1: 107,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClock(nil, 10*time.Millisecond)
+			for range 5 {
+				c.step()
+				wait(10 * time.Millisecond)
+			}
+			c.base = c.base.Add(-late) // as if its timer had not fired since
+			if c.check(); c.step() != want {
+				t.Errorf("%s late: it is at step %d, want %d", late, c.step(), want)
+			}
+		})
+	}
+}
+
+// A goroutine that comes second with starting a clock gets the step that the first
+// one has set.
+func TestClockIsStartedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(nil, time.Second)
+		time.Sleep(5 * time.Second)
+		if first, second := c.start(0), c.start(0); first != 5 || second != 5 || c.serial != 1 {
+			t.Errorf("steps %d and %d after %d starts, want 5 and 5 after one", first, second, c.serial)
+		}
+	})
+}

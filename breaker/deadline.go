@@ -15,7 +15,8 @@ import (
 // on a healthy breaker. So Do makes the check only where the breaker takes the
 // slow path anyway, and after the first call that fails with its deadline passed:
 // from then until the next transition, flagCheckCtx is set in the word. That
-// first call is judged by its timing.
+// first call, and those in flight beside it, are judged by their timing: see
+// DESIGN.md for what that costs.
 
 // deadlineGrace is how long after its deadline a call may return. If a call
 // whose context was not checked returns later than that, its deadline is

@@ -46,3 +46,70 @@ func TestDeadlineOfAPermit(t *testing.T) {
 		}
 	}
 }
+
+// hang makes a call whose deadline passes after a second, and which returns after
+// takes.
+func hang(b *Breaker, way func(*Breaker, context.Context, func(context.Context) error) error, takes time.Duration) {
+	ctx, cancel := context.WithTimeout(bg, time.Second)
+	defer cancel()
+	_ = way(b, ctx, func(ctx context.Context) error { time.Sleep(takes); return ctx.Err() })
+}
+
+// A dependency that hangs until the deadline opens the breaker. If its calls
+// return later than that, the first one is in doubt, because nothing had been
+// checked when it began; the others count.
+func TestHangingUntilTheDeadline(t *testing.T) {
+	for way, do := range waysToCall {
+		for takes, want := range map[time.Duration]int{
+			time.Second + 1: 3, time.Second + deadlineGrace: 3, time.Second + deadlineGrace + 1: 4, time.Minute: 4,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{FailMax: 3})
+				calls := 0
+				for ; b.State() == Closed && calls < 10; calls++ {
+					hang(b, do, takes)
+				}
+				if calls != want {
+					t.Errorf("%s, %s: open after %d calls, want %d", way, takes, calls, want)
+				}
+				// The next period begins without the check, and doubts again.
+				_ = b.Close(Order{})
+				if b.load()&flagCheckCtx != 0 {
+					t.Errorf("%s, %s: the check outlasts the period", way, takes)
+				}
+			})
+		}
+	}
+}
+
+// Calls that were over before they began are never evidence, however many.
+func TestQueuedBeyondTheDeadline(t *testing.T) {
+	for way, do := range waysToCall {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("x", Settings{FailMax: 2})
+			for range 20 {
+				ctx, cancel := context.WithTimeout(bg, time.Second)
+				time.Sleep(2 * time.Second)
+				_ = do(b, ctx, func(ctx context.Context) error { return ctx.Err() })
+				cancel()
+			}
+			if b.State() != Closed || b.FailCount() != 0 {
+				t.Errorf("%s: %s with %d failures", way, b.State(), b.FailCount())
+			}
+		})
+	}
+}
+
+// timeless says that its deadline has passed, and not when that was.
+type timeless struct{ context.Context }
+
+func (timeless) Err() error { return context.DeadlineExceeded }
+
+// A context that does not say when its deadline was leaves no doubt.
+func TestDeadlineWithoutATime(t *testing.T) {
+	b := New("x", Settings{FailMax: 2})
+	_ = b.Do(timeless{bg}, broken)
+	if got := b.FailCount(); got != 1 {
+		t.Errorf("%d failures, want 1", got)
+	}
+}

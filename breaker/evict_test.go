@@ -1,18 +1,15 @@
 package breaker
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 // A failure and an eviction may happen at the same time: the failure is
@@ -33,8 +30,12 @@ func TestEvictedAndCounted(t *testing.T) {
 	}, func(i int) {
 		sh := set.shard(i)
 		sh.mu.Lock()
-		evicted += btoi(set.evict(sh, i, all[i]))
+		done := set.evict(sh, i, all[i])
+		_, there := sh.by[i] // if it has come back, that takes sh.mu
 		sh.mu.Unlock()
+		if evicted += btoi(done); done == there {
+			t.Errorf("key %d is kept: %v, and evict said %v", i, there, done)
+		}
 	})
 	for i := range all {
 		sh := set.shard(i)
@@ -95,19 +96,6 @@ func TestRuleOfAForgottenKey(t *testing.T) {
 	b.judgeRules(&p, Counts{Calls: 1})
 	if got := s.Breaker("a").State(); got != Open {
 		t.Errorf("the key's breaker is %s, want open", got)
-	}
-}
-
-// Keys whose only evidence is in a window count towards the set's limits.
-func TestWindowEvidenceIsBounded(t *testing.T) {
-	s := NewSet[int]("s", Settings{FailMax: -1, FailureRate: 0.9, WindowCalls: 20},
-		SetOptions{MaxKeys: 10, MaxEvidence: 50})
-	for k := range 1000 {
-		_ = s.Do(t.Context(), k, broken)
-		_ = s.Do(t.Context(), k, nop)
-	}
-	if n := len(s.Status()); n > 61 { // 10 healthy, 50 with evidence, 1 for the others
-		t.Errorf("the set holds %d breakers, want at most 61", n)
 	}
 }
 
@@ -184,81 +172,6 @@ func TestForgottenDuringOwnRule(t *testing.T) {
 			t.Errorf("a is %s, want open: its rule said so", got)
 		}
 	})
-}
-
-// Keys whose only evidence is in their windows are kept as well, until both
-// limits together are reached (I8). Then one is evicted.
-func TestFullOfEvidenceInWindows(t *testing.T) {
-	for name, c := range map[string]struct {
-		s      Settings
-		script string
-		want   Counts
-	}{
-		"failures": {Settings{FailureRate: 0.9}, "fs", Counts{2, 1, 0, 1}},
-		"slow":     {Settings{SlowCall: time.Second}, "S", Counts{1, 0, 1, 1}},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 2, MaxEvidence: 3})
-			for k := range 5 {
-				b := set.Breaker(k)
-				play(b, c.script)
-				if got, want := b.ID(), fmt.Sprintf("s/%d", k); got != want {
-					t.Fatalf("%s: key %d got the breaker %s", name, k, got)
-				}
-			}
-			if n := set.Overflowed(); n != 0 {
-				t.Errorf("%s: %d overflows, want none", name, n)
-			}
-			for k, b := range set.Breakers() {
-				if got := b.Status().Window; got != c.want {
-					t.Errorf("%s: key %d has %+v in its window, want %+v", name, k, got, c.want)
-				}
-			}
-			play(set.Breaker(5), c.script)
-			if set.Overflowed() != 1 || set.Len() != 5 {
-				t.Errorf("%s: %d overflows, %d keys, want 1 and 5", name, set.Overflowed(), set.Len())
-			}
-		})
-	}
-}
-
-// Both limits together hold when many keys come at once.
-func TestSetLimitsOvershot(t *testing.T) {
-	const most, callers = 5, 100
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
-			var all sync.WaitGroup
-			for k := range callers {
-				all.Go(func() { _ = set.Do(t.Context(), k, broken) })
-			}
-			all.Wait()
-			if n := set.Len(); n > most+callers {
-				t.Errorf("%d keys are remembered, want %d, and %d calls in flight", n, most, callers)
-			}
-			time.Sleep(2 * time.Second) // the sweeper has run
-			if n := len(set.Breakers()); n > most || n != set.Len() {
-				t.Errorf("%d keys are remembered and %d counted, want %d at most", n, set.Len(), most)
-			}
-		})
-	}
-}
-
-// A healthy key replaces another one, even if all come at once.
-func TestHealthyKeysDoNotOverflow(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 100, MaxEvidence: 1})
-	var all sync.WaitGroup
-	for g := range 16 {
-		all.Go(func() {
-			for i := range 300 {
-				set.Breaker(g*1000 + i)
-			}
-		})
-	}
-	all.Wait()
-	if n := set.Overflowed(); n > 0 {
-		t.Errorf("%d healthy keys got the breaker that keys beyond the limits share", n)
-	}
 }
 
 // I8: a bounded set forgets healthy keys, the longest idle first, and no
@@ -355,48 +268,6 @@ func TestFailureOfAForgottenKeyCounts(t *testing.T) {
 	is(t, set.Breaker("held"), Open)
 }
 
-// A full set keeps to its limits, logs that once, and guards the keys that are
-// failing now.
-func TestSetOverflows(t *testing.T) {
-	var log bytes.Buffer
-	set := NewSet[int]("n", Settings{FailMax: 2}, SetOptions{MaxKeys: 2, MaxEvidence: 5},
-		WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	for i := range 100 {
-		_ = set.Do(bg, i, broken)
-	}
-	if n := set.Overflowed(); n != 93 || set.Len() != 7 {
-		t.Errorf("Overflowed = %d with %d keys, want 93: 7 keys of 100 are remembered", n, set.Len())
-	}
-	if n := strings.Count(log.String(), "circuit breaker set is full"); n != 1 {
-		t.Errorf("the log says %d times that the set is full, want once:\n%s", n, &log)
-	}
-	for range 2 {
-		_ = set.Do(bg, 1_000, broken)
-	}
-	if err := set.Do(bg, 1_000, nop); !errors.Is(err, ErrOpen) {
-		t.Errorf("a key that fails in a full set is not guarded: got %v", err)
-	}
-	if err := set.Do(bg, 2_000, nop); err != nil {
-		t.Errorf("a healthy key of a full set was rejected: %v", err)
-	}
-}
-
-// If no key can make room, another key runs without a breaker.
-func TestSetFullOfOverrides(t *testing.T) {
-	set := NewSet[int]("n", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
-	set.Breaker(1).ForceOpen(Order{})
-	set.Breaker(2).ForceOpen(Order{})
-	for range 3 {
-		if err := set.Do(bg, 3, broken); !errors.Is(err, errX) {
-			t.Errorf("got %v, want the call's own error", err)
-		}
-	}
-	if n := set.Overflowed(); n != 3 || set.Len() != 2 {
-		t.Errorf("Overflowed = %d with %d keys, want 3 with 2", n, set.Len())
-	}
-	is(t, set.Breaker(1), ForcedOpen)
-}
-
 func TestSetUnderChurn(t *testing.T) {
 	for name, s := range map[string]Settings{
 		"consecutive": {FailMax: 1000},
@@ -460,92 +331,6 @@ func TestKeyIsInsertedOnce(t *testing.T) {
 	abreast(n, func(i int) { one[i] = set.Breaker(i) }, func(i int) { other[i] = set.Breaker(i) })
 	if one != other || set.Len() != n || len(set.Breakers()) != n {
 		t.Errorf("%d keys are counted and %d kept, want %d; one breaker each: %v", set.Len(), len(set.Breakers()), n, one == other)
-	}
-}
-
-// A key for which there is no room, because no other key may make room, still
-// has a breaker, and only one. The set takes it in once it has evidence.
-func TestBreakerWithoutAPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
-		for k := range 2 {
-			_ = set.Breaker(k).ForceOpen(Order{})
-		}
-		b := set.Breaker(3)
-		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Breaker(3) != b {
-			t.Errorf("the set remembers the key: %v, of %d keys", known, set.Len())
-		}
-		if err := set.Do(t.Context(), 3, broken); !errors.Is(err, errX) {
-			t.Errorf("its call: %v", err)
-		}
-		wait(time.Minute) // the sweeper removes it again
-		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Overflowed() != 1 {
-			t.Errorf("after a failure, the set remembers the key: %v, of %d keys, %d overflows", known, set.Len(), set.Overflowed())
-		}
-		_ = b.ForceClosed(Order{})
-		wait(time.Minute)
-		if got, known := set.Lookup(3); !known || got != b || set.Len() != 3 {
-			t.Errorf("with an override, the set remembers the key: %v, of %d keys", known, set.Len())
-		}
-	})
-}
-
-// Keys that clients invent fail once each. They replace each other, but not
-// keys that fail again and again or that are open, even if those have been
-// idle longer.
-func TestInventedKeysReplaceEachOther(t *testing.T) {
-	for name, c := range map[string]struct {
-		s     Settings
-		fails string
-		lasts func(*Breaker) bool
-	}{
-		"counted":   {Settings{FailMax: 100}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
-		"forgiving": {Settings{FailMax: 100, SuccessesToForgive: 10}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
-		"open":      {Settings{FailMax: 2}, "ff", func(b *Breaker) bool { return b.State() == Open }},
-	} {
-		set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 1, MaxEvidence: 24})
-		for k := range 8 {
-			play(set.Breaker(k), c.fails)
-		}
-		for k := range 2000 {
-			_ = set.Do(t.Context(), 1000+k, broken)
-			if n := set.Len(); n > 25 {
-				t.Fatalf("%s: %d keys are remembered, want 25 at most", name, n)
-			}
-		}
-		for k := range 8 {
-			if b, known := set.Lookup(k); !known || !c.lasts(b) {
-				t.Errorf("%s: key %d lost its failures to keys that failed once", name, k)
-			}
-		}
-		if got, want := set.Overflowed(), 2008-len(set.WithEvidence()); got != uint64(want) {
-			t.Errorf("%s: %d overflows, want %d: as many keys have lost their failures", name, got, want)
-		}
-	}
-}
-
-// A key that needs room while the healthy keys cannot be evicted costs only
-// one key its evidence.
-func TestOneKeyMakesRoom(t *testing.T) {
-	const evidence = 20
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: evidence})
-	busy := set.shard(0)
-	last := 0
-	next := func() int { // a key that is not in that shard
-		for last++; set.shard(last) == busy; {
-			last++
-		}
-		return last
-	}
-	for range evidence {
-		play(set.Breaker(next()), "ff")
-	}
-	set.Breaker(0)
-	busy.mu.Lock()
-	made := set.insert(next(), true)
-	busy.mu.Unlock()
-	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil || set.Len() != evidence+1 {
-		t.Errorf("%d keys have lost their failures, %d overflows, %d keys are remembered, want 1, 1 and %d", lost, set.Overflowed(), set.Len(), evidence+1)
 	}
 }
 
@@ -619,5 +404,93 @@ func TestCollected(t *testing.T) {
 	collect(0)
 	if got := set.Breaker(namesake{1002}).ID(); got != "s/same" {
 		t.Errorf("a new key got the id %q, want s/same, which is free", got)
+	}
+}
+
+// A key that is evicted and comes back many times leaves nothing behind each time.
+func TestEvictedManyTimes(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	b := set.Breaker(1)
+	sh := set.shard(1)
+	cycle := func() {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		if !set.evict(sh, 1, b) {
+			t.Fatal("not evicted")
+		}
+		set.total.Add(1)
+		set.restoreLocked(sh, 1, b)
+	}
+	cycle()
+	before := heapInUse()
+	const times = 20_000
+	for range times {
+		cycle()
+	}
+	if grown := int64(heapInUse()) - int64(before); grown > 8*times {
+		t.Errorf("the heap has grown by %d bytes each time", grown/times)
+	}
+	if set.Breaker(1) != b || set.Len() != 1 {
+		t.Errorf("%d keys are remembered, want 1", set.Len())
+	}
+}
+
+// The calls of a breaker that is held but evicted count for the period it is in,
+// also in a full set, where an unknown key has none.
+func TestHeldAndEvictedIsNotUnknown(t *testing.T) {
+	set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{MaxKeys: 1})
+	held := set.Breaker("a")
+	_ = held.Open(Order{})
+	_ = held.Close(Order{})
+	set.Remove("a") // its history
+	set.Breaker("z")
+	if set.kept("a") != nil || !set.passes() {
+		t.Fatal("the key is kept, want it evicted from a full set")
+	}
+	_ = set.Do(bg, "a", broken)
+	if got := held.FailCount(); got != 1 {
+		t.Errorf("%d failures, want 1", got)
+	}
+}
+
+// An evicted breaker that changes without evidence stays evicted.
+func TestEvictedStaysEvicted(t *testing.T) {
+	set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := set.Breaker("a")
+	set.Breaker("z")
+	set.AddListener(Listener{Success: func(*Breaker) {}})
+	if held.load()&flagWatched == 0 || held.load()&flagEvicted == 0 || set.kept("a") != nil || set.Len() != 1 {
+		t.Errorf("its word is %x, and %d keys are remembered", held.load(), set.Len())
+	}
+}
+
+// A shard that is in use keeps its keys: no one waits for it.
+func TestBusyShardEvictsNothing(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	c := candidate[int]{in: set.shard(1), key: 1, b: set.Breaker(1)}
+	c.in.mu.Lock()
+	if set.tryEvict(c) {
+		t.Error("it was evicted from a shard that is in use")
+	}
+	c.in.mu.Unlock()
+	if !set.tryEvict(c) || set.Len() != 0 {
+		t.Errorf("%d keys are remembered, want none", set.Len())
+	}
+}
+
+// A text stays reserved while its key has a breaker, kept or evicted, although an
+// earlier breaker of the key is collected.
+func TestTextOfAKeyThatCameAgain(t *testing.T) {
+	for name, evict := range map[string]bool{"kept": false, "evicted": true} {
+		set := NewSet[namesake]("s", Settings{}, SetOptions{})
+		b := set.Breaker(namesake{1})
+		if evict {
+			set.tryEvict(candidate[namesake]{in: set.shard(namesake{1}), key: namesake{1}, b: b})
+		}
+		set.collected(collected[namesake]{set, namesake{1}, "same", weak.Make(new(Breaker))})
+		if got := set.Breaker(namesake{2}).ID(); got != "s/same~2" {
+			t.Errorf("%s: another key has the id %q, want s/same~2", name, got)
+		}
+		runtime.KeepAlive(b)
 	}
 }

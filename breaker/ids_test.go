@@ -2,6 +2,8 @@ package breaker
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -135,5 +137,101 @@ func TestStructKeys(t *testing.T) {
 	b, err := m.Lookup("shard/{eu 1}")
 	if err != nil || b != set.Breaker(shard{"eu", 1}) {
 		t.Errorf("Lookup gave %v, %v", b, err)
+	}
+}
+
+// The text of a key never ends like the id of all keys, and gives the key again.
+func TestTextsOfStringKeys(t *testing.T) {
+	for key, want := range map[string]string{
+		"": "", "a": "a", "a/b": "a/b", "*": `\*`, `\*`: `\\*`, "a/*": `a/\*`, `a/\*`: `a/\\*`,
+		"*/a": "*/a", "a*": "a*", "a/b*": "a/b*", `\`: `\`, "/": "/", "(overflow)": "(overflow)",
+	} {
+		text := keyText(key)
+		if text != want {
+			t.Errorf("%q has the text %q, want %q", key, text, want)
+		}
+		if got, ok := parseKey[string](text); !ok || got != key {
+			t.Errorf("%q is the text of %q, want %q", text, got, key)
+		}
+	}
+}
+
+type (
+	plainInt   int
+	namedInt   int
+	failingInt int
+	printedInt int
+)
+
+func (namedInt) String() string               { return "named" }
+func (failingInt) Error() string              { return "failing" }
+func (printedInt) Format(s fmt.State, _ rune) { fmt.Fprint(s, "printed") }
+
+// Only strings and plain integers that print as such are identified by their text.
+func TestWhichTextsIdentify(t *testing.T) {
+	for name, c := range map[string][2]bool{
+		"string": {uniqueText[string](), true}, "int": {uniqueText[int](), true}, "uint8": {uniqueText[uint8](), true},
+		"a plain type": {uniqueText[plainInt](), true}, "a Stringer": {uniqueText[namedInt](), false}, "an error": {uniqueText[failingInt](), false},
+		"a Formatter": {uniqueText[printedInt](), false}, "float64": {uniqueText[float64](), false}, "bool": {uniqueText[bool](), false},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s: %v, want %v", name, c[0], c[1])
+		}
+	}
+}
+
+// A text is a number only in the form that the number prints in.
+func TestTextsOfIntegers(t *testing.T) {
+	for text, want := range map[string]bool{"7": true, "0": true, "255": true, "256": false, "007": false, "+7": false, "-0": false, "x": false, "": false, "-7": false, "99999999999999999999": false} {
+		if k, ok := parseKey[uint8](text); ok != want || ok && fmt.Sprint(k) != text {
+			t.Errorf("%q as uint8: %d, %v, want %v", text, k, ok, want)
+		}
+	}
+	for text, want := range map[string]bool{"7": true, "-7": true, "-128": true, "128": false, "007": false, "+7": false, "-0": false, "x": false, "99999999999999999999": false} {
+		if k, ok := parseKey[int8](text); ok != want || ok && fmt.Sprint(k) != text {
+			t.Errorf("%q as int8: %d, %v, want %v", text, k, ok, want)
+		}
+	}
+}
+
+// A key that comes again gets its text again, also while the garbage collector has
+// its earlier breaker still in hand.
+func TestClaimAgain(t *testing.T) {
+	var texts keyTexts[namesake]
+	first, again, other := texts.claim(namesake{1}, "same"), texts.claim(namesake{1}, "same"), texts.claim(namesake{2}, "same")
+	if first != "same" || again != "same" || other != "same~2" {
+		t.Errorf("%q, again %q, and another key %q", first, again, other)
+	}
+}
+
+// Which keys may be unequal to themselves.
+func TestKeysWithNaN(t *testing.T) {
+	type point struct{ _, _ float32 }
+	for want, all := range map[bool][]any{
+		true: {1.5, float32(1), complex(1, 2), [2]float64{}, point{}, struct{ p [1]point }{}, struct {
+			s string
+			x any
+		}{}},
+		false: {1, "a", true, [2]int{}, struct{}{}, struct {
+			s string
+			n int
+		}{}, new(float64)},
+	} {
+		for _, k := range all {
+			if got := hasNaN(reflect.TypeOf(k)); got != want {
+				t.Errorf("%T: %v, want %v", k, got, want)
+			}
+		}
+	}
+}
+
+// No more keys are compared than that.
+func TestIDs(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{})
+	for k := range 9 {
+		s.Breaker(k)
+	}
+	if got := len(s.ids(3)); got != 3 {
+		t.Errorf("%d ids, want 3", got)
 	}
 }

@@ -221,3 +221,30 @@ func TestUnknownKeyThatDoesNotReturn(t *testing.T) {
 		}
 	}
 }
+
+// A call of an unknown key of a full set whose context was over before it began is
+// no evidence, and is counted as that.
+func TestUnknownKeyBegunTooLate(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	s, err := CreateSet[int](m, "s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Breaker(1)
+	defer m.Observe()()
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	_ = s.Do(late, 2, func(ctx context.Context) error { return ctx.Err() })
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.Do(late, 3, func(context.Context) error { panic("x") })
+	}()
+	for _, n := range m.Calls() {
+		if n != (Calls{Ignored: 2}) {
+			t.Errorf("counted %+v, want 2 ignored", n)
+		}
+	}
+	if s.Len() != 1 {
+		t.Errorf("%d keys are remembered, want 1", s.Len())
+	}
+}

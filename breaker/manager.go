@@ -358,7 +358,8 @@ func (m *Manager) Len() int {
 //
 // Breakers that reject calls are counted, whether they tripped or were ordered
 // to: open ones until their open time is over, and half-open ones while probes
-// are out. A set counts as open when half of its keys do. One breaker may
+// are out; and ones that are forced open, but not ones that are forced closed.
+// A set counts as open when half of its keys do. One breaker may
 // always be open, however small share is, and orders are not limited.
 func (m *Manager) CapOpen(share float64) {
 	m.changing.Lock()

@@ -125,3 +125,28 @@ func TestNestedCallInARamp(t *testing.T) {
 		}
 	})
 }
+
+// The context of a probe has the values of the caller's, and nothing else is
+// marked.
+func TestContextOfAPermit(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(bg, key{}, "x")
+	var none context.Context
+	b := New("x", Settings{})
+	p, _ := b.AllowContext(ctx)
+	if p.Context(ctx) != ctx {
+		t.Error("the context of a call of a closed breaker is marked")
+	}
+	p.Done(nil)
+	_ = b.HalfOpen(Order{})
+	p, _ = b.AllowContext(ctx)
+	if got := p.Context(ctx).Value(key{}); got != "x" {
+		t.Errorf("in the context of a probe, the caller's value is %v", got)
+	}
+	if got := p.Context(none); got != none {
+		t.Errorf("no context became %v", got)
+	}
+	if err := b.Do(none, nop); !errors.Is(err, ErrOpen) {
+		t.Errorf("a call without a context, beside the probe: %v, want a rejection", err)
+	}
+}

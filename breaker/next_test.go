@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 func TestOpensAfterFailMaxConsecutiveFailures(t *testing.T) {
@@ -454,6 +456,101 @@ func TestForgiveUpdatedOften(t *testing.T) {
 		}
 		if got := b.FailCount(); got != 3 {
 			t.Errorf("with %d successes for one failure: %d failures, want 3", forgive, got)
+		}
+	}
+}
+
+// Only failures count toward FailMax and are judged by it, also where a change of
+// the limit has left more of them than it allows (I6).
+func TestOnlyFailuresMeetFailMax(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, end := range map[string]func(*Breaker){
+			"a slow success": func(b *Breaker) { play(b, "S") },
+			"a slow call whose caller gave up": func(b *Breaker) {
+				p, _ := b.Allow()
+				time.Sleep(2 * time.Second)
+				_ = p.Settle(bg, Canceled, nil)
+			},
+		} {
+			s := Settings{FailMax: 9, SuccessesToForgive: 2, SlowCall: time.Second}
+			b := New("x", s)
+			play(b, "ffff")
+			s.FailMax = 2
+			_ = b.Update(s)
+			if end(b); b.State() != Closed {
+				t.Errorf("%s made it %s", name, b.State())
+			}
+			play(b, "f")
+			is(t, b, Open)
+		}
+	})
+}
+
+// A success takes back a part of a failure also where there is a window.
+func TestForgiveBesideAWindow(t *testing.T) {
+	b := New("x", Settings{FailMax: 9, SuccessesToForgive: 3, FailureRate: 1, MinCalls: 1000})
+	play(b, "ffs")
+	if got := unitsOf(b.load()); got != 5 {
+		t.Errorf("%d thirds of a failure, want 5", got)
+	}
+}
+
+// A probe that is slow has failed if a rule about slow calls is on, also if its
+// caller gave up. If none is on, it is no evidence that its caller gave up.
+func TestSlowProbes(t *testing.T) {
+	gaveUp := func(b *Breaker) {
+		p, _ := b.Allow()
+		time.Sleep(2 * time.Second)
+		_ = p.Settle(bg, Canceled, nil)
+	}
+	succeeded := func(b *Breaker) { play(b, "S") }
+	for name, c := range map[string]struct {
+		s    Settings
+		end  func(*Breaker)
+		want State
+	}{
+		"slow_rate":          {Settings{SlowRate: 0.5}, succeeded, Open},
+		"bad_rate":           {Settings{BadRate: 0.5}, succeeded, Open},
+		"none":               {Settings{}, succeeded, Closed},
+		"slow_rate, gave up": {Settings{SlowRate: 0.5}, gaveUp, Open},
+		"bad_rate, gave up":  {Settings{BadRate: 0.5}, gaveUp, Open},
+		"none, gave up":      {Settings{}, gaveUp, HalfOpen},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c.s.SlowCall = time.Second
+			b := New("x", c.s)
+			_ = b.HalfOpen(Order{})
+			if c.end(b); b.State() != c.want || b.Status().ProbesOut != 0 {
+				t.Errorf("%s: %s with %d probes out, want %s", name, b.State(), b.Status().ProbesOut, c.want)
+			}
+		})
+	}
+}
+
+// A virtual clock brings its own random numbers.
+func TestJitterOfAVirtualClock(t *testing.T) {
+	clock := vtime.New(time.Now(), func() float64 { return 0.25 })
+	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2}, vtime.Option(clock).(Option))
+	play(b, "f")
+	if got := b.Status().UntilHalfOpen; got != 90*time.Second {
+		t.Errorf("open for %s, want 90s", got)
+	}
+	// A hint is only lengthened.
+	_ = b.Close(Order{})
+	_ = b.Do(bg, func(context.Context) error { return busy{200 * time.Second} })
+	if got := b.Status().UntilHalfOpen; got != 210*time.Second {
+		t.Errorf("open for %s on a hint, want 3m30s", got)
+	}
+}
+
+// A hint may ask for ten times ResetTimeout, or ResetMax, without an overflow.
+func TestHintLimit(t *testing.T) {
+	for want, s := range map[time.Duration]Settings{
+		10 * time.Second: {ResetTimeout: time.Second}, 5 * time.Second: {ResetTimeout: time.Second, ResetMax: 5 * time.Second},
+		math.MaxInt64 / 10 * 10: {ResetTimeout: math.MaxInt64 / 10}, math.MaxInt64: {ResetTimeout: math.MaxInt64},
+	} {
+		if got := hintLimit(&s); got != want {
+			t.Errorf("%s: %s, want %s", s, got, want)
 		}
 	}
 }

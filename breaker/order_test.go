@@ -171,3 +171,25 @@ func TestOrdersByMethod(t *testing.T) {
 	}
 	is(t, b, Open)
 }
+
+// Apply does not wait for listeners, and they hear of it all the same.
+func TestApplyIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard tape
+		b := New("x", Settings{}, WithListener(Listener{StateChange: heard.listener().StateChange}))
+		_, _ = b.Apply(Order{Verb: VerbOpen, For: time.Hour})
+		synctest.Wait()
+		if got := heard.take(); got != "closed->open" {
+			t.Errorf("heard %q", got)
+		}
+	})
+}
+
+// The error for another version says which breaker it is and both versions.
+func TestStaleOrder(t *testing.T) {
+	b := New("x", Settings{})
+	_, err := b.Apply(Order{Verb: VerbOpen, IfVersion: 7})
+	if want := "breaker has changed: x is at version 1, the order was for 7"; !errors.Is(err, ErrVersion) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

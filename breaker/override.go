@@ -46,6 +46,7 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 	// time. A single write replaces the bits of the old override, so no call is
 	// admitted between two overrides that both reject (I5).
 	b.edit(overrideMask|flagReject, overrideFlags(s))
+	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
 }
 
 // overrideFlags returns the bits of the word for an override.
@@ -100,6 +101,7 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 		t.To = Closed
 		b.recordLocked(t, now)
 		b.edit(overrideMask|flagReject, 0)
+		b.cfg.cap.moved(b, time.Time{})
 		return
 	}
 	// Half-open is a new period, so results from behind the override do not

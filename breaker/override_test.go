@@ -330,3 +330,22 @@ func TestOverrideLeavesNoTimer(t *testing.T) {
 		})
 	}
 }
+
+// The record of an override that has expired says which order had set it. What was
+// counted before it stays on view.
+func TestRecordOfAnExpiredOverride(t *testing.T) {
+	for verb, order := range map[Verb]func(*Breaker, Order) error{VerbForceOpen: (*Breaker).ForceOpen, VerbForceClosed: (*Breaker).ForceClosed} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("x", Settings{FailMax: 3})
+			play(b, "fff")
+			_ = order(b, Order{Actor: "ana", Reason: "drill", For: time.Second})
+			wait(time.Second)
+			if got := b.Status().Transition; got.Cause != CauseExpired || got.Order != verb || got.Actor != "ana" || got.Reason != "drill" || got.To != HalfOpen {
+				t.Errorf("the record is %+v", got)
+			}
+			if got := b.FailCount(); got != 3 {
+				t.Errorf("%d failures on view, want 3", got)
+			}
+		})
+	}
+}

@@ -44,7 +44,6 @@ func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) 
 func (p Peer) Hold(version uint64, d time.Duration) bool {
 	b := p.b
 	b.mu.Lock()
-	defer b.deliver()
 	defer b.mu.Unlock()
 	w := b.load()
 	if version != b.versionLocked() || stateOf(w) != Open {
@@ -56,7 +55,7 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	// A timer that fires nevertheless finds that openUntil has not been reached.
 	stopTimer(&c.dueTimer)
 	c.reject.Store(nil)
-	b.cfg.cap.moved(b, c.openUntil)
+	b.cfg.cap.moved(b, c.rejectsUntil(w))
 	w &^= flagDue
 	if w&flagForcedOpen == 0 {
 		w &^= flagReject // the next rejected call sets the timer again

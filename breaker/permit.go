@@ -185,7 +185,7 @@ func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 	if q.over() {
 		return err
 	}
-	if o == Failure && q.overBefore(ctx) {
+	if o > Canceled || o == Failure && q.overBefore(ctx) {
 		o = Ignored
 	}
 	return q.settle(ctx, o, err)
@@ -232,7 +232,9 @@ func (p *Permit) Answered() {
 		return
 	}
 	q := *p
-	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success leaves no trace
+	// Only judged: it is one call, and is observed and reported at its end.
+	_ = p.b.judge(nil, &q, Success, p.b.settings().slow(took), took, nil) //nolint:staticcheck // a success leaves no trace
+	p.b.deliver()
 	// From here on the permit belongs to the period that this success has led
 	// to, which judges the end of the stream. If that is still the same period,
 	// tagProbed keeps the probe from succeeding twice.

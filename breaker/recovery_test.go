@@ -578,3 +578,8 @@ func TestLeaseIsOfExpiredProbes(t *testing.T) {
 		lease(time.Second)
 	})
 }
+
+// After Update has left fewer places than there are leases, so many of them must
+// run out that one place is free.
+// After an Update of ProbeTimeout, the lease that was taken last may end first.
+// Probes that never report are given up when there are too many, the oldest first.

@@ -334,3 +334,49 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// A call whose caller gave up is no evidence, except that it may be slow: then it
+// is a slow call, which takes no failure back.
+func TestCanceledCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{SlowCall: time.Second, SlowRate: 1, Window: time.Hour})
+		play(b, "ff")
+		for _, c := range []struct {
+			takes time.Duration
+			want  Counts
+		}{{0, Counts{2, 2, 0, 2}}, {2 * time.Second, Counts{3, 2, 1, 3}}} {
+			p, _ := b.Allow()
+			time.Sleep(c.takes)
+			_ = p.Settle(bg, Canceled, errX)
+			if got := b.Status(); got.Window != c.want || got.FailCount != 2 {
+				t.Errorf("after %s: %+v and %d failures, want %+v and 2", c.takes, got.Window, got.FailCount, c.want)
+			}
+		}
+	})
+}
+
+// The errors on record are those of failures, whatever opened the breaker.
+func TestErrorsBeforeSlowCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{SlowCall: time.Second, SlowRate: 0.5, MinCalls: 4, Window: time.Hour})
+		play(b, "ffSS")
+		is(t, b, Open)
+		if got := b.Status().Transition; got.Cause != CauseSlowRate || len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Error != errX.Error() {
+			t.Errorf("the record is %+v", got)
+		}
+	})
+}
+
+// A success ends a row, and the time of the next begins with its own first failure.
+func TestFailForOfANewRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3, FailFor: 10 * time.Second})
+		play(b, "fs")
+		time.Sleep(time.Minute)
+		play(b, "ffff")
+		is(t, b, Closed)
+		time.Sleep(10 * time.Second)
+		play(b, "f")
+		is(t, b, Open)
+	})
+}

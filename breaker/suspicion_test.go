@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -146,5 +147,54 @@ func TestOnSuspicionPanics(t *testing.T) {
 		if n, want := b.Status().Panics, uint64(btoi(i == 2)); n != want {
 			t.Errorf("%s: %d panics, want %d", b.Name(), n, want)
 		}
+	}
+}
+
+// Those who listen hear of each trip, marked if it is one of many; what a fleet
+// opened, and what was removed, is heard of without being counted.
+func TestListenersAndSuspicion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 5)
+		heard := map[string][]bool{} // whether each trip was marked
+		for _, b := range bs {
+			b.AddListener(Listener{StateChange: func(b *Breaker, t Transition) { heard[b.ID()] = append(heard[b.ID()], t.SuspectLocal) }})
+		}
+		play(bs[0], "f")
+		if _, err := bs[1].Peer().Open(1, time.Hour, Peers{}, Counts{}); err != nil {
+			t.Fatal(err)
+		}
+		m.Remove("b02")
+		play(bs[2], "f")
+		play(bs[3], "f")
+		if _, found := m.Suspicion(); found {
+			t.Error("two trips, a fleet's and a removed one's are suspect")
+		}
+		play(bs[4], "f")
+		if got, want := fmt.Sprint(heard), "map[b00:[false] b01:[false] b02:[false] b03:[false] b04:[true]]"; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+		for i, want := range []bool{true, false, false, true, true} {
+			s := bs[i].Status()
+			if s.Transition.SuspectLocal != want || s.Opened.SuspectLocal != want || bs[i].History()[0].SuspectLocal != want || s.Panics != 0 {
+				t.Errorf("%s: marked in Transition %v, in Opened %v, in the history %v, want %v; %d panics",
+					s.ID, s.Transition.SuspectLocal, s.Opened.SuspectLocal, bs[i].History()[0].SuspectLocal, want, s.Panics)
+			}
+		}
+	})
+}
+
+// Trips are together up to five seconds apart.
+func TestTripsTogether(t *testing.T) {
+	for apart, want := range map[time.Duration]bool{tripsTogether: true, tripsTogether + 1: false} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 3)
+			play(bs[0], "f")
+			time.Sleep(apart)
+			play(bs[1], "f")
+			play(bs[2], "f")
+			if _, found := m.Suspicion(); found != want {
+				t.Errorf("%s apart: suspect %v, want %v", apart, found, want)
+			}
+		})
 	}
 }

@@ -248,12 +248,18 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 // A call is judged by the SlowCall in effect when it ends.
 func TestUpdateAndPermitsInFlight(t *testing.T) {
 	old := Settings{FailMax: -1, SlowCall: 5 * time.Second, SlowRate: 1, MinCalls: 1}
+	// Without MinCalls 1 no call checks its context, and Do takes a shorter path.
+	plain := old
+	plain.MinCalls = 1000
 	for name, c := range map[string]struct {
 		from, to Settings
 		takes    time.Duration
 		slow     int
 	}{
 		"shorter, was quick":   {old, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, shorter":       {plain, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, longer":        {plain, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
+		"plain, to exact":      {plain, Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, 200 * time.Millisecond, 1},
 		"longer, was slow":     {old, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
 		"on, was not timed":    {Settings{FailMax: -1, FailureRate: 1}, Settings{FailMax: -1, FailureRate: 1, SlowCall: time.Second, SlowRate: 1}, time.Hour, 0},
 		"exact to coarse":      {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 5 * time.Second, 1},
@@ -501,4 +507,75 @@ func TestReceiptOfAnUpdate(t *testing.T) {
 			t.Errorf("%s: in the end %+v", name, got)
 		}
 	}
+}
+
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
+// Set.Update brings one key after another up to date. A call of a key whose turn
+// has not come counts as one failure, and shows as one.
+// A larger Probes frees places: a goroutine that waits for one goes on.
+func TestUpdateWakesWaitReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		ready := make(chan time.Time, 1)
+		go func() { _ = b.WaitReady(bg); ready <- time.Now() }()
+		wait(time.Second)
+		now := time.Now()
+		if err := b.Update(Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if at := <-ready; at != now {
+			t.Errorf("it waited for another %s", at.Sub(now))
+		}
+	})
+}
+
+// What is known of the time of a row of failures ends when failures are no longer
+// dated, and begins with the first that is.
+func TestUpdateOfADatedRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		off := Settings{FailMax: 5}
+		within := Settings{FailMax: 5, FailWithin: 10 * time.Second}
+		lasts := Settings{FailMax: 5, FailFor: 10 * time.Second}
+		set := NewSet[string]("s", off, SetOptions{})
+		for name, x := range map[*Breaker]func(Settings) error{
+			New("x", off): nil, set.Breaker("k"): set.Update,
+		} {
+			b, update := name, x
+			if update == nil {
+				update = b.Update
+			}
+			// FailFor set in the middle of a row.
+			play(b, "ffff")
+			_ = update(lasts)
+			play(b, "ffff")
+			is(t, b, Closed)
+			wait(10 * time.Second)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			// FailFor off for a while, and a row that went on meanwhile.
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(lasts)
+			play(b, "f")
+			is(t, b, Closed)
+			b.Close(Order{})
+			// FailWithin off for a while.
+			_ = update(within)
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(within)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			_ = update(off)
+		}
+	})
 }

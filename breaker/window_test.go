@@ -471,3 +471,33 @@ func TestSuccessesOfOneStepContend(t *testing.T) {
 		}
 	}
 }
+
+// Confidence looks at the whole window in the end, not only at its newest parts.
+func TestConfidenceOverTheWholeWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, Window: 10 * time.Second})
+		play(b, "ffff")
+		time.Sleep(9 * time.Second)
+		play(b, "fff")
+		is(t, b, Closed)
+		play(b, "f")
+		is(t, b, Open)
+		if got := b.Status().Transition; got.Window != 10*time.Second || got.Counts.Failures != 8 {
+			t.Errorf("the record is %+v", got)
+		}
+	})
+}
+
+// A failure finds out that the clock of its window is dead.
+func TestFailureCorrectsADeadClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5})
+		play(b, "s")
+		clock := b.settings().step
+		clock.base = clock.base.Add(-time.Hour) // as if its timer had not fired since
+		play(b, "f")
+		if got := clock.step(); got != 3600 {
+			t.Errorf("it is at step %d, want 3600", got)
+		}
+	})
+}
