@@ -201,7 +201,7 @@ func TestRegisterTwice(t *testing.T) {
 	register(m, provider)
 }
 
-// incomparable is a provider that is no key of a map.
+// incomparable is a provider that cannot be the key of a map.
 type incomparable struct {
 	metric.MeterProvider
 	_ []int
