@@ -33,7 +33,7 @@ type call struct {
 // would hide where a panic came from.
 func (c *call) unwind() {
 	if c.running {
-		_ = c.failed(errAbandoned) // the panic goes on: nobody is there to get the error
+		_ = c.failed(errAbandoned) // the panic continues, so no one receives the error
 	}
 }
 

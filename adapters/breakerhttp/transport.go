@@ -18,7 +18,7 @@ type Transport struct {
 }
 
 // NewTransport guards base, or http.DefaultTransport if base is nil. It panics
-// when an option makes no sense, as options stand in the program's text.
+// when an option makes no sense, as options are written in the program's source.
 func NewTransport(base http.RoundTripper, opts ...Option) *Transport {
 	c := newConfig(opts, clientOutcome)
 	if c.rejected != nil {
