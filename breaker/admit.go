@@ -63,6 +63,7 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 	switch stateOf(w) {
 	case Closed:
 		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced && m.kind != markProbe {
+			b.recordRampRejected(now)
 			return Permit{}, false
 		}
 		p := b.permit(b.load())
@@ -112,6 +113,9 @@ func (b *Breaker) turnAway(ctx context.Context) (Permit, error) {
 	err := b.rejection()
 	if w&flagObserved != 0 {
 		b.observe(countRejected, false)
+		if w&flagForcedOpen != 0 || w&(stateMask|flagRamp) != withState(Closed)|flagRamp {
+			b.recordRejected()
+		}
 	}
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -27,8 +28,16 @@ type Breaker struct {
 	cfg  *config
 	key  string        // of a keyed breaker: the key as it stands in an id
 	used atomic.Uint32 // of a keyed breaker: the set's tick when it was last looked up
-	unit uint8         // what a failure counts in word, see compiled.failUnit; guarded by mu
+	// extra is what a failure counts in word, see compiled.failUnit, in its low
+	// byte, which mu guards; above it the breaker's number on a tape, see
+	// recording.go.
+	extra atomic.Uint32
 }
+
+const (
+	extraUnit   = 0xff
+	extraNumber = 8
+)
 
 // cold is what a breaker needs from its first trip on, or its first order.
 type cold struct {
@@ -39,6 +48,7 @@ type cold struct {
 	matchers  atomic.Pointer[matchers]
 	listeners atomic.Pointer[[]*Listener]
 	calls     atomic.Pointer[callCount]
+	rejected  atomic.Uint64 // calls turned away that are not on the tape yet, see recording.go
 
 	// Breaker.mu guards the rest.
 
@@ -53,6 +63,7 @@ type cold struct {
 	rowLast   time.Time
 
 	override *override
+	trace    tape.Trace    // of the transition under way, for recordings
 	changed  chan struct{} // closed when WaitReady should look again; nil: no one waits
 
 	// What is kept for people.
@@ -95,7 +106,7 @@ func newBreaker(cfg *config, key string) *Breaker {
 		b.win.Store(newWindow(0, r))
 	}
 	b.word = b.flags(r)
-	b.unit = uint8(r.failUnit)
+	b.extra.Store(uint32(r.failUnit))
 	return b
 }
 

@@ -92,7 +92,11 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 // doSlow is Do for a breaker that does not simply let the call run.
 func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
-		if r := b.settings(); r.timer != nil { // else the settings are just changing
+		switch r := b.settings(); {
+		case r.timer == nil: // the settings are just changing
+		case r.tape != nil:
+			return b.doRecorded(ctx, w, r, fn)
+		default:
 			return b.doTimed(ctx, w, r, fn)
 		}
 	}
@@ -120,6 +124,23 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 			}
 			err = p.end(ctx, err)
 		}
+	}()
+	return fn(ctx)
+}
+
+// doRecorded is Do for a closed breaker whose calls are recorded.
+func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) (err error) {
+	began := r.began()
+	err = errAbandoned
+	defer func() {
+		if err == nil && atomic.LoadUint64(&b.word) == w {
+			ended := r.timer.now(true)
+			if !r.slow(ended-began) && b.counted(w, true) {
+				b.recordPlain(r, w, began, ended)
+				return
+			}
+		}
+		err = Permit{b: b, word: w, began: began, tag: tagExact}.end(ctx, err)
 	}()
 	return fn(ctx)
 }

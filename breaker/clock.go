@@ -40,6 +40,9 @@ func newClock(source *vtime.Source, width time.Duration) *clock {
 
 // now is the time since the base: exact, or as of the current step.
 func (c *clock) now(exact bool) time.Duration {
+	if exact && c.source == nil {
+		return time.Since(c.base)
+	}
 	if exact {
 		return c.source.Since(c.base)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -12,15 +13,16 @@ import (
 // never changed. A manager or set compiles its settings once, and all breakers
 // with these settings share the result.
 type compiled struct {
-	Settings         // defaults filled in
-	version   uint64 // of the settings: 1, and one more with each Update
-	flags     uint64 // bits of the word that these settings decide
-	failUnit  int    // what a failure adds to the word's failure count; a success takes back 1 if it is above 1
-	failLimit int    // FailMax in units; below 0: no such rule
-	dated     bool   // the consecutive rule needs the time of failures
-	step      *clock // what the window of time counts steps by; nil: no such window
-	timer     *clock // what times the calls; nil: calls are not timed
-	exact     bool   // SlowCall is too short for timer's steps
+	Settings             // defaults filled in
+	version   uint64     // of the settings: 1, and one more with each Update
+	flags     uint64     // bits of the word that these settings decide
+	failUnit  int        // what a failure adds to the word's failure count; a success takes back 1 if it is above 1
+	failLimit int        // FailMax in units; below 0: no such rule
+	dated     bool       // the consecutive rule needs the time of failures
+	step      *clock     // what the window of time counts steps by; nil: no such window
+	timer     *clock     // what times the calls; nil: calls are not timed
+	exact     bool       // they are timed by the exact clock: SlowCall is too short for timer's steps, or calls are recorded
+	tape      *tape.Tape // where calls are recorded; nil: they are not
 }
 
 // compile fills in the defaults of valid settings and derives the rest.
@@ -35,18 +37,28 @@ func (c *config) compile(s Settings, version uint64) *compiled {
 			r.step = newClock(c.clock, r.Window/windowSteps)
 		}
 	}
-	if r.SlowCall > 0 {
-		r.flags |= flagTimed
-		r.exact = r.SlowCall < exactBelow
-		r.timer = c.fine.get(c.clock)
-	}
 	if c.bypass {
 		r.flags |= flagBypass
 	}
 	if r.FailMax == 1 || r.flags&flagCounted != 0 && r.MinCalls == 1 {
 		r.flags |= flagCheckCtx // one misjudged call would open it
 	}
+	r.setTimer(c)
 	return r
+}
+
+// setTimer says how calls are timed, and whether they are recorded.
+func (r *compiled) setTimer(c *config) {
+	r.flags &^= flagsTaped
+	r.timer, r.exact, r.tape = nil, false, c.tape.Load()
+	if r.SlowCall > 0 || r.tape != nil {
+		r.flags |= flagTimed
+		r.timer = c.fine.get(c.clock)
+		r.exact = r.tape != nil || r.SlowCall < exactBelow || c.clock != nil
+	}
+	if r.tape != nil {
+		r.flags |= flagObserved
+	}
 }
 
 // failures is units as a number of failures, rounded up.

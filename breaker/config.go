@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -30,6 +31,7 @@ type config struct {
 	manager *Manager                  // nil: none
 	cap     *openCap                  // its set's or manager's; nil: none
 	calls   atomic.Pointer[callCount] // nil: never observed
+	tape    atomic.Pointer[tape.Tape] // nil: calls are not recorded
 	panics  atomic.Uint32             // panics of the program's functions, recovered
 }
 

@@ -177,7 +177,24 @@ func (s *Set[K]) ids(most int) (out []string) {
 // full, and no rule or listener needs to hear of a success.
 func (s *Set[K]) passes() bool {
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
-		s.cfg.settings.Load().flags&^flagCheckCtx == 0 && s.cfg.listenerFlags() == 0
+		s.cfg.settings.Load().passes() && s.cfg.listenerFlags() == 0
+}
+
+// passes reports whether no rule needs to hear of a success.
+func (r *compiled) passes() bool {
+	flags := r.flags &^ flagCheckCtx
+	if r.SlowCall <= 0 {
+		flags &^= flagsTaped // recording alone makes no key worth keeping
+	}
+	return flags == 0
+}
+
+// countUnkept counts a call that ran without a breaker.
+func (c *config) countUnkept(o Outcome) {
+	c.calls.Load().count(o, false)
+	if t := c.tape.Load(); t != nil {
+		t.Unkept()
+	}
 }
 
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
@@ -189,7 +206,7 @@ func (s *Set[K]) doUnknown(ctx context.Context, k K, fn func(context.Context) er
 	err := fn(ctx)
 	if err == nil && s.tick.Load() == inserts {
 		g.running = false // this key has been made no breaker meanwhile
-		s.cfg.calls.Load().count(Success, false)
+		s.cfg.countUnkept(Success)
 		return nil
 	}
 	return g.end(ctx, err)
@@ -231,7 +248,7 @@ func (g *unknown[K]) settle(o Outcome, err error) error {
 		}
 	}
 	if b == nil {
-		g.set.cfg.calls.Load().count(o, false)
+		g.set.cfg.countUnkept(o)
 		return err
 	}
 	p := Permit{b: b, tag: tagChecked}

@@ -1,5 +1,7 @@
 package breaker
 
+import "github.com/switchgear-go/switchgear/internal/tape"
+
 // Most outcomes that change the word decide nothing: a failure that is far from
 // opening, and a success that takes failures back. They are one
 // compare-and-swap, so that callers of a dependency that fails now and then do
@@ -10,7 +12,7 @@ package breaker
 
 // countedAlone counts an outcome that decides nothing. It reports false, having
 // counted nothing, when that takes the lock.
-func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
+func (b *Breaker) countedAlone(p *Permit, o Outcome, rec *tape.Call) bool {
 	for {
 		w, r := b.load(), b.settings()
 		// The word lacks flagCounted while a window is clean, or about to come.
@@ -27,6 +29,10 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 			}
 			units += r.failUnit
 		case Ignored, Canceled: // no evidence (I4)
+		}
+		if rec != nil { // after the load and before the swap
+			b.recordCounts(rec, b.cfg.clock.Now(), p)
+			rec.What = rec.What.After(units)
 		}
 		if b.swapWord(w, w&^failMask|withUnits(units)) {
 			return true

@@ -49,14 +49,14 @@ func TestCountedAlone(t *testing.T) {
 			}
 			p := Permit{b: b, word: b.load(), tag: tt.tag}
 			before := unitsOf(b.load())
-			if got := b.countedAlone(&p, tt.outcome); got != tt.alone {
+			if got := b.countedAlone(&p, tt.outcome, nil); got != tt.alone {
 				t.Errorf("%s: counted without the lock: %v, want %v", name, got, tt.alone)
 			}
 			if got := unitsOf(b.load()); got != tt.fails && tt.alone || got != before && !tt.alone {
 				t.Errorf("%s: %d failures, from %d", name, got, before)
 			}
 			p.word -= withGen(1)
-			if b.countedAlone(&p, tt.outcome) {
+			if b.countedAlone(&p, tt.outcome, nil) {
 				t.Errorf("%s: of another generation, and counted (I1)", name)
 			}
 		})
@@ -118,7 +118,7 @@ func TestEditKeepsFailures(t *testing.T) {
 			begun.Add(1)
 			// Not beyond what opens, and less at once than a time slice lets through.
 			for n := 1; !done.Load() && counted.Load() < maxFailMax-100; n++ {
-				if b.countedAlone(&p, Failure) {
+				if b.countedAlone(&p, Failure, nil) {
 					counted.Add(1)
 				}
 				if n%100 == 0 {
@@ -192,7 +192,7 @@ func TestEvictedAndCounted(t *testing.T) {
 		for i := range all {
 			abreast(&one, &other, i)
 			p := Permit{b: all[i]}
-			if !all[i].countedAlone(&p, Failure) {
+			if !all[i].countedAlone(&p, Failure, nil) {
 				t.Errorf("the failure of key %d took the lock", i)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // Manager knows all breakers of an application by name, for the people who
@@ -24,6 +26,7 @@ type Manager struct {
 	// it, but one that makes a new member.
 	changing  sync.Mutex
 	listeners []*Listener // of all members, there and to come
+	tape      *tape.Tape  // that all members record on; nil: none
 
 	mu      sync.RWMutex // guards the fields below
 	members map[string]member
@@ -40,6 +43,7 @@ type member interface {
 	each(f func(*Breaker))
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
+	setTape(*tape.Tape)
 	conf() *config
 }
 
@@ -154,6 +158,10 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 	if m.observers.Load() > 0 {
 		cfg.observe(true)
 	}
+	if m.tape != nil {
+		cfg.tape.Store(m.tape)
+		cfg.settings.Store(cfg.withTape(cfg.settings.Load()))
+	}
 	got := make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
@@ -187,6 +195,9 @@ func (m *Manager) Remove(name string) bool {
 	}
 	if m.observers.Load() > 0 {
 		got.setObserved(false)
+	}
+	if m.tape != nil {
+		got.setTape(nil)
 	}
 	if c := got.conf().cap; c != &m.cap {
 		m.cap.removeSet(c)

@@ -32,6 +32,7 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	}
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
+	b.coldLocked().trace.Draw = e.draw
 	t.Slow = d.cause == CauseProbeFailed && e.kind != evFailure
 	if d.cause == CauseConsecutive {
 		t.Forgiven = max(0, r.SuccessesToForgive)
@@ -109,6 +110,8 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed|flagObserved|flagBypass) | r.flags&flagCheckCtx | c.overrideFlags() |
 		withState(to.state) | withUnits(to.units) | withGen(gen)
 
+	c.trace.Gen, c.trace.Move = gen, true
+	b.flushRejected()
 	b.storeLocked(to)
 	c.probes.clear()
 	c.ramp = nil
@@ -168,6 +171,7 @@ func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	t.Version, t.At, t.SettingsVersion = b.versionLocked(), now, b.settings().version
 	b.keepRecordLocked(t)
 	c.tally.moved(t)
+	b.recordMoved(c, t)
 	if !t.Shadow {
 		c.since, c.last = now, t
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // Permit allows one call. It belongs to one goroutine at a time, and a copy of
@@ -142,7 +144,7 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 		return err
 	}
 	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
-		q.quick() && q.b.counted(q.word&^permitSlow, true) {
+		q.endedPlain() {
 		return nil
 	}
 	g := settleOnce{p: q, running: true} // a classifier may exit the goroutine
@@ -192,12 +194,14 @@ func (p *Permit) Answered() {
 	if p.over() || p.tag&tagAnswered != 0 {
 		return
 	}
+	began := p.began
 	took, timed := p.took()
 	p.began, p.tag = took, p.tag|tagAnswered
 	if timed {
 		p.tag |= tagTimed
 	}
 	if p.tag.probe() == 0 {
+		p.recordAnswered(began, took)
 		return
 	}
 	q := *p
@@ -221,10 +225,26 @@ func (p *Permit) took() (time.Duration, bool) {
 	return now - p.began, true
 }
 
-// quick reports whether the call is not slow so far.
-func (p *Permit) quick() bool {
+// endedPlain counts a success of a closed breaker at the permit's word. It
+// reports false, having counted nothing, if the call was slow, or as counted
+// does.
+func (p *Permit) endedPlain() bool {
 	took, timed := p.took()
-	return !timed || !p.b.settings().slow(took)
+	if !timed {
+		return p.b.counted(p.word&^permitSlow, true)
+	}
+	r := p.b.settings()
+	if r.slow(took) || !p.b.counted(p.word&^permitSlow, true) {
+		return false
+	}
+	switch {
+	case r.tape == nil:
+	case p.tag == tagExact:
+		p.b.recordPlain(r, p.word, p.began, p.began+took)
+	default:
+		p.recordSettled(r, new(tape.Call), Success, took, false)
+	}
+	return true
 }
 
 // belongs reports whether an outcome counts for the period under way (I1).

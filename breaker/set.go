@@ -229,6 +229,7 @@ func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	}
 	s.cfg.settings.Store(compiled) // first: a breaker made from here on has them
 	s.refresh()
+	compiled.recordUpdated(s)
 	r.Version = compiled.version
 	return r, nil
 }

@@ -1,6 +1,10 @@
 package breaker
 
-import "time"
+import (
+	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
+)
 
 // This file is what the end of a call does to its breaker. Where the outcome
 // decides nothing, and where the breaker merely counts, no lock is taken.
@@ -16,17 +20,25 @@ func (p *Permit) settle(o Outcome, err error) error {
 	if p.tag&tagIgnored != 0 {
 		o = Ignored // (I4)
 	}
+	r := b.settings()
 	took, _ := p.took()
-	slow := o != Ignored && b.settings().slow(took)
+	slow := o != Ignored && r.slow(took)
+	var rec *tape.Call // nil: it is not recorded
+	if r.tape != nil {
+		rec = new(tape.Call)
+	}
 	if p.tag&tagUnjudged == 0 {
-		if plain := o == Success && !slow; !plain || !b.countedPlain(p) {
-			opened := b.judge(p, o, slow, took, err)
+		if plain := o == Success && !slow; !plain || !b.countedPlain(p, rec) {
+			opened := b.judge(p, o, slow, took, err, rec)
 			if opened != nil && err != nil {
 				err = &tripError{open: b.cfg.rejection(opened), own: err}
 			}
 		}
 	}
 	b.observe(o, slow)
+	if rec != nil {
+		p.recordSettled(r, rec, o, took, slow)
+	}
 	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
@@ -37,9 +49,12 @@ func (p *Permit) settle(o Outcome, err error) error {
 
 // countedPlain takes note of a success that was not slow, where that needs no
 // lock: the breaker is closed and no failure is on count.
-func (b *Breaker) countedPlain(p *Permit) bool {
+func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	w := b.load()
 	if !p.belongs(w) {
+		if rec != nil {
+			rec.What |= tape.Late
+		}
 		return true // of another period: no evidence (I1)
 	}
 	return w&stateMask == 0 && b.counted(w, false)
@@ -79,8 +94,8 @@ func (b *Breaker) noteClean(win *window) {
 
 // judge counts an outcome that may change something. It returns the rejection
 // of the open period that this outcome began, if the caller is to get it.
-func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
-	if !slow && b.countedAlone(p, o) {
+func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err error, rec *tape.Call) *OpenError {
+	if !slow && b.countedAlone(p, o, rec) {
 		return nil
 	}
 	e := event{kind: evSuccess, slow: slow}
@@ -95,8 +110,16 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 		e.kind = evCanceled
 	}
 	b.mu.Lock()
-	opened, counts := b.judgeLocked(p, o, &e, text, took)
+	var now time.Time // most outcomes need none
+	if rec != nil {
+		now = b.cfg.clock.Now()
+		b.recordCounts(rec, now, p)
+	}
+	opened, counts := b.judgeLocked(p, o, &e, text, took, now)
 	open := b.noticedLocked(opened)
+	if rec != nil {
+		rec.What = rec.What.After(unitsOf(b.load()))
+	}
 	b.mu.Unlock()
 	if !opened && counts.Calls > 0 && len(b.cfg.rules) > 0 {
 		open = b.judgeRules(p, counts)
@@ -105,8 +128,9 @@ func (b *Breaker) judge(p *Permit, o Outcome, slow bool, took time.Duration, err
 }
 
 // judgeLocked gives a probe's place back, counts, and decides. The counts are
-// those of the window, if it was asked. mu is held.
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took time.Duration) (opened bool, counts Counts) {
+// those of the window, if it was asked. now is zero where no one has asked for it.
+// mu is held.
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took time.Duration, now time.Time) (opened bool, counts Counts) {
 	w := b.load()
 	if !p.belongs(w) {
 		return false, Counts{} // (I1)
@@ -117,11 +141,10 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, text string, took 
 	if o == Ignored || o == Canceled && !e.slow {
 		return false, Counts{} // (I4)
 	}
-	var now time.Time // most outcomes need none
 	r := b.settings()
 	if stateOf(w) == Closed {
 		if o == Failure && r.dated {
-			now = b.cfg.clock.Now()
+			now = b.orNow(now)
 			b.dateLocked(r, e, w, now)
 		}
 		b.countLocked(r, o, e, w)

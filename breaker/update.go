@@ -39,6 +39,7 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	}
 	b.refreshLocked()
 	b.changedLocked()
+	r.recordUpdated(b)
 	receipt.Version = b.versionLocked()
 	return receipt, nil
 }
@@ -104,7 +105,7 @@ func (b *Breaker) refreshLocked() {
 
 // rescaleLocked turns the failure count into the settings' units. mu is held.
 func (b *Breaker) rescaleLocked(r *compiled) {
-	was, is := int(b.unit), r.failUnit
+	was, is := int(b.extra.Load()&extraUnit), r.failUnit
 	for was != is {
 		w := b.load()
 		units := (unitsOf(w)*is + was - 1) / was
@@ -112,5 +113,5 @@ func (b *Breaker) rescaleLocked(r *compiled) {
 			break
 		}
 	}
-	b.unit = uint8(is)
+	b.extra.Add(uint32(is) - uint32(was)) // the rest of it stays
 }
