@@ -270,7 +270,7 @@ func (e *everything) calms(b *Breaker) {
 	if c := b.cold.Load(); c != nil && c.dueTimer != nil {
 		e.t.Errorf("%s is closed and has a timer", b.ID())
 	}
-	if w := b.load(); w&(flagShut|flagDue|flagHeld|flagObserved|flagWatched) != 0 {
+	if w := b.load(); w&(flagReject|flagDue|flagHeld|flagObserved|flagWatched) != 0 {
 		e.t.Errorf("%s: word %#x has flags left over", b.ID(), w)
 	}
 }

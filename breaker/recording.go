@@ -6,12 +6,15 @@ import (
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
-// This file is what a recording of calls asks of the engine, see package replay.
-// While no one records, no call comes here.
+// This file is what the engine does for a recording of its calls, see package
+// replay. A recording sets flagTimed and flagObserved in the words of its
+// breakers, so that calls leave the fast paths; while nothing records, no call
+// comes here.
 //
-// What is recorded must lead to the same transitions when it is replayed, so
-// the time of an outcome that changes something is read while it does: under
-// the lock, or between the load and the compare-and-swap of the word.
+// A recording must lead to the same transitions when it is replayed. So the time
+// of an outcome that changes something is read where nothing else can change
+// it: under Breaker.mu, or between the load and the compare-and-swap of the
+// word.
 
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
@@ -19,8 +22,8 @@ func init() {
 	tape.Engine.Impose = func(b, t any, attempt int) { b.(*Breaker).impose(*t.(*Transition), attempt) }
 }
 
-// attach makes all members record, those to come included, until detach is
-// called. It reports false if they record already.
+// attach makes all members record on t, including those that are created later,
+// until detach is called. It returns false if they record already.
 func (m *Manager) attach(t *tape.Tape) (base time.Time, detach func(), ok bool) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
@@ -36,7 +39,8 @@ func (m *Manager) attach(t *tape.Tape) (base time.Time, detach func(), ok bool) 
 	}, true
 }
 
-// setTapeLocked is called with m.changing held.
+// setTapeLocked makes all members record on t, or stop if it is nil. m.changing
+// is held.
 func (m *Manager) setTapeLocked(t *tape.Tape) {
 	m.tape = t
 	for _, x := range m.all() {
@@ -69,27 +73,20 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 	}
 }
 
-// withTape is r for calls that are recorded, or not recorded any more. It has
-// the same clocks, so that windows go on.
+// withTape returns r for calls that are recorded on the tape of c, or no longer
+// recorded. It has the same clocks, so that windows are kept.
 func (c *config) withTape(r *compiled) *compiled {
 	n := *r
 	n.setTimer(c)
 	return &n
 }
 
-// flagsTaped are what recording adds to the word: calls are timed, and rejected
-// calls are told.
+// flagsTaped are the flags that a recording adds to the word: calls are timed,
+// and rejected calls are counted.
 const flagsTaped = flagTimed | flagObserved
 
-// enroll asks for the breaker's number on t.
-func (b *Breaker) enroll(t *tape.Tape) uint32 {
-	n := t.Enroll(b)
-	if n != 0 && b.cfg.tape.Load() == t {
-		b.setNumber(n)
-	}
-	return n
-}
-
+// setNumber sets the breaker's number on the tape; 0 means that its next call
+// asks for one.
 func (b *Breaker) setNumber(n uint32) {
 	for {
 		old := b.extra.Load()
@@ -99,40 +96,50 @@ func (b *Breaker) setNumber(n uint32) {
 	}
 }
 
-// record enters a call on the tape.
+// record writes a call on the tape. Breaker.mu may be held.
 func (b *Breaker) record(t *tape.Tape, c tape.Call) {
 	n := b.extra.Load() >> extraNumber
 	if n == 0 {
-		if n = b.enroll(t); n == 0 {
+		// The first call of this breaker. If another goroutine enrolls it at the
+		// same time, both get the same number.
+		if n = t.Enroll(b); n == 0 {
 			t.Lose()
 			return
+		}
+		if b.cfg.tape.Load() == t {
+			b.setNumber(n)
 		}
 	}
 	t.Add(goroutineHash(), c.Began, c.Ended, c.What.Of(n))
 }
 
-// recordPlain enters a success that changed nothing, admitted under word w.
+// recordPlain records a success that changed no count, admitted under word w.
 func (b *Breaker) recordPlain(r *compiled, w uint64, began, ended time.Duration) {
 	b.record(r.tape, tape.Call{Began: began, Ended: ended, What: tape.Is(uint8(Success), tape.Whole, 0).In(genOf(w))})
 }
 
-// recordSettled enters a call that settle has judged. c.Ended is when its
-// outcome counted; 0: it counted nowhere.
-func (p *Permit) recordSettled(r *compiled, c *tape.Call, o Outcome, took time.Duration, slow bool) {
+// recordSettled records a call that settle has judged. c holds what counting
+// found out; c.Ended is zero if the outcome counted nowhere.
+func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Duration, slow bool) {
 	if c.Ended == 0 {
 		c.Ended = p.began + took
+		// began is not the beginning, or not on the real clock: recording began
+		// while the call ran.
 		if p.tag&(tagExact|tagAnswered) != tagExact {
 			c.Ended = r.timer.now(true)
 		}
 	}
 	kind := tape.Whole
-	switch {
-	case p.tag&tagAnswered == 0:
-		c.Began = p.began
-	case p.tag.probe() != 0: // by Answered itself
-		kind, c.Began = tape.Answered, c.Ended-took
-	default:
-		kind, c.Began = tape.Tail, took
+	c.Began = p.began
+	if p.tag&tagAnswered != 0 {
+		// The call counts as long as its answer took to begin.
+		c.Began = c.Ended - took
+		switch {
+		case p.tag.probe() != 0: // Answered itself settles the probe
+			kind = tape.Answered
+		case p.tag&tagProbed != 0:
+			kind = tape.Tail
+		}
 	}
 	var flags tape.What
 	if slow {
@@ -145,87 +152,81 @@ func (p *Permit) recordSettled(r *compiled, c *tape.Call, o Outcome, took time.D
 		flags |= tape.Unjudged
 	}
 	c.What |= tape.Is(uint8(o), kind, flags).In(genOf(p.word))
-	p.b.record(r.tape, *c)
+	p.b.record(r.tape, c)
 }
 
-// recordCounts notes in the record of a call that its outcome counts now, or is
-// late.
+// recordCounts notes in the record of a call that its outcome counts now, or
+// that it comes too late to count.
 func (b *Breaker) recordCounts(rec *tape.Call, now time.Time, p *Permit) {
 	rec.Ended = now.Sub(b.cfg.fine.get(b.cfg.clock).base)
 	rec.What = 0
 	if !p.belongs(b.load()) {
 		rec.What = tape.Late
 	}
-	if win := b.win.Load(); win != nil && win.last == nil {
-		rec.What |= tape.At(win.time.clock.word.Load() >> clockBits)
-	}
 }
 
-// recordAnswered notes when the answer of a call began that is no probe.
-func (p *Permit) recordAnswered(began, took time.Duration) {
-	r := p.b.settings()
-	if r.tape == nil || began == 0 {
-		return
-	}
-	p.b.record(r.tape, tape.Call{Began: began, Ended: began + took, What: tape.Is(0, tape.Answered, 0).In(genOf(p.word))})
-}
+// Rejected calls are many and all alike, so they are counted, and a record is
+// made for each rejectSpan in which there were some. A ramp's are recorded one
+// by one, because they decide which call it admits next.
+const (
+	rejectSpan   = 100 * time.Millisecond
+	rejectedBits = 24 // of cold.rejected: the number of calls; above it the span that they were in
+	rejectedMask = 1<<rejectedBits - 1
+)
 
-// rejectSteps is how many steps of the fine clock the rejections are counted
-// over that make one record.
-const rejectSteps = 10
-
-// recordRejected counts a call that was turned away. A ramp's are recorded one by
-// one, as its share goes by their number.
-func (b *Breaker) recordRejected() {
+// recordRejected counts a call that was rejected under word w. No lock is held.
+func (b *Breaker) recordRejected(w uint64) {
 	r, c := b.settings(), b.cold.Load()
-	if r.tape == nil || c == nil {
+	if r.tape == nil || c == nil || w&flagForcedOpen == 0 && w&(stateMask|flagRamp) == withState(Closed)|flagRamp {
 		return
 	}
-	const one = 1
-	span := r.timer.step() / rejectSteps
+	span := uint64(r.timer.now(false) / rejectSpan)
 	for {
 		was := c.rejected.Load()
-		is := span<<rejectedBits | one
-		if was>>rejectedBits == span {
-			is = was + one
+		same := was>>rejectedBits == span
+		is := was + 1
+		if !same {
+			is = span<<rejectedBits | 1
 		}
 		if !c.rejected.CompareAndSwap(was, is) {
 			continue
 		}
-		if was>>rejectedBits != span {
+		if !same {
 			b.recordRejections(r, was)
 		}
 		return
 	}
 }
 
-const rejectedBits = 24 // of the number, below those of the time
-
-// recordRejections enters rejections that have been counted.
-func (b *Breaker) recordRejections(r *compiled, n uint64) {
-	if n&(1<<rejectedBits-1) == 0 || r.tape == nil {
+// recordRejections records the rejected calls of a span.
+func (b *Breaker) recordRejections(r *compiled, counted uint64) {
+	n := counted & rejectedMask
+	if n == 0 || r.tape == nil {
 		return
 	}
-	began := time.Duration(n>>rejectedBits) * rejectSteps * fineStep
-	b.record(r.tape, tape.Call{Began: began, Ended: began + rejectSteps*fineStep, What: tape.Many(n & (1<<rejectedBits - 1))})
+	began := time.Duration(counted>>rejectedBits) * rejectSpan
+	b.record(r.tape, tape.Call{Began: began, Ended: began + rejectSpan, What: tape.Many(n)})
 }
 
-// flushRejected enters what recordRejected has counted so far.
+// flushRejected records what recordRejected has counted so far.
 func (b *Breaker) flushRejected() {
 	c := b.cold.Load()
-	if c == nil || c.rejected.Load() == 0 {
+	if c == nil {
 		return
 	}
 	for {
 		was := c.rejected.Load()
-		if c.rejected.CompareAndSwap(was, was&^(1<<rejectedBits-1)) {
+		if was&rejectedMask == 0 {
+			return
+		}
+		if c.rejected.CompareAndSwap(was, was&^rejectedMask) {
 			b.recordRejections(b.settings(), was)
 			return
 		}
 	}
 }
 
-// recordRampRejected records a call that a ramp turned away. mu is held.
+// recordRampRejected records a call that a ramp rejected. mu is held.
 func (b *Breaker) recordRampRejected(now time.Time) {
 	if r := b.settings(); r.tape != nil {
 		at := now.Sub(r.timer.base)
@@ -233,8 +234,7 @@ func (b *Breaker) recordRampRejected(now time.Time) {
 	}
 }
 
-// recordMoved tells of a transition. Its record is not changed any more. mu is
-// held.
+// recordMoved tells the tape about a transition. mu is held.
 func (b *Breaker) recordMoved(c *cold, t *Transition) {
 	trace := c.trace
 	c.trace = tape.Trace{}
@@ -243,30 +243,42 @@ func (b *Breaker) recordMoved(c *cold, t *Transition) {
 	}
 }
 
-// recordHeldBack tells of a trip that the cap did not allow. mu is held.
+// recordHeldBack tells the tape about a trip that the cap prevented. mu is held.
 func (b *Breaker) recordHeldBack(t *Transition) {
 	if r := b.settings(); r.tape != nil {
 		r.tape.HeldBack(b, t)
 	}
 }
 
-// recordUpdated tells of new settings of a breaker or a set.
+// recordUpdated tells the tape that a breaker or a set has new settings. Its lock
+// is held.
 func (r *compiled) recordUpdated(of any) {
 	if r.tape != nil {
 		r.tape.Updated(of)
 	}
 }
 
+// recordForgot tells the tape that the breaker has forgotten its evidence. mu is
+// held.
+func (b *Breaker) recordForgot() {
+	if r := b.settings(); r.tape != nil {
+		r.tape.Forgot(b)
+		b.setNumber(0)
+	}
+}
+
+// inspect returns what only a recording needs to know. mu is not held.
 func (b *Breaker) inspect() tape.Inspection {
 	b.flushRejected()
-	i := tape.Inspection{Gen: genOf(b.load()), Clock: b.cfg.clock}
+	i := tape.Inspection{Gen: genOf(b.load())}
 	if step := b.settings().step; step != nil {
 		i.StepBase = step.base
 	}
 	return i
 }
 
-// impose moves the automatic state as t says.
+// impose moves the automatic state as t says, whatever the rules would decide.
+// mu is not held.
 func (b *Breaker) impose(t Transition, attempt int) {
 	b.mu.Lock()
 	r := b.settings()

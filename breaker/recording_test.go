@@ -8,27 +8,27 @@ import (
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
-// taped is a manager that records on a tape of its own.
+// taped returns a manager that records on a tape of its own.
 func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) {
 	tb.Helper()
 	m := NewManager(s)
 	n := uint32(0)
 	t := tape.New(1<<16, tape.Hooks{
 		Enroll:   func(any) uint32 { n++; return n },
+		Forgot:   func(any) {},
 		Moved:    func(any, any, tape.Trace) {},
 		HeldBack: func(any, any) {},
 		Updated:  func(any) {},
 	})
 	_, detach, ok := tape.Engine.Attach(m, t)
 	if !ok {
-		tb.Fatal("a manager that does not record could not be made to")
+		tb.Fatal("a new manager records already")
 	}
 	tb.Cleanup(detach)
 	return m, t
 }
 
-// BenchmarkRecorded is calls that are recorded, beside the same calls that are
-// not.
+// BenchmarkRecorded compares calls that are recorded with calls that are not.
 func BenchmarkRecorded(b *testing.B) {
 	ctx := context.Background()
 	for _, c := range []struct {

@@ -1,11 +1,11 @@
 // Package tape is the memory of a flight recorder: the newest calls of a
-// manager's breakers, in a fixed number of bytes. Package breaker writes it,
+// manager's breakers, in a fixed number of bytes. Package breaker writes it, and
 // package replay reads it.
 //
-// A tape is striped, so that calls that end on several cores at once seldom
-// meet. A stripe is claimed for the few nanoseconds that a write takes. A writer
-// that finds one claimed takes the next, and one that finds several claimed
-// counts its call as lost: nobody waits.
+// A tape is striped, so that calls that end on several cores at the same time
+// seldom meet. A writer claims a stripe for the few nanoseconds of its write. If
+// the stripe is claimed already, it tries the next one, and if several are, it
+// counts its call as lost. A writer never waits.
 package tape
 
 import (
@@ -15,117 +15,114 @@ import (
 	"time"
 )
 
-// Call is one call, or what else there is to record of calls, see Kind. Times
-// are those since the tape's base.
+// Call is the record of a call, or of another event that Kind names. Times are
+// since the base of the tape.
 type Call struct {
-	Began time.Duration // 0: unknown, it began before the recording
+	Began time.Duration // 0 if it began before the recording
 	Ended time.Duration
 	What  What
 }
 
-// What is what a call was, packed:
+// What describes a call in one word:
 //
 //	bits  0-1   Outcome
 //	bits  2-3   Kind
 //	bits  4-7   flags, below
-//	bits  8-15  the step of the window's clock, when a failure was counted
-//	bits 16-23  the failure count after it, in units, at most 255
-//	bits 24-39  the generation that admitted it
+//	bits  8-23  the failure count after it, in units, at most 65,535
+//	bits 24-39  the low bits of the generation that admitted it
 //	bits 40-63  the breaker's number
 //
-// Rejected has the number of calls in place of the generation and the count.
+// A record of rejected calls holds their number in bits 8 to 31.
 type What uint64
 
 // The flags.
 const (
-	Late     What = 1 << (4 + iota) // it ended in another period than it began in: no evidence
-	Slow                            // it was judged slow
-	Beside                          // it ran beside the breaker: marked to bypass, within another call, or begun too late
-	Unjudged                        // it ran behind an override, as no evidence
+	Late     What = 1 << (4 + iota) // it ended in another period than it began in, so it did not count
+	Slow                            // it was slow
+	Beside                          // it was not evidence: marked to bypass, nested in another call, or its context was over before it began
+	Unjudged                        // an override admitted it, and the automatic state ignored it
 )
 
-// Kind is what a record says of a call.
+// Kind is what a record is about.
 type Kind uint8
 
 // The kinds.
 const (
 	Whole    Kind = iota // a call that began and ended
-	Answered             // the answer of a call has begun, at Ended; its Tail follows
-	Tail                 // how such a call ended. Began is how long its answer took
-	Rejected             // so many calls were turned away between Began and Ended; one at Ended if both are the same
+	Answered             // the answer to a probe began at Ended, and counted; its Tail follows
+	Tail                 // the answer to such a probe ended
+	Rejected             // calls were rejected between Began and Ended; in a ramp, both are the time of one call
 )
 
 const (
 	kindShift   = 2
-	stepShift   = 8
-	unitsShift  = 16
+	unitsShift  = 8
 	genShift    = 24
 	numberShift = 40
 
-	countShift = unitsShift
-	countMask  = 1<<24 - 1
+	unitsMask = 1<<16 - 1
+	countMask = 1<<24 - 1
 
 	// MaxNumber is the largest number of a breaker. 0 is none.
 	MaxNumber = 1<<24 - 1
 )
 
-// Is is the outcome, kind and flags of a call.
+// Is returns the outcome, kind and flags of a call.
 func Is(outcome uint8, k Kind, flags What) What {
 	return What(outcome&3) | What(k)<<kindShift | flags
 }
 
-// Of adds the breaker's number.
+// Of returns w with the breaker's number.
 func (w What) Of(number uint32) What { return w | What(number)<<numberShift }
 
-// In adds the generation.
+// In returns w with the generation.
 func (w What) In(gen uint32) What { return w | What(gen&0xffff)<<genShift }
 
-// After adds the failure count.
-func (w What) After(units int) What { return w | What(min(units, 255))<<unitsShift }
+// After returns w with the failure count.
+func (w What) After(units int) What { return w | What(min(units, unitsMask))<<unitsShift }
 
-// At is the step of the window's clock.
-func At(step uint64) What { return What(step&0xff) << stepShift }
-
-// Many is n calls that were turned away.
+// Many returns the record of n rejected calls.
 func Many(n uint64) What {
-	return Is(0, Rejected, 0) | What(min(n, countMask))<<countShift
+	return Is(0, Rejected, 0) | What(min(n, countMask))<<unitsShift
 }
 
-// Outcome is a breaker.Outcome.
+// Outcome returns the breaker.Outcome.
 func (w What) Outcome() uint8 { return uint8(w & 3) }
 
-// Kind is what the record says.
+// Kind returns what the record is about.
 func (w What) Kind() Kind { return Kind(w >> kindShift & 3) }
 
 // Has reports whether any of these flags is set.
 func (w What) Has(flags What) bool { return w&flags != 0 }
 
-// Step is the low bits of the step of the window's clock.
-func (w What) Step() uint8 { return uint8(w >> stepShift) }
+// Units returns the failure count after the call.
+func (w What) Units() int { return int(w >> unitsShift & unitsMask) }
 
-// Units is the failure count after the call.
-func (w What) Units() int { return int(w >> unitsShift & 0xff) }
-
-// Gen is the low bits of the generation.
+// Gen returns the low bits of the generation.
 func (w What) Gen() uint16 { return uint16(w >> genShift) }
 
-// Count is the number of calls turned away.
-func (w What) Count() int { return int(w >> countShift & countMask) }
+// Count returns the number of rejected calls.
+func (w What) Count() int { return int(w >> unitsShift & countMask) }
 
-// Number is the breaker's.
+// Number returns the breaker's number.
 func (w What) Number() uint32 { return uint32(w >> numberShift) }
 
-// Hooks hear of what is rare. All but Enroll are called with the breaker's lock
-// held, and Enroll may be; Updated with its set's.
+// Hooks are called for rare events. Breaker.mu is held, or for Updated that of
+// the set; in Enroll it may be. So they must be quick, and must not call the
+// breaker.
 type Hooks struct {
-	// Enroll gives a *breaker.Breaker its number, when its first call is recorded;
-	// 0: there is none left, and its calls are lost.
+	// Enroll returns the number of a *breaker.Breaker, always the same for the
+	// same one until it forgets its evidence; or 0 if there are no more numbers.
+	// It is called when the breaker's first call is recorded.
 	Enroll func(breaker any) (number uint32)
-	// Moved hears of a transition, HeldBack of one that the cap kept from taking
-	// place: a *breaker.Transition, which is not changed any more.
+	// Forgot reports that a *breaker.Breaker has forgotten its evidence: its next
+	// call is recorded as that of another breaker.
+	Forgot func(breaker any)
+	// Moved reports a transition and HeldBack a trip that the cap prevented, as a
+	// *breaker.Transition, which is not modified any more.
 	Moved    func(breaker, transition any, how Trace)
 	HeldBack func(breaker, transition any)
-	// Updated hears that a *breaker.Breaker or a breaker.AnySet has new settings.
+	// Updated reports that a *breaker.Breaker or a *breaker.Set has new settings.
 	Updated func(breakerOrSet any)
 }
 
@@ -133,12 +130,13 @@ type Hooks struct {
 type Tape struct {
 	Hooks
 
-	stripes []stripe
-	lost    atomic.Uint64
-	unkept  atomic.Uint64
+	stripes   []stripe
+	lost      atomic.Uint64
+	untracked atomic.Uint64
 }
 
-// stripe is a ring of calls. claimed guards the rest.
+// stripe is a ring of calls. claimed guards the other fields. It fills two cache
+// lines, so that stripes do not share one.
 type stripe struct {
 	claimed atomic.Uint32
 	next    int
@@ -152,11 +150,11 @@ const (
 	tries                      = 4     // stripes that a writer tries
 	batch                      = 256   // calls that a reader copies while it holds a stripe
 
-	// CallBytes is what a call takes.
+	// CallBytes is the size of a call.
 	CallBytes = 24
 )
 
-// New is a tape of about so many bytes, at least some kilobytes.
+// New returns a tape of about this many bytes, at least a few kilobytes.
 func New(bytes int, h Hooks) *Tape {
 	procs := uint(runtime.GOMAXPROCS(0))
 	n := min(max(fewestStripes, 1<<bits.Len(2*procs-1)), mostStripes)
@@ -168,11 +166,11 @@ func New(bytes int, h Hooks) *Tape {
 	return t
 }
 
-// Len is the number of calls that the tape holds when it is full.
+// Len returns the number of calls that a full tape holds.
 func (t *Tape) Len() int { return len(t.stripes) * len(t.stripes[0].ring) }
 
-// Add records a call. hash differs between goroutines that run at once, and is
-// the same for one as long as it can be.
+// Add records a call. hash should differ between goroutines that run at the same
+// time, and stay the same for each of them.
 func (t *Tape) Add(hash uint32, began, ended time.Duration, what What) {
 	for i := range uint32(tries) {
 		s := &t.stripes[(hash+i)&uint32(len(t.stripes)-1)]
@@ -190,21 +188,21 @@ func (t *Tape) Add(hash uint32, began, ended time.Duration, what What) {
 	t.lost.Add(1)
 }
 
-// Lose counts a call that is not recorded for another reason.
+// Lose counts a call that cannot be recorded.
 func (t *Tape) Lose() { t.lost.Add(1) }
 
-// Unkept counts a call of a key that its set does not keep: it ran without a
-// breaker, as one without evidence lets it run.
-func (t *Tape) Unkept() { t.unkept.Add(1) }
+// Untracked counts a call of a key that a full set does not remember. It ran
+// without a breaker, and is not recorded.
+func (t *Tape) Untracked() { t.untracked.Add(1) }
 
-// Losses is how many calls were not recorded so far, and how many ran without a
-// breaker.
-func (t *Tape) Losses() (lost, unkept uint64) { return t.lost.Load(), t.unkept.Load() }
+// Losses returns how many calls could not be recorded so far, and how many were
+// untracked.
+func (t *Tape) Losses() (lost, untracked uint64) { return t.lost.Load(), t.untracked.Load() }
 
-// Cursor is how far a reader has come.
+// Cursor is how far a reader has read.
 type Cursor []uint64
 
-// Now is a cursor behind everything that has been recorded.
+// Now returns a cursor after everything that has been recorded.
 func (t *Tape) Now() Cursor {
 	c := make(Cursor, len(t.stripes))
 	for i := range t.stripes {
@@ -216,13 +214,14 @@ func (t *Tape) Now() Cursor {
 	return c
 }
 
-// Read appends to buf what was recorded since the cursor, in no order, and moves
-// the cursor on. lost is how many calls had been written over.
+// Read appends to buf the calls that were recorded after the cursor, in no
+// particular order, and moves the cursor. lost is the number of calls that had
+// been overwritten.
 func (t *Tape) Read(c Cursor, buf []Call) (calls []Call, lost uint64) {
 	for i := range t.stripes {
 		s := &t.stripes[i]
 		s.claim()
-		end := s.written // what comes later is for the next time
+		end := s.written // later calls are left for the next Read
 		for {
 			if over := s.written - min(s.written, uint64(len(s.ring))); c[i] < over {
 				lost += over - c[i]
@@ -238,33 +237,27 @@ func (t *Tape) Read(c Cursor, buf []Call) (calls []Call, lost uint64) {
 			if n == 0 {
 				break
 			}
-			s.claim() // others write between two batches
+			s.claim() // writers get a chance between two batches
 		}
 	}
 	return buf, lost
 }
 
-// Oldest is the end of the oldest call that the tape may still hold.
-func (t *Tape) Oldest() time.Duration {
-	oldest := time.Duration(-1)
+// Oldest returns the time since when the tape holds all calls, or 0 if none was
+// overwritten.
+func (t *Tape) Oldest() (oldest time.Duration) {
 	for i := range t.stripes {
 		s := &t.stripes[i]
 		s.claim()
-		if s.written > 0 {
-			first := s.ring[0].Ended
-			if s.written >= uint64(len(s.ring)) {
-				first = s.ring[s.next%len(s.ring)].Ended
-			}
-			if oldest < 0 || first < oldest {
-				oldest = first
-			}
+		if s.written > uint64(len(s.ring)) {
+			oldest = max(oldest, s.ring[s.next].Ended)
 		}
 		s.claimed.Store(0)
 	}
-	return max(0, oldest)
+	return oldest
 }
 
-// claim is for readers, who may wait.
+// claim waits for the stripe. Only readers may wait.
 func (s *stripe) claim() {
 	for !s.claimed.CompareAndSwap(0, 1) {
 		runtime.Gosched()

@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	good = lipgloss.NewStyle().Foreground(lipgloss.Green)
-	bad  = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
-	warn = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
+	good    = lipgloss.NewStyle().Foreground(lipgloss.Green)
+	bad     = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
+	warn    = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
 	byOrder = lipgloss.NewStyle().Foreground(lipgloss.Magenta).Bold(true)
-	dim  = lipgloss.NewStyle().Faint(true)
+	dim     = lipgloss.NewStyle().Faint(true)
 )
 
 // State is the state as a cell. Without colours, capitals mark what is not
