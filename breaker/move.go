@@ -134,7 +134,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed|flagObserved|flagBypass) | r.flags&flagCheckCtx | c.overrideFlags() |
 		withState(to.state) | withUnits(to.units) | withGen(gen)
 
-	c.trace.Gen, c.trace.Move = gen, true
+	c.trace.Move, c.trace.Gen, c.trace.Units, c.trace.Attempt = true, gen, to.units, to.attempt
 	b.flushRejected()
 	// The word is written last. Until then calls see the old one.
 	b.storeLocked(to)

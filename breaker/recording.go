@@ -18,8 +18,8 @@ import (
 
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
-	tape.Engine.Inspect = func(b any) tape.Inspection { return b.(*Breaker).inspect() }
-	tape.Engine.Impose = func(b, t any, attempt int) { b.(*Breaker).impose(*t.(*Transition), attempt) }
+	tape.Engine.Flush = func(b any) { b.(*Breaker).flushRejected() }
+	tape.Engine.Impose = func(b, t any, how tape.Trace) { b.(*Breaker).impose(*t.(*Transition), how) }
 }
 
 // attach makes all members record on t, including those that are created later,
@@ -102,7 +102,7 @@ func (b *Breaker) record(t *tape.Tape, c tape.Call) {
 	if n == 0 {
 		// The first call of this breaker. If another goroutine enrolls it at the
 		// same time, both get the same number.
-		if n = t.Enroll(b); n == 0 {
+		if n = t.Enroll(b, b.settings().stepBase()); n == 0 {
 			t.Lose()
 			return
 		}
@@ -239,6 +239,7 @@ func (b *Breaker) recordMoved(c *cold, t *Transition) {
 	trace := c.trace
 	c.trace = tape.Trace{}
 	if r := b.settings(); r.tape != nil {
+		r.tape.Enroll(b, r.stepBase())
 		r.tape.Moved(b, t, trace)
 	}
 }
@@ -246,6 +247,7 @@ func (b *Breaker) recordMoved(c *cold, t *Transition) {
 // recordHeldBack tells the tape about a trip that the cap prevented. mu is held.
 func (b *Breaker) recordHeldBack(t *Transition) {
 	if r := b.settings(); r.tape != nil {
+		r.tape.Enroll(b, r.stepBase())
 		r.tape.HeldBack(b, t)
 	}
 }
@@ -254,8 +256,17 @@ func (b *Breaker) recordHeldBack(t *Transition) {
 // is held.
 func (r *compiled) recordUpdated(of any) {
 	if r.tape != nil {
-		r.tape.Updated(of)
+		r.tape.Updated(of, r.stepBase())
 	}
+}
+
+// stepBase returns when the clock of the window began, or zero if there is none.
+// A replay must begin its steps at the same time.
+func (r *compiled) stepBase() (t time.Time) {
+	if r.step != nil {
+		t = r.step.base
+	}
+	return t
 }
 
 // recordForgot tells the tape that the breaker has forgotten its evidence. mu is
@@ -267,27 +278,13 @@ func (b *Breaker) recordForgot() {
 	}
 }
 
-// inspect returns what only a recording needs to know. mu is not held.
-func (b *Breaker) inspect() tape.Inspection {
-	b.flushRejected()
-	i := tape.Inspection{Gen: genOf(b.load())}
-	if step := b.settings().step; step != nil {
-		i.StepBase = step.base
-	}
-	return i
-}
-
-// impose moves the automatic state as t says, whatever the rules would decide.
-// mu is not held.
-func (b *Breaker) impose(t Transition, attempt int) {
+// impose moves the automatic state as a recorded transition says, whatever the
+// rules would decide. mu is not held.
+func (b *Breaker) impose(t Transition, how tape.Trace) {
 	b.mu.Lock()
-	r := b.settings()
 	w := b.load()
 	from := auto{state: stateOf(w), units: unitsOf(w)}
-	to := auto{state: t.To, attempt: attempt}
-	if t.To != Closed {
-		to.units = t.Fails * r.failUnit
-	}
+	to := auto{state: t.To, units: how.Units, attempt: how.Attempt}
 	b.moveLocked(from, to, &t, b.cfg.clock.Now())
 	b.mu.Unlock()
 	b.deliver()

@@ -14,11 +14,11 @@ func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) {
 	m := NewManager(s)
 	n := uint32(0)
 	t := tape.New(1<<16, tape.Hooks{
-		Enroll:   func(any) uint32 { n++; return n },
+		Enroll:   func(any, time.Time) uint32 { n++; return n },
 		Forgot:   func(any) {},
 		Moved:    func(any, any, tape.Trace) {},
 		HeldBack: func(any, any) {},
-		Updated:  func(any) {},
+		Updated:  func(any, time.Time) {},
 	})
 	_, detach, ok := tape.Engine.Attach(m, t)
 	if !ok {

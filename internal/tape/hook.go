@@ -9,24 +9,20 @@ var Engine struct {
 	// the time that the tape's times count from. It returns false if the manager
 	// records already.
 	Attach func(manager any, t *Tape) (base time.Time, detach func(), ok bool)
-	// Inspect returns what the status of a *breaker.Breaker does not show. It
-	// must not be called from Hooks.
-	Inspect func(breaker any) Inspection
+	// Flush records the rejected calls of a *breaker.Breaker that have been
+	// counted but not recorded yet. It must not be called from Hooks.
+	Flush func(breaker any)
 	// Impose moves the automatic state of a *breaker.Breaker as a
-	// *breaker.Transition says, whatever its rules would decide. attempt is the
-	// number of open periods in a row.
-	Impose func(breaker, transition any, attempt int)
+	// *breaker.Transition and its Trace say, whatever its rules would decide.
+	Impose func(breaker, transition any, how Trace)
 }
 
 // Trace is what the record of a transition does not show.
 type Trace struct {
 	Draw float64 // the random number for the jitter of the open time
-	Gen  uint32  // the generation that the transition began
-	Move bool    // it began a generation: the automatic state has moved
-}
-
-// Inspection is the part of a breaker's state that people need not know.
-type Inspection struct {
-	Gen      uint32
-	StepBase time.Time // when the clock of its window began; zero if it has none
+	Move bool    // it began a generation: the automatic state has moved. Then:
+	Gen  uint32  // that generation
+	// Units is the failure count after it, and Attempt the number of open periods
+	// in a row.
+	Units, Attempt int
 }

@@ -95,6 +95,9 @@ func (w What) Kind() Kind { return Kind(w >> kindShift & 3) }
 // Has reports whether any of these flags is set.
 func (w What) Has(flags What) bool { return w&flags != 0 }
 
+// Flags returns the flags alone.
+func (w What) Flags() What { return w & (Late | Slow | Beside | Unjudged) }
+
 // Units returns the failure count after the call.
 func (w What) Units() int { return int(w >> unitsShift & unitsMask) }
 
@@ -113,8 +116,9 @@ func (w What) Number() uint32 { return uint32(w >> numberShift) }
 type Hooks struct {
 	// Enroll returns the number of a *breaker.Breaker, always the same for the
 	// same one until it forgets its evidence; or 0 if there are no more numbers.
-	// It is called when the breaker's first call is recorded.
-	Enroll func(breaker any) (number uint32)
+	// It is called before anything else about the breaker is reported. stepBase is when
+	// the clock of its window began, or zero if it has none.
+	Enroll func(breaker any, stepBase time.Time) (number uint32)
 	// Forgot reports that a *breaker.Breaker has forgotten its evidence: its next
 	// call is recorded as that of another breaker.
 	Forgot func(breaker any)
@@ -122,8 +126,9 @@ type Hooks struct {
 	// *breaker.Transition, which is not modified any more.
 	Moved    func(breaker, transition any, how Trace)
 	HeldBack func(breaker, transition any)
-	// Updated reports that a *breaker.Breaker or a *breaker.Set has new settings.
-	Updated func(breakerOrSet any)
+	// Updated reports that a *breaker.Breaker or a *breaker.Set has new settings,
+	// with stepBase as above.
+	Updated func(breakerOrSet any, stepBase time.Time)
 }
 
 // Tape holds the newest calls.

@@ -1,0 +1,81 @@
+package replay
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
+)
+
+// step is the beginning or the end of a call, or a number of rejected calls.
+type step struct {
+	at   time.Duration
+	call *tape.Call
+	// slot is a small number that belongs to the call while it runs.
+	slot  int32
+	begin bool
+}
+
+// walk yields what happened to a breaker in the order of time.
+type walk struct {
+	calls  []tape.Call // in the order of their ends
+	begins []int32     // indexes of calls that ran, in the order of their beginnings
+	slots  []int32     // by call: its slot plus one, from its beginning on
+	free   []int32
+	made   int32 // slots made so far
+	b, e   int   // the next of begins and of calls
+}
+
+func newWalk(l *Lane) *walk {
+	w := &walk{calls: l.calls, slots: make([]int32, len(l.calls))}
+	for i := range l.calls {
+		if k := l.calls[i].What.Kind(); k == tape.Whole || k == tape.Answered {
+			w.begins = append(w.begins, int32(i))
+		}
+	}
+	byBegin := func(a, b int32) int { return cmp.Compare(w.calls[a].Began, w.calls[b].Began) }
+	if !slices.IsSortedFunc(w.begins, byBegin) {
+		slices.SortStableFunc(w.begins, byBegin)
+	}
+	return w
+}
+
+// rewind begins again.
+func (w *walk) rewind() {
+	clear(w.slots)
+	w.free, w.made, w.b, w.e = w.free[:0], 0, 0, 0
+}
+
+// next returns the next step. Of steps at the same time, ends come first, except
+// that a call begins before it ends.
+func (w *walk) next(s *step) bool {
+	if w.e == len(w.calls) {
+		return false
+	}
+	c := &w.calls[w.e]
+	kind := c.What.Kind()
+	runs := kind == tape.Whole || kind == tape.Answered
+	if w.b < len(w.begins) {
+		i := w.begins[w.b]
+		if first := &w.calls[i]; first.Began < c.Ended || runs && w.slots[w.e] == 0 {
+			w.b++
+			n := w.made
+			if k := len(w.free); k > 0 {
+				n = w.free[k-1]
+				w.free = w.free[:k-1]
+			} else {
+				w.made++
+			}
+			w.slots[i] = n + 1
+			*s = step{at: first.Began, call: first, slot: n, begin: true}
+			return true
+		}
+	}
+	*s = step{at: c.Ended, call: c, slot: w.slots[w.e] - 1}
+	if runs {
+		w.free = append(w.free, s.slot)
+	}
+	w.e++
+	return true
+}
