@@ -39,7 +39,11 @@ func newPlayer(base time.Time, s breaker.Settings, stepBase *time.Duration) *pla
 	m := breaker.NewManager(s, option, breaker.WithoutHistory())
 	p.b, p.other = m.Breaker("replay"), m.Breaker("other")
 	m.CapOpen(1e-9) // one breaker may always be open: p.b unless p.other is
-	p.b.AddListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, t breaker.Transition) { p.moved = append(p.moved, t) }})
+	p.b.AddListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, t breaker.Transition) {
+		if t.Cause != breaker.CauseOrder { // else it was given by this package
+			p.moved = append(p.moved, t)
+		}
+	}})
 	return p
 }
 
@@ -57,6 +61,17 @@ func (p *player) impose(m *moveRow) {
 	t.Cause = breaker.CauseOrder // otherwise moveLocked sets From and To
 	tape.Engine.Impose(p.b, &t, tape.Trace{Units: m.Units, Attempt: m.Attempt})
 	p.moved = p.moved[:0]
+}
+
+// force follows the overrides of the recording as far as the automatic state
+// notices them: behind forced-closed a ramp admits every call.
+func (p *player) force(t *breaker.Transition) {
+	switch {
+	case t.To == breaker.ForcedClosed:
+		_ = p.b.ForceClosed(breaker.Order{})
+	case p.b.State() == breaker.ForcedClosed && !t.Shadow:
+		_ = p.b.Release(breaker.Order{})
+	}
 }
 
 // begin asks the breaker to let the call of a slot run.

@@ -225,13 +225,17 @@ func (x *verifier) move(m *moveRow) {
 	case m.Held:
 		x.hold(m.At)
 		return
-	case !m.Move:
-		return // an override, which the automatic state does not see
+	}
+	if imposed(t) {
+		x.p.advance(m.At)
+		x.p.force(t)
+	}
+	if !m.Move {
+		return // the automatic state is the same
 	}
 	defer func() { x.gen, x.checked, x.lost = uint16(m.Gen), true, false }()
 	x.p.draw = m.Draw
 	if imposed(t) {
-		x.p.advance(m.At)
 		x.p.impose(m)
 		x.v.Imposed++
 		return
@@ -304,7 +308,7 @@ func (x *verifier) hold(at time.Duration) {
 		return
 	}
 	x.p.advance(at)
-	x.p.other.Open(breaker.Order{For: 1 << 60})
+	_ = x.p.other.Open(breaker.Order{For: 1 << 60})
 	x.holds, x.heldUntil = true, 1<<62
 	for _, m := range x.l.moves[x.next:] {
 		if m.Move && m.Transition != nil && m.Transition.To == breaker.Open {
@@ -318,7 +322,7 @@ func (x *verifier) hold(at time.Duration) {
 func (x *verifier) step(s *step) {
 	p, w := x.p, s.call.What
 	if x.holds && s.at >= x.heldUntil {
-		p.other.Close(breaker.Order{})
+		_ = p.other.Close(breaker.Order{})
 		x.holds = false
 	}
 	if x.next < len(x.l.moves) {
