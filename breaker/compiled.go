@@ -51,7 +51,7 @@ func (c *config) compile(s Settings, version uint64) *compiled {
 func (r *compiled) setTimer(c *config) {
 	r.flags &^= flagsTaped
 	r.timer, r.exact, r.tape = nil, false, c.tape.Load()
-	if r.SlowCall > 0 || r.tape != nil {
+	if r.SlowCall > 0 || r.tape != nil || c.clock.Timed() {
 		r.flags |= flagTimed
 		r.timer = c.fine.get(c.clock)
 		// A virtual clock costs nothing to read, and a replay must judge by the
