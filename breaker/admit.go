@@ -97,7 +97,9 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 			// From now on calls are rejected without this lock, until the timer
 			// fires. Behind forced-closed the call runs, but it is not judged.
 			b.setRejectLocked()
-			return Permit{b: b, word: w, tag: tagUnjudged}, forced
+			p := b.permit(w)
+			p.tag |= tagUnjudged
+			return p, forced
 		}
 		t := new(Transition)
 		if early {

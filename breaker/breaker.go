@@ -114,6 +114,9 @@ func newBreaker(cfg *config, key string) *Breaker {
 	return b
 }
 
+// unit returns what a failure counts in word now.
+func (b *Breaker) unit() int { return int(b.extra.Load() & extraUnit) }
+
 // settings returns the settings in effect, compiled.
 func (b *Breaker) settings() *compiled {
 	if c := b.cold.Load(); c != nil {

@@ -51,7 +51,7 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 // held.
 func (b *Breaker) refresh() {
 	r := b.settings()
-	if b.load()&refreshedMask == b.flags(r)&refreshedMask && b.spans(r) && r.SuccessesToForgive <= 0 {
+	if b.load()&refreshedMask == b.flags(r)&refreshedMask && b.spans(r) && b.unit() == r.failUnit {
 		return
 	}
 	b.mu.Lock()
@@ -112,7 +112,7 @@ func (b *Breaker) refreshLocked() {
 // rescaleLocked converts the failure count to the units of the settings,
 // rounded up so that no failure is lost (I11). mu is held.
 func (b *Breaker) rescaleLocked(r *compiled) {
-	was, is := int(b.extra.Load()&extraUnit), r.failUnit
+	was, is := b.unit(), r.failUnit
 	for was != is {
 		w := b.load()
 		units := (unitsOf(w)*is + was - 1) / was

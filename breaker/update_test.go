@@ -327,3 +327,26 @@ func TestUpdateUnderLoad(t *testing.T) {
 		t.Errorf("after the storm the window counts %+v, want 3 of 5", got)
 	}
 }
+
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
+func TestSetUpdateKeepsFailures(t *testing.T) {
+	with, without := Settings{FailMax: 5, SuccessesToForgive: 2}, Settings{FailMax: 5}
+	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
+		s := NewSet[string]("set", tt.from, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "ff")
+		if err := s.Update(tt.to); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 2 {
+			t.Errorf("from %v to %v: %d failures, want 2", tt.from, tt.to, got)
+		}
+		if play(b, "ff"); b.State() != Closed {
+			t.Errorf("from %v to %v: %v after 4 failures, want closed", tt.from, tt.to, b.State())
+		}
+		if play(b, "f"); b.State() != Open {
+			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
+		}
+	}
+}
