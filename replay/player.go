@@ -25,13 +25,16 @@ type player struct {
 }
 
 // newPlayer returns a player whose breaker is closed. Its window's steps begin at
-// stepBase, if it is not nil.
-func newPlayer(base time.Time, s breaker.Settings, stepBase *time.Duration) *player {
+// stepBase, if it is not nil. timed makes it time all calls, as the recorder does.
+func newPlayer(base time.Time, s breaker.Settings, stepBase *time.Duration, timed bool) *player {
 	p := &player{}
 	if stepBase != nil && *stepBase < 0 {
 		p.origin = *stepBase
 	}
 	p.clock = vtime.New(base.Add(p.origin), func() float64 { return p.draw })
+	if timed {
+		p.clock.TimeAll() // if SlowCall is set while a call runs, the call can be slow
+	}
 	if stepBase != nil {
 		p.advance(*stepBase)
 	}
@@ -63,13 +66,15 @@ func (p *player) impose(m *moveRow) {
 	p.moved = p.moved[:0]
 }
 
-// force follows the overrides of the recording as far as the automatic state
-// notices them: behind forced-closed a ramp admits every call.
+// force follows the overrides of the recording. The automatic state notices some
+// of them: behind forced-closed a ramp admits every call.
 func (p *player) force(t *breaker.Transition) {
 	switch {
 	case t.To == breaker.ForcedClosed:
 		_ = p.b.ForceClosed(breaker.Order{})
-	case p.b.State() == breaker.ForcedClosed && !t.Shadow:
+	case t.To == breaker.ForcedOpen:
+		_ = p.b.ForceOpen(breaker.Order{})
+	case !t.Shadow:
 		_ = p.b.Release(breaker.Order{})
 	}
 }

@@ -145,7 +145,7 @@ func (x *verifier) rest() (n int) {
 // breaker was new; else as soon as the recording shows what it knew.
 func (x *verifier) begin() (from time.Duration, ok bool) {
 	l := x.l
-	x.p = newPlayer(x.t.Base, l.Settings, l.stepBase)
+	x.p = newPlayer(x.t.Base, l.Settings, l.stepBase, true)
 	first := slices.IndexFunc(l.moves, func(m moveRow) bool { return m.Move && m.Transition != nil })
 	if first >= 0 {
 		x.gen = uint16(l.moves[first].Gen - 1)
