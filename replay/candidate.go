@@ -1,0 +1,368 @@
+package replay
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/tape"
+)
+
+// candidate is a breaker that is replayed and measured.
+type candidate struct {
+	p      *player
+	plan   *lanePlan
+	assume assumption
+	rng    *rand.Rand
+	draws  []float64 // those of the recorded open periods, not used yet
+	s      breaker.Settings
+	base   time.Time
+	end    time.Duration // of the recording
+
+	m         Metrics
+	log       []Move
+	episode   int // of plan.episodes: the first that has not ended
+	openUntil time.Duration
+	notClosed time.Duration // since when it has not been closed; -1: it is
+	began     time.Duration // the first of the failures on count; -1: there is none
+	tripped   []tripTime
+	closed    []time.Duration // when it closed
+	failures  []time.Duration // failed calls that ran, in episodes, for FailedBefore
+}
+
+// tripTime is a trip and the first failure that led to it.
+type tripTime struct{ at, from time.Duration }
+
+func (r *runner) candidate(s breaker.Settings, p *lanePlan, a assumption) *candidate {
+	c := &candidate{
+		plan: p, assume: a, rng: seed(p.lane.ID), s: s, base: r.t.Base, end: r.t.Ended.Sub(r.t.Base),
+		notClosed: -1, began: -1,
+	}
+	for _, m := range p.lane.moves {
+		if m.Move && m.Transition != nil && m.Transition.To == breaker.Open {
+			c.draws = append(c.draws, m.Draw)
+		}
+	}
+	step := p.lane.stepBase
+	if step == nil {
+		step = new(time.Duration)
+	}
+	c.p = newPlayer(r.t.Base, s, step, false)
+	c.nextDraw()
+	return c
+}
+
+// nextDraw sets the random number of the next open period: those that were drawn
+// in the recording first.
+func (c *candidate) nextDraw() {
+	if len(c.draws) > 0 {
+		c.p.draw, c.draws = c.draws[0], c.draws[1:]
+		return
+	}
+	c.p.draw = c.rng.Float64()
+}
+
+// play replays the calls.
+func (c *candidate) play(w *walk) {
+	w.rewind()
+	var s step
+	for w.next(&s) {
+		switch {
+		case s.call.What.Kind() == tape.Rejected:
+			c.rejected(&s, w.e-1)
+		case s.call.What.Has(tape.Beside):
+			if s.begin {
+				c.p.skip(s.slot) // it asks no breaker
+			}
+		case s.begin:
+			c.p.advance(s.at)
+			c.begin(&s)
+		default:
+			c.p.advance(s.at)
+			c.ended(&s)
+		}
+		if len(c.p.moved) > 0 {
+			c.moved()
+		}
+	}
+	c.finish()
+}
+
+// begin asks the breaker whether a recorded call may run.
+func (c *candidate) begin(s *step) {
+	c.m.Demand++
+	if c.p.begin(s.slot) {
+		c.m.Ran++
+		if c.notClosed >= 0 || len(c.p.moved) > 0 {
+			c.m.Probes++
+		}
+		return
+	}
+	c.m.Rejected++
+	if breaker.Outcome(s.call.What.Outcome()) == breaker.Success {
+		if c.ill(s.at) {
+			c.m.FalseIn++
+		} else {
+			c.m.FalseOut++
+		}
+	}
+}
+
+// ended ends a call that ran.
+func (c *candidate) ended(s *step) {
+	if k := s.call.What.Kind(); k != tape.Tail && !c.p.runs[s.slot] {
+		return
+	}
+	failed := breaker.Outcome(s.call.What.Outcome()) == breaker.Failure
+	if failed {
+		c.failed(s.at, s.call)
+	}
+	c.p.end(s, 0)
+	if !failed && c.began >= 0 && c.p.b.FailCount() == 0 {
+		c.began = -1
+	}
+}
+
+// failed counts a failed call.
+func (c *candidate) failed(at time.Duration, call *tape.Call) {
+	if c.began < 0 {
+		c.began = at
+	}
+	if !c.ill(at) {
+		return
+	}
+	c.m.Wasted++
+	if call != nil && call.Began > 0 {
+		c.m.Waited += call.Ended - call.Began
+	}
+	c.failures = append(c.failures, at)
+}
+
+// ill reports whether the dependency was ill then. Times do not go back.
+func (c *candidate) ill(at time.Duration) bool {
+	e := c.plan.episodes
+	for c.episode < len(e) && e[c.episode].endedBy < at {
+		c.episode++
+	}
+	return c.episode < len(e) && e[c.episode].began <= at
+}
+
+// most is how many rejected calls of a tenth of a second are replayed one by one
+// under an assumption. Each stands for its share of the rest.
+const most = 64
+
+// rejected deals with calls that were rejected in the recording.
+func (c *candidate) rejected(s *step, index int) {
+	n := uint64(s.call.What.Count())
+	c.m.Demand += n
+	if c.assume == skipped {
+		c.p.advance(s.call.Began)
+		c.skip(n)
+		return
+	}
+	a := c.plan.around[int32(index)]
+	parts := min(n, most)
+	gap := (s.call.Ended - s.call.Began) / time.Duration(parts)
+	for i := range parts {
+		at := s.call.Began + time.Duration(i)*gap + gap/2
+		c.p.advance(at)
+		share := n/parts + btoi(i < n%parts)
+		o := c.assume.outcome(&a, at)
+		permit, err := c.p.b.Allow()
+		if err != nil {
+			c.m.Rejected += share
+			c.m.RejectedUnknown += share
+			c.judge(o, c.p.now, share)
+			continue
+		}
+		c.m.Unknown += share
+		if c.notClosed >= 0 || len(c.p.moved) > 0 {
+			c.m.Probes++
+		}
+		if o == breaker.Failure {
+			c.failed(c.p.now, nil)
+			_ = permit.Settle(nil, o, errFailed) //nolint:staticcheck // no context: it is not over
+		} else {
+			permit.Done(nil)
+		}
+		if len(c.p.moved) > 0 {
+			c.moved()
+		}
+	}
+}
+
+// judge counts rejected calls whose outcome is assumed.
+func (c *candidate) judge(o breaker.Outcome, at time.Duration, n uint64) {
+	switch {
+	case o != breaker.Success:
+	case c.ill(at):
+		c.m.FalseIn += n
+	default:
+		c.m.FalseOut += n
+	}
+}
+
+// skip leaves out rejected calls: they are neither evidence nor probes.
+func (c *candidate) skip(n uint64) {
+	var run uint64
+	switch {
+	case c.notClosed < 0:
+		run = n
+		if c.p.b.FailCount() > 0 {
+			c.m.Deciding += n
+		}
+	case c.p.now >= c.openUntil:
+		// Probes: the rest is rejected while they run.
+		run = min(n, uint64(c.s.Probes))
+		c.m.Deciding += run
+	}
+	c.m.Unknown += run
+	c.m.Rejected += n - run
+	c.m.RejectedUnknown += n - run
+}
+
+// outcome is how a call without an outcome is assumed to end.
+func (a assumption) outcome(x *around, at time.Duration) breaker.Outcome {
+	switch a {
+	case allFail:
+		return breaker.Failure
+	case allSucceed:
+		return breaker.Success
+	case asBefore:
+		return x.before
+	case asAfter:
+		return x.after
+	default:
+		if at < (x.beforeAt+x.afterAt)/2 {
+			return x.before
+		}
+		return x.after
+	}
+}
+
+// judgeRejected returns the metrics of a replay in which no call without an
+// outcome runs, under an assumption about those that are rejected.
+func (p *lanePlan) judgeRejected(of *candidate, a assumption) *Metrics {
+	c := &candidate{plan: p, m: of.m}
+	for i := range p.lane.calls {
+		x := &p.lane.calls[i]
+		if x.What.Kind() == tape.Rejected {
+			at := (x.Began + x.Ended) / 2
+			r := p.around[int32(i)]
+			c.judge(a.outcome(&r, at), at, uint64(x.What.Count()))
+		}
+	}
+	return &c.m
+}
+
+// moved takes note of the breaker's transitions.
+func (c *candidate) moved() {
+	for _, t := range c.p.moved {
+		at := t.At.Sub(c.base)
+		c.log = append(c.log, Move{t.At, t.From, t.To})
+		switch t.To {
+		case breaker.Open:
+			c.openUntil = at + t.OpenFor
+			c.nextDraw()
+			if t.From != breaker.Closed {
+				break
+			}
+			c.m.Trips++
+			from := at
+			if c.began >= 0 {
+				from = c.began
+			}
+			if t.Window > 0 {
+				from = min(from, at-t.Window)
+			}
+			c.tripped = append(c.tripped, tripTime{at, from})
+			c.notClosed = at
+		case breaker.Closed:
+			if c.notClosed >= 0 {
+				c.m.NotClosed += at - c.notClosed
+			}
+			c.notClosed, c.began = -1, -1
+			c.closed = append(c.closed, at)
+		}
+	}
+	c.p.moved = c.p.moved[:0]
+}
+
+// finish measures what needs all of the recording.
+func (c *candidate) finish() {
+	if c.notClosed >= 0 {
+		c.m.NotClosed += c.end - c.notClosed
+	}
+	c.m.Span, c.m.Blind = c.end, c.plan.blind
+	for _, t := range c.tripped {
+		if !slices.ContainsFunc(c.plan.episodes, func(e span) bool { return e.overlaps(t.from, t.at+c.s.Window) }) {
+			c.m.FalseTrips++
+		}
+	}
+	c.m.Episodes = len(c.plan.episodes)
+	for i, e := range c.plan.episodes {
+		at, ok := c.detected(e)
+		if !ok {
+			c.m.Missed++
+			c.m.FailedBefore += c.failedIn(e.began, e.endedBy)
+			continue
+		}
+		c.m.Delays = append(c.m.Delays, max(0, at-e.began))
+		c.m.FailedBefore += c.failedIn(e.began, at)
+		// Closed again after the episode, and before the next one.
+		until := c.end
+		if i+1 < len(c.plan.episodes) {
+			until = c.plan.episodes[i+1].began
+		}
+		closed, ok := until, false
+		for _, t := range c.closed {
+			if t >= e.ended && t <= until {
+				closed, ok = t, true
+				break
+			}
+		}
+		if ok || c.openAt(e.ended) {
+			c.m.Recoveries = append(c.m.Recoveries, closed-e.ended)
+		} else {
+			c.m.Recoveries = append(c.m.Recoveries, 0)
+		}
+	}
+	slices.Sort(c.m.Delays)
+	slices.Sort(c.m.Recoveries)
+}
+
+// detected returns when the breaker opened for an episode: 0 if it was open
+// already.
+func (c *candidate) detected(e span) (at time.Duration, ok bool) {
+	if c.openAt(e.began) {
+		return e.began, true
+	}
+	for _, t := range c.tripped {
+		if t.at >= e.began && t.at <= e.endedBy+c.s.Window {
+			return t.at, true
+		}
+	}
+	return 0, false
+}
+
+// openAt reports whether the breaker was not closed then.
+func (c *candidate) openAt(at time.Duration) bool {
+	n, _ := slices.BinarySearchFunc(c.tripped, at, func(t tripTime, at time.Duration) int { return int(t.at - at) })
+	k, _ := slices.BinarySearch(c.closed, at)
+	return n > k
+}
+
+// failedIn returns how many calls failed between two times.
+func (c *candidate) failedIn(from, to time.Duration) uint64 {
+	i, _ := slices.BinarySearch(c.failures, from)
+	j, _ := slices.BinarySearch(c.failures, to+1)
+	return uint64(j - i)
+}
+
+func btoi(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
