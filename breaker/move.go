@@ -135,7 +135,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 		withState(to.state) | withUnits(to.units) | withGen(gen)
 
 	c.trace.Move, c.trace.Gen, c.trace.Units, c.trace.Attempt = true, gen, to.units, to.attempt
-	b.flushRejected()
+	b.flushRejected(now.Sub(b.cfg.fine.get(b.cfg.clock).base) - 1) // they came before the move
 	// The word is written last. Until then calls see the old one.
 	b.storeLocked(to)
 	// Leases of the old period must not take places in the new one (I2, I3).

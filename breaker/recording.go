@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"math"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
@@ -18,7 +19,7 @@ import (
 
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
-	tape.Engine.Flush = func(b any) { b.(*Breaker).flushRejected() }
+	tape.Engine.Flush = func(b any) { b.(*Breaker).flushRejected(time.Duration(math.MaxInt64)) }
 	tape.Engine.Impose = func(b, t any, how tape.Trace) { b.(*Breaker).impose(*t.(*Transition), how) }
 }
 
@@ -192,24 +193,27 @@ func (b *Breaker) recordRejected(w uint64) {
 			continue
 		}
 		if !same {
-			b.recordRejections(r, was)
+			b.recordRejections(r, was, math.MaxInt64)
 		}
 		return
 	}
 }
 
-// recordRejections records the rejected calls of a span.
-func (b *Breaker) recordRejections(r *compiled, counted uint64) {
+// recordRejections records the rejected calls of a span, of which none came after
+// last.
+func (b *Breaker) recordRejections(r *compiled, counted uint64, last time.Duration) {
 	n := counted & rejectedMask
 	if n == 0 || r.tape == nil {
 		return
 	}
 	began := time.Duration(counted>>rejectedBits) * rejectSpan
-	b.record(r.tape, tape.Call{Began: began, Ended: began + rejectSpan, What: tape.Many(n)})
+	last = min(last, began+rejectSpan)
+	b.record(r.tape, tape.Call{Began: min(began, last-1), Ended: last, What: tape.Many(n)})
 }
 
-// flushRejected records what recordRejected has counted so far.
-func (b *Breaker) flushRejected() {
+// flushRejected records what recordRejected has counted so far, all of it before
+// or at last.
+func (b *Breaker) flushRejected(last time.Duration) {
 	c := b.cold.Load()
 	if c == nil {
 		return
@@ -220,7 +224,7 @@ func (b *Breaker) flushRejected() {
 			return
 		}
 		if c.rejected.CompareAndSwap(was, was&^rejectedMask) {
-			b.recordRejections(b.settings(), was)
+			b.recordRejections(b.settings(), was, last)
 			return
 		}
 	}

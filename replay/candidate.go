@@ -63,30 +63,51 @@ func (c *candidate) nextDraw() {
 	c.p.draw = c.rng.Float64()
 }
 
-// play replays the calls.
-func (c *candidate) play(w *walk) {
+// play replays the calls of a breaker under several candidates. They share the
+// work of putting the calls in order, a block at a time.
+func play(w *walk, cs ...*candidate) {
+	block := make([]step, 0, 1024)
 	w.rewind()
-	var s step
-	for w.next(&s) {
+	for more := true; more; {
+		block = block[:0]
+		for len(block) < cap(block) {
+			block = block[:len(block)+1]
+			if more = w.next(&block[len(block)-1]); !more {
+				block = block[:len(block)-1]
+				break
+			}
+		}
+		for _, c := range cs {
+			c.steps(block)
+		}
+	}
+	for _, c := range cs {
+		c.finish()
+	}
+}
+
+// steps replays a block.
+func (c *candidate) steps(block []step) {
+	for i := range block {
+		s := &block[i]
 		switch {
 		case s.call.What.Kind() == tape.Rejected:
-			c.rejected(&s, w.e-1)
+			c.rejected(s)
 		case s.call.What.Has(tape.Beside):
 			if s.begin {
 				c.p.skip(s.slot) // it asks no breaker
 			}
 		case s.begin:
 			c.p.advance(s.at)
-			c.begin(&s)
+			c.begin(s)
 		default:
 			c.p.advance(s.at)
-			c.ended(&s)
+			c.ended(s)
 		}
 		if len(c.p.moved) > 0 {
 			c.moved()
 		}
 	}
-	c.finish()
 }
 
 // begin asks the breaker whether a recorded call may run.
@@ -153,7 +174,7 @@ func (c *candidate) ill(at time.Duration) bool {
 const most = 64
 
 // rejected deals with calls that were rejected in the recording.
-func (c *candidate) rejected(s *step, index int) {
+func (c *candidate) rejected(s *step) {
 	n := uint64(s.call.What.Count())
 	c.m.Demand += n
 	if c.assume == skipped {
@@ -161,7 +182,7 @@ func (c *candidate) rejected(s *step, index int) {
 		c.skip(n)
 		return
 	}
-	a := c.plan.around[int32(index)]
+	a := c.plan.around[s.slot]
 	parts := min(n, most)
 	gap := (s.call.Ended - s.call.Began) / time.Duration(parts)
 	for i := range parts {
@@ -212,7 +233,7 @@ func (c *candidate) skip(n uint64) {
 		if c.p.b.FailCount() > 0 {
 			c.m.Deciding += n
 		}
-	case c.p.now >= c.openUntil:
+	case c.p.now >= c.openUntil && c.free():
 		// Probes: the rest is rejected while they run.
 		run = min(n, uint64(c.s.Probes))
 		c.m.Deciding += run
@@ -220,6 +241,14 @@ func (c *candidate) skip(n uint64) {
 	c.m.Unknown += run
 	c.m.Rejected += n - run
 	c.m.RejectedUnknown += n - run
+}
+
+// free reports whether a breaker whose open time is over would admit a probe.
+func (c *candidate) free() bool {
+	if c.p.b.State() != breaker.HalfOpen {
+		return true
+	}
+	return c.p.b.Status().UntilNextProbe == 0
 }
 
 // outcome is how a call without an outcome is assumed to end.

@@ -228,7 +228,10 @@ type laneOutcome struct {
 // run replays every breaker under every candidate.
 func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutcome, error) {
 	out := make([][]laneOutcome, len(candidates))
-	type unit struct{ candidate, lane int }
+	type unit struct {
+		lane     int
+		outcomes []*laneOutcome // of some candidates
+	}
 	var units []unit
 	for i, c := range candidates {
 		out[i] = make([]laneOutcome, len(r.lanes))
@@ -238,13 +241,23 @@ func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutco
 				return nil, fmt.Errorf("replay: candidate %q: %w", c.Name, err)
 			}
 			out[i][k].ID, out[i][k].Settings = p.lane.ID, s.WithDefaults()
-			units = append(units, unit{i, k})
+		}
+	}
+	procs := runtime.GOMAXPROCS(0)
+	together := min(max(1, (len(candidates)+procs-1)/procs), 16)
+	for k := range r.lanes {
+		for i := 0; i < len(candidates); i += together {
+			u := unit{lane: k}
+			for j := i; j < min(i+together, len(candidates)); j++ {
+				u.outcomes = append(u.outcomes, &out[j][k])
+			}
+			units = append(units, u)
 		}
 	}
 	var next, done atomic.Int64
 	var wg sync.WaitGroup
 	var progress sync.Mutex
-	for range min(runtime.GOMAXPROCS(0), len(units)) {
+	for range min(procs, len(units)) {
 		wg.Go(func() {
 			walks := make([]*walk, len(r.lanes)) // one for each goroutine, as a walk has slots
 			for ctx.Err() == nil {
@@ -256,7 +269,7 @@ func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutco
 				if walks[u.lane] == nil {
 					walks[u.lane] = r.lanes[u.lane].walk.clone()
 				}
-				r.one(&out[u.candidate][u.lane], r.lanes[u.lane], walks[u.lane])
+				r.some(r.lanes[u.lane], walks[u.lane], u.outcomes)
 				if d := done.Add(1); r.o.Progress != nil {
 					progress.Lock()
 					r.o.Progress(float64(d) / float64(len(units)))
@@ -269,25 +282,34 @@ func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutco
 	return out, ctx.Err()
 }
 
-// one replays one breaker under one candidate, and again under each assumption
-// if calls without an outcome matter.
-func (r *runner) one(out *laneOutcome, p *lanePlan, w *walk) {
-	c := r.candidate(out.Settings, p, skipped)
-	c.play(w)
-	out.Metrics, out.Moves = c.m, c.log
-	if c.m.Unknown == 0 && c.m.RejectedUnknown == 0 {
-		return
+// some replays one breaker under some candidates, and again under each assumption
+// where calls without an outcome matter.
+func (r *runner) some(p *lanePlan, w *walk, outcomes []*laneOutcome) {
+	cs := make([]*candidate, len(outcomes))
+	for i, o := range outcomes {
+		cs[i] = r.candidate(o.Settings, p, skipped)
 	}
-	for a := allFail; a < assumptions; a++ {
-		if c.m.Unknown == 0 {
+	play(w, cs...)
+	for i, o := range outcomes {
+		c := cs[i]
+		o.Metrics, o.Moves = c.m, c.log
+		switch {
+		case c.m.Unknown > 0:
+			filled := make([]*candidate, 0, assumptions)
+			for a := allFail; a < assumptions; a++ {
+				filled = append(filled, r.candidate(o.Settings, p, a))
+			}
+			play(w, filled...)
+			for k, f := range filled {
+				o.filled[int(allFail)+k] = &f.m
+			}
+		case c.m.RejectedUnknown > 0:
 			// Nothing would run differently: only what the rejected calls would
 			// have been is open.
-			out.filled[a] = p.judgeRejected(c, a)
-			continue
+			for a := allFail; a < assumptions; a++ {
+				o.filled[a] = p.judgeRejected(c, a)
+			}
 		}
-		f := r.candidate(out.Settings, p, a)
-		f.play(w)
-		out.filled[a] = &f.m
 	}
 }
 

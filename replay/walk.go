@@ -12,7 +12,8 @@ import (
 type step struct {
 	at   time.Duration
 	call *tape.Call
-	// slot is a small number that belongs to the call while it runs.
+	// slot is a small number that belongs to the call while it runs; for rejected
+	// calls, it is the index of their record.
 	slot  int32
 	begin bool
 }
@@ -72,8 +73,9 @@ func (w *walk) next(s *step) bool {
 			return true
 		}
 	}
-	*s = step{at: c.Ended, call: c, slot: w.slots[w.e] - 1}
+	*s = step{at: c.Ended, call: c, slot: int32(w.e)}
 	if runs {
+		s.slot = w.slots[w.e] - 1
 		w.free = append(w.free, s.slot)
 	}
 	w.e++
