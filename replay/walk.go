@@ -35,11 +35,28 @@ func newWalk(l *Lane) *walk {
 			w.begins = append(w.begins, int32(i))
 		}
 	}
-	byBegin := func(a, b int32) int { return cmp.Compare(w.calls[a].Began, w.calls[b].Began) }
-	if !slices.IsSortedFunc(w.begins, byBegin) {
-		slices.SortStableFunc(w.begins, byBegin)
-	}
+	w.sort()
 	return w
+}
+
+// sort puts begins in the order of time. They are nearly in order, as the calls
+// are in the order of their ends: an insertion moves a call past those that ran
+// at the same time. If these are many, sorting anew is faster.
+func (w *walk) sort() {
+	moves := 0
+	for i := 1; i < len(w.begins); i++ {
+		x := w.begins[i]
+		began := w.calls[x].Began
+		j := i
+		for ; j > 0 && w.calls[w.begins[j-1]].Began > began; j-- {
+			w.begins[j] = w.begins[j-1]
+		}
+		w.begins[j] = x
+		if moves += i - j; moves > 32*len(w.begins) {
+			slices.SortStableFunc(w.begins, func(a, b int32) int { return cmp.Compare(w.calls[a].Began, w.calls[b].Began) })
+			return
+		}
+	}
 }
 
 // rewind begins again.
