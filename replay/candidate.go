@@ -29,6 +29,8 @@ type candidate struct {
 	tripped   []tripTime
 	closed    []time.Duration // when it closed
 	failures  []time.Duration // failed calls that ran, in episodes, for FailedBefore
+	costs     []float64       // by episode: of it and of the time around it, see Goal
+	around    int             // of costs: the time that it is now
 }
 
 // tripTime is a trip and the first failure that led to it.
@@ -37,7 +39,7 @@ type tripTime struct{ at, from time.Duration }
 func (r *runner) candidate(s breaker.Settings, p *lanePlan, a assumption) *candidate {
 	c := &candidate{
 		plan: p, assume: a, rng: seed(p.lane.ID), s: s, base: r.t.Base, end: r.t.Ended.Sub(r.t.Base),
-		notClosed: -1, began: -1,
+		notClosed: -1, began: -1, costs: make([]float64, max(1, len(p.episodes))),
 	}
 	for _, m := range p.lane.moves {
 		if m.Move && m.Transition != nil && m.Transition.To == breaker.Open {
@@ -121,13 +123,16 @@ func (c *candidate) begin(s *step) {
 		return
 	}
 	c.m.Rejected++
-	if breaker.Outcome(s.call.What.Outcome()) == breaker.Success {
-		if c.ill(s.at) {
-			c.m.FalseIn++
-		} else {
-			c.m.FalseOut++
-		}
+	c.judge(breaker.Outcome(s.call.What.Outcome()), s.at, 1)
+}
+
+// cost adds to the cost of the episode that is nearest in time.
+func (c *candidate) cost(at time.Duration, x float64) {
+	e := c.plan.episodes
+	for c.around+1 < len(e) && at > (e[c.around].endedBy+e[c.around+1].began)/2 {
+		c.around++
 	}
+	c.costs[c.around] += x
 }
 
 // ended ends a call that ran.
@@ -154,8 +159,11 @@ func (c *candidate) failed(at time.Duration, call *tape.Call) {
 		return
 	}
 	c.m.Wasted++
+	c.cost(at, costFailed)
 	if call != nil && call.Began > 0 {
-		c.m.Waited += call.Ended - call.Began
+		took := call.Ended - call.Began
+		c.m.Waited += took
+		c.cost(at, took.Seconds()*costWaited)
 	}
 	c.failures = append(c.failures, at)
 }
@@ -213,10 +221,13 @@ func (c *candidate) rejected(s *step) {
 	}
 }
 
-// judge counts rejected calls whose outcome is assumed.
+// judge counts rejected calls that would have ended with o.
 func (c *candidate) judge(o breaker.Outcome, at time.Duration, n uint64) {
+	if o != breaker.Success {
+		return
+	}
+	c.cost(at, float64(n)*costRejected)
 	switch {
-	case o != breaker.Success:
 	case c.ill(at):
 		c.m.FalseIn += n
 	default:
@@ -270,10 +281,10 @@ func (a assumption) outcome(x *around, at time.Duration) breaker.Outcome {
 	}
 }
 
-// judgeRejected returns the metrics of a replay in which no call without an
+// judgeRejected returns what follows for a replay in which no call without an
 // outcome runs, under an assumption about those that are rejected.
-func (p *lanePlan) judgeRejected(of *candidate, a assumption) *Metrics {
-	c := &candidate{plan: p, m: of.m}
+func (p *lanePlan) judgeRejected(of *candidate, a assumption) *candidate {
+	c := &candidate{plan: p, m: of.m, costs: slices.Clone(of.costs)}
 	for i := range p.lane.calls {
 		x := &p.lane.calls[i]
 		if x.What.Kind() == tape.Rejected {
@@ -282,7 +293,7 @@ func (p *lanePlan) judgeRejected(of *candidate, a assumption) *Metrics {
 			c.judge(a.outcome(&r, at), at, uint64(x.What.Count()))
 		}
 	}
-	return &c.m
+	return c
 }
 
 // moved takes note of the breaker's transitions.

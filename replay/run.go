@@ -223,6 +223,7 @@ const (
 type laneOutcome struct {
 	Outcome
 	filled [assumptions]*Metrics
+	costs  [assumptions][]float64 // by episode; skipped: without an assumption
 }
 
 // run replays every breaker under every candidate.
@@ -292,7 +293,7 @@ func (r *runner) some(p *lanePlan, w *walk, outcomes []*laneOutcome) {
 	play(w, cs...)
 	for i, o := range outcomes {
 		c := cs[i]
-		o.Metrics, o.Moves = c.m, c.log
+		o.Metrics, o.Moves, o.costs[skipped] = c.m, c.log, c.costs
 		switch {
 		case c.m.Unknown > 0:
 			filled := make([]*candidate, 0, assumptions)
@@ -301,13 +302,14 @@ func (r *runner) some(p *lanePlan, w *walk, outcomes []*laneOutcome) {
 			}
 			play(w, filled...)
 			for k, f := range filled {
-				o.filled[int(allFail)+k] = &f.m
+				o.filled[int(allFail)+k], o.costs[int(allFail)+k] = &f.m, f.costs
 			}
 		case c.m.RejectedUnknown > 0:
 			// Nothing would run differently: only what the rejected calls would
 			// have been is open.
 			for a := allFail; a < assumptions; a++ {
-				o.filled[a] = p.judgeRejected(c, a)
+				f := p.judgeRejected(c, a)
+				o.filled[a], o.costs[a] = &f.m, f.costs
 			}
 		}
 	}
