@@ -163,12 +163,12 @@ func (p *Permit) announce(ctx context.Context) {
 // goroutine, the call will never run, so the permit is handed back: otherwise a
 // probe's place would be lost until its lease ends (I2).
 func (p *Permit) releaseOnExit(tell func()) {
-	told := false
+	returned := false
 	defer func() {
-		if !told {
+		if !returned {
 			p.Ignore()
 		}
 	}()
 	tell()
-	told = true
+	returned = true
 }

@@ -423,3 +423,23 @@ func TestSetUnderChurn(t *testing.T) {
 		})
 	}
 }
+
+// An evicted breaker that is still held is the one that its key gets again, and
+// from then on the set keeps it as before.
+func TestEvictedBreakerComesBack(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 2})
+	held := s.Breaker("a")
+	for i := range 10 {
+		s.Breaker(strconv.Itoa(i))
+	}
+	if s.kept("a") != nil {
+		t.Fatal("the key is kept, want it evicted")
+	}
+	if got := s.Breaker("a"); got != held {
+		t.Fatal("the key has a second breaker")
+	}
+	if s.kept("a") != held || held.load()&flagEvicted != 0 {
+		t.Error("the breaker is used again but still evicted")
+	}
+	runtime.KeepAlive(held)
+}

@@ -72,9 +72,9 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	}
 	// Closing an open key is a transition like any other, with a record.
 	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)
-	// What stepLocked leaves alone if the breaker is closed already.
+	// stepLocked leaves the ramp alone if the breaker is closed already.
 	if c != nil {
-		c.ramp, c.attempt = nil, 0
+		c.ramp = nil
 	}
 	// A new window, since bad calls in the old one are evidence.
 	if r := b.settings(); r.flags&flagCounted != 0 {

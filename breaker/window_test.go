@@ -398,3 +398,23 @@ func TestCell(t *testing.T) {
 		}
 	})
 }
+
+// A clock that is behind dates failures and successes alike: the calls of one
+// moment leave the window together, so that a few failures are never judged
+// without the successes that came with them.
+func TestWindowDatesAllCallsByOneClock(t *testing.T) {
+	b := New("x", Settings{FailMax: -1, FailureRate: 0.9, Window: 10 * time.Second})
+	clock := b.settings().step
+	clock.base = time.Now().Add(-6500 * time.Millisecond) // step 6, by the exact time
+	clock.word.Store(5<<clockBits | clockUsed | clockRuns)
+	play(b, "sssssf")
+	w := &b.win.Load().time
+	if got := w.counts(5, windowSteps); got.Calls != 6 {
+		t.Errorf("the window holds %+v, want 6 calls", got)
+	}
+	for step := uint64(5); step < 30; step++ { // reading a later step drops what has left the window
+		if got := w.counts(step, windowSteps); got.Calls != 6 && got.Calls != 0 || got.Failures > 0 != (got.Calls > 0) {
+			t.Fatalf("in step %d the window holds %+v, want all of 6 calls or none", step, got)
+		}
+	}
+}

@@ -24,7 +24,9 @@
 // Receipt says what was changed, from which version to which.
 //
 // Orders hold until the process ends: a process that starts again starts with
-// closed breakers and the settings of its program.
+// closed breakers and the settings of its program. With Options.Standing,
+// overrides and settings that people ordered are kept in a file and applied
+// again; what cannot be applied any more is noticed.
 //
 // # Audit
 //

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println(s.Path())
 		select {}
+	case "standing":
+		playStanding()
 	case "stranger":
 		c, err := net.Dial("unix", os.Getenv("OPS_TEST_SOCKET"))
 		if err == nil {

@@ -92,6 +92,10 @@ func TestMetrics(t *testing.T) {
 		m.Breaker("search").ForceOpen(breaker.Order{For: time.Minute})
 		m.Breaker("mail").HalfOpen(breaker.Order{})
 		_, _ = m.Breaker("mail").Allow()
+		m.CapOpen(0.1)
+		for range 7 {
+			_ = m.Breaker("held back").Do(t.Context(), down)
+		}
 		time.Sleep(10 * time.Second)
 		got := collect(t, reader)
 		for _, want := range []string{
@@ -106,6 +110,7 @@ func TestMetrics(t *testing.T) {
 			"updown override.unlimited {override} [name=tenants] 1",
 			"counter transitions {transition} [cause=consecutive-failures name=payments state=open] 1",
 			"counter open_time s [name=payments] 10",
+			"counter held_back {trip} [name=held back] 1",
 			"counter bypassed_calls {call} [name=payments] 0",
 			"counter panics {panic} [name=tenants] 0",
 			"counter calls {call} [name=payments outcome=failure] 5",

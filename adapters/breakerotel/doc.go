@@ -20,12 +20,13 @@
 //	switchgear.breaker.override.remaining    s             gauge: until the next override ends; absent without one that ends
 //	switchgear.breaker.override.unlimited    {override}    updowncounter
 //	switchgear.breaker.transitions           {transition}  counter, by state and cause, those behind an override included
+//	switchgear.breaker.held_back             {trip}        counter: times that breaker.Manager.CapOpen kept a breaker closed
 //	switchgear.breaker.open_time             s             counter: time open or forced open, all keys of a set together
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
 //	switchgear.breaker.panics                {panic}       counter
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
-// Counters begin with Register, those of calls when somebody first observes them
+// Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).
 //
 // # Events

@@ -77,11 +77,12 @@ type reader struct {
 	watcher *metrics.Watcher
 	calls   bool
 
-	count, auto, probes, unlimited       metric.Int64ObservableUpDownCounter
-	failures                             metric.Int64ObservableGauge
-	remaining                            metric.Float64ObservableGauge
-	bypassed, panics, transitions, ended metric.Int64ObservableCounter
-	openTime                             metric.Float64ObservableCounter
+	count, auto, probes, unlimited metric.Int64ObservableUpDownCounter
+	failures                       metric.Int64ObservableGauge
+	remaining                      metric.Float64ObservableGauge
+	bypassed, panics, ended        metric.Int64ObservableCounter
+	transitions, heldBack          metric.Int64ObservableCounter
+	openTime                       metric.Float64ObservableCounter
 }
 
 // make makes the instruments.
@@ -108,6 +109,7 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 	r.bypassed = counter("bypassed_calls", "{call}", "Calls let through by WithBypass while it rejected; not for sets.")
 	r.panics = counter("panics", "{panic}", "Panics of the program's listeners and classifiers, recovered.")
 	r.transitions = counter("transitions", "{transition}", "Transitions by the state they led to and by what decided.")
+	r.heldBack = counter("held_back", "{trip}", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
 	if r.calls {
 		r.ended = counter("calls", "{call}", "Calls by what became of them.")
 	}
@@ -133,6 +135,9 @@ func (r *reader) observe(_ context.Context, o metric.Observer) error {
 	for t, n := range r.watcher.Transitions() {
 		o.ObserveInt64(r.transitions, int64(n), metric.WithAttributes(
 			NameKey.String(t.Name), StateKey.String(t.To.String()), CauseKey.String(string(t.Cause))))
+	}
+	for name, n := range r.watcher.HeldBack() {
+		o.ObserveInt64(r.heldBack, int64(n), metric.WithAttributes(NameKey.String(name)))
 	}
 	for name, d := range r.watcher.OpenTime(now) {
 		o.ObserveFloat64(r.openTime, d.Seconds(), metric.WithAttributes(NameKey.String(name)))

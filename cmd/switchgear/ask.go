@@ -23,6 +23,26 @@ func (a *asker) ask(ctx context.Context, sockets []ops.Found) []ops.Found {
 	return sockets
 }
 
+// once is ask for one look, in which several -p may mean the same process: it is
+// asked once, and its answer is the same for all of them.
+func (a *asker) once(ctx context.Context) asking {
+	answers := map[string]ops.Found{}
+	return func(sockets []ops.Found) []ops.Found {
+		unasked := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool {
+			_, asked := answers[x.Path]
+			return asked
+		})
+		for _, x := range a.ask(ctx, unasked) {
+			answers[x.Path] = x
+		}
+		out := make([]ops.Found, len(sockets))
+		for i, x := range sockets {
+			out[i] = answers[x.Path]
+		}
+		return out
+	}
+}
+
 func (a *asker) one(ctx context.Context, x ops.Found) ops.Found {
 	answer := a.take(x.Path)
 	if answer != nil { // it had its time

@@ -108,12 +108,15 @@ func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, er
 
 func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 	out := cmd.OutOrStdout()
-	if r.Entries+r.Starts == 0 {
+	if r.Entries+r.Starts+r.Notices == 0 {
 		fmt.Fprintln(out, "0 orders hold together.")
 		return
 	}
 	fmt.Fprintf(out, "%d orders hold together, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
 	fmt.Fprintf(out, "Starts of the process: %d.\n", r.Starts)
+	if r.Notices > 0 {
+		fmt.Fprintf(out, "Orders that a start found and applied again, or lost: %d.\n", r.Notices)
+	}
 	if r.Repeats > 0 {
 		fmt.Fprintf(out, "%d more orders were refused as others were, and are only counted.\n", r.Repeats)
 	}

@@ -111,8 +111,8 @@ func (g *globals) find(ctx context.Context) (found, error) {
 		}
 		return f, unreachable("no process of this host has a switchgear socket; -p names a URL or a pipe")
 	}
+	ask := g.asker.once(ctx)
 	for _, spec := range g.processes {
-		ask := func(some []ops.Found) []ops.Found { return g.asker.ask(ctx, some) }
 		if err := f.add(spec, sockets, ask); err != nil {
 			return f, err
 		}
@@ -164,7 +164,9 @@ func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking)
 		return noSuchProcess("socket of process "+spec, ask(sockets))
 	}
 	p, err := newPipe(path)
-	p.owner = pipeOwner(path)
+	if uid, ok := ownerOf(path); ok {
+		p.owner = userOf(uid)
+	}
 	f.targets = append(f.targets, p)
 	return err
 }

@@ -14,7 +14,6 @@ func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "processes", Short: "How to name processes", Long: processesHelp},
 		{Use: "orders", Short: "What orders ask of you", Long: ordersHelp},
-		{Use: "settings", Short: "What can be set, and what it means", Long: settingsHelp},
 		{Use: "environment", Short: "Which variables and files play a part", Long: environmentHelp},
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesText},
 	}
@@ -29,6 +28,7 @@ const environmentHelp = `Variables:
                             /run for root, and for others switchgear-UID in the
                             folder for temporary files. Where it is set, no
                             processes but those in it are found
+  SWITCHGEAR_NOTIFY_...     secrets of webhooks, see switchgear help notify
   NO_COLOR                  whatever its value: no colours. There are none,
                             either, where the output is no terminal
 
@@ -37,7 +37,9 @@ Files:
   RUNTIME_DIR/switchgear/PID.sock   the socket of a process, mode 0600 in a
                                     folder of mode 0700
   /tmp/breaker/PID.in and PID.out   the named pipe of a process and its reply,
-                                    where its program has not said otherwise`
+                                    where its program has not said otherwise.
+                                    ps finds it there, or in
+                                    SWITCHGEAR_RUNTIME_DIR/breaker if that is set`
 
 // footer stands below the help of each command.
 const footer = `{{if .Runnable}}

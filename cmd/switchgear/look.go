@@ -44,14 +44,14 @@ func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, tar
 	}
 	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
 	defer cancel()
-	good, err := sift(cmd, &f, askAll(ctx, f.targets, ask))
+	good, err := collect(cmd, &f, askAll(ctx, f.targets, ask))
 	return f, good, err
 }
 
-// sift keeps the answers and makes one error of the others: what one process
+// collect keeps the answers and makes one error of the others: what one process
 // knows, the others need not know. Where some answered and some did not, that is
 // the exit code; a refusal is an answer.
-func sift[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
+func collect[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
 	var unknown, bad []error
 	silent := len(f.trouble) + len(f.maybe)
 	for _, a := range all {

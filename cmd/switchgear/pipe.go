@@ -100,6 +100,10 @@ func (p pipe) noEvents() error {
 	return refused("%s: a pipe cannot tell events, want the process's socket or URL", p.name())
 }
 
+func (p pipe) settings(context.Context, ...string) (ops.SettingsList, error) {
+	return ops.SettingsList{}, refused("%s: a pipe cannot tell what the program says, want the process's socket or URL", p.name())
+}
+
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	r, err := p.client.Do(ctx, o)
 	if errors.Is(err, fifo.ErrNotKnown) && inPyBreakersWords(o) {
@@ -112,7 +116,11 @@ func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 // cannot promise is refused: nobody may take an order for conditional, or for
 // one that ends, that is not. It keeps no reason.
 func inPyBreakersWords(o ops.Order) bool {
-	return o.Verb != breaker.VerbRelease && o.Verb != ops.VerbSet && !o.Wildcard() && o.IfVersion == 0 && o.For == 0
+	switch o.Verb {
+	case breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
+		return !o.Wildcard() && len(o.States) == 0 && o.IfVersion == 0 && o.For == 0
+	}
+	return false
 }
 
 // doPlain gives an order in PyBreaker's words.

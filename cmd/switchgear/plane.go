@@ -89,6 +89,10 @@ func (p plane) history(ctx context.Context, id string) (ops.History, error) {
 	return all[0], nil
 }
 
+func (p plane) settings(ctx context.Context, ids ...string) (ops.SettingsList, error) {
+	return p.client.Settings(ctx, ids...)
+}
+
 func (p plane) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return p.client.Order(ctx, o)
 }

@@ -75,10 +75,10 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
-	add(order, setCommand(g))
-	add(more, auditCommand(g), demoCommand(), manCommand())
+	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
+	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)
 	root.AddCommand(helpTopics()...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -160,9 +161,17 @@ func (w *watcher) wants(id string) bool {
 func eventText(e *ops.Event) string {
 	id := plain.Text(e.ID)
 	switch {
+	case e.Kind == ops.EventHeldBack, e.Notice != "":
+		return strings.TrimLeft(id+"  ", " ") + plain.Text(view.What(e).Text+"  "+view.Reason(e))
 	case e.Transition != nil:
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)
 		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), plain.Text(view.Story(e.Transition)))
+	case e.Order != nil && (e.Order.Verb == ops.VerbNote || e.Order.Verb == ops.VerbAck || e.Order.Verb == ops.VerbMark):
+		text := fmt.Sprintf("%s  %s by %s", id, string(e.Order.Verb), e.Order.Actor)
+		if e.Order.Reason != "" {
+			text += ": " + e.Order.Reason
+		}
+		return plain.Text(text)
 	case e.Order != nil:
 		text := fmt.Sprintf("%s  order %s by %s: %d changed", id, string(e.Order.Verb), e.Order.Actor, e.Order.Touched)
 		if e.Order.Reason != "" {
@@ -171,6 +180,9 @@ func eventText(e *ops.Event) string {
 		return plain.Text(text)
 	case e.Override != nil:
 		return fmt.Sprintf("%s  half the time of its override is over, it ends at %s", id, view.Clock(e.Override.Expires))
+	}
+	if e.Notice != "" {
+		return plain.Text(cmp.Or(e.ID, "notice") + "  " + e.Notice)
 	}
 	return fmt.Sprintf("%d events were missed", e.Missed)
 }

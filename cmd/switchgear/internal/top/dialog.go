@@ -174,7 +174,7 @@ func (d *dialog) preview(r ops.Receipt, err error) {
 		return
 	}
 	d.matched = r.Matched
-	d.changes, d.would, d.note = changes(&r), effect(r), r.Note
+	d.changes, d.would, d.note = view.Changes(r), effect(r), r.Note
 	d.ask(confirming)
 }
 
@@ -242,33 +242,6 @@ func (d *dialog) terms() string {
 	return text
 }
 
-// What of several breakers is shown before an order is given.
-const (
-	changesShown = 3 // kinds of changes
-	idsShown     = 5 // of each
-)
-
-// changes is which breakers change their state, of an order for several.
-func changes(r *ops.Receipt) (lines []string) {
-	for _, m := range r.Moves {
-		if m.From == m.To || len(lines) == changesShown {
-			break // those that stay come last
-		}
-		var ids []string
-		for i := range r.Results {
-			if x := &r.Results[i]; x.Error == "" && x.Before == m.From && x.After == m.To && len(ids) < idsShown {
-				ids = append(ids, x.ID)
-			}
-		}
-		line := fmt.Sprintf("%d %s -> %s: %s", m.Count, m.From, m.To, strings.Join(ids, ", "))
-		if m.Count > len(ids) {
-			line += ", …"
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
 // effect is what a receipt says in one line.
 func effect(r ops.Receipt) string {
 	if len(r.Results) == 1 {
@@ -292,6 +265,9 @@ func receiptText(r ops.Receipt, err error) string {
 	}
 	if r.AuditError != "" {
 		text += " (but the audit log: " + r.AuditError + ")"
+	}
+	if r.StandingError != "" {
+		text += " (but it will not survive a restart: " + r.StandingError + ")"
 	}
 	return text
 }

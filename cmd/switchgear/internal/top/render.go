@@ -207,6 +207,9 @@ func (m *model) story() []string {
 	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
 	text := lipgloss.NewStyle().Width(m.width).Render(plain.Text(m.detail.Text))
 	out = append(out, strings.Split(text, "\n")...)
+	for _, fact := range m.detail.Facts {
+		out = append(out, plain.Text(fact))
+	}
 	out = append(out, view.Spark(&m.detail.Plot, m.width)...)
 	limit := max(3, m.height/2)
 	out = out[:min(len(out), limit)]

@@ -28,7 +28,8 @@ type Look struct {
 
 // Detail is what is to be told of one breaker.
 type Detail struct {
-	Text    string // what it does, why, and what happens next
+	Text    string   // what it does, why, and what happens next
+	Facts   []string // what else there is to know, a line each
 	History []breaker.Transition
 	Plot    ops.Plot // of its calls, or of its set's; may be empty
 }
