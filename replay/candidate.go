@@ -19,6 +19,7 @@ type candidate struct {
 	s      breaker.Settings
 	base   time.Time
 	end    time.Duration // of the recording
+	span   time.Duration // that it covers
 
 	m         Metrics
 	log       []Move
@@ -38,7 +39,7 @@ type tripTime struct{ at, from time.Duration }
 
 func (r *runner) candidate(s breaker.Settings, p *lanePlan, a assumption) *candidate {
 	c := &candidate{
-		plan: p, assume: a, rng: seed(p.lane.ID), s: s, base: r.t.Base, end: r.t.Ended.Sub(r.t.Base),
+		plan: p, assume: a, rng: seed(p.lane.ID), s: s, base: r.t.Base, end: r.t.Ended.Sub(r.t.Base), span: r.t.Ended.Sub(r.t.Began),
 		notClosed: -1, began: -1, costs: make([]float64, max(1, len(p.episodes))),
 	}
 	for _, m := range p.lane.moves {
@@ -334,7 +335,7 @@ func (c *candidate) finish() {
 	if c.notClosed >= 0 {
 		c.m.NotClosed += c.end - c.notClosed
 	}
-	c.m.Span, c.m.Blind = c.end, c.plan.blind
+	c.m.Span, c.m.Blind = c.span, c.plan.blind
 	for _, t := range c.tripped {
 		if !slices.ContainsFunc(c.plan.episodes, func(e span) bool { return e.overlaps(t.from, t.at+c.s.Window) }) {
 			c.m.FalseTrips++

@@ -13,22 +13,22 @@ import (
 // Episode is a time in which a dependency was ill, found in the outcomes of its
 // calls with hindsight. It is the same for all candidates.
 type Episode struct {
-	ID    string // the breaker's
-	Began time.Time
-	Ended time.Time // when the last bad outcome was seen
+	ID    string    `json:"id"` // the breaker's
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"` // when the last bad outcome was seen
 	// EndedBy is when the first good outcomes were seen afterwards: the dependency
 	// recovered between Ended and EndedBy. Calls that were rejected in between
 	// cannot tell.
-	EndedBy time.Time
+	EndedBy time.Time `json:"ended_by"`
 	// Rate is the share of the calls that failed or were slow.
-	Rate float64
+	Rate float64 `json:"rate"`
 	// Open means that the recording ends before the episode does.
-	Open bool
+	Open bool `json:"open,omitempty"`
 	// LoadSensitive means that, before the breaker opened, more calls in flight
 	// came with more failures or longer calls. Then rejecting calls may have made
 	// the dependency better, and what a replay says about the time after the
 	// first trip is too pessimistic or too optimistic.
-	LoadSensitive bool
+	LoadSensitive bool `json:"load_sensitive,omitempty"`
 }
 
 // span is an Episode in the times of the trace.

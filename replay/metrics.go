@@ -50,9 +50,10 @@ type Metrics struct {
 	// breaker was closed, sorted.
 	Recoveries []time.Duration `json:"-"`
 	// Blind is the time in which the recording holds no outcome, because every
-	// call was rejected. It is the same for all candidates.
+	// call was rejected: the sum over all breakers. It is the same for all
+	// candidates.
 	Blind time.Duration `json:"-"`
-	// Span is the time that the recording covers, for each breaker.
+	// Span is the time that the recording covers.
 	Span time.Duration `json:"-"`
 }
 

@@ -87,9 +87,9 @@ type Move struct {
 
 // Report is the answer of Run.
 type Report struct {
-	Results  []Result
-	Episodes []Episode
-	Notes    []string // what a reader should know about all of it
+	Results  []Result  `json:"results"`
+	Episodes []Episode `json:"episodes"`
+	Notes    []string  `json:"notes,omitempty"` // what a reader should know about all of it
 }
 
 // Run replays the trace under each candidate's settings, on all cores. The
@@ -347,7 +347,7 @@ func newResult(name string, lanes []laneOutcome) Result {
 	res.Figures = figuresOf(&res.Metrics, filled)
 	if m := &res.Metrics; res.Figure("trips").Trust == Assumed {
 		res.Warning = fmt.Sprintf("%s is looser than what was recorded: %d calls that it would let run (%.2g%%) were rejected then and have no outcome. "+
-			"Record while the breaker is forced closed, or try these settings as a shadow, to know", name, m.Unknown, 100*(1-res.Coverage))
+			"Record while the breaker is forced closed to know", name, m.Unknown, 100*(1-res.Coverage))
 	}
 	return res
 }

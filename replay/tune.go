@@ -79,30 +79,34 @@ type TuneOptions struct {
 // Tuned is the answer of Tune.
 type Tuned struct {
 	// Current is the settings that were in effect.
-	Current Choice
+	Current Choice `json:"current"`
 	// Best are the choices that meet the goal and cannot be told from the best
 	// one, the one to recommend first: that which changes least.
-	Best []Choice
+	Best []Choice `json:"best"`
 	// Others are the choices that meet the goal and cost more, the best first.
-	Others   []Choice
-	Failed   int // candidates that do not meet the goal
-	Episodes []Episode
-	Notes    []string
+	Others   []Choice  `json:"others"`
+	Failed   int       `json:"failed"` // candidates that do not meet the goal
+	Episodes []Episode `json:"episodes"`
+	Notes    []string  `json:"notes,omitempty"`
 }
 
 // Choice is a candidate that was tried.
 type Choice struct {
 	Result
-	Candidate Candidate
-	Settings  breaker.Settings // of the first breaker
+	Candidate Candidate        `json:"-"`
+	Settings  breaker.Settings `json:"settings"` // of the first breaker
 	// Cost is what an episode costs, in good calls rejected, and Low and High its
 	// 90% interval over resampled episodes and assumptions.
-	Cost, Low, High float64
+	Cost float64 `json:"cost"`
+	Low  float64 `json:"cost_low"`
+	High float64 `json:"cost_high"`
 	// Saves is the share of the current cost that this choice saves, with its 90%
 	// interval: in each resample of the episodes, the choice is compared anew.
-	Saves, SavesLow, SavesHigh float64
-	Misses                     []string // limits of the goal that it does not meet
-	Changes                    int      // settings that differ from the current ones
+	Saves     float64  `json:"saves"`
+	SavesLow  float64  `json:"saves_low"`
+	SavesHigh float64  `json:"saves_high"`
+	Misses    []string `json:"misses,omitempty"` // limits of the goal that it does not meet
+	Changes   int      `json:"changes"`          // settings that differ from the current ones
 }
 
 // Candidates returns the settings that Tune tries by default: twelve rules, six

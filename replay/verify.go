@@ -13,23 +13,26 @@ import (
 // Verification says whether a replay under the settings that were in effect leads
 // to the transitions that were recorded.
 type Verification struct {
-	Transitions int // of the automatic state, in the recording
-	Reproduced  int // by the replay, at the same time and for the same reasons
-	Differing   int
+	Transitions int `json:"transitions"` // of the automatic state, in the recording
+	Reproduced  int `json:"reproduced"`  // by the replay, at the same time and for the same reasons
+	Differing   int `json:"differing"`
 	// Imposed transitions do not follow from calls: orders, the program's own
 	// rules, decisions of a fleet, keys that were forgotten. The replay makes
 	// them when the recording does.
-	Imposed int
+	Imposed int `json:"imposed"`
 	// Unchecked transitions follow from calls before the recording begins, or
 	// from calls that are lost.
-	Unchecked int
-	ByCause   map[breaker.Cause]Reproduction
-	First     *Difference // the first in time, or nil
-	Notes     []string
+	Unchecked int                            `json:"unchecked"`
+	ByCause   map[breaker.Cause]Reproduction `json:"by_cause"`
+	First     *Difference                    `json:"first,omitempty"` // the first in time, or nil
+	Notes     []string                       `json:"notes,omitempty"`
 }
 
 // Reproduction counts the transitions with one cause.
-type Reproduction struct{ Transitions, Reproduced int }
+type Reproduction struct {
+	Transitions int `json:"transitions"`
+	Reproduced  int `json:"reproduced"`
+}
 
 // OK reports whether nothing differs.
 func (v *Verification) OK() bool { return v.Differing == 0 }
@@ -49,11 +52,11 @@ func (v *Verification) String() string {
 
 // Difference is where a replay first differs from the recording.
 type Difference struct {
-	ID       string
-	At       time.Time
-	Recorded *breaker.Transition // nil: the replay made a transition that was not recorded
-	Replayed *breaker.Transition // nil: the replay did not make the recorded transition
-	Why      string
+	ID       string              `json:"id"`
+	At       time.Time           `json:"at"`
+	Recorded *breaker.Transition `json:"recorded,omitempty"` // nil: the replay made a transition that was not recorded
+	Replayed *breaker.Transition `json:"replayed,omitempty"` // nil: the replay did not make the recorded transition
+	Why      string              `json:"why"`
 }
 
 func (d *Difference) String() string {
