@@ -148,14 +148,14 @@ func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func
 	began := r.began()
 	err = errAbandoned
 	defer func() {
-		if err == nil && atomic.LoadUint64(&b.word) == w {
-			// The settings of now, since Update need not change the word.
-			if r := b.settings(); r.tape != nil {
-				ended := r.timer.now(true)
-				if !r.slow(ended-began) && b.counted(w, true) {
-					b.recordPlain(r, w, began, ended)
-					return
-				}
+		// The settings of now, since Update need not change the word.
+		if r := b.settings(); err == nil && r.tape != nil {
+			// The clock first: failures that come between this and the look at
+			// the word must not be recorded as before the success.
+			ended := r.timer.now(true)
+			if atomic.LoadUint64(&b.word) == w && !r.slow(ended-began) && b.counted(w, true) {
+				b.recordPlain(r, w, began, ended)
+				return
 			}
 		}
 		err = Permit{b: b, word: w, began: began, tag: tagExact}.end(ctx, err)

@@ -36,7 +36,7 @@ func TestEvictedAndCounted(t *testing.T) {
 		for i := range all {
 			abreast(&one, &other, i)
 			p := Permit{b: all[i]}
-			if !all[i].countedAlone(&p, Failure, nil) {
+			if !all[i].countedAlone(&p, Failure) {
 				t.Errorf("the failure of key %d took the lock", i)
 			}
 		}

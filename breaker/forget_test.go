@@ -244,7 +244,7 @@ func TestForgetAttempts(t *testing.T) {
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := keyed(SetOptions{MaxKeys: 10, Retention: 16 * time.Hour})
-		var heard tape
+		var heard listenerLog
 		s.AddListener(Listener{StateChange: func(b *Breaker, c Transition) { heard.add("%s %s->%s %s", b.Key(), c.From, c.To, c.Cause) }})
 		failed, open, busy := s.Breaker("failed"), s.Breaker("open"), s.Breaker("busy")
 		forced, own := s.Breaker("forced"), s.Breaker("own")

@@ -1,7 +1,5 @@
 package breaker
 
-import "github.com/switchgear-go/switchgear/internal/tape"
-
 // Most outcomes that change the word decide nothing: a failure that is far from
 // opening the breaker, or a success that takes failures back. Each of them is
 // one compare-and-swap, so that callers of a dependency that fails now and then
@@ -11,9 +9,8 @@ import "github.com/switchgear-go/switchgear/internal/tape"
 // old settings.
 
 // countedAlone counts an outcome that decides nothing, without the lock. It
-// returns false, and has counted nothing, if the outcome needs the lock. rec is
-// nil unless the call is recorded.
-func (b *Breaker) countedAlone(p *Permit, o Outcome, rec *tape.Call) bool {
+// returns false, and has counted nothing, if the outcome needs the lock.
+func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 	for {
 		// Read both again on each try: the swap below succeeds only if no
 		// transition, order or other outcome came between.
@@ -38,12 +35,6 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome, rec *tape.Call) bool {
 			}
 			units += r.failUnit
 		case Ignored, Canceled: // no evidence (I4)
-		}
-		// Between the load and the swap, so that the time is that of the change:
-		// no other change of the word can come between.
-		if rec != nil {
-			b.recordCounts(rec, b.cfg.clock.Now(), p)
-			rec.What = rec.What.After(units)
 		}
 		// The generation is part of the word. If the breaker has moved since it
 		// was read, this swap fails, and the next try finds out that the permit

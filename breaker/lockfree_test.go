@@ -48,14 +48,14 @@ func TestCountedAlone(t *testing.T) {
 			}
 			p := Permit{b: b, word: b.load(), tag: tt.tag}
 			before := unitsOf(b.load())
-			if got := b.countedAlone(&p, tt.outcome, nil); got != tt.alone {
+			if got := b.countedAlone(&p, tt.outcome); got != tt.alone {
 				t.Errorf("%s: counted without the lock: %v, want %v", name, got, tt.alone)
 			}
 			if got := unitsOf(b.load()); got != tt.fails && tt.alone || got != before && !tt.alone {
 				t.Errorf("%s: %d failures, from %d", name, got, before)
 			}
 			p.word -= withGen(1)
-			if b.countedAlone(&p, tt.outcome, nil) {
+			if b.countedAlone(&p, tt.outcome) {
 				t.Errorf("%s: of another generation, and counted (I1)", name)
 			}
 		})
@@ -117,7 +117,7 @@ func TestEditKeepsFailures(t *testing.T) {
 			begun.Add(1)
 			// Not beyond what opens, and less at once than a time slice lets through.
 			for n := 1; !done.Load() && counted.Load() < maxFailMax-100; n++ {
-				if b.countedAlone(&p, Failure, nil) {
+				if b.countedAlone(&p, Failure) {
 					counted.Add(1)
 				}
 				if n%100 == 0 {

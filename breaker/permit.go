@@ -259,7 +259,9 @@ func (p *Permit) countedPlain() bool {
 		return p.b.counted(p.word&^permitSlow, true)
 	}
 	r := p.b.settings()
-	if r.slow(took) || !p.b.counted(p.word&^permitSlow, true) {
+	// If the call is recorded, the word must not have changed by the time that
+	// took was read, as in doRecorded.
+	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, true) {
 		return false
 	}
 	switch {

@@ -13,9 +13,9 @@ import (
 // comes here.
 //
 // A recording must lead to the same transitions when it is replayed. So the time
-// of an outcome that changes something is read where nothing else can change
-// it: under Breaker.mu, or between the load and the compare-and-swap of the
-// word.
+// of an outcome that changes something is read under Breaker.mu. The time of a
+// success that changes nothing is read before the look at the word which shows
+// that.
 
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
@@ -154,6 +154,21 @@ func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Du
 	}
 	c.What |= tape.Is(uint8(o), kind, flags).In(genOf(p.word))
 	p.b.record(r.tape, c)
+}
+
+// countedRecorded is countedAlone for a call that is recorded. It takes mu, so
+// that the recorded times are in the order of the changes. Without it, the word
+// could change and change back between a reading of the clock and the
+// compare-and-swap.
+func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recordCounts(rec, b.cfg.clock.Now(), p)
+	if !b.countedAlone(p, o) {
+		return false
+	}
+	rec.What = rec.What.After(unitsOf(b.load()))
+	return true
 }
 
 // recordCounts notes in the record of a call that its outcome counts now, or

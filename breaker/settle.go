@@ -119,7 +119,7 @@ func (b *Breaker) noteClean(win *window) {
 // not held.
 func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error, rec *tape.Call) *OpenError {
 	// A slow call always takes the lock: it goes into the window as a bad call.
-	if !slow && b.countedAlone(p, o, rec) {
+	if !slow && (rec == nil && b.countedAlone(p, o) || rec != nil && b.countedRecorded(p, o, rec)) {
 		return nil
 	}
 	e := event{kind: evSuccess, slow: slow}

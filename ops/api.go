@@ -47,6 +47,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
 	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},
 	{http.MethodGet, "/v1/events", follows, (*endpoint).getEvents},
+	{http.MethodGet, "/v1/recording", reads, (*endpoint).getRecording},
 	{http.MethodGet, "/v1/openapi.json", reads, (*endpoint).getOpenAPI},
 	{http.MethodGet, "/metrics", scrapes, (*endpoint).getMetrics},
 }

@@ -18,7 +18,8 @@ type AuditEntry struct {
 	// Start: the process opened its operations plane. There is no order.
 	Start bool `json:"start,omitempty"`
 	// Notice says what became of an order of Options.Standing when the process
-	// started: it was applied again, or why it was not. Order is that order.
+	// started: it was applied again, or why it was not. Order is that order. Or it
+	// says that a recording of calls began or ended; then there is no order.
 	Notice string `json:"notice,omitempty"`
 	// Order is what was ordered. Of one that was refused, long texts are cut.
 	Order   Order    `json:"order,omitzero"`

@@ -178,7 +178,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	for _, target := range []string{
 		"/v1/process", "/v1/status", "/v1/status?full=1", "/v1/status?id=payments&full=1", "/v1/status?id=paymnets", "/v1/status?state=shut",
 		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain?id=rated", "/v1/status?id=rated", "/v1/explain", "/v1/explain?id=tenants",
-		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
+		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/recording", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
 		"/v1/settings", "/v1/settings?id=tenants/*&id=payments", "/v1/settings?id=x", "/v1/settings?" + strings.Repeat("id=payments&", 201), "/v1/explain?id=rated&id=search", "/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
 	} {
 		answer(http.MethodGet, target, get(h, target))

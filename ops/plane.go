@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/metrics"
+	"github.com/switchgear-go/switchgear/replay"
 )
 
 // Options say how a Plane serves. The zero value is a good one: read-only over
@@ -62,6 +63,10 @@ type Options struct {
 	// written, and once with nil when it can be again; New calls it before it
 	// returns. It must not block. Process shows it too.
 	StandingFailed func(error)
+	// Recorder, when set, is the recorder of the manager's calls, from which
+	// "switchgear record" gets what it holds. Default: that command can record
+	// calls to come only.
+	Recorder *replay.Recorder
 	// RuntimeDir is where the folder of the sockets is. Default: see Listen.
 	RuntimeDir string
 }

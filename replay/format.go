@@ -151,7 +151,7 @@ func (w *Writer) breaker(n uint32, h laneHeader) {
 
 // write adds calls and transitions, both in the order of their times. A prefix of
 // the file holds all that happened until some time, so the two are interleaved.
-func (w *Writer) write(calls []tape.Call, moves []logged, show func(*breaker.Transition) *breaker.Transition) {
+func (w *Writer) write(calls []tape.Call, moves []moveRow) {
 	for len(calls) > 0 || len(moves) > 0 {
 		n := min(len(calls), rowsMax)
 		to := time.Duration(1<<63 - 1)
@@ -159,42 +159,26 @@ func (w *Writer) write(calls []tape.Call, moves []logged, show func(*breaker.Tra
 			to = calls[n].Ended
 		}
 		m := 0
-		for m < len(moves) && m < rowsMax/64 && moves[m].at < to {
+		for m < len(moves) && m < rowsMax/64 && moves[m].At < to {
 			m++
 		}
 		// No calls after a transition that has no room in this frame.
-		if m < len(moves) && moves[m].at < to {
+		if m < len(moves) && moves[m].At < to {
 			k := 0
-			for k < n && calls[k].Ended < moves[m].at {
+			for k < n && calls[k].Ended < moves[m].At {
 				k++
 			}
 			n = k
 		}
 		if m > 0 {
-			w.movesFrame(moves[:m], show)
+			w.moves += uint64(m)
+			w.json(kindMoves, flagMust, moves[:m])
 		}
 		if n > 0 {
 			w.callsFrame(calls[:n])
 		}
 		calls, moves = calls[n:], moves[m:]
 	}
-}
-
-func (w *Writer) movesFrame(moves []logged, show func(*breaker.Transition) *breaker.Transition) {
-	rows := make([]moveRow, len(moves))
-	for i, m := range moves {
-		r := moveRow{Number: m.number, At: m.at, Held: m.held}
-		r.Draw, r.Move, r.Gen, r.Units, r.Attempt = m.trace.Draw, m.trace.Move, m.trace.Gen, m.trace.Units, m.trace.Attempt
-		if m.transition != nil {
-			r.Transition = show(m.transition)
-		} else {
-			r.Settings = &m.settings
-			r.StepBase = m.stepBase
-		}
-		rows[i] = r
-	}
-	w.moves += uint64(len(rows))
-	w.json(kindMoves, flagMust, rows)
 }
 
 func (w *Writer) callsFrame(calls []tape.Call) {

@@ -204,8 +204,8 @@ func (im *importer) trace() (*Trace, error) {
 			x.Ended = max(x.Ended, x.Began+1)
 		}
 		lanes[c.key].calls = append(lanes[c.key].calls, x)
-		if c.ended.After(t.Ended) {
-			t.Ended = c.ended
+		if end := t.at(x.Ended); end.After(t.Ended) {
+			t.Ended = end
 		}
 	}
 	if im.bad > 0 {

@@ -468,7 +468,7 @@ func (p *pump) pump() error {
 	lost += uint64(missed)
 	p.enterLocked(p.pending[:n], moves[:m])
 	r.mu.Unlock()
-	p.w.write(p.pending[:n], moves[:m], r.texts)
+	p.w.write(p.pending[:n], r.rows(moves[:m]))
 	p.w.lost(lost)
 	p.pending = slices.Delete(p.pending, 0, n)
 	return p.w.flush()
@@ -495,6 +495,23 @@ func (p *pump) end() error {
 	_, untracked := p.r.tape.Losses()
 	p.w.end(time.Since(p.r.base), untracked)
 	return p.w.flush()
+}
+
+// rows returns logged entries as the file shows them.
+func (r *Recorder) rows(moves []logged) []moveRow {
+	rows := make([]moveRow, len(moves))
+	for i, m := range moves {
+		rows[i] = moveRow{
+			Number: m.number, At: m.at, Held: m.held,
+			Draw: m.trace.Draw, Move: m.trace.Move, Gen: m.trace.Gen, Units: m.trace.Units, Attempt: m.trace.Attempt,
+		}
+		if m.transition != nil {
+			rows[i].Transition = r.texts(m.transition)
+		} else {
+			rows[i].Settings, rows[i].StepBase = &moves[i].settings, m.stepBase
+		}
+	}
+	return rows
 }
 
 // alive returns the breakers that have a number.

@@ -46,7 +46,7 @@ func synth(seed uint64, perSecond float64, total time.Duration, failing float64,
 	}
 	slices.SortFunc(l.calls, func(a, b tape.Call) int { return cmp.Compare(a.Ended, b.Ended) })
 	t := &Trace{Header: Header{Base: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, Source: "test", Breakers: []*Lane{l}, Complete: true}
-	t.Began, t.Ended = t.Base, t.Base.Add(total)
+	t.Began, t.Ended = t.Base, t.at(max(total, l.calls[len(l.calls)-1].Ended))
 	t.finish()
 	return t
 }

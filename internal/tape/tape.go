@@ -75,6 +75,9 @@ func Is(outcome uint8, k Kind, flags What) What {
 // Of returns w with the breaker's number.
 func (w What) Of(number uint32) What { return w | What(number)<<numberShift }
 
+// Renumbered returns w with another breaker's number.
+func (w What) Renumbered(number uint32) What { return (w & (1<<numberShift - 1)).Of(number) }
+
 // In returns w with the generation.
 func (w What) In(gen uint32) What { return w | What(gen&0xffff)<<genShift }
 
