@@ -13,9 +13,8 @@ import (
 // comes here.
 //
 // A recording must lead to the same transitions when it is replayed. So the time
-// of an outcome that changes something is read under Breaker.mu. The time of a
-// success that changes nothing is read before the look at the word which shows
-// that.
+// of an outcome that changes something is read under Breaker.mu, and the time of
+// a success that changes nothing before the look at the word which shows that.
 
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
@@ -157,26 +156,48 @@ func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Du
 }
 
 // countedRecorded is countedAlone for a call that is recorded. It takes mu, so
-// that the recorded times are in the order of the changes. Without it, the word
+// that the recorded times are in the order of the changes: otherwise the word
 // could change and change back between a reading of the clock and the
-// compare-and-swap.
+// compare-and-swap. The clock is read after the change: a success that saw the
+// word before it was timed earlier.
 func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.recordCounts(rec, b.cfg.clock.Now(), p)
+	late := !p.belongs(b.load())
 	if !b.countedAlone(p, o) {
 		return false
 	}
+	b.recordTime(rec, b.cfg.clock.Now(), late)
 	rec.What = rec.What.After(unitsOf(b.load()))
 	return true
 }
 
-// recordCounts notes in the record of a call that its outcome counts now, or
-// that it comes too late to count.
-func (b *Breaker) recordCounts(rec *tape.Call, now time.Time, p *Permit) {
+// recordCountsLocked notes in the record of a call that its outcome counts now,
+// or comes too late to count, and returns that time. mu is held.
+func (b *Breaker) recordCountsLocked(rec *tape.Call, p *Permit) time.Time {
+	w := b.load()
+	// Change the word before reading the clock: then a success that is timed
+	// later sees that, and waits for mu.
+	if stateOf(w) == Closed {
+		b.edit(0, flagHeld)
+	}
+	now := b.cfg.clock.Now()
+	b.recordTime(rec, now, !p.belongs(w))
+	return now
+}
+
+// recordCountedLocked follows recordCountsLocked after the outcome has been
+// judged. mu is held.
+func (b *Breaker) recordCountedLocked(rec *tape.Call) {
+	b.edit(flagHeld, 0)
+	rec.What = rec.What.After(unitsOf(b.load()))
+}
+
+// recordTime notes when an outcome counted, or that it was late.
+func (b *Breaker) recordTime(rec *tape.Call, now time.Time, late bool) {
 	rec.Ended = now.Sub(b.cfg.fine.get(b.cfg.clock).base)
 	rec.What = 0
-	if !p.belongs(b.load()) {
+	if late {
 		rec.What = tape.Late
 	}
 }

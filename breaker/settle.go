@@ -69,9 +69,13 @@ func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	w := b.load()
 	if !p.belongs(w) {
 		if rec != nil {
-			rec.What |= tape.Late
+			b.recordTime(rec, b.cfg.clock.Now(), true) // after the move that made it late
 		}
 		return true // of another period: it counts nowhere (I1)
+	}
+	// Of a recording, see recordCountsLocked.
+	if rec != nil && w&flagHeld != 0 {
+		return false
 	}
 	return w&stateMask == 0 && b.counted(w, false)
 }
@@ -136,13 +140,12 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 	b.mu.Lock()
 	var now time.Time // stays zero unless needed: reading the clock is not free
 	if rec != nil {
-		now = b.cfg.clock.Now() // under mu, so that the recorded times are in the order of the changes
-		b.recordCounts(rec, now, p)
+		now = b.recordCountsLocked(rec, p)
 	}
 	opened, counts := b.judgeLocked(p, o, &e, sample, now)
 	open := b.noticedLocked(opened)
 	if rec != nil {
-		rec.What = rec.What.After(unitsOf(b.load()))
+		b.recordCountedLocked(rec)
 	}
 	b.mu.Unlock()
 	// The program's own rules are user code. They run after mu is released, on
