@@ -100,8 +100,8 @@ func (b *Breaker) setNumber(n uint32) {
 func (b *Breaker) record(t *tape.Tape, c tape.Call) {
 	n := b.extra.Load() >> extraNumber
 	if n == 0 {
-		// The first call of this breaker. If another goroutine enrolls it at the
-		// same time, both get the same number.
+		// The first call of this breaker. If another goroutine asks at the same
+		// time, both get the same number.
 		if n = t.Enroll(b, b.settings().stepBase()); n == 0 {
 			t.Lose()
 			return

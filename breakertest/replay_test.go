@@ -23,7 +23,9 @@ func (f *failures) Helper() {}
 func (f *failures) Errorf(format string, args ...any) {
 	f.said = append(f.said, fmt.Sprintf(format, args...))
 }
-func (f *failures) Fatal(args ...any)                 { f.said = append(f.said, fmt.Sprint(args...)); runtime.Goexit() }
+
+func (f *failures) Fatal(args ...any) { f.said = append(f.said, fmt.Sprint(args...)); runtime.Goexit() }
+
 func (f *failures) Fatalf(format string, args ...any) { f.Errorf(format, args...); runtime.Goexit() }
 
 // assert returns what AssertReplay says.

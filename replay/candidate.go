@@ -21,17 +21,18 @@ type candidate struct {
 	end    time.Duration // of the recording
 	span   time.Duration // that it covers
 
-	m         Metrics
-	log       []Move
-	episode   int // of plan.episodes: the first that has not ended
-	openUntil time.Duration
-	notClosed time.Duration // since when it has not been closed; -1: it is
-	began     time.Duration // the first of the failures on count; -1: there is none
-	tripped   []tripTime
-	closed    []time.Duration // when it closed
-	failures  []time.Duration // failed calls that ran, in episodes, for FailedBefore
-	costs     []float64       // by episode: of it and of the time around it, see Goal
-	around    int             // of costs: the time that it is now
+	m          Metrics
+	log        []Move
+	episode    int // of plan.episodes: the first that has not ended
+	openUntil  time.Duration
+	probeEnded time.Duration // the end of the last call that ran while it was not closed
+	notClosed  time.Duration // since when it has not been closed; -1: it is
+	began      time.Duration // the first of the failures on count; -1: there is none
+	tripped    []tripTime
+	closed     []time.Duration // when it closed
+	failures   []time.Duration // failed calls that ran, in episodes, for FailedBefore
+	costs      []float64       // by episode: of it and of the time around it, see Goal
+	around     int             // of costs: the time that it is now
 }
 
 // tripTime is a trip and the first failure that led to it.
@@ -146,6 +147,9 @@ func (c *candidate) ended(s *step) {
 		c.failed(s.at, s.call)
 	}
 	c.p.end(s, 0)
+	if c.notClosed >= 0 {
+		c.probeEnded = s.at
+	}
 	if !failed && c.began >= 0 && c.p.b.FailCount() == 0 {
 		c.began = -1
 	}
@@ -188,7 +192,11 @@ func (c *candidate) rejected(s *step) {
 	c.m.Demand += n
 	if c.assume == skipped {
 		c.p.advance(s.call.Began)
-		c.skip(n)
+		if c.s.Ramp > 0 && c.notClosed < 0 && s.call.Began == s.call.Ended {
+			c.ramped()
+			return
+		}
+		c.skip(n, s.call.Began)
 		return
 	}
 	a := c.plan.around[s.slot]
@@ -236,8 +244,22 @@ func (c *candidate) judge(o breaker.Outcome, at time.Duration, n uint64) {
 	}
 }
 
-// skip leaves out rejected calls: they are neither evidence nor probes.
-func (c *candidate) skip(n uint64) {
+// ramped asks a closed breaker with a ramp about a call that a ramp rejected: in
+// a ramp, rejected calls decide which ones are admitted.
+func (c *candidate) ramped() {
+	permit, err := c.p.b.Allow()
+	if err != nil {
+		c.m.Rejected++
+		c.m.RejectedUnknown++
+		return
+	}
+	permit.Ignore()
+	c.skip(1, c.p.now)
+}
+
+// skip leaves out calls that were rejected since then: they are neither evidence
+// nor probes.
+func (c *candidate) skip(n uint64, since time.Duration) {
 	var run uint64
 	switch {
 	case c.notClosed < 0:
@@ -245,7 +267,7 @@ func (c *candidate) skip(n uint64) {
 		if c.p.b.FailCount() > 0 {
 			c.m.Deciding += n
 		}
-	case c.p.now >= c.openUntil && c.free():
+	case c.p.now >= c.openUntil && c.free(since):
 		// Probes: the rest is rejected while they run.
 		run = min(n, uint64(c.s.Probes))
 		c.m.Deciding += run
@@ -255,12 +277,13 @@ func (c *candidate) skip(n uint64) {
 	c.m.RejectedUnknown += n - run
 }
 
-// free reports whether a breaker whose open time is over would admit a probe.
-func (c *candidate) free() bool {
+// free reports whether a breaker whose open time is over would have admitted a
+// probe at all times since then.
+func (c *candidate) free(since time.Duration) bool {
 	if c.p.b.State() != breaker.HalfOpen {
 		return true
 	}
-	return c.p.b.Status().UntilNextProbe == 0
+	return c.p.b.Status().UntilNextProbe == 0 && c.probeEnded < since
 }
 
 // outcome is how a call without an outcome is assumed to end.

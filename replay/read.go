@@ -111,7 +111,7 @@ func (d *decoder) run() error {
 	for {
 		kind, flags, payload, err := d.frame()
 		switch {
-		case err == io.EOF: //nolint:errorlint // frame returns it unwrapped
+		case errors.Is(err, io.EOF):
 			d.close()
 			return nil
 		case errors.Is(err, errCut):

@@ -398,7 +398,6 @@ type pump struct {
 	moves   int // of the log, read so far
 	pending []tape.Call
 	known   map[uint32]bool // breakers that are in the file
-	lost    [2]uint64       // the recorder's losses when the pump began
 	seen    uint64          // losses written so far
 }
 

@@ -274,3 +274,27 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
+
+// P3 for what the recorder wrote: under the settings that were in effect no call
+// is unknown, whatever the rules are, and the trips are those of the recording.
+func TestRunOfRecordings(t *testing.T) {
+	for name, s := range map[string]breaker.Settings{
+		"consecutive": {ResetTimeout: 10 * time.Second},
+		"recommended": breaker.Recommended(),
+		"rate":        {FailMax: -1, FailureRate: .4, Window: 5 * time.Second, ResetTimeout: 5 * time.Second},
+		"slow":        {FailMax: -1, SlowCall: 300 * time.Millisecond, SlowRate: .5, ResetTimeout: 5 * time.Second},
+		"ramp":        {FailMax: 4, ResetTimeout: 3 * time.Second, Probes: 2, SuccessThreshold: 3, Ramp: 20 * time.Second},
+	} {
+		trace := read(t, outage(t, s, Options{}))
+		trips := 0
+		for _, m := range trace.Breakers[0].moves {
+			if m.Transition.From == breaker.Closed && m.Transition.To == breaker.Open {
+				trips++
+			}
+		}
+		x := run(t, trace, AsRecorded).Results[0]
+		if f := x.Figure("trips"); x.Metrics.Unknown != 0 || f.Trust != Exact || f.Value != float64(trips) || x.Warning != "" || trips == 0 {
+			t.Errorf("%s: %d calls unknown, trips %+v, want %d; %s", name, x.Metrics.Unknown, f, trips, x.Warning)
+		}
+	}
+}

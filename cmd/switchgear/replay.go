@@ -133,9 +133,17 @@ func verifyTrace(g *globals, cmd *cobra.Command, t *replay.Trace) error {
 
 // columns are the figures in the table, and their titles.
 var columns = []struct{ key, title string }{
-	{"trips", "TRIPS"}, {"false_trips", "FALSE"}, {"missed", "MISSED"}, {"delay_p50", "DELAY"}, {"delay_max", "MAX"},
-	{"false_rejects_in", "GOOD REJECTED IN"}, {"false_rejects_out", "AND OUTSIDE"}, {"wasted", "WASTED"}, {"waited", "WAITED"},
-	{"probes_per_minute", "PROBES"}, {"recovery_p50", "RECOVERY"},
+	{"trips", "TRIPS"},
+	{"false_trips", "FALSE"},
+	{"missed", "MISSED"},
+	{"delay_p50", "DELAY"},
+	{"delay_max", "MAX"},
+	{"false_rejects_in", "GOOD REJECTED IN"},
+	{"false_rejects_out", "AND OUTSIDE"},
+	{"wasted", "WASTED"},
+	{"waited", "WAITED"},
+	{"probes_per_minute", "PROBES"},
+	{"recovery_p50", "RECOVERY"},
 }
 
 // printReport prints the figures of a replay.

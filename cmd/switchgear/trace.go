@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -45,7 +44,7 @@ func (f *traceFlags) open(cmd *cobra.Command, name string) (*replay.Trace, error
 	if !(f.sick > 0 && f.sick < 1) {
 		return nil, usage("--sick %v, want a share above 0 and below 1, such as 0.2", f.sick)
 	}
-	var in io.Reader = cmd.InOrStdin()
+	in := cmd.InOrStdin()
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {

@@ -91,8 +91,13 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 		fmt.Fprintf(out, "Note: %s.\n", plain.Text(n))
 	}
 	rows := &table.Table{Columns: []table.Column{
-		{Title: "SETTINGS", Min: 20}, {Title: "COST OF AN EPISODE", Right: true}, {Title: "SAVES", Right: true}, {Title: "DELAY", Right: true},
-		{Title: "FALSE TRIPS", Right: true, Drop: 1}, {Title: "RECOVERY", Right: true, Drop: 2}, {Title: "CHANGES", Right: true, Drop: 3},
+		{Title: "SETTINGS", Min: 20},
+		{Title: "COST OF AN EPISODE", Right: true},
+		{Title: "SAVES", Right: true},
+		{Title: "DELAY", Right: true},
+		{Title: "FALSE TRIPS", Right: true, Drop: 1},
+		{Title: "RECOVERY", Right: true, Drop: 2},
+		{Title: "CHANGES", Right: true, Drop: 3},
 	}}
 	add := func(sign string, c *replay.Choice) {
 		rows.Rows = append(rows.Rows, []table.Cell{
