@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
 // arguments is what the command line says.
@@ -74,6 +76,7 @@ func parse(argv []string) (*arguments, error) {
 	a := &arguments{}
 	p := &parser{args: argv, errorf: usagef, options: []*option{
 		{short: "-h", long: "--help", help: help()},
+		{long: "--version", help: program + " " + version.Text() + "\n"},
 		{short: "-i", long: "--input-path", set: text(&a.input)},
 		{short: "-o", long: "--output-path", set: text(&a.output)},
 		{short: "-p", long: "--pid", set: a.setPID},

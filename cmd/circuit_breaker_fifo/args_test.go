@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +93,12 @@ func TestHelp(t *testing.T) {
 	}
 	if _, _, _, err := (&parser{args: []string{"--a"}, errorf: usagef, options: []*option{{long: "--ab"}, {long: "--ac"}}}).match("--a"); err == nil {
 		t.Error("an ambiguous beginning was accepted")
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var help *helpWanted
+	if _, err := parse([]string{"--version"}); !errors.As(err, &help) || !strings.HasPrefix(help.text, program+" ") || !strings.Contains(help.text, runtime.Version()) {
+		t.Errorf("%v, want the version", err)
 	}
 }

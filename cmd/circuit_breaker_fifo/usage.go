@@ -64,6 +64,7 @@ func help() string {
 	b.WriteString(`
 optional arguments:
   -h, --help            show this help message and exit
+  --version             show the version of this program and exit
   -i INPUT_PATH, --input-path INPUT_PATH
                         the pipe of the process, instead of the config's;
                         {pid} stands for PID

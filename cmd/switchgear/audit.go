@@ -16,7 +16,7 @@ import (
 func auditCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Check an audit log",
+		Short: "Show and check audit logs",
 		Long: `An audit log is a file of JSON lines, one for each order that a process was
 given, refused ones too: who claimed to give it, who the kernel says gave it,
 what it did; and one for each start of the process. A program keeps one when it
@@ -24,7 +24,7 @@ names the file (ops.Options.Audit, or audit_path in breaker.conf).`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(auditVerifyCommand(g))
+	cmd.AddCommand(auditShowCommand(g), auditVerifyCommand(g))
 	return cmd
 }
 
@@ -48,12 +48,7 @@ together.`,
 		Example: `  switchgear audit verify /var/log/shop/breakers.audit
   switchgear audit verify breakers.audit.2 breakers.audit.1 breakers.audit --end 1742
   switchgear audit verify --json - < breakers.audit | jq -r .ends`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("%s needs the files of an audit log, as in: %s", cmd.CommandPath(), cmd.UseLine())
-			}
-			return nil
-		},
+		Args: someFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := ops.VerifyAuditTo(end); err != nil && !errors.Is(err, ops.ErrAudit) {
 				return &codeError{exitUsage, fmt.Errorf("--end: %w", err)}
@@ -78,9 +73,14 @@ type auditResult struct {
 	OK bool `json:"ok"`
 }
 
-// verify gives a log that was tampered with its exit code.
-func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
-	var files []io.Reader
+// openLogs opens the files of an audit log, or none of them.
+func openLogs(cmd *cobra.Command, paths []string) (files []io.Reader, closeAll func(), err error) {
+	var opened []*os.File
+	closeAll = func() {
+		for _, f := range opened {
+			f.Close()
+		}
+	}
 	for _, path := range paths {
 		if path == "-" {
 			files = append(files, cmd.InOrStdin())
@@ -88,11 +88,22 @@ func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, er
 		}
 		f, err := os.Open(path)
 		if err != nil {
-			return ops.AuditReport{}, refused("%w", err)
+			closeAll()
+			return nil, nil, refused("%w", err)
 		}
-		defer f.Close()
+		opened = append(opened, f)
 		files = append(files, f)
 	}
+	return files, closeAll, nil
+}
+
+// verify gives a log that was tampered with its exit code.
+func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
+	files, closeAll, err := openLogs(cmd, paths)
+	if err != nil {
+		return ops.AuditReport{}, err
+	}
+	defer closeAll()
 	report, err := ops.VerifyAuditTo(end, files...)
 	var bad *ops.AuditError
 	if errors.As(err, &bad) {

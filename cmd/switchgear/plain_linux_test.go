@@ -145,6 +145,8 @@ func commands(t *testing.T) [][]string {
 		{"note", "x", "\x1b[31m\u202e", "--yes", "2"},
 		{"ack", "x", "--yes", "2"},
 		{"mark", "\x1b[31m\u202e", "--yes", "2"},
+		{"audit", "show", log},
+		{"audit", "show", log, "--json"},
 		{"audit", "verify", log},
 		{"audit", "verify", log, "--json"},
 		{"__complete", "explain", ""},

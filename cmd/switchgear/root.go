@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
+	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
 // run is the program without its process. What it prints is plain text, whatever
@@ -54,6 +55,7 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
   switchgear release payments
   switchgear top                        live
   switchgear demo                       a shop to try it on`,
+		Version:           version.Text(),
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },

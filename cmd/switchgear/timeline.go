@@ -107,10 +107,12 @@ func startOf(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return now.Add(-d), nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil && at.Before(now) {
-		return at, nil
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil && at.Before(now) {
+			return at, nil
+		}
 	}
-	return time.Time{}, usage("--since %q, want how long ago, such as 1h30m, or a past time such as 2026-01-02T15:04:05Z", text)
+	return time.Time{}, usage("--since %q, want how long ago, such as 1h30m, or a past time such as \"2026-01-02 15:04\" or 2026-01-02T15:04:05Z", text)
 }
 
 // writePage writes the page whole or not at all.
