@@ -13,6 +13,13 @@ import (
 
 const outage = "../replay/testdata/outage.sgr"
 
+func TestPaymentsHandlesTheMarchOutage(t *testing.T) {
+	payments := breaker.Settings{ResetTimeout: 20 * time.Second}
+	breakertest.AssertReplay(t, "../replay/testdata/outage.sgr", payments, breakertest.ReplayLimit{
+		Recovery: time.Minute, FalseTrips: breakertest.NoFalseTrips,
+	})
+}
+
 // failures is a testing.TB that keeps what a test says when it fails.
 type failures struct {
 	testing.TB
