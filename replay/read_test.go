@@ -125,3 +125,26 @@ func resum(file []byte) []byte {
 	}
 	return out
 }
+
+func BenchmarkRead(b *testing.B) {
+	trace := synth(1, 1000, 20*time.Minute, .01)
+	var file bytes.Buffer
+	if _, err := trace.WriteTo(&file); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Read(bytes.NewReader(file.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(trace.Calls)*float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+	b.ReportMetric(float64(file.Len())/float64(trace.Calls), "bytes/call")
+}
+
+func BenchmarkVerify(b *testing.B) {
+	trace := censor(outages(1), breaker.Settings{})
+	for b.Loop() {
+		trace.Verify()
+	}
+	b.ReportMetric(float64(trace.Calls)*float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
