@@ -127,7 +127,7 @@ func (b *Breaker) leaseLocked(now time.Time, forced bool) (Permit, bool) {
 	c.reject.Store(nil)
 	// A breaker with a probe out counts as open for the cap until the lease
 	// ends.
-	b.cfg.cap.moved(b, HalfOpen, c.probes.out[len(c.probes.out)-1].ends)
+	b.cfg.cap.moved(b, c.probes.out[len(c.probes.out)-1].ends)
 	p.tag |= tagChecked | tagNested | permitTag(lease)
 	return p, true
 }

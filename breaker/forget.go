@@ -171,7 +171,7 @@ func (b *Breaker) dropRecordsLocked() {
 // its override, and its own settings and listeners. An open key closes. Remove
 // returns false if the set does not remember k.
 func (s *Set[K]) Remove(k K) bool {
-	b := s.find(k)
+	b := s.kept(k)
 	if b == nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
@@ -240,7 +241,7 @@ func (m *Manager) Remove(name string) bool {
 	if c := got.conf().cap; c != &m.cap {
 		m.cap.removeSet(c)
 	}
-	got.each(func(b *Breaker) { m.cap.moved(b, Closed, b.cfg.clock.Now()) })
+	got.each(func(b *Breaker) { m.cap.moved(b, time.Time{}) })
 	return true
 }
 

@@ -81,22 +81,23 @@ func TestNestedCallIsOfOneProbe(t *testing.T) {
 		_ = b.Do(left, nop)
 		is(t, b, Closed) // the second call was a probe by itself
 	})
-	t.Run("an earlier period", func(t *testing.T) {
-		b := recovering(t, Settings{FailMax: 1, Ramp: time.Hour})
+}
+
+// Calls that a ramp admits mark their context, too, and only for its period.
+func TestNestedCallOfAnEarlierPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := recovering(t, Settings{FailMax: 1, Ramp: 100 * time.Second})
 		_ = b.Do(bg, nop) // closes, and the ramp begins
-		p := Permit{}
-		// Calls that the ramp admits mark their context, too.
-		for p.b == nil {
-			var err error
-			if p, err = b.Allow(); err != nil {
-				p = Permit{}
-			}
+		wait(50 * time.Second)
+		_, _ = b.Allow() // half of the calls are rejected: the second one runs
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
 		}
-		left := p.Context(bg)
 		if err := b.HalfOpen(Order{}); err != nil {
 			t.Fatal(err)
 		}
-		_ = b.Do(left, broken)
+		_ = b.Do(p.Context(bg), broken)
 		is(t, b, Open) // it was a probe
 		p.Done(nil)
 	})

@@ -443,3 +443,17 @@ func TestForgiveUnderTheCap(t *testing.T) {
 		t.Errorf("%d failures are left after two successes, want 0", got)
 	}
 }
+
+// However often the unit of the count changes, the count stays.
+func TestForgiveUpdatedOften(t *testing.T) {
+	b := New("b", Settings{FailMax: 10, SuccessesToForgive: 2})
+	play(b, "fff")
+	for _, forgive := range []int{4, 3, -1, 100, 7, 7, 1, 2} {
+		if err := b.Update(Settings{FailMax: 10, SuccessesToForgive: forgive}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 3 {
+			t.Errorf("with %d successes for one failure: %d failures, want 3", forgive, got)
+		}
+	}
+}

@@ -259,7 +259,7 @@ func (s *Set[K]) AddListener(l Listener) (remove func()) {
 
 func (s *Set[K]) setListener(l *Listener, on bool) {
 	s.cfg.setListener(l, on)
-	if l.flags() != 0 {
+	if l.flags() != 0 || l.Ready != nil {
 		s.refresh()
 	}
 }
