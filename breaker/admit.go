@@ -147,6 +147,7 @@ func (b *Breaker) rejectCall(ctx context.Context) (Permit, error) {
 	if w&flagObserved != 0 {
 		b.observe(countRejected, false)
 		b.recordRejected(w)
+		b.shadowsRefused(w)
 	}
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)

@@ -52,6 +52,7 @@ type cold struct {
 	listeners atomic.Pointer[[]*Listener]
 	calls     atomic.Pointer[callCount]
 	rejected  atomic.Uint64 // rejected calls that are not on the tape yet, see recording.go
+	shadows   atomic.Pointer[watching]
 
 	// Breaker.mu guards the rest.
 

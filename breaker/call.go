@@ -103,6 +103,10 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
 		switch r := b.settings(); {
+		case r.shadows != nil:
+			p := b.permit(w)
+			p.begun()
+			return p.run(ctx, fn)
 		case r.timer == nil: // for a moment, while Update switches SlowCall off
 		case r.tape != nil:
 			return b.doRecorded(ctx, w, r, fn)
@@ -114,6 +118,7 @@ func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context)
 	if err != nil {
 		return err
 	}
+	p.begun()
 	return p.run(ctx, fn)
 }
 

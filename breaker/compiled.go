@@ -23,6 +23,7 @@ type compiled struct {
 	timer     *clock     // the clock that times calls; nil if calls are not timed
 	exact     bool       // calls are timed by the real clock: SlowCall is too short for the steps of timer, or calls are recorded
 	tape      *tape.Tape // where calls are recorded; nil if they are not
+	shadows   *shadows   // nil if there are none
 }
 
 // compile fills in the defaults of valid settings and derives everything else.
@@ -43,14 +44,15 @@ func (c *config) compile(s Settings, version uint64) *compiled {
 	if r.FailMax == 1 || r.flags&flagCounted != 0 && r.MinCalls == 1 {
 		r.flags |= flagCheckCtx // a single misjudged call would open the breaker
 	}
-	r.setTimer(c)
+	r.setObservers(c)
 	return r
 }
 
-// setTimer sets how calls are timed, and whether they are recorded.
-func (r *compiled) setTimer(c *config) {
+// setObservers sets how calls are timed, whether they are recorded, and whether
+// shadows judge them.
+func (r *compiled) setObservers(c *config) {
 	r.flags &^= flagsTaped
-	r.timer, r.exact, r.tape = nil, false, c.tape.Load()
+	r.timer, r.exact, r.tape, r.shadows = nil, false, c.tape.Load(), nil
 	if r.SlowCall > 0 || r.tape != nil || c.clock.Timed() {
 		r.flags |= flagTimed
 		r.timer = c.fine.get(c.clock)
@@ -58,8 +60,11 @@ func (r *compiled) setTimer(c *config) {
 		// times that were recorded.
 		r.exact = r.tape != nil || r.SlowCall < exactBelow || c.clock != nil
 	}
-	if r.tape != nil {
-		r.flags |= flagObserved // rejected calls take the slow path, see fastRejection
+	if s := c.shadows.Load(); s != nil && len(s.list) > 0 {
+		r.shadows = s
+	}
+	if r.tape != nil || r.shadows != nil {
+		r.flags |= flagsTaped // rejected calls take the slow path, too, see fastRejection
 	}
 }
 

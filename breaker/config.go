@@ -33,6 +33,7 @@ type config struct {
 	cap     *openCap                  // the set's or the manager's; nil if there is none
 	calls   atomic.Pointer[callCount] // nil if calls have never been observed
 	tape    atomic.Pointer[tape.Tape] // nil if calls are not recorded
+	shadows atomic.Pointer[shadows]   // nil if there has never been a shadow
 	panics  atomic.Uint32             // panics in the program's functions that were recovered
 }
 
@@ -52,6 +53,7 @@ type owner interface {
 	// forgotten raises versionFloor to version, and returns the records of a
 	// key's history to the budget.
 	forgotten(version uint64, records int)
+	Shadows() []ShadowStatus
 	// retention returns how long a key may be idle before its evidence lapses.
 	retention() time.Duration
 }

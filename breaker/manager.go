@@ -26,8 +26,9 @@ type Manager struct {
 	// members, which may take a while. It is taken before mu. No call waits for
 	// it, except a call that creates a member.
 	changing  sync.Mutex
-	listeners []*Listener // of all members, present and future; guarded by changing
-	tape      *tape.Tape  // that all members record on, nil if none; guarded by changing
+	listeners []*Listener     // of all members, present and future; guarded by changing
+	tape      *tape.Tape      // that all members record on, nil if none; guarded by changing
+	shadows   []plannedShadow // of all members, present and future; guarded by changing
 
 	mu      sync.RWMutex // guards the fields below
 	members map[string]member
@@ -39,7 +40,6 @@ type Manager struct {
 
 // member is a breaker or a set.
 type member interface {
-	Name() string
 	keyed() bool                // it is a set
 	lookup(key string) *Breaker // nil if there is none
 	ids(most int) []string
@@ -47,7 +47,7 @@ type member interface {
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
 	setTape(*tape.Tape)
-	conf() *config
+	shadowed
 }
 
 // NewManager returns a manager whose breakers have these settings and options
@@ -174,7 +174,12 @@ func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member)
 	}
 	if m.tape != nil {
 		cfg.tape.Store(m.tape)
-		cfg.settings.Store(cfg.withTape(cfg.settings.Load()))
+	}
+	for _, p := range m.shadows {
+		_ = cfg.addShadowLocked(newShadow(cfg, p.name, p.settings)) // there is room: they are its only ones
+	}
+	if m.tape != nil || len(m.shadows) > 0 {
+		cfg.settings.Store(cfg.observed(cfg.settings.Load()))
 	}
 	got = make(cfg)
 	if m.members == nil {
@@ -238,6 +243,9 @@ func (m *Manager) Remove(name string) bool {
 	if m.tape != nil {
 		got.setTape(nil)
 	}
+	for _, p := range m.shadows {
+		removeShadow(got, p.name, nil)
+	}
 	if c := got.conf().cap; c != &m.cap {
 		m.cap.removeSet(c)
 	}
@@ -272,6 +280,10 @@ type AnySet interface {
 	BreakerOf(keyText string) (*Breaker, error)
 	Update(Settings) error
 	UpdateIf(s Settings, version uint64) (Receipt, error)
+	Shadow(name string, s Settings) error
+	Unshadow(name string) bool
+	Shadows() []ShadowStatus
+	Promote(shadow string, version uint64) (Receipt, error)
 	Status() []Status
 	Breakers() []*Breaker
 	WithEvidence() []*Breaker

@@ -214,6 +214,7 @@ func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	b.keepRecordLocked(t)
 	c.tally.moved(t)
 	b.recordMoved(c, t)
+	c.shadowsMovedLocked(t)
 	// Behind an override the effective state has not changed.
 	if !t.Shadow {
 		c.since, c.last = now, t

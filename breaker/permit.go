@@ -38,6 +38,9 @@ const (
 	tagAnswered                              // Answered was called
 	tagTimed                                 // and the call was timed until then
 	tagProbed                                // a probe that Answered has already counted as a success
+
+	// From flightShift on: the place of the call among those that shadows judge,
+	// see flights.go.
 )
 
 func (t permitTag) probe() uint32 { return uint32(t) }
@@ -97,6 +100,7 @@ func (p *Permit) askContext(ctx context.Context) error {
 	// the fast path.
 	if w&(admitMask&^flagTimed) == 0 {
 		*p = b.permit(w)
+		p.begun()
 		p.word |= permitSlow
 		return nil
 	}
@@ -105,6 +109,7 @@ func (p *Permit) askContext(ctx context.Context) error {
 		p.b = &settled
 		return err
 	}
+	q.begun()
 	// If a listener exits the goroutine, announce hands q back.
 	if q.word&flagWatched != 0 {
 		q.announce(ctx)
@@ -164,7 +169,7 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	// The fast path: a success, not slow so far, under an unchanged word of a
 	// closed breaker. counted takes care of windows and of Observe, without the
 	// lock.
-	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
+	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && !q.tag.flying() && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
 		q.countedPlain() {
 		return nil
 	}
@@ -217,6 +222,7 @@ func (p *Permit) Answered() {
 	if p.over() || p.tag&tagAnswered != 0 {
 		return
 	}
+	p.answeredShadows()
 	// Freeze the time, so that the rest of the stream does not make the call
 	// slow.
 	took, timed := p.took()
@@ -230,6 +236,7 @@ func (p *Permit) Answered() {
 		return
 	}
 	q := *p
+	q.tag &= 1<<flightShift - 1     // the shadows hear of the end of the stream
 	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success leaves no trace
 	// From here on the permit belongs to the period that this success has led
 	// to, which judges the end of the stream. If that is still the same period,

@@ -52,7 +52,7 @@ func (b *Breaker) setTape(t *tape.Tape) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.cfg.tape.Store(t)
-	b.cfg.settings.Store(b.cfg.withTape(b.cfg.settings.Load()))
+	b.cfg.settings.Store(b.cfg.observed(b.cfg.settings.Load()))
 	b.setNumber(0)
 	b.refreshLocked()
 }
@@ -61,28 +61,41 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 	s.cfg.mu.Lock()
 	defer s.cfg.mu.Unlock()
 	s.cfg.tape.Store(t)
-	s.cfg.settings.Store(s.cfg.withTape(s.cfg.settings.Load()))
+	s.observeAllLocked()
+	for _, b := range s.alive() {
+		b.setNumber(0)
+	}
+}
+
+// observeAllLocked makes all keys follow the tape and the shadows of their set.
+// s.cfg.mu is held.
+func (s *Set[K]) observeAllLocked() {
+	s.cfg.settings.Store(s.cfg.observed(s.cfg.settings.Load()))
 	for _, b := range s.alive() {
 		b.mu.Lock()
-		if c := b.cold.Load(); c != nil && c.own.Load() != nil {
-			c.own.Store(s.cfg.withTape(c.own.Load()))
+		if c := b.cold.Load(); c != nil {
+			if own := c.own.Load(); own != nil {
+				c.own.Store(s.cfg.observed(own))
+			}
+			if c.shadows.Load() != nil {
+				b.watchLocked(s.cfg.shadows.Load())
+			}
 		}
-		b.setNumber(0)
 		b.refreshLocked()
 		b.mu.Unlock()
 	}
 }
 
-// withTape returns r for calls that are recorded on the tape of c, or no longer
-// recorded. It has the same clocks, so that windows are kept.
-func (c *config) withTape(r *compiled) *compiled {
+// observed returns r for calls that are recorded on the tape of c and judged by
+// its shadows, or no longer. It has the same clocks, so that windows are kept.
+func (c *config) observed(r *compiled) *compiled {
 	n := *r
-	n.setTimer(c)
+	n.setObservers(c)
 	return &n
 }
 
-// flagsTaped are the flags that a recording adds to the word: calls are timed,
-// and rejected calls are counted.
+// flagsTaped are the flags that a recording or a shadow adds to the word: calls
+// are timed, and rejected calls are counted.
 const flagsTaped = flagTimed | flagObserved
 
 // setNumber sets the breaker's number on the tape; 0 means that its next call

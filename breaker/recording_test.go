@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,9 +13,9 @@ import (
 func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) {
 	tb.Helper()
 	m := NewManager(s)
-	n := uint32(0)
+	var n atomic.Uint32
 	t := tape.New(1<<16, tape.Hooks{
-		Enroll:   func(any, time.Time) uint32 { n++; return n },
+		Enroll:   func(any, time.Time) uint32 { return n.Add(1) },
 		Forgot:   func(any) {},
 		Moved:    func(any, any, tape.Trace) {},
 		HeldBack: func(any, any) {},

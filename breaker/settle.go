@@ -54,6 +54,7 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	if rec != nil {
 		p.recordSettled(r, *rec, o, took, slow)
 	}
+	p.endShadows(r, o, err)
 	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {

@@ -21,6 +21,11 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.updateLocked(s, version)
+}
+
+// updateLocked is UpdateIf for valid settings. mu is held.
+func (b *Breaker) updateLocked(s Settings, version uint64) (Receipt, error) {
 	found := b.versionLocked()
 	if version != 0 && version != found {
 		return Receipt{}, b.staleLocked(found, version)
