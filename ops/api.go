@@ -43,6 +43,7 @@ var routes = []route{
 	{http.MethodGet, "/v1/history", reads, (*endpoint).getHistory},
 	{http.MethodGet, "/v1/timeline", reads, (*endpoint).getTimeline},
 	{http.MethodGet, "/v1/settings", reads, (*endpoint).getSettings},
+	{http.MethodGet, "/v1/shadows", reads, (*endpoint).getShadows},
 	{http.MethodGet, "/v1/plots", reads, (*endpoint).getPlots},
 	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
 	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},
@@ -140,6 +141,7 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 			s := b.Status()
 			shown := ask.show(&s)
 			e.notes.onto(&shown)
+			shown.addShadows(b)
 			if err := enc.Encode(shown); err != nil {
 				return err
 			}

@@ -9,8 +9,8 @@ import (
 
 // Error is a refusal as it travels: the JSON that the API answers with, and
 // the error that a Client returns. It matches, with errors.Is, what the refusal
-// is about: breaker.ErrOrder, ErrUnknown, ErrVersion, ErrSettings, or ErrConfirm
-// or ErrRefused of this package.
+// is about: breaker.ErrOrder, ErrUnknown, ErrVersion, ErrSettings or ErrShadow, or
+// ErrConfirm or ErrRefused of this package.
 type Error struct {
 	Code    string   `json:"code"` // "order", "unknown", "version", "settings", "confirm", "refused", ...
 	Message string   `json:"message"`
@@ -46,6 +46,7 @@ var codes = []struct {
 	{"version", breaker.ErrVersion, http.StatusConflict},
 	{"settings", breaker.ErrSettings, http.StatusUnprocessableEntity},
 	{"confirm", ErrConfirm, http.StatusConflict},
+	{"shadow", breaker.ErrShadow, http.StatusConflict},
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 

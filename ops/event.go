@@ -20,6 +20,7 @@ const (
 	EventNotice     EventKind = "notice"     // the program or the plane reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
+	EventShadow     EventKind = "shadow"     // a shadow would have moved: Shadow
 	// EventGap says that Missed events are gone, because the reader was too slow
 	// or came too late: what it knows of the breakers is old.
 	EventGap EventKind = "gap"
@@ -37,6 +38,7 @@ type Event struct {
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Override   *breaker.Override   `json:"override,omitempty"`
 	Order      *OrderEvent         `json:"order,omitempty"`
+	Shadow     *ShadowEvent        `json:"shadow,omitempty"`
 	Notice     string              `json:"notice,omitempty"`
 	Missed     uint64              `json:"missed,omitempty"`
 }
@@ -47,7 +49,9 @@ type OrderEvent struct {
 	Actor  string       `json:"actor"`
 	Reason string       `json:"reason,omitempty"`
 	For    Duration     `json:"for,omitzero"`
-	// Changes are what VerbSet changed in the settings of a breaker, or in those
+	// Shadow is the one that the order is about.
+	Shadow string `json:"shadow,omitempty"`
+	// Changes are what VerbSet or VerbPromote changed in the settings of a breaker, or in those
 	// that the keys of a set have in common.
 	Changes []breaker.SettingsChange `json:"changes,omitempty"`
 	Touched int                      `json:"touched"`
@@ -86,6 +90,8 @@ func (h *hub) publish(e Event) {
 	switch {
 	case e.Transition != nil:
 		e.At = e.Transition.At // when it happened, not when it was delivered
+	case e.Shadow != nil:
+		e.At = e.Shadow.Transition.At
 	case e.At.IsZero():
 		e.At = time.Now()
 	}

@@ -132,6 +132,9 @@ func (p *Plane) listener() breaker.Listener {
 			}
 			p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
 		},
+		ShadowChange: func(b *breaker.Breaker, shadow string, t breaker.Transition) {
+			p.hub.publish(Event{Kind: EventShadow, ID: b.ID(), Shadow: &ShadowEvent{Name: shadow, Transition: t}})
+		},
 		HeldBack: func(b *breaker.Breaker, t breaker.Transition) {
 			p.hub.publish(Event{Kind: EventHeldBack, ID: b.ID(), Transition: &t})
 		},
@@ -211,7 +214,7 @@ func (p *Plane) record(given time.Time, o Order, by Peer, r *Receipt, refused er
 	}
 	if refused == nil && !o.DryRun {
 		p.hub.publish(Event{Kind: EventOrder, At: given, ID: o.ID, Order: &OrderEvent{
-			Verb: o.Verb, Actor: o.Actor, Reason: o.Reason, For: o.For, Changes: r.changes(), Touched: r.Touched, Failed: r.Failed,
+			Verb: o.Verb, Actor: o.Actor, Reason: o.Reason, For: o.For, Shadow: o.Shadow, Changes: r.changes(), Touched: r.Touched, Failed: r.Failed,
 		}})
 	}
 }

@@ -81,7 +81,7 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
-	add(replays, recordCommand(g), replayCommand(g), tuneCommand(g))
+	add(replays, recordCommand(g), replayCommand(g), tuneCommand(g), shadowCommand(g), promoteCommand(g))
 	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)

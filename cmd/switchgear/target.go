@@ -25,6 +25,7 @@ type target interface {
 	history(ctx context.Context, id string) (ops.History, error)
 	// settings is those of ids, or without ids of all there is.
 	settings(ctx context.Context, ids ...string) (ops.SettingsList, error)
+	shadows(context.Context) ([]ops.ShadowsOf, error)
 	do(context.Context, ops.Order) (ops.Receipt, error)
 	// events tells what happens from now on, until ctx is done.
 	events(ctx context.Context, tell func(ops.Event)) error

@@ -28,8 +28,8 @@ Candidates that the episodes of the recording cannot tell from the best one are
 shown together with it, the one that changes least first. Below three episodes it
 refuses to choose.
 
-It changes nothing. Try what it finds with "switchgear replay", and then with
-"switchgear set".`,
+It changes nothing. Try what it finds with "switchgear replay", then live with
+"switchgear shadow", and put it into effect with "switchgear promote".`,
 		Example: `  switchgear tune pay.sgr --detect 3s --false-trips 1/week
   switchgear tune access.log --format nginx --probes 12/min --recovery 30s`,
 		Args: exactly(1, "a file"),
@@ -127,4 +127,5 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	}
 	fmt.Fprintf(out, "The least change among the best: %s\n", strings.Join(sets, " "))
 	fmt.Fprintf(out, "To look closer: switchgear replay FILE --set %s\n", strings.Join(sets, " --set "))
+	fmt.Fprintf(out, "To try it live: switchgear shadow ID tuned --set %s\n", strings.Join(sets, " --set "))
 }
