@@ -30,7 +30,6 @@ type candidate struct {
 	began      time.Duration // the first of the failures on count; -1: there is none
 	tripped    []tripTime
 	closed     []time.Duration // when it closed
-	failures   []time.Duration // failed calls that ran, in episodes, for FailedBefore
 	costs      []float64       // by episode: of it and of the time around it, see Goal
 	around     int             // of costs: the time that it is now
 }
@@ -65,29 +64,6 @@ func (c *candidate) nextDraw() {
 		return
 	}
 	c.p.draw = c.rng.Float64()
-}
-
-// play replays the calls of a breaker under several candidates. They share the
-// work of putting the calls in order, a block at a time.
-func play(w *walk, cs ...*candidate) {
-	block := make([]step, 0, 1024)
-	w.rewind()
-	for more := true; more; {
-		block = block[:0]
-		for len(block) < cap(block) {
-			block = block[:len(block)+1]
-			if more = w.next(&block[len(block)-1]); !more {
-				block = block[:len(block)-1]
-				break
-			}
-		}
-		for _, c := range cs {
-			c.steps(block)
-		}
-	}
-	for _, c := range cs {
-		c.finish()
-	}
 }
 
 // steps replays a block.
@@ -144,7 +120,7 @@ func (c *candidate) ended(s *step) {
 	}
 	failed := breaker.Outcome(s.call.What.Outcome()) == breaker.Failure
 	if failed {
-		c.failed(s.at, s.call)
+		c.failed(s.at, &s.call)
 	}
 	c.p.end(s, 0)
 	if c.notClosed >= 0 {
@@ -170,7 +146,18 @@ func (c *candidate) failed(at time.Duration, call *tape.Call) {
 		c.m.Waited += took
 		c.cost(at, took.Seconds()*costWaited)
 	}
-	c.failures = append(c.failures, at)
+	if !c.noticed(c.plan.episodes[c.episode]) {
+		c.m.FailedBefore++
+	}
+}
+
+// noticed reports whether the breaker has opened for an episode that is going on,
+// or was open when it began.
+func (c *candidate) noticed(e span) bool {
+	if n := len(c.tripped); n > 0 {
+		return c.tripped[n-1].at >= e.began || c.openAt(e.began)
+	}
+	return false
 }
 
 // ill reports whether the dependency was ill then. Times do not go back.
@@ -305,19 +292,42 @@ func (a assumption) outcome(x *around, at time.Duration) breaker.Outcome {
 	}
 }
 
-// judgeRejected returns what follows for a replay in which no call without an
-// outcome runs, under an assumption about those that are rejected.
-func (p *lanePlan) judgeRejected(of *candidate, a assumption) *candidate {
-	c := &candidate{plan: p, m: of.m, costs: slices.Clone(of.costs)}
-	for i := range p.lane.calls {
-		x := &p.lane.calls[i]
-		if x.What.Kind() == tape.Rejected {
-			at := (x.Began + x.Ended) / 2
-			r := p.around[int32(i)]
-			c.judge(a.outcome(&r, at), at, uint64(x.What.Count()))
+// rejections is what follows for all replays of a breaker in which no call without
+// an outcome runs, under each assumption about those that are rejected: the good
+// ones among them and their cost.
+type rejections struct{ assumed [assumptions]*candidate }
+
+func newRejections(p *lanePlan) *rejections {
+	r := &rejections{}
+	for a := allFail; a < assumptions; a++ {
+		r.assumed[a] = &candidate{plan: p, costs: make([]float64, max(1, len(p.episodes)))}
+	}
+	return r
+}
+
+func (r *rejections) steps(block []step) {
+	for i := range block {
+		s := &block[i]
+		if s.call.What.Kind() != tape.Rejected {
+			continue
+		}
+		at := (s.call.Began + s.call.Ended) / 2
+		for a := allFail; a < assumptions; a++ {
+			c := r.assumed[a]
+			c.judge(a.outcome(&c.plan.around[s.slot], at), at, uint64(s.call.What.Count()))
 		}
 	}
-	return c
+}
+
+// of returns the metrics and costs of a candidate under an assumption.
+func (r *rejections) of(c *candidate, a assumption) (*Metrics, []float64) {
+	m, costs := c.m, slices.Clone(c.costs)
+	m.FalseIn += r.assumed[a].m.FalseIn
+	m.FalseOut += r.assumed[a].m.FalseOut
+	for i, x := range r.assumed[a].costs {
+		costs[i] += x
+	}
+	return &m, costs
 }
 
 // moved takes note of the breaker's transitions.
@@ -369,11 +379,9 @@ func (c *candidate) finish() {
 		at, ok := c.detected(e)
 		if !ok {
 			c.m.Missed++
-			c.m.FailedBefore += c.failedIn(e.began, e.endedBy)
 			continue
 		}
 		c.m.Delays = append(c.m.Delays, max(0, at-e.began))
-		c.m.FailedBefore += c.failedIn(e.began, at)
 		// Closed again after the episode, and before the next one.
 		until := c.end
 		if i+1 < len(c.plan.episodes) {
@@ -415,13 +423,6 @@ func (c *candidate) openAt(at time.Duration) bool {
 	n, _ := slices.BinarySearchFunc(c.tripped, at, func(t tripTime, at time.Duration) int { return int(t.at - at) })
 	k, _ := slices.BinarySearch(c.closed, at)
 	return n > k
-}
-
-// failedIn returns how many calls failed between two times.
-func (c *candidate) failedIn(from, to time.Duration) uint64 {
-	i, _ := slices.BinarySearch(c.failures, from)
-	j, _ := slices.BinarySearch(c.failures, to+1)
-	return uint64(j - i)
 }
 
 func btoi(b bool) uint64 {

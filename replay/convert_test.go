@@ -27,14 +27,15 @@ func TestTraceWriteTo(t *testing.T) {
 		if got.Calls != want.Calls || got.Rejected != want.Rejected || !got.Began.Equal(want.Began) || !got.Ended.Equal(want.Ended) || len(got.Breakers) != len(want.Breakers) {
 			t.Errorf("%s: %d calls and %d rejected from %v to %v, want %d, %d, %v, %v", want.Source, got.Calls, got.Rejected, got.Began, got.Ended, want.Calls, want.Rejected, want.Began, want.Ended)
 		}
+		wantCalls, gotCalls := callsOf(t, want), callsOf(t, got)
 		for i, l := range want.Breakers {
 			g := got.Breakers[i]
-			if g.ID != l.ID || g.Settings != l.Settings || g.Fresh != l.Fresh || len(g.calls) != len(l.calls) || len(g.moves) != len(l.moves) || !reflect.DeepEqual(g.stepBase, l.stepBase) {
+			if g.ID != l.ID || g.Settings != l.Settings || g.Fresh != l.Fresh || len(gotCalls[g]) != len(wantCalls[l]) || len(g.moves) != len(l.moves) || !reflect.DeepEqual(g.stepBase, l.stepBase) {
 				t.Errorf("%s, %s: %+v differs", want.Source, l.ID, g.ID)
 				continue
 			}
-			for k := range l.calls {
-				if a, b := l.calls[k], g.calls[k]; a.Began != b.Began || a.Ended != b.Ended || a.What.Renumbered(0) != b.What.Renumbered(0) {
+			for k := range wantCalls[l] {
+				if a, b := wantCalls[l][k], gotCalls[g][k]; a.Began != b.Began || a.Ended != b.Ended || a.What.Renumbered(0) != b.What.Renumbered(0) {
 					t.Fatalf("%s, %s: call %d is %+v, want %+v", want.Source, l.ID, k, b, a)
 				}
 			}

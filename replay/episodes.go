@@ -48,35 +48,11 @@ const (
 	defaultSick = 0.2
 )
 
-// bin is the outcomes of the calls that ended in a tenth of a second.
+// bin is the outcomes of the calls that ended in a tenth of a second, or in
+// several of them in which none was bad.
 type bin struct {
-	at         int64 // begins at at*binWidth
+	at, to     int64 // begins at at*binWidth, and its last tenth of a second at to*binWidth
 	calls, bad int
-}
-
-// bins returns the bins that hold calls, in order. A call is bad if it failed, or
-// if slow calls count under the recorded settings and it was slow.
-func (l *Lane) bins() (out []bin) {
-	slow := l.Settings.SlowCall
-	if l.Settings.SlowRate <= 0 && l.Settings.BadRate <= 0 {
-		slow = 0
-	}
-	for i := range l.calls {
-		c := &l.calls[i]
-		if !known(c) {
-			continue
-		}
-		at := int64(c.Ended / binWidth)
-		if len(out) == 0 || out[len(out)-1].at != at {
-			out = append(out, bin{at: at})
-		}
-		b := &out[len(out)-1]
-		b.calls++
-		if breaker.Outcome(c.What.Outcome()) == breaker.Failure || slow > 0 && c.Began > 0 && c.Ended-c.Began >= slow {
-			b.bad++
-		}
-	}
-	return out
 }
 
 // known reports whether a record is that of a call whose outcome is evidence.
@@ -90,8 +66,7 @@ func known(c *tape.Call) bool {
 // sequence of two states, well and ill, each with a failure rate of its own that
 // is fitted to the data, where changes are rare (Viterbi's algorithm). Of what it
 // calls ill, stretches count in which at least sick of the calls are bad.
-func (l *Lane) episodes(t *Trace, sick float64) ([]span, []Episode) {
-	bins := l.bins()
+func (l *Lane) episodes(t *Trace, bins []bin, sick float64) ([]span, []Episode) {
 	if len(bins) == 0 {
 		return nil, nil
 	}
@@ -128,7 +103,7 @@ func (l *Lane) episodes(t *Trace, sick float64) ([]span, []Episode) {
 			spans = append(spans, s)
 			list = append(list, Episode{
 				ID: l.ID, Began: t.at(s.began), Ended: t.at(s.ended), EndedBy: t.at(s.endedBy), Rate: rate,
-				Open: j == len(bins), LoadSensitive: l.loadSensitive(s),
+				Open: j == len(bins),
 			})
 		}
 		i = j
@@ -178,48 +153,6 @@ func fit(bins []bin, states []bool) (well, ill float64) {
 	}
 	rate := func(b bin) float64 { return (float64(b.bad) + .5) / (float64(b.calls) + 1) }
 	return rate(n[0]), rate(n[1])
-}
-
-// loadSensitive reports whether calls in flight rise together with failures or
-// with the time that calls take, from ten seconds before an episode to its first
-// rejected call: rank correlation over bins of 100 ms.
-func (l *Lane) loadSensitive(s span) bool {
-	const before, enough, strong = 10 * time.Second, 20, 0.5
-	from, to := s.began-before, s.endedBy
-	i, _ := slices.BinarySearchFunc(l.calls, from, func(c tape.Call, at time.Duration) int { return cmp.Compare(c.Ended, at) })
-	type sums struct{ flight, bad, took, n float64 }
-	bins := map[int64]*sums{}
-	get := func(at time.Duration) *sums {
-		k := int64(at / binWidth)
-		if bins[k] == nil {
-			bins[k] = &sums{}
-		}
-		return bins[k]
-	}
-	for _, c := range l.calls[i:] {
-		if c.What.Kind() == tape.Rejected || c.Ended > to {
-			break
-		}
-		if !known(&c) || c.Began == 0 {
-			continue
-		}
-		x := get(c.Ended)
-		x.n++
-		x.took += float64(c.Ended - c.Began)
-		if c.What.Outcome() == uint8(breaker.Failure) {
-			x.bad++
-		}
-		for at := max(c.Began, from) / binWidth * binWidth; at <= c.Ended; at += binWidth {
-			get(at).flight++
-		}
-	}
-	var flight, bad, took []float64
-	for _, x := range bins {
-		if x.n > 0 {
-			flight, bad, took = append(flight, x.flight), append(bad, x.bad/x.n), append(took, x.took/x.n)
-		}
-	}
-	return len(flight) >= enough && (rankCorrelation(flight, bad) > strong || rankCorrelation(flight, took) > strong)
 }
 
 // rankCorrelation is Spearman's, with the mean rank for ties.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 var errDown = errors.New("connection refused by 10.0.0.1")
@@ -96,6 +97,16 @@ func read(t *testing.T, file []byte) *Trace {
 		t.Fatalf("complete is %v, notes %q", trace.Complete, trace.Notes)
 	}
 	return trace
+}
+
+// callsOf returns the calls of each breaker.
+func callsOf(t *testing.T, trace *Trace) map[*Lane][]tape.Call {
+	t.Helper()
+	out := map[*Lane][]tape.Call{}
+	if err := trace.each(t.Context(), func(l *Lane, c *tape.Call) { out[l] = append(out[l], *c) }); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // outage is an hour of one breaker with a few outages, recorded.

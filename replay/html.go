@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -49,12 +50,16 @@ func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 		p.Columns = append(p.Columns, f.name)
 	}
 	p.Points = r.points()
-	for i, l := range t.Breakers {
-		if i == mostLines {
-			p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %d more breakers are left out", len(t.Breakers)-i))
-			break
-		}
-		p.Lines = append(p.Lines, r.line(t, l))
+	shown := t.Breakers[:min(len(t.Breakers), mostLines)]
+	if more := len(t.Breakers) - len(shown); more > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %d more breakers are left out", more))
+	}
+	drawn, err := t.draw(shown)
+	if err != nil {
+		return err
+	}
+	for _, l := range shown {
+		p.Lines = append(p.Lines, r.line(t, l, drawn[l]))
 	}
 	return reportPage.Execute(w, p)
 }
@@ -150,35 +155,56 @@ func (r *Report) points() (out []pagePoint) {
 	return out
 }
 
-// line draws the time line of a breaker.
-func (r *Report) line(t *Trace, l *Lane) pageLine {
-	total := max(t.Ended.Sub(t.Began), 1)
-	from := t.Began.Sub(t.Base)
-	x := func(d time.Duration) float64 {
-		return min(max(0, float64(d-from)/float64(total)*lineWidth), lineWidth)
+// drawing is the calls of a breaker on its time line.
+type drawing struct {
+	good, bad [lineWidth / 2]float64
+	unknown   []pageSpan // when every call was rejected
+}
+
+// draw draws the calls of some breakers.
+func (t *Trace) draw(lanes []*Lane) (map[*Lane]*drawing, error) {
+	out := make(map[*Lane]*drawing, len(lanes))
+	for _, l := range lanes {
+		out[l] = &drawing{}
 	}
-	spanOf := func(a, b time.Duration, title string) pageSpan {
-		return pageSpan{X: x(a), W: max(x(b)-x(a), 0.5), Title: title}
-	}
-	out := pageLine{ID: l.ID}
-	var good, bad [lineWidth / 2]float64
-	for i := range l.calls {
-		c := &l.calls[i]
-		k := min(int(x(c.Ended)/2), len(good)-1)
+	err := t.each(context.Background(), func(l *Lane, c *tape.Call) {
+		d := out[l]
+		if d == nil {
+			return
+		}
+		k := min(int(t.x(c.Ended)/2), len(d.good)-1)
 		switch {
 		case c.What.Kind() == tape.Rejected:
-			s := spanOf(c.Began, c.Ended, "no call had an outcome")
-			if n := len(out.Unknown); n > 0 && out.Unknown[n-1].X+out.Unknown[n-1].W >= s.X-1 {
-				out.Unknown[n-1].W = max(out.Unknown[n-1].W, s.X+s.W-out.Unknown[n-1].X)
+			s := t.pageSpan(c.Began, c.Ended, "no call had an outcome")
+			if n := len(d.unknown); n > 0 && d.unknown[n-1].X+d.unknown[n-1].W >= s.X-1 {
+				d.unknown[n-1].W = max(d.unknown[n-1].W, s.X+s.W-d.unknown[n-1].X)
 			} else {
-				out.Unknown = append(out.Unknown, s)
+				d.unknown = append(d.unknown, s)
 			}
 		case c.What.Outcome() == uint8(breaker.Failure):
-			bad[k]++
+			d.bad[k]++
 		default:
-			good[k]++
+			d.good[k]++
 		}
-	}
+	})
+	return out, err
+}
+
+// x is the place of a time on a time line.
+func (t *Trace) x(d time.Duration) float64 {
+	total := max(t.Ended.Sub(t.Began), 1)
+	return min(max(0, float64(d-t.Began.Sub(t.Base))/float64(total)*lineWidth), lineWidth)
+}
+
+func (t *Trace) pageSpan(a, b time.Duration, title string) pageSpan {
+	return pageSpan{X: t.x(a), W: max(t.x(b)-t.x(a), 0.5), Title: title}
+}
+
+// line draws the time line of a breaker.
+func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
+	out := pageLine{ID: l.ID, Unknown: calls.unknown}
+	good, bad := &calls.good, &calls.bad
+	total, from := max(t.Ended.Sub(t.Began), 1), t.Began.Sub(t.Base)
 	top := 1.0
 	for i := range good {
 		top = max(top, good[i]+bad[i])
@@ -200,7 +226,7 @@ func (r *Report) line(t *Trace, l *Lane) pageLine {
 			if e.LoadSensitive {
 				title += ", load-sensitive"
 			}
-			out.Episodes = append(out.Episodes, spanOf(e.Began.Sub(t.Base), e.EndedBy.Sub(t.Base), title))
+			out.Episodes = append(out.Episodes, t.pageSpan(e.Began.Sub(t.Base), e.EndedBy.Sub(t.Base), title))
 		}
 	}
 	y := lineHeight + 6
@@ -217,12 +243,12 @@ func (r *Report) line(t *Trace, l *Lane) pageLine {
 			case m.To != breaker.Closed && since < 0:
 				since = at
 			case m.To == breaker.Closed && since >= 0:
-				lane.Open = append(lane.Open, spanOf(since, at, fmt.Sprintf("%s: not closed for %v", res.Name, (at-since).Round(time.Millisecond))))
+				lane.Open = append(lane.Open, t.pageSpan(since, at, fmt.Sprintf("%s: not closed for %v", res.Name, (at-since).Round(time.Millisecond))))
 				since = -1
 			}
 		}
 		if since >= 0 {
-			lane.Open = append(lane.Open, spanOf(since, t.Ended.Sub(t.Base), res.Name+": not closed at the end"))
+			lane.Open = append(lane.Open, t.pageSpan(since, t.Ended.Sub(t.Base), res.Name+": not closed at the end"))
 		}
 		out.Lanes = append(out.Lanes, lane)
 		y += laneHeight
@@ -233,7 +259,7 @@ func (r *Report) line(t *Trace, l *Lane) pageLine {
 		if total > 48*time.Hour {
 			format = "Jan 2 15:04"
 		}
-		out.Ticks = append(out.Ticks, pageTick{X: min(x(from+d), lineWidth-60), Text: t.Began.Add(d).Format(format)})
+		out.Ticks = append(out.Ticks, pageTick{X: min(t.x(from+d), lineWidth-60), Text: t.Began.Add(d).Format(format)})
 	}
 	out.Height = y + 16
 	return out

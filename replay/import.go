@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,32 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 		return nil, err
 	}
 	return im.trace()
+}
+
+// ImportFile is Import for a file. It does not keep the calls of a .sgr file, see
+// Open.
+func ImportFile(name string, o ImportOptions) (*Trace, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if o.Format == "" {
+		head := make([]byte, 1<<12)
+		n, err := io.ReadFull(f, head)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, err
+		}
+		o.Format = guess(head[:n])
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			// It is not a file that can be read again.
+			return Import(io.MultiReader(bytes.NewReader(head[:n]), f), o)
+		}
+	}
+	if info, err := f.Stat(); o.Format == "sgr" && err == nil && info.Mode().IsRegular() {
+		return open(name)
+	}
+	return Import(f, o)
 }
 
 // guess returns the format of data that begins like this.

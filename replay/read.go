@@ -3,14 +3,13 @@ package replay
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -20,8 +19,8 @@ import (
 // ErrFormat means that a file is not a recording, or of a newer version.
 var ErrFormat = errors.New("not a recording that this version can read")
 
-// Trace is a recording in memory. It is not modified by the functions of this
-// package, so several of them may use it at once.
+// Trace is a recording. It is not modified by the functions of this package, so
+// several of them may use it at once.
 type Trace struct {
 	Header
 	// Source is the format that it was read from: "sgr", "csv", "jsonl", "otlp",
@@ -45,6 +44,9 @@ type Trace struct {
 	// Notes are what a reader should know about the data, in a sentence each,
 	// such as where a file is damaged.
 	Notes []string
+
+	file     *file   // where the calls are; nil: in Breakers
+	surveyed *survey // nil: it is made when it is needed
 }
 
 // Lane is the calls of one breaker.
@@ -56,31 +58,17 @@ type Lane struct {
 
 	enrolled time.Duration
 	stepBase *time.Duration
-	calls    []tape.Call // in the order of their ends
+	calls    []tape.Call // in the order of their ends; empty if they are in a file
 	moves    []moveRow   // in the order of their times
 }
 
-// Open reads a .sgr file.
-func Open(name string) (*Trace, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	t, err := Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return t, nil
-}
-
-// Read reads a recording in the format of Recorder.WriteTo. If it is cut or
-// damaged, the Trace holds what comes before that place, and its Notes say so.
+// Read reads a recording in the format of Recorder.WriteTo into memory; Open does
+// not keep the calls of a file. If it is cut or damaged, the Trace holds what comes before that place, and its Notes say so.
 // The memory that Read takes is limited by a small multiple of the bytes that it
 // reads.
 func Read(r io.Reader) (*Trace, error) {
-	d := decoder{r: bufio.NewReaderSize(r, 1<<16), t: &Trace{Source: "sgr"}}
-	if err := d.run(); err != nil {
+	d := decoder{t: &Trace{Source: "sgr"}, sink: func(l *Lane, c *tape.Call) { l.calls = append(l.calls, *c) }}
+	if err := d.run(bufio.NewReaderSize(r, 1<<16)); err != nil {
 		return nil, err
 	}
 	d.t.finish()
@@ -89,43 +77,59 @@ func Read(r io.Reader) (*Trace, error) {
 
 // decoder reads the frames of a file.
 type decoder struct {
-	r       *bufio.Reader
-	t       *Trace
-	frames  int
-	calls   uint64
-	shift   time.Duration    // from the times of this recording to those of the Trace
-	lanes   map[uint32]*Lane // of this recording
-	last    time.Duration    // the end of the last call of this recording
-	ended   bool             // this recording has its last frame
-	payload []byte
+	t      *Trace
+	ctx    context.Context // nil: it is not cancelled
+	sink   func(l *Lane, c *tape.Call)
+	again  []*Lane // when the file is read again: those of the first time
+	all    []*Lane // in the order of the file
+	made   int     // breakers so far
+	frames int
+	bytes  int64 // of whole frames
+	calls  uint64
+	// ran is the calls with an outcome, rejected the number of those without one.
+	ran, rejected uint64
+
+	shift  time.Duration    // from the times of this recording to those of the Trace
+	lanes  map[uint32]*Lane // of this recording
+	last   time.Duration    // the end of the last call of this recording
+	ended  bool             // this recording has its last frame
+	number uint32           // of the last call, and its breaker
+	lane   *Lane
 }
 
 // errCut means that the file ends within a frame, or is damaged from here on.
 var errCut = errors.New("cut")
 
-func (d *decoder) run() error {
+func (d *decoder) run(r *bufio.Reader) error {
 	var m [len(magic)]byte
-	if n, err := io.ReadFull(d.r, m[:]); err != nil || string(m[:]) != magic {
+	if n, err := io.ReadFull(r, m[:]); err != nil || string(m[:]) != magic {
 		return fmt.Errorf("%w: it begins with %q, want %q", ErrFormat, m[:n], magic)
 	}
+	d.bytes = int64(len(magic))
+	in := readFrames(r)
+	defer in.stop()
 	for {
-		kind, flags, payload, err := d.frame()
+		f := in.next()
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(f.err, io.EOF):
 			d.close()
 			return nil
-		case errors.Is(err, errCut):
+		case errors.Is(f.err, errCut):
 			d.note("the file is cut or damaged after call %d; the rest is left out", d.calls)
 			d.ended = false
 			d.close()
 			return nil
-		case err != nil:
-			return err
+		case f.err != nil:
+			return f.err
+		case d.ctx != nil && d.ctx.Err() != nil:
+			return d.ctx.Err()
 		}
-		if err := d.take(kind, flags, payload); err != nil {
+		if err := d.take(f); err != nil {
 			return err
 		}
 		d.frames++
+		d.bytes += f.bytes
+		in.giveBack(f)
 	}
 }
 
@@ -133,48 +137,10 @@ func (d *decoder) note(format string, args ...any) {
 	d.t.Notes = append(d.t.Notes, fmt.Sprintf(format, args...))
 }
 
-// frame reads a frame. The payload is valid until the next one.
-func (d *decoder) frame() (kind, flags byte, payload []byte, err error) {
-	// Another file may have been appended.
-	for {
-		b, _ := d.r.Peek(len(magic))
-		if string(b) != magic {
-			break
-		}
-		_, _ = d.r.Discard(len(magic))
-	}
-	var f [frameBytes]byte
-	n, err := io.ReadFull(d.r, f[:])
-	switch {
-	case n == 0 && errors.Is(err, io.EOF):
-		return 0, 0, nil, io.EOF
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return 0, 0, nil, err
-	case err != nil:
-		return 0, 0, nil, errCut
-	}
-	length := binary.LittleEndian.Uint32(f[6:])
-	if binary.LittleEndian.Uint32(f[:]) != frameSync || length > maxPayload {
-		return 0, 0, nil, errCut
-	}
-	// At most maxPayload, so a hostile length does no harm.
-	d.payload = append(d.payload[:0], f[:]...)
-	d.payload = slices.Grow(d.payload, int(length))[:frameBytes+int(length)]
-	if _, err := io.ReadFull(d.r, d.payload[frameBytes:]); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return 0, 0, nil, errCut
-		}
-		return 0, 0, nil, err
-	}
-	if frameSum(d.payload) != binary.LittleEndian.Uint32(f[10:]) {
-		return 0, 0, nil, errCut
-	}
-	return f[4], f[5], d.payload[frameBytes:], nil
-}
-
 // take adds the content of a frame to the trace. A frame with the right checksum
 // and the wrong content was not written by a Writer.
-func (d *decoder) take(kind, flags byte, p []byte) error {
+func (d *decoder) take(f *frame) error {
+	kind, p := f.kind, f.body()
 	bad := func(what string, err error) error {
 		return fmt.Errorf("%w: frame %d, %s: %w", ErrFormat, d.frames, what, err)
 	}
@@ -199,12 +165,16 @@ func (d *decoder) take(kind, flags byte, p []byte) error {
 		if err := h.Settings.Validate(); err != nil {
 			return bad("breaker", err)
 		}
-		d.lane(h)
+		return d.enter(h)
 	case kindCalls:
-		if err := d.rows(p); err != nil {
-			return bad("calls", err)
+		d.rows(f.calls)
+		if f.rows != nil {
+			return bad("calls", f.rows)
 		}
 	case kindMoves:
+		if d.again != nil {
+			return nil // they are known
+		}
 		var rows []moveRow
 		if err := json.Unmarshal(p, &rows); err != nil {
 			return bad("transitions", err)
@@ -226,7 +196,7 @@ func (d *decoder) take(kind, flags byte, p []byte) error {
 		d.t.Untracked += e.Untracked
 		d.last, d.ended = max(d.last, e.At), true
 	default:
-		if flags&flagMust != 0 {
+		if f.flags&flagMust != 0 {
 			return fmt.Errorf("%w: frame %d is of the unknown kind %q", ErrFormat, d.frames, kind)
 		}
 	}
@@ -245,7 +215,7 @@ func (d *decoder) begin(h Header) error {
 	} else {
 		d.close()
 	}
-	d.lanes, d.ended, d.last = map[uint32]*Lane{}, false, h.From
+	d.lanes, d.ended, d.last, d.lane = map[uint32]*Lane{}, false, h.From, nil
 	d.shift = h.Base.Sub(d.t.Base)
 	if d.shift < -maxTime || d.shift > maxTime {
 		return fmt.Errorf("%w: its recordings are %v apart, want at most %v", ErrFormat, d.shift, maxTime)
@@ -274,7 +244,17 @@ func (d *decoder) close() {
 	}
 }
 
-func (d *decoder) lane(h laneHeader) {
+// enter adds a breaker.
+func (d *decoder) enter(h laneHeader) error {
+	d.made++
+	d.lane = nil
+	if d.again != nil {
+		if d.made > len(d.again) {
+			return errChanged
+		}
+		d.lanes[h.Number] = d.again[d.made-1]
+		return nil
+	}
 	l := &Lane{ID: h.Name, Settings: h.Settings.WithDefaults(), Fresh: h.Fresh, enrolled: h.Enrolled + d.shift, stepBase: h.StepBase}
 	if h.Key != "" {
 		l.ID += "/" + h.Key
@@ -288,24 +268,19 @@ func (d *decoder) lane(h laneHeader) {
 		l.Fresh = false
 	}
 	d.lanes[h.Number] = l
+	d.all = append(d.all, l)
 	d.t.Breakers = append(d.t.Breakers, l)
+	return nil
 }
 
-func (d *decoder) rows(p []byte) error {
-	n, k := binary.Uvarint(p)
-	if k <= 0 || n > uint64(len(p))/minRowBytes {
-		return errRow
-	}
-	p = p[k:]
-	var s rowState
-	for range n {
-		var c tape.Call
-		var err error
-		if p, err = s.row(p, &c); err != nil {
-			return err
+// rows passes on the calls of a frame.
+func (d *decoder) rows(calls []tape.Call) {
+	for i := range calls {
+		c := &calls[i]
+		if n := c.What.Number(); n != d.number || d.lane == nil {
+			d.number, d.lane = n, d.lanes[n]
 		}
-		l := d.lanes[c.What.Number()]
-		if l == nil {
+		if d.lane == nil {
 			d.t.Lost++ // the recorder had to forget its breaker
 			continue
 		}
@@ -314,10 +289,16 @@ func (d *decoder) rows(p []byte) error {
 			c.Began += d.shift
 		}
 		c.Ended += d.shift
-		l.calls = append(l.calls, c)
 		d.calls++
+		switch c.What.Kind() {
+		case tape.Rejected:
+			d.rejected += uint64(c.What.Count())
+		case tape.Tail:
+		default:
+			d.ran++
+		}
+		d.sink(d.lane, c)
 	}
-	return nil
 }
 
 func (d *decoder) moves(rows []moveRow) error {
@@ -347,15 +328,12 @@ func (d *decoder) moves(rows []moveRow) error {
 
 // finish puts a trace in order.
 func (t *Trace) finish() {
-	slices.SortStableFunc(t.Breakers, func(a, b *Lane) int {
-		return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(a.enrolled, b.enrolled))
-	})
+	t.sort()
 	for _, l := range t.Breakers {
 		byEnd := func(a, b tape.Call) int { return cmp.Compare(a.Ended, b.Ended) }
 		if !slices.IsSortedFunc(l.calls, byEnd) {
 			slices.SortStableFunc(l.calls, byEnd)
 		}
-		slices.SortStableFunc(l.moves, func(a, b moveRow) int { return cmp.Compare(a.At, b.At) })
 		for i := range l.calls {
 			if w := l.calls[i].What; w.Kind() == tape.Rejected {
 				t.Rejected += uint64(w.Count())

@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // Candidate is settings to try.
@@ -104,7 +101,7 @@ func Run(ctx context.Context, t *Trace, o RunOptions, candidates ...Candidate) (
 	if err != nil {
 		return nil, err
 	}
-	rep := &Report{Episodes: r.list, Notes: r.notes()}
+	rep := &Report{Episodes: r.list(), Notes: r.notes()}
 	for i, c := range candidates {
 		rep.Results = append(rep.Results, newResult(c.Name, outcomes[i]))
 	}
@@ -114,28 +111,22 @@ func Run(ctx context.Context, t *Trace, o RunOptions, candidates ...Candidate) (
 // lanePlan is what is the same for all candidates.
 type lanePlan struct {
 	lane     *Lane
-	walk     *walk
 	episodes []span
 	blind    time.Duration
-	around   map[int32]around // by index of a record of rejected calls
-}
-
-// around is the outcomes that are known before and after rejected calls.
-type around struct {
-	before, after     breaker.Outcome
-	beforeAt, afterAt time.Duration
+	around   []around // by stretch of rejected calls
+	list     []*Episode
 }
 
 type runner struct {
 	t     *Trace
+	s     *survey
 	o     RunOptions
 	lanes []*lanePlan
-	list  []Episode
 	sick  float64
 }
 
 func newRunner(t *Trace, o RunOptions) (*runner, error) {
-	r := &runner{t: t, o: o, sick: o.Sick}
+	r := &runner{t: t, s: t.survey(), o: o, sick: o.Sick}
 	if r.sick == 0 {
 		r.sick = defaultSick
 	}
@@ -146,46 +137,26 @@ func newRunner(t *Trace, o RunOptions) (*runner, error) {
 		if o.Breakers != nil && !o.Breakers(l.ID) {
 			continue
 		}
-		p := &lanePlan{lane: l, walk: newWalk(l), around: map[int32]around{}}
+		x := r.s.of(l)
+		p := &lanePlan{lane: l, blind: x.blind, around: x.stretches}
 		var list []Episode
-		p.episodes, list = l.episodes(t, r.sick)
-		r.list = append(r.list, list...)
-		p.look()
+		p.episodes, list = l.episodes(t, x.bins, r.sick)
+		for i := range list {
+			p.list = append(p.list, &list[i])
+		}
 		r.lanes = append(r.lanes, p)
 	}
 	return r, nil
 }
 
-// look finds out what is known around rejected calls.
-func (p *lanePlan) look() {
-	calls := p.lane.calls
-	last := around{before: breaker.Success}
-	var waiting []int32
-	for i := range calls {
-		c := &calls[i]
-		if c.What.Kind() == tape.Rejected {
-			waiting = append(waiting, int32(i))
-			continue
+// list returns the episodes of all breakers.
+func (r *runner) list() (out []Episode) {
+	for _, p := range r.lanes {
+		for _, e := range p.list {
+			out = append(out, *e)
 		}
-		if !known(c) {
-			continue
-		}
-		if len(waiting) > 0 {
-			p.blind += c.Ended - max(last.beforeAt, calls[waiting[0]].Began)
-		}
-		now := breaker.Outcome(c.What.Outcome())
-		for _, w := range waiting {
-			p.around[w] = around{last.before, now, last.beforeAt, c.Ended}
-		}
-		waiting = waiting[:0]
-		last.before, last.beforeAt = now, c.Ended
 	}
-	for _, w := range waiting {
-		p.around[w] = around{last.before, last.before, last.beforeAt, calls[w].Ended}
-	}
-	if len(waiting) > 0 {
-		p.blind += calls[waiting[len(waiting)-1]].Ended - max(last.beforeAt, calls[waiting[0]].Began)
-	}
+	return out
 }
 
 // notes are what a reader should know about every result.
@@ -195,13 +166,14 @@ func (r *runner) notes() (out []string) {
 		out = append(out, fmt.Sprintf("%d calls are missing in the recording", r.t.Lost))
 	}
 	sensitive := 0
-	for _, e := range r.list {
+	all := r.list()
+	for _, e := range all {
 		if e.LoadSensitive {
 			sensitive++
 		}
 	}
 	if sensitive > 0 {
-		out = append(out, fmt.Sprintf("%d of %d episodes are load-sensitive: failures or latency rose with the calls in flight. There, only what comes before the first trip can be relied on, because rejecting calls may have helped the dependency", sensitive, len(r.list)))
+		out = append(out, fmt.Sprintf("%d of %d episodes are load-sensitive: failures or latency rose with the calls in flight. There, only what comes before the first trip can be relied on, because rejecting calls may have helped the dependency", sensitive, len(all)))
 	}
 	return out
 }
@@ -226,14 +198,13 @@ type laneOutcome struct {
 	costs  [assumptions][]float64 // by episode; skipped: without an assumption
 }
 
+// mostTogether limits the candidates of all breakers that are replayed at the same
+// time. Each of them takes a few kilobytes.
+const mostTogether = 20_000
+
 // run replays every breaker under every candidate.
 func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutcome, error) {
 	out := make([][]laneOutcome, len(candidates))
-	type unit struct {
-		lane     int
-		outcomes []*laneOutcome // of some candidates
-	}
-	var units []unit
 	for i, c := range candidates {
 		out[i] = make([]laneOutcome, len(r.lanes))
 		for k, p := range r.lanes {
@@ -244,80 +215,104 @@ func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutco
 			out[i][k].ID, out[i][k].Settings = p.lane.ID, s.WithDefaults()
 		}
 	}
-	procs := runtime.GOMAXPROCS(0)
-	together := min(max(1, (len(candidates)+procs-1)/procs), 16)
-	for k := range r.lanes {
-		for i := 0; i < len(candidates); i += together {
-			u := unit{lane: k}
-			for j := i; j < min(i+together, len(candidates)); j++ {
-				u.outcomes = append(u.outcomes, &out[j][k])
-			}
-			units = append(units, u)
+	groups := slices.Collect(slices.Chunk(r.lanes, max(1, mostTogether/max(1, len(candidates)))))
+	each := 1 // how often a group is replayed
+	if r.t.Rejected > 0 {
+		each = 2 // for the assumptions
+	}
+	turns := &turns{total: each * len(groups), calls: r.s.calls, progress: r.o.Progress}
+	first := 0
+	for i, lanes := range groups {
+		turns.done = each * i
+		if err := r.some(ctx, lanes, out, first, turns); err != nil {
+			return nil, err
 		}
+		first += len(lanes)
 	}
-	var next, done atomic.Int64
-	var wg sync.WaitGroup
-	var progress sync.Mutex
-	for range min(procs, len(units)) {
-		wg.Go(func() {
-			walks := make([]*walk, len(r.lanes)) // one for each goroutine, as a walk has slots
-			for ctx.Err() == nil {
-				n := int(next.Add(1)) - 1
-				if n >= len(units) {
-					return
-				}
-				u := units[n]
-				if walks[u.lane] == nil {
-					walks[u.lane] = r.lanes[u.lane].walk.clone()
-				}
-				r.some(r.lanes[u.lane], walks[u.lane], u.outcomes)
-				if d := done.Add(1); r.o.Progress != nil {
-					progress.Lock()
-					r.o.Progress(float64(d) / float64(len(units)))
-					progress.Unlock()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return out, ctx.Err()
+	turns.end()
+	return out, nil
 }
 
-// some replays one breaker under some candidates, and again under each assumption
+// turns is how often the recording is read, for the progress.
+type turns struct {
+	done, total int
+	calls       uint64
+	progress    func(float64)
+}
+
+func (t *turns) now(calls uint64) {
+	if t.progress != nil {
+		t.progress((float64(t.done) + float64(calls)/float64(max(1, t.calls))) / float64(t.total))
+	}
+}
+
+func (t *turns) end() {
+	if t.progress != nil {
+		t.progress(1)
+	}
+}
+
+// some replays some breakers under all candidates, and again under each assumption
 // where calls without an outcome matter.
-func (r *runner) some(p *lanePlan, w *walk, outcomes []*laneOutcome) {
-	cs := make([]*candidate, len(outcomes))
-	for i, o := range outcomes {
-		cs[i] = r.candidate(o.Settings, p, skipped)
+func (r *runner) some(ctx context.Context, lanes []*lanePlan, out [][]laneOutcome, first int, turns *turns) error {
+	streams := make([]*stream, len(lanes))
+	rejected := make([]*rejections, len(lanes))
+	played := make([][]*candidate, len(lanes)) // by breaker and candidate
+	for k, p := range lanes {
+		x := &stream{lane: p.lane}
+		load := &sensitivity{spans: p.episodes, list: p.list}
+		x.watch = load.add
+		for i := range out {
+			c := r.candidate(out[i][first+k].Settings, p, skipped)
+			played[k] = append(played[k], c)
+			x.consumers = append(x.consumers, c)
+		}
+		if len(p.around) > 0 {
+			rejected[k] = newRejections(p)
+			x.consumers = append(x.consumers, rejected[k])
+		}
+		defer load.finish()
+		streams[k] = x
 	}
-	play(w, cs...)
-	for i, o := range outcomes {
-		c := cs[i]
-		o.Metrics, o.Moves, o.costs[skipped] = c.m, c.log, c.costs
-		switch {
-		case c.m.Unknown > 0:
-			filled := make([]*candidate, 0, assumptions)
+	if err := r.t.replay(ctx, r.s, streams, turns.now); err != nil {
+		return err
+	}
+	turns.done++
+	var again []*stream
+	for k, p := range lanes {
+		x := &stream{lane: p.lane}
+		for i, c := range played[k] {
+			c.finish()
+			o := &out[i][first+k]
+			o.Metrics, o.Moves, o.costs[skipped] = c.m, c.log, c.costs
 			for a := allFail; a < assumptions; a++ {
-				filled = append(filled, r.candidate(o.Settings, p, a))
+				switch {
+				case c.m.Unknown > 0:
+					f := r.candidate(o.Settings, p, a)
+					x.consumers = append(x.consumers, f)
+					o.filled[a], o.costs[a] = &f.m, f.costs
+				case c.m.RejectedUnknown > 0:
+					// Nothing would run differently: only what the rejected calls
+					// would have been is open.
+					o.filled[a], o.costs[a] = rejected[k].of(c, a)
+				}
 			}
-			play(w, filled...)
-			for k, f := range filled {
-				o.filled[int(allFail)+k], o.costs[int(allFail)+k] = &f.m, f.costs
-			}
-		case c.m.RejectedUnknown > 0:
-			// Nothing would run differently: only what the rejected calls would
-			// have been is open.
-			for a := allFail; a < assumptions; a++ {
-				f := p.judgeRejected(c, a)
-				o.filled[a], o.costs[a] = &f.m, f.costs
+		}
+		if len(x.consumers) > 0 {
+			again = append(again, x)
+		}
+	}
+	if len(again) > 0 {
+		if err := r.t.replay(ctx, r.s, again, turns.now); err != nil {
+			return err
+		}
+		for _, x := range again {
+			for _, c := range x.consumers {
+				c.(*candidate).finish()
 			}
 		}
 	}
-}
-
-// clone returns a walk over the same calls.
-func (w *walk) clone() *walk {
-	return &walk{calls: w.calls, begins: w.begins, slots: make([]int32, len(w.calls))}
+	return nil
 }
 
 // newResult adds up the breakers of a candidate.

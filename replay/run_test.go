@@ -59,14 +59,18 @@ func censor(t *Trace, s breaker.Settings) *Trace {
 	for _, l := range t.Breakers {
 		c := &Lane{ID: l.ID, Settings: s.WithDefaults(), Fresh: true}
 		p := newPlayer(t.Base, s, new(time.Duration), false)
-		w := newWalk(l)
-		var st step
-		for w.next(&st) {
+		seen := t.survey()
+		o := newOrder(seen.of(l), seen.horizon)
+		for i := range l.calls {
+			o.add(&l.calls[i])
+		}
+		o.finish()
+		for _, st := range o.out {
 			p.advance(st.at)
 			switch {
 			case !st.begin && p.runs[st.slot]:
 				p.end(&st, 0)
-				c.calls = append(c.calls, *st.call)
+				c.calls = append(c.calls, st.call)
 			case st.begin && !p.begin(st.slot):
 				c.calls = append(c.calls, tape.Call{Began: st.at, Ended: st.at + 1, What: tape.Many(1).Of(1)})
 			}

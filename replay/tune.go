@@ -165,8 +165,8 @@ func Tune(ctx context.Context, t *Trace, o TuneOptions) (*Tuned, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.list) < leastEpisodes {
-		return nil, fmt.Errorf("%w: the recording has %d, want at least %d; record for longer", ErrFewEpisodes, len(r.list), leastEpisodes)
+	if n := len(r.list()); n < leastEpisodes {
+		return nil, fmt.Errorf("%w: the recording has %d, want at least %d; record for longer", ErrFewEpisodes, n, leastEpisodes)
 	}
 	if o.Candidates == nil {
 		o.Candidates = Candidates()
@@ -185,7 +185,7 @@ func Tune(ctx context.Context, t *Trace, o TuneOptions) (*Tuned, error) {
 		x.Changes = len(outcomes[0][0].Settings.Diff(x.Settings))
 		x.Misses = o.Goal.misses(&x.Result)
 	}
-	out := &Tuned{Episodes: r.list, Notes: r.notes()}
+	out := &Tuned{Episodes: r.list(), Notes: r.notes()}
 	tied := compare(choices, costs)
 	out.Current = choices[0]
 	for i, x := range choices {

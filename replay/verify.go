@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ type Verification struct {
 	ByCause   map[breaker.Cause]Reproduction `json:"by_cause"`
 	First     *Difference                    `json:"first,omitempty"` // the first in time, or nil
 	Notes     []string                       `json:"notes,omitempty"`
+	// Err is not nil if the file could not be read again. Then all else counts
+	// what came before.
+	Err error `json:"-"`
 }
 
 // Reproduction counts the transitions with one cause.
@@ -35,7 +39,7 @@ type Reproduction struct {
 }
 
 // OK reports whether nothing differs.
-func (v *Verification) OK() bool { return v.Differing == 0 }
+func (v *Verification) OK() bool { return v.Differing == 0 && v.Err == nil }
 
 // String returns the result in a sentence.
 func (v *Verification) String() string {
@@ -72,10 +76,39 @@ func (t *Trace) Verify() *Verification {
 	if t.Lost > 0 {
 		v.Notes = append(v.Notes, fmt.Sprintf("%d calls are missing in the recording, so differences may follow from them", t.Lost))
 	}
-	for _, l := range t.Breakers {
-		(&verifier{v: v, t: t, l: l}).run()
+	known := t.survey()
+	all := make([]*verifier, len(t.Breakers))
+	var streams []*stream
+	for i, l := range t.Breakers {
+		x := &verifier{v: &Verification{ByCause: map[breaker.Cause]Reproduction{}}, t: t, l: l, seen: known.of(l)}
+		if all[i] = x; x.start() {
+			streams = append(streams, &stream{lane: l, consumers: []consumer{x}})
+		}
+	}
+	v.Err = t.replay(context.Background(), known, streams, nil)
+	for _, x := range all {
+		x.finish()
+		v.add(x.v)
 	}
 	return v
+}
+
+// add adds what was found out about a breaker.
+func (v *Verification) add(o *Verification) {
+	v.Transitions += o.Transitions
+	v.Reproduced += o.Reproduced
+	v.Differing += o.Differing
+	v.Imposed += o.Imposed
+	v.Unchecked += o.Unchecked
+	for cause, n := range o.ByCause {
+		sum := v.ByCause[cause]
+		sum.Transitions += n.Transitions
+		sum.Reproduced += n.Reproduced
+		v.ByCause[cause] = sum
+	}
+	if o.First != nil && (v.First == nil || o.First.At.Before(v.First.At)) {
+		v.First = o.First
+	}
 }
 
 // verifier verifies one breaker.
@@ -83,9 +116,12 @@ type verifier struct {
 	v    *Verification
 	t    *Trace
 	l    *Lane
+	seen *laneSurvey
 	p    *player
-	gen  uint16 // of the recording, low bits
-	next int    // of l.moves
+	from time.Duration // when the replay begins
+	ok   bool          // it can begin
+	gen  uint16        // of the recording, low bits
+	next int           // of l.moves
 	// lost is true after a difference, until the next recorded transition brings
 	// the replay back.
 	lost bool
@@ -102,35 +138,44 @@ type verifier struct {
 	holds     bool
 }
 
-func (x *verifier) run() {
-	moves := x.l.moves
-	for _, m := range moves {
+// start sets the replay up, and reports whether there is one.
+func (x *verifier) start() bool {
+	for _, m := range x.l.moves {
 		if m.Move && m.Transition != nil {
 			x.v.Transitions++
 		}
 	}
-	w := newWalk(x.l)
-	from, ok := x.begin()
-	if !ok {
-		x.v.Unchecked += x.rest()
-		return
-	}
-	var s step
-	for w.next(&s) {
+	x.from, x.ok = x.begin()
+	return x.ok
+}
+
+// steps replays a block.
+func (x *verifier) steps(block []step) {
+	moves := x.l.moves
+	for i := range block {
+		s := &block[i]
 		for x.next < len(moves) && x.due(&moves[x.next], s.at) {
 			x.move(&moves[x.next])
 			x.next++
 		}
-		if s.at < from && !s.begin {
-			if k := s.call.What.Kind(); k == tape.Whole || k == tape.Answered {
+		if s.at < x.from && !s.begin {
+			if runs(&s.call) {
 				x.p.skip(s.slot)
 			}
 			continue
 		}
-		x.step(&s)
+		x.step(s)
 	}
-	for ; x.next < len(moves); x.next++ {
-		x.move(&moves[x.next])
+}
+
+// finish replays what comes after the last call.
+func (x *verifier) finish() {
+	if !x.ok {
+		x.v.Unchecked += x.rest()
+		return
+	}
+	for ; x.next < len(x.l.moves); x.next++ {
+		x.move(&x.l.moves[x.next])
 	}
 }
 
@@ -153,11 +198,10 @@ func (x *verifier) begin() (from time.Duration, ok bool) {
 	if first >= 0 {
 		x.gen = uint16(l.moves[first].Gen - 1)
 	} else {
-		i := slices.IndexFunc(l.calls, func(c tape.Call) bool { return c.What.Kind() != tape.Rejected })
-		if i < 0 {
+		if !x.seen.hasGen {
 			return 0, false
 		}
-		x.gen = l.calls[i].What.Gen()
+		x.gen = x.seen.gen
 	}
 	if l.Fresh {
 		x.checked = true
@@ -165,13 +209,8 @@ func (x *verifier) begin() (from time.Duration, ok bool) {
 	}
 	closed := first < 0 || l.moves[first].Transition.From == breaker.Closed && l.moves[first].Transition.Cause != breaker.CauseOrder
 	if closed && l.Settings.Ramp <= 0 {
-		// A success that left no failure on count shows that there is none.
-		i := slices.IndexFunc(l.calls, func(c tape.Call) bool {
-			const none = tape.Late | tape.Beside | tape.Unjudged | tape.Slow
-			return c.What.Kind() == tape.Whole && c.What.Outcome() == uint8(breaker.Success) && c.What.Units() == 0 && !c.What.Has(none)
-		})
-		if i >= 0 && (first < 0 || l.calls[i].Ended < l.moves[first].At) {
-			from = l.calls[i].Ended
+		if x.seen.hasClean && (first < 0 || x.seen.clean < l.moves[first].At) {
+			from = x.seen.clean
 			s := l.Settings
 			switch windowed := s.FailureRate > 0 || s.SlowRate > 0 || s.BadRate > 0; {
 			case !windowed:

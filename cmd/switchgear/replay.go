@@ -113,6 +113,9 @@ func writeReport(name string, write func(io.Writer) error) error {
 // verifyTrace prints whether the recorded transitions follow again.
 func verifyTrace(g *globals, cmd *cobra.Command, t *replay.Trace) error {
 	v := t.Verify()
+	if v.Err != nil {
+		return refused("%w", v.Err)
+	}
 	if g.json {
 		if err := writeJSON(cmd, v); err != nil {
 			return err

@@ -44,17 +44,17 @@ func (f *traceFlags) open(cmd *cobra.Command, name string) (*replay.Trace, error
 	if !(f.sick > 0 && f.sick < 1) {
 		return nil, usage("--sick %v, want a share above 0 and below 1, such as 0.2", f.sick)
 	}
-	in := cmd.InOrStdin()
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, refused("%w", err)
-		}
-		defer file.Close()
-		in = file
+	o := replay.ImportOptions{Format: f.format, Name: f.name, LogFormat: f.logFormat, Failure: f.failure}
+	var t *replay.Trace
+	var err error
+	if name == "-" {
+		t, err = replay.Import(cmd.InOrStdin(), o)
+	} else {
+		t, err = replay.ImportFile(name, o)
 	}
-	t, err := replay.Import(in, replay.ImportOptions{Format: f.format, Name: f.name, LogFormat: f.logFormat, Failure: f.failure})
 	switch {
+	case name != "-" && errors.As(err, new(*fs.PathError)):
+		return nil, refused("%w", err)
 	case errors.Is(err, replay.ErrFormat), errors.Is(err, replay.ErrImport), errors.As(err, new(*fs.PathError)):
 		return nil, refused("%s: %w", name, err)
 	case err != nil:
