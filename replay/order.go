@@ -88,16 +88,21 @@ func (o *order) add(c *tape.Call) {
 }
 
 // addBeginning keeps begins in order. Calls that ended in order began nearly in
-// order, so the place is near the end.
+// order, so the place is near the end: as many places away as calls ran at the same
+// time.
 func (o *order) addBeginning(b beginning) {
-	n := len(o.begins)
+	const near = 64
+	i := len(o.begins)
 	o.begins = append(o.begins, b)
-	if n == o.beginsAt || o.begins[n-1].at <= b.at {
-		return
+	for least := max(o.beginsAt, i-near); i > least && o.begins[i-1].at > b.at; i-- {
+		o.begins[i] = o.begins[i-1]
 	}
-	from := o.begins[o.beginsAt:n]
-	i := o.beginsAt + sort.Search(len(from), func(i int) bool { return from[i].at > b.at })
-	copy(o.begins[i+1:], o.begins[i:n])
+	if i > o.beginsAt && o.begins[i-1].at > b.at {
+		from := o.begins[o.beginsAt:i]
+		k := o.beginsAt + sort.Search(len(from), func(k int) bool { return from[k].at > b.at })
+		copy(o.begins[k+1:i+1], o.begins[k:i])
+		i = k
+	}
 	o.begins[i] = b
 }
 

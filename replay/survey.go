@@ -17,7 +17,8 @@ type survey struct {
 	lanes   map[*Lane]*laneSurvey
 	calls   uint64 // records of calls, rejected ones included
 	horizon time.Duration
-	long    int // calls that took longer
+	long    int           // calls that took longer
+	longest time.Duration // of the other calls
 }
 
 // laneSurvey is that of one breaker. Calls are added in the order of their ends.
@@ -84,11 +85,15 @@ func (s *survey) add(x *laneSurvey, c *tape.Call) {
 		return
 	}
 	x.first(c)
-	if runs(c) && c.Ended-c.Began > s.horizon {
+	switch took := c.Ended - c.Began; {
+	case !runs(c):
+	case took > s.horizon:
 		x.long = append(x.long, longCall{began: c.Began, call: *c})
 		if s.long++; s.long > mostLong {
 			s.widen()
 		}
+	default:
+		s.longest = max(s.longest, took)
 	}
 	if !known(c) {
 		return
@@ -164,6 +169,9 @@ func (x *laneSurvey) merge() {
 
 // finish ends the survey.
 func (s *survey) finish() {
+	if s.long == 0 {
+		s.horizon = s.longest + 1
+	}
 	for _, x := range s.lanes {
 		if x.rejected {
 			x.blind += x.to - max(x.last.beforeAt, x.from)
