@@ -135,8 +135,9 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 	err = errAbandoned
 	defer func() {
 		// The first look at the clock is inlined and shows for most calls that
-		// they were not slow. Only if it does not is the clock asked again.
-		if err != nil || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
+		// they were not slow. Only if it does not is the clock asked again. The
+		// settings of now decide, and Update need not change the word.
+		if err != nil || atomic.LoadUint64(&b.word) != w || b.settings() != r || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
 			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact

@@ -99,8 +99,13 @@ func (p *Permit) askContext(ctx context.Context) error {
 	// Closed: only counting, timing or failures to take back keep the call from
 	// the fast path.
 	if w&(admitMask&^flagTimed) == 0 {
-		*p = b.permit(w)
-		p.begun()
+		if w&flagTimed != 0 {
+			r := b.settings()
+			p.start(r)
+			if r.shadows != nil {
+				p.beginShadows(r.shadows)
+			}
+		}
 		p.word |= permitSlow
 		return nil
 	}
@@ -124,13 +129,19 @@ func (p *Permit) askContext(ctx context.Context) error {
 func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}
 	if w&flagTimed != 0 {
-		if r := b.settings(); r.timer != nil { // nil for a moment while Update switches SlowCall off
-			if p.began = r.began(); r.exact {
-				p.tag = tagExact
-			}
-		}
+		p.start(b.settings())
 	}
 	return p
+}
+
+// start starts the time of a call, if r times calls.
+func (p *Permit) start(r *compiled) {
+	if r.timer == nil {
+		return // for a moment while Update switches SlowCall off, or only shadows want to see calls
+	}
+	if p.began = r.began(); r.exact {
+		p.tag = tagExact
+	}
 }
 
 // Done ends the call. A nil error is a success; any other error is classified as
@@ -261,6 +272,18 @@ func (p *Permit) took() (time.Duration, bool) {
 // countedPlain counts a success of a closed breaker whose word is still the
 // permit's, unless it was slow, as counted does, and records it.
 func (p *Permit) countedPlain() bool {
+	if p.tag == tagExact {
+		// Recorded, most often: with as few looks at the settings as in
+		// doRecorded.
+		if r := p.b.settings(); r.tape != nil {
+			ended := r.timer.now(true)
+			if p.b.load() != p.word&^permitSlow || r.slow(ended-p.began) || !p.b.counted(p.word&^permitSlow, true) {
+				return false
+			}
+			p.b.recordPlain(r, p.word, p.began, ended)
+			return true
+		}
+	}
 	took, timed := p.took()
 	if !timed {
 		return p.b.counted(p.word&^permitSlow, true)
@@ -271,11 +294,7 @@ func (p *Permit) countedPlain() bool {
 	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, true) {
 		return false
 	}
-	switch {
-	case r.tape == nil:
-	case p.tag == tagExact:
-		p.b.recordPlain(r, p.word, p.began, p.began+took)
-	default:
+	if r.tape != nil {
 		p.recordSettled(r, tape.Call{}, Success, took, false)
 	}
 	return true

@@ -180,7 +180,10 @@ func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	if !b.countedAlone(p, o) {
 		return false
 	}
-	b.recordTime(rec, b.cfg.clock.Now(), late)
+	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), 0 // the cheaper half of the clock
+	if late {
+		rec.What = tape.Late
+	}
 	rec.What = rec.What.After(unitsOf(b.load()))
 	return true
 }

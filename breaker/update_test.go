@@ -524,3 +524,40 @@ func TestReceiptOfAnUpdate(t *testing.T) {
 		}
 	}
 }
+
+// A call is slow by the settings of when it ends, however it is made, as it counts
+// by them.
+func TestUpdateOfSlowCallWhileCallsRun(t *testing.T) {
+	short, long := time.Second, 5*time.Second
+	for _, c := range []struct {
+		from, to time.Duration
+		slow     int
+	}{{short, long, 0}, {long, short, 1}, {short, -1, 0}, {50 * time.Millisecond, long, 0}} {
+		for how, call := range map[string]func(b *Breaker, f func()){
+			"Do": func(b *Breaker, f func()) {
+				_ = b.Do(bg, func(context.Context) error { f(); return nil })
+			},
+			"Allow": func(b *Breaker, f func()) {
+				p, _ := b.Allow()
+				f()
+				p.Done(nil)
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{SlowCall: c.from, SlowRate: .5, FailureRate: .5})
+				call(b, func() {
+					time.Sleep(time.Second)
+					s := b.Settings()
+					if s.SlowCall = c.to; c.to < 0 {
+						s.SlowRate = -1
+					}
+					must(t, b.Update(s))
+					time.Sleep(time.Second)
+				})
+				if w := b.Status().Window; w.Calls != 1 || w.Slow != c.slow {
+					t.Errorf("%s, slow_call from %s to %s: %+v, want 1 call and %d slow", how, c.from, c.to, w, c.slow)
+				}
+			})
+		}
+	}
+}

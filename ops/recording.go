@@ -17,7 +17,7 @@ const maxRecording = 24 * time.Hour
 
 // getRecording answers with a recording of calls: what Options.Recorder holds, or
 // with for=10m all calls from now on. It is for the user of the process alone:
-// a recording costs each call some 50 ns, and shows what a program does.
+// a recording costs each call some 60 ns, and shows what a program does.
 func (e *endpoint) getRecording(w http.ResponseWriter, r *http.Request) error {
 	if !e.socket {
 		return refuse(http.StatusForbidden, "refused", "recordings are given at the socket of the process only")

@@ -29,7 +29,7 @@ process has kept: its program has to keep a recorder (replay.Record in
 ops.Options.Recorder). The file has mode 0600. Keys are hashed, and there are no
 payloads and no texts of errors in it.
 
-A recorded call costs some 50 ns more. Calls that could not be recorded are
+A recorded call costs some 60 ns more. Calls that could not be recorded are
 counted, and the exit status is 4 then.
 
 With --from it converts a file of another format, see "switchgear help replay".`,
