@@ -27,8 +27,8 @@ type Verification struct {
 	ByCause   map[breaker.Cause]Reproduction `json:"by_cause"`
 	First     *Difference                    `json:"first,omitempty"` // the first in time, or nil
 	Notes     []string                       `json:"notes,omitempty"`
-	// Err is not nil if the file could not be read again. Then all else counts
-	// what came before.
+	// Err is not nil if the file could not be read again, or the context was done.
+	// Then all else counts what came before.
 	Err error `json:"-"`
 }
 
@@ -68,7 +68,11 @@ func (d *Difference) String() string {
 }
 
 // Verify replays the trace under the settings that were in effect.
-func (t *Trace) Verify() *Verification {
+func (t *Trace) Verify() *Verification { return t.VerifyContext(context.Background(), nil) }
+
+// VerifyContext is Verify until ctx is done. progress, unless it is nil, is called
+// with the share of the work that is done, by one goroutine at a time.
+func (t *Trace) VerifyContext(ctx context.Context, progress func(done float64)) *Verification {
 	v := &Verification{ByCause: map[breaker.Cause]Reproduction{}}
 	if t.Source != "sgr" {
 		v.Notes = append(v.Notes, "the data has no transitions to verify: it was not recorded by Switchgear")
@@ -85,7 +89,8 @@ func (t *Trace) Verify() *Verification {
 			streams = append(streams, &stream{lane: l, consumers: []consumer{x}})
 		}
 	}
-	v.Err = t.replay(context.Background(), known, streams, nil)
+	turn := turns{total: 1, calls: known.calls, progress: progress}
+	v.Err = t.replay(ctx, known, streams, turn.now)
 	for _, x := range all {
 		x.finish()
 		v.add(x.v)

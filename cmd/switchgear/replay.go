@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -112,7 +113,9 @@ func writeReport(name string, write func(io.Writer) error) error {
 
 // verifyTrace prints whether the recorded transitions follow again.
 func verifyTrace(g *globals, cmd *cobra.Command, t *replay.Trace) error {
-	v := t.Verify()
+	progress, clear := progressBar("verifying")
+	v := t.VerifyContext(cmd.Context(), progress)
+	clear()
 	if v.Err != nil {
 		return refused("%w", v.Err)
 	}
@@ -166,6 +169,12 @@ func printReport(cmd *cobra.Command, t *replay.Trace, r *replay.Report) {
 		fmt.Fprintf(out, "Note: %s.\n", plain.Text(n))
 	}
 	fmt.Fprint(out, figureTable(r.Results).String(out.width))
+	for _, x := range r.Results {
+		if slices.ContainsFunc(x.Figures, func(f replay.Figure) bool { return f.Trust == replay.Assumed }) {
+			fmt.Fprintln(out, "* depends on calls without an outcome: the range over five assumptions about them, not a bound.")
+			break
+		}
+	}
 	for i := range r.Results {
 		fmt.Fprintf(out, "%s\n", plain.Text(plot(t, &r.Results[i])))
 	}
