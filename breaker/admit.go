@@ -85,6 +85,7 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 		// or not an override admits it anyway. A mark comes here only when the
 		// call has advanced it and was rejected.
 		if w&flagRamp != 0 && !b.rampOverLocked(now) && m.kind != markProbe && !b.cold.Load().ramp.admit(now) && !forced {
+			b.recordRampRejected(now)
 			return Permit{}, false
 		}
 		// Load again: rampOverLocked may have changed the word.
@@ -97,7 +98,9 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 			// From now on calls are rejected without this lock, until the timer
 			// fires. Behind forced-closed the call runs, but it is not judged.
 			b.setRejectLocked()
-			return Permit{b: b, word: w, tag: tagUnjudged}, forced
+			p := b.permit(w)
+			p.tag |= tagUnjudged
+			return p, forced
 		}
 		t := new(Transition)
 		if early {
@@ -144,6 +147,8 @@ func (b *Breaker) rejectCall(ctx context.Context) (Permit, error) {
 	err := b.rejection()
 	if w&flagObserved != 0 {
 		b.observe(countRejected, false)
+		b.recordRejected(w)
+		b.shadowsRefused(w)
 	}
 	if w&flagWatched != 0 {
 		b.notifyRejected(err)

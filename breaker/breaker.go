@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -22,14 +23,22 @@ type Breaker struct {
 	// mu guards the fields of cold as noted there, and most writes of word, see
 	// word.go. It is held for a few instructions at a time, never while user
 	// code runs (I10).
-	mu       sync.Mutex
-	cold     atomic.Pointer[cold]   // nil until the breaker first needs it; never changed afterwards
-	win      atomic.Pointer[window] // nil if no rule needs a window
-	cfg      *config
-	key      string        // the text of the key of a keyed breaker, as in its ID
-	used     atomic.Uint32 // keyed breaker: the tick of its set when it was last used
-	failUnit atomic.Uint32 // what a failure counts in word, see compiled.failUnit; written under mu
+	mu   sync.Mutex
+	cold atomic.Pointer[cold]   // nil until the breaker first needs it; never changed afterwards
+	win  atomic.Pointer[window] // nil if no rule needs a window
+	cfg  *config
+	key  string        // the text of the key of a keyed breaker, as in its ID
+	used atomic.Uint32 // keyed breaker: the tick of its set when it was last used
+	// extra holds what a failure counts in word, see compiled.failUnit, in its
+	// low byte, which mu guards, and the breaker's number on a tape above it, see
+	// recording.go. They share a word to keep a breaker at 64 bytes.
+	extra atomic.Uint32
 }
+
+const (
+	extraUnit   = 0xff // the bits of the unit
+	extraNumber = 8    // the shift of the number
+)
 
 // cold is the part of a breaker that it needs from its first trip or order on.
 // Most breakers never trip, so it is allocated when it is needed.
@@ -42,6 +51,8 @@ type cold struct {
 	matchers  atomic.Pointer[matchers]
 	listeners atomic.Pointer[[]*Listener]
 	calls     atomic.Pointer[callCount]
+	rejected  atomic.Uint64 // rejected calls that are not on the tape yet, see recording.go
+	shadows   atomic.Pointer[watching]
 
 	// Breaker.mu guards the rest.
 
@@ -56,6 +67,7 @@ type cold struct {
 	rowLast   time.Time // the last of them, see FailWithin
 
 	override *override
+	trace    tape.Trace    // of the transition that is being made, for a recording
 	changed  chan struct{} // closed to make WaitReady look again; nil if no goroutine waits
 
 	// For people to read.
@@ -99,13 +111,13 @@ func newBreaker(cfg *config, key string) *Breaker {
 		b.win.Store(newWindow(0, r))
 	}
 	b.word = b.flags(r)
-	b.failUnit.Store(uint32(r.failUnit))
+	b.extra.Store(uint32(r.failUnit))
 	return b
 }
 
 // unit returns what a failure counts in word now. While Update is under way it
 // differs from that of the settings.
-func (b *Breaker) unit() int { return int(b.failUnit.Load()) }
+func (b *Breaker) unit() int { return int(b.extra.Load() & extraUnit) }
 
 // settings returns the settings in effect, compiled.
 func (b *Breaker) settings() *compiled {

@@ -105,7 +105,15 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 // doSlow is Do for a breaker whose word does not simply admit the call.
 func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
-		if r := b.settings(); r.timer != nil { // nil for a moment while Update switches SlowCall off
+		switch r := b.settings(); {
+		case r.shadows != nil:
+			p := b.permit(w)
+			p.begun()
+			return p.run(ctx, fn)
+		case r.timer == nil: // for a moment, while Update switches SlowCall off
+		case r.tape != nil:
+			return b.doRecorded(ctx, w, r, fn)
+		default:
 			return b.doTimed(ctx, w, r, fn)
 		}
 	}
@@ -113,6 +121,7 @@ func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context)
 	if err != nil {
 		return err
 	}
+	p.begun()
 	return p.run(ctx, fn)
 }
 
@@ -138,6 +147,27 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 			}
 			err = p.end(ctx, err)
 		}
+	}()
+	return fn(ctx)
+}
+
+// doRecorded is Do for a closed breaker whose calls are recorded. It is apart
+// from doTimed so that it reads the clock twice and no more.
+func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) (err error) {
+	began := r.began()
+	err = errAbandoned
+	defer func() {
+		// The settings of now, since Update need not change the word.
+		if r := b.settings(); err == nil && r.tape != nil {
+			// The clock first: failures that come between this and the look at
+			// the word must not be recorded as before the success.
+			ended := r.timer.now(true)
+			if atomic.LoadUint64(&b.word) == w && !r.slow(ended-began) && b.counted(w, true) {
+				b.recordPlain(r, w, began, ended)
+				return
+			}
+		}
+		err = Permit{b: b, word: w, began: began, tag: tagExact}.end(ctx, err)
 	}()
 	return fn(ctx)
 }

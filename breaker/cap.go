@@ -284,6 +284,7 @@ func (b *Breaker) heldBackLocked(from, to auto, t *Transition, now time.Time) {
 		t.From, t.To, t.At, t.OpenFor = Closed, Open, now, 0
 		b.describeLocked(b.settings(), auto{state: Open}, t)
 		c.queue.add(note{heldBack: t})
+		b.recordHeldBack(t)
 	}
 	h.last = now
 }

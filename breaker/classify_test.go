@@ -293,7 +293,7 @@ func TestNilContextNeverPanics(t *testing.T) {
 	for name, opts := range map[string][]Option{
 		"plain":       nil,
 		"bypass":      {WithBypassAllowed()},
-		"heard":       {WithListener((&tape{}).listener())},
+		"heard":       {WithListener((&listenerLog{}).listener())},
 		"classifying": {WithClassifier(DefaultClassifier)},
 	} {
 		for state, prepare := range states {

@@ -42,6 +42,9 @@ func newClock(source *vtime.Source, width time.Duration) *clock {
 
 // now returns the time since the base: exactly, or as of the current step.
 func (c *clock) now(exact bool) time.Duration {
+	if exact && c.source == nil {
+		return time.Since(c.base) // the compiler knows this call, and reads the clock half
+	}
 	if exact {
 		return c.source.Since(c.base)
 	}

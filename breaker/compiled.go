@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -12,15 +13,17 @@ import (
 // them. It is never modified. A manager or set compiles its settings once, and
 // all breakers with these settings share the result.
 type compiled struct {
-	Settings         // with defaults filled in
-	version   uint64 // of the settings: 1, and one more with each Update
-	flags     uint64 // the bits of the word that these settings decide
-	failUnit  int    // units that a failure adds to the failure count; above 1, a success takes back 1
-	failLimit int    // FailMax in units; negative if the rule is off
-	dated     bool   // the rule needs to know when failures happen: FailFor or FailWithin is set
-	step      *clock // the clock of a window of time; nil if there is no such window
-	timer     *clock // the clock that times calls; nil if calls are not timed
-	exact     bool   // SlowCall is too short for the steps of timer
+	Settings             // with defaults filled in
+	version   uint64     // of the settings: 1, and one more with each Update
+	flags     uint64     // the bits of the word that these settings decide
+	failUnit  int        // units that a failure adds to the failure count; above 1, a success takes back 1
+	failLimit int        // FailMax in units; negative if the rule is off
+	dated     bool       // the rule needs to know when failures happen: FailFor or FailWithin is set
+	step      *clock     // the clock of a window of time; nil if there is no such window
+	timer     *clock     // the clock that times calls; nil if calls are not timed
+	exact     bool       // calls are timed by the real clock: SlowCall is too short for the steps of timer, or calls are recorded
+	tape      *tape.Tape // where calls are recorded; nil if they are not
+	shadows   *shadows   // nil if there are none
 }
 
 // compile fills in the defaults of valid settings and derives everything else.
@@ -35,18 +38,34 @@ func (c *config) compile(s Settings, version uint64) *compiled {
 			r.step = newClock(c.clock, r.Window/windowSteps)
 		}
 	}
-	if r.SlowCall > 0 {
-		r.flags |= flagTimed
-		r.exact = r.SlowCall < exactBelow
-		r.timer = c.fine.get(c.clock)
-	}
 	if c.bypass {
 		r.flags |= flagBypass
 	}
 	if r.FailMax == 1 || r.flags&flagCounted != 0 && r.MinCalls == 1 {
 		r.flags |= flagCheckCtx // a single misjudged call would open the breaker
 	}
+	r.setObservers(c)
 	return r
+}
+
+// setObservers sets how calls are timed, whether they are recorded, and whether
+// shadows judge them.
+func (r *compiled) setObservers(c *config) {
+	r.flags &^= flagsTaped
+	r.timer, r.exact, r.tape, r.shadows = nil, false, c.tape.Load(), nil
+	if r.SlowCall > 0 || r.tape != nil || c.clock.Timed() {
+		r.flags |= flagTimed
+		r.timer = c.fine.get(c.clock)
+		// A virtual clock costs nothing to read, and a replay must judge by the
+		// times that were recorded.
+		r.exact = r.tape != nil || r.SlowCall < exactBelow || c.clock != nil
+	}
+	if s := c.shadows.Load(); s != nil && len(s.list) > 0 {
+		r.shadows = s
+	}
+	if r.tape != nil || r.shadows != nil {
+		r.flags |= flagsTaped // rejected calls take the slow path, too, see fastRejection
+	}
 }
 
 // failures converts units to a number of failures, rounded up.

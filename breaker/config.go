@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/switchgear-go/switchgear/internal/tape"
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
@@ -31,6 +32,8 @@ type config struct {
 	manager *Manager                  // nil if there is none
 	cap     *openCap                  // the set's or the manager's; nil if there is none
 	calls   atomic.Pointer[callCount] // nil if calls have never been observed
+	tape    atomic.Pointer[tape.Tape] // nil if calls are not recorded
+	shadows atomic.Pointer[shadows]   // nil if there has never been a shadow
 	panics  atomic.Uint32             // panics in the program's functions that were recovered
 }
 
@@ -50,6 +53,7 @@ type owner interface {
 	// forgotten raises versionFloor to version, and returns the records of a
 	// key's history to the budget.
 	forgotten(version uint64, records int)
+	Shadows() []ShadowStatus
 	// retention returns how long a key may be idle before its evidence lapses.
 	retention() time.Duration
 }

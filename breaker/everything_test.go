@@ -116,6 +116,9 @@ func (e *everything) run() {
 		}
 	}
 	stop()
+	for _, name := range []string{"a", "b", BeforeShadow} {
+		e.m.Unshadow(name)
+	}
 	for _, b := range append(e.m.Breakers(), e.held[:]...) {
 		e.calms(b)
 	}
@@ -252,7 +255,14 @@ func (e *everything) meddle() {
 		func() { hold(e.m.Observe()) },
 		func() { _ = e.m.Status() },
 		func() { _ = b.History() },
-	}[rand.IntN(16)]()
+		func() { _ = e.one.Shadow("a", s) },
+		func() { _ = e.set.Shadow("a", s) },
+		func() { _ = e.m.Shadow("b", s) },
+		func() { e.m.Unshadow("a") },
+		func() { e.m.Unshadow("b") },
+		func() { _, _ = e.one.Promote("a", 0) },
+		func() { _, _ = e.set.Promote("b", 0) },
+	}[rand.IntN(23)]()
 }
 
 // calms returns b to rest, without an override, by time and successful calls.

@@ -324,6 +324,28 @@ func ExampleManager_Observe() {
 	// db 1 1 1
 }
 
+func ExampleBreaker_Shadow() {
+	b := breaker.New("payments", breaker.Settings{FailMax: 5})
+	if err := b.Shadow("tight", breaker.Settings{FailMax: 2}); err != nil {
+		fmt.Println(err)
+	}
+	for _, answer := range []error{errors.New("down"), errors.New("down"), nil, nil} {
+		_ = b.Do(context.Background(), func(context.Context) error { return answer })
+	}
+	for _, s := range b.Shadows() {
+		fmt.Printf("%s would have opened %d time, and rejected %d good calls\n", s.Name, s.Trips, s.RejectedGood)
+	}
+	// It does well elsewhere: give the breaker its settings. Promote(BeforeShadow)
+	// takes this back.
+	if _, err := b.Promote("tight", 0); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(b.Settings().FailMax, b.Shadows()[0].Name, b.Shadows()[0].Settings.FailMax)
+	// Output:
+	// tight would have opened 1 time, and rejected 2 good calls
+	// 2 before 5
+}
+
 func ExampleStatus_Explain() {
 	b := breaker.New("payments", breaker.Settings{FailMax: 2})
 	for range 2 {

@@ -83,6 +83,11 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	// flagCounted may be off because the old window was clean.
 	b.edit(flagRamp, b.flags(b.settings()))
 	b.dropRecordsLocked()
+	b.recordForgot()
+	if c != nil && c.shadows.Load() != nil {
+		c.shadows.Load().seesLocked(b.cfg.clock.Now())
+		c.shadows.Store(nil)
+	}
 	return true
 }
 

@@ -249,7 +249,7 @@ func TestForgetAttempts(t *testing.T) {
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := keyed(SetOptions{MaxKeys: 10, Retention: 16 * time.Hour})
-		var heard tape
+		var heard listenerLog
 		s.AddListener(Listener{StateChange: func(b *Breaker, c Transition) { heard.add("%s %s->%s %s", b.Key(), c.From, c.To, c.Cause) }})
 		failed, open, busy := s.Breaker("failed"), s.Breaker("open"), s.Breaker("busy")
 		forced, own := s.Breaker("forced"), s.Breaker("own")
@@ -402,7 +402,7 @@ func TestRemove(t *testing.T) {
 			_ = set.Breaker("other").Open(Order{For: time.Hour})
 			b := set.Breaker("a")
 			c.give(b)
-			var received tape
+			var received listenerLog
 			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { received.add("%s->%s %s", t.From, t.To, t.Cause) }})
 			calls = 0
 			if !set.Remove("a") {

@@ -102,19 +102,19 @@ func crew(t *testing.T, n int) (*Manager, []*Breaker) {
 	return m, bs
 }
 
-// tape is a listener that records events.
-type tape struct {
+// listenerLog is a listener that records events.
+type listenerLog struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (t *tape) add(format string, args ...any) {
+func (t *listenerLog) add(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lines = append(t.lines, fmt.Sprintf(format, args...))
 }
 
-func (t *tape) take() string {
+func (t *listenerLog) take() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := strings.Join(t.lines, ", ")
@@ -122,7 +122,7 @@ func (t *tape) take() string {
 	return s
 }
 
-func (t *tape) listener() Listener {
+func (t *listenerLog) listener() Listener {
 	return Listener{
 		BeforeCall:  func(context.Context, *Breaker) { t.add("before") },
 		Success:     func(*Breaker) { t.add("success") },

@@ -223,7 +223,25 @@ func (s *Set[K]) ids(most int) (out []string) {
 func (s *Set[K]) passes() bool {
 	// flagCheckCtx does not matter: doUntracked checks the context itself.
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
-		s.cfg.settings.Load().flags&^flagCheckCtx == 0 && s.cfg.listenerFlags() == 0
+		s.cfg.settings.Load().passes() && s.cfg.listenerFlags() == 0
+}
+
+// passes reports whether no rule needs to see successes. A recording alone does
+// not need them: it counts the calls of such keys.
+func (r *compiled) passes() bool {
+	flags := r.flags &^ flagCheckCtx
+	if r.SlowCall <= 0 {
+		flags &^= flagsTaped
+	}
+	return flags == 0
+}
+
+// countUntracked counts a call that ran without a breaker.
+func (c *config) countUntracked(o Outcome) {
+	c.calls.Load().count(o, false)
+	if t := c.tape.Load(); t != nil {
+		t.Untracked()
+	}
 }
 
 // healthy returns the number of kept breakers without evidence.
@@ -238,7 +256,7 @@ func (s *Set[K]) doUntracked(ctx context.Context, k K, fn func(context.Context) 
 	err := fn(ctx)
 	if err == nil && s.tick.Load() == inserts {
 		g.running = false // nothing was inserted meanwhile, so this key still has no breaker
-		s.cfg.calls.Load().count(Success, false)
+		s.cfg.countUntracked(Success)
 		return nil
 	}
 	return g.end(ctx, err)
@@ -290,7 +308,7 @@ func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) err
 		}
 	}
 	if b == nil {
-		g.set.cfg.calls.Load().count(o, false)
+		g.set.cfg.countUntracked(o)
 		return err
 	}
 	// The zero word has generation 0: the first period of a breaker.

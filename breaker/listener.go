@@ -31,6 +31,9 @@ type Listener struct {
 	Rejected func(*Breaker, error)
 	// StateChange runs for each transition, with its full record.
 	StateChange func(*Breaker, Transition)
+	// ShadowChange runs for each transition of a shadow, with its name: what its
+	// settings would have done. See Breaker.Shadow.
+	ShadowChange func(b *Breaker, shadow string, t Transition)
 	// HeldBack runs when a rule is met but Manager.CapOpen keeps the breaker
 	// closed, with the transition that did not take place. It runs once while
 	// this continues, not at every failure.

@@ -133,7 +133,7 @@ func TestForcedOpenIsAWarning(t *testing.T) {
 
 func TestListenerReceivesEachCallAndTransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var heard tape
+		var heard listenerLog
 		b := New("db", Settings{FailMax: 2}, WithListener(heard.listener()))
 		step := func(want string) {
 			t.Helper()
@@ -170,7 +170,7 @@ func TestListenerReceivesEachCallAndTransition(t *testing.T) {
 
 func TestListenerAddedLaterAndRemoved(t *testing.T) {
 	b := New("db", Settings{})
-	var one, two tape
+	var one, two listenerLog
 	_ = b.Do(bg, nop)
 	removeOne := b.AddListener(one.listener())
 	b.AddListener(two.listener())
@@ -222,7 +222,7 @@ func TestBadListeners(t *testing.T) {
 					case "StateChange":
 						l.StateChange = func(b *Breaker, _ Transition) { once(b) }
 					}
-					var heard tape
+					var heard listenerLog
 					b := New("db", Settings{FailMax: 1}, WithListener(l, heard.listener()))
 					for _, fn := range []func(context.Context) error{nop, broken, nop} {
 						go func() {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // Manager holds the breakers and sets of an application by name, so that people
@@ -24,7 +26,9 @@ type Manager struct {
 	// members, which may take a while. It is taken before mu. No call waits for
 	// it, except a call that creates a member.
 	changing  sync.Mutex
-	listeners []*Listener // of all members, present and future; guarded by changing
+	listeners []*Listener     // of all members, present and future; guarded by changing
+	tape      *tape.Tape      // that all members record on, nil if none; guarded by changing
+	shadows   []plannedShadow // of all members, present and future; guarded by changing
 
 	mu      sync.RWMutex // guards the fields below
 	members map[string]member
@@ -36,14 +40,14 @@ type Manager struct {
 
 // member is a breaker or a set.
 type member interface {
-	Name() string
 	keyed() bool                // it is a set
 	lookup(key string) *Breaker // nil if there is none
 	ids(most int) []string
 	each(f func(*Breaker))
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
-	conf() *config
+	setTape(*tape.Tape)
+	shadowed
 }
 
 // NewManager returns a manager whose breakers have these settings and options
@@ -168,6 +172,15 @@ func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member)
 	if m.observers.Load() > 0 {
 		cfg.observe(true)
 	}
+	if m.tape != nil {
+		cfg.tape.Store(m.tape)
+	}
+	for _, p := range m.shadows {
+		_ = cfg.addShadowLocked(newShadow(cfg, p.name, p.settings)) // there is room: they are its only ones
+	}
+	if m.tape != nil || len(m.shadows) > 0 {
+		cfg.settings.Store(cfg.observed(cfg.settings.Load()))
+	}
 	got = make(cfg)
 	if m.members == nil {
 		m.members = map[string]member{}
@@ -227,6 +240,12 @@ func (m *Manager) Remove(name string) bool {
 	if m.observers.Load() > 0 {
 		got.setObserved(false)
 	}
+	if m.tape != nil {
+		got.setTape(nil)
+	}
+	for _, p := range m.shadows {
+		removeShadow(got, p.name, nil)
+	}
 	if c := got.conf().cap; c != &m.cap {
 		m.cap.removeSet(c)
 	}
@@ -261,6 +280,10 @@ type AnySet interface {
 	BreakerOf(keyText string) (*Breaker, error)
 	Update(Settings) error
 	UpdateIf(s Settings, version uint64) (Receipt, error)
+	Shadow(name string, s Settings) error
+	Unshadow(name string) bool
+	Shadows() []ShadowStatus
+	Promote(shadow string, version uint64) (Receipt, error)
 	Status() []Status
 	Breakers() []*Breaker
 	WithEvidence() []*Breaker

@@ -306,7 +306,7 @@ func TestManagerNamesOneKind(t *testing.T) {
 }
 
 func TestManagerOptionsReachEveryBreaker(t *testing.T) {
-	var heard tape
+	var heard listenerLog
 	m := NewManager(Settings{}, WithListener(heard.listener()))
 	_ = m.Breaker("a").Do(bg, nop)
 	_ = SetOf[string](m, "s").Do(bg, "k", nop)

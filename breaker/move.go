@@ -42,6 +42,7 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	// Copy the evidence for the decision into the record.
 	t.Cause, t.Fails, t.Threshold, t.Counts, t.Rule = d.cause, d.fails, d.threshold, e.counts, e.rule
 	t.OpenFor, t.HintedFor = d.openFor, d.hinted
+	b.coldLocked().trace.Draw = e.draw
 	t.Slow = d.cause == CauseProbeFailed && e.kind != evFailure
 	if d.cause == CauseConsecutive {
 		t.Forgiven = max(0, r.SuccessesToForgive)
@@ -136,6 +137,8 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	w := old&(flagWatched|flagTimed|flagObserved|flagBypass) | r.flags&flagCheckCtx | c.overrideFlags() |
 		withState(to.state) | withUnits(to.units) | withGen(gen)
 
+	c.trace.Move, c.trace.Gen, c.trace.Units, c.trace.Attempt = true, gen, to.units, to.attempt
+	b.flushRejected(now.Sub(b.cfg.fine.get(b.cfg.clock).base) - 1) // they came before the move
 	// The word is written last. Until then calls see the old one.
 	b.storeLocked(to)
 	// Leases of the old period must not take places in the new one (I2, I3).
@@ -213,6 +216,8 @@ func (b *Breaker) recordLocked(t *Transition, now time.Time) {
 	t.Version, t.At, t.SettingsVersion = b.versionLocked(), now, b.settings().version
 	b.keepRecordLocked(t)
 	c.tally.moved(t)
+	b.recordMoved(c, t)
+	c.shadowsMovedLocked(t)
 	// Behind an override the effective state has not changed.
 	if !t.Shadow {
 		c.since, c.last = now, t

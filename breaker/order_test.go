@@ -175,7 +175,7 @@ func TestOrdersByMethod(t *testing.T) {
 // Apply does not wait for listeners, and they hear of it all the same.
 func TestApplyIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var heard tape
+		var heard listenerLog
 		b := New("x", Settings{}, WithListener(Listener{StateChange: heard.listener().StateChange}))
 		_, _ = b.Apply(Order{Verb: VerbOpen, For: time.Hour})
 		synctest.Wait()

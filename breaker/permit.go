@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // Permit allows one call. Allow and AllowContext return it. A Permit must be
@@ -36,6 +38,9 @@ const (
 	tagAnswered                              // Answered was called
 	tagTimed                                 // and the call was timed until then
 	tagProbed                                // a probe that Answered has already counted as a success
+
+	// From flightShift on: the place of the call among those that shadows judge,
+	// see flights.go.
 )
 
 func (t permitTag) probe() uint32 { return uint32(t) }
@@ -107,7 +112,13 @@ func (p *Permit) askContext(ctx context.Context) error {
 	// Closed: only counting, timing or failures to take back keep the call from
 	// the fast path.
 	if w&(admitMask&^flagTimed) == 0 && (ctx == nil || ctx.Err() == nil) {
-		*p = b.permit(w)
+		if w&flagTimed != 0 {
+			r := b.settings()
+			p.start(r)
+			if r.shadows != nil {
+				p.beginShadows(r.shadows)
+			}
+		}
 		if ctx != nil {
 			p.tag |= tagChecked
 		}
@@ -119,6 +130,7 @@ func (p *Permit) askContext(ctx context.Context) error {
 		p.b = &settled
 		return err
 	}
+	q.begun()
 	// If a listener exits the goroutine, announce hands q back.
 	if q.word&flagWatched != 0 {
 		q.announce(ctx)
@@ -133,13 +145,19 @@ func (p *Permit) askContext(ctx context.Context) error {
 func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}
 	if w&flagTimed != 0 {
-		if r := b.settings(); r.timer != nil { // nil for a moment while Update switches SlowCall off
-			if p.began = r.began(); r.exact {
-				p.tag = tagExact
-			}
-		}
+		p.start(b.settings())
 	}
 	return p
+}
+
+// start starts the time of a call, if r times calls.
+func (p *Permit) start(r *compiled) {
+	if r.timer == nil {
+		return // for a moment while Update switches SlowCall off, or only shadows want to see calls
+	}
+	if p.began = r.began(); r.exact {
+		p.tag = tagExact
+	}
 }
 
 // Done ends the call. A nil error is a success; any other error is classified as
@@ -178,8 +196,8 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	// The fast path: a success, not slow so far, under an unchanged word of a
 	// closed breaker. counted takes care of windows and of Observe, without the
 	// lock.
-	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
-		q.quick() && q.b.counted(q.word&^permitSlow, true) {
+	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && !q.tag.flying() && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
+		q.countedPlain() {
 		return nil
 	}
 	g := settleOnce{p: q, running: true} // the classifier is user code, and may exit the goroutine
@@ -231,6 +249,7 @@ func (p *Permit) Answered() {
 	if p.over() || p.tag&tagAnswered != 0 {
 		return
 	}
+	p.answeredShadows()
 	// Freeze the time, so that the rest of the stream does not make the call
 	// slow.
 	took, timed := p.took()
@@ -244,14 +263,30 @@ func (p *Permit) Answered() {
 		return
 	}
 	q := *p
-	// Only judged: it is one call, and is observed and reported at its end.
-	_ = p.b.judge(nil, &q, Success, p.b.settings().slow(took), took, nil) //nolint:staticcheck // a success leaves no trace
-	p.b.deliver()
+	// Only judged and recorded: it is one call, and is observed and reported at
+	// its end.
+	q.settleAnswer(took)
 	// From here on the permit belongs to the period that this success has led
 	// to, which judges the end of the stream. If that is still the same period,
 	// tagProbed keeps the probe from succeeding twice.
 	p.word = p.b.load() | permitSlow
 	p.tag = p.tag&^(tagNested|permitTag(p.tag.probe())) | tagProbed
+}
+
+// settleAnswer reports the success of a probe whose answer took so long to begin.
+// mu is not held.
+func (p *Permit) settleAnswer(took time.Duration) {
+	r := p.b.settings()
+	slow := r.slow(took)
+	var rec *tape.Call
+	if r.tape != nil {
+		rec = new(tape.Call)
+	}
+	_ = p.b.judge(nil, p, Success, slow, took, nil, rec) //nolint:staticcheck // a success leaves no trace
+	if rec != nil {
+		p.recordSettled(r, *rec, Success, took, slow)
+	}
+	p.b.deliver()
 }
 
 // took returns how long the call took to be answered, or has taken so far. It
@@ -267,10 +302,35 @@ func (p *Permit) took() (time.Duration, bool) {
 	return now - p.began, true
 }
 
-// quick reports whether the call has not been slow so far.
-func (p *Permit) quick() bool {
+// countedPlain counts a success of a closed breaker whose word is still the
+// permit's, unless it was slow, as counted does, and records it.
+func (p *Permit) countedPlain() bool {
+	if p.tag == tagExact {
+		// Recorded, most often: with as few looks at the settings as in
+		// doRecorded.
+		if r := p.b.settings(); r.tape != nil {
+			ended := r.timer.now(true)
+			if p.b.load() != p.word&^permitSlow || r.slow(ended-p.began) || !p.b.counted(p.word&^permitSlow, true) {
+				return false
+			}
+			p.b.recordPlain(r, p.word, p.began, ended)
+			return true
+		}
+	}
 	took, timed := p.took()
-	return !timed || !p.b.settings().slow(took)
+	if !timed {
+		return p.b.counted(p.word&^permitSlow, true)
+	}
+	r := p.b.settings()
+	// If the call is recorded, the word must not have changed by the time that
+	// took was read, as in doRecorded.
+	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, true) {
+		return false
+	}
+	if r.tape != nil {
+		p.recordSettled(r, tape.Call{}, Success, took, false)
+	}
+	return true
 }
 
 // belongs reports whether an outcome counts for the current period (I1).

@@ -267,7 +267,7 @@ func TestAnsweredProbeIsOneCall(t *testing.T) {
 			b := bs[0]
 			play(b, "f")
 			wait(10 * time.Second)
-			var heard tape
+			var heard listenerLog
 			l := heard.listener()
 			l.BeforeCall, l.StateChange = nil, nil
 			b.AddListener(l)
@@ -358,7 +358,7 @@ func TestAnsweredAtOnce(t *testing.T) {
 	} {
 		for _, keyed := range []bool{false, true} { // by the settings of a key, too
 			synctest.Test(t, func(t *testing.T) {
-				var heard tape
+				var heard listenerLog
 				b := New("x", c.s)
 				if keyed {
 					b = NewSet[string]("s", Settings{}, SetOptions{}).Breaker("k")

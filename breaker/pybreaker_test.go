@@ -21,13 +21,13 @@ func TestPyBreakerUsage(t *testing.T) {
 }
 
 func TestPyBreakerEventListening(t *testing.T) {
-	var db, log, one, another tape
+	var db, log, one, another listenerLog
 	dbBreaker := New("db", Settings{FailMax: 1}, WithListener(db.listener(), log.listener()))
 	dbBreaker.AddListener(one.listener())
 	dbBreaker.AddListener(another.listener())
 	_ = dbBreaker.Do(bg, nop)
 	_ = dbBreaker.Do(bg, broken)
-	for _, l := range []*tape{&db, &log, &one, &another} {
+	for _, l := range []*listenerLog{&db, &log, &one, &another} {
 		if got, want := l.take(), "before, success, before, failure connection refused, closed->open"; got != want {
 			t.Errorf("a listener heard %q, want %q", got, want)
 		}

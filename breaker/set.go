@@ -234,6 +234,11 @@ func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	}
 	s.cfg.mu.Lock()
 	defer s.cfg.mu.Unlock()
+	return s.updateLocked(n, version)
+}
+
+// updateLocked is UpdateIf for valid settings. s.cfg.mu is held.
+func (s *Set[K]) updateLocked(n Settings, version uint64) (Receipt, error) {
 	old := s.cfg.settings.Load()
 	r := Receipt{ID: s.Name() + "/" + allKeys, From: old.version, Version: old.version}
 	if version != 0 && version != old.version {
@@ -245,6 +250,7 @@ func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	}
 	s.cfg.settings.Store(compiled) // before refresh, so that no breaker created meanwhile misses them
 	s.refresh()
+	compiled.recordUpdated(s)
 	r.Version = compiled.version
 	return r, nil
 }

@@ -92,7 +92,7 @@ func TestSetUpdate(t *testing.T) {
 func TestSetListenersReceiveOldAndNewKeys(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{}, SetOptions{})
 	_ = set.Do(bg, "old", nop)
-	var heard, one tape
+	var heard, one listenerLog
 	remove := set.AddListener(heard.listener())
 	set.Breaker("old").AddListener(one.listener())
 	_ = set.Do(bg, "old", nop)

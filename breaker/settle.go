@@ -3,6 +3,8 @@ package breaker
 import (
 	"context"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // This file is what the end of a call does to its breaker, in three parts:
@@ -27,14 +29,20 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	if p.tag&tagIgnored != 0 {
 		o = Ignored
 	}
+	r := b.settings()
 	took, _ := p.took()
 	// A canceled call can be slow. An ignored one cannot: it is not evidence.
-	slow := o != Ignored && b.settings().slow(took)
+	slow := o != Ignored && r.slow(took)
+	// What counting finds out for the record of this call; nil: not recorded.
+	var rec *tape.Call
+	if r.tape != nil {
+		rec = new(tape.Call)
+	}
 	// Behind an override the automatic state ignores calls that it did not admit
 	// itself (I5).
 	if p.tag&tagUnjudged == 0 {
-		if plain := o == Success && !slow; !plain || !b.countedPlain(p) {
-			opened := b.judge(ctx, p, o, slow, took, err)
+		if plain := o == Success && !slow; !plain || !b.countedPlain(p, rec) {
+			opened := b.judge(ctx, p, o, slow, took, err, rec)
 			// WithErrorOnTrip: this call opened the breaker.
 			if opened != nil && err != nil {
 				err = &tripError{open: b.cfg.rejection(opened), own: err}
@@ -43,6 +51,10 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
 	b.observe(o, slow)
+	if rec != nil {
+		p.recordSettled(r, *rec, o, took, slow)
+	}
+	p.endShadows(r, o, err)
 	if b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
@@ -54,10 +66,17 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 // countedPlain handles a success that was not slow if that needs no lock: the
 // breaker is closed and has no failure to take back. It returns false, and has
 // counted nothing, otherwise.
-func (b *Breaker) countedPlain(p *Permit) bool {
+func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	w := b.load()
 	if !p.belongs(w) {
+		if rec != nil {
+			b.recordTime(rec, b.cfg.clock.Now(), true) // after the move that made it late
+		}
 		return true // of another period: it counts nowhere (I1)
+	}
+	// Of a recording, see recordCountsLocked.
+	if rec != nil && w&flagHeld != 0 {
+		return false
 	}
 	return w&stateMask == 0 && b.counted(w, false)
 }
@@ -103,9 +122,9 @@ func (b *Breaker) noteClean(win *window) {
 // judge counts an outcome that may change something. It returns the rejection of
 // the open period that this outcome began, if the caller is to receive it. mu is
 // not held.
-func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
+func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error, rec *tape.Call) *OpenError {
 	// A slow call always takes the lock: it goes into the window as a bad call.
-	if !slow && b.countedAlone(p, o) {
+	if !slow && (rec == nil && b.countedAlone(p, o) || rec != nil && b.countedRecorded(p, o, rec)) {
 		return nil
 	}
 	e := event{kind: evSuccess, slow: slow}
@@ -120,8 +139,15 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 		e.kind = evCanceled
 	}
 	b.mu.Lock()
-	opened, counts := b.judgeLocked(p, o, &e, sample)
+	var now time.Time // stays zero unless needed: reading the clock is not free
+	if rec != nil {
+		now = b.recordCountsLocked(rec, p)
+	}
+	opened, counts := b.judgeLocked(p, o, &e, sample, now)
 	open := b.noticedLocked(opened)
+	if rec != nil {
+		b.recordCountedLocked(rec)
+	}
 	b.mu.Unlock()
 	// The program's own rules are user code. They run after mu is released, on
 	// the counts that were read under it (I10).
@@ -133,8 +159,8 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 
 // judgeLocked frees the probe's place, counts the outcome, and decides. The
 // counts that it returns are those of the window, if a bad call was added to it.
-// mu is held.
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample) (opened bool, counts Counts) {
+// now is zero if the time is not known yet. mu is held.
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample, now time.Time) (opened bool, counts Counts) {
 	// Everything below depends on this word. Only lock-free counting on a closed
 	// breaker can change it before decideLocked swaps it, and decideLocked then
 	// decides again (I11).
@@ -150,12 +176,11 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 	if o == Ignored || o == Canceled && !e.slow {
 		return false, Counts{} // (I4)
 	}
-	var now time.Time // stays zero unless needed: reading the clock is not free
 	r := b.settings()
 	// In half-open only the probes themselves decide, not the window.
 	if stateOf(w) == Closed {
 		if o == Failure && r.dated {
-			now = b.cfg.clock.Now()
+			now = b.orNow(now)
 			b.dateLocked(r, e, w, now)
 		}
 		b.countLocked(r, o, e, w)

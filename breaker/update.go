@@ -23,6 +23,11 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.updateLocked(s, version)
+}
+
+// updateLocked is UpdateIf for valid settings. mu is held.
+func (b *Breaker) updateLocked(s Settings, version uint64) (Receipt, error) {
 	found := b.versionLocked()
 	if version != 0 && version != found {
 		return Receipt{}, b.staleLocked(found, version)
@@ -43,6 +48,7 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	}
 	b.refreshLocked()
 	b.changedLocked()
+	r.recordUpdated(b)
 	receipt.Version = b.versionLocked()
 	return receipt, nil
 }
@@ -140,7 +146,7 @@ func (b *Breaker) rescaleLocked(r *compiled) {
 	for b.unit() != r.failUnit {
 		w := b.load()
 		if b.swapWord(w, w&^failMask|withUnits(b.unitsLocked(w, r))) {
-			b.failUnit.Store(uint32(r.failUnit))
+			b.extra.Add(uint32(r.failUnit) - uint32(b.unit())) // the number beside it stays
 		}
 	}
 }

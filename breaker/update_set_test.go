@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
 func TestSetUpdateKeepsFailures(t *testing.T) {
 	with, without := Settings{FailMax: 5, SuccessesToForgive: 2}, Settings{FailMax: 5}
 	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
@@ -27,6 +29,8 @@ func TestSetUpdateKeepsFailures(t *testing.T) {
 	}
 }
 
+// Set.Update brings one key after another up to date. A call of a key whose turn
+// has not come counts as one failure, and shows as one.
 func TestSetUpdateUnderWay(t *testing.T) {
 	with, without := Settings{FailMax: 5, SuccessesToForgive: 100}, Settings{FailMax: 5}
 	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {

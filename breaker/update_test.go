@@ -509,10 +509,6 @@ func TestReceiptOfAnUpdate(t *testing.T) {
 	}
 }
 
-// The keys of a set keep their failures when the settings of the set change the
-// units that failures are counted in.
-// Set.Update brings one key after another up to date. A call of a key whose turn
-// has not come counts as one failure, and shows as one.
 // A larger Probes frees places: a goroutine that waits for one goes on.
 func TestUpdateWakesWaitReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -578,4 +574,41 @@ func TestUpdateOfADatedRow(t *testing.T) {
 			_ = update(off)
 		}
 	})
+}
+
+// A call is slow by the settings of when it ends, however it is made, as it counts
+// by them.
+func TestUpdateOfSlowCallWhileCallsRun(t *testing.T) {
+	short, long := time.Second, 5*time.Second
+	for _, c := range []struct {
+		from, to time.Duration
+		slow     int
+	}{{short, long, 0}, {long, short, 1}, {short, -1, 0}, {50 * time.Millisecond, long, 0}} {
+		for how, call := range map[string]func(b *Breaker, f func()){
+			"Do": func(b *Breaker, f func()) {
+				_ = b.Do(bg, func(context.Context) error { f(); return nil })
+			},
+			"Allow": func(b *Breaker, f func()) {
+				p, _ := b.Allow()
+				f()
+				p.Done(nil)
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{SlowCall: c.from, SlowRate: .5, FailureRate: .5})
+				call(b, func() {
+					time.Sleep(time.Second)
+					s := b.Settings()
+					if s.SlowCall = c.to; c.to < 0 {
+						s.SlowRate = -1
+					}
+					must(t, b.Update(s))
+					time.Sleep(time.Second)
+				})
+				if w := b.Status().Window; w.Calls != 1 || w.Slow != c.slow {
+					t.Errorf("%s, slow_call from %s to %s: %+v, want 1 call and %d slow", how, c.from, c.to, w, c.slow)
+				}
+			})
+		}
+	}
 }

@@ -96,7 +96,7 @@ func TestWaitReadyGivesUp(t *testing.T) {
 // listenForReady runs f with a breaker that opens for ten seconds, once for
 // each kind of breaker and each way to add a listener that records the end of
 // that time.
-func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, received *tape, add func() (remove func()))) {
+func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, received *listenerLog, add func() (remove func()))) {
 	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
 		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
 		"the manager": func(m *Manager, _ *Breaker, l Listener) func() { return m.AddListener(l) },
@@ -109,7 +109,7 @@ func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, received *tap
 					b = SetOf[string](m, "s").Breaker("k")
 				}
 				began := time.Now()
-				var received tape
+				var received listenerLog
 				f(t, b, &received, func() func() {
 					return add(m, b, Listener{Ready: func(got *Breaker) {
 						if got != b {
@@ -141,7 +141,7 @@ func TestReadyIsReported(t *testing.T) {
 		"opened for long":  {func(b *Breaker) { play(b, "f."); _ = b.Open(Order{For: time.Minute}) }, "ready after 1m1s"},
 		"held by a peer":   {func(b *Breaker) { play(b, "f."); b.Peer().Hold(b.Status().Version, time.Minute) }, "ready after 1m1s"},
 	} {
-		listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
+		listenForReady(t, func(t *testing.T, b *Breaker, received *listenerLog, add func() func()) {
 			add()
 			c.script(b)
 			wait(time.Hour)
@@ -155,7 +155,7 @@ func TestReadyIsReported(t *testing.T) {
 // A listener that is added while the breaker is open is also notified of the
 // end of this open time, and of nothing after it has been removed.
 func TestReadyIsReportedToLaterListeners(t *testing.T) {
-	listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
+	listenForReady(t, func(t *testing.T, b *Breaker, received *listenerLog, add func() func()) {
 		play(b, "f...")
 		remove := add()
 		wait(time.Minute)

@@ -1,7 +1,8 @@
 // Package breakertest helps to test the settings of circuit breakers: that a
 // breaker opens on one fault within a given number of calls or time, and stays
 // closed on another. A Scenario consists of settings and a Fault. A Recorder
-// records what a breaker of your own does.
+// records what a breaker of your own does. AssertReplay tests settings with a
+// recorded outage.
 //
 // Scenarios take the time that they describe. Run them in a testing/synctest
 // bubble, where hours pass at once:

@@ -43,10 +43,12 @@ var routes = []route{
 	{http.MethodGet, "/v1/history", reads, (*endpoint).getHistory},
 	{http.MethodGet, "/v1/timeline", reads, (*endpoint).getTimeline},
 	{http.MethodGet, "/v1/settings", reads, (*endpoint).getSettings},
+	{http.MethodGet, "/v1/shadows", reads, (*endpoint).getShadows},
 	{http.MethodGet, "/v1/plots", reads, (*endpoint).getPlots},
 	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
 	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},
 	{http.MethodGet, "/v1/events", follows, (*endpoint).getEvents},
+	{http.MethodGet, "/v1/recording", reads, (*endpoint).getRecording},
 	{http.MethodGet, "/v1/openapi.json", reads, (*endpoint).getOpenAPI},
 	{http.MethodGet, "/metrics", scrapes, (*endpoint).getMetrics},
 }
@@ -139,6 +141,7 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 			s := b.Status()
 			shown := ask.show(&s)
 			e.notes.onto(&shown)
+			shown.addShadows(b)
 			if err := enc.Encode(shown); err != nil {
 				return err
 			}

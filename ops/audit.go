@@ -21,7 +21,8 @@ type AuditEntry struct {
 	Start bool `json:"start,omitempty"`
 	// Notice says what happened to an order of Options.Standing when the
 	// process started: it was applied again, or why it was not. Order is that
-	// order.
+	// order. Or it says that a recording of calls began or ended; then there is
+	// no order.
 	Notice string `json:"notice,omitempty"`
 	// Order is what was ordered. If it was refused, long texts are cut.
 	Order   Order    `json:"order,omitzero"`

@@ -31,9 +31,11 @@ func (r *Receipt) carryOut(p *Plane, o Order) error {
 	switch {
 	case o.Verb == VerbMark:
 		return p.setMark(o)
+	case o.Verb == VerbShadow, o.Verb == VerbUnshadow:
+		return r.shadow(p.m, o)
 	case !o.Wildcard():
 		return r.one(p, o)
-	case o.Verb == VerbSet:
+	case o.changesSettings():
 		return r.setAll(p.m, o)
 	}
 	found, err := match(p.m, o)

@@ -9,8 +9,8 @@ import (
 
 // Error is a refusal as it is transmitted: the JSON with which the API
 // answers, and the error that a Client returns. errors.Is matches it with what
-// was wrong: breaker.ErrOrder, ErrUnknown, ErrVersion or ErrSettings, or this
-// package's ErrConfirm or ErrRefused.
+// was wrong: breaker.ErrOrder, ErrUnknown, ErrVersion, ErrSettings or ErrShadow,
+// or this package's ErrConfirm or ErrRefused.
 type Error struct {
 	Code    string   `json:"code"` // "order", "unknown", "version", "settings", "confirm", "refused", ...
 	Message string   `json:"message"`
@@ -47,6 +47,7 @@ var codes = []struct {
 	{"version", breaker.ErrVersion, http.StatusConflict},
 	{"settings", breaker.ErrSettings, http.StatusUnprocessableEntity},
 	{"confirm", ErrConfirm, http.StatusConflict},
+	{"shadow", breaker.ErrShadow, http.StatusConflict},
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 

@@ -20,6 +20,7 @@ const (
 	EventNotice     EventKind = "notice"     // the program or the plane reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override has passed: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
+	EventShadow     EventKind = "shadow"     // a shadow would have changed its state: Shadow
 	// EventGap means that Missed events were lost, because the reader was too
 	// slow or connected too late. What it knows about the breakers is out of
 	// date.
@@ -38,6 +39,7 @@ type Event struct {
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Override   *breaker.Override   `json:"override,omitempty"`
 	Order      *OrderEvent         `json:"order,omitempty"`
+	Shadow     *ShadowEvent        `json:"shadow,omitempty"`
 	Notice     string              `json:"notice,omitempty"`
 	Missed     uint64              `json:"missed,omitempty"`
 }
@@ -48,8 +50,10 @@ type OrderEvent struct {
 	Actor  string       `json:"actor"`
 	Reason string       `json:"reason,omitempty"`
 	For    Duration     `json:"for,omitzero"`
-	// Changes are the settings that VerbSet changed, of a breaker or of the
-	// common settings of a set.
+	// Shadow is the shadow that the order is about.
+	Shadow string `json:"shadow,omitempty"`
+	// Changes are the settings that VerbSet or VerbPromote changed, of a
+	// breaker or of the common settings of a set.
 	Changes []breaker.SettingsChange `json:"changes,omitempty"`
 	Touched int                      `json:"touched"`
 	Failed  int                      `json:"failed,omitempty"`
@@ -88,6 +92,8 @@ func (h *hub) publish(e Event) {
 	switch {
 	case e.Transition != nil:
 		e.At = e.Transition.At // when it happened, not when it was delivered
+	case e.Shadow != nil:
+		e.At = e.Shadow.Transition.At
 	case e.At.IsZero():
 		e.At = time.Now()
 	}

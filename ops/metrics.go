@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/metrics"
 )
 
@@ -37,6 +38,7 @@ func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
 	writeKeys(out, groups, keysOf)
 	p.writeTransitions(out, now)
 	p.writeCalls(out)
+	p.writeShadows(out)
 	p.writePlane(out)
 }
 
@@ -133,6 +135,38 @@ func (p *Plane) writeCalls(out *bytes.Buffer) {
 			sample(out, "switchgear_calls_total", o.Count, "name", name, "outcome", o.Name)
 		}
 	}
+}
+
+// writeShadows writes what shadows would have done. They begin anew when they are
+// replaced, so the counters may go back to 0.
+func (p *Plane) writeShadows(out *bytes.Buffer) {
+	all := p.Shadows()
+	each := func(name, kind, help string, values func(s *breaker.ShadowStatus) []any, outcomes ...string) {
+		head(out, name, kind, help)
+		for _, x := range all {
+			for i := range x.Shadows {
+				labels := []string{"name", strings.TrimSuffix(x.ID, "/*"), "shadow", x.Shadows[i].Name}
+				for k, v := range values(&x.Shadows[i]) {
+					if len(outcomes) > 0 {
+						labels = append(labels[:4], "outcome", outcomes[k])
+					}
+					sample(out, name, v, labels...)
+				}
+			}
+		}
+	}
+	each("switchgear_shadow_open", "gauge", "Breakers (of a set: keys) that a shadow would not have closed now.",
+		func(s *breaker.ShadowStatus) []any { return []any{s.Open} })
+	each("switchgear_shadow_trips_total", "counter", "Times that a shadow would have opened.",
+		func(s *breaker.ShadowStatus) []any { return []any{s.Trips} })
+	each("switchgear_shadow_open_seconds_total", "counter", "Time that a shadow would not have been closed.",
+		func(s *breaker.ShadowStatus) []any { return []any{s.OpenFor.Seconds()} })
+	each("switchgear_shadow_blind_seconds_total", "counter", "Time that the breaker itself was not closed, so that its shadow did not see all calls.",
+		func(s *breaker.ShadowStatus) []any { return []any{s.Blind.Seconds()} })
+	each("switchgear_shadow_calls_total", "counter", "Calls by what a shadow would have done with them; unseen ones were rejected by the breaker itself.",
+		func(s *breaker.ShadowStatus) []any {
+			return []any{s.Saw - s.RejectedGood - s.RejectedBad - s.RejectedOther, s.RejectedGood, s.RejectedBad, s.RejectedOther, s.Refused + s.Missed}
+		}, "admitted", "rejected_good", "rejected_bad", "rejected_other", "unseen")
 }
 
 func (p *Plane) writePlane(out *bytes.Buffer) {

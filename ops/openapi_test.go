@@ -178,7 +178,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	for _, target := range []string{
 		"/v1/process", "/v1/status", "/v1/status?full=1", "/v1/status?id=payments&full=1", "/v1/status?id=paymnets", "/v1/status?state=shut",
 		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain?id=rated", "/v1/status?id=rated", "/v1/explain", "/v1/explain?id=tenants",
-		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
+		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/shadows", "/v1/orders", "/v1/recording", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
 		"/v1/settings", "/v1/settings?id=tenants/*&id=payments", "/v1/settings?id=x", "/v1/settings?" + strings.Repeat("id=payments&", 201), "/v1/explain?id=rated&id=search", "/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
 	} {
 		answer(http.MethodGet, target, get(h, target))
@@ -195,6 +195,8 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 		`{"id": "payments", "verb": "extend", "actor": "ana", "for": "5m"}`:                                nil,
 		`{"id": "*", "verb": "close", "states": ["half-open"], "actor": "ana"}`:                            nil,
 		`{"verb": "mark", "actor": "ci", "reason": "v2"}`:                                                  nil,
+		`{"id": "payments", "verb": "shadow", "shadow": "s", "actor": "ana", "settings": {"fail_max": 9}}`: nil,
+		`{"id": "payments", "verb": "promote", "shadow": "other", "actor": "ana"}`:                         nil,
 		`{"id": "payments", "verb": "set", "actor": "ana", "settings": {"x": 3}}`:                          nil,
 		`{"id": "payments", "verb": "trip", "actor": "ana"}`:                                               nil,
 		`{"id": "x", "verb": "open", "actor": "ana"}`:                                                      nil,
@@ -253,6 +255,10 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 		{ID: "rated", Verb: ops.VerbNote, Reason: "flaky since the deployment"},
 		{ID: "search", Verb: ops.VerbAck},
 		{Verb: ops.VerbMark, Reason: "v1.2.3"},
+		{ID: "search", Verb: ops.VerbShadow, Shadow: "tight", Settings: json.RawMessage(`{"fail_max": 2}`)},
+		{ID: "tenants/*", Verb: ops.VerbShadow, Shadow: "tight", Settings: json.RawMessage(`{"fail_max": 2}`)},
+		{ID: "rated", Verb: ops.VerbShadow, Shadow: "loose", Settings: json.RawMessage(`{"min_calls": 9}`)},
+		{ID: "rated", Verb: ops.VerbPromote, Shadow: "loose"},
 	} {
 		o.Actor = "ana"
 		if _, err := p.Do(o, program); err != nil {
@@ -260,6 +266,7 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 		}
 	}
 	fail(m.Breaker("payments"), 5)
+	fail(breaker.SetOf[string](m, "tenants").Breaker("c"), 3)
 	p.Report("payments", "deploying")
 	m.CapOpen(0.1)
 	fail(m.Breaker("held back"), 5)
@@ -271,7 +278,7 @@ func TestOrderSchemaIsTheOrder(t *testing.T) {
 	if err := json.Unmarshal(get(planeOf(t, shop(t), ops.Options{}).Handler(), "/v1/openapi.json").Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	all, err := json.Marshal(ops.Order{ID: "a", Verb: "open", Actor: "a", Reason: "a", For: 1, NoExpiry: true, IfVersion: 1, Confirm: 1, DryRun: true, States: []breaker.State{breaker.Open}, Settings: json.RawMessage(`{}`)})
+	all, err := json.Marshal(ops.Order{ID: "a", Verb: "open", Actor: "a", Reason: "a", For: 1, NoExpiry: true, IfVersion: 1, Confirm: 1, DryRun: true, Shadow: "a", States: []breaker.State{breaker.Open}, Settings: json.RawMessage(`{}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

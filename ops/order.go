@@ -49,17 +49,22 @@ type Order struct {
 	// receipt shows that none matched.
 	States []breaker.State `json:"states,omitempty"`
 	// IfVersion, unless 0, makes the order fail unless the breaker's version
-	// is still this one; for VerbSet with "name/*", the version of the set's
-	// settings. It cannot be used with a wildcard otherwise.
+	// is still this one; for VerbSet and VerbPromote with "name/*", the version
+	// of the set's settings. It cannot be used with a wildcard otherwise.
 	IfVersion uint64 `json:"if_version,omitempty"`
 	// Confirm is required with a wildcard, except in a dry run: the order is
-	// refused if it applies to more ids than this.
+	// refused if it applies to more ids than this. VerbShadow and VerbUnshadow
+	// need none.
 	Confirm int `json:"confirm,omitempty"`
 	// DryRun returns the receipt without making the change.
 	DryRun bool `json:"dry_run,omitempty"`
-	// Settings is the patch of VerbSet: a JSON object with the settings to
-	// change, in the format of breaker.Settings. With "name/*" it changes the
-	// settings of the set, including those of keys that are created later.
+	// Shadow is the name of the shadow that VerbShadow adds, VerbUnshadow
+	// removes and VerbPromote puts into effect.
+	Shadow string `json:"shadow,omitempty"`
+	// Settings is the patch of VerbSet, or how the settings of VerbShadow differ
+	// from those in effect: a JSON object with the settings to change, in the
+	// format of breaker.Settings. With "name/*" it is about the settings of the
+	// set, including those of keys that are created later.
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
 
@@ -118,7 +123,7 @@ func (o *Order) Wildcard() bool { return o.ID == "*" || strings.HasSuffix(o.ID, 
 // Check reports what is wrong with the order itself, regardless of which
 // breakers exist. The error matches breaker.ErrOrder.
 func (o *Order) Check() error {
-	for _, err := range []error{checkText("actor", o.Actor, maxActor), checkText("reason", o.Reason, maxReason)} {
+	for _, err := range []error{checkText("actor", o.Actor, maxActor), checkText("reason", o.Reason, maxReason), checkText("shadow", o.Shadow, maxActor)} {
 		if err != nil {
 			return err
 		}
@@ -130,7 +135,7 @@ func (o *Order) Check() error {
 		return bad("no id, want a breaker's id, name/* or *")
 	case strings.TrimSpace(o.Actor) == "":
 		return bad("no actor, want the name of who gives the order")
-	case o.Wildcard() && o.IfVersion != 0 && o.Verb != VerbSet:
+	case o.Wildcard() && o.IfVersion != 0 && !o.changesSettings():
 		return bad("if_version with the wildcard %s, want one id: each breaker has its own version", o.ID)
 	case len(o.States) > 0 && o.IfVersion != 0:
 		return bad("states with if_version, want one of them: a version has one state")
@@ -138,8 +143,10 @@ func (o *Order) Check() error {
 		return bad("confirm is %d, want the number of ids that the order may touch", o.Confirm)
 	case o.For < 0:
 		return bad("for is %s, want a time above 0", o.For)
-	case o.Verb != VerbSet && len(o.Settings) > 0:
-		return bad("%s with settings, want them with set only", o.Verb)
+	case o.Verb != VerbSet && o.Verb != VerbShadow && len(o.Settings) > 0:
+		return bad("%s with settings, want them with set and shadow only", o.Verb)
+	case o.Shadow != "" && !o.aboutShadow():
+		return bad("%s with the name of a shadow, want it with shadow, unshadow and promote only", o.Verb)
 	}
 	return o.checkVerb()
 }
@@ -231,7 +238,7 @@ type Receipt struct {
 	Results []Result `json:"results"`
 	Omitted int      `json:"omitted,omitempty"`
 	// SetBefore and SetAfter are the common settings of a set, for VerbSet
-	// with "name/*".
+	// and VerbPromote with "name/*".
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
 	// Note says what the order does not do although it may be expected: an
@@ -260,9 +267,11 @@ type Result struct {
 	// Expires is when the override ends, for VerbExtend.
 	Expires time.Time `json:"expires,omitzero"`
 	// SettingsBefore and SettingsAfter are the settings in effect, for
-	// VerbSet.
+	// VerbSet and VerbPromote.
 	SettingsBefore *breaker.Settings `json:"settings_before,omitempty"`
 	SettingsAfter  *breaker.Settings `json:"settings_after,omitempty"`
+	// Tries is what a shadow tries in place of the settings in effect.
+	Tries []breaker.SettingsChange `json:"tries,omitempty"`
 	// Error says why this id could not be changed.
 	Error string `json:"error,omitempty"`
 }
@@ -272,7 +281,7 @@ func (r *Result) changed(verb breaker.Verb) bool {
 	switch {
 	case r.Error != "":
 		return false
-	case verb == VerbNote, verb == VerbAck:
+	case verb == VerbNote, verb == VerbAck, verb == VerbShadow, verb == VerbUnshadow:
 		return true
 	case r.SettingsBefore != nil:
 		return *r.SettingsBefore != *r.SettingsAfter

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/metrics"
+	"github.com/switchgear-go/switchgear/replay"
 )
 
 // Options configure a Plane. The zero value is a sensible default: read-only
@@ -66,6 +67,10 @@ type Options struct {
 	// written, and once with nil when it can be again; New calls it before it
 	// returns. It must not block. Process also shows this.
 	StandingFailed func(error)
+	// Recorder, if set, is the recorder of the manager's calls, from which
+	// "switchgear record" gets what it holds. Default: that command can record
+	// later calls only.
+	Recorder *replay.Recorder
 	// RuntimeDir is the directory in which the folder of the sockets is
 	// created. Default: see Listen.
 	RuntimeDir string
@@ -132,6 +137,9 @@ func (p *Plane) listener() breaker.Listener {
 				p.notes.closed(b)
 			}
 			p.hub.publish(Event{Kind: EventTransition, ID: b.ID(), Transition: &t})
+		},
+		ShadowChange: func(b *breaker.Breaker, shadow string, t breaker.Transition) {
+			p.hub.publish(Event{Kind: EventShadow, ID: b.ID(), Shadow: &ShadowEvent{Name: shadow, Transition: t}})
 		},
 		HeldBack: func(b *breaker.Breaker, t breaker.Transition) {
 			p.hub.publish(Event{Kind: EventHeldBack, ID: b.ID(), Transition: &t})
@@ -214,7 +222,7 @@ func (p *Plane) record(given time.Time, o Order, by Peer, r *Receipt, refused er
 	}
 	if refused == nil && !o.DryRun {
 		p.hub.publish(Event{Kind: EventOrder, At: given, ID: o.ID, Order: &OrderEvent{
-			Verb: o.Verb, Actor: o.Actor, Reason: o.Reason, For: o.For, Changes: r.changes(), Touched: r.Touched, Failed: r.Failed,
+			Verb: o.Verb, Actor: o.Actor, Reason: o.Reason, For: o.For, Shadow: o.Shadow, Changes: r.changes(), Touched: r.Touched, Failed: r.Failed,
 		}})
 	}
 }

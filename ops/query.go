@@ -86,6 +86,7 @@ func (p *Plane) Status(q StatusQuery) ([]Status, error) {
 		s := b.Status()
 		out[i] = q.show(&s)
 		p.notes.onto(&out[i])
+		out[i].addShadows(b)
 	}
 	return out, nil
 }

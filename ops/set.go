@@ -15,10 +15,15 @@ const triesToSet = 10
 // look and the update, for example by a trip; without IfVersion it tries
 // again.
 func set(b *breaker.Breaker, o Order) (Result, error) {
+	return change(b, o, func(s breaker.Settings) (breaker.Settings, error) { return patch(s, o.Settings) }, b.UpdateIf)
+}
+
+// change changes the settings of one breaker to those that to makes of them.
+func change(b *breaker.Breaker, o Order, to func(breaker.Settings) (breaker.Settings, error), update func(breaker.Settings, uint64) (breaker.Receipt, error)) (Result, error) {
 	for try := 1; ; try++ {
 		s := b.Status()
 		res := Result{Receipt: breaker.Receipt{ID: s.ID, Before: s.State, After: s.State, From: s.Version, Version: s.Version, DryRun: o.DryRun}}
-		after, err := patch(s.Settings, o.Settings)
+		after, err := to(s.Settings)
 		if err != nil {
 			return res, err
 		}
@@ -29,7 +34,7 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 		if o.DryRun {
 			return res, nil
 		}
-		done, err := b.UpdateIf(after, s.Version)
+		done, err := update(after, s.Version)
 		if errors.Is(err, breaker.ErrVersion) && o.IfVersion == 0 && try < triesToSet {
 			continue
 		}
@@ -42,7 +47,7 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 	}
 }
 
-// setAll patches the settings of a set: those of keys that are created later,
+// setAll changes the settings of a set: those of keys that are created later,
 // and of existing keys except those with settings of their own.
 func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
 	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
@@ -87,19 +92,54 @@ func (r *Receipt) changes() []breaker.SettingsChange {
 	return nil
 }
 
-// updateSet patches the common settings of a set, and returns them as they
+// changed is what an order changed in settings, as a patch of them.
+func (r *Receipt) changed() json.RawMessage {
+	after := r.SetAfter
+	if after == nil && len(r.Results) == 1 {
+		after = r.Results[0].SettingsAfter
+	}
+	if after == nil {
+		return nil
+	}
+	var all map[string]json.RawMessage
+	text, err := json.Marshal(after)
+	if err != nil || json.Unmarshal(text, &all) != nil {
+		return nil // settings are an object
+	}
+	patch := map[string]json.RawMessage{}
+	for _, c := range r.changes() {
+		value, ok := all[c.Key]
+		if !ok {
+			value = json.RawMessage("0") // zeros are left out
+		}
+		patch[c.Key] = value
+	}
+	text, _ = json.Marshal(patch)
+	return text
+}
+
+// updateSet changes the common settings of a set, and returns them as they
 // were before and are now, or in a dry run would be.
 func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) {
 	for try := 1; ; try++ {
 		version := s.Version()
 		was = s.Settings()
-		if is, err = patch(was, o.Settings); err != nil || o.DryRun {
+		if o.Verb == VerbPromote {
+			is, err = shadowSettings(o, s)
+		} else {
+			is, err = patch(was, o.Settings)
+		}
+		if err != nil || o.DryRun {
 			return was, is, err
 		}
 		if o.IfVersion != 0 {
 			version = o.IfVersion
 		}
-		_, err = s.UpdateIf(is, version)
+		if o.Verb == VerbPromote {
+			_, err = s.Promote(o.Shadow, version)
+		} else {
+			_, err = s.UpdateIf(is, version)
+		}
 		if errors.Is(err, breaker.ErrVersion) && o.IfVersion == 0 && try < triesToSet {
 			continue
 		}

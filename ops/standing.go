@@ -268,8 +268,13 @@ func (s *standing) keep(o *Order, r *Receipt) (changed bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if o.Verb == VerbSet {
-		return s.keepSettingsLocked(o, now)
+	switch o.Verb {
+	case VerbSet:
+		return s.keepSettingsLocked(o, o.Settings, now)
+	case VerbPromote:
+		return s.keepSettingsLocked(o, r.changed(), now)
+	case VerbShadow, VerbUnshadow:
+		return false, 0 // a shadow ends with the process
 	}
 	override := o.standingOverride(now)
 	for i := range r.Results {
@@ -322,12 +327,12 @@ func (o *Order) standingOverride(now time.Time) *standingOverride {
 	return x
 }
 
-// keepSettingsLocked keeps only the settings that an order named. An order
-// must not undo what the next version of the program says about the others. mu
-// is held.
-func (s *standing) keepSettingsLocked(o *Order, now time.Time) (changed bool, left int) {
+// keepSettingsLocked keeps only the settings that an order named or changed. An
+// order must not undo what the next version of the program says about the
+// others. mu is held.
+func (s *standing) keepSettingsLocked(o *Order, named json.RawMessage, now time.Time) (changed bool, left int) {
 	var patch map[string]json.RawMessage
-	if json.Unmarshal(o.Settings, &patch) != nil {
+	if json.Unmarshal(named, &patch) != nil {
 		return false, 0 // the order was carried out, so this is an object
 	}
 	for _, key := range slices.Sorted(maps.Keys(patch)) {

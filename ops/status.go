@@ -113,6 +113,16 @@ type Status struct {
 	// Ack is who looks after it while it is not closed; nil if no one has
 	// acknowledged it.
 	Ack *Note `json:"ack,omitempty"`
+	// Shadows is what its shadows would have done so far. Those of a key are those
+	// of its set, see Plane.Shadows.
+	Shadows []breaker.ShadowStatus `json:"shadows,omitempty"`
+}
+
+// addShadows adds the shadows of b.
+func (s *Status) addShadows(b *breaker.Breaker) {
+	if b.Key() == "" {
+		s.Shadows = b.Shadows()
+	}
 }
 
 // statusExtras are the fields that Status adds to breaker.Status.
@@ -123,6 +133,8 @@ type statusExtras struct {
 	Explain string `json:"explain,omitempty"`
 	Notes   []Note `json:"notes,omitempty"`
 	Ack     *Note  `json:"ack,omitempty"`
+
+	Shadows []breaker.ShadowStatus `json:"shadows,omitempty"`
 }
 
 // MarshalJSON writes one object with the fields of both structs. Without this
@@ -132,7 +144,7 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	extras, err := json.Marshal(statusExtras{s.Calls, s.Why, s.Next, s.Explain, s.Notes, s.Ack})
+	extras, err := json.Marshal(statusExtras{s.Calls, s.Why, s.Next, s.Explain, s.Notes, s.Ack, s.Shadows})
 	if err != nil || len(extras) == len("{}") {
 		return all, err
 	}
@@ -148,6 +160,7 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	var x statusExtras
 	err := json.Unmarshal(data, &x)
 	s.Calls, s.Why, s.Next, s.Explain, s.Notes, s.Ack = x.Calls, x.Why, x.Next, x.Explain, x.Notes, x.Ack
+	s.Shadows = x.Shadows
 	return err
 }
 

@@ -29,12 +29,31 @@ const (
 	// VerbMark adds Order.Reason as a mark to the timeline: of the process
 	// with "*" or no id, such as for a deployment, or of one breaker or set.
 	VerbMark breaker.Verb = "mark"
+	// VerbShadow judges calls by Order.Settings as well, as the shadow with the name
+	// Order.Shadow: it says what they would have done, and changes nothing. It is
+	// for a breaker, or with "name/*" for a set. A shadow ends with the process.
+	VerbShadow breaker.Verb = "shadow"
+	// VerbUnshadow removes a shadow.
+	VerbUnshadow breaker.Verb = "unshadow"
+	// VerbPromote puts the settings of a shadow into effect. For a day, those from
+	// before stay as the shadow breaker.BeforeShadow, which can be promoted to take
+	// it back.
+	VerbPromote breaker.Verb = "promote"
 )
 
 var verbs = []breaker.Verb{
 	breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
 	breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease,
 	VerbSet, VerbExtend, VerbNote, VerbAck, VerbMark,
+	VerbShadow, VerbUnshadow, VerbPromote,
+}
+
+// changesSettings reports whether the order changes settings in effect.
+func (o *Order) changesSettings() bool { return o.Verb == VerbSet || o.Verb == VerbPromote }
+
+// aboutShadow reports whether the order is about a shadow.
+func (o *Order) aboutShadow() bool {
+	return o.Verb == VerbShadow || o.Verb == VerbUnshadow || o.Verb == VerbPromote
 }
 
 // verbNames returns the verbs in words, such as "open, close or set".
@@ -59,17 +78,21 @@ func (o *Order) checkPlaneVerb() error {
 	switch {
 	case o.Verb == VerbSet && len(o.Settings) == 0:
 		return bad("set without settings, want an object with those to change")
-	case o.Verb == VerbSet && o.ID == "*":
-		return bad("set for *, want an id or name/*: breakers differ in what their settings mean")
+	case o.Verb == VerbShadow && len(o.Settings) == 0:
+		return bad("shadow without settings, want an object with those to try")
+	case o.aboutShadow() && o.Shadow == "":
+		return bad("%s without the name of a shadow (shadow), want one such as tight", o.Verb)
+	case (o.Verb == VerbSet || o.aboutShadow()) && o.ID == "*":
+		return bad("%s for *, want an id or name/*: breakers differ in what their settings mean", o.Verb)
 	case o.Verb == VerbExtend && o.For == 0:
 		return bad("extend without a time (for), want what is added to the end of the override, such as 30m")
 	case o.Verb == VerbNote && o.Wildcard():
 		return bad("note for %s, want the id of one breaker", o.ID)
 	case o.Verb == VerbMark && strings.TrimSpace(o.Reason) == "":
 		return bad("mark without a reason, want the text of the mark")
-	case o.IfVersion != 0 && (o.Verb == VerbNote || o.Verb == VerbAck || o.Verb == VerbMark):
+	case o.IfVersion != 0 && (o.Verb == VerbNote || o.Verb == VerbAck || o.Verb == VerbMark || o.Verb == VerbShadow || o.Verb == VerbUnshadow):
 		return bad("%s with if_version, want none: it changes no version", o.Verb)
-	case len(o.States) > 0 && (o.Verb == VerbSet || o.Verb == VerbNote || o.Verb == VerbMark):
+	case len(o.States) > 0 && (o.Verb == VerbSet || o.Verb == VerbNote || o.Verb == VerbMark || o.aboutShadow()):
 		return bad("%s with states, want none: it does not depend on a state", o.Verb)
 	}
 	return nil
@@ -145,6 +168,8 @@ func (p *Plane) applyOnce(b *breaker.Breaker, o Order) (Result, error) {
 	switch o.Verb {
 	case VerbSet:
 		return set(b, o)
+	case VerbPromote:
+		return promote(b, o)
 	case VerbExtend:
 		return extend(b, o)
 	case VerbNote, VerbAck:

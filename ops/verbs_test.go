@@ -35,7 +35,7 @@ func TestChecksOfTheFurtherVerbs(t *testing.T) {
 		{ops.Order{Verb: breaker.VerbOpen}, "no id, want a breaker's id, name/* or *"},
 		{ops.Order{ID: "a", Verb: ops.VerbMark, Reason: "v1", States: []breaker.State{breaker.Open}}, "mark with states, want none: it does not depend on a state"},
 		{ops.Order{ID: "a", Verb: breaker.VerbClose, IfVersion: 1, States: []breaker.State{breaker.Open}}, "states with if_version, want one of them: a version has one state"},
-		{ops.Order{ID: "a", Verb: "trip"}, `verb "trip", want open, close, half-open, force-open, force-closed, release, set, extend, note, ack or mark`},
+		{ops.Order{ID: "a", Verb: "trip"}, `verb "trip", want open, close, half-open, force-open, force-closed, release, set, extend, note, ack, mark, shadow, unshadow or promote`},
 	} {
 		c.order.Actor = "ana"
 		err := c.order.Check()

@@ -18,6 +18,7 @@ const (
 	exitUnreachable = 3
 	exitPartly      = 4
 	exitTampered    = 5
+	exitDiffers     = 6
 )
 
 const exitCodesText = `For scripts:
@@ -29,6 +30,7 @@ const exitCodesText = `For scripts:
   3  unreachable: the process does not exist or did not answer in time
   4  partly: done in some processes or breakers, but not in all
   5  the audit log does not verify: it was edited or is damaged
+  6  a replay differs from its recording
 
 Errors are printed as one line on standard error.`
 

@@ -104,6 +104,10 @@ func (p pipe) settings(context.Context, ...string) (ops.SettingsList, error) {
 	return ops.SettingsList{}, refused("%s: a pipe has no settings of the program, want the process's socket or URL", p.name())
 }
 
+func (p pipe) shadows(context.Context) ([]ops.ShadowsOf, error) {
+	return nil, refused("%s: a pipe cannot tell what shadows would have done, want the process's socket or URL", p.name())
+}
+
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	r, err := p.client.Do(ctx, o)
 	if errors.Is(err, fifo.ErrNotKnown) && inPyBreakersWords(o) {

@@ -93,6 +93,8 @@ func (p plane) settings(ctx context.Context, ids ...string) (ops.SettingsList, e
 	return p.client.Settings(ctx, ids...)
 }
 
+func (p plane) shadows(ctx context.Context) ([]ops.ShadowsOf, error) { return p.client.Shadows(ctx) }
+
 func (p plane) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return p.client.Order(ctx, o)
 }

@@ -22,6 +22,8 @@ func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	switch {
 	case n <= o.yes, n == 1 && !plan[0].order.Wildcard():
 		return nil
+	case plan[0].order.Verb == ops.VerbShadow, plan[0].order.Verb == ops.VerbUnshadow: // calls do not notice
+		return nil
 	case o.yes == 0 && isTerminal(cmd.InOrStdin()):
 		return confirmAtTerminal(cmd, plan, n)
 	case o.yes == 0:
@@ -259,6 +261,13 @@ func resultRow(process string, r *ops.Result) []table.Cell {
 
 // changedSettings returns a text such as "fail_max 5 -> 10".
 func changedSettings(r *ops.Result) string {
+	if len(r.Tries) > 0 {
+		var out []string
+		for _, c := range r.Tries {
+			out = append(out, fmt.Sprintf("tries %s=%s, not %s", c.Key, c.To, c.From))
+		}
+		return strings.Join(out, ", ")
+	}
 	if r.SettingsBefore == nil || r.SettingsAfter == nil {
 		return ""
 	}

@@ -69,8 +69,9 @@ for other ways to reach them, and "switchgear help orders" about orders.`,
 	})
 	look := &cobra.Group{ID: "look", Title: "Look:"}
 	order := &cobra.Group{ID: "order", Title: "Order:"}
+	replays := &cobra.Group{ID: "replay", Title: "Replay:"}
 	more := &cobra.Group{ID: "more", Title: "More:"}
-	root.AddGroup(look, order, more)
+	root.AddGroup(look, order, replays, more)
 	add := func(group *cobra.Group, cmds ...*cobra.Command) {
 		for _, c := range cmds {
 			c.GroupID = group.ID
@@ -81,6 +82,7 @@ for other ways to reach them, and "switchgear help orders" about orders.`,
 	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
+	add(replays, recordCommand(g), replayCommand(g), tuneCommand(g), shadowCommand(g), promoteCommand(g))
 	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)

@@ -113,6 +113,23 @@ func keepShop(service string) error {
 	if s.Locked, err = serveShop(ops.New(m, ops.Options{Service: service}).Handler()); err != nil {
 		return err
 	}
+	if os.Getenv("SHOP_CALLS") != "" {
+		orders, err := m.Create("orders", breaker.Settings{ResetTimeout: 50 * time.Millisecond})
+		if err != nil {
+			return err
+		}
+		go func() {
+			for i := 0; ; i++ {
+				time.Sleep(time.Millisecond)
+				_ = orders.Do(context.Background(), func(context.Context) error {
+					if i/100%2 == 1 {
+						return errors.New("down")
+					}
+					return nil
+				})
+			}
+		}()
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type target interface {
 	history(ctx context.Context, id string) (ops.History, error)
 	// settings returns those of ids, or without ids all of them.
 	settings(ctx context.Context, ids ...string) (ops.SettingsList, error)
+	shadows(context.Context) ([]ops.ShadowsOf, error)
 	do(context.Context, ops.Order) (ops.Receipt, error)
 	// events calls handle for what happens from now on, until ctx is done.
 	events(ctx context.Context, handle func(ops.Event)) error

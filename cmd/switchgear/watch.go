@@ -161,7 +161,7 @@ func (w *watcher) wants(id string) bool {
 func eventText(e *ops.Event) string {
 	id := plain.Text(e.ID)
 	switch {
-	case e.Kind == ops.EventHeldBack, e.Notice != "":
+	case e.Kind == ops.EventHeldBack, e.Kind == ops.EventShadow, e.Notice != "":
 		return strings.TrimLeft(id+"  ", " ") + plain.Text(view.What(e).Text+"  "+view.Reason(e))
 	case e.Transition != nil:
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)

@@ -21,6 +21,7 @@ type Source struct {
 	next   time.Duration  // when the first of timers is due, since base
 	timers []*Timer       // set timers; the first to be due is the last element
 	draw   func() float64 // returns random numbers, or nil
+	timed  bool
 }
 
 // never is a time that the clock does not reach.
@@ -39,6 +40,13 @@ func (s *Source) Rand() func() float64 {
 	}
 	return s.draw
 }
+
+// TimeAll makes breakers time all calls, as those that are recorded do, even if
+// their settings do not need it.
+func (s *Source) TimeAll() { s.timed = true }
+
+// Timed reports whether TimeAll was called.
+func (s *Source) Timed() bool { return s != nil && s.timed }
 
 // Now returns the current time.
 func (s *Source) Now() time.Time {

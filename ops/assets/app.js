@@ -218,7 +218,7 @@ function remember(e) {
   if (orders.some((x) => x.seq === e.seq)) return;
   orders.unshift(e);
   orders.length = Math.min(orders.length, 100);
-  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${verbWords[x.order.verb].toLowerCase()} `, el("code", {}, ...ident(x.id)),
+  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${(verbWords[x.order.verb] || x.order.verb).toLowerCase()} `, el("code", {}, ...ident(x.id)),
     (x.order.for ? ` for ${x.order.for}` : "") + (x.order.touched === 1 ? "" : ` (${many(x.order.touched, "breaker")})`) + (x.order.reason ? `: “${x.order.reason}”` : ""));
   $("orders").querySelector("ol").replaceChildren(...orders.map(o));
 }

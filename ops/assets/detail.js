@@ -3,6 +3,7 @@
 import { el, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
 import { ask } from "./net.js";
 import { plot } from "./draw.js";
+import { shadowsOf, shadowLane, shadowText } from "./shadow.js";
 import { laneOf } from "./list.js";
 
 // Detail shows a breaker and follows it while it is open.
@@ -32,9 +33,10 @@ export class Detail {
     if (!id) return;
     try {
       const name = id.split("/")[0];
-      const [status, past, plots] = await Promise.all([ask("v1/status", [["id", id], ["full", "1"]]), ask("v1/history", [["id", id]]), ask("v1/plots", [["name", name]])]);
+      const [status, past, plots, shadows, line] = await Promise.all([ask("v1/status", [["id", id], ["full", "1"]]), ask("v1/history", [["id", id]]), ask("v1/plots", [["name", name]]),
+        ask("v1/shadows"), ask("v1/timeline", [["id", id], ["since", "3600s"]])]);
       if (plots.plots.length) this.model.plots.set(name, plots.plots[0]);
-      if (this.id === id) this.fill(status.breakers[0], past.histories[0].transitions);
+      if (this.id === id) this.fill(status.breakers[0], past.histories[0].transitions, shadowsOf(shadows.shadows, id), line.events.filter((e) => e.kind === "shadow"));
     } catch (e) {
       if (this.id === id && !this.sheet.querySelector("h2")) this.sheet.replaceChildren(el("p", { class: "result bad" }, e.message), this.closer());
     }
@@ -53,7 +55,7 @@ export class Detail {
 
   closer() { return el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×"); }
 
-  fill(s, past) {
+  fill(s, past, shadows, moves) {
     const p = this.model.plot(s.name);
     const order = el("button", { class: "main", type: "button", onclick: () => this.on.order({ kind: "breaker", id: s.id, s }) }, "Order…");
     this.sheet.replaceChildren(...[
@@ -65,11 +67,18 @@ export class Detail {
       links(s.links),
       p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48)) : null,
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
+      shadows.length ? el("div", { class: "shadows" }, el("h3", {}, "What other settings would have done"), ...shadows.map((x) => this.shadow(s, x, past, moves))) : null,
       this.facts(s),
       el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map((t) => entry(t, s.links)))),
       el("div", {}, el("h3", {}, `Settings, version ${s.settings_version}`), el("dl", { class: "facts" }, ...pairs(s.settings))),
       el("div", { class: "buttons" }, el("button", { class: "quiet", type: "button", onclick: () => this.on.timeline(s.id) }, "Timeline"), !this.model.process.read_only && order),
     ].filter(Boolean));
+  }
+
+  shadow(s, x, past, moves) {
+    const button = (verb, text) => el("button", { class: "quiet", type: "button", onclick: () => this.on.order({ kind: "breaker", id: s.id, s, shadow: x.name, verb }) }, text);
+    return el("div", { class: "lane shadow" }, el("h3", {}, el("code", {}, x.name)), shadowLane(this.model, past, x, moves), el("p", {}, shadowText(x, s.settings)),
+      !s.key && !this.model.process.read_only && el("div", { class: "buttons" }, button("promote", "Promote…"), button("unshadow", "Drop…")));
   }
 
   facts(s) {

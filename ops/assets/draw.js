@@ -33,8 +33,9 @@ export function plot(p, height = 30) {
 }
 
 // lane draws the states of the last span seconds up to now, both in seconds.
-// points are [from, state], oldest first, after the state first.
-export function lane(points, first, now, span, height = 10) {
+// points are [from, state], oldest first, after the state first. blind are times
+// [from, to] for which nothing is known, which are hatched.
+export function lane(points, first, now, span, height = 10, blind = []) {
   const width = 300, x = (t) => Math.max(0, Math.min(width, (t - now + span) / span * width));
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
   const shut = {};
@@ -51,6 +52,9 @@ export function lane(points, first, now, span, height = 10) {
     state = to;
   }
   piece(from, now, state);
+  for (const [a, b] of blind) {
+    if (b > now - span) root.append(svg("rect", { class: "blind", fill: "url(#hatch)", x: x(a).toFixed(1), y: 0, width: Math.max(1.5, x(b) - x(a)).toFixed(1), height }));
+  }
   const said = Object.entries(shut).filter(([s]) => s !== "before").map(([s, t]) => `${stateWords[s]} for ${human(t)}`).join(", ") || "no change";
   root.setAttribute("aria-label", said);
   root.append(svg("title", {}, said));

@@ -13,6 +13,10 @@ const verbs = [
   ["close", "closed, counts reset"],
   ["set", "a patch of its settings"],
 ];
+const shadowVerbs = [
+  ["promote", "put its settings into effect"],
+  ["unshadow", "remove it"],
+];
 const ends = [["", "its reset timeout"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no end: until it is released"]];
 const overrides = (verb) => verb === "force-open" || verb === "force-closed";
 
@@ -57,7 +61,7 @@ export function askOrder(row, done) {
         state.checked = JSON.stringify(o);
         show(f, "warn", preview(r));
       } else {
-        const r = await order({ ...o, ...(many ? { confirm: state.confirm } : { if_version: state.version }) });
+        const r = await order({ ...o, ...(many ? { confirm: state.confirm } : o.verb === "unshadow" ? {} : { if_version: state.version }) });
         show(f, r.failed || r.audit_error ? "warn" : "good", receipt(r));
         f.verbs.hidden = f.box.hidden = f.go.hidden = true;
         f.close.textContent = "Done";
@@ -81,11 +85,11 @@ function fields(row, many) {
   const s = row?.s, f = {};
   f.id = el("input", { name: "id", value: row?.id || "", required: true, placeholder: "NAME/* or *", spellcheck: "false", autocomplete: "off" });
   f.head = el("div", { class: "top" },
-    el("h2", { id: "order-title" }, "Order for ", row ? el("code", {}, ...ident(row.id)) : "many"),
+    el("h2", { id: "order-title" }, "Order for ", row ? el("code", {}, ...ident(row.id)) : "many", ...(row?.shadow ? [", shadow ", el("code", {}, row.shadow)] : [])),
     s ? stateTag(s.state) : el("span", { class: "muted" }, row ? `${row.set.keys.toLocaleString("en")} keys` : ""));
-  const choices = verbs.filter(([v]) => v !== "release" || many || s.override);
+  const choices = row?.shadow ? shadowVerbs : verbs.filter(([v]) => v !== "release" || many || s.override);
   f.verbs = el("fieldset", { class: "verbs" }, el("legend", { class: "sr" }, "What to do"),
-    ...choices.map(([v, what]) => el("label", {}, el("input", { type: "radio", name: "verb", value: v, required: true }), verbWords[v], el("small", {}, what))));
+    ...choices.map(([v, what]) => el("label", {}, el("input", { type: "radio", name: "verb", value: v, required: true, checked: v === row?.verb }), verbWords[v], el("small", {}, what))));
   f.verb = () => f.verbs.querySelector(":checked")?.value;
   f.actor = el("input", { name: "actor", required: true, maxlength: "256", value: localStorage.getItem("actor") || "", autocomplete: "username" });
   f.reason = el("textarea", { name: "reason", maxlength: "2000", rows: "2", placeholder: "INC-42: the vendor is in maintenance" });
@@ -106,6 +110,7 @@ function fields(row, many) {
 
 function read(f, row) {
   const verb = f.verb(), o = { id: row ? row.id : f.id.value.trim(), verb, actor: f.actor.value.trim(), reason: f.reason.value.trim() };
+  if (row?.shadow) o.shadow = row.shadow;
   if (overrides(verb) && f.end.value === "never") o.no_expiry = true;
   else if (overrides(verb) || verb === "open" && f.end.value) o.for = f.end.value === "other" ? f.other.value.trim() : f.end.value;
   if (verb === "set") {

@@ -82,7 +82,7 @@ export class Timeline {
 
   wants(e) {
     if (this.state && (e.kind !== "transition" || e.transition.to !== this.state)) return false;
-    const text = [e.id, e.notice, e.order?.actor, e.order?.reason, e.override?.actor, e.override?.reason, e.transition?.actor, e.transition?.reason, e.transition?.summary].join("\n").toLowerCase();
+    const text = [e.id, e.notice, e.order?.actor, e.order?.reason, e.override?.actor, e.override?.reason, e.transition?.actor, e.transition?.reason, e.transition?.summary, e.shadow?.name, e.shadow?.transition.summary].join("\n").toLowerCase();
     return !this.query || text.includes(this.query);
   }
 
@@ -122,6 +122,7 @@ function what(e) {
   switch (e.kind) {
     case "transition": return stateTag(e.transition.to);
     case "held-back": return "Held back";
+    case "shadow": return `Shadow ${e.shadow.name}`;
     case "order": return verbWords[e.order.verb] || e.order.verb;
     case "reminder": return "Override half over";
     case "audit": return "Audit log";
@@ -138,8 +139,9 @@ function why(e) {
     const extra = [`from ${stateWords[t.from].toLowerCase()}`, t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.for && `for ${human(seconds(t.for))}`, t.shadow && "behind the override", e.kind === "held-back" && "the cap on open breakers kept it closed"];
     return `${t.summary} (${extra.filter(Boolean).join(", ")})`;
   }
+  if (e.shadow) return `would be ${stateWords[e.shadow.transition.to].toLowerCase()}: ${e.shadow.transition.summary}`;
   if (o) {
-    const parts = [...(o.changes || []).map((c) => `${c.key} from ${c.from} to ${c.to}`), o.for && `for ${human(seconds(o.for))}`, `${o.touched} changed`, o.failed && `${o.failed} could not be`, o.reason && `“${o.reason}”`];
+    const parts = [o.shadow && `the shadow ${o.shadow}`, ...(o.changes || []).map((c) => `${c.key} from ${c.from} to ${c.to}`), o.for && `for ${human(seconds(o.for))}`, `${o.touched} changed`, o.failed && `${o.failed} could not be`, o.reason && `“${o.reason}”`];
     return parts.filter(Boolean).join(", ");
   }
   if (e.override) return e.override.expires ? `it ends at ${clock(e.override.expires)}, “${e.override.reason || ""}”` : "";

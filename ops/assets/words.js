@@ -2,7 +2,7 @@
 
 export const states = ["open", "half-open", "forced-open", "forced-closed", "closed"];
 export const stateWords = { "closed": "Closed", "open": "Open", "half-open": "Half-open", "forced-open": "Forced open", "forced-closed": "Forced closed" };
-export const verbWords = { "open": "Open", "close": "Close", "half-open": "Half-open", "force-open": "Force open", "force-closed": "Force closed", "release": "Release", "set": "Change settings" };
+export const verbWords = { "open": "Open", "close": "Close", "half-open": "Half-open", "force-open": "Force open", "force-closed": "Force closed", "release": "Release", "set": "Change settings", "shadow": "Shadow", "unshadow": "Drop shadow", "promote": "Promote" };
 
 // human is a time in seconds as text: 350 ms, 18 s, 2 min 10 s, 3 h 5 min, 2 d 4 h.
 export function human(s) {

@@ -149,6 +149,48 @@ func TestTimelineTab(t *testing.T) {
 	p.until("the timeline of one breaker", `!document.querySelector("#detail").open && document.querySelector("#search").value === "payments" && document.querySelectorAll("#timeline li").length === 3`)
 }
 
+// The sheet of a breaker shows what its shadows would have done, hatched where
+// they could not see; they are promoted and dropped like other orders.
+func TestShadowsInTheSheet(t *testing.T) {
+	t.Parallel()
+	m := breaker.NewManager(breaker.Settings{FailMax: 5})
+	b, set := m.Breaker("payments"), breaker.SetOf[string](m, "tenants")
+	s := serve(t, m, ops.Options{Authorize: anybody})
+	for _, o := range []ops.Order{
+		{ID: "payments", Shadow: "tight", Settings: []byte(`{"fail_max": 3}`)},
+		{ID: "payments", Shadow: "loose", Settings: []byte(`{"fail_max": 50}`)},
+		{ID: "tenants/*", Shadow: "tight", Settings: []byte(`{"fail_max": 1}`)},
+	} {
+		o.Verb, o.Actor = ops.VerbShadow, "ana"
+		if _, err := s.p.Do(o, ops.Peer{Transport: "program"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fail(b, 4, errors.New("timeout"))
+	succeed(b, 2)
+	fail(b, 7, errors.New("timeout"))
+	fail(set.Breaker("acme"), 1, errors.New("timeout"))
+	p := open(t, s.url()+"?breaker=payments", 1280, 800, "light")
+	p.says("What other settings would have done", "tight", "fail_max=3: would have opened 1 time", "rejecting 8 calls, of which 2 succeeded; saw 84.6 % of the calls; was ahead of 1 of 1 trip.",
+		"loose", "fail_max=50: would have opened never; rejecting 0 calls, of which 0 succeeded")
+	p.until("a lane that is open and one that is not, both hatched",
+		`document.querySelectorAll("#detail .shadow").length === 2 && document.querySelectorAll("#detail .shadow:has(rect.open):has(rect.blind)").length === 1 && document.querySelectorAll("#detail .shadow rect.blind").length === 2`)
+	p.click("#detail .shadow:nth-of-type(2) .buttons button")
+	p.until("promote is chosen", `document.querySelector("#order input[value=promote]").checked && document.querySelectorAll("#order .verbs input").length === 2`)
+	p.choose(`#order input[name=actor]`, "ana")
+	p.write(`#order textarea[name=reason]`, "noisy")
+	p.click(`#order button.main`)
+	p.says("Done.")
+	if got := b.Settings().FailMax; got != 50 {
+		t.Errorf("fail_max is %d, want that of loose, 50", got)
+	}
+	p.click(`#order button.quiet`)
+	p.says("before", "kept from before the last change")
+	p.visit(s.url() + "?breaker=tenants/acme")
+	p.says("fail_max=1: would have opened 1 time")
+	p.until("no order for a key", `!document.querySelector("#detail .shadow button")`)
+}
+
 // The sheet of a breaker whose process is gone says so, and ages stop.
 func TestDetailOfAProcessThatIsGone(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,8 @@ type Config struct {
 	Width int
 	// For is how long it runs; 0: until its context is done.
 	For time.Duration
+	// Record, when set, is the file that a recording of its calls is written to.
+	Record string
 }
 
 // change is a transition on its way to the journal.
@@ -47,6 +49,13 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer shop.close()
+	if c.Record != "" {
+		save, err := record(shop.manager, c)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, save()) }()
+	}
 	endpoints, err := openEndpoints(shop.manager)
 	if err != nil {
 		return err

@@ -83,6 +83,8 @@ func What(e *ops.Event) table.Cell {
 		return to
 	case e.Order != nil:
 		return table.Cell{Text: string(e.Order.Verb), Style: byOrder}
+	case e.Shadow != nil: // no call meets it
+		return table.Cell{Text: fmt.Sprintf("(%s -> %s)", e.Shadow.Transition.From, e.Shadow.Transition.To), Style: dim}
 	case e.Kind == ops.EventAudit:
 		return table.Cell{Text: "audit log", Style: warn}
 	}
@@ -111,6 +113,8 @@ func Reason(e *ops.Event) string {
 		return Story(e.Transition)
 	case e.Order != nil:
 		return orderText(e.Order)
+	case e.Shadow != nil:
+		return "the shadow " + e.Shadow.Name + ": " + e.Shadow.Transition.Summary()
 	case e.Override != nil && !e.Override.Expires.IsZero():
 		return fmt.Sprintf("half the time of the override has passed, it ends at %s (%q)", Clock(e.Override.Expires), e.Override.Reason)
 	case e.Missed > 0:
@@ -121,6 +125,9 @@ func Reason(e *ops.Event) string {
 
 func orderText(o *ops.OrderEvent) string {
 	var parts []string
+	if o.Shadow != "" {
+		parts = append(parts, "the shadow "+o.Shadow)
+	}
 	for _, c := range o.Changes {
 		parts = append(parts, fmt.Sprintf("%s %s -> %s", c.Key, c.From, c.To))
 	}

@@ -1,0 +1,75 @@
+//go:build linux
+
+package main_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// A shadow is tried, shown, promoted, and the promotion taken back, in a process
+// that runs.
+func TestShadowAndPromote(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.shop("shop")
+	if out := h.ok("shadow"); out != "No shadows.\n" {
+		t.Errorf("at first: %s", out)
+	}
+	compare(t, "a dry run", still(h.ok("shadow", "search", "tight", "--set", "fail_max=3", "--dry-run")), `
+ID  BEFORE  AFTER  VERSION  CHANGED
+search  closed  closed  1  tries fail_max=3, not 5
+Nothing was changed: 1 of 1 would be.
+`)
+	h.ok("shadow", "search", "tight", "--set", "fail_max=3", "--reason", "too slow")
+	h.ok("shadow", "ledger/*", "tight", "--set", "fail_max=3", "--set", "reset_timeout=10s")
+	compare(t, "shadow", still(h.ok("shadow")), `
+ID  SHADOW  FOR  TRIPS  OPEN FOR  REJECTED GOOD  AND BAD  SAW  AHEAD
+ledger/*  tight  0ms  0  0ms  0  0  100%
+search  tight  0ms  0  0ms  0  0  100%
+`)
+	var shown []struct {
+		Shadows []struct {
+			ID      string
+			Shadows []breaker.ShadowStatus
+		}
+	}
+	if err := json.Unmarshal([]byte(h.ok("shadow", "search", "--json")), &shown); err != nil || len(shown) != 1 || len(shown[0].Shadows) != 1 || shown[0].Shadows[0].Shadows[0].Settings.FailMax != 3 {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	h.fails(1, args("promote", "search", "loose"), `search has no shadow "loose", want tight`)
+	h.fails(1, args("promote", "search", "tight", "--if-version", "99"), "version")
+	h.ok("promote", "search", "tight", "--if-version", "1", "--reason", "it did well")
+	if out := h.ok("settings", "search"); !strings.Contains(out, "fail_max") || !strings.Contains(still(out), "fail_max  3  5") {
+		t.Errorf("promoted: %s", out)
+	}
+	h.fails(1, args("promote", "ledger/*", "tight"), "--yes 3")
+	h.ok("promote", "ledger/*", "tight", "--yes", "3")
+	if out := h.ok("shadow", "search"); !strings.Contains(out, " before ") || strings.Contains(out, "tight") {
+		t.Errorf("after that: %s", out)
+	}
+	h.ok("promote", "search", "before")
+	if out := h.ok("settings", "search"); strings.Contains(still(out), "fail_max  3") {
+		t.Errorf("taken back: %s", out)
+	}
+	h.ok("shadow", "search", "before", "--drop")
+	h.fails(1, args("shadow", "search", "before", "--drop"), "it has none")
+	if out := h.ok("audit", "show", s.Audit); !strings.Contains(out, "promote") || !strings.Contains(out, "it did well") {
+		t.Errorf("the audit log: %s", out)
+	}
+	if out := h.ok("timeline"); !strings.Contains(out, "the shadow tight") {
+		t.Errorf("the timeline: %s", out)
+	}
+	for _, c := range [][]string{
+		{"shadow", "search", "--set", "fail_max=3"},
+		{"shadow", "search", "x", "--set", "fail_max=3", "--drop"},
+		{"shadow", "search", "x", "y"},
+		{"shadow", "search", "x", "--set", "fail_maxx=3"},
+		{"promote", "search"},
+	} {
+		h.fails(2, c)
+	}
+}

@@ -1,0 +1,222 @@
+package ops_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+func shadowOrder(verb breaker.Verb, id, name, patch string) ops.Order {
+	return ops.Order{ID: id, Verb: verb, Actor: "ana", Reason: "too nervous", Shadow: name, Settings: json.RawMessage(patch)}
+}
+
+func mustDo(t *testing.T, p *ops.Plane, o ops.Order) ops.Receipt {
+	t.Helper()
+	r, err := p.Do(o, program)
+	if err != nil {
+		t.Fatalf("%s of %s: %v", o.Verb, o.ID, err)
+	}
+	return r
+}
+
+// A shadow is ordered, shows in status, metrics, events and on the audit log, is
+// promoted at a version, and promoted back; what was promoted outlives a restart.
+func TestShadowOrders(t *testing.T) {
+	dir := t.TempDir()
+	audit, standing := filepath.Join(dir, "audit"), filepath.Join(dir, "standing")
+	m := shop(t)
+	p := ops.New(m, ops.Options{Audit: audit, Standing: standing})
+	defer p.Close()
+	b, set := m.Breaker("payments"), breaker.SetOf[string](m, "tenants")
+	keys := set.Len()
+	for _, id := range []string{"payments", "tenants/*"} {
+		o := shadowOrder(ops.VerbShadow, id, "tight", `{"fail_max": 2, "reset_timeout": "10s"}`)
+		o.DryRun = true
+		if mustDo(t, p, o); len(p.Shadows()) > 0 && p.Shadows()[0].ID == id {
+			t.Errorf("%s: a dry run added it", id)
+		}
+		o.DryRun = false
+		r := mustDo(t, p, o)
+		if x := r.Results[0]; r.Matched != 1 || r.Touched != 1 || x.ID != id || len(x.Tries) != 3 || x.From != x.Version {
+			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	if b.Settings().FailMax != 5 || set.Settings().FailMax != 5 {
+		t.Error("a shadow changed the settings")
+	}
+	fail(b, 3)
+	fail(set.Breaker("acme"), 2)
+	all := p.Shadows()
+	if len(all) != 2 || all[0].ID != "payments" || all[1].ID != "tenants/*" || all[0].Shadows[0].Trips != 1 || all[1].Shadows[0].Open != 1 {
+		t.Fatalf("%+v", all)
+	}
+	st, err := p.Status(ops.StatusQuery{IDs: []string{"payments", "tenants/acme"}})
+	if err != nil || len(st[0].Shadows) != 1 || st[0].Shadows[0].RejectedBad != 1 || st[1].Shadows != nil {
+		t.Errorf("status: %+v, %v", st, err)
+	}
+	text := get(p.Handler(), "/metrics").Body.String()
+	for _, line := range []string{
+		`switchgear_shadow_trips_total{name="payments",shadow="tight"} 1`,
+		`switchgear_shadow_open{name="tenants",shadow="tight"} 1`,
+		`switchgear_shadow_calls_total{name="payments",shadow="tight",outcome="admitted"} 2`,
+		`switchgear_shadow_calls_total{name="payments",shadow="tight",outcome="rejected_bad"} 1`,
+		`switchgear_shadow_calls_total{name="payments",shadow="tight",outcome="unseen"} 0`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("the metrics have no %s", line)
+		}
+	}
+	told := map[string]string{}
+	line, err := p.Timeline(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range line.Events {
+		if e.Kind == ops.EventShadow {
+			told[e.ID] = e.Shadow.Name + " " + e.Shadow.Transition.To.String()
+		}
+	}
+	if len(told) != 2 || told["payments"] != "tight open" || told["tenants/acme"] != "tight open" {
+		t.Errorf("events: %v", told)
+	}
+
+	// Promoted at a version.
+	for _, c := range []struct {
+		id, name string
+		version  uint64
+		match    error
+	}{
+		{"payments", "tight", b.Status().Version + 1, breaker.ErrVersion},
+		{"payments", "other", 0, breaker.ErrShadow},
+		{"tenants/*", "tight", 7, breaker.ErrVersion},
+		{"tenants/acme", "tight", 0, breaker.ErrOrder},
+	} {
+		o := shadowOrder(ops.VerbPromote, c.id, c.name, "")
+		o.IfVersion, o.Confirm = c.version, keys+1
+		if _, err := p.Do(o, program); !errors.Is(err, c.match) || b.Settings().FailMax != 5 || set.Settings().FailMax != 5 {
+			t.Errorf("promote %+v: %v", c, err)
+		}
+	}
+	o := shadowOrder(ops.VerbPromote, "payments", "tight", "")
+	o.IfVersion = b.Status().Version
+	o.DryRun = true
+	if r := mustDo(t, p, o); r.Touched != 1 || r.Results[0].SettingsAfter.FailMax != 2 || b.Settings().FailMax != 5 {
+		t.Errorf("a dry run: %+v", r)
+	}
+	o.DryRun = false
+	if r := mustDo(t, p, o); r.Touched != 1 || r.Results[0].Version != r.Results[0].From+1 || b.Settings().FailMax != 2 {
+		t.Errorf("promoted: %+v, fail_max %d", r, b.Settings().FailMax)
+	}
+	o = shadowOrder(ops.VerbPromote, "tenants/*", "tight", "")
+	var confirm *ops.ConfirmError
+	if _, err := p.Do(o, program); !errors.As(err, &confirm) {
+		t.Errorf("not confirmed: %v", err)
+	}
+	o.Confirm = set.Len()
+	if r := mustDo(t, p, o); r.SetBefore.FailMax != 5 || r.SetAfter.FailMax != 2 || set.Breaker("new").Settings().FailMax != 2 {
+		t.Errorf("promoted for the set: %+v", r)
+	}
+	if all := p.Shadows(); len(all) != 2 || all[0].Shadows[0].Name != breaker.BeforeShadow || all[1].Shadows[0].Name != breaker.BeforeShadow {
+		t.Errorf("what is left: %+v", all)
+	}
+
+	// What was promoted is kept, and nothing else of the settings.
+	again := shop(t)
+	p2 := ops.New(again, ops.Options{Standing: standing})
+	if s := again.Breaker("payments").Settings(); s.FailMax != 2 || s.ResetTimeout.String() != "10s" {
+		t.Errorf("after a restart: %+v", s)
+	}
+	p2.Close()
+
+	// And taken back.
+	mustDo(t, p, shadowOrder(ops.VerbPromote, "payments", breaker.BeforeShadow, ""))
+	if s := b.Settings(); s.FailMax != 5 || s.ResetTimeout.String() != "1m0s" {
+		t.Errorf("taken back: %+v", s)
+	}
+	mustDo(t, p, shadowOrder(ops.VerbUnshadow, "tenants/*", breaker.BeforeShadow, ""))
+	if _, err := p.Do(shadowOrder(ops.VerbUnshadow, "tenants/*", breaker.BeforeShadow, ""), program); !errors.Is(err, breaker.ErrShadow) {
+		t.Errorf("removed twice: %v", err)
+	}
+	log, err := os.ReadFile(audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"verb":"promote","actor":"ana","reason":"too nervous"`, `"shadow":"tight"`, `"verb":"unshadow"`, `"verb":"shadow"`} {
+		if !strings.Contains(string(log), part) {
+			t.Errorf("the audit log has no %s", part)
+		}
+	}
+}
+
+// Every setting can be promoted and kept, also one that goes back to zero.
+func TestPromotedSettingsAreKept(t *testing.T) {
+	standing := filepath.Join(t.TempDir(), "standing")
+	before := breaker.Settings{ResetJitter: .2, ResetBackoff: 2, ResetMax: 90e9, FailWithin: 5e9, FailureRate: .5, SlowCall: 1e9, SlowRate: .5, Ramp: 1e9}
+	m := breaker.NewManager(before)
+	b := m.Breaker("x")
+	p := ops.New(m, ops.Options{Standing: standing})
+	if err := b.Shadow("plain", breaker.Settings{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := mustDo(t, p, shadowOrder(ops.VerbPromote, "x", "plain", "")); r.StandingError != "" {
+		t.Error(r.StandingError)
+	}
+	p.Close()
+	m = breaker.NewManager(before)
+	m.Breaker("x")
+	p = ops.New(m, ops.Options{Standing: standing, StandingFailed: func(err error) { t.Error(err) }})
+	defer p.Close()
+	if got, want := m.Breaker("x").Settings(), (breaker.Settings{}).WithDefaults(); got != want {
+		t.Errorf("%v after a restart, want %v; %v", got, want, p.Process().LostOrders)
+	}
+}
+
+func TestShadowOrdersThatMakeNoSense(t *testing.T) {
+	m := shop(t)
+	p := planeOf(t, m, ops.Options{})
+	version := shadowOrder(ops.VerbShadow, "payments", "s", `{"fail_max": 2}`)
+	version.IfVersion = 1
+	states := shadowOrder(ops.VerbPromote, "payments", "s", "")
+	states.States = []breaker.State{breaker.Open}
+	for _, c := range []struct {
+		o    ops.Order
+		says string
+	}{
+		{shadowOrder(ops.VerbShadow, "payments", "s", ""), "shadow without settings"},
+		{shadowOrder(ops.VerbShadow, "payments", "", `{"fail_max": 2}`), "without the name of a shadow"},
+		{shadowOrder(ops.VerbUnshadow, "payments", "", ""), "without the name of a shadow"},
+		{shadowOrder(ops.VerbPromote, "payments", "s", `{"fail_max": 2}`), "with settings, want them with set and shadow only"},
+		{shadowOrder(ops.VerbShadow, "*", "s", `{"fail_max": 2}`), "want an id or name/*"},
+		{shadowOrder(breaker.VerbOpen, "payments", "s", ""), "open with the name of a shadow"},
+		{shadowOrder(ops.VerbShadow, "payments", strings.Repeat("s", 300), `{"fail_max": 2}`), "shadow"},
+		{shadowOrder(ops.VerbShadow, "payments", "a/b", `{"fail_max": 2}`), `shadow "a/b"`},
+		{shadowOrder(ops.VerbShadow, "tenants/a", "s", `{"fail_max": 2}`), "want tenants/*"},
+		{version, "changes no version"},
+		{states, "does not depend on a state"},
+	} {
+		breaker.SetOf[string](m, "tenants").Breaker("a")
+		for _, dry := range []bool{true, false} {
+			c.o.DryRun = dry
+			if _, err := p.Do(c.o, program); !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s of %s, dry run %v: %v, want %q", c.o.Verb, c.o.ID, dry, err, c.says)
+			}
+		}
+	}
+	for i := range 5 {
+		o := shadowOrder(ops.VerbShadow, "payments", string(rune('a'+i)), `{"fail_max": 2}`)
+		o.DryRun = i == 4
+		if _, err := p.Do(o, program); (err == nil) != (i < 4) || err != nil && !errors.Is(err, breaker.ErrShadow) {
+			t.Errorf("shadow %d: %v", i, err)
+		}
+	}
+	if len(p.Shadows()) != 1 {
+		t.Errorf("%+v", p.Shadows())
+	}
+}

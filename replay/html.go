@@ -1,0 +1,266 @@
+package replay
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/tape"
+)
+
+//go:embed report.html
+var reportText string
+
+var reportPage = template.Must(template.New("report").Parse(reportText))
+
+// The size of a time line, in pixels.
+const (
+	lineWidth  = 1000
+	lineHeight = 80
+	laneHeight = 14
+	paretoSize = 300
+)
+
+// WriteHTML writes a report as one page that needs nothing else: a table of the
+// figures, a time line of each breaker with what the candidates would have done,
+// and a plot of good calls rejected against calls wasted.
+func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
+	p := page{
+		Program: t.Program, From: t.Began.Format(time.DateTime), To: t.Ended.Format(time.DateTime), Calls: t.Calls, Rejected: t.Rejected,
+		Width: lineWidth, Size: paretoSize, Notes: r.Notes,
+	}
+	for _, x := range r.Results {
+		if x.Warning != "" {
+			p.Warnings = append(p.Warnings, x.Warning)
+		}
+		row := pageRow{Name: x.Name, Coverage: fmt.Sprintf("%.4g%%", 100*x.Coverage)}
+		for _, f := range x.Figures {
+			row.Cells = append(row.Cells, pageCell{Text: f.Text(), Trust: f.Trust.String()})
+		}
+		p.Rows = append(p.Rows, row)
+	}
+	for _, f := range figures {
+		p.Columns = append(p.Columns, f.name)
+	}
+	p.Points = r.points()
+	shown := t.Breakers[:min(len(t.Breakers), mostLines)]
+	if more := len(t.Breakers) - len(shown); more > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %d more breakers are left out", more))
+	}
+	drawn, err := t.draw(shown)
+	if err != nil {
+		return err
+	}
+	for _, l := range shown {
+		p.Lines = append(p.Lines, r.line(t, l, drawn[l]))
+	}
+	return reportPage.Execute(w, p)
+}
+
+// mostLines is the number of breakers that a page shows the time lines of.
+const mostLines = 50
+
+// Text returns the figure as text, with its range if it is an assumption.
+func (f Figure) Text() string {
+	show := func(x float64) string {
+		switch {
+		case x == math.Trunc(x) && f.Unit == "":
+			return fmt.Sprintf("%.0f", x)
+		case math.Abs(x) >= 100:
+			return fmt.Sprintf("%.0f", x)
+		}
+		return fmt.Sprintf("%.3g", x)
+	}
+	if f.Low != f.High {
+		return show(f.Low) + "–" + show(f.High) + f.Unit
+	}
+	return show(f.Value) + f.Unit
+}
+
+type page struct {
+	Program, From, To string
+	Calls, Rejected   uint64
+	Warnings, Notes   []string
+	Columns           []string
+	Rows              []pageRow
+	Lines             []pageLine
+	Points            []pagePoint
+	Width, Size       int
+}
+
+type pageRow struct {
+	Name, Coverage string
+	Cells          []pageCell
+}
+
+type pageCell struct{ Text, Trust string }
+
+type pagePoint struct {
+	Name string
+	X, Y float64
+}
+
+// pageLine is the time line of a breaker.
+type pageLine struct {
+	ID       string
+	Height   int
+	Good     template.HTMLAttr // the path of the calls
+	Bad      template.HTMLAttr
+	Episodes []pageSpan
+	Unknown  []pageSpan // when every call was rejected
+	Lanes    []pageLane
+	Ticks    []pageTick
+}
+
+type pageSpan struct {
+	X, W  float64
+	Title string
+}
+
+type pageLane struct {
+	Name string
+	Y    int
+	Open []pageSpan
+}
+
+type pageTick struct {
+	X    float64
+	Text string
+}
+
+// points places the candidates by the good calls that they reject and the calls
+// that they waste: the nearer to the origin, the better.
+func (r *Report) points() (out []pagePoint) {
+	var mx, my float64
+	for _, x := range r.Results {
+		mx, my = max(mx, float64(x.Metrics.Wasted)), max(my, float64(x.Metrics.FalseIn+x.Metrics.FalseOut))
+	}
+	for _, x := range r.Results {
+		p := pagePoint{Name: x.Name, X: 10, Y: paretoSize - 10}
+		if mx > 0 {
+			p.X += float64(x.Metrics.Wasted) / mx * (paretoSize - 30)
+		}
+		if my > 0 {
+			p.Y -= float64(x.Metrics.FalseIn+x.Metrics.FalseOut) / my * (paretoSize - 30)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// drawing is the calls of a breaker on its time line.
+type drawing struct {
+	good, bad [lineWidth / 2]float64
+	unknown   []pageSpan // when every call was rejected
+}
+
+// draw draws the calls of some breakers.
+func (t *Trace) draw(lanes []*Lane) (map[*Lane]*drawing, error) {
+	out := make(map[*Lane]*drawing, len(lanes))
+	for _, l := range lanes {
+		out[l] = &drawing{}
+	}
+	err := t.each(context.Background(), func(l *Lane, c *tape.Call) {
+		d := out[l]
+		if d == nil {
+			return
+		}
+		k := min(int(t.x(c.Ended)/2), len(d.good)-1)
+		switch {
+		case c.What.Kind() == tape.Rejected:
+			s := t.pageSpan(c.Began, c.Ended, "no call had an outcome")
+			if n := len(d.unknown); n > 0 && d.unknown[n-1].X+d.unknown[n-1].W >= s.X-1 {
+				d.unknown[n-1].W = max(d.unknown[n-1].W, s.X+s.W-d.unknown[n-1].X)
+			} else {
+				d.unknown = append(d.unknown, s)
+			}
+		case c.What.Outcome() == uint8(breaker.Failure):
+			d.bad[k]++
+		default:
+			d.good[k]++
+		}
+	})
+	return out, err
+}
+
+// x is the place of a time on a time line.
+func (t *Trace) x(d time.Duration) float64 {
+	total := max(t.Ended.Sub(t.Began), 1)
+	return min(max(0, float64(d-t.Began.Sub(t.Base))/float64(total)*lineWidth), lineWidth)
+}
+
+func (t *Trace) pageSpan(a, b time.Duration, title string) pageSpan {
+	return pageSpan{X: t.x(a), W: max(t.x(b)-t.x(a), 0.5), Title: title}
+}
+
+// line draws the time line of a breaker.
+func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
+	out := pageLine{ID: l.ID, Unknown: calls.unknown}
+	good, bad := &calls.good, &calls.bad
+	total, from := max(t.Ended.Sub(t.Began), 1), t.Began.Sub(t.Base)
+	top := 1.0
+	for i := range good {
+		top = max(top, good[i]+bad[i])
+	}
+	var g, b strings.Builder
+	for i := range good {
+		at := func(n float64) float64 { return lineHeight - n/top*(lineHeight-4) }
+		if n := good[i] + bad[i]; n > 0 {
+			fmt.Fprintf(&g, "M%d %.1fV%.1f", 2*i+1, at(bad[i]), at(n))
+		}
+		if bad[i] > 0 {
+			fmt.Fprintf(&b, "M%d %dV%.1f", 2*i+1, lineHeight, at(bad[i]))
+		}
+	}
+	out.Good, out.Bad = template.HTMLAttr(`d="`+g.String()+`"`), template.HTMLAttr(`d="`+b.String()+`"`) //nolint:gosec // numbers
+	for _, e := range r.Episodes {
+		if e.ID == l.ID {
+			title := fmt.Sprintf("%s to %s, %.0f%% failed", e.Began.Format(time.TimeOnly), e.Ended.Format(time.TimeOnly), 100*e.Rate)
+			if e.LoadSensitive {
+				title += ", load-sensitive"
+			}
+			out.Episodes = append(out.Episodes, t.pageSpan(e.Began.Sub(t.Base), e.EndedBy.Sub(t.Base), title))
+		}
+	}
+	y := lineHeight + 6
+	for _, res := range r.Results {
+		i := slices.IndexFunc(res.Breakers, func(o Outcome) bool { return o.ID == l.ID })
+		if i < 0 {
+			continue
+		}
+		lane := pageLane{Name: res.Name, Y: y}
+		since := time.Duration(-1)
+		for _, m := range res.Breakers[i].Moves {
+			at := m.At.Sub(t.Base)
+			switch {
+			case m.To != breaker.Closed && since < 0:
+				since = at
+			case m.To == breaker.Closed && since >= 0:
+				lane.Open = append(lane.Open, t.pageSpan(since, at, fmt.Sprintf("%s: not closed for %v", res.Name, (at-since).Round(time.Millisecond))))
+				since = -1
+			}
+		}
+		if since >= 0 {
+			lane.Open = append(lane.Open, t.pageSpan(since, t.Ended.Sub(t.Base), res.Name+": not closed at the end"))
+		}
+		out.Lanes = append(out.Lanes, lane)
+		y += laneHeight
+	}
+	for i := range 6 {
+		d := total * time.Duration(i) / 5
+		format := time.TimeOnly
+		if total > 48*time.Hour {
+			format = "Jan 2 15:04"
+		}
+		out.Ticks = append(out.Ticks, pageTick{X: min(t.x(from+d), lineWidth-60), Text: t.Began.Add(d).Format(format)})
+	}
+	out.Height = y + 16
+	return out
+}

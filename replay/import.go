@@ -1,0 +1,388 @@
+package replay
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/tape"
+)
+
+// ImportOptions say how to read data that Switchgear has not recorded.
+type ImportOptions struct {
+	// Format is "sgr", "csv", "jsonl", "otlp", "nginx" or "envoy". Default: by
+	// what the data begins with.
+	Format string
+	// Name is the breaker's; calls that have a key belong to Name/key. Default
+	// "imported".
+	Name string
+	// LogFormat is the log_format of nginx. Default: NginxFormat.
+	LogFormat string
+	// Failure are the HTTP statuses that are failures: "5xx", "429", and so on.
+	// Default "5xx". Calls without an answer are failures anyway.
+	Failure []string
+	// Settings are those to compare with. Default: the defaults.
+	Settings breaker.Settings
+}
+
+// NginxFormat is the default for ImportOptions.LogFormat.
+const NginxFormat = "$msec $upstream_response_time $upstream_status $upstream_addr"
+
+// Formats are the values of ImportOptions.Format.
+var Formats = []string{"sgr", "csv", "jsonl", "otlp", "nginx", "envoy"}
+
+// ErrImport means that data is not in the format that it should have.
+var ErrImport = errors.New("not in this format")
+
+// Import reads calls from a recording, or from data of another origin. Lines that
+// cannot be read are counted in Trace.Notes, together with what the data cannot
+// show: an imported trace has no transitions, so Verify has nothing to say.
+func Import(r io.Reader, o ImportOptions) (*Trace, error) {
+	b := bufio.NewReaderSize(r, 1<<16)
+	if o.Format == "" {
+		head, _ := b.Peek(1 << 12)
+		o.Format = guess(head)
+	}
+	if o.Name == "" {
+		o.Name = "imported"
+	}
+	if err := breaker.ValidateName(o.Name); err != nil {
+		return nil, err
+	}
+	if err := o.Settings.Validate(); err != nil {
+		return nil, err
+	}
+	if o.LogFormat == "" {
+		o.LogFormat = NginxFormat
+	}
+	if o.Failure == nil {
+		o.Failure = []string{"5xx"}
+	}
+	for _, f := range o.Failure {
+		if !validStatus(f) {
+			return nil, fmt.Errorf("replay: the failure status %q, want a status or a class, such as 429 or 5xx", f)
+		}
+	}
+	im := &importer{o: o, keys: map[string]int{}, coarse: time.Hour}
+	var read func(io.Reader) error
+	switch o.Format {
+	case "sgr":
+		return Read(b)
+	case "csv":
+		read = im.csv
+	case "jsonl":
+		read = im.jsonLines
+	case "otlp":
+		read = im.otlp
+	case "nginx":
+		read = im.nginx
+	case "envoy":
+		read = im.envoy
+	default:
+		return nil, fmt.Errorf("replay: the format %q, want one of %s", o.Format, strings.Join(Formats, ", "))
+	}
+	if err := read(b); err != nil {
+		return nil, err
+	}
+	return im.trace()
+}
+
+// ImportFile is Import for a file. It does not keep the calls of a .sgr file, see
+// Open.
+func ImportFile(name string, o ImportOptions) (*Trace, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if o.Format == "" {
+		head := make([]byte, 1<<12)
+		n, err := io.ReadFull(f, head)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, err
+		}
+		o.Format = guess(head[:n])
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			// It is not a file that can be read again.
+			return Import(io.MultiReader(bytes.NewReader(head[:n]), f), o)
+		}
+	}
+	if info, err := f.Stat(); o.Format == "sgr" && err == nil && info.Mode().IsRegular() {
+		return open(name)
+	}
+	return Import(f, o)
+}
+
+// guess returns the format of data that begins like this.
+func guess(head []byte) string {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	first := string(bytes.TrimSpace(line))
+	switch {
+	case bytes.HasPrefix(head, []byte(magic[:4])):
+		return "sgr"
+	case bytes.Contains(head, []byte(`"resourceSpans"`)):
+		return "otlp"
+	case strings.HasPrefix(first, "{") && strings.Contains(first, `"response_flags"`), strings.HasPrefix(first, "["):
+		return "envoy"
+	case strings.HasPrefix(first, "{"):
+		return "jsonl"
+	case strings.Contains(first, ","), strings.HasPrefix(first, "at"):
+		if fields := strings.Fields(first); len(fields) > 1 && !strings.Contains(fields[0], ",") {
+			return "nginx" // several upstreams
+		}
+		return "csv"
+	default:
+		return "nginx"
+	}
+}
+
+// imported is a call of another origin.
+type imported struct {
+	began, ended time.Time
+	outcome      breaker.Outcome
+	rejected     bool
+	key          int32
+}
+
+// importer collects calls.
+type importer struct {
+	o        ImportOptions
+	calls    []imported
+	keys     map[string]int
+	names    []string
+	bad      int    // lines that could not be read
+	firstBad string // why, of the first
+	coarse   time.Duration
+	notes    []string
+}
+
+// mostKeys is the number of keys that are told apart.
+const mostKeys = 10_000
+
+func (im *importer) add(began time.Time, took time.Duration, o breaker.Outcome, rejected bool, key string) {
+	k, ok := im.keys[key]
+	if !ok {
+		if len(im.names) == mostKeys {
+			key = "other"
+			im.notes = append(im.notes, fmt.Sprintf("there are more than %d keys; those after them are one, called other", mostKeys))
+		}
+		if k, ok = im.keys[key]; !ok {
+			k = len(im.names)
+			im.keys[key] = k
+			im.names = append(im.names, key)
+		}
+	}
+	im.calls = append(im.calls, imported{began, began.Add(took), o, rejected, int32(k)})
+	// How fine are the times? The finest seen so far decides.
+	for im.coarse > time.Microsecond && began.UnixNano()%int64(im.coarse) != 0 {
+		im.coarse /= 10
+		if im.coarse > time.Second {
+			im.coarse = time.Second
+		}
+	}
+}
+
+// skip counts a line that cannot be read.
+func (im *importer) skip(line int, format string, args ...any) {
+	if im.bad++; im.bad == 1 {
+		im.firstBad = fmt.Sprintf("line %d: ", line) + fmt.Sprintf(format, args...)
+	}
+}
+
+// trace makes a Trace of the calls.
+func (im *importer) trace() (*Trace, error) {
+	if len(im.calls) == 0 {
+		if im.bad > 0 {
+			return nil, fmt.Errorf("%w (%s): %s", ErrImport, im.o.Format, im.firstBad)
+		}
+		return nil, fmt.Errorf("%w (%s): it holds no calls", ErrImport, im.o.Format)
+	}
+	first := slices.MinFunc(im.calls, func(a, b imported) int { return a.began.Compare(b.began) }).began
+	t := &Trace{Header: Header{Version: version, Base: first.Add(-time.Second)}, Source: im.o.Format, Complete: true, Notes: im.notes}
+	t.Began, t.Ended = first, first
+	lanes := make([]*Lane, len(im.names))
+	for i, key := range im.names {
+		lanes[i] = &Lane{ID: im.o.Name, Settings: im.o.Settings.WithDefaults(), Fresh: true, stepBase: new(time.Duration)}
+		if key != "" {
+			lanes[i].ID += "/" + key
+		}
+		t.Breakers = append(t.Breakers, lanes[i])
+	}
+	slices.SortStableFunc(im.calls, func(a, b imported) int { return a.ended.Compare(b.ended) })
+	for _, c := range im.calls {
+		x := tape.Call{Began: c.began.Sub(t.Base), Ended: c.ended.Sub(t.Base)}
+		if x.Ended > maxTime {
+			return nil, fmt.Errorf("%w (%s): its calls are %v apart, want at most %v", ErrImport, im.o.Format, x.Ended, maxTime)
+		}
+		x.What = tape.Is(uint8(c.outcome), tape.Whole, 0).Of(1)
+		if c.rejected {
+			x.What = tape.Many(1).Of(1)
+			x.Ended = max(x.Ended, x.Began+1)
+		}
+		lanes[c.key].calls = append(lanes[c.key].calls, x)
+		if end := t.at(x.Ended); end.After(t.Ended) {
+			t.Ended = end
+		}
+	}
+	if im.bad > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("%d lines could not be read; the first is %s", im.bad, im.firstBad))
+	}
+	if im.coarse >= time.Millisecond && len(im.calls) > 1 {
+		t.Notes = append(t.Notes, fmt.Sprintf("the times have steps of %v: in which order the calls of one step came is not known, and rules that count consecutive failures depend on it", im.coarse))
+	}
+	t.Notes = append(t.Notes, "the data has no settings; \"as recorded\" stands for "+cmp.Or(im.o.Settings.String(), "the defaults"))
+	t.finish()
+	return t, nil
+}
+
+// validStatus reports whether a status or a class of them is one.
+func validStatus(s string) bool {
+	return len(s) == 3 && s[0] >= '1' && s[0] <= '5' && (strings.ToLower(s[1:]) == "xx" || s[1] >= '0' && s[1] <= '9' && s[2] >= '0' && s[2] <= '9')
+}
+
+// status judges an HTTP status.
+func (im *importer) status(s string) (breaker.Outcome, bool) {
+	if !validStatus(s) || strings.ContainsAny(s, "xX") {
+		return 0, false
+	}
+	for _, f := range im.o.Failure {
+		if f == s || strings.EqualFold(f[1:], "xx") && f[0] == s[0] {
+			return breaker.Failure, true
+		}
+	}
+	if s == "499" { // nginx: the client went away
+		return breaker.Canceled, true
+	}
+	return breaker.Success, true
+}
+
+// outcome reads the word for how a call ended: a word, or an HTTP status.
+func (im *importer) outcome(s string) (o breaker.Outcome, rejected, ok bool) {
+	switch strings.ToLower(s) {
+	case "success", "ok", "true":
+		return breaker.Success, false, true
+	case "failure", "failed", "fail", "error", "timeout", "false":
+		return breaker.Failure, false, true
+	case "ignored", "ignore":
+		return breaker.Ignored, false, true
+	case "canceled", "cancelled":
+		return breaker.Canceled, false, true
+	case "rejected":
+		return breaker.Ignored, true, true
+	}
+	o, ok = im.status(s)
+	return o, false, ok
+}
+
+// parseAt reads a time: RFC 3339, or a number of seconds, milliseconds,
+// microseconds or nanoseconds since 1970, which its size tells apart.
+func parseAt(s string) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return plausible(t)
+	}
+	if t, err := time.Parse("2006-01-02 15:04:05.999999999", s); err == nil {
+		return plausible(t)
+	}
+	whole, part, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n < 0 || len(part) > 9 || strings.Trim(part, "0123456789") != "" {
+		return time.Time{}, false
+	}
+	frac, _ := strconv.ParseInt((part + "000000000")[:9], 10, 64)
+	switch {
+	case n < 1e11:
+		return plausible(time.Unix(n, frac).UTC())
+	case n < 1e14:
+		return plausible(time.UnixMilli(n).Add(time.Duration(frac / 1000)).UTC())
+	case n < 1e17:
+		return plausible(time.UnixMicro(n).UTC())
+	default:
+		return plausible(time.Unix(0, n).UTC())
+	}
+}
+
+// plausible reports whether calls may have been recorded then.
+func plausible(t time.Time) (time.Time, bool) {
+	return t, t.Year() >= 1970 && t.Year() < 2200
+}
+
+// parseTook reads a time that a call took: a duration such as "12ms", or seconds.
+func parseTook(s string) (time.Duration, bool) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, d >= 0 && d < maxTime
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0) || f > maxTime.Seconds() {
+		return 0, false
+	}
+	return time.Duration(math.Round(f * float64(time.Second))), true
+}
+
+// lines calls f with each line.
+func lines(r io.Reader, f func(n int, line string)) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 1<<16), 16<<20)
+	for n := 1; s.Scan(); n++ {
+		if line := strings.TrimRight(s.Text(), "\r"); strings.TrimSpace(line) != "" {
+			f(n, line)
+		}
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return nil
+}
+
+// jsonLines reads lines of JSON with the fields at, took, outcome and key.
+func (im *importer) jsonLines(r io.Reader) error {
+	return lines(r, func(n int, line string) {
+		var x struct {
+			At, Took, Outcome, Key json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			im.skip(n, "%v", err)
+			return
+		}
+		im.row(n, rawText(x.At), rawText(x.Took), rawText(x.Outcome), rawText(x.Key))
+	})
+}
+
+// rawText returns a JSON string without its quotes, and everything else as it is.
+func rawText(m json.RawMessage) string {
+	var s string
+	if json.Unmarshal(m, &s) == nil {
+		return s
+	}
+	return string(m)
+}
+
+// row adds a call from its texts.
+func (im *importer) row(n int, at, took, outcome, key string) {
+	t, ok := parseAt(at)
+	if !ok {
+		im.skip(n, "got at %q, want RFC 3339 or a number of seconds since 1970", at)
+		return
+	}
+	d, ok := parseTook(took)
+	if !ok {
+		im.skip(n, "got took %q, want a duration such as 12ms, or seconds", took)
+		return
+	}
+	o, rejected, ok := im.outcome(outcome)
+	if !ok {
+		im.skip(n, "got outcome %q, want success, failure, ignored, canceled, rejected or an HTTP status", outcome)
+		return
+	}
+	im.add(t, d, o, rejected, key)
+}

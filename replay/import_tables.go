@@ -1,0 +1,174 @@
+package replay
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// csv reads rows with the columns at, took, outcome and perhaps key, in any order,
+// named by the first row; without names, in this order.
+func (im *importer) csv(r io.Reader) error {
+	c := csv.NewReader(r)
+	c.FieldsPerRecord, c.ReuseRecord, c.TrimLeadingSpace = -1, true, true
+	column := map[string]int{"at": 0, "took": 1, "outcome": 2, "key": 3}
+	for first := true; ; first = false {
+		row, err := c.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		var bad *csv.ParseError
+		switch {
+		case errors.As(err, &bad):
+			im.skip(bad.Line, "%v", bad.Err)
+			continue
+		case err != nil:
+			return fmt.Errorf("replay: %w", err)
+		}
+		n, _ := c.FieldPos(0)
+		if first && slices.ContainsFunc(row, func(s string) bool { return strings.EqualFold(s, "outcome") }) {
+			column = map[string]int{}
+			for i, name := range row {
+				column[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+			}
+			for _, name := range []string{"at", "took", "outcome"} {
+				if _, ok := column[name]; !ok {
+					return fmt.Errorf("%w (csv): its columns are %s, want at, took, outcome and perhaps key", ErrImport, strings.Join(row, ", "))
+				}
+			}
+			continue
+		}
+		get := func(name string) string {
+			if i, ok := column[name]; ok && i < len(row) {
+				return strings.TrimSpace(row[i])
+			}
+			return ""
+		}
+		im.row(n, get("at"), get("took"), get("outcome"), get("key"))
+	}
+}
+
+// otlpTraces is what the file exporter of OpenTelemetry writes, as far as it
+// matters here.
+type otlpTraces struct {
+	ResourceSpans []struct {
+		ScopeSpans []struct {
+			Spans []otlpSpan
+		}
+	}
+}
+
+type otlpSpan struct {
+	Kind                               json.RawMessage
+	StartTimeUnixNano, EndTimeUnixNano json.RawMessage
+	TraceState                         string
+	Status                             struct{ Code json.RawMessage }
+	Attributes                         []struct {
+		Key   string
+		Value map[string]json.RawMessage
+	}
+}
+
+// otlp reads spans in OTLP/JSON: a document, or one in each line. Client spans are
+// calls. A span is a failure if its status is an error, or by its HTTP status.
+func (im *importer) otlp(r io.Reader) error {
+	d := json.NewDecoder(r)
+	sampled, others := 0, 0
+	for n := 1; ; n++ {
+		var x otlpTraces
+		err := d.Decode(&x)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			// What follows cannot be found after broken JSON.
+			im.skip(n, "%v", err)
+			break
+		}
+		for _, rs := range x.ResourceSpans {
+			for _, ss := range rs.ScopeSpans {
+				for i := range ss.Spans {
+					s := &ss.Spans[i]
+					if k := rawText(s.Kind); k != "3" && k != "SPAN_KIND_CLIENT" {
+						others++
+						continue
+					}
+					if isSampled(s.TraceState) {
+						sampled++
+					}
+					im.span(n, s)
+				}
+			}
+		}
+	}
+	if others > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d spans are left out, because they are not client spans", others))
+	}
+	if sampled > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d spans are sampled: the calls between them are missing, so rules that count consecutive failures or calls cannot be judged by this data", sampled))
+	} else {
+		im.notes = append(im.notes, "the spans do not say whether they were sampled; if they were, calls between them are missing, and rules that count them cannot be judged")
+	}
+	return nil
+}
+
+// isSampled reports whether a trace state names a sampling probability below one:
+// OpenTelemetry's ot=th (a threshold above 0) or ot=p (a power of two above 0).
+func isSampled(state string) bool {
+	for _, member := range strings.Split(state, ",") {
+		list, ok := strings.CutPrefix(strings.TrimSpace(member), "ot=")
+		if !ok {
+			continue
+		}
+		for _, field := range strings.Split(list, ";") {
+			if v, ok := strings.CutPrefix(field, "th:"); ok && strings.Trim(v, "0") != "" {
+				return true
+			}
+			if v, ok := strings.CutPrefix(field, "p:"); ok && v != "0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// span adds the call of a client span.
+func (im *importer) span(n int, s *otlpSpan) {
+	began, ok := parseAt(rawText(s.StartTimeUnixNano))
+	ended, ok2 := parseAt(rawText(s.EndTimeUnixNano))
+	if !ok || !ok2 || ended.Before(began) {
+		im.skip(n, "a span from %q to %q, want two times in order", rawText(s.StartTimeUnixNano), rawText(s.EndTimeUnixNano))
+		return
+	}
+	var key, status string
+	rank := []string{"peer.service", "server.address", "net.peer.name", "http.host", "db.system"}
+	best := len(rank)
+	for _, a := range s.Attributes {
+		text := ""
+		for _, v := range a.Value {
+			text = rawText(v)
+		}
+		if i := slices.Index(rank, a.Key); i >= 0 && i < best {
+			key, best = text, i
+		}
+		if a.Key == "http.response.status_code" || a.Key == "http.status_code" {
+			status = text
+		}
+	}
+	o := breaker.Success
+	if code := rawText(s.Status.Code); code == "2" || code == "STATUS_CODE_ERROR" {
+		o = breaker.Failure
+	}
+	// A client span with status 404 has the status error in many
+	// instrumentations: the HTTP status says more.
+	if by, ok := im.status(status); ok {
+		o = by
+	}
+	im.add(began, ended.Sub(began), o, false, key)
+}

@@ -1,0 +1,335 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// P2: recorded from real goroutines in real time, the same transitions follow.
+func TestVerifyReal(t *testing.T) {
+	for name, s := range map[string]breaker.Settings{
+		"consecutive": {FailMax: 5, ResetTimeout: time.Millisecond},
+		"recommended": {FailMax: 8, SuccessesToForgive: 2, ResetTimeout: time.Millisecond, ResetBackoff: 2, ResetMax: 4 * time.Millisecond, ResetJitter: .2},
+		"probes":      {FailMax: 3, ResetTimeout: time.Millisecond, Probes: 3, SuccessThreshold: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := breaker.NewManager(s)
+			b := m.Breaker("b")
+			r, err := Record(m, Options{Bytes: 64 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			began := time.Now()
+			for i := range 8 {
+				wg.Go(func() {
+					rng := rand.New(rand.NewPCG(uint64(i), 1))
+					for time.Since(began) < 500*time.Millisecond {
+						_ = b.Do(context.Background(), func(context.Context) error {
+							ill := time.Since(began)/(20*time.Millisecond)%2 == 1
+							for range rng.IntN(2000) {
+								_ = rng.Uint64()
+							}
+							if ill && rng.IntN(3) > 0 {
+								return errDown
+							}
+							return nil
+						})
+					}
+				})
+			}
+			wg.Wait()
+			var file bytes.Buffer
+			if _, err := r.WriteTo(&file); err != nil {
+				t.Fatal(err)
+			}
+			stats := r.Stats()
+			r.Close()
+			trace := read(t, file.Bytes())
+			v := trace.Verify()
+			t.Logf("%d calls, %d rejected, %d lost, %.1f bytes a call; %v", trace.Calls, trace.Rejected, stats.Lost, float64(file.Len())/float64(trace.Calls), v)
+			if stats.Lost == 0 && !v.OK() {
+				t.Errorf("%v: %v", v, v.First)
+			}
+			if v.Transitions == 0 {
+				t.Error("no transitions: the test tests nothing")
+			}
+		})
+	}
+}
+
+// Nothing that a dependency or a person has said is in a file, and keys cannot
+// be recognised, unless the program asks for it.
+func TestRecordSecrets(t *testing.T) {
+	for _, tt := range []struct {
+		o           Options
+		key, secret bool
+	}{{Options{}, false, false}, {Options{Keys: KeysOmitted}, false, false}, {Options{Keys: KeysPlain}, true, false}, {Options{ErrorTexts: true}, false, true}} {
+		file := record(t, breaker.Settings{FailMax: 1}, tt.o, func(m *breaker.Manager) {
+			set := breaker.SetOf[string](m, "tenants")
+			for range 2 {
+				time.Sleep(time.Second)
+				_ = set.Do(context.Background(), "alice@example.com", func(context.Context) error { return errDown })
+			}
+			set.Breaker("alice@example.com").ForceOpen(breaker.Order{Actor: "root", Reason: "a secret reason"})
+		})
+		if got := bytes.Contains(file, []byte("alice")); got != tt.key {
+			t.Errorf("%+v: the key is in the file: %v, want %v", tt.o, got, tt.key)
+		}
+		for _, text := range []string{"10.0.0.1", "root", "secret"} {
+			if got := bytes.Contains(file, []byte(text)); got != tt.secret {
+				t.Errorf("%+v: %q is in the file: %v, want %v", tt.o, text, got, tt.secret)
+			}
+		}
+		if v := read(t, file).Verify(); !v.OK() || v.Reproduced != 1 {
+			t.Errorf("%+v: %v, %v", tt.o, v, v.First)
+		}
+	}
+}
+
+// A trip writes a file that only its owner can read, and old files go.
+func TestRecordTripFiles(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		m := breaker.NewManager(breaker.Settings{FailMax: 2, ResetTimeout: time.Second})
+		r, err := Record(m, Options{Dir: dir, Program: "shop/../x", MaxFiles: 3, After: 5 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			for range 3 {
+				time.Sleep(2 * time.Second)
+				_ = m.Breaker("b").Do(context.Background(), func(context.Context) error { return errDown })
+			}
+			time.Sleep(10 * time.Second)
+			m.Breaker("b").Close(breaker.Order{})
+		}
+		if s := r.Stats(); s.Files != 5 || s.Err != nil {
+			t.Errorf("%d files, %v", s.Files, s.Err)
+		}
+		_ = os.RemoveAll(dir)
+		m.Breaker("b").Close(breaker.Order{})
+		for range 2 {
+			_ = m.Breaker("b").Do(context.Background(), func(context.Context) error { return errDown })
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r.Close() // writes the file that waits
+		if s := r.Stats(); s.Files != 6 || s.Err != nil {
+			t.Errorf("%d files, %v", s.Files, s.Err)
+		}
+	})
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %q, %v", files, err)
+	}
+	info, err := os.Stat(files[0])
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+	trace, err := Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := trace.Verify(); !v.OK() {
+		t.Errorf("%v: %v", v, v.First)
+	}
+}
+
+// At most MaxFiles are kept.
+func TestRecordMaxFiles(t *testing.T) {
+	dir := t.TempDir()
+	m := breaker.NewManager(breaker.Settings{})
+	r, err := Record(m, Options{Dir: dir, Program: "a[b]*", MaxFiles: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for range 4 {
+		if err := r.writeFile(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // the names have milliseconds
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.sgr")); len(files) != 2 {
+		t.Errorf("%d files, want 2: %q", len(files), files)
+	}
+	r.opts.Dir = filepath.Join(dir, "none")
+	if err := r.writeFile(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want an error that says that the directory does not exist", err)
+	}
+}
+
+// Two recorders would not both get the calls.
+func TestRecordTwice(t *testing.T) {
+	m := breaker.NewManager(breaker.Settings{})
+	r, err := Record(m, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Record(m, Options{}); !errors.Is(err, ErrRecording) {
+		t.Errorf("got %v, want ErrRecording", err)
+	}
+	r.Close()
+	r.Close()
+	if r, err = Record(m, Options{}); err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	r.Close()
+}
+
+// slow is a writer that is too slow for the calls, and then fails.
+type slow struct{ n int }
+
+func (s *slow) Write(p []byte) (int, error) {
+	time.Sleep(5 * time.Second)
+	if s.n++; s.n > 3 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+// A stream holds every call, or says how many it does not hold; a slow writer
+// holds up no call.
+func TestStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := breaker.NewManager(breaker.Settings{ResetTimeout: 3 * time.Second})
+		r, err := Record(m, Options{Bytes: 1 << 14})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var file bytes.Buffer
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := r.Stream(ctx, &file); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if err := r.Stream(ctx, new(slow)); !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("got %v, want the writer's error", err)
+			}
+		})
+		synctest.Wait()
+		calls := 0
+		for i := range 3000 {
+			time.Sleep(9 * time.Millisecond)
+			if err := m.Breaker("b").Do(ctx, func(context.Context) error {
+				calls++
+				time.Sleep(time.Millisecond)
+				if i/500%2 == 1 {
+					return errDown
+				}
+				return nil
+			}); err != nil && !errors.Is(err, errDown) && !errors.Is(err, breaker.ErrOpen) {
+				t.Error(err)
+			}
+		}
+		stop()
+		wg.Wait()
+		r.Close()
+		trace := read(t, file.Bytes())
+		if trace.Calls+trace.Lost != uint64(calls) || trace.Lost > 0 {
+			t.Errorf("%d calls and %d lost, want %d", trace.Calls, trace.Lost, calls)
+		}
+		if v := trace.Verify(); !v.OK() || v.Reproduced < 5 || v.Unchecked > 0 {
+			t.Errorf("%v: %v", v, v.First)
+		}
+	})
+}
+
+// Calls that the tape has written over are counted.
+func TestStreamCountsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := breaker.NewManager(breaker.Settings{})
+		r, err := Record(m, Options{Bytes: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var file bytes.Buffer
+		p := newPump(r, &file, false)
+		const calls = 10_000
+		for range calls {
+			_ = m.Breaker("b").Do(t.Context(), func(context.Context) error { return nil })
+		}
+		if err := errors.Join(p.pump(), p.end()); err != nil {
+			t.Fatal(err)
+		}
+		if trace := read(t, file.Bytes()); trace.Calls+trace.Lost != calls || trace.Lost == 0 {
+			t.Errorf("%d calls and %d lost, want %d together", trace.Calls, trace.Lost, calls)
+		}
+	})
+}
+
+// A recording and its end change no outcome and no transition (P6).
+func TestRecordChangesNothing(t *testing.T) {
+	run := func(on bool) string {
+		var log strings.Builder
+		synctest.Test(t, func(t *testing.T) {
+			m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 2 * time.Second, FailureRate: .5, SlowCall: 705 * time.Millisecond, SlowRate: .8})
+			b := m.Breaker("b")
+			rng := rand.New(rand.NewPCG(5, 5))
+			var r *Recorder
+			for i := range 2000 {
+				if on && i%400 == 100 {
+					r, _ = Record(m, Options{})
+				}
+				if on && i%400 == 300 {
+					r.Close()
+				}
+				// A recording times calls by the real clock in place of one with
+				// steps of 10 ms. No call here is that close to SlowCall.
+				time.Sleep(time.Duration(1+rng.IntN(20)) * 30 * time.Millisecond)
+				failing := i/300%2 == 1 && rng.IntN(2) == 0
+				err := b.Do(t.Context(), func(context.Context) error {
+					time.Sleep(time.Duration(rng.IntN(33)) * 30 * time.Millisecond)
+					if failing {
+						return errDown
+					}
+					return nil
+				})
+				log.WriteString(b.State().String())
+				if err != nil {
+					log.WriteString(err.Error())
+				}
+			}
+		})
+		return log.String()
+	}
+	if off, on := run(false), run(true); off != on {
+		t.Error("calls end differently while they are recorded")
+	}
+}
+
+func BenchmarkWriteTo(b *testing.B) {
+	m := breaker.NewManager(breaker.Settings{})
+	r, err := Record(m, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	for range r.Stats().Capacity {
+		_ = m.Breaker("b").Do(context.Background(), func(context.Context) error { return nil })
+	}
+	for b.Loop() {
+		if _, err := r.WriteTo(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package replay
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// tripper writes a file after each trip.
+type tripper struct {
+	r     *Recorder
+	mu    sync.Mutex // guards the fields below; taken under breakers' locks and under no other
+	timer *time.Timer
+	files int
+	err   error
+	done  bool
+}
+
+func newTripper(r *Recorder) *tripper { return &tripper{r: r} }
+
+// trip sees to it that a file is written. The breaker's lock is held.
+func (t *tripper) trip() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer == nil && !t.done {
+		t.timer = time.AfterFunc(t.r.opts.After, t.write)
+	}
+}
+
+// write writes a file. It runs on the timer's goroutine.
+func (t *tripper) write() {
+	t.mu.Lock()
+	t.timer = nil // the next trip gets another file
+	t.mu.Unlock()
+	err := t.r.writeFile()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err = err; err == nil {
+		t.files++
+	}
+}
+
+// close writes the file of a trip that is still waiting.
+func (t *tripper) close() {
+	t.mu.Lock()
+	t.done = true
+	waiting := t.timer != nil && t.timer.Stop()
+	t.mu.Unlock()
+	if waiting {
+		t.write()
+	}
+}
+
+func (t *tripper) state() (files int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.files, t.err
+}
+
+// fileTime is the time in a file's name. It sorts as text.
+const fileTime = "20060102T150405.000"
+
+// writeFile writes what the memory holds to a new file of Options.Dir, and
+// removes the oldest files. The file has its name only when it is complete.
+func (r *Recorder) writeFile() error {
+	prefix := r.opts.Program
+	if prefix == "" {
+		prefix = "switchgear"
+	}
+	prefix = strings.Map(func(c rune) rune {
+		if c == '/' || c == filepath.Separator || c < ' ' {
+			return '_'
+		}
+		return c
+	}, prefix) + "-" + fmt.Sprint(os.Getpid()) + "-"
+	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+"*.tmp") // mode 0600
+	if err != nil {
+		return fmt.Errorf("replay: create a file for a trip: %w", err)
+	}
+	_, err = r.WriteTo(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(r.opts.Dir, prefix+time.Now().UTC().Format(fileTime)+".sgr"))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("replay: write the file of a trip: %w", err)
+	}
+	mine, err := filepath.Glob(filepath.Join(r.opts.Dir, globQuote(prefix)+"*.sgr"))
+	if err != nil {
+		return fmt.Errorf("replay: list the files of trips: %w", err)
+	}
+	slices.Sort(mine)
+	for _, old := range mine[:max(0, len(mine)-r.opts.MaxFiles)] {
+		if err := os.Remove(old); err != nil {
+			return fmt.Errorf("replay: remove an old file: %w", err)
+		}
+	}
+	return nil
+}
+
+// globQuote quotes what filepath.Match would interpret.
+func globQuote(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// keyText returns what a file shows of a key.
+func (r *Recorder) keyText(n uint32, key string) string {
+	switch r.opts.Keys {
+	case KeysPlain:
+		return key
+	case KeysOmitted:
+		return fmt.Sprintf("key%d", n)
+	default:
+		mac := hmac.New(sha256.New, r.secret)
+		mac.Write([]byte(key)) // never returns an error
+		return hex.EncodeToString(mac.Sum(nil)[:8])
+	}
+}
+
+// texts returns a transition as the file may show it.
+func (r *Recorder) texts(t *breaker.Transition) *breaker.Transition {
+	if r.opts.ErrorTexts {
+		return t
+	}
+	n := *t
+	n.Errors, n.Actor, n.Reason = nil, "", ""
+	return &n
+}
