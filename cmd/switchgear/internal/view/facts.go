@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Facts is what else there is to know about a breaker beside its explanation, a
-// line each: who looks after it, notes, the last errors with their traces, links.
+// line each: who looks after it, notes, how long calls take, the last errors with
+// their traces, links.
 func Facts(e *ops.Explanation) (lines []string) {
 	say := func(what string, n *ops.Note) {
 		line := fmt.Sprintf("%s by %s at %s", what, n.Actor, Clock(n.At))
@@ -25,6 +27,9 @@ func Facts(e *ops.Explanation) (lines []string) {
 	for i := range e.Notes {
 		say("note", &e.Notes[i])
 	}
+	if e.Latency != nil {
+		lines = append(lines, latencyLine(e.Latency))
+	}
 	links := e.Links
 	if links == nil {
 		links = &breaker.Links{}
@@ -38,6 +43,17 @@ func Facts(e *ops.Explanation) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// latencyLine says how long calls took of late.
+func latencyLine(l *ops.Latency) string {
+	took := func(d ops.Duration) string {
+		if d == 0 {
+			return "more than 50s"
+		}
+		return "up to " + Short(time.Duration(d))
+	}
+	return fmt.Sprintf("calls of 5m: half took %s, 90%% %s, 99%% %s", took(l.P50), took(l.P90), took(l.P99))
 }
 
 // errorLine is an error with where its trace is.
