@@ -146,7 +146,7 @@ func (b *Breaker) rejectCall(ctx context.Context) (Permit, error) {
 	// Rejections are observed and reported, but never counted as outcomes (I6).
 	err := b.rejection()
 	if w&flagObserved != 0 {
-		b.observe(countRejected, false)
+		b.observe(countRejected, false, untimed)
 		b.recordRejected(w)
 		b.shadowsRefused(w)
 	}

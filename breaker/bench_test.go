@@ -287,15 +287,19 @@ func BenchmarkOnePercent(b *testing.B) {
 
 // BenchmarkObserved is a call that is counted for Manager.Observe.
 func BenchmarkObserved(b *testing.B) {
-	m := NewManager(Settings{})
-	defer m.Observe()()
-	br := m.Breaker("x")
-	ctx := context.Background()
-	b.ReportAllocs()
-	for b.Loop() {
-		if br.Do(ctx, nop) != nil {
-			b.Fatal()
-		}
+	for name, s := range map[string]Settings{"untimed": {}, "timed": {SlowCall: time.Second, SlowRate: 1}} {
+		b.Run(name, func(b *testing.B) {
+			m := NewManager(s)
+			defer m.Observe()()
+			br := m.Breaker("x")
+			ctx := context.Background()
+			b.ReportAllocs()
+			for b.Loop() {
+				if br.Do(ctx, nop) != nil {
+					b.Fatal()
+				}
+			}
+		})
 	}
 }
 

@@ -140,12 +140,14 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 		// The first look at the clock is inlined and shows for most calls that
 		// they were not slow. Only if it does not is the clock asked again. The
 		// settings in effect now decide, and Update need not change the word.
-		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
+		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, false) {
 			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact
 			}
 			err = p.end(ctx, err)
+		} else if w&flagObserved != 0 {
+			b.observe(Success, false, atMost(r.timer.now(r.exact)-began, r.exact))
 		}
 	}()
 	return fn(ctx)
@@ -162,7 +164,8 @@ func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func
 			// The clock first: failures that come between this and the look at
 			// the word must not be recorded as before the success.
 			ended := r.timer.now(true)
-			if atomic.LoadUint64(&b.word) == w && !r.slow(ended-began) && b.counted(w, true) {
+			if atomic.LoadUint64(&b.word) == w && !r.slow(ended-began) && b.counted(w, false) {
+				b.observe(Success, false, ended-began)
 				b.recordPlain(r, w, began, ended)
 				return
 			}

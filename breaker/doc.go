@@ -129,6 +129,7 @@ package breaker
 //	listener.go   Listener, and how user code is called
 //	deliver.go    the queue of transitions
 //	observe.go    calls counted by outcome
+//	latency.go    and by how long they took
 //
 // Windows and clocks:
 //

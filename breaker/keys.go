@@ -238,7 +238,7 @@ func (r *compiled) passes() bool {
 
 // countUntracked counts a call that ran without a breaker.
 func (c *config) countUntracked(o Outcome) {
-	c.calls.Load().count(o, false)
+	c.calls.Load().count(o, false, untimed)
 	if t := c.tape.Load(); t != nil {
 		t.Untracked()
 	}

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Calls counts how the calls of one breaker, or of all keys of one set, ended
@@ -14,6 +15,10 @@ type Calls struct {
 	Ignored   uint64 `json:"ignored"`  // neither success nor failure, including calls that their callers cancelled
 	Rejected  uint64 `json:"rejected"` // rejected by the breaker: they did not run
 	Slow      uint64 `json:"slow"`     // took SlowCall or longer, and are evidence, or were cancelled by their callers; also counted above
+
+	// Latency is how long calls took, where calls are timed: those that
+	// succeeded, failed, or were slow when their callers cancelled them.
+	Latency Latency `json:"-"`
 }
 
 // callCount holds the counters behind Calls: one slot of a cell for each
@@ -21,6 +26,7 @@ type Calls struct {
 type callCount struct {
 	on atomic.Bool // counting now; the counts stay when it ends
 	striped
+	latency latencyCount
 }
 
 const (
@@ -38,31 +44,35 @@ func (c *callCount) read() (n Calls) {
 		n.Rejected += x[countRejected].Load()
 		n.Slow += x[countSlow].Load()
 	})
+	n.Latency = c.latency.read()
 	return n
 }
 
-// count counts a call that was settled or rejected. A nil callCount counts
-// nothing.
-func (c *callCount) count(what Outcome, slow bool) {
+// untimed is the duration of a call that was not timed.
+const untimed time.Duration = -1
+
+// count counts a call that was settled or rejected, and that took so long. A nil
+// callCount counts nothing.
+func (c *callCount) count(what Outcome, slow bool, took time.Duration) {
 	if c == nil || !c.on.Load() {
 		return
 	}
-	n := &c.own()[what]
-	// A lost race means contention: spread, and count anyway.
-	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
-		c.contended()
-		c.own()[what].Add(1)
-	}
+	c.add(int(what))
 	if slow {
-		c.count(countSlow, false)
+		c.add(int(countSlow))
+	}
+	// A call that its caller gave up says how slow the dependency is only if it
+	// was slow by then.
+	if took != untimed && (what == Success || what == Failure || slow) {
+		c.latency.add(took)
 	}
 }
 
 // observe counts a call for Manager.Observe and for Peer.Watch, if they want it.
-func (b *Breaker) observe(what Outcome, slow bool) {
-	b.cfg.calls.Load().count(what, slow)
+func (b *Breaker) observe(what Outcome, slow bool, took time.Duration) {
+	b.cfg.calls.Load().count(what, slow, took)
 	if c := b.cold.Load(); c != nil {
-		c.calls.Load().count(what, slow)
+		c.calls.Load().count(what, slow, took)
 	}
 }
 

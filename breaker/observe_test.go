@@ -117,6 +117,7 @@ func TestObserveCountsEveryCallOnce(t *testing.T) {
 					want := Calls{Successes: 7, Failures: 5, Ignored: 1, Rejected: 6}
 					if s.SlowCall > 0 {
 						want.Successes, want.Slow = want.Successes+1, 1
+						want.Latency.buckets[3], want.Latency.buckets[11] = 12, 1
 					}
 					if got := callsOf(m, b.Name()); got != want {
 						t.Errorf("%s: %+v, want %+v", b.Name(), got, want)
@@ -244,7 +245,7 @@ func TestCallCountAfterContention(t *testing.T) {
 	c.on.Store(true)
 	c.more.Store(newSpread())
 	for range 5 {
-		c.count(Success, false)
+		c.count(Success, false, untimed)
 	}
 	if got, drawn := c.read().Successes, c.more.Load().shift.Load(); got != 5 || drawn != 0 {
 		t.Errorf("%d calls are counted, want 5; they draw from bit %d, want 0", got, drawn)

@@ -324,8 +324,11 @@ func (p *Permit) countedPlain() bool {
 	r := p.b.settings()
 	// If the call is recorded, the word must not have changed by the time that
 	// took was read, as in doRecorded.
-	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, true) {
+	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, false) {
 		return false
+	}
+	if p.word&flagObserved != 0 {
+		p.b.observe(Success, false, atMost(took, p.tag&tagExact != 0))
 	}
 	if r.tape != nil {
 		p.recordSettled(r, tape.Call{}, Success, took, false)

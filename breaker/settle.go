@@ -30,7 +30,7 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 		o = Ignored
 	}
 	r := b.settings()
-	took, _ := p.took()
+	took, timed := p.took()
 	// A canceled call can be slow. An ignored one cannot: it is not evidence.
 	slow := o != Ignored && r.slow(took)
 	// What counting finds out for the record of this call; nil: not recorded.
@@ -50,7 +50,11 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 		}
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
-	b.observe(o, slow)
+	lasted := untimed
+	if timed {
+		lasted = atMost(took, p.tag&tagExact != 0)
+	}
+	b.observe(o, slow, lasted)
 	if rec != nil {
 		p.recordSettled(r, *rec, o, took, slow)
 	}
@@ -102,7 +106,7 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 		}
 	}
 	if observe && w&flagObserved != 0 {
-		b.observe(Success, false)
+		b.observe(Success, false, untimed)
 	}
 	return true
 }

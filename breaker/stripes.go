@@ -35,6 +35,16 @@ func (s *striped) own() *cell {
 	return &s.first
 }
 
+// add counts one in a slot.
+func (s *striped) add(slot int) {
+	n := &s.own()[slot]
+	// A lost race means contention: spread, and count anyway.
+	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
+		s.contended()
+		s.own()[slot].Add(1)
+	}
+}
+
 // contended reports a lost race: another goroutine uses the same cell.
 func (s *striped) contended() {
 	if more := s.more.Load(); more != nil {

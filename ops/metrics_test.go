@@ -163,3 +163,48 @@ func TestPlots(t *testing.T) {
 		}
 	})
 }
+
+// The plots and explanations say how long calls took in the last five minutes,
+// where they are timed.
+func TestLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := breaker.NewManager(breaker.Settings{})
+		p := ops.New(m, ops.Options{})
+		defer p.Close()
+		timed, err := m.Create("timed", breaker.Settings{SlowCall: time.Second, SlowRate: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func(b *breaker.Breaker, took time.Duration) {
+			_ = b.Do(t.Context(), func(context.Context) error { time.Sleep(took); return nil })
+		}
+		for range 8 {
+			call(timed, 35*time.Millisecond)
+		}
+		call(timed, 150*time.Millisecond)
+		call(timed, 2*time.Minute)
+		call(m.Breaker("untimed"), time.Second)
+		latency := func(id string) *ops.Latency {
+			t.Helper()
+			x, err := p.Explain(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return x.Latency
+		}
+		want := ops.Latency{Calls: 10, P50: ops.Duration(50 * time.Millisecond), P90: ops.Duration(200 * time.Millisecond)}
+		if got := latency("timed"); got == nil || *got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if got := latency("untimed"); got != nil {
+			t.Errorf("%+v of calls that are not timed, want none", got)
+		}
+		if body := get(p.Handler(), "/v1/plots?name=timed&name=untimed").Body.String(); strings.Count(body, `"latency":{"calls":10,"p50":"50ms","p90":"200ms","p99":"0s"}`) != 1 || strings.Count(body, `"latency"`) != 1 {
+			t.Errorf("plots: %s", body)
+		}
+		time.Sleep(6 * time.Minute)
+		if got := latency("timed"); got != nil {
+			t.Errorf("six minutes later: %+v, want none", got)
+		}
+	})
+}

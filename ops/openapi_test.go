@@ -239,7 +239,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 // busy creates some of everything that can be shown.
 func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	t.Helper()
-	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))
+	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1, SlowCall: time.Hour, SlowRate: 1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))
 	if err != nil {
 		t.Fatal(err)
 	}

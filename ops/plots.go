@@ -85,6 +85,7 @@ func less(a, b breaker.Calls) breaker.Calls {
 	return breaker.Calls{
 		Successes: a.Successes - b.Successes, Failures: a.Failures - b.Failures,
 		Ignored: a.Ignored - b.Ignored, Rejected: a.Rejected - b.Rejected, Slow: a.Slow - b.Slow,
+		Latency: a.Latency.Minus(b.Latency),
 	}
 }
 
@@ -99,6 +100,7 @@ type Plot struct {
 	Success  []uint32 `json:"success"`
 	Failure  []uint32 `json:"failure"`
 	Rejected []uint32 `json:"rejected"`
+	Latency  *Latency `json:"latency,omitempty"` // nil: no call was timed
 }
 
 // of returns the plots of the given names.
@@ -124,13 +126,16 @@ func (p *plots) plot(name string, now breaker.Calls) Plot {
 	if s == nil {
 		s = new(series)
 	}
+	var latency breaker.Latency
 	for i := range plotSteps {
 		c := s.ring[(p.number+1+i)%plotSteps]
 		if i == plotSteps-1 {
 			c = less(now, s.since)
 		}
 		out.Success[i], out.Failure[i], out.Rejected[i] = uint32(c.Successes), uint32(c.Failures), uint32(c.Rejected)
+		latency = latency.Plus(c.Latency)
 	}
+	out.Latency = latencyOf(latency)
 	return out
 }
 

@@ -303,6 +303,8 @@ type Explanation struct {
 	Links  *breaker.Links        `json:"links,omitempty"` // as in Status
 	Notes  []Note                `json:"notes,omitempty"` // as in Status
 	Ack    *Note                 `json:"ack,omitempty"`   // as in Status
+
+	Latency *Latency `json:"latency,omitempty"` // of its calls, or of all keys of its set; nil: no call was timed
 }
 
 // Explain says why the breaker with this id is in its state. The error matches
@@ -315,6 +317,7 @@ func (p *Plane) Explain(id string) (Explanation, error) {
 	s := b.Status()
 	x := Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain(), Links: s.Links}
 	x.Notes, x.Ack = p.notes.of(s.ID)
+	x.Latency = p.plots.latency(b.Name())
 	if s.Opened != nil {
 		x.Errors = s.Opened.Errors
 	}

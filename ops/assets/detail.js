@@ -65,7 +65,7 @@ export class Detail {
       el("p", { class: "explain" }, s.explain),
       ...said(s),
       links(s.links),
-      p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48)) : null,
+      p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48), latency(p.latency)) : null,
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
       shadows.length ? el("div", { class: "shadows" }, el("h3", {}, "What other settings would have done"), ...shadows.map((x) => this.shadow(s, x, past, moves))) : null,
       this.facts(s),
@@ -88,6 +88,14 @@ export class Detail {
     f["version"] = String(s.version);
     return el("dl", { class: "facts" }, ...pairs(f));
   }
+}
+
+// latency says how long the calls of the last five minutes took; 0: longer than
+// the largest figure there is.
+function latency(l) {
+  if (!l) return null;
+  const took = (d) => seconds(d) ? "up to " + human(seconds(d)) : "more than 50\u00a0s";
+  return el("p", { class: "muted" }, `Half of the calls took ${took(l.p50)}, 90\u00a0% ${took(l.p90)}, 99\u00a0% ${took(l.p99)}.`);
 }
 
 function pairs(o) {

@@ -33,7 +33,7 @@ func succeed(b *breaker.Breaker, times int) {
 // for a while, see the override expire, and release another.
 func TestAnOperatorsWay(t *testing.T) {
 	t.Parallel()
-	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second})
+	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second, SlowCall: time.Minute, SlowRate: 1})
 	payments, search := m.Breaker("payments"), m.Breaker("search")
 	m.Breaker("mail")
 	audit := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -49,7 +49,7 @@ func TestAnOperatorsWay(t *testing.T) {
 	}
 
 	p.click(row("payments", ".name"))
-	p.says("payments has been open for", "3 failures in a row; last error: "+errDown.Error(), "Every call is rejected; a probe may run in", "What it went through", "3 × dial tcp")
+	p.says("payments has been open for", "3 failures in a row; last error: "+errDown.Error(), "Every call is rejected; a probe may run in", "Half of the calls took up to", "What it went through", "3 × dial tcp")
 
 	p.click("#detail button.main")
 	p.click(`#order input[value=force-closed]`)

@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Facts returns what is known about a breaker in addition to its explanation,
-// one line each: who looks after it, notes, the last errors with their traces,
-// links.
+// one line each: who looks after it, notes, how long its calls take, the last
+// errors with their traces, links.
 func Facts(e *ops.Explanation) (lines []string) {
 	say := func(what string, n *ops.Note) {
 		line := fmt.Sprintf("%s by %s at %s", what, n.Actor, Clock(n.At))
@@ -26,6 +27,9 @@ func Facts(e *ops.Explanation) (lines []string) {
 	for i := range e.Notes {
 		say("note", &e.Notes[i])
 	}
+	if e.Latency != nil {
+		lines = append(lines, latencyLine(e.Latency))
+	}
 	links := e.Links
 	if links == nil {
 		links = &breaker.Links{}
@@ -39,6 +43,17 @@ func Facts(e *ops.Explanation) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// latencyLine says how long recent calls took.
+func latencyLine(l *ops.Latency) string {
+	took := func(d ops.Duration) string {
+		if d == 0 {
+			return "more than 50s"
+		}
+		return "up to " + Short(time.Duration(d))
+	}
+	return fmt.Sprintf("calls of 5m: half took %s, 90%% %s, 99%% %s", took(l.P50), took(l.P90), took(l.P99))
 }
 
 // errorLine returns an error with a link to its trace.
