@@ -20,6 +20,7 @@ type options struct {
 	errorOnTrip bool
 	noHistory   bool
 	bypass      bool
+	noTimers    bool // of a shadow: see setRejectLocked
 	logger      *slog.Logger
 	rules       []customRule
 }

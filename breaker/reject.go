@@ -34,6 +34,11 @@ func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
 // setRejectLocked sets the timer of the open period, if it is not set yet, so
 // that calls can be rejected without reading the clock. mu is held.
 func (b *Breaker) setRejectLocked() {
+	// The shadow of a key must not keep a key alive that its set has evicted, as
+	// the timer would. Its calls read the clock.
+	if b.cfg.noTimers {
+		return
+	}
 	w := b.load()
 	b.startTimerLocked(w)
 	// Behind forced-closed calls are admitted, and when the timer has already

@@ -172,7 +172,12 @@ func (b *Breaker) Shadows() []ShadowStatus {
 }
 
 // Shadows returns what the shadows would have done so far, in sum over the keys.
-func (s *Set[K]) Shadows() []ShadowStatus { return s.cfg.shadowStatus(s.alive()) }
+func (s *Set[K]) Shadows() []ShadowStatus {
+	if sh := s.cfg.shadows.Load(); sh == nil || len(sh.list) == 0 {
+		return nil // without a look at every key
+	}
+	return s.cfg.shadowStatus(s.alive())
+}
 
 // Shadows yields the name of each breaker and set that has shadows, and their
 // status, in no particular order.
@@ -265,7 +270,7 @@ func addShadow(to shadowed, name string, s Settings) error {
 // newShadow returns a shadow that knows nothing yet.
 func newShadow(c *config, name string, s Settings) *shadow {
 	x := &shadow{name: name, since: c.clock.Now()}
-	x.cfg = newConfig(c.name, s, []Option{WithoutHistory(), func(n *config) { n.clock = c.clock }}, nil)
+	x.cfg = newConfig(c.name, s, []Option{WithoutHistory(), func(n *config) { n.clock, n.noTimers = c.clock, true }}, nil)
 	// Windows of the same length move in step, so that equal settings decide alike.
 	// Each has a clock of its own: reading one starts its timer.
 	if r, real := x.cfg.program, c.settings.Load(); r.step != nil && real.step != nil && r.Window == real.Window {

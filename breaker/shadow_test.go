@@ -569,3 +569,18 @@ func BenchmarkShadows(b *testing.B) {
 		}
 	}
 }
+
+// A key that its set evicts goes, although shadows judge it.
+func TestShadowsKeepNoKey(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
+	must(t, s.Shadow("tight", Settings{FailMax: 1}))
+	for i := range 50 {
+		play(s.Breaker(i), "fs") // evidence, and none again
+	}
+	for range 10 {
+		runtime.GC()
+	}
+	if n := len(s.alive()); n > 10 {
+		t.Errorf("%d of 50 keys are alive, want those that the set remembers", n)
+	}
+}
