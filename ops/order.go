@@ -78,7 +78,10 @@ func ParseOrder(text []byte) (o Order, err error) {
 	if err = dec.Decode(&o); err == nil {
 		err = wholeObject(text)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, breaker.ErrOrder):
+		return o, err
+	case err != nil:
 		return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return o.normal(), nil
@@ -98,9 +101,9 @@ func wholeObject(text []byte) error {
 		if err != nil {
 			return err
 		}
-		field := strings.ToLower(name.(string)) // encoding/json ignores case; only names are strings here
+		field := strings.Map(foldRune, name.(string)) // only names are strings here
 		if seen[field] {
-			return fmt.Errorf("%s appears twice", field)
+			return bad("%s appears twice, want it once", field)
 		}
 		seen[field] = true
 		var value json.RawMessage
@@ -115,6 +118,17 @@ func wholeObject(text []byte) error {
 		return errors.New("more than one JSON value")
 	}
 	return nil
+}
+
+// foldRune maps all runes that encoding/json takes for the same letter in a
+// field's name to one of them: it ignores case as Unicode defines it, so that
+// the long s is an s.
+func foldRune(r rune) rune {
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	return unicode.ToLower(least)
 }
 
 // Wildcard reports whether the order may apply to more than one breaker.

@@ -95,6 +95,6 @@ details: counts, the newest errors, the open time, the attempt.`,
 			return err
 		},
 	}
-	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show only the newest `count`")
+	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show only the newest `n` transitions")
 	return cmd
 }

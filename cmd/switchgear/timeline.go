@@ -82,7 +82,7 @@ timeline for each breaker: for an incident report, or to send to others.`,
 			return errors.Join(err, printTable(cmd, view.Timeline(all, f.short(answers[0]) != "")))
 		},
 	}
-	cmd.Flags().StringVar(&since, "since", "1h", "how `long` ago to start, or the time, such as 2026-01-02T15:04:05Z")
+	cmd.Flags().StringVar(&since, "since", "1h", "start this `time` ago, such as 1h30m, or at a time such as\n2026-01-02T15:04:05Z")
 	cmd.Flags().StringArrayVar(&ids, "id", nil, "show only this `id`, or name/* for the keys of a set; may be repeated")
 	cmd.Flags().StringVar(&html, "html", "", "write an HTML page to this `file` (- is standard output)")
 	_ = cmd.RegisterFlagCompletionFunc("id", g.completeIDs)
