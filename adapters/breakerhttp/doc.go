@@ -38,8 +38,9 @@
 //     or a scheme that is not supported, and an error of Transport.Proxy.
 //
 // A body that can break is watched: the transport gets a copy of the request with
-// the watched body. One that is in memory, or a file that is sent over plain
-// HTTP, is handed on as it is, because net/http treats these specially.
+// the watched body, which the deprecated http.Transport.CancelRequest does not
+// know. One that is in memory, or a file that is sent over plain HTTP, is handed
+// on as it is, because net/http treats these specially.
 //
 // Where http.Transport.MaxConnsPerHost is set, each call of the transport given to
 // NewTransport is traced, so that a wait for a connection can be told from a

@@ -83,6 +83,12 @@ type Collector struct {
 
 // NewCollector returns a collector of the breakers of m, including those that
 // are created later. It begins to count at once.
+//
+// A registry refuses a second collector, as its metrics have the same names. To
+// show several managers, wrap the registration of each with a label, because
+// Prometheus wants the same labels of all:
+//
+//	prometheus.WrapRegistererWith(prometheus.Labels{"component": "api"}, registry).MustRegister(collector)
 func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 	c := &Collector{manager: m}
 	for _, opt := range opts {

@@ -202,3 +202,22 @@ func TestMetricsSatisfyPromtool(t *testing.T) {
 		t.Errorf("the linter says %v, %v", problems, err)
 	}
 }
+
+func TestSeveralManagers(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	for _, name := range []string{"api", "worker"} {
+		m := breaker.NewManager(breaker.Settings{})
+		m.Breaker("db")
+		to := prometheus.WrapRegistererWith(prometheus.Labels{"component": name}, registry)
+		if err := to.Register(breakerprom.NewCollector(m)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var taken prometheus.AlreadyRegisteredError
+		if err := to.Register(breakerprom.NewCollector(m)); !errors.As(err, &taken) {
+			t.Errorf("%s, a second time: got %v, want an AlreadyRegisteredError", name, err)
+		}
+	}
+	if _, err := registry.Gather(); err != nil {
+		t.Error(err)
+	}
+}
