@@ -139,7 +139,7 @@ func transitions() []*Case {
 
 func byOrders(b *breaker.Breaker) maker {
 	return func(*work) loop {
-		why := breaker.Reason{Actor: "bench"}
+		why := breaker.Order{Actor: "bench"}
 		return func(n int) int {
 			for range n {
 				b.Open(why)

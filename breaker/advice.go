@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Advice is what Settings.Advice predicts for a dependency that is healthy and
-// then dead: from one moment on every call to it fails after callTimeout.
+// Advice is what Settings.Advice predicts for a dependency that works and then
+// dies: from one moment on, every call to it fails after callTimeout.
 type Advice struct {
 	// Opens reports whether the breaker opens at all.
 	Opens bool `json:"opens"`
@@ -17,30 +17,31 @@ type Advice struct {
 	Cause Cause `json:"cause,omitempty"`
 	// Calls is the number of calls that have failed when it opens.
 	Calls int `json:"calls,omitempty"`
-	// After is the time from the dependency's death until it opens. With a
-	// window of time it can be off by a tenth of the window.
+	// After is the time from the death of the dependency until the breaker
+	// opens. With a window of time it may be wrong by a tenth of the window.
 	After time.Duration `json:"after,omitempty"`
-	// Hanging is the number of calls that are still waiting to fail when it
-	// opens.
+	// Hanging is the number of calls that are still running when it opens.
 	Hanging int `json:"hanging,omitempty"`
-	// ProbeShare is the share of the time that it is half-open, with callers
-	// waiting for a dead dependency, as long as the dependency stays dead and
-	// the open time has not grown: what is wasted on probes.
+	// ProbeShare is the share of the time that the breaker then spends
+	// half-open, with callers waiting for the dead dependency, as long as the
+	// dependency stays dead and the open time has not grown. It is what probing
+	// costs.
 	ProbeShare float64 `json:"probe_share,omitempty"`
-	// Warnings are sentences about settings that do not do what they seem to.
+	// Warnings are sentences about settings that do not do what they seem to do.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Advice predicts, for a breaker that sees this many calls a second, evenly
-// spaced and each failing after callTimeout once the dependency is dead (0: at
-// once), when it opens and what its probes then cost, and warns of settings
-// that contradict each other or can never open at this rate.
+// Advice predicts when a breaker with these settings opens and what its probes
+// then cost. It assumes that callsPerSecond calls arrive at regular intervals,
+// and that each call fails after callTimeout (0: at once) when the dependency
+// is dead. It also warns of settings that contradict each other, or that can
+// never open the breaker at this rate.
 func (s Settings) Advice(callsPerSecond float64, callTimeout time.Duration) Advice {
 	if err := s.Validate(); err != nil {
 		return Advice{Warnings: []string{err.Error()}}
 	}
 	if !(callsPerSecond > 0) || math.IsInf(callsPerSecond, 0) {
-		return Advice{Warnings: []string{fmt.Sprintf("%v calls a second is no rate, want more than 0", callsPerSecond)}}
+		return Advice{Warnings: []string{fmt.Sprintf("got a rate of %v calls per second, want more than 0", callsPerSecond)}}
 	}
 	c := (&config{options: &noOptions, fine: new(fineClock)}).compile(s, 1)
 	d := deadDependency{given: s, s: c, rate: callsPerSecond, takes: max(0, min(callTimeout, time.Duration(maxOpenFor)))}
@@ -50,29 +51,30 @@ func (s Settings) Advice(callsPerSecond float64, callTimeout time.Duration) Advi
 	return a
 }
 
-// String is the prediction and the warnings as sentences, a line for each.
+// String returns the prediction and the warnings as sentences, one per line.
 func (a Advice) String() string {
 	var lines []string
 	if a.Opens {
 		lines = append(lines,
-			fmt.Sprintf("On a dead dependency it opens after %d failed calls and %s (%s), with %d more calls hanging.", a.Calls, human(a.After), a.Cause, a.Hanging),
-			fmt.Sprintf("Then it spends %s of the time on probes.", percent(math.Round(a.ProbeShare*1000)/1000)))
+			fmt.Sprintf("If the dependency is dead, it opens after %d failed calls and %s (%s), with %d more calls hanging.", a.Calls, human(a.After), a.Cause, a.Hanging),
+			fmt.Sprintf("It then spends %s of the time on probes.", percent(math.Round(a.ProbeShare*1000)/1000)))
 	}
 	return strings.Join(append(lines, a.Warnings...), "\n")
 }
 
-// deadDependency is the scene of the prediction.
+// deadDependency is what the prediction is about.
 type deadDependency struct {
-	given Settings // as they were given
+	given Settings // without defaults
 	s     *compiled
-	rate  float64 // calls per second
-	takes time.Duration
+	rate  float64       // calls per second
+	takes time.Duration // how long a call takes to fail
 }
 
-// opening finds the first failure that opens under s, a part of d.s perhaps.
+// opening finds the first failure that opens a breaker with settings s, which
+// may be only some of the rules of d.s.
 func (d *deadDependency) opening(s *compiled) (a Advice) {
 	most := max(s.FailMax, s.WindowCalls, int(min(maxAdvised, d.inWindow())), 1)
-	if s.FailFor > 0 { // the first failure after it opens
+	if s.FailFor > 0 { // the first failure after FailFor opens
 		most = max(most, int(min(maxAdvised, math.Ceil(d.rate*s.FailFor.Seconds())+1)))
 	}
 	a.Calls = 1 + sort.Search(most, func(k int) bool {
@@ -89,14 +91,15 @@ func (d *deadDependency) opening(s *compiled) (a Advice) {
 	return a
 }
 
-// maxAdvised keeps absurd rates within whole numbers.
+// maxAdvised keeps the numbers within an int at absurd rates.
 const maxAdvised = 1 << 30
 
-// inWindow is the calls that a window of time can hold.
+// inWindow returns the number of calls that a window of time can hold.
 func (d *deadDependency) inWindow() float64 { return math.Ceil(d.rate * d.s.Window.Seconds()) }
 
-// judge puts the k-th failure to the engine's own rules. A window of time has
-// forgotten the successes before it, but for those of the last Window.
+// judge applies the engine's own rules to the k-th failure. By then a window of
+// time has forgotten the successes before the death, except those of the last
+// Window.
 func (d *deadDependency) judge(s *compiled, k int) (auto, decision) {
 	e := event{kind: evFailure, slow: s.SlowCall > 0 && d.takes >= s.SlowCall}
 	e.lapsed = s.FailWithin > 0 && d.spacing(1) > s.FailWithin
@@ -112,7 +115,7 @@ func (d *deadDependency) judge(s *compiled, k int) (auto, decision) {
 	return next(auto{units: (min(k, maxFailMax) - 1) * s.failUnit}, s, &e)
 }
 
-// window is what the newest part of the window holds at the k-th failure.
+// window returns what the newest part of the window holds at the k-th failure.
 func (d *deadDependency) window(k int, part float64) Counts {
 	if n := d.s.WindowCalls; n > 0 {
 		return Counts{Calls: n, Failures: min(k, n)}
@@ -123,7 +126,7 @@ func (d *deadDependency) window(k int, part float64) Counts {
 	return Counts{Calls: failures + int(min(maxAdvised, max(0, old))), Failures: failures}
 }
 
-// surelyOver is the test of Confidence, put to the parts of the window as the
+// surelyOver applies the test of Confidence to the parts of the window, as the
 // engine does.
 func (d *deadDependency) surelyOver(s *compiled, k int) bool {
 	if s.WindowCalls > 0 {
@@ -139,17 +142,19 @@ func (d *deadDependency) surelyOver(s *compiled, k int) bool {
 	return false
 }
 
+// spacing returns the time in which this many calls arrive.
 func (d *deadDependency) spacing(calls int) time.Duration {
 	return time.Duration(min(maxOpenFor, float64(calls)/d.rate*float64(time.Second)))
 }
 
-// probeShare is a probe's time by that of an open period and the probe. While a
-// probe that outlasts its lease is out, others follow it.
+// probeShare returns the time of a probe, divided by that of the open period
+// and the probe. If a probe outlasts its lease, others follow it at once.
 func (d *deadDependency) probeShare() float64 {
 	return float64(d.takes) / (float64(d.takes) + float64(d.s.ResetTimeout))
 }
 
-// warnings names what does not do what it seems to.
+// warnings returns a sentence for each setting that does not do what it seems
+// to do.
 func (d *deadDependency) warnings(a Advice) (out []string) {
 	s := d.s
 	warn := func(when bool, format string, args ...any) {
@@ -158,42 +163,44 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 		}
 	}
 	rated := s.FailureRate > 0 || s.SlowRate > 0 || s.BadRate > 0
-	warn(s.FailMax < 0 && !rated, "no rule of these settings is on: it can never open by itself")
+	warn(s.FailMax < 0 && !rated, "no rule is on in these settings: the breaker can never open automatically")
 	warn(s.FailureRate > 0 && !d.opensBy(CauseFailureRate, CauseConfidence),
-		"failure_rate can never open at this rate: %s", d.tooFew(s.Confidence))
+		"failure_rate can never open the breaker at this rate: %s", d.tooFew(s.Confidence))
 	slowEnough := d.takes >= s.SlowCall
 	warn(s.SlowRate > 0 && slowEnough && !d.opensBy(CauseSlowRate),
-		"slow_rate can never open at this rate: %s", d.tooFew(-1))
+		"slow_rate can never open the breaker at this rate: %s", d.tooFew(-1))
 	warn(s.BadRate > 0 && !d.opensBy(CauseBadRate),
-		"bad_rate can never open at this rate: %s", d.tooFew(-1))
+		"bad_rate can never open the breaker at this rate: %s", d.tooFew(-1))
 	warn(s.SlowRate > 0 && d.takes > 0 && !slowEnough,
-		"slow_rate can never open: a call ends after %s and is slow only from %s on", d.takes, s.SlowCall)
+		"slow_rate can never open the breaker: calls end after %s and are slow only from %s on", d.takes, s.SlowCall)
 	warn(rated && s.MinCalls == 1 && (s.Confidence < 0 || s.SlowRate > 0),
-		"min_calls is 1: after a quiet time a single bad call opens it")
+		"min_calls is 1: after a quiet time a single bad call opens the breaker")
 	warn(d.takes >= s.ProbeTimeout,
-		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): more than one probe waits for a dead dependency at a time", s.ProbeTimeout, d.takes)
+		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): more than one probe at a time waits for a dead dependency", s.ProbeTimeout, d.takes)
 	warn(s.FailureRate > 0 && s.FailureRate < 1 && d.given.FailMax == 0,
-		"fail_max is %d by default beside failure_rate: at the %s that failure_rate allows it opens by chance once in %s calls; set it to off, or higher", s.FailMax, percent(s.FailureRate), d.betweenRows())
+		"fail_max is %d by default, in addition to failure_rate: at the failure rate of %s that is allowed, it opens by chance once in %s calls; turn it off or raise it", s.FailMax, percent(s.FailureRate), d.betweenRows())
 	warn(s.FailWithin > 0 && s.FailMax > 1 && d.spacing(1) > s.FailWithin,
 		"fail_max can never be reached at this rate: failures %s apart lapse after %s (fail_within)", human(d.spacing(1)), s.FailWithin)
 	warn(a.After > s.ResetTimeout,
-		"it needs longer to open (%s) than it then stays open (%s)", human(a.After), s.ResetTimeout)
+		"it takes longer to open (%s) than it then stays open (%s)", human(a.After), s.ResetTimeout)
 	warn(a.ProbeShare > 0.5,
-		"while the dependency is dead it spends %s of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that", percent(math.Round(a.ProbeShare*1000)/1000))
+		"while the dependency is dead, it spends %s of the time on probes: use a longer reset_timeout or a shorter timeout for calls", percent(math.Round(a.ProbeShare*1000)/1000))
 	warn(s.ResetBackoff > 1 && s.ResetMax < 0,
 		"reset_backoff is %v without reset_max: the open time grows without limit", s.ResetBackoff)
 	return out
 }
 
-// betweenRows is the number of calls between two trips of FailMax failures in a
-// row by chance, where FailureRate of the calls fail: (1-p^n) / (p^n (1-p)).
+// betweenRows returns the mean number of calls between two trips by FailMax
+// that happen by chance, if FailureRate of the calls fail: (1-p^n) / (p^n
+// (1-p)).
 func (d *deadDependency) betweenRows() string {
 	p, n := d.s.FailureRate, float64(d.s.FailMax)
 	row := math.Pow(p, n)
 	return fmt.Sprintf("%.3g", (1-row)/(row*(1-p)))
 }
 
-// opensBy reports whether the rules with these causes open, by themselves.
+// opensBy reports whether the rules with these causes open the breaker without
+// the other rules.
 func (d *deadDependency) opensBy(causes ...Cause) bool {
 	s := *d.s
 	s.FailMax, s.failLimit = -1, -1
@@ -208,12 +215,12 @@ func (d *deadDependency) opensBy(causes ...Cause) bool {
 	return d.opening(&s).Opens
 }
 
-// tooFew says why a rate that is judged by this confidence, or by MinCalls,
-// cannot open.
+// tooFew says why a rate that is judged with this confidence, or by MinCalls,
+// cannot open the breaker.
 func (d *deadDependency) tooFew(confidence float64) string {
 	holds := fmt.Sprintf("a window of %s holds %g calls", d.s.Window, d.inWindow())
 	if confidence > 0 {
-		return holds + ", too few to be sure to " + percent(confidence)
+		return holds + ", too few for a confidence of " + percent(confidence)
 	}
 	return holds + fmt.Sprintf(" and min_calls is %d", d.s.MinCalls)
 }

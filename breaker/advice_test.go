@@ -153,7 +153,7 @@ func TestAdvicePredicts(t *testing.T) {
 func TestAdviceOnShortLease(t *testing.T) {
 	s := Settings{ResetTimeout: 5 * time.Second, ProbeTimeout: time.Second}
 	a := s.Advice(10, 3*time.Second)
-	if !strings.Contains(a.String(), "more than one probe waits for a dead dependency at a time") {
+	if !strings.Contains(a.String(), "more than one probe at a time waits for a dead dependency") {
 		t.Errorf("advice: %+v", a)
 	}
 	got := measure(t, s, 10, 3*time.Second, time.Hour)
@@ -178,55 +178,55 @@ func TestAdviceWarnings(t *testing.T) {
 		{slow, 100, 2 * time.Second, ""},
 		{slow, 100, time.Second, ""},
 		{slow, 100, 0, ""}, // who names no time has no say on slow calls
-		{Settings{FailMax: -1}, 10, 0, "no rule of these settings is on: it can never open by itself"},
-		{Settings{FailMax: -1, FailureRate: 0.5}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
-		{Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95}, 0.2, 0, "failure_rate can never open at this rate: a window of 10s holds 2 calls, too few to be sure to 95%"},
-		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, 2 * time.Second, "slow_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
-		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, time.Second, "slow_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{FailMax: -1}, 10, 0, "no rule is on in these settings: the breaker can never open automatically"},
+		{Settings{FailMax: -1, FailureRate: 0.5}, 0.2, 0, "failure_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95}, 0.2, 0, "failure_rate can never open the breaker at this rate: a window of 10s holds 2 calls, too few for a confidence of 95%"},
+		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, 2 * time.Second, "slow_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{SlowRate: 0.5, SlowCall: time.Second}, 0.2, time.Second, "slow_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
 		{
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, SlowRate: 0.5, SlowCall: time.Second},
 			1, 2 * time.Second,
-			"slow_rate can never open at this rate: a window of 10s holds 10 calls and min_calls is 20",
+			"slow_rate can never open the breaker at this rate: a window of 10s holds 10 calls and min_calls is 20",
 		},
 		{
 			Settings{FailMax: -1, FailureRate: 0.9, Confidence: 0.95, SlowRate: 0.5, SlowCall: time.Second},
 			2.5, 2 * time.Second,
-			"failure_rate can never open at this rate: a window of 10s holds 25 calls, too few to be sure to 95%",
+			"failure_rate can never open the breaker at this rate: a window of 10s holds 25 calls, too few for a confidence of 95%",
 		},
-		{Settings{SlowRate: 0.5, SlowCall: 2 * time.Second}, 100, time.Second, "slow_rate can never open: a call ends after 1s and is slow only from 2s on"},
+		{Settings{SlowRate: 0.5, SlowCall: 2 * time.Second}, 100, time.Second, "slow_rate can never open the breaker: calls end after 1s and are slow only from 2s on"},
 		{Settings{SlowCall: 2 * time.Second}, 100, time.Second, ""},
-		{Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 1}, 10, 0, "min_calls is 1: after a quiet time a single bad call opens it"},
+		{Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 1}, 10, 0, "min_calls is 1: after a quiet time a single bad call opens the breaker"},
 		{Settings{MinCalls: 1}, 10, 0, ""},
 		{Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, MinCalls: 1}, 10, 0, ""},
 		{
 			Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, MinCalls: 1, SlowRate: 0.5, SlowCall: time.Second},
 			10, 2 * time.Second,
-			"min_calls is 1: after a quiet time a single bad call opens it",
+			"min_calls is 1: after a quiet time a single bad call opens the breaker",
 		},
-		{Settings{ProbeTimeout: time.Second}, 10, time.Second, "a probe's lease (probe_timeout, 1s) runs out before it fails (1s): more than one probe waits for a dead dependency at a time"},
-		{Settings{FailMax: 100, ResetTimeout: 5 * time.Second}, 10, 0, "it needs longer to open (9.9s) than it then stays open (5s)"},
+		{Settings{ProbeTimeout: time.Second}, 10, time.Second, "a probe's lease (probe_timeout, 1s) runs out before it fails (1s): more than one probe at a time waits for a dead dependency"},
+		{Settings{FailMax: 100, ResetTimeout: 5 * time.Second}, 10, 0, "it takes longer to open (9.9s) than it then stays open (5s)"},
 		{Settings{FailMax: 6, ResetTimeout: 5 * time.Second}, 1, 0, ""}, // as long
 		{
 			Settings{ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second},
 			10, 30 * time.Second,
-			"it needs longer to open (30s) than it then stays open (10s)\n" +
-				"while the dependency is dead it spends 75% of the time on probes: a longer reset_timeout or a shorter time limit of calls mends that",
+			"it takes longer to open (30s) than it then stays open (10s)\n" +
+				"while the dependency is dead, it spends 75% of the time on probes: use a longer reset_timeout or a shorter timeout for calls",
 		},
 		{
 			Settings{FailMax: 1, ResetTimeout: 10 * time.Second, ProbeTimeout: 60 * time.Second},
 			10, 10 * time.Second,
 			"", // half of the time
 		},
-		{Settings{FailureRate: 0.5}, 100, 0, "fail_max is 5 by default beside failure_rate: at the 50% that failure_rate allows it opens by chance once in 62 calls; set it to off, or higher"},
+		{Settings{FailureRate: 0.5}, 100, 0, "fail_max is 5 by default, in addition to failure_rate: at the failure rate of 50% that is allowed, it opens by chance once in 62 calls; turn it off or raise it"},
 		{Settings{FailMax: 20, FailureRate: 0.5}, 100, 0, ""},
 		{Settings{FailWithin: time.Second}, 0.5, 0, "fail_max can never be reached at this rate: failures 2s apart lapse after 1s (fail_within)"},
-		{Settings{FailMax: -1, BadRate: 0.5, SlowCall: time.Second}, 0.2, 0, "bad_rate can never open at this rate: a window of 10s holds 2 calls and min_calls is 20"},
+		{Settings{FailMax: -1, BadRate: 0.5, SlowCall: time.Second}, 0.2, 0, "bad_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
 		{Settings{FailMax: -1, BadRate: 0.5, SlowCall: time.Second}, 100, 0, ""},
 		{Settings{ResetBackoff: 2}, 10, 0, "reset_backoff is 2 without reset_max: the open time grows without limit"},
 		{Settings{ResetBackoff: 2, ResetMax: time.Hour}, 10, 0, ""},
-		{Settings{}, 0, 0, "0 calls a second is no rate, want more than 0"},
-		{Settings{}, math.NaN(), 0, "NaN calls a second is no rate, want more than 0"},
-		{Settings{}, math.Inf(1), 0, "+Inf calls a second is no rate, want more than 0"},
+		{Settings{}, 0, 0, "got a rate of 0 calls per second, want more than 0"},
+		{Settings{}, math.NaN(), 0, "got a rate of NaN calls per second, want more than 0"},
+		{Settings{}, math.Inf(1), 0, "got a rate of +Inf calls per second, want more than 0"},
 		{Settings{FailureRate: 2}, 10, 0, "invalid settings: FailureRate is 2, want a share in (0, 1]"},
 	} {
 		a := c.s.Advice(c.rate, c.takes)
@@ -238,8 +238,8 @@ func TestAdviceWarnings(t *testing.T) {
 
 func TestAdviceText(t *testing.T) {
 	a := Settings{FailMax: 5, ResetTimeout: 8 * time.Second}.Advice(10, 2*time.Second)
-	want := "On a dead dependency it opens after 5 failed calls and 2.4s (consecutive-failures), with 20 more calls hanging.\n" +
-		"Then it spends 20% of the time on probes."
+	want := "If the dependency is dead, it opens after 5 failed calls and 2.4s (consecutive-failures), with 20 more calls hanging.\n" +
+		"It then spends 20% of the time on probes."
 	if a.String() != want {
 		t.Errorf("got  %s\nwant %s", a, want)
 	}

@@ -8,33 +8,36 @@ import (
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
-// Breaker guards the calls to one integration point. Make one with New, keep
-// it for the life of the program, and share it: all methods may be called by
-// many goroutines at once, and calls run in parallel. It owns no goroutine and
-// needs no closing. The zero Breaker guards nothing: every call runs, and none is
-// judged.
+// Breaker guards the calls to one integration point: a service, a database, a
+// queue. Create one with New, keep it for the life of the program, and share
+// it. All methods may be called by many goroutines at once, and calls run in
+// parallel. A Breaker has no goroutine of its own and need not be closed.
+//
+// The zero Breaker guards nothing: every call runs, and no call is judged.
 type Breaker struct {
-	// word is read and written as an atomic. It is no atomic.Uint64, whose
-	// methods cost Allow and Done their inlining; being first, it is aligned on
-	// 32-bit machines too.
+	// word is accessed atomically. It is not an atomic.Uint64, because the
+	// calls of its methods would keep Allow and Done from being inlined. As the
+	// first field it is 64-bit aligned on 32-bit machines, too.
 	word uint64
-	// mu guards what cold says it guards, and most writes of word: see word.go.
-	// It is held for some instructions at a time, and never while user code runs
-	// (I10).
+	// mu guards the fields of cold as noted there, and most writes of word, see
+	// word.go. It is held for a few instructions at a time, never while user
+	// code runs (I10).
 	mu   sync.Mutex
-	cold atomic.Pointer[cold]   // made at the first need, then for good
-	win  atomic.Pointer[window] // nil when no rule needs one
+	cold atomic.Pointer[cold]   // nil until the breaker first needs it; never changed afterwards
+	win  atomic.Pointer[window] // nil if no rule needs a window
 	cfg  *config
-	key  string        // of a keyed breaker: the key as it stands in an id
-	used atomic.Uint32 // of a keyed breaker: the set's tick when it was last looked up
+	key  string        // the text of the key of a keyed breaker, as in its ID
+	used atomic.Uint32 // keyed breaker: the tick of its set when it was last used
 	unit uint8         // what a failure counts in word, see compiled.failUnit; guarded by mu
 }
 
-// cold is what a breaker needs from its first trip on, or its first order.
+// cold is the part of a breaker that it needs from its first trip or order on.
+// Most breakers never trip, so it is allocated when it is needed.
 type cold struct {
-	reject atomic.Pointer[OpenError] // what rejected calls get now; nil: to be made
-	// Of a keyed breaker: settings in place of its set's, and errors, listeners
-	// and counters beside them.
+	reject atomic.Pointer[OpenError] // the error for calls that are rejected now; nil: not prepared yet
+	// Of a keyed breaker: its own settings, which replace those of its set, and
+	// its own matchers, listeners and counters, which are added to those of its
+	// set.
 	own       atomic.Pointer[compiled]
 	matchers  atomic.Pointer[matchers]
 	listeners atomic.Pointer[[]*Listener]
@@ -42,37 +45,38 @@ type cold struct {
 
 	// Breaker.mu guards the rest.
 
-	// The automatic layer, beside what the word says.
-	successes int       // probe successes in this half-open period
-	attempt   int       // open periods in a row
-	openUntil time.Time // end of the open time
-	dueTimer  *vtime.Timer
+	// The automatic layer, together with the word.
+	successes int          // successful probes in this half-open period
+	attempt   int          // open periods in a row, for the backoff
+	openUntil time.Time    // the end of the open time
+	dueTimer  *vtime.Timer // fires at openUntil; nil: not set
 	probes    probes
-	ramp      *ramp
-	rowBegan  time.Time // the first failure of the row on count, and the last; see FailFor and FailWithin
-	rowLast   time.Time
+	ramp      *ramp     // nil: not in a ramp
+	rowBegan  time.Time // the first of the counted failures, see FailFor
+	rowLast   time.Time // the last of them, see FailWithin
 
 	override *override
-	changed  chan struct{} // closed when WaitReady should look again; nil: no one waits
+	changed  chan struct{} // closed to make WaitReady look again; nil if no goroutine waits
 
-	// What is kept for people.
-	version  uint64      // see versionLocked; 0: nothing has changed yet
+	// For people to read.
+	version  uint64      // see versionLocked; 0: no change yet
 	since    time.Time   // when the effective state began
-	last     *Transition // what began it
-	opened   *Transition // what opened it last, while it is not closed
-	failing  time.Time   // when it left closed, while it has not closed again
+	last     *Transition // the transition that began it
+	opened   *Transition // the last transition that opened the breaker, while it is not closed
+	failing  time.Time   // when the breaker left closed, while it has not closed again
 	heldBack heldBack
 	errors   errorRing
 	past     history
 	tally    tally
-	bypassed uint64
-	bypass   string
+	bypassed uint64 // calls admitted because of WithBypass
+	bypass   string // the reason given with the newest of them
 
 	queue queue
 }
 
-// New makes a closed breaker. It panics when name or s is invalid, as both
-// stand in the program's text; Settings.Validate tells beforehand.
+// New returns a closed breaker. It panics if name or s is invalid, because both
+// are usually written in the program's source. Use ValidateName and
+// Settings.Validate to check values that come from elsewhere.
 func New(name string, s Settings, opts ...Option) *Breaker {
 	if err := check(name, s); err != nil {
 		panic("breaker: " + err.Error())
@@ -87,7 +91,7 @@ func check(name string, s Settings) error {
 	return s.Validate()
 }
 
-// newBreaker makes a closed breaker that nothing else knows yet.
+// newBreaker returns a closed breaker that nothing else refers to yet.
 func newBreaker(cfg *config, key string) *Breaker {
 	b := &Breaker{cfg: cfg, key: key}
 	r := b.settings()
@@ -99,7 +103,7 @@ func newBreaker(cfg *config, key string) *Breaker {
 	return b
 }
 
-// settings are the settings in effect, compiled.
+// settings returns the settings in effect, compiled.
 func (b *Breaker) settings() *compiled {
 	if c := b.cold.Load(); c != nil {
 		if own := c.own.Load(); own != nil {
@@ -109,7 +113,7 @@ func (b *Breaker) settings() *compiled {
 	return b.cfg.settings.Load()
 }
 
-// coldLocked is the cold part, made if need be. mu is held.
+// coldLocked returns the cold part, and creates it if necessary. mu is held.
 func (b *Breaker) coldLocked() *cold {
 	c := b.cold.Load()
 	if c == nil {
@@ -119,13 +123,15 @@ func (b *Breaker) coldLocked() *cold {
 	return c
 }
 
-// Name is the breaker's name; for a keyed breaker, its set's.
+// Name returns the breaker's name. The name of a keyed breaker is that of its
+// set.
 func (b *Breaker) Name() string { return b.cfg.name }
 
-// Key is the key of a keyed breaker as it stands in ID, else "".
+// Key returns the key of a keyed breaker as it appears in ID, else "".
 func (b *Breaker) Key() string { return b.key }
 
-// ID is what an operator calls it: Name, or Name/Key for a keyed breaker.
+// ID returns the text by which operators and Manager.Lookup identify the
+// breaker: its Name, or Name/Key for a keyed breaker.
 func (b *Breaker) ID() string {
 	if b.cfg.owner != nil {
 		return b.cfg.name + "/" + b.key
@@ -133,14 +139,15 @@ func (b *Breaker) ID() string {
 	return b.cfg.name
 }
 
-// State is what the next call meets: the override if there is one, else the
-// automatic state. A breaker whose open time is over stays Open until a call
-// comes to probe.
+// State returns the effective state, which applies to the next call: the
+// override if there is one, else the automatic state. A breaker whose open time
+// is over stays Open until a call arrives and probes.
 func (b *Breaker) State() State { return effective(b.load()) }
 
-// FailCount is the number of failures on count: those in a row, less what
-// successes have made up for under SuccessesToForgive (a fraction counts as a
-// whole one), without those that have lapsed under FailWithin.
+// FailCount returns the number of failures that count toward Settings.FailMax:
+// the consecutive failures so far, or with SuccessesToForgive the failures that
+// successes have not made up for, rounded up. Failures that have lapsed under
+// FailWithin are not included.
 func (b *Breaker) FailCount() int {
 	r := b.settings()
 	if r.FailWithin > 0 {
@@ -153,9 +160,10 @@ func (b *Breaker) FailCount() int {
 	return r.failures(unitsOf(b.load()))
 }
 
-// ProgramSettings are the settings that the breaker, or its set, was made with,
-// defaults filled in: what Update and operators have not changed.
+// ProgramSettings returns the settings that the breaker, or its set, was created
+// with, with defaults filled in: those that neither Update nor an operator has
+// changed.
 func (b *Breaker) ProgramSettings() Settings { return b.cfg.program.Settings }
 
-// Settings are the settings in effect, defaults filled in.
+// Settings returns the settings in effect, with defaults filled in.
 func (b *Breaker) Settings() Settings { return b.settings().Settings }

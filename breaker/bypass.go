@@ -6,32 +6,34 @@ type markKind uint8
 
 const (
 	markNone   markKind = iota
-	markBypass          // no evidence
-	markProbe           // evidence
+	markBypass          // run, but not as evidence
+	markProbe           // run, and as evidence
 )
 
 type markKey struct{}
 
-// mark is what the context of marked work carries.
+// mark is what a marked context carries.
 type mark struct {
 	kind   markKind
 	reason string
 }
 
-// WithBypass marks work that must run although a breaker rejects: a migration
-// half done, say. The breaker must be made WithBypassAllowed. Its calls pass
-// through open and half-open breakers, but not through one that is forced open.
-// They are counted in Status with the reason, and are no evidence: they take no
-// probe's place, and their failures count nowhere. The mark holds for calls
-// whose context the breaker sees, made with Do or AllowContext, not for Allow.
+// WithBypass returns a context for calls that must run even if a breaker
+// rejects calls, such as the second half of a migration. It has an effect on
+// breakers that were created with WithBypassAllowed. Marked calls pass open and
+// half-open breakers, but not a breaker that is forced open. They are counted
+// in Status.Bypassed, with reason, and are not evidence: they take no probe's
+// place, and their failures are not counted.
+//
+// The breaker must see the context: use Do or AllowContext, not Allow.
 func WithBypass(ctx context.Context, reason string) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{markBypass, reason})
 }
 
-// WithBypassProbe is WithBypass for work that is evidence, such as a health
-// check: while the breaker is closed it counts like any call, in a ramp too, and
-// while it is open or half-open its call is a probe, even before the open time
-// is over, if a probe's place is free.
+// WithBypassProbe is WithBypass for calls that are evidence, such as health
+// checks. While the breaker is closed, also in a ramp, a marked call counts
+// like any other. While it is open or half-open, a marked call is a probe, even
+// before the open time is over, if a probe's place is free.
 func WithBypassProbe(ctx context.Context, reason string) context.Context {
 	return context.WithValue(ctx, markKey{}, mark{markProbe, reason})
 }
@@ -44,13 +46,15 @@ func markOf(ctx context.Context) mark {
 	return m
 }
 
-// bypassed admits a rejected call whose context is marked.
+// bypassed admits a call that would be rejected, if its context is marked. mu
+// is not held.
 func (b *Breaker) bypassed(ctx context.Context) (Permit, bool) {
 	m := markOf(ctx)
 	w := b.load()
 	if m.kind == markNone || w&flagForcedOpen != 0 {
 		return Permit{}, false
 	}
+	// Behind forced-closed the call would have run without its mark.
 	if w&flagForcedClosed == 0 {
 		b.noteBypass(m.reason)
 	}
@@ -61,11 +65,12 @@ func (b *Breaker) bypassed(ctx context.Context) (Permit, bool) {
 	}
 	tag := tagIgnored
 	if m.kind == markProbe {
-		tag = tagUnjudged // no place is free
+		tag = tagUnjudged // no probe's place is free
 	}
 	return Permit{b: b, word: w, tag: tag}, true
 }
 
+// noteBypass counts a call that passed because of its mark. mu is not held.
 func (b *Breaker) noteBypass(reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,42 +8,47 @@ import (
 	"time"
 )
 
-// openCap limits how many breakers may be open at once: those of a manager,
-// where a set counts as one, or the keys of a set. One that would trip beyond
-// the limit stays closed and goes on counting.
+// openCap limits how many breakers may be open at once: the breakers of a
+// manager, where a set counts as one, or the keys of a set. A breaker that
+// would trip beyond the limit stays closed and continues to count.
 //
-// A place is held by a breaker that rejects calls: from its trip until its open
-// time is over, and while probes are out. One whose time is over and that is not
-// called any more holds none.
+// A breaker holds a place while it rejects calls: from its trip until its open
+// time is over, and while probes are out. A breaker whose open time is over
+// holds no place while no call arrives.
 //
 // A nil openCap has no limit.
 type openCap struct {
-	parent *openCap      // of a set in a manager: the manager's
-	keys   func() int    // of a set: how many there are; nil: it is a manager's
-	share  atomic.Uint64 // that may be open at once, as float64 bits; 0: the parent's, or no limit
+	parent *openCap      // the cap of the manager, if this is the cap of one of its sets
+	keys   func() int    // the number of keys of the set; nil if this is the cap of a manager
+	share  atomic.Uint64 // the share that may be open at once, as float64 bits; 0: the parent's share, or no limit
 
-	// mu of the manager's guards the rest of it, and of its sets', so that two
-	// trips do not slip past the limit together. It is taken under a breaker's,
-	// never the other way round.
+	// mu guards the fields below. A manager and its sets use the manager's mu
+	// for all of them, so that two trips at the same time cannot both take the
+	// last place. It is taken while a Breaker.mu is held, never the other way
+	// round.
 	mu     sync.Mutex
-	places places // those held, the first to end on top
-	index  map[*Breaker]*place
-	sets   []*openCap // a manager's
+	places places              // the places held; the first to end is at the top of the heap
+	index  map[*Breaker]*place // the place of each breaker that holds one
+	sets   []*openCap          // the caps of the manager's sets
 }
 
+// place is held by one breaker until a point in time.
 type place struct {
 	b     *Breaker
 	until time.Time
-	at    int // in the heap
+	at    int // index in the heap
 }
 
-// setOpenFrom is the share of its keys from which on a set counts as open.
+// setOpenFrom is the share of open keys from which a set counts as open.
 const setOpenFrom = 0.5
 
-// limit changes the share, and finds out who holds places now.
+// limit changes the share. While nothing was limited, no places were counted,
+// so limit takes them for the breakers in open that are open now; a half-open
+// breaker takes one with its next probe. No lock is held.
 func (c *openCap) limit(share float64, open []*Breaker) {
 	c.share.Store(math.Float64bits(share))
 	for _, b := range open {
+		// In this order: a breaker's lock first, then, within moved, the cap's.
 		b.mu.Lock()
 		if w := b.load(); stateOf(w) != Closed {
 			b.cfg.cap.moved(b, stateOf(w), b.cold.Load().openUntil)
@@ -52,13 +57,14 @@ func (c *openCap) limit(share float64, open []*Breaker) {
 	}
 }
 
-// limits reports whether anything is limited. Where nothing is, no places are
-// counted.
+// limits reports whether there is a limit at all. Without one, trips need not
+// take the cap's lock.
 func (c *openCap) limits() bool { return c != nil && (c.ownShare() > 0 || c.parent.limits()) }
 
+// ownShare returns the share set on this cap, or 0.
 func (c *openCap) ownShare() float64 { return math.Float64frombits(c.share.Load()) }
 
-// lock is that of the manager, if there is one.
+// lock returns the mutex that guards this cap: the manager's, if there is one.
 func (c *openCap) lock() *sync.Mutex {
 	if c.parent != nil {
 		return &c.parent.mu
@@ -66,19 +72,22 @@ func (c *openCap) lock() *sync.Mutex {
 	return &c.mu
 }
 
-// admits reports whether b, which is closed, may open by itself until then. It
-// has a place from then on.
+// admits reports whether b, which is closed, may open automatically until the
+// given time. If so, b holds a place from then on. b.mu is held.
 func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	if !c.limits() {
 		return true
 	}
-	members := 0 // of the manager; 0: b is none of them
+	members := 0 // of the manager; 0 if b does not belong to one
+	// Before the cap's lock: count takes manager.mu, for reading.
 	if m := b.cfg.manager; m != nil {
 		members, _ = m.count(b.cfg)
 	}
 	mu := c.lock()
 	mu.Lock()
 	defer mu.Unlock()
+	// Asked and taken under one lock, so that the limit holds when many breakers
+	// trip at once.
 	if !c.fitsLocked(now, members) {
 		return false
 	}
@@ -86,50 +95,60 @@ func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	return true
 }
 
+// fitsLocked reports whether one more breaker may open: for a key, within its
+// set, and if the set would then count as open, within the manager. lock is
+// held.
 func (c *openCap) fitsLocked(now time.Time, members int) bool {
 	if c.keys == nil {
 		return members == 0 || fits(c.heldLocked(now), members, c.ownShare())
 	}
 	held, keys, share := c.heldLocked(now), c.keys(), c.ownShare()
+	// The manager's share also applies within a set that has none of its own.
 	if share == 0 && c.parent != nil {
 		share = c.parent.ownShare()
 	}
+	// The set's own limit comes first.
 	if !fits(held, keys, share) {
 		return false
 	}
-	// With this key the set may begin to count as open.
+	// If the set counts as open already, or still does not with one more key,
+	// the manager's count does not change.
 	if c.parent == nil || c.openLocked(now) || float64(held+1) < setOpenFrom*float64(keys) {
 		return true
 	}
 	return members == 0 || fits(c.parent.heldLocked(now), members, c.parent.ownShare())
 }
 
-// fits reports whether there is room for one more. One may be open whatever the
-// share.
+// fits reports whether one more may be open. A single one always may, however
+// small the share.
 func fits(held, total int, share float64) bool {
 	return share <= 0 || held == 0 || float64(held+1)/float64(total) <= share
 }
 
-// openLocked reports whether a set counts as open.
+// openLocked reports whether the set counts as open. lock is held.
 func (c *openCap) openLocked(now time.Time) bool {
 	held := c.heldLocked(now)
 	return held > 0 && float64(held) >= setOpenFrom*float64(c.keys())
 }
 
-// heldLocked is the number of places that are held now.
+// heldLocked returns the number of places held at now. It drops places that have
+// ended first. lock is held.
 func (c *openCap) heldLocked(now time.Time) (n int) {
+	// Places end by time alone, without a timer: an open breaker that is not
+	// called does not find out that its open time is over.
 	for len(c.places) > 0 && !now.Before(c.places[0].until) {
 		c.dropLocked(c.places[0])
 	}
 	n = len(c.places)
+	// For a manager, each open set counts as one.
 	for _, s := range c.sets {
 		n += btoi(s.openLocked(now))
 	}
 	return n
 }
 
-// moved takes note of a breaker's state. until is the end of its open time, or
-// of its newest probe's lease.
+// moved records a breaker's new state. until is the end of its open time, or of
+// its newest probe's lease. b.mu is held, or b is being removed.
 func (c *openCap) moved(b *Breaker, to State, until time.Time) {
 	if !c.limits() {
 		return
@@ -137,14 +156,15 @@ func (c *openCap) moved(b *Breaker, to State, until time.Time) {
 	mu := c.lock()
 	mu.Lock()
 	defer mu.Unlock()
+	// A closed breaker holds no place.
 	if to == Closed {
 		until = time.Time{}
 	}
 	c.holdLocked(b, until)
 }
 
-// holdLocked gives b a place until then, in place of one that it has. Until zero
-// it has none.
+// holdLocked gives b a place until the given time, in place of any place it
+// has. If until is zero, b has none afterwards. lock is held.
 func (c *openCap) holdLocked(b *Breaker, until time.Time) {
 	if p := c.index[b]; p != nil {
 		c.dropLocked(p)
@@ -160,25 +180,27 @@ func (c *openCap) holdLocked(b *Breaker, until time.Time) {
 	heap.Push(&c.places, p)
 }
 
+// dropLocked ends a place. lock is held.
 func (c *openCap) dropLocked(p *place) {
 	heap.Remove(&c.places, p.at)
 	delete(c.index, p.b)
 }
 
-// addSet makes a set's cap a part of its manager's.
+// addSet adds the cap of a set to its manager's cap.
 func (c *openCap) addSet(s *openCap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sets = append(c.sets, s)
 }
 
+// removeSet removes the cap of a set from its manager's cap.
 func (c *openCap) removeSet(s *openCap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sets = without(c.sets, s)
 }
 
-// places is a heap.
+// places is a heap, ordered by the end of each place.
 type places []*place
 
 func (p places) Len() int           { return len(p) }
@@ -197,26 +219,32 @@ func (p *places) Push(x any) {
 func (p *places) Pop() any {
 	last := len(*p) - 1
 	q := (*p)[last]
+	// So that a place that has ended does not keep its breaker in memory.
 	(*p)[last] = nil
 	*p = (*p)[:last]
 	return q
 }
 
-// heldBack is what the cap has kept from opening.
+// heldBack is what the cap has prevented. Trips of one breaker that are
+// prevented shortly after each other form one episode. Breaker.mu guards it.
 type heldBack struct {
-	count uint64 // of episodes
-	since time.Time
-	last  time.Time
+	count uint64    // of episodes
+	since time.Time // the beginning of the newest episode
+	last  time.Time // the newest trip that was prevented
 }
 
-// heldBackLocked keeps a breaker closed that the cap leaves no room to open: it
-// goes on counting. Decisions that follow each other within an open time are
-// one episode, which is told once. mu is held.
+// heldBackLocked keeps a breaker closed because the cap has no room for it. The
+// breaker continues to count, and tries again at its next failure. Attempts that
+// follow each other within an open time are one episode, which listeners receive
+// once. mu is held.
 func (b *Breaker) heldBackLocked(from, to auto, t *Transition, now time.Time) {
+	// The failure is counted (I11), but neither the state nor the backoff moves.
 	to.state, to.attempt = from.state, from.attempt
+	// decideLocked has set flagHeld: release the word.
 	b.setWord(to.in(b.load() &^ flagHeld))
 	c := b.coldLocked()
 	h := &c.heldBack
+	// A new episode: record it and notify listeners, once (I7).
 	if !h.now(now, b.settings().ResetTimeout) {
 		h.since = now
 		h.count++
@@ -227,7 +255,7 @@ func (b *Breaker) heldBackLocked(from, to auto, t *Transition, now time.Time) {
 	h.last = now
 }
 
-// now reports whether the episode goes on.
+// now reports whether the newest episode still continues.
 func (h *heldBack) now(now time.Time, span time.Duration) bool {
 	return !h.last.IsZero() && now.Sub(h.last) <= span
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Outcome is what a call's end says about the dependency.
+// Outcome is what the end of a call shows about the dependency.
 type Outcome uint8
 
 const (
@@ -15,11 +15,11 @@ const (
 	Success Outcome = iota
 	// Failure is evidence that it does not.
 	Failure
-	// Ignored is no evidence either way: it changes no count and no state, and
-	// a probe hands its permit back (I4).
+	// Ignored is not evidence either way. It changes no count and no state, and
+	// a probe that ends with it gives its place back.
 	Ignored
-	// Canceled says that the caller gave up. It is no evidence either, but for
-	// the time the call took: one that took SlowCall or longer is a slow call.
+	// Canceled means that the caller gave up. It is not evidence either, except
+	// that a call that took SlowCall or longer is a slow call.
 	Canceled
 )
 
@@ -28,21 +28,21 @@ var outcomeNames = [...]string{"success", "failure", "ignored", "canceled"}
 // String returns "success", "failure", "ignored" or "canceled".
 func (o Outcome) String() string { return outcomeNames[min(int(o), len(outcomeNames)-1)] }
 
-// Matcher picks errors. Make one with Is, As or If.
+// Matcher selects errors. Create one with ErrorIs, ErrorAs or ErrorIf.
 type Matcher struct {
 	match func(error) bool
 	what  string
 }
 
-// String says what the matcher picks.
+// String describes the errors that the matcher selects.
 func (m Matcher) String() string { return m.what }
 
-// ErrorIs picks errors that match target as by errors.ErrorIs.
+// ErrorIs selects errors that match target, as errors.Is does.
 func ErrorIs(target error) Matcher {
 	return Matcher{func(err error) bool { return errors.Is(err, target) }, "is " + target.Error()}
 }
 
-// ErrorAs picks errors that have a T in their tree as by errors.ErrorAs.
+// ErrorAs selects errors that have a T in their tree, as errors.As does.
 func ErrorAs[T error]() Matcher {
 	return Matcher{func(err error) bool {
 		var t T
@@ -50,13 +50,13 @@ func ErrorAs[T error]() Matcher {
 	}, "as " + reflect.TypeFor[T]().String()}
 }
 
-// ErrorIf picks errors for which pred returns true. pred is never called with nil.
-// It may run on many goroutines at once; where it panics, the error is not
-// picked.
+// ErrorIf selects errors for which pred returns true. pred is never called with
+// nil, and may be called by many goroutines at once. If it panics, the call
+// counts as a failure.
 func ErrorIf(pred func(error) bool) Matcher { return Matcher{pred, "if a predicate says so"} }
 
-// matchers are the errors that are excluded, and those that are ignored. They
-// are never changed: additions make a new value.
+// matchers holds the errors that are excluded and those that are ignored. It is
+// never modified: additions create a new value.
 type matchers struct {
 	excluded []Matcher
 	ignored  []Matcher
@@ -69,7 +69,7 @@ func (m *matchers) with(excluded, ignored []Matcher) *matchers {
 	return &matchers{slices.Concat(m.excluded, excluded), slices.Concat(m.ignored, ignored)}
 }
 
-// outcome is what the matchers say of err, if they do.
+// outcome returns the outcome for err if a matcher selects it.
 func (m *matchers) outcome(err error) (Outcome, bool) {
 	if m == nil {
 		return 0, false
@@ -84,7 +84,7 @@ func (m *matchers) outcome(err error) (Outcome, bool) {
 	return 0, false
 }
 
-// classify says what the end of the call is evidence of.
+// classify returns the outcome of a call that ended with err. No lock is held.
 func (p *Permit) classify(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
@@ -97,9 +97,9 @@ func (p *Permit) classify(ctx context.Context, err error) Outcome {
 	return p.b.cfg.outcome(p.b.ownMatchers(), ctx, err)
 }
 
-// outcome classifies err, which is not nil; own are matchers that come before
-// the common ones. User code runs: no lock is held (I10), and a panic in it
-// makes a failure.
+// outcome classifies err, which is not nil; own are the matchers of a key,
+// which come before those of its set. It calls user code: no lock is held
+// (I10).
 func (c *config) outcome(own *matchers, ctx context.Context, err error) Outcome {
 	return c.judged(func() Outcome {
 		if c.classifier != nil {
@@ -115,11 +115,12 @@ func (c *config) outcome(own *matchers, ctx context.Context, err error) Outcome 
 	})
 }
 
-// judged runs the program's judgement. What is no Outcome is no evidence.
+// judged calls the program's own judgement. If that panics, the call is a
+// failure. A value that is not an Outcome is not evidence.
 func (c *config) judged(judge func() Outcome) (o Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("classifier", p)
+			c.caught("the classifier", p)
 			o = Failure
 		}
 	}()
@@ -129,15 +130,17 @@ func (c *config) judged(judge func() Outcome) (o Outcome) {
 	return o
 }
 
-// DefaultClassifier is how a breaker without a classifier of the program's own
-// judges an error that no matcher picks. It serves as the last case of one that
-// knows some errors better.
+// DefaultClassifier classifies errors for a breaker that has no classifier of
+// its own and no matcher for the error. A custom classifier may call it for
+// errors that it does not know.
 //
-// A call whose caller cancelled ctx is Canceled, whatever error came back. A
-// deadline that passed is a Failure, because a dependency that hangs shows
-// itself in no other way. The rejection of another breaker is Ignored, with
-// whatever wraps it: that breaker has judged the dependency already. nil is a
-// Success, everything else a Failure.
+//   - A nil error is a Success.
+//   - If the caller cancelled ctx, the call is Canceled, whichever error it
+//     returned.
+//   - The rejection of another breaker is Ignored, even if it is wrapped,
+//     because that breaker has judged the dependency already.
+//   - Everything else is a Failure. This includes a deadline that has passed,
+//     because a dependency that hangs shows itself in no other way.
 func DefaultClassifier(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
@@ -150,8 +153,8 @@ func DefaultClassifier(ctx context.Context, err error) Outcome {
 	return Failure
 }
 
-// rejectedOnly reports whether err is the rejection of a breaker, however
-// wrapped. Joined errors are if all of them are.
+// rejectedOnly reports whether err is the rejection of a breaker, wrapped or
+// not. A joined error is one if all of its parts are.
 func rejectedOnly(err error) bool {
 	for err != nil {
 		switch e := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors

@@ -8,37 +8,39 @@ import (
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
-// clock is a coarse clock: the number of steps of a fixed width since its
-// base, kept in one word that a timer advances. Reading it costs a load of a
-// line that changes once a step; a real clock costs some thirty times that.
+// clock is a coarse clock. It counts steps of a fixed width since its base, in
+// one word that a timer advances. Reading it costs one load of a cache line
+// that changes once a step; reading a real clock costs about thirty times as
+// much.
 //
-// The timer runs only while someone reads: a step without a reader stops it, and
-// the next reader reads the real time and starts it again. So an idle breaker
-// costs nothing, and a reading is late by no more than a step and what the
-// scheduler adds.
+// The timer runs only while the clock is read. A step in which nothing reads it
+// stops it, and the next reader takes the real time and starts it again. So an
+// idle breaker costs nothing, and a reading is late by at most one step and the
+// delay of the scheduler.
 //
 // A clock belongs to settings in effect or to a manager, never to the package,
 // so that a testing/synctest bubble has its own (I10).
 type clock struct {
 	word   atomic.Uint64 // step<<2 | clockUsed | clockRuns
 	source *vtime.Source
-	base   time.Time // monotonic (I9)
+	base   time.Time // has a monotonic reading: steps of the wall clock change nothing (I9)
 	width  time.Duration
-	mu     sync.Mutex // serialises starting and advancing
-	serial uint64     // of the newest start: an older timer that still fires does nothing
+	mu     sync.Mutex // serialises starting and advancing; takes no other lock
+	serial uint64     // number of the newest start: an older timer that still fires does nothing
 }
 
 const (
-	clockRuns uint64 = 1 << 0 // the timer is armed
+	clockRuns uint64 = 1 << 0 // the timer is set
 	clockUsed uint64 = 1 << 1 // this step has been read
 	clockBits        = 2
 )
 
+// newClock returns a clock that stands still until it is read.
 func newClock(source *vtime.Source, width time.Duration) *clock {
 	return &clock{source: source, base: source.Now(), width: width}
 }
 
-// now is the time since the base: exact, or as of the current step.
+// now returns the time since the base: exactly, or as of the current step.
 func (c *clock) now(exact bool) time.Duration {
 	if exact {
 		return c.source.Since(c.base)
@@ -46,7 +48,7 @@ func (c *clock) now(exact bool) time.Duration {
 	return time.Duration(c.step()) * c.width
 }
 
-// step is the current step, possibly a little late.
+// step returns the current step. It may be a little late.
 func (c *clock) step() uint64 {
 	n, ok := c.cached()
 	if !ok {
@@ -55,32 +57,34 @@ func (c *clock) step() uint64 {
 	return n
 }
 
-// cached is step where that is no more than a load: this step has been read
-// before, so the clock runs. It is small enough to be inlined.
+// cached returns the step if one load is enough to know it: the step has been
+// read before, so the clock is running. It is small enough to be inlined.
 func (c *clock) cached() (step uint64, ok bool) {
 	w := c.word.Load()
 	return w >> clockBits, w&clockUsed != 0
 }
 
-// read notes that the step has a reader, and starts a clock that stands.
+// read marks the step as read, and starts the clock if it stands still.
 func (c *clock) read() uint64 {
 	w := c.word.Load()
 	if w&clockRuns == 0 {
 		return c.start(w)
 	}
-	// One try: where it is lost, it is lost to another reader's mark or to a new
-	// step, and the mark is then there or the next reader's to set.
+	// One attempt is enough. If it fails, another reader has set the mark, or a
+	// new step has begun, which its next reader marks.
 	c.word.CompareAndSwap(w, w|clockUsed)
 	return w >> clockBits
 }
 
 // deadAfter is how far a clock may lag behind the real time before its timer is
-// given up. Timers are late on a busy machine, and it does no harm: all readers
-// are late together. But a timer that was set in a synctest bubble dies with it.
+// given up. A timer may be late on a busy machine, which does no harm, because
+// all readers see the same time. But a timer that was set in a synctest bubble
+// never fires after the bubble has ended.
 const deadAfter = time.Second
 
-// check sets the clock right if its timer is dead. It reads the real time, so it
-// is for failures. What has been counted by the late clock keeps its steps.
+// check corrects the clock if its timer is dead. It reads the real time, so it
+// is called for failures only. Counts made by the late clock stay in their
+// steps.
 func (c *clock) check() {
 	w := c.word.Load()
 	if w&clockRuns == 0 {
@@ -92,19 +96,21 @@ func (c *clock) check() {
 	}
 }
 
-// start sets the clock by the real time and arms the timer, unless another
-// goroutine was faster: found is the word that the caller found wanting.
+// start sets the clock by the real time and sets the timer, unless another
+// goroutine has done so. found is the word that made the caller start it.
 func (c *clock) start(found uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w := c.word.Load(); (w^found)&^clockUsed != 0 {
 		return w >> clockBits
 	}
+	// Disown an old timer that may still fire.
 	c.serial++
 	return c.armLocked(clockUsed)
 }
 
-// armLocked sets the word by the real time, and the timer to the next step.
+// armLocked sets the word by the real time, and the timer to the beginning of
+// the next step. mu is held.
 func (c *clock) armLocked(used uint64) uint64 {
 	since := max(0, c.source.Since(c.base))
 	n := uint64(since / c.width)
@@ -114,13 +120,13 @@ func (c *clock) armLocked(used uint64) uint64 {
 	return n
 }
 
-// advance is the timer: it moves the word on, or stops when the step that ends
-// has had no reader.
+// advance is the function of the timer. It moves the word on, or stops the
+// clock if nothing has read it in the step that ends.
 func (c *clock) advance(serial uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case serial != c.serial: // started anew meanwhile
+	case serial != c.serial: // the clock has been started again since
 	case c.word.Load()&clockUsed == 0:
 		c.word.Store(0)
 	default:

@@ -8,22 +8,22 @@ import (
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
-// compiled is settings in effect, with what the engine derives from them. It is
-// never changed. A manager or set compiles its settings once, and all breakers
-// with these settings share the result.
+// compiled is settings in effect, with the values that the engine derives from
+// them. It is never modified. A manager or set compiles its settings once, and
+// all breakers with these settings share the result.
 type compiled struct {
-	Settings         // defaults filled in
+	Settings         // with defaults filled in
 	version   uint64 // of the settings: 1, and one more with each Update
-	flags     uint64 // bits of the word that these settings decide
-	failUnit  int    // what a failure adds to the word's failure count; a success takes back 1 if it is above 1
-	failLimit int    // FailMax in units; below 0: no such rule
-	dated     bool   // the consecutive rule needs the time of failures
-	step      *clock // what the window of time counts steps by; nil: no such window
-	timer     *clock // what times the calls; nil: calls are not timed
-	exact     bool   // SlowCall is too short for timer's steps
+	flags     uint64 // the bits of the word that these settings decide
+	failUnit  int    // units that a failure adds to the failure count; above 1, a success takes back 1
+	failLimit int    // FailMax in units; negative if the rule is off
+	dated     bool   // the rule needs to know when failures happen: FailFor or FailWithin is set
+	step      *clock // the clock of a window of time; nil if there is no such window
+	timer     *clock // the clock that times calls; nil if calls are not timed
+	exact     bool   // SlowCall is too short for the steps of timer
 }
 
-// compile fills in the defaults of valid settings and derives the rest.
+// compile fills in the defaults of valid settings and derives everything else.
 func (c *config) compile(s Settings, version uint64) *compiled {
 	r := &compiled{Settings: s.WithDefaults(), version: version}
 	r.failUnit = max(1, r.SuccessesToForgive)
@@ -44,17 +44,17 @@ func (c *config) compile(s Settings, version uint64) *compiled {
 		r.flags |= flagBypass
 	}
 	if r.FailMax == 1 || r.flags&flagCounted != 0 && r.MinCalls == 1 {
-		r.flags |= flagCheckCtx // one misjudged call would open it
+		r.flags |= flagCheckCtx // a single misjudged call would open the breaker
 	}
 	return r
 }
 
-// failures is units as a number of failures, rounded up.
+// failures converts units to a number of failures, rounded up.
 func (r *compiled) failures(units int) int {
 	return (units + r.failUnit - 1) / r.failUnit
 }
 
-// forgiven is what is left of units after a success.
+// forgiven returns the failure count after a success, in units.
 func (r *compiled) forgiven(units int) int {
 	if r.SuccessesToForgive <= 0 {
 		return 0
@@ -62,13 +62,14 @@ func (r *compiled) forgiven(units int) int {
 	return max(0, units-1)
 }
 
-// plainDefaults is the default settings as a breaker with no option has them:
-// shared by all of those, as nothing in them is one owner's.
+// plainDefaults returns the default settings, compiled without options. All
+// breakers that are created in this way share them: nothing in them refers to a
+// breaker.
 var plainDefaults = sync.OnceValue(func() *compiled {
 	return (&config{options: &noOptions}).compile(Settings{}, 1)
 })
 
-// fineClock is the clock that times calls, made when settings first need it. A
+// fineClock creates the clock that times calls when settings first need it. A
 // manager has one for all its breakers.
 type fineClock struct {
 	once  sync.Once
@@ -77,35 +78,36 @@ type fineClock struct {
 
 const (
 	fineStep = 10 * time.Millisecond
-	// exactBelow is where a step of the fine clock would be a twentieth of what is
-	// measured, and a late timer more: shorter limits read the real clock.
+	// exactBelow is the SlowCall below which the real clock is read. A step of
+	// the fine clock would be more than a twentieth of what is measured, and a
+	// late timer would add to that.
 	exactBelow = 20 * fineStep
 )
 
 func (f *fineClock) get(source *vtime.Source) *clock {
 	f.once.Do(func() {
 		f.clock = newClock(source, fineStep)
-		f.clock.base = f.clock.base.Add(-fineStep) // so that no call begins at 0, which says that it is not timed
+		f.clock.base = f.clock.base.Add(-fineStep) // so that no call begins at 0, which means "not timed"
 	})
 	return f.clock
 }
 
-// began is the time now on the clock that times the calls.
+// began returns the time now on the clock that times calls.
 func (r *compiled) began() time.Duration { return r.timer.now(r.exact) }
 
-// quickNow reports whether a look at the clock shows that a call which began
-// then is not slow. It is small enough to be inlined; slow is the rest of it.
+// quickNow reports whether a call that began then is not slow, as far as a look
+// at the coarse clock can show. It is small enough to be inlined. If it returns
+// false, slow must decide.
 func (r *compiled) quickNow(began time.Duration) bool {
 	step, ok := r.timer.cached()
 	return ok && !r.exact && time.Duration(step)*fineStep-began < r.SlowCall
 }
 
-// slow reports whether a call that took so long is slow. The difference to the
-// limit is taken of what was measured, so that no limit is too large.
+// slow reports whether a call that took this long is slow.
 func (r *compiled) slow(took time.Duration) bool {
 	return r.SlowCall > 0 && took >= r.SlowCall
 }
 
-// maxOpenFor keeps a growing open time within what a timer can hold, jitter
+// maxOpenFor limits a growing open time to what a timer can hold, jitter
 // included: about 146 years.
 const maxOpenFor = float64(math.MaxInt64 / 2)

@@ -2,26 +2,27 @@ package breaker
 
 import "math"
 
-// SurelyOver reports whether so many failures of so many calls make it at least
-// this sure that the true failure rate is over rate: if it were rate, as many
-// would come by chance with a probability of at most 1-sure. It is the test of
-// Settings.Confidence.
+// SurelyOver reports whether this many failures among calls show, with
+// confidence sure, that the true failure rate is above rate. It is the test
+// behind Settings.Confidence: if the true rate were rate, at least as many
+// failures would occur by chance with a probability of at most 1-sure.
 func SurelyOver(failures, calls int, rate, sure float64) bool {
 	if float64(failures) <= rate*float64(calls) {
-		return false // as many as can be expected: spare the arithmetic
+		return false // no more than expected: skip the arithmetic
 	}
 	return byChance(failures, calls, rate) <= 1-sure
 }
 
-// byChance is P(X >= failures) for X ~ Binomial(calls, rate), by its relation
-// to the beta distribution (DLMF 8.17.5).
+// byChance returns P(X >= failures) for X ~ Binomial(calls, rate), by its
+// relation to the beta distribution (DLMF 8.17.5).
 func byChance(failures, calls int, rate float64) float64 {
 	return betaCDF(float64(failures), float64(calls-failures+1), rate)
 }
 
-// betaCDF is the regularised incomplete beta function I_x(a, b), from its
-// continued fraction (DLMF 8.17.22), which converges fast where x is below
-// the mean; the symmetry I_x(a,b) = 1 - I_{1-x}(b,a) serves elsewhere.
+// betaCDF returns the regularised incomplete beta function I_x(a, b), computed
+// from its continued fraction (DLMF 8.17.22). The fraction converges fast if x
+// is below the mean; otherwise the symmetry I_x(a,b) = 1 - I_{1-x}(b,a) is
+// used.
 func betaCDF(a, b, x float64) float64 {
 	if x > (a+1)/(a+b+2) {
 		return 1 - betaCDF(b, a, 1-x)
@@ -34,7 +35,8 @@ func betaCDF(a, b, x float64) float64 {
 }
 
 // betaFraction evaluates the continued fraction 1/(1+ d1/(1+ d2/(1+ ...))) by
-// Lentz's method: numerators and denominators as running ratios.
+// Lentz's method, which keeps the ratios of successive numerators and
+// denominators.
 func betaFraction(a, b, x float64) float64 {
 	const tiny, eps = 1e-300, 1e-14
 	away := func(v float64) float64 { // a ratio must not be 0

@@ -5,30 +5,34 @@ import (
 	"time"
 )
 
-// A call whose context was over before it began says nothing of the dependency
-// (I4): it waited too long in someone's queue, and was never sent. A deadline
-// that passes during the call is a failure, as a dependency that hangs shows
-// itself in no other way.
+// A call whose context was over before the call began says nothing about the
+// dependency (I4): it waited too long in some queue and was never sent. A
+// deadline that passes during the call is a failure, because a dependency that
+// hangs shows itself in no other way.
 //
-// To tell the two apart for certain, the context must be looked at before the
-// call. That would cost every call of a healthy breaker a fifth of the guard. So
-// it is done where the breaker takes the slow path anyway, and from the first
-// call on that fails with its deadline passed: flagCheckCtx stands in the word
-// from then until the next transition. For that first one the time decides.
+// To distinguish the two reliably, the context must be checked before the call.
+// That would add a fifth to the cost of every call on a healthy breaker. So the
+// check is made only where the breaker takes the slow path anyway, and after the
+// first call that fails with its deadline passed: from then until the next
+// transition, flagCheckCtx is set in the word. That first call is judged by its
+// timing.
 
-// deadlineGrace is how late a call may notice that its deadline has passed. One
-// that ends later than that, and whose context was not looked at before, is
-// taken for one whose deadline had passed before it began.
+// deadlineGrace is how long after its deadline a call may return. If a call
+// whose context was not checked returns later than that, its deadline is
+// assumed to have passed before it began.
 const deadlineGrace = 10 * time.Millisecond
 
-// overBefore reports whether the context of a call that failed was over before
-// the call began.
+// overBefore reports whether the context of a failed call was over before the
+// call began. mu is not held.
 func (p *Permit) overBefore(ctx context.Context) bool {
+	// tagChecked: the context was checked at admission and was not over.
 	if p.tag&tagChecked != 0 || ctx == nil || ctx.Err() != context.DeadlineExceeded {
 		return false
 	}
 	b := p.b
 	b.mu.Lock()
+	// Only a closed breaker needs the flag. In every other state calls take the
+	// slow path, and the next transition starts without the flag.
 	if stateOf(b.load()) == Closed {
 		b.edit(0, flagCheckCtx)
 	}

@@ -11,33 +11,40 @@ import (
 )
 
 var (
-	// ErrOpen is what every rejection matches with errors.Is.
+	// ErrOpen is matched by the error of every call that was rejected and did
+	// not run: errors.Is(err, ErrOpen).
 	ErrOpen = errors.New("circuit breaker is open")
-	// ErrUnknown is matched by the error for an id that names no breaker.
+	// ErrUnknown is matched by the error for an id that identifies no breaker.
 	ErrUnknown = errors.New("unknown breaker")
-	// ErrDuplicate is matched by the error of a Create whose name is taken.
-	ErrDuplicate = errors.New("breaker exists already")
-	// ErrName is matched by the error for a name that cannot be part of an id.
+	// ErrDuplicate is matched by the error of Create and CreateSet for a name
+	// that is taken.
+	ErrDuplicate = errors.New("breaker already exists")
+	// ErrName is matched by the error for an invalid name, see ValidateName.
 	ErrName = errors.New("invalid breaker name")
-	// ErrSettings is matched by the error for settings outside their range.
+	// ErrSettings is matched by the error for invalid settings, see
+	// SettingsError.
 	ErrSettings = errors.New("invalid settings")
 	// ErrOrder is matched by the error for an order that makes no sense.
 	ErrOrder = errors.New("invalid order")
-	// ErrVersion is matched by the error for an order whose expected version
-	// is not the breaker's: somebody or something changed it in between.
+	// ErrVersion is matched by the error for an order or update that expected
+	// another version: the breaker has changed since its actor looked at it.
 	ErrVersion = errors.New("breaker has changed")
 )
 
-// OpenError is a rejection: the call did not run. One value serves many
-// rejections, so it must not be modified; rejecting allocates nothing.
+// OpenError is the error of a call that was rejected and did not run. Many
+// rejections share one value, so that rejecting allocates nothing. It must not
+// be modified.
 type OpenError struct {
-	Name  string // the breaker, or the set of a keyed one
-	Key   string // the key of a keyed breaker, else ""
-	State State  // why it rejects: Open, HalfOpen (while probes are out), ForcedOpen, or Closed (during a ramp, or if it closed in the moment of the call)
-	// Transition is the transition that began this state.
+	Name string // the name of the breaker or set
+	Key  string // the key of a keyed breaker, else ""
+	// State says why the call was rejected: Open, HalfOpen (all probes are
+	// running) or ForcedOpen. It is Closed if the breaker is in a ramp, or
+	// closed while the call was being rejected.
+	State State
+	// Transition is the transition that began the state.
 	Transition *Transition
-	// Opened is the transition that opened the breaker, which in half-open says
-	// what is wrong; nil if it has not opened since it was closed.
+	// Opened is the last transition that opened the breaker, if it has not
+	// closed since, else nil. In half-open it says what went wrong.
 	Opened *Transition
 
 	until time.Time     // zero: unknown
@@ -45,7 +52,7 @@ type OpenError struct {
 	ramp  bool
 }
 
-// Error names the breaker, its state and why it opened.
+// Error returns the id of the breaker, its state and why it opened.
 func (e *OpenError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", joinID(e.Name, e.Key), ErrOpen)
@@ -75,10 +82,9 @@ func (e *OpenError) Error() string {
 // Is reports whether target is ErrOpen.
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 
-// RetryAfter is the time until a call may be admitted again: until the next
-// probe while open, what remains of the lease that stands in the way while
-// half-open, until the override expires while forced open. 0 means now or
-// unknown.
+// RetryAfter returns the time until a call may be admitted again: while open,
+// until the next probe; while half-open, until a probe's lease runs out; while
+// forced open, until the override expires. 0 means now, or unknown.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.until.IsZero() {
 		return 0
@@ -86,8 +92,8 @@ func (e *OpenError) RetryAfter() time.Duration {
 	return max(0, e.clock.Until(e.until))
 }
 
-// tripError is the tripping call's error under WithErrorOnTrip: the open error
-// and the call's own, both matched by errors.Is and errors.As.
+// tripError is the error of the call that tripped the breaker, under
+// WithErrorOnTrip. Both errors are found by errors.Is and errors.As.
 type tripError struct {
 	open error
 	own  error
@@ -98,14 +104,14 @@ func (e *tripError) Error() string {
 }
 func (e *tripError) Unwrap() []error { return []error{e.open, e.own} }
 
-// UnknownError is the answer to an id that names no breaker. It matches
+// UnknownError is the error for an id that identifies no breaker. It matches
 // ErrUnknown.
 type UnknownError struct {
 	ID   string
-	Near []string // the nearest ids there are, best first, at most three
+	Near []string // up to three existing ids that are close to ID, closest first
 }
 
-// Error names the id and the nearest ones.
+// Error returns the id and the ids that may have been meant.
 func (e *UnknownError) Error() string {
 	s := fmt.Sprintf("%s %q", ErrUnknown, e.ID)
 	if len(e.Near) > 0 {

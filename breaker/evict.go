@@ -10,36 +10,44 @@ import (
 	"weak"
 )
 
-// This file is how a set forgets, and how it stays true that a key never has
-// two breakers.
+// This file is how a set evicts the breakers of healthy keys, and how it ensures
+// that a key never has two breakers.
 //
-// A set keeps a breaker by a pointer in a shard's map. To evict it is to keep a
-// weak pointer instead: while the program holds the breaker, or a call runs
-// under it, the key gets the same one again; when nothing holds it any more, the
-// collector takes it, and with it nothing, as only plainly healthy breakers are
-// evicted. The breaker itself goes on as it is, evicted or not.
+// A set keeps a breaker by a pointer in a shard's map. To evict the breaker, it
+// replaces that pointer with a weak one. As long as the program holds the
+// breaker or a call runs under it, the key gets the same breaker again. When
+// nothing holds it any more, the garbage collector takes it, and no evidence is
+// lost, because only healthy breakers are evicted (I8). Evicted or not, a
+// breaker works in the same way.
 //
-// flagEvicted in its word makes the two sides agree. A breaker is evicted by one
-// compare-and-swap that fails if evidence comes first; and evidence that comes
-// afterwards clears the flag in the same compare-and-swap that records it, and
-// then takes the breaker back (I8). Whoever takes it back holds it, so the weak
-// pointer cannot be dead in between.
+// flagEvicted in the breaker's word keeps the two sides consistent. A breaker
+// is evicted by one compare-and-swap, which fails if evidence comes first.
+// Evidence that comes later clears the flag in the same compare-and-swap that
+// records it, and then puts the breaker back into the map (I8). The goroutine
+// that puts it back holds the breaker, so the weak pointer is still valid.
 //
-// What cannot be seen in the word, such as a history, settings of the key's own
-// or failures in the window, is marked there by flagKept.
+// flagKept marks a breaker with evidence that the word cannot show: a history,
+// settings of its own, or bad calls in the window.
+//
+// Locks: Breaker.mu → shard.mu → evicted.mu. Functions that may be called with a
+// Breaker.mu held say so.
 
-// evicted says which keys evicted breakers are of.
+// evicted maps evicted breakers back to their keys, since a breaker knows only
+// the text of its key.
 type evicted[K comparable] struct {
-	mu   sync.Mutex // taken after a shard's
+	mu   sync.Mutex // taken after a shard's mu, never before it
 	keys map[weak.Pointer[Breaker]]evictedKey[K]
 }
 
+// evictedKey is the key of an evicted breaker, and the cleanup to stop when the
+// breaker comes back.
 type evictedKey[K comparable] struct {
 	key     K
 	cleanup runtime.Cleanup
 }
 
-// collected is what a cleanup is told. It must not hold the breaker.
+// collected is the argument of a cleanup. It must not refer to the breaker,
+// which would then never be collected.
 type collected[K comparable] struct {
 	set  *Set[K]
 	key  K
@@ -47,8 +55,8 @@ type collected[K comparable] struct {
 	ref  weak.Pointer[Breaker]
 }
 
-// evictLocked keeps b, whose flagEvicted has been or is about to be set, by a
-// weak pointer alone. The shard's lock is held.
+// evictLocked makes b, whose flagEvicted is set or about to be set, reachable
+// by a weak pointer only. The shard's lock is held.
 func (s *Set[K]) evictLocked(sh *shard[K], k K, b *Breaker) {
 	ref := weak.Make(b)
 	e := evictedKey[K]{key: k}
@@ -65,15 +73,18 @@ func (s *Set[K]) evictLocked(sh *shard[K], k K, b *Breaker) {
 	s.evicted.keys[ref] = e
 }
 
-// evict evicts a breaker that is plainly healthy. A failure may just have come:
-// then it is not. The shard's lock is held.
+// evict evicts a breaker that has no evidence, and reports whether it did:
+// evidence may have come just now. The shard's lock is held.
 func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 	w := b.load()
+	// flagHeld: a transition is being recorded, so evidence is about to come.
 	if sh.by[k] != b || w&(evidenceMask|flagHeld) != 0 {
 		return false
 	}
-	// First, so that evidence which comes right after the swap finds the key.
+	// Register the weak pointer first, so that evidence that comes right after
+	// the swap finds the key and can put the breaker back (I8).
 	s.evictLocked(sh, k, b)
+	// If evidence came since the load, the swap fails and the breaker stays.
 	if !b.swapWord(w, w|flagEvicted) {
 		s.forgetEvictionLocked(sh, k, b)
 		return false
@@ -89,25 +100,28 @@ func (s *Set[K]) forgetEvictionLocked(sh *shard[K], k K, b *Breaker) {
 	delete(sh.evicted, k)
 	s.evicted.mu.Lock()
 	defer s.evicted.mu.Unlock()
+	// A cleanup left running would release the key's text while it is in use.
 	s.evicted.keys[ref].cleanup.Stop()
 	delete(s.evicted.keys, ref)
 }
 
-// restore is the evicted breaker of k, kept again if there is room, or nil.
+// restore returns the evicted breaker of k, kept again if there is room, or nil.
+// No lock is held.
 func (s *Set[K]) restore(sh *shard[K], k K) *Breaker {
 	kept := s.reserve()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	b := s.existingLocked(sh, k, kept)
+	// The reservation was not used.
 	if b == nil && kept {
 		s.total.Add(-1)
 	}
 	return b
 }
 
-// existingLocked is the breaker that k has, or nil. One that is evicted is kept
-// again if a place has been reserved; one that is kept needs no other. The
-// shard's lock is held.
+// existingLocked returns the breaker that k has, or nil. If a place has been
+// reserved, an evicted breaker is kept again and uses it; a breaker that is kept
+// already gives the place back. The shard's lock is held.
 func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 	if b := sh.by[k]; b != nil {
 		if reserved {
@@ -122,7 +136,7 @@ func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 	b := ref.Value()
 	switch {
 	case b == nil:
-		delete(sh.evicted, k) // collected, and its cleanup is still to come
+		delete(sh.evicted, k) // collected; its cleanup is still to run
 	case reserved:
 		s.restoreLocked(sh, k, b)
 	}
@@ -137,12 +151,14 @@ func (s *Set[K]) restoreLocked(sh *shard[K], k K, b *Breaker) {
 		sh.by = make(map[K]*Breaker)
 	}
 	sh.by[k] = b
-	b.used.Store(s.tick.Add(1)) // as one that was inserted: it is not to go at once
+	b.used.Store(s.tick.Add(1)) // as if just inserted, so that it is not evicted again at once
+	// Last: as long as the flag is set, evidence looks for the breaker here, and
+	// finds that it is back.
 	b.clearEvicted()
 }
 
-// clearEvicted follows the way back into the map: unlike swapWord, it does not
-// tell the set.
+// clearEvicted clears flagEvicted when the breaker is in the map again. It does
+// not use swapWord, which would take the shard's lock that is held here.
 func (b *Breaker) clearEvicted() {
 	for {
 		w := b.load()
@@ -152,33 +168,37 @@ func (b *Breaker) clearEvicted() {
 	}
 }
 
-// noteWord counts the keys that have evidence, and takes back an evicted one
-// that has some again: see owner. The breaker's lock may be held, a shard's must
-// not be where evidence may come.
+// noteWord counts the keys that have evidence, and restores an evicted breaker
+// that now has some; see owner. A Breaker.mu may be held. No shard's lock may
+// be held if the change adds evidence.
 func (s *Set[K]) noteWord(b *Breaker, was, is uint64) {
 	s.use(b)
 	from, to := was&evidenceMask != 0, is&evidenceMask != 0
 	switch {
 	case to && !from:
 		s.evidence.Add(1)
+		// Evidence lapses after Retention, which takes a sweep.
 		s.sweeper.schedule(s)
 	case from && !to:
 		s.evidence.Add(-1)
+		// One more healthy key: there may be too many now.
 		s.trim()
 	}
+	// Keys with a history only have a budget of their own.
 	if d := btoi(is&evidenceMask == flagKept) - btoi(was&evidenceMask == flagKept); d != 0 {
 		if s.historyOnly.Add(int64(d)) > int64(s.limits.MaxHistory) {
 			s.sweeper.runSoon(s)
 		}
 	}
+	// swapWord has cleared the flag together with recording the evidence (I8).
 	if was&flagEvicted != 0 && is&flagEvicted == 0 {
 		s.restoreWithEvidence(b)
 	}
 }
 
-// restoreWithEvidence keeps an evicted breaker again, that has evidence. A lookup may have
-// been faster. A breaker's lock may be held, so where the set is full, the
-// sweeper makes room.
+// restoreWithEvidence puts an evicted breaker that has evidence back into the
+// map, unless a look-up has done so already. A Breaker.mu may be held, so it
+// does not make room itself: if the set is full, the sweeper does that.
 func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	s.evicted.mu.Lock()
 	e, ok := s.evicted.keys[weak.Make(b)]
@@ -186,8 +206,11 @@ func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	if !ok {
 		return
 	}
+	// evicted.mu is released first: it is taken after a shard's lock, not
+	// before.
 	sh := s.shard(e.key)
 	sh.mu.Lock()
+	// Not if the key has been restored meanwhile: it must be counted once.
 	if sh.evicted[e.key].Value() == b {
 		s.total.Add(1)
 		s.restoreLocked(sh, e.key, b)
@@ -198,17 +221,20 @@ func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	}
 }
 
-// most is the number of keys that are kept at the most.
+// most returns the largest number of breakers that the set keeps.
 func (s *Set[K]) most() int64 { return int64(s.limits.MaxKeys + s.limits.MaxEvidence) }
 
-// collected follows an evicted breaker's end.
+// collected runs after the garbage collector has taken an evicted breaker. It
+// is a cleanup, on a goroutine of the runtime, with no lock held.
 func (s *Set[K]) collected(c collected[K]) {
 	sh := s.shard(c.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	// The key may have a new breaker by now, which may be evicted, too.
 	if sh.evicted[c.key] == c.ref {
 		delete(sh.evicted, c.key)
 	}
+	// The text stays reserved while any breaker of the key exists.
 	_, again := sh.evicted[c.key]
 	if s.texts != nil && !again && sh.by[c.key] == nil {
 		s.texts.release(c.text)
@@ -218,11 +244,13 @@ func (s *Set[K]) collected(c collected[K]) {
 	delete(s.evicted.keys, c.ref)
 }
 
-// reserve takes a place for a key that is to be inserted, and makes room for it.
-// It reports false where none can be made: all others are overridden or have
-// settings, listeners or matchers of their own. No lock is held.
+// reserve takes a place for a key that is about to be inserted, and makes room
+// if necessary. It returns false if there is no room, and no key may be
+// dropped: all are overridden or have settings, listeners or matchers of their
+// own. No lock is held.
 func (s *Set[K]) reserve() bool {
-	// Counted first: other callers take places at the same time.
+	// Count first and look afterwards, so that the limit also holds when many
+	// callers insert at the same time.
 	for try := 0; s.total.Add(1) > s.most(); try++ {
 		s.total.Add(-1)
 		if try == mostTries || !s.dropOne() {
@@ -234,13 +262,14 @@ func (s *Set[K]) reserve() bool {
 }
 
 const (
-	sampleCount = 32  // keys that are compared to find the longest idle
-	mostLooked  = 512 // keys that are looked at to find so many
-	mostTries   = 8   // at a place that others take first
+	sampleCount = 32  // keys that are compared to find the one that has been idle longest
+	mostLooked  = 512 // keys of a shard that are looked at to find them
+	mostTries   = 8   // attempts at a place that other callers take first
 )
 
-// trim evicts keys that are healthy beyond MaxKeys: two at most, so that it
-// catches up where other callers held it up. A breaker's lock may be held.
+// trim evicts healthy keys beyond MaxKeys, at most two at a time, so that the
+// set catches up if other callers have kept it from evicting. A Breaker.mu may
+// be held.
 func (s *Set[K]) trim() {
 	for range 2 {
 		if s.healthy() > int64(s.limits.MaxKeys) {
@@ -249,7 +278,8 @@ func (s *Set[K]) trim() {
 	}
 }
 
-// evictOne evicts the longest idle of some healthy keys.
+// evictOne evicts one healthy key: of a sample, the one that has been idle
+// longest. A Breaker.mu may be held.
 func (s *Set[K]) evictOne() bool {
 	for _, c := range s.sample(func(w uint64) bool { return w&(evidenceMask|flagHeld) == 0 }) {
 		if s.tryEvict(c) {
@@ -259,8 +289,8 @@ func (s *Set[K]) evictOne() bool {
 	return false
 }
 
-// tryEvict passes over a shard that is busy: the caller may hold another one's
-// breaker.
+// tryEvict evicts a candidate unless its shard is busy. It does not wait,
+// because the caller may hold a Breaker.mu, and another key will do as well.
 func (s *Set[K]) tryEvict(c candidate[K]) bool {
 	if !c.in.mu.TryLock() {
 		return false
@@ -269,21 +299,25 @@ func (s *Set[K]) tryEvict(c candidate[K]) bool {
 	return s.evict(c.in, c.key, c.b)
 }
 
-// dropOne makes room for one key: it evicts a healthy one, or else lets lapse
-// what is known of one that has been idle for long. No lock is held.
+// dropOne makes room for one key. It evicts a healthy key; or if there is none,
+// it forgets the evidence of a key that has been idle for long, and evicts
+// that. No lock is held.
 //
-// Keys that someone invents, and that fail, come in great numbers, fail once and
-// are not called again. So of those that are idle longer than others, one with a
-// single failure goes first: a key that fails again and again is not washed out.
+// Keys that clients invent come in great numbers, fail once and are never
+// called again. So among the keys that have been idle longest, those with a
+// single failure go first. A key that fails again and again keeps its evidence.
 func (s *Set[K]) dropOne() bool {
 	if s.healthy() > 0 && s.evictOne() {
 		return true
 	}
+	// What people have set never gives way (I5). forget checks the rest.
 	found := s.sample(func(w uint64) bool { return w&overrideMask == 0 })
 	older := found[:(len(found)+1)/2]
 	slices.SortStableFunc(older, func(a, b candidate[K]) int {
 		return btoi(a.b.failedOften()) - btoi(b.b.failedOften())
 	})
+	// All of found, not only the older half, in case that half is pinned or
+	// busy.
 	for _, c := range found {
 		if c.b.forget(lapseNow) && s.tryEvict(c) {
 			s.overflow.Add(1)
@@ -294,14 +328,14 @@ func (s *Set[K]) dropOne() bool {
 	return false
 }
 
-// failedOften reports whether more is known of the breaker than one failure, or
-// a history.
+// failedOften reports whether the breaker is not closed, or has more than one
+// counted failure.
 func (b *Breaker) failedOften() bool {
 	w := b.load()
 	return stateOf(w) != Closed || b.settings().failures(unitsOf(w)) > 1
 }
 
-// candidate is a key that might be forgotten.
+// candidate is a key that may be evicted.
 type candidate[K comparable] struct {
 	in   *shard[K]
 	key  K
@@ -309,9 +343,10 @@ type candidate[K comparable] struct {
 	idle uint32 // ticks since its last use
 }
 
-// sample is some keys whose words fit, the longest idle first: a few of each
-// shard, from a random one on. Go ranges over a map from a random place, so a
-// large set shows others each time. Shards that are busy are passed over.
+// sample returns up to sampleCount keys whose words fit, the longest idle
+// first. It takes a few from each shard, starting at a random one. Go iterates
+// over a map from a random position, so a large set yields other keys each
+// time. Shards that are busy are skipped, since a Breaker.mu may be held.
 func (s *Set[K]) sample(fits func(w uint64) bool) []candidate[K] {
 	found := make([]candidate[K], 0, sampleCount)
 	now := s.tick.Load()
@@ -326,6 +361,7 @@ func (s *Set[K]) sample(fits func(w uint64) bool) []candidate[K] {
 		}
 		looked, enough := 0, min(sampleCount, len(found)+sampleCount/8)
 		for k, b := range sh.by {
+			// A load only. b.mu must not be taken under the shard's lock.
 			if fits(b.load()) {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}

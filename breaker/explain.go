@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Explain says in two sentences what the breaker does and why, and what
-// happens next. It is written for people: its wording may change.
+// Explain returns two sentences or more: what the breaker does and why, and
+// what happens next. They are written for people, and their wording may change.
 func (s *Status) Explain() string { return s.explainAt(time.Now()) }
 
 func (s *Status) explainAt(now time.Time) string {
 	return s.what(now) + " " + s.nextAt(now)
 }
 
-// Why is why State began, in one clause, without id and times: "5 failures
-// in a row; last error: connection refused", or "forced open by ana". It is "" for
-// a breaker that has never been anything but closed.
+// Why returns why State began, in one clause without id and times, such as "5
+// failures in a row; last error: connection refused" or "forced open by ana".
+// It is "" for a breaker that has always been closed.
 func (s *Status) Why() string {
 	switch {
 	case s.Override != nil:
@@ -24,14 +24,15 @@ func (s *Status) Why() string {
 	case s.Transition == nil:
 		return ""
 	case s.Transition.SuspectLocal:
-		return s.Transition.Summary() + "; many other breakers of this process opened with it, so look for the fault here first"
+		return s.Transition.Summary() + "; many other breakers in this process opened at the same time, so check this process first"
 	}
 	return s.Transition.Summary()
 }
 
-// Next is what happens next, and when: Explain's second sentence.
+// Next returns what happens next, and when: the last part of Explain.
 func (s *Status) Next() string { return s.nextAt(time.Now()) }
 
+// what returns what the breaker does, and why.
 func (s *Status) what(now time.Time) string {
 	switch {
 	case s.Override != nil:
@@ -50,6 +51,7 @@ func (s *Status) what(now time.Time) string {
 	return text
 }
 
+// nextAt is Next at the given time.
 func (s *Status) nextAt(now time.Time) string {
 	switch s.State {
 	case Open:
@@ -70,7 +72,7 @@ func (s *Status) nextOpen() string {
 	if s.UntilHalfOpen == 0 {
 		return fmt.Sprintf("Its open time is over; the next call is a probe%s.", attempt)
 	}
-	return fmt.Sprintf("Every call is rejected until a probe may go in %s%s.", human(s.UntilHalfOpen), attempt)
+	return fmt.Sprintf("Every call is rejected; a probe may run in %s%s.", human(s.UntilHalfOpen), attempt)
 }
 
 func (s *Status) nextHalfOpen() string {
@@ -79,13 +81,13 @@ func (s *Status) nextHalfOpen() string {
 	case s.ProbesOut == 0 && s.ProbeOutFor == 0:
 		text = "The next call is a probe"
 	case s.ProbesOut == 0:
-		text = fmt.Sprintf("A probe has been out for %s; the next call is another", human(s.ProbeOutFor))
+		text = fmt.Sprintf("A probe has been running for %s; the next call is another probe", human(s.ProbeOutFor))
 	case s.Settings.Probes == 1:
-		text = fmt.Sprintf("The probe has been out for %s; another may go in %s", human(s.ProbeOutFor), human(s.UntilNextProbe))
+		text = fmt.Sprintf("The probe has been running for %s; another may run in %s", human(s.ProbeOutFor), human(s.UntilNextProbe))
 	default:
-		text = fmt.Sprintf("%d of %d probes are out, the first for %s", s.ProbesOut, s.Settings.Probes, human(s.ProbeOutFor))
+		text = fmt.Sprintf("%d of %d probes are running, the first for %s", s.ProbesOut, s.Settings.Probes, human(s.ProbeOutFor))
 		if s.UntilNextProbe > 0 {
-			text += "; another may go in " + human(s.UntilNextProbe)
+			text += "; another may run in " + human(s.UntilNextProbe)
 		}
 	}
 	if n := s.Settings.SuccessThreshold; n > 1 {
@@ -120,7 +122,7 @@ func (s *Status) nextClosed() string {
 		rules = append(rules, row)
 	}
 	rules = append(rules, s.rates()...)
-	next := "No rule of its settings can open it."
+	next := "No rule in its settings can open it."
 	if len(rules) > 0 {
 		next = "It opens " + strings.Join(rules, ", or ") + "."
 	}
@@ -128,12 +130,12 @@ func (s *Status) nextClosed() string {
 		next = fmt.Sprintf("It admits %s of the calls now, and gradually more. ", percent(s.Admitted)) + next
 	}
 	if !s.HeldBackSince.IsZero() {
-		next = "A rule is met, but too many others are open already: the cap holds it back, and its calls run. " + next
+		next = "A rule is met, but too many other breakers are open, so the cap keeps it closed and its calls run. " + next
 	}
 	return next
 }
 
-// rates says what the rules about rates wait for.
+// rates returns what the rules about rates wait for.
 func (s *Status) rates() (rules []string) {
 	set, now := &s.Settings, s.Window
 	switch {
@@ -141,21 +143,22 @@ func (s *Status) rates() (rules []string) {
 		rules = append(rules, fmt.Sprintf("when it is %s sure that more than %s of calls fail (now %d of %d)",
 			percent(set.Confidence), percent(set.FailureRate), now.Failures, now.Calls))
 	case set.FailureRate > 0:
-		rules = append(rules, fmt.Sprintf("when %s of %d calls or more have failed (now %d of %d)",
+		rules = append(rules, fmt.Sprintf("when %s of at least %d calls have failed (now %d of %d)",
 			percent(set.FailureRate), set.MinCalls, now.Failures, now.Calls))
 	}
 	if set.SlowRate > 0 {
-		rules = append(rules, fmt.Sprintf("when %s of %d calls or more were slow (now %d of %d)",
+		rules = append(rules, fmt.Sprintf("when %s of at least %d calls were slow (now %d of %d)",
 			percent(set.SlowRate), set.MinCalls, now.Slow, now.Calls))
 	}
 	if set.BadRate > 0 {
-		rules = append(rules, fmt.Sprintf("when %s of %d calls or more have failed or were slow (now %d of %d)",
+		rules = append(rules, fmt.Sprintf("when %s of at least %d calls have failed or were slow (now %d of %d)",
 			percent(set.BadRate), set.MinCalls, now.Bad, now.Calls))
 	}
 	return rules
 }
 
-// human rounds to what a reader can take in: 350ms, 4.5s, 18s, 2m10s, 1h, 3h5m.
+// human rounds a duration to what a reader can use: 350ms, 4.5s, 18s, 2m10s,
+// 1h, 3h5m.
 func human(d time.Duration) string {
 	d = max(0, d)
 	for _, r := range []struct{ from, to time.Duration }{
@@ -172,7 +175,7 @@ func human(d time.Duration) string {
 	return units(d)
 }
 
-// units is d without the units that have nothing to say: 1m for 1m0s.
+// units formats a duration without units that are zero: 1m, not 1m0s.
 func units(d time.Duration) string {
 	text := d.String()
 	for _, none := range []string{"m0s", "h0m"} {

@@ -4,5 +4,6 @@ package breaker
 
 import "math/rand/v2"
 
-// goroutineHash spreads goroutines over the cells at random.
+// goroutineHash returns a random number, so that goroutines spread over the
+// cells.
 func goroutineHash() uint32 { return rand.Uint32() }

@@ -2,19 +2,21 @@ package breaker
 
 import "time"
 
-// RetryAfterHinter is an error that carries the dependency's word on when it
-// wants to be asked again, such as HTTP's Retry-After. A failure that trips
-// the breaker and has one in its tree lengthens the open time to it, up to
-// Settings.ResetMax. The RetryAfter of a breaker's rejection is no such word.
+// RetryAfterHinter is an error that says when the dependency wants to be called
+// again, such as HTTP's Retry-After. If the failure that trips the breaker has
+// such an error in its tree, the open time lasts at least that long, up to
+// Settings.ResetMax. A breaker's own rejections, which have a RetryAfter method
+// too, are not used.
 type RetryAfterHinter interface {
 	RetryAfter() time.Duration
 }
 
-// hint is the retry-after that err carries, or 0.
+// hint returns the retry-after that err carries, or 0. It calls user code: no
+// lock is held (I10).
 func (c *config) hint(err error) (d time.Duration) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("error", p)
+			c.caught("a method of an error", p)
 			d = 0
 		}
 	}()
@@ -24,7 +26,8 @@ func (c *config) hint(err error) (d time.Duration) {
 	return 0
 }
 
-// findHint is errors.As without its allocation, as every failure passes here.
+// findHint does what errors.As does, without its allocation, since every failure
+// comes here.
 func findHint(err error) RetryAfterHinter {
 	for err != nil {
 		if _, ok := err.(*OpenError); ok { //nolint:errorlint // this is the walk through the wrapped errors

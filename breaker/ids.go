@@ -11,15 +11,16 @@ import (
 	"unicode/utf8"
 )
 
-// This file is about what operators call a breaker: its name, the text of its
-// key, and what they may have meant by an id that is unknown.
+// This file is about how operators identify a breaker: its name, the text of
+// its key, and the ids that an unknown id may have been meant for.
 
+// maxNameLen is the length limit of a name, in bytes.
 const maxNameLen = 128
 
-// ValidateName reports what is wrong with name as a breaker's or a set's, as an
-// error that matches ErrName. A name ends at the first slash of an id, and stands
-// in a table and on a line: so it has no slash, no control character and no blank
-// at its ends, and 1 to 128 bytes.
+// ValidateName reports whether name may be the name of a breaker or a set. If
+// not, the error matches ErrName and says what is wrong. A name has 1 to 128
+// bytes of valid UTF-8, without slashes (the first slash of an id ends the
+// name), control characters, or leading or trailing white space.
 func ValidateName(name string) error {
 	bad := func(what string) error { return fmt.Errorf("%w %q: %s", ErrName, name, what) }
 	switch {
@@ -30,15 +31,16 @@ func ValidateName(name string) error {
 	case !utf8.ValidString(name):
 		return bad("want valid UTF-8")
 	case strings.Contains(name, "/"):
-		return bad("want no slash: it divides the name from the key in an id")
+		return bad("want no slash, which separates the name from the key in an id")
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return bad("want no control character")
+		return bad("want no control characters")
 	case strings.TrimSpace(name) != name:
-		return bad("want no blank at its ends")
+		return bad("want no leading or trailing white space")
 	}
 	return nil
 }
 
+// joinID returns the id of a breaker.
 func joinID(name, key string) string {
 	if key == "" {
 		return name
@@ -46,12 +48,12 @@ func joinID(name, key string) string {
 	return name + "/" + key
 }
 
-// allKeys is how an id names all keys of a set.
+// allKeys stands for all keys of a set in an id.
 const allKeys = "*"
 
-// keyText is how a key stands in an id: a string as it is, anything else as fmt
-// prints it. One that ends like an id of all keys gets a backslash before the
-// star.
+// keyText returns the text of a key in an id: a string as it is, any other key
+// as fmt prints it. If the text ends like an id of all keys, it gets a
+// backslash before the star.
 func keyText[K comparable](k K) string {
 	text, ok := any(k).(string)
 	if !ok {
@@ -63,21 +65,22 @@ func keyText[K comparable](k K) string {
 	return text
 }
 
-// starAt is where the last part of a key's text begins, if that part is a star,
-// with backslashes before it or not.
+// starAt returns where the last part of a key's text begins, and whether that
+// part is a star, with or without backslashes before it.
 func starAt(text string) (at int, star bool) {
 	at = strings.LastIndexByte(text, '/') + 1
 	return at, strings.TrimLeft(text[at:], `\`) == allKeys
 }
 
-// keyTexts are the texts of keys of which two could have the same: all but
-// strings and plain integers. The second one gets a number.
+// keyTexts holds the texts of keys of types for which two keys may have the
+// same text: all types except strings and plain integers. A second key with the
+// same text gets a number appended.
 type keyTexts[K comparable] struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards keys; may be taken under a shard's mu, and takes no other lock
 	keys map[string]K
 }
 
-// claim gives k a text that no other key has.
+// claim returns a text for k that no other key has, and reserves it.
 func (t *keyTexts[K]) claim(k K, text string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,12 +98,14 @@ func (t *keyTexts[K]) claim(k K, text string) string {
 	return free
 }
 
+// release frees a text.
 func (t *keyTexts[K]) release(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.keys, text)
 }
 
+// key returns the key that has this text.
 func (t *keyTexts[K]) key(text string) (K, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,7 +113,8 @@ func (t *keyTexts[K]) key(text string) (K, bool) {
 	return k, ok
 }
 
-// uniqueText reports whether the text of a K says which key it is.
+// uniqueText reports whether the text of a K identifies the key, so that
+// parseKey can return it.
 func uniqueText[K comparable]() bool {
 	t := reflect.TypeFor[K]()
 	switch t.Kind() {
@@ -121,7 +127,7 @@ func uniqueText[K comparable]() bool {
 		!t.Implements(reflect.TypeFor[fmt.Formatter]())
 }
 
-// parseKey is the key whose text this is, where uniqueText holds.
+// parseKey returns the key with this text, for types for which uniqueText holds.
 func parseKey[K comparable](text string) (k K, ok bool) {
 	if at, star := starAt(text); star {
 		text = text[:at] + strings.TrimPrefix(text[at:], `\`)
@@ -146,7 +152,7 @@ func parseKey[K comparable](text string) (k K, ok bool) {
 	return k, true
 }
 
-// hasNaN reports whether a K may differ from itself, as a NaN does.
+// hasNaN reports whether a K may be unequal to itself, as NaN is.
 func hasNaN(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128, reflect.Interface:
@@ -164,12 +170,12 @@ func hasNaN(t reflect.Type) bool {
 }
 
 const (
-	nearShown  = 3
+	nearShown  = 3      // ids that an UnknownError suggests
 	nearLooked = 10_000 // keys of a set that are compared
 )
 
-// near is the ids nearest to one that is unknown: those of the set it names,
-// if it names one, else all names.
+// near returns the ids closest to an unknown id: keys of the set it names if it
+// names one, else names.
 func (m *Manager) near(id string, of member) []string {
 	var ids []string
 	if of != nil {
@@ -203,9 +209,9 @@ func (m *Manager) near(id string, of member) []string {
 	return out
 }
 
-// distance is the number of insertions, deletions, replacements and swaps of
-// neighbours between a and b (the optimal string alignment distance), or more
-// than limit.
+// distance returns the number of insertions, deletions, replacements and swaps
+// of neighbouring bytes that turn a into b (the optimal string alignment
+// distance); or some number above limit if it is above limit.
 func distance(a, b string, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// In JSON every duration is a string such as "1m30s". A struct that embeds the
-// type without its methods, and has the durations once more, reads and writes
-// all other fields as they are tagged.
+// In JSON every duration is a string such as "1m30s". For this, a struct embeds
+// the type without its methods and declares the duration fields again. All
+// other fields are written and read by their tags.
 
-// jsonDuration is a duration in JSON.
+// jsonDuration is a time.Duration that is a string in JSON.
 type jsonDuration time.Duration
 
 func (d jsonDuration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
@@ -18,7 +18,7 @@ func (d jsonDuration) MarshalText() ([]byte, error) { return []byte(time.Duratio
 func (d *jsonDuration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("breaker: got the duration %q, want one such as 30s or 1h30m", text)
+		return fmt.Errorf("breaker: got the duration %q, want a value such as 30s or 1h30m", text)
 	}
 	*d = jsonDuration(v)
 	return nil
@@ -54,7 +54,7 @@ func (e *ErrorSample) UnmarshalJSON(data []byte) error {
 
 type transitionJSON struct {
 	plainTransition
-	Summary   string       `json:"summary,omitempty"` // is written and not read: it follows from the rest
+	Summary   string       `json:"summary,omitempty"` // only written: it follows from the other fields
 	Window    jsonDuration `json:"window,omitempty"`
 	OpenFor   jsonDuration `json:"open_for,omitempty"`
 	HintedFor jsonDuration `json:"hinted_for,omitempty"`
@@ -67,8 +67,7 @@ func (x *transitionJSON) from(t *Transition) {
 	x.HintedFor, x.For = jsonDuration(t.HintedFor), jsonDuration(t.For)
 }
 
-// MarshalJSON writes durations as strings such as "1m30s", and the Summary
-// beside the fields.
+// MarshalJSON writes durations as strings such as "1m30s", and adds the summary.
 func (t Transition) MarshalJSON() ([]byte, error) {
 	var x transitionJSON
 	x.from(&t)
@@ -123,7 +122,7 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the time until it opens as a string such as "1m30s".
+// MarshalJSON writes After as a string such as "1m30s".
 func (a Advice) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		plainAdvice

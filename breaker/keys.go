@@ -7,36 +7,44 @@ import (
 	"weak"
 )
 
+// This file is how a set finds, creates and lists the breakers of its keys, and
+// how a call runs without a breaker when the set is full. How keys are evicted
+// and come back is in evict.go, how evidence lapses in forget.go.
+
 const shardCount = 64
 
-// shard is a part of a set's keys, so that callers of different keys seldom
-// meet.
+// shard holds a part of a set's keys, so that callers with different keys seldom
+// contend for a lock.
 //
-// Its lock may be taken while a breaker's is held, when an evicted key comes
-// back; so a holder of a shard's lock never waits for a breaker's, nor for
-// another shard's.
+// mu may be taken while a Breaker.mu is held, which happens when an evicted key
+// comes back. So a goroutine that holds mu must never wait for a Breaker.mu, nor
+// for another shard's mu.
 type shard[K comparable] struct {
 	mu      sync.RWMutex
-	by      map[K]*Breaker
-	evicted map[K]weak.Pointer[Breaker]
-	_       [24]byte
+	by      map[K]*Breaker              // breakers that the set keeps
+	evicted map[K]weak.Pointer[Breaker] // breakers that the set no longer keeps, but that may still be in use
+	_       [24]byte                    // so that neighbouring shards do not share a cache line
 }
 
 func (s *Set[K]) shard(k K) *shard[K] {
 	return &s.shards[maphash.Comparable(s.seed, k)%shardCount]
 }
 
-// find is the breaker of k, or nil. It notes the use, in ticks: while nothing is
-// inserted and no time passes, no one needs to know who is idle longest.
+// find returns the breaker of k, kept or evicted, or nil. It marks the breaker
+// as used at the current tick. Ticks count insertions and sweeps: between two
+// of them there is no need to know which key has been idle longest. No lock is
+// held.
 func (s *Set[K]) find(k K) *Breaker {
 	if s.hasNaN && k != k { //nolint:gocritic // a NaN
 		return s.nanBreaker(k)
 	}
 	sh := s.shard(k)
+	// Only for the look-up: b.mu is never taken under this lock.
 	sh.mu.RLock()
 	b := sh.by[k]
 	evicted := b == nil && len(sh.evicted) > 0
 	sh.mu.RUnlock()
+	// In most sets no key is evicted, and a look-up takes only the read lock.
 	if evicted {
 		b = s.restore(sh, k)
 	}
@@ -46,8 +54,8 @@ func (s *Set[K]) find(k K) *Breaker {
 	return b
 }
 
-// kept is the breaker of k, or nil if the set does not keep it: it may still be
-// held by the program.
+// kept returns the breaker of k if the set keeps it, else nil. An evicted
+// breaker may still be in use by the program.
 func (s *Set[K]) kept(k K) *Breaker {
 	if s.hasNaN && k != k { //nolint:gocritic // a NaN
 		return s.nan.Load()
@@ -58,21 +66,26 @@ func (s *Set[K]) kept(k K) *Breaker {
 	return sh.by[k]
 }
 
+// use marks b as used at the current tick. It reads before it writes, so that
+// callers of one key do not contend for the cache line.
 func (s *Set[K]) use(b *Breaker) {
 	if now := s.tick.Load(); b.used.Load() != now {
 		b.used.Store(now)
 	}
 }
 
-// insert makes the breaker of k. It makes room first; where there is none, it
-// returns nil, or if the caller must have a breaker, one that the set does not
-// keep until it has evidence.
+// insert creates the breaker of k, after making room for it. If there is no
+// room, it returns nil; or, if the caller must have a breaker, a breaker that
+// is evicted from the start and that the set takes in once it has evidence. No
+// lock is held.
 func (s *Set[K]) insert(k K, must bool) *Breaker {
+	// Before the shard's lock: making room looks at other shards.
 	kept := s.reserve()
-	text := keyText(k) // user code, perhaps: before the lock
+	text := keyText(k) // may run a String method, which is user code: no lock is held (I10)
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	// Another caller may have been faster: a key never has two breakers.
 	b := s.existingLocked(sh, k, kept)
 	if b != nil || !kept && !must {
 		return b
@@ -82,6 +95,7 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 	}
 	b = newBreaker(s.cfg, text)
 	b.used.Store(s.tick.Add(1))
+	// The flag is set before anyone else can see the breaker.
 	if !kept {
 		b.word |= flagEvicted
 		s.evictLocked(sh, k, b)
@@ -94,27 +108,31 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 	return b
 }
 
-// nanBreaker is the one breaker of all keys that differ from themselves: no map
-// finds such a key again.
+// nanBreaker returns the one breaker shared by all keys that are not equal to
+// themselves: a map cannot find such a key again. This breaker is never evicted.
 func (s *Set[K]) nanBreaker(k K) *Breaker {
 	if b := s.nan.Load(); b != nil {
 		return b
 	}
+	// Of several callers at once, one wins, and all get its breaker.
 	if s.nan.CompareAndSwap(nil, newBreaker(s.cfg, keyText(k))) {
 		s.total.Add(1)
 	}
 	return s.nan.Load()
 }
 
-// each calls f with every breaker that the set keeps. f runs without a lock.
+// each calls f for every breaker that the set keeps. f runs with no lock held.
 func (s *Set[K]) each(f func(*Breaker)) { s.eachOf(f, false) }
 
-// alive is every breaker of the set that is still in use, kept or evicted.
+// alive returns every breaker of the set that is still in use, kept or evicted.
 func (s *Set[K]) alive() (all []*Breaker) {
 	s.eachOf(func(b *Breaker) { all = append(all, b) }, true)
 	return all
 }
 
+// eachOf calls f for every breaker that the set keeps and, if evicted is true,
+// for those it has evicted. It collects the breakers of one shard at a time,
+// because f may take a Breaker.mu.
 func (s *Set[K]) eachOf(f func(*Breaker), evicted bool) {
 	var some []*Breaker
 	for i := range s.shards {
@@ -126,12 +144,15 @@ func (s *Set[K]) eachOf(f func(*Breaker), evicted bool) {
 		}
 		if evicted {
 			for _, ref := range sh.evicted {
+				// nil: the garbage collector has taken it, and its cleanup is
+				// still to run
 				if b := ref.Value(); b != nil {
 					some = append(some, b)
 				}
 			}
 		}
 		sh.mu.RUnlock()
+		// The shard's lock is released (I10).
 		for _, b := range some {
 			f(b)
 		}
@@ -141,13 +162,17 @@ func (s *Set[K]) eachOf(f func(*Breaker), evicted bool) {
 	}
 }
 
-// lookup is the remembered breaker whose key has this text, or nil.
+// lookup returns the breaker whose key has this text, if the set keeps it, else
+// nil.
 func (s *Set[K]) lookup(text string) *Breaker {
+	// No map holds this breaker.
 	if b := s.nan.Load(); b != nil && b.key == text {
 		return b
 	}
 	var k K
 	var ok bool
+	// The text of a key identifies it if it can be parsed back; otherwise texts
+	// knows which key has which text.
 	if s.texts != nil {
 		k, ok = s.texts.key(text)
 	} else {
@@ -156,12 +181,14 @@ func (s *Set[K]) lookup(text string) *Breaker {
 	if !ok {
 		return nil
 	}
+	// kept, not find: looking must neither create nor restore a breaker (I12).
 	return s.kept(k)
 }
 
-// BreakerOf returns the breaker of the key with this text, made if need be. The
-// error matches ErrUnknown where a text does not say which key it is: for keys
-// that are neither strings nor plain integers and are not remembered.
+// BreakerOf returns the breaker of the key with this text, and creates it if
+// necessary. The error matches ErrUnknown if the text does not identify a key:
+// the keys are neither strings nor plain integers, and none that the set keeps
+// has this text.
 func (s *Set[K]) BreakerOf(text string) (*Breaker, error) {
 	if b := s.lookup(text); b != nil {
 		return b, nil
@@ -174,7 +201,7 @@ func (s *Set[K]) BreakerOf(text string) (*Breaker, error) {
 	return nil, &UnknownError{ID: joinID(s.Name(), text)}
 }
 
-// ids is up to most ids that the set remembers.
+// ids returns the ids of at most most breakers that the set keeps.
 func (s *Set[K]) ids(most int) (out []string) {
 	s.each(func(b *Breaker) {
 		if len(out) < most {
@@ -184,62 +211,75 @@ func (s *Set[K]) ids(most int) (out []string) {
 	return out
 }
 
-// A key that is unknown to a full set need not get a breaker for each call. It
-// runs without one, as a breaker without evidence would let it run, and gets one
-// only if there is something to count.
+// An unknown key of a full set does not get a breaker for each call. Its call
+// runs without one, just as a breaker without evidence would let it run, and
+// gets a breaker afterwards if there is something to count. So keys that
+// clients invent cost no memory as long as their calls succeed.
 
-// passes reports whether an unknown key may run without a breaker: the set is
-// full, and no rule or listener needs to hear of a success.
+// passes reports whether the call of an unknown key may run without a breaker:
+// the set is full, and no rule, listener or observer needs to see successes.
 func (s *Set[K]) passes() bool {
+	// flagCheckCtx does not matter: doUntracked checks the context itself.
 	return s.healthy() >= int64(s.limits.MaxKeys) &&
 		s.cfg.settings.Load().flags&^flagCheckCtx == 0 && s.cfg.listenerFlags() == 0
 }
 
+// healthy returns the number of kept breakers without evidence.
 func (s *Set[K]) healthy() int64 { return s.total.Load() - s.evidence.Load() }
 
+// doUntracked is Do for a key without a breaker. If the call succeeds and
+// nothing was inserted meanwhile, there is nothing to look up.
 func (s *Set[K]) doUntracked(ctx context.Context, k K, fn func(context.Context) error) error {
 	g := untrackedCall[K]{set: s, key: k, over: ctx != nil && ctx.Err() != nil, running: true}
 	inserts := s.tick.Load()
 	defer g.unwind()
 	err := fn(ctx)
 	if err == nil && s.tick.Load() == inserts {
-		g.running = false // this key has been made no breaker meanwhile
+		g.running = false // nothing was inserted meanwhile, so this key still has no breaker
 		s.cfg.calls.Load().count(Success, false)
 		return nil
 	}
 	return g.end(ctx, err)
 }
 
-// untrackedCall is the guard of a call that began without a breaker.
+// untrackedCall settles a call that began without a breaker, exactly once, as
+// settleOnce does for a permit.
 type untrackedCall[K comparable] struct {
 	set     *Set[K]
 	key     K
-	over    bool // its context was over before it began
-	running bool
+	over    bool // the context was over before the call began
+	running bool // there is no outcome yet
 }
 
+// end classifies the error. No key has matchers of its own here: a key with its
+// own matchers has a breaker.
 func (g *untrackedCall[K]) end(ctx context.Context, err error) error {
 	o := Success
 	if err != nil {
 		o = g.set.cfg.outcome(nil, ctx, err)
 	}
+	// As in settleOnce: settle may run listeners, which may exit the goroutine.
 	g.running = false
 	return g.settle(ctx, o, err)
 }
 
+// unwind is deferred, and counts a failure for a call that did not return.
 func (g *untrackedCall[K]) unwind() {
 	if g.running {
 		g.running = false
-		_ = g.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the panic goes on: no context, and no error is returned
+		_ = g.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the panic continues: no context, and no error is returned
 	}
 }
 
-// settle counts the outcome for the key's first period: it had no breaker when
-// the call began, so one that was made since and has moved is in another one
-// (I1). The one exception is a breaker that was made, moved and was forgotten
-// again while the call ran: the outcome then counts for the next one.
+// settle counts the outcome in the first period of the key's breaker, because
+// the key had no breaker when the call began. If one was created since and has
+// moved, it is in another period, and the outcome does not count (I1). There is
+// one exception: if that breaker was created, moved and was forgotten while the
+// call ran, the outcome counts for the breaker created next.
 func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) error {
 	b := g.set.find(g.key)
+	// Only a failure is evidence that is worth a breaker (I8). A full set may
+	// still refuse one; then Overflowed counts the failure that was lost.
 	if b == nil && o == Failure && !g.over {
 		if b = g.set.insert(g.key, false); b == nil {
 			g.set.overflow.Add(1)
@@ -249,6 +289,7 @@ func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) err
 		g.set.cfg.calls.Load().count(o, false)
 		return err
 	}
+	// The zero word has generation 0: the first period of a breaker.
 	p := Permit{b: b, tag: tagChecked}
 	if g.over {
 		p.tag |= tagIgnored

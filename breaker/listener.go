@@ -5,39 +5,44 @@ import (
 	"log/slog"
 )
 
-// Listener hears what a breaker does. Any field may be nil.
+// Listener receives the events of a breaker. Any of its functions may be nil.
 //
-// The functions run outside every lock, on the goroutine of a caller (or of a
-// timer, when time moved the breaker, or of their own after Apply). They may call
-// back into the breaker, and may run on many goroutines at once; StateChange,
-// HeldBack, Ready and Reminder alone come one at a time, in the order in which
-// things happened. A panic is recovered, counted in Status and logged. Nothing
-// that a listener does changes the outcome of a call; one that blocks holds up
-// its goroutine and later changes' listeners, never the breaker.
+// The functions run with no lock held, and may call back into the breaker. They
+// run on the goroutine of a caller; or of a timer, if time has moved the
+// breaker; or on a goroutine of their own after Apply. BeforeCall, Success,
+// Failure and Rejected may run on many goroutines at once. StateChange,
+// HeldBack, Ready and Reminder run one at a time for each breaker, in the order
+// of the events.
+//
+// A listener cannot change the outcome of a call. A panic in a listener is
+// recovered, counted in Status.Panics and logged. A listener that blocks delays
+// its goroutine and the delivery of later events, but never the breaker.
 type Listener struct {
-	// BeforeCall runs before each admitted call, with the call's context
-	// (context.Background under Allow).
+	// BeforeCall runs before each admitted call, with the context of the call
+	// (context.Background for Allow).
 	BeforeCall func(context.Context, *Breaker)
-	// Success runs after each call that counts as one, excluded errors
-	// included.
+	// Success runs after each call that counts as a success, including calls
+	// whose error is excluded.
 	Success func(*Breaker)
-	// Failure runs after each call that counts as one.
+	// Failure runs after each call that counts as a failure, with its error.
 	Failure func(*Breaker, error)
-	// Rejected runs for each call that was not admitted, with its error.
+	// Rejected runs for each call that is rejected, with the error that its
+	// caller receives.
 	Rejected func(*Breaker, error)
-	// StateChange runs for each transition, with the whole record of it.
+	// StateChange runs for each transition, with its full record.
 	StateChange func(*Breaker, Transition)
-	// HeldBack runs when a rule is met and CapOpen keeps the breaker closed, with
-	// the transition that did not take place: once while that goes on.
+	// HeldBack runs when a rule is met but Manager.CapOpen keeps the breaker
+	// closed, with the transition that did not take place. It runs once while
+	// this continues, not at every failure.
 	HeldBack func(*Breaker, Transition)
-	// Ready runs when the open time is over: the next call probes. A consumer
-	// that paused can go on, see also WaitReady.
+	// Ready runs when the open time is over and the next call is a probe, so
+	// that a paused consumer can continue. See also Breaker.WaitReady.
 	Ready func(*Breaker)
-	// Reminder runs when half the time of an override is over.
+	// Reminder runs when half the time of an override has passed.
 	Reminder func(*Breaker, Override)
 }
 
-// flags is what the word must say for l to hear of calls.
+// flags returns the bits of the word that l needs to see calls.
 func (l *Listener) flags() uint64 {
 	if l.BeforeCall != nil || l.Success != nil || l.Failure != nil || l.Rejected != nil {
 		return flagWatched
@@ -45,8 +50,9 @@ func (l *Listener) flags() uint64 {
 	return 0
 }
 
-// AddListener adds a listener and returns what removes it again. For a keyed
-// breaker it hears of this key alone, and the key is not forgotten.
+// AddListener adds a listener, and returns a function that removes it. On a
+// keyed breaker the listener receives only the events of this key, and the set
+// does not forget the key while it has the listener.
 func (b *Breaker) AddListener(l Listener) (remove func()) {
 	b.setListener(&l, true)
 	return func() { b.setListener(&l, false) }
@@ -73,13 +79,14 @@ func (b *Breaker) setListener(l *Listener, on bool) {
 	b.refreshLocked()
 }
 
-// Exclude excludes errors from now on, beside those excluded already: they
-// count as successes. For a keyed breaker it concerns this key alone, and the
-// key is not forgotten.
+// Exclude makes errors count as successes from now on, in addition to those
+// excluded already. On a keyed breaker it applies to this key only, and the set
+// no longer forgets the key.
 func (b *Breaker) Exclude(ms ...Matcher) { b.addMatchers(ms, nil) }
 
-// Ignore ignores errors from now on, beside those ignored already: they are no
-// evidence. For a keyed breaker it is as Exclude.
+// Ignore makes errors count as no evidence from now on, in addition to those
+// ignored already. On a keyed breaker it applies to this key only, and the set
+// no longer forgets the key.
 func (b *Breaker) Ignore(ms ...Matcher) { b.addMatchers(nil, ms) }
 
 func (b *Breaker) addMatchers(excluded, ignored []Matcher) {
@@ -110,7 +117,8 @@ func (b *Breaker) ownListeners() []*Listener {
 	return nil
 }
 
-// listenersNow are those to tell: the set's, then the breaker's own.
+// listenersNow returns the listeners to call: those of the set, then the
+// breaker's own.
 func (b *Breaker) listenersNow() []*Listener {
 	all, own := b.cfg.watchers(), b.ownListeners()
 	if len(own) == 0 {
@@ -128,7 +136,7 @@ func (b *Breaker) notifyBefore(ctx context.Context) {
 }
 
 func (b *Breaker) notifySettled(o Outcome, err error) {
-	defer b.deliver() // deferred: a listener may exit the goroutine (I7)
+	defer b.deliver() // deferred, because a listener may exit the goroutine (I7)
 	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		switch {
 		case o == Success && l.Success != nil:
@@ -147,14 +155,16 @@ func (b *Breaker) notifyRejected(err error) {
 	})
 }
 
-// notifyFrom runs tell for the listeners from i on. A panic in one is recovered;
-// when one exits the goroutine, the others still hear of it, on the way out.
+// notifyFrom calls tell for the listeners from index i on. It recovers a panic
+// in one of them. If one exits the goroutine, the others are still called,
+// while the goroutine ends (I7). No lock is held (I10).
 func notifyFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
 	for ; i < len(ls); i++ {
 		notifyOne(ls, i, b, tell)
 	}
 }
 
+// notifyOne calls tell for one listener.
 func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
 	told := false
 	defer func() {
@@ -162,29 +172,33 @@ func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)
 			return
 		}
 		if p := recover(); p != nil {
-			b.cfg.caught("listener", p)
+			b.cfg.caught("a listener", p)
 			return
 		}
-		notifyFrom(ls, i+1, b, tell) // runtime.Goexit
+		notifyFrom(ls, i+1, b, tell) // neither returned nor panicked: runtime.Goexit
 	}()
 	tell(ls[i], b)
 	told = true
 }
 
-// caught takes note of a panic in user code.
+// caught counts and logs a panic in user code. what says whose it was.
 func (c *config) caught(what string, p any) {
+	if c == nil {
+		return // the zero Breaker keeps no record
+	}
 	c.panics.Add(1)
 	if c.logger == nil {
 		return
 	}
-	if err, ok := p.(error); ok && c.redact != nil && what != "function of WithErrorText" {
+	if err, ok := p.(error); ok && c.redact != nil && what != "the function of WithErrorText" {
 		p = c.errorText(err)
 	}
 	defer c.loggerPanics()
-	c.logger.Error("circuit breaker: a "+what+" panicked", "breaker", c.name, "panic", p)
+	c.logger.Error("circuit breaker: "+what+" panicked", "breaker", c.name, "panic", p)
 }
 
-// loggerPanics is deferred around the logger, whose handler is user code too.
+// loggerPanics is deferred around calls of the logger, whose handler is user
+// code, too.
 func (c *config) loggerPanics() {
 	if recover() != nil {
 		c.panics.Add(1)

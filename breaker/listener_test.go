@@ -1,68 +1,152 @@
-package breaker_test
+package breaker
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
 	"runtime"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// tape is a listener that writes down what it hears.
-type tape struct {
-	mu    sync.Mutex
-	lines []string
+// One line for each transition, with why; none for a call.
+func TestLogLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var buf bytes.Buffer
+		b := New("db", Settings{FailMax: 2}, WithLogger(slog.New(slog.NewTextHandler(&buf, nil))))
+		play(b, "sfsssf")
+		if buf.Len() > 0 {
+			t.Fatalf("calls are logged: %s", buf.String())
+		}
+		play(b, "ffff"+strings.Repeat(".", 60)+"s")
+		b.ForceClosed(Order{Actor: "ana", Reason: "INC-42"})
+		play(b, "ff")
+		b.Release(Order{})
+		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(buf.String(), "")
+		want := strings.Join([]string{
+			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=false version=2`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=open to=half-open cause=open-time-elapsed why="the open time had passed and a call arrived" shadow=false version=3`,
+			`level=INFO msg="circuit breaker closed" breaker=db from=half-open to=closed cause=probes-passed why="the probe succeeded" shadow=false version=4`,
+			`level=INFO msg="circuit breaker forced-closed" breaker=db from=closed to=forced-closed cause=order why="forced closed by ana (\"INC-42\")" shadow=false version=5`,
+			`level=WARN msg="circuit breaker open" breaker=db from=closed to=open cause=consecutive-failures why="2 failures in a row; last error: connection refused" shadow=true version=6`,
+			`level=INFO msg="circuit breaker half-open" breaker=db from=forced-closed to=half-open cause=order why="released by an unknown actor" shadow=false version=7`,
+		}, "\n") + "\n"
+		if got != want {
+			t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		}
+	})
 }
 
-func (t *tape) add(format string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lines = append(t.lines, fmt.Sprintf(format, args...))
+// life has a breaker do all that listeners can hear of.
+func life(b *Breaker) {
+	play(b, "sf")
+	b.ForceOpen(Order{For: 10 * time.Second})
+	play(b, "s"+strings.Repeat(".", 11))
 }
 
-func (t *tape) take() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := strings.Join(t.lines, ", ")
-	t.lines = nil
-	return s
+// Any field of a listener may be nil: the others are heard, and nothing
+// panics.
+func TestListenersWithOneField(t *testing.T) {
+	for name, c := range map[string]struct {
+		listener func(n *int) Listener
+		want     int
+	}{
+		"none": {func(*int) Listener { return Listener{} }, 0},
+		"before": {func(n *int) Listener {
+			return Listener{BeforeCall: func(context.Context, *Breaker) { *n++ }}
+		}, 2},
+		"success":  {func(n *int) Listener { return Listener{Success: func(*Breaker) { *n++ }} }, 1},
+		"failure":  {func(n *int) Listener { return Listener{Failure: func(*Breaker, error) { *n++ }} }, 1},
+		"rejected": {func(n *int) Listener { return Listener{Rejected: func(*Breaker, error) { *n++ }} }, 1},
+		"change":   {func(n *int) Listener { return Listener{StateChange: func(*Breaker, Transition) { *n++ }} }, 2},
+		"reminder": {func(n *int) Listener { return Listener{Reminder: func(*Breaker, Override) { *n++ }} }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				heard := 0
+				var log bytes.Buffer
+				b := New("db", Settings{}, WithListener(c.listener(&heard)), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				life(b)
+				if n := b.Status().Panics; n != 0 || heard != c.want {
+					t.Errorf("heard %d times, want %d; %d panics:\n%s", heard, c.want, n, log.String())
+				}
+			})
+		})
+	}
 }
 
-func (t *tape) listener() breaker.Listener {
-	return breaker.Listener{
-		BeforeCall:  func(context.Context, *breaker.Breaker) { t.add("before") },
-		Success:     func(*breaker.Breaker) { t.add("success") },
-		Failure:     func(_ *breaker.Breaker, err error) { t.add("failure %v", err) },
-		Rejected:    func(_ *breaker.Breaker, err error) { t.add("rejected") },
-		StateChange: func(_ *breaker.Breaker, c breaker.Transition) { t.add("%s->%s", c.From, c.To) },
+// A listener of one key is removed alone, and hears nothing from then on.
+func TestListenersOfOneKey(t *testing.T) {
+	set := NewSet[string]("s", Settings{}, SetOptions{})
+	b := set.Breaker("k")
+	first, second := 0, 0
+	remove := b.AddListener(Listener{Success: func(*Breaker) { first++ }})
+	b.AddListener(Listener{Success: func(*Breaker) { second++ }})
+	play(b, "s")
+	remove()
+	play(b, "s")
+	play(set.Breaker("other"), "s")
+	if first != 1 || second != 2 {
+		t.Errorf("heard %d and %d successes, want 1 and 2", first, second)
+	}
+}
+
+// panicky is the handler of a logger that is broken.
+type panicky struct{ slog.Handler }
+
+func (panicky) Handle(context.Context, slog.Record) error { panic("log") }
+
+// A panic in a listener is logged, and a logger that panics at it does no harm
+// either.
+func TestPanicsAreLogged(t *testing.T) {
+	bad := WithListener(Listener{Success: func(*Breaker) { panic("oh") }})
+	var log bytes.Buffer
+	text := slog.NewTextHandler(&log, nil)
+	play(New("db", Settings{}, bad, WithLogger(slog.New(text))), "s")
+	if want := `level=ERROR msg="circuit breaker: a listener panicked" breaker=db panic=oh`; !strings.Contains(log.String(), want) {
+		t.Errorf("logged %q, want %s", log.String(), want)
+	}
+	b := New("db", Settings{}, bad, WithLogger(slog.New(panicky{text})))
+	play(b, "s")
+	if n := b.Status().Panics; n != 2 {
+		t.Errorf("%d panics counted, want the listener's and the logger's", n)
+	}
+}
+
+// What opens or forces open is logged as a warning.
+func TestForcedOpenIsAWarning(t *testing.T) {
+	var log bytes.Buffer
+	b := New("db", Settings{}, WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+	b.ForceOpen(Order{})
+	b.Release(Order{})
+	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), "to=forced-open") {
+		t.Errorf("warnings: %q, want one", log.String())
 	}
 }
 
 func TestListenerHearsEachCallAndTransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard tape
-		b := breaker.New("db", breaker.Settings{FailMax: 2}, breaker.WithListener(heard.listener()))
+		b := New("db", Settings{FailMax: 2}, WithListener(heard.listener()))
 		step := func(want string) {
 			t.Helper()
 			if got := heard.take(); got != want {
 				t.Errorf("heard %q, want %q", got, want)
 			}
 		}
-		_ = b.Do(ctx, succeed)
+		_ = b.Do(bg, nop)
 		step("before, success")
 		failTimes(b, 1)
 		step("before, failure connection refused")
 		failTimes(b, 1)
 		step("before, failure connection refused, closed->open")
-		_ = b.Do(ctx, succeed)
+		_ = b.Do(bg, nop)
 		step("rejected")
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -71,9 +155,9 @@ func TestListenerHearsEachCallAndTransition(t *testing.T) {
 		step("open->half-open, before, failure connection refused, half-open->open")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		_ = b.Do(ctx, succeed)
+		_ = b.Do(bg, nop)
 		step("open->half-open, before, success, half-open->closed")
-		b.ForceOpen(breaker.Order{For: time.Second})
+		b.ForceOpen(Order{For: time.Second})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		step("closed->forced-open, forced-open->closed")
@@ -84,15 +168,15 @@ func TestListenerHearsEachCallAndTransition(t *testing.T) {
 }
 
 func TestListenerAddedLaterAndRemoved(t *testing.T) {
-	b := breaker.New("db", breaker.Settings{})
+	b := New("db", Settings{})
 	var one, two tape
-	_ = b.Do(ctx, succeed)
+	_ = b.Do(bg, nop)
 	removeOne := b.AddListener(one.listener())
 	b.AddListener(two.listener())
-	_ = b.Do(ctx, succeed)
+	_ = b.Do(bg, nop)
 	removeOne()
 	removeOne()
-	_ = b.Do(ctx, succeed)
+	_ = b.Do(bg, nop)
 	if got, want := one.take()+"|"+two.take(), "before, success|before, success, before, success"; got != want {
 		t.Errorf("heard %q, want %q", got, want)
 	}
@@ -102,16 +186,16 @@ func TestListenerAddedLaterAndRemoved(t *testing.T) {
 // wedge the breaker, nor change what callers get (I10).
 func TestBadListeners(t *testing.T) {
 	block := make(chan struct{})
-	for name, bad := range map[string]func(*breaker.Breaker){
-		"calls back": func(b *breaker.Breaker) {
+	for name, bad := range map[string]func(*Breaker){
+		"calls back": func(b *Breaker) {
 			_ = b.State()
 			_ = b.Status()
-			_ = b.Do(ctx, succeed)
-			b.AddListener(breaker.Listener{})()
+			_ = b.Do(bg, nop)
+			b.AddListener(Listener{})()
 		},
-		"panics": func(*breaker.Breaker) { panic("bug in a listener") },
-		"exits":  func(*breaker.Breaker) { runtime.Goexit() },
-		"blocks": func(*breaker.Breaker) { <-block },
+		"panics": func(*Breaker) { panic("bug in a listener") },
+		"exits":  func(*Breaker) { runtime.Goexit() },
+		"blocks": func(*Breaker) { <-block },
 	} {
 		for _, event := range []string{"BeforeCall", "Success", "Failure", "Rejected", "StateChange"} {
 			t.Run(name+" in "+event, func(t *testing.T) {
@@ -119,43 +203,43 @@ func TestBadListeners(t *testing.T) {
 					block = make(chan struct{})
 					var armed atomic.Bool
 					armed.Store(true)
-					once := func(b *breaker.Breaker) {
+					once := func(b *Breaker) {
 						if armed.CompareAndSwap(true, false) {
 							bad(b)
 						}
 					}
-					var l breaker.Listener
+					var l Listener
 					switch event {
 					case "BeforeCall":
-						l.BeforeCall = func(_ context.Context, b *breaker.Breaker) { once(b) }
+						l.BeforeCall = func(_ context.Context, b *Breaker) { once(b) }
 					case "Success":
 						l.Success = once
 					case "Failure":
-						l.Failure = func(b *breaker.Breaker, _ error) { once(b) }
+						l.Failure = func(b *Breaker, _ error) { once(b) }
 					case "Rejected":
-						l.Rejected = func(b *breaker.Breaker, _ error) { once(b) }
+						l.Rejected = func(b *Breaker, _ error) { once(b) }
 					case "StateChange":
-						l.StateChange = func(b *breaker.Breaker, _ breaker.Transition) { once(b) }
+						l.StateChange = func(b *Breaker, _ Transition) { once(b) }
 					}
 					var heard tape
-					b := breaker.New("db", breaker.Settings{FailMax: 1}, breaker.WithListener(l, heard.listener()))
-					for _, fn := range []func(context.Context) error{succeed, fail, succeed} {
+					b := New("db", Settings{FailMax: 1}, WithListener(l, heard.listener()))
+					for _, fn := range []func(context.Context) error{nop, broken, nop} {
 						go func() {
 							defer func() {
 								if p := recover(); p != nil {
 									t.Errorf("the panic of a listener reached the caller: %v", p)
 								}
 							}()
-							_ = b.Do(ctx, fn)
+							_ = b.Do(bg, fn)
 						}()
 						synctest.Wait()
 					}
 					if name == "blocks" && event == "BeforeCall" || name == "exits" && event == "BeforeCall" {
 						failTimes(b, 1) // the first call did not run: one more was needed
 					}
-					wantState(t, b, breaker.Open)
-					b.Close(breaker.Order{})
-					if err := b.Do(ctx, succeed); err != nil {
+					is(t, b, Open)
+					b.Close(Order{})
+					if err := b.Do(bg, nop); err != nil {
 						t.Errorf("after the bad listener Do returned %v", err)
 					}
 					close(block)
@@ -169,54 +253,25 @@ func TestBadListeners(t *testing.T) {
 	}
 }
 
-// I7: every transition reaches every listener once, in order, whoever causes
-// it and however slow a listener is.
-func TestTransitionsArriveOnceAndInOrder(t *testing.T) {
-	b := breaker.New("db", breaker.Settings{FailMax: 1})
-	var mu sync.Mutex
-	var versions []uint64
-	b.AddListener(breaker.Listener{StateChange: func(_ *breaker.Breaker, c breaker.Transition) {
-		mu.Lock()
-		defer mu.Unlock()
-		versions = append(versions, c.Version)
-		runtime.Gosched()
-	}})
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for j := range 200 {
-				switch (i + j) % 4 {
-				case 0:
-					b.Open(breaker.Order{})
-				case 1:
-					b.Close(breaker.Order{})
-				case 2:
-					b.ForceOpen(breaker.Order{})
-				default:
-					b.HalfOpen(breaker.Order{})
-				}
-			}
-		})
-	}
-	wg.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(versions) != 1600 {
-		t.Errorf("%d transitions arrived, want 1600", len(versions))
-	}
-	if !slices.IsSorted(versions) {
-		t.Error("transitions arrived out of order")
-	}
-	if got := b.Status().Version; got != 1601 {
-		t.Errorf("version %d, want 1601", got)
-	}
+func TestExcludeLater(t *testing.T) {
+	b := New("db", Settings{FailMax: 1})
+	b.Exclude(ErrorIs(errX))
+	failTimes(b, 3)
+	is(t, b, Closed)
+	_ = b.Do(bg, func(context.Context) error { return errors.New("other") })
+	is(t, b, Open)
 }
 
-func TestExcludeLater(t *testing.T) {
-	b := breaker.New("db", breaker.Settings{FailMax: 1})
-	b.Exclude(breaker.ErrorIs(errDown))
-	failTimes(b, 3)
-	wantState(t, b, breaker.Closed)
-	_ = b.Do(ctx, func(context.Context) error { return errors.New("other") })
-	wantState(t, b, breaker.Open)
+// A logger that panics is not the caller's, whatever there is to log.
+func TestPanicInLogger(t *testing.T) {
+	logger := slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})
+	s := NewSet[int]("n", Settings{FailMax: 1}, SetOptions{MaxEvidence: 1}, WithLogger(logger))
+	for i := range 3 { // a transition, and the overflow
+		if err := s.Do(t.Context(), i, broken); i < 2 && !errors.Is(err, errX) {
+			t.Errorf("Do = %v, want %v", err, errX)
+		}
+	}
+	if st := s.Status(); st[0].Panics < 2 {
+		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].Panics)
+	}
 }

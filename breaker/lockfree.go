@@ -1,19 +1,23 @@
 package breaker
 
 // Most outcomes that change the word decide nothing: a failure that is far from
-// opening, and a success that takes failures back. They are one
-// compare-and-swap, so that callers of a dependency that fails now and then do
-// not wait for each other. What cannot be counted here takes the lock.
+// opening the breaker, or a success that takes failures back. Each of them is
+// one compare-and-swap, so that callers of a dependency that fails now and then
+// do not wait for each other. All other outcomes take Breaker.mu.
 //
-// A failure that comes while Update changes settings may be judged by those
-// from before.
+// A failure that ends while Update changes the settings may be judged by the
+// old settings.
 
-// countedAlone counts an outcome that decides nothing. It reports false, having
-// counted nothing, when that takes the lock.
+// countedAlone counts an outcome that decides nothing, without the lock. It
+// returns false, and has counted nothing, if the outcome needs the lock.
 func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 	for {
+		// Read both again on each try: the swap below succeeds only if no
+		// transition, order or other outcome came between.
 		w, r := b.load(), b.settings()
-		// The word lacks flagCounted while a window is clean, or about to come.
+		// r.flags is checked as well as the word, because the word lacks
+		// flagCounted while a window of calls is clean, and before refreshLocked
+		// has set it. A failure must not bypass the window then.
 		if w&aloneMask != 0 || r.flags&flagCounted != 0 || !p.belongs(w) { // (I1)
 			return false
 		}
@@ -22,12 +26,19 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 		case Success:
 			units = r.forgiven(units)
 		case Failure:
+			// The failure needs the lock if the rule needs its time, if the
+			// rule is off, or if the breaker is this close to opening: then the
+			// record of the trip may name this error, and only the locked path
+			// keeps errors.
 			if r.dated || units+(1+keptErrors)*r.failUnit > r.failLimit {
-				return false // it needs the time, the record of the trip may name it, or the rule is off
+				return false
 			}
 			units += r.failUnit
 		case Ignored, Canceled: // no evidence (I4)
 		}
+		// The generation is part of the word. If the breaker has moved since it
+		// was read, this swap fails, and the next try finds out that the permit
+		// belongs to an old period (I1).
 		if b.swapWord(w, w&^failMask|withUnits(units)) {
 			return true
 		}

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -169,97 +168,5 @@ func TestMoveHoldsTheWord(t *testing.T) {
 		if got := b.FailCount(); got < seen {
 			t.Fatalf("%d failures were seen, %d are kept", seen, got)
 		}
-	}
-}
-
-// A failure and an eviction may come together: the failure is counted in any
-// case, and a key with a failure is kept (I8).
-func TestEvictedAndCounted(t *testing.T) {
-	const n = 30_000
-	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
-	all := make([]*Breaker, n)
-	for i := range all {
-		all[i] = set.Breaker(i)
-	}
-	var one, other atomic.Int32 // how far they are: they walk abreast
-	abreast := func(own, theirs *atomic.Int32, i int) {
-		for own.Store(int32(i)); theirs.Load() < int32(i); {
-			runtime.Gosched()
-		}
-	}
-	var over sync.WaitGroup
-	over.Go(func() {
-		for i := range all {
-			abreast(&one, &other, i)
-			p := Permit{b: all[i]}
-			if !all[i].countedAlone(&p, Failure) {
-				t.Errorf("the failure of key %d took the lock", i)
-			}
-		}
-		one.Store(n)
-	})
-	evicted := 0
-	for i := range all {
-		abreast(&other, &one, i)
-		sh := set.shard(i)
-		sh.mu.Lock()
-		evicted += btoi(set.evict(sh, i, all[i]))
-		sh.mu.Unlock()
-	}
-	other.Store(n)
-	over.Wait()
-	for i := range all {
-		sh := set.shard(i)
-		if sh.by[i] != all[i] || len(sh.evicted) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
-			t.Fatalf("key %d has %d failures, its word is %x", i, all[i].FailCount(), all[i].load())
-		}
-	}
-	if got := set.evidence.Load(); got != n || set.Len() != n || len(set.evicted.keys) != 0 {
-		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys))
-	}
-	t.Logf("%d were evicted and came back", evicted)
-}
-
-// What decides nothing asks nothing of the error.
-func TestPlainFailureReadsNoText(t *testing.T) {
-	read := 0
-	b := New("b", Settings{})
-	for i, want := range []int{0, 0, 1, 2, 3} { // five in a row open, three are named
-		_ = b.Do(t.Context(), func(context.Context) error { return textErr{&read} })
-		if read != want {
-			t.Errorf("after failure %d, %d texts were read, want %d", i+1, read, want)
-		}
-	}
-}
-
-type textErr struct{ read *int }
-
-func (e textErr) Error() string { *e.read++; return "text" }
-
-// A trip that the cap of open breakers forbids leaves a closed breaker that
-// counts on.
-func TestHeldByTheCap(t *testing.T) {
-	m := NewManager(Settings{FailMax: 4})
-	m.CapOpen(0.1)
-	b, other := m.Breaker("b"), m.Breaker("other")
-	other.Open(Order{})
-	play(b, "ffff")
-	if b.State() != Closed || b.load()&flagHeld != 0 || b.FailCount() != 4 {
-		t.Errorf("%s after %d failures, word %x", b.State(), b.FailCount(), b.load())
-	}
-	if err := b.Do(t.Context(), nop); err != nil || b.FailCount() != 0 {
-		t.Errorf("then %v and %d failures", err, b.FailCount())
-	}
-}
-
-// A breaker without a rule of its own opens again when a probe fails, and says
-// why.
-func TestProbeOfABreakerWithoutRules(t *testing.T) {
-	b := New("b", Settings{FailMax: -1})
-	b.HalfOpen(Order{})
-	play(b, "f")
-	all := b.History()
-	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Error != errX.Error() {
-		t.Errorf("%s, recorded as %+v", b.State(), last)
 	}
 }

@@ -8,27 +8,27 @@ import (
 	"sync/atomic"
 )
 
-// Manager knows all breakers of an application by name, for the people who
-// operate it. The zero value works, with default settings. All methods may be
-// called by many goroutines at once.
+// Manager holds the breakers and sets of an application by name, so that people
+// can list and operate them. The zero value is ready to use, with default
+// settings. All methods may be called by many goroutines at once.
 type Manager struct {
 	defaults  Settings
 	opts      []Option
 	fine      fineClock
 	cap       openCap
 	suspicion suspicion
-	observers atomic.Int32 // those of Observe that have not stopped
+	observers atomic.Int32 // calls of Observe that have not been stopped
 
-	// changing serialises what changes listeners, observers and the cap of all
+	// changing serialises changes of the listeners, observers and cap of all
 	// members, which may take a while. It is taken before mu. No call waits for
-	// it, but one that makes a new member.
+	// it, except a call that creates a member.
 	changing  sync.Mutex
-	listeners []*Listener // of all members, there and to come
+	listeners []*Listener // of all members, present and future; guarded by changing
 
 	mu      sync.RWMutex // guards the fields below
 	members map[string]member
-	sets    []interface{ size() int } // those of the members that are sets
-	shared  *compiled                 // the defaults, compiled
+	sets    []interface{ size() int } // the members that are sets
+	shared  *compiled                 // the defaults, compiled; nil until a member needs them
 
 	onCreate []*func(name string) // never changed in place
 }
@@ -36,8 +36,8 @@ type Manager struct {
 // member is a breaker or a set.
 type member interface {
 	Name() string
-	keyed() bool                // a set
-	lookup(key string) *Breaker // nil: there is none
+	keyed() bool                // it is a set
+	lookup(key string) *Breaker // nil if there is none
 	ids(most int) []string
 	each(f func(*Breaker))
 	setListener(l *Listener, on bool)
@@ -45,8 +45,8 @@ type member interface {
 	conf() *config
 }
 
-// NewManager makes a manager whose breakers have these settings and options
-// unless they are given others. It panics when defaults are invalid.
+// NewManager returns a manager whose breakers have these settings and options
+// unless they are created with others. It panics if defaults are invalid.
 func NewManager(defaults Settings, opts ...Option) *Manager {
 	if err := defaults.Validate(); err != nil {
 		panic("breaker: " + err.Error())
@@ -54,21 +54,21 @@ func NewManager(defaults Settings, opts ...Option) *Manager {
 	return &Manager{defaults: defaults, opts: opts}
 }
 
-// Breaker returns the breaker of this name, made from the defaults if there is
-// none. It panics when name is invalid or is a set's, as that stands in the
-// program's text.
+// Breaker returns the breaker with this name, and creates it with the manager's
+// defaults if necessary. It panics if name is invalid or is the name of a set.
+// Use Create for a name that is not written in the program's source.
 func (m *Manager) Breaker(name string) *Breaker {
 	b, ok := m.member(name, makeBreaker).(*Breaker)
 	if !ok {
-		panic(fmt.Sprintf("breaker: %q is a set, want SetOf", name))
+		panic(fmt.Sprintf("breaker: %q is a set, use SetOf", name))
 	}
 	return b
 }
 
 func makeBreaker(cfg *config) member { return newBreaker(cfg, "") }
 
-// Create makes a breaker with settings of its own. opts come after the
-// manager's. The error matches ErrDuplicate, ErrName or ErrSettings.
+// Create creates a breaker with settings of its own. opts are applied after the
+// manager's options. The error matches ErrDuplicate, ErrName or ErrSettings.
 func (m *Manager) Create(name string, s Settings, opts ...Option) (*Breaker, error) {
 	made, err := m.create(name, s, opts, makeBreaker)
 	if err != nil {
@@ -77,9 +77,9 @@ func (m *Manager) Create(name string, s Settings, opts ...Option) (*Breaker, err
 	return made.(*Breaker), nil
 }
 
-// SetOf returns the set of this name, made from the defaults if there is none.
-// It panics when name is invalid, or is a breaker's or that of a set with
-// another type of key.
+// SetOf returns the set with this name, and creates it with the manager's
+// defaults if necessary. It panics if name is invalid, or is the name of a
+// breaker or of a set with another key type.
 func SetOf[K comparable](m *Manager, name string) *Set[K] {
 	s, ok := m.member(name, func(cfg *config) member { return newSet[K](cfg, SetOptions{}) }).(*Set[K])
 	if !ok {
@@ -89,8 +89,9 @@ func SetOf[K comparable](m *Manager, name string) *Set[K] {
 	return s
 }
 
-// CreateSet makes a set with settings and limits of its own. Its errors are
-// Manager.Create's.
+// CreateSet creates a set with settings and limits of its own. opts are applied
+// after the manager's options. The error matches ErrDuplicate, ErrName or
+// ErrSettings.
 func CreateSet[K comparable](m *Manager, name string, s Settings, o SetOptions, opts ...Option) (*Set[K], error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("breaker %q: %w", name, err)
@@ -102,6 +103,8 @@ func CreateSet[K comparable](m *Manager, name string, s Settings, o SetOptions, 
 	return made.(*Set[K]), nil
 }
 
+// member returns the member with this name, and creates it with the defaults if
+// necessary.
 func (m *Manager) member(name string, make func(*config) member) member {
 	m.mu.RLock()
 	got := m.members[name]
@@ -116,6 +119,7 @@ func (m *Manager) member(name string, make func(*config) member) member {
 	return got
 }
 
+// create creates a member, and fails if the name is taken.
 func (m *Manager) create(name string, s Settings, opts []Option, make func(*config) member) (member, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("breaker %q: %w", name, err)
@@ -127,22 +131,22 @@ func (m *Manager) create(name string, s Settings, opts []Option, make func(*conf
 	return got, err
 }
 
-// add returns the member with this name, and makes it if there is none.
-func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (got member, made bool, err error) {
+// add returns the member with this name, created by make if there is none.
+func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (got member, created bool, err error) {
 	if err := ValidateName(name); err != nil {
 		return nil, false, err
 	}
-	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are the program's: before the lock
-	got, made = m.addLocking(cfg, s == m.defaults && len(opts) == 0, make)
-	if made {
+	cfg := newConfig(name, s, slices.Concat(m.opts, opts), m) // options are user code: before the lock (I10)
+	got, created = m.addLocking(cfg, s == m.defaults && len(opts) == 0, make)
+	if created {
 		m.created(name)
 	}
-	return got, made, nil
+	return got, created, nil
 }
 
-// addLocking makes the member with this configuration unless its name is taken.
-// plain says that it has the manager's own settings and options.
-func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member) (got member, made bool) {
+// addLocking creates the member with this configuration unless its name is
+// taken. plain means that it has the manager's own settings and options.
+func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member) (got member, created bool) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
 	m.mu.Lock()
@@ -150,7 +154,7 @@ func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member)
 	if got := m.members[cfg.name]; got != nil {
 		return got, false
 	}
-	if plain { // compiled once, for all that have them
+	if plain { // compiled once, for all members that have them
 		if m.shared == nil {
 			m.shared = cfg.program
 		}
@@ -200,9 +204,9 @@ func (m *Manager) created(name string) {
 	}
 }
 
-// Remove takes a breaker or a set out of the manager: it is not shown any more,
-// and its name is free. A program that still holds it may go on with it. It
-// reports false when there is none of this name.
+// Remove removes a breaker or a set from the manager: it is no longer listed,
+// and its name is free. A program that still holds it may continue to use it.
+// Remove returns false if there is no member with this name.
 func (m *Manager) Remove(name string) bool {
 	m.changing.Lock()
 	defer m.changing.Unlock()
@@ -229,13 +233,15 @@ func (m *Manager) Remove(name string) bool {
 	return true
 }
 
-// Lookup finds the breaker of an id, "name" or "name/key", and never makes
-// one (I12). The error is an *UnknownError, with the nearest ids there are.
+// Lookup returns the breaker with this id, "name" or "name/key". It never
+// creates one. If there is none, the error is an *UnknownError with the nearest
+// ids.
 func (m *Manager) Lookup(id string) (*Breaker, error) {
 	name, key, keyed := strings.Cut(id, "/")
 	m.mu.RLock()
 	got := m.members[name]
 	m.mu.RUnlock()
+	// Neither call creates a breaker: an unknown id is an error (I12).
 	if got != nil && got.keyed() == keyed {
 		if b := got.lookup(key); b != nil {
 			return b, nil
@@ -244,7 +250,7 @@ func (m *Manager) Lookup(id string) (*Breaker, error) {
 	return nil, &UnknownError{ID: id, Near: m.near(id, got)}
 }
 
-// AnySet is a set whose type of key does not matter.
+// AnySet is a Set with keys of any type.
 type AnySet interface {
 	Name() string
 	Len() int
@@ -259,8 +265,8 @@ type AnySet interface {
 	WithEvidence() []*Breaker
 }
 
-// LookupSet finds the set of a name, and never makes one. The error is
-// Lookup's.
+// LookupSet returns the set with this name. It never creates one. If there is
+// none, the error is an *UnknownError with the nearest names.
 func (m *Manager) LookupSet(name string) (AnySet, error) {
 	m.mu.RLock()
 	got := m.members[name]
@@ -271,7 +277,8 @@ func (m *Manager) LookupSet(name string) (AnySet, error) {
 	return nil, &UnknownError{ID: name, Near: m.near(name, nil)}
 }
 
-// Apply carries out an order on the breaker of an id, as Breaker.Apply does.
+// Apply carries out an order on the breaker with this id, as Breaker.Apply
+// does. The error may also be that of Lookup.
 func (m *Manager) Apply(id string, o Order) (Receipt, error) {
 	b, err := m.Lookup(id)
 	if err != nil {
@@ -280,8 +287,8 @@ func (m *Manager) Apply(id string, o Order) (Receipt, error) {
 	return b.Apply(o)
 }
 
-// Status is the status of every breaker and of every key that is remembered,
-// sorted by ID. It stops no call.
+// Status returns the status of every breaker and of every key that is
+// remembered, sorted by ID. Calls continue to run meanwhile.
 func (m *Manager) Status() []Status {
 	type named struct {
 		id string
@@ -300,9 +307,9 @@ func (m *Manager) Status() []Status {
 	return out
 }
 
-// AddListener adds a listener to every breaker and set, those included that
-// are made later, and returns what removes it again. One that hears of state
-// changes and reminders alone costs calls nothing.
+// AddListener adds a listener to every breaker and set, including those that are
+// created later, and returns a function that removes it. A listener with neither
+// BeforeCall, Success, Failure nor Rejected adds no cost to calls.
 func (m *Manager) AddListener(l Listener) (remove func()) {
 	m.setListener(&l, true)
 	return func() { m.setListener(&l, false) }
@@ -320,8 +327,8 @@ func (m *Manager) setListener(l *Listener, on bool) {
 	}
 }
 
-// Breakers is every breaker, and that of every key which is remembered, in no
-// order.
+// Breakers returns every breaker, including one for each key that a set
+// remembers, in no particular order.
 func (m *Manager) Breakers() (out []*Breaker) {
 	for _, x := range m.all() {
 		x.each(func(b *Breaker) { out = append(out, b) })
@@ -329,9 +336,9 @@ func (m *Manager) Breakers() (out []*Breaker) {
 	return out
 }
 
-// Len is the number of breakers, that of every key which is remembered
-// included. However many they are, it costs next to nothing: it looks at sets
-// alone.
+// Len returns the number of breakers, including one for each key that a set
+// remembers. It is cheap: it only looks at the number of members and the size
+// of each set.
 func (m *Manager) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -343,22 +350,23 @@ func (m *Manager) Len() int {
 }
 
 // CapOpen limits the share of the manager's breakers and sets that may be open
-// at once, and the share of the keys of each set unless SetOptions says
-// otherwise. One that would trip beyond it stays closed and goes on counting;
-// Status says so, and a Listener hears of it.
+// at the same time. Unless SetOptions.CapOpen says otherwise, it also limits
+// the share of the keys of each set. share is in (0, 1]; 0, the default, means
+// no limit. A breaker that would trip beyond the limit stays closed and
+// continues to count. Status shows this, and listeners receive it as HeldBack.
 //
-// Those that reject calls count: open ones until their open time is over,
-// half-open ones while probes are out, whether by themselves or by order. A set
-// counts as open when half of its keys do. One may be open whatever the share,
-// and orders are not limited. 0, the default, is no limit.
+// Breakers that reject calls are counted, whether they tripped or were ordered
+// to: open ones until their open time is over, and half-open ones while probes
+// are out. A set counts as open when half of its keys do. One breaker may
+// always be open, however small share is, and orders are not limited.
 func (m *Manager) CapOpen(share float64) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
 	m.cap.limit(share, m.Breakers())
 }
 
-// count is the number of breakers and sets; 0 and
-// false when that of this configuration is none of them any more.
+// count returns the number of breakers and sets; or 0 and false if the owner of
+// c is no longer a member.
 func (m *Manager) count(c *config) (n int, member bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -368,6 +376,7 @@ func (m *Manager) count(c *config) (n int, member bool) {
 	return len(m.members), true
 }
 
+// all returns the members, so that callers can work on them without the lock.
 func (m *Manager) all() []member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -386,5 +395,5 @@ func (s *Set[K]) keyed() bool  { return true }
 func (b *Breaker) lookup(string) *Breaker { return b }
 func (b *Breaker) ids(int) []string       { return []string{b.ID()} }
 
-// size is the number of breakers.
+// size is Len, for Manager.Len.
 func (s *Set[K]) size() int { return s.Len() }

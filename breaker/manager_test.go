@@ -1,37 +1,177 @@
-package breaker_test
+package breaker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/switchgear-go/switchgear/breaker"
+	"time"
 )
 
+func TestManagerListenerHearsAllThereIsAndWillBe(t *testing.T) {
+	var m Manager
+	var mu sync.Mutex
+	var got []string
+	early := m.Breaker("early")
+	tenants := SetOf[string](&m, "tenants")
+	old := tenants.Breaker("old")
+	remove := m.AddListener(Listener{StateChange: func(b *Breaker, tr Transition) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, b.ID()+" "+tr.To.String())
+	}})
+	late := m.Breaker("late")
+	lateSet := SetOf[int](&m, "late-set")
+	for _, b := range []*Breaker{early, old, tenants.Breaker("new"), late, lateSet.Breaker(7)} {
+		b.Open(Order{})
+	}
+	want := []string{"early open", "tenants/old open", "tenants/new open", "late open", "late-set/7 open"}
+	if !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+	remove()
+	remove() // does no harm
+	early.Close(Order{})
+	lateSet.Breaker(8).Open(Order{})
+	m.Breaker("later").Open(Order{})
+	if len(got) != len(want) {
+		t.Errorf("heard %q after it was removed", got[len(want):])
+	}
+}
+
+func TestManagerListenerOfCallsIsHeardByLaterBreakers(t *testing.T) {
+	var m Manager
+	n := 0
+	m.AddListener(Listener{Success: func(*Breaker) { n++ }})
+	_ = m.Breaker("a").Do(context.Background(), nop)
+	_ = SetOf[string](&m, "s").Do(context.Background(), "k", nop)
+	if n != 2 {
+		t.Errorf("heard %d successes, want 2", n)
+	}
+}
+
+func TestStateChangeListenerCostsNoCall(t *testing.T) {
+	var m Manager
+	m.AddListener(Listener{StateChange: func(*Breaker, Transition) {}})
+	b := m.Breaker("a")
+	if w := b.load(); w&flagWatched != 0 {
+		t.Errorf("word is %x: calls take the slow path for a listener of transitions", w)
+	}
+	s, err := CreateSet[string](&m, "s", Settings{}, SetOptions{MaxKeys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"a", "b", "c"} {
+		_ = s.Do(context.Background(), k, nop)
+	}
+	if n := len(s.Status()); n != 1 {
+		t.Errorf("a full set remembers %d healthy keys, want 1: an unknown key that succeeds leaves nothing behind", n)
+	}
+}
+
+func TestUpdateIf(t *testing.T) {
+	b := New("a", Settings{})
+	r, err := b.UpdateIf(Settings{FailMax: 9}, b.Status().Version)
+	if err != nil || r.From != 1 || r.Version != 2 || r.Before != Closed || r.After != Closed || r.ID != "a" {
+		t.Errorf("UpdateIf = %+v, %v, want from version 1 to 2", r, err)
+	}
+	if _, err := b.UpdateIf(Settings{FailMax: 7}, 1); !errors.Is(err, ErrVersion) {
+		t.Errorf("UpdateIf of an old version = %v, want ErrVersion", err)
+	}
+	if _, err := b.UpdateIf(Settings{FailMax: 5_000_000}, 2); !errors.Is(err, ErrSettings) {
+		t.Errorf("UpdateIf with bad settings = %v, want ErrSettings", err)
+	}
+	if got := b.Settings().FailMax; got != 9 {
+		t.Errorf("FailMax is %d, want 9: refused updates change nothing", got)
+	}
+	if r, err := b.UpdateIf(b.Settings(), 0); err != nil || r.Version != 2 {
+		t.Errorf("UpdateIf to what it is = %+v, %v, want version 2 kept", r, err)
+	}
+}
+
+func TestLookupSet(t *testing.T) {
+	var m Manager
+	m.Breaker("plain")
+	SetOf[int](&m, "tenants").Breaker(3)
+	s, err := m.LookupSet("tenants")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(Settings{ResetTimeout: time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Status(); len(got) != 1 || got[0].Settings.ResetTimeout != time.Second {
+		t.Errorf("Status = %+v, want key 3 with the new settings", got)
+	}
+	if got := s.Breakers(); len(got) != 1 || got[0].ID() != "tenants/3" {
+		t.Errorf("Breakers = %v, want tenants/3", got)
+	}
+	if n := len(m.Breakers()); n != 2 {
+		t.Errorf("the manager has %d breakers, want 2: plain and tenants/3", n)
+	}
+	for _, name := range []string{"plain", "tenant", "tenants/3", ""} {
+		if _, err := m.LookupSet(name); !errors.Is(err, ErrUnknown) {
+			t.Errorf("LookupSet(%q) = %v, want ErrUnknown", name, err)
+		}
+	}
+	var unknown *UnknownError
+	if _, err := m.LookupSet("tenant"); !errors.As(err, &unknown) || len(unknown.Near) != 1 || unknown.Near[0] != "tenants" {
+		t.Errorf("LookupSet(tenant) = %v, want tenants named as near", err)
+	}
+}
+
+// Members of a manager share the clock that times calls, and its default
+// settings, compiled once.
+func TestManagerSharesWhatItCan(t *testing.T) {
+	var m Manager
+	a, b, s := m.Breaker("a"), m.Breaker("b"), SetOf[int](&m, "s").Breaker(1)
+	if a.cfg.fine != b.cfg.fine || a.cfg.fine != s.cfg.fine || a.settings() != b.settings() || a.settings() != s.settings() {
+		t.Error("clocks or settings of their own")
+	}
+}
+
+func TestManagerLen(t *testing.T) {
+	var m Manager
+	if n := m.Len(); n != 0 {
+		t.Errorf("Len of nothing is %d", n)
+	}
+	m.Breaker("alone")
+	set, err := CreateSet[int](&m, "keys", Settings{}, SetOptions{MaxKeys: 10, MaxEvidence: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 { // more than it remembers, and more in evidence than it may hold
+		set.Breaker(i).Open(Order{})
+		if got, want := m.Len(), len(m.Breakers()); got != want {
+			t.Fatalf("after %d keys Len is %d, and there are %d breakers", i+1, got, want)
+		}
+	}
+}
+
 func TestManagerGetsOrCreates(t *testing.T) {
-	m := breaker.NewManager(breaker.Settings{FailMax: 7})
+	m := NewManager(Settings{FailMax: 7})
 	if first, again := m.Breaker("db"), m.Breaker("db"); first != again {
 		t.Error("one name gave two breakers")
 	}
 	if got := m.Breaker("db").Settings().FailMax; got != 7 {
 		t.Errorf("FailMax %d, want the default's 7", got)
 	}
-	own, err := m.Create("queue", breaker.Settings{FailMax: 2})
+	own, err := m.Create("queue", Settings{FailMax: 2})
 	if err != nil || own.Settings().FailMax != 2 || m.Breaker("queue") != own {
 		t.Errorf("Create gave %v, %v", own, err)
 	}
 	for _, test := range []struct {
 		name string
-		s    breaker.Settings
+		s    Settings
 		want error
 	}{
-		{"db", breaker.Settings{}, breaker.ErrDuplicate},
-		{"a/b", breaker.Settings{}, breaker.ErrName},
-		{"", breaker.Settings{}, breaker.ErrName},
-		{"new", breaker.Settings{FailureRate: 3}, breaker.ErrSettings},
+		{"db", Settings{}, ErrDuplicate},
+		{"a/b", Settings{}, ErrName},
+		{"", Settings{}, ErrName},
+		{"new", Settings{FailureRate: 3}, ErrSettings},
 	} {
 		if _, err := m.Create(test.name, test.s); !errors.Is(err, test.want) {
 			t.Errorf("Create(%q): got %v, want %v", test.name, err, test.want)
@@ -43,41 +183,41 @@ func TestManagerGetsOrCreates(t *testing.T) {
 }
 
 func TestZeroManager(t *testing.T) {
-	var m breaker.Manager
-	if _, err := m.Lookup("db"); !errors.Is(err, breaker.ErrUnknown) {
+	var m Manager
+	if _, err := m.Lookup("db"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("got %v, want ErrUnknown", err)
 	}
 	if s := m.Status(); len(s) != 0 {
 		t.Errorf("status of nobody: %v", s)
 	}
 	failTimes(m.Breaker("db"), 5)
-	wantState(t, m.Breaker("db"), breaker.Open)
+	is(t, m.Breaker("db"), Open)
 }
 
 // Each method of the zero Manager works before it has a breaker.
 func TestZeroManagerFirstUse(t *testing.T) {
-	for name, use := range map[string]func(m *breaker.Manager){
-		"CapOpen":     func(m *breaker.Manager) { m.CapOpen(0.5) },
-		"OnSuspicion": func(m *breaker.Manager) { m.OnSuspicion(func(breaker.Suspicion) {}) },
-		"Suspicion": func(m *breaker.Manager) {
+	for name, use := range map[string]func(m *Manager){
+		"CapOpen":     func(m *Manager) { m.CapOpen(0.5) },
+		"OnSuspicion": func(m *Manager) { m.OnSuspicion(func(Suspicion) {}) },
+		"Suspicion": func(m *Manager) {
 			if s, ok := m.Suspicion(); ok {
 				t.Errorf("suspicion %v", s)
 			}
 		},
-		"AddListener": func(m *breaker.Manager) { m.AddListener(breaker.Listener{})() },
-		"Breakers": func(m *breaker.Manager) {
+		"AddListener": func(m *Manager) { m.AddListener(Listener{})() },
+		"Breakers": func(m *Manager) {
 			if n := len(m.Breakers()); n != 0 {
 				t.Errorf("%d breakers", n)
 			}
 		},
-		"LookupSet": func(m *breaker.Manager) {
-			if _, err := m.LookupSet("s"); !errors.Is(err, breaker.ErrUnknown) {
+		"LookupSet": func(m *Manager) {
+			if _, err := m.LookupSet("s"); !errors.Is(err, ErrUnknown) {
 				t.Errorf("LookupSet: %v", err)
 			}
 		},
-		"SetOf": func(m *breaker.Manager) { breaker.SetOf[int](m, "s") },
+		"SetOf": func(m *Manager) { SetOf[int](m, "s") },
 	} {
-		var m breaker.Manager
+		var m Manager
 		use(&m)
 		if m.Breaker("db") == nil {
 			t.Errorf("no breaker after %s", name)
@@ -87,11 +227,11 @@ func TestZeroManagerFirstUse(t *testing.T) {
 
 // I12: an unknown id is an error that helps, and creates nothing.
 func TestLookupNeverCreates(t *testing.T) {
-	var m breaker.Manager
+	var m Manager
 	m.Breaker("payments")
 	m.Breaker("ledger")
-	set := breaker.SetOf[string](&m, "tenant")
-	_ = set.Do(ctx, "acme", succeed)
+	set := SetOf[string](&m, "tenant")
+	_ = set.Do(bg, "acme", nop)
 	for id, near := range map[string]string{
 		"paymnets":     "payments",
 		"payment":      "payments",
@@ -103,9 +243,9 @@ func TestLookupNeverCreates(t *testing.T) {
 		"":             "",
 		"tenant/":      "",
 	} {
-		_, err := m.Apply(id, breaker.Order{Verb: breaker.VerbForceOpen})
-		var unknown *breaker.UnknownError
-		if !errors.As(err, &unknown) || !errors.Is(err, breaker.ErrUnknown) {
+		_, err := m.Apply(id, Order{Verb: VerbForceOpen})
+		var unknown *UnknownError
+		if !errors.As(err, &unknown) || !errors.Is(err, ErrUnknown) {
 			t.Errorf("%q: got %v, want an *UnknownError", id, err)
 			continue
 		}
@@ -116,7 +256,7 @@ func TestLookupNeverCreates(t *testing.T) {
 	var ids []string
 	for _, s := range m.Status() {
 		ids = append(ids, s.ID)
-		if s.State != breaker.Closed {
+		if s.State != Closed {
 			t.Errorf("%s is %s", s.ID, s.State)
 		}
 	}
@@ -126,13 +266,13 @@ func TestLookupNeverCreates(t *testing.T) {
 }
 
 func TestLookupOfKeys(t *testing.T) {
-	var m breaker.Manager
+	var m Manager
 	type code int
-	_ = breaker.SetOf[string](&m, "s").Do(ctx, "a/b c", succeed)
-	_ = breaker.SetOf[string](&m, "s").Do(ctx, "", succeed)
-	_ = breaker.SetOf[code](&m, "c").Do(ctx, 404, succeed)
-	_ = breaker.SetOf[uint8](&m, "u").Do(ctx, 7, succeed)
-	_ = breaker.SetOf[[2]string](&m, "p").Do(ctx, [2]string{"x", "y"}, succeed)
+	_ = SetOf[string](&m, "s").Do(bg, "a/b c", nop)
+	_ = SetOf[string](&m, "s").Do(bg, "", nop)
+	_ = SetOf[code](&m, "c").Do(bg, 404, nop)
+	_ = SetOf[uint8](&m, "u").Do(bg, 7, nop)
+	_ = SetOf[[2]string](&m, "p").Do(bg, [2]string{"x", "y"}, nop)
 	for _, id := range []string{"s/a/b c", "s/", "c/404", "u/7", "p/[x y]"} {
 		b, err := m.Lookup(id)
 		if err != nil || b.ID() != id {
@@ -142,13 +282,13 @@ func TestLookupOfKeys(t *testing.T) {
 }
 
 func TestManagerNamesOneKind(t *testing.T) {
-	var m breaker.Manager
+	var m Manager
 	m.Breaker("db")
-	breaker.SetOf[string](&m, "set")
+	SetOf[string](&m, "set")
 	for name, f := range map[string]func(){
 		"a set as a breaker":   func() { m.Breaker("set") },
-		"a breaker as a set":   func() { breaker.SetOf[string](&m, "db") },
-		"another type of keys": func() { breaker.SetOf[int](&m, "set") },
+		"a breaker as a set":   func() { SetOf[string](&m, "db") },
+		"another type of keys": func() { SetOf[int](&m, "set") },
 		"an invalid name":      func() { m.Breaker("a/b") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,35 +300,35 @@ func TestManagerNamesOneKind(t *testing.T) {
 			f()
 		})
 	}
-	if _, err := breaker.CreateSet[int](&m, "set", breaker.Settings{}, breaker.SetOptions{}); !errors.Is(err, breaker.ErrDuplicate) {
+	if _, err := CreateSet[int](&m, "set", Settings{}, SetOptions{}); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("got %v, want ErrDuplicate", err)
 	}
 }
 
 func TestManagerOptionsReachEveryBreaker(t *testing.T) {
 	var heard tape
-	m := breaker.NewManager(breaker.Settings{}, breaker.WithListener(heard.listener()))
-	_ = m.Breaker("a").Do(ctx, succeed)
-	_ = breaker.SetOf[string](m, "s").Do(ctx, "k", succeed)
+	m := NewManager(Settings{}, WithListener(heard.listener()))
+	_ = m.Breaker("a").Do(bg, nop)
+	_ = SetOf[string](m, "s").Do(bg, "k", nop)
 	if got, want := heard.take(), "before, success, before, success"; got != want {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 }
 
 func TestStatusWhileBreakersAreMade(t *testing.T) {
-	var m breaker.Manager
+	var m Manager
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
 			for i := range 300 {
 				failTimes(m.Breaker(fmt.Sprintf("b%d-%d", w, i%50)), 1)
-				_ = breaker.SetOf[int](&m, "s").Do(ctx, i, fail)
+				_ = SetOf[int](&m, "s").Do(bg, i, broken)
 			}
 		})
 		wg.Go(func() {
 			for range 50 {
 				s := m.Status()
-				if !slices.IsSortedFunc(s, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) }) {
+				if !slices.IsSortedFunc(s, func(a, b Status) int { return strings.Compare(a.ID, b.ID) }) {
 					t.Error("status is not sorted by id")
 				}
 			}
@@ -201,9 +341,9 @@ func TestStatusWhileBreakersAreMade(t *testing.T) {
 }
 
 func TestCreateSetRefusesLimits(t *testing.T) {
-	var m breaker.Manager
-	for _, o := range []breaker.SetOptions{{MaxKeys: -1}, {MaxEvidence: -1}} {
-		if _, err := breaker.CreateSet[string](&m, "s", breaker.Settings{}, o); !errors.Is(err, breaker.ErrSettings) {
+	var m Manager
+	for _, o := range []SetOptions{{MaxKeys: -1}, {MaxEvidence: -1}} {
+		if _, err := CreateSet[string](&m, "s", Settings{}, o); !errors.Is(err, ErrSettings) {
 			t.Errorf("CreateSet with %+v: %v, want ErrSettings", o, err)
 		}
 	}

@@ -6,28 +6,30 @@ import (
 	"sync/atomic"
 )
 
-// Calls is how the calls of one breaker, or of all keys of one set, ended while
-// they were observed. The counts only grow.
+// Calls counts how the calls of one breaker, or of all keys of one set, ended
+// while they were observed. The counts never decrease.
 type Calls struct {
 	Successes uint64 `json:"successes"`
 	Failures  uint64 `json:"failures"`
-	Ignored   uint64 `json:"ignored"`  // no evidence either way, those included whose callers gave up
-	Rejected  uint64 `json:"rejected"` // turned away: they did not run
-	Slow      uint64 `json:"slow"`     // those that took SlowCall or longer, whatever they returned
+	Ignored   uint64 `json:"ignored"`  // neither success nor failure, including calls that their callers cancelled
+	Rejected  uint64 `json:"rejected"` // rejected by the breaker: they did not run
+	Slow      uint64 `json:"slow"`     // took SlowCall or longer, with any outcome; also counted above
 }
 
-// callCount is Calls as they are counted, a slot for each outcome, then those
-// below. A name's breaker, or all keys of its set, count in one.
+// callCount holds the counters behind Calls: one slot of a cell for each
+// Outcome, then those below. A breaker has one; all keys of a set share one.
 type callCount struct {
-	on atomic.Bool
+	on atomic.Bool // counting now; the counts stay when it ends
 	striped
 }
 
 const (
+	// Slots after those of the outcomes.
 	countRejected = Canceled + 1
 	countSlow     = Canceled + 2
 )
 
+// read adds up the cells.
 func (c *callCount) read() (n Calls) {
 	c.each(func(x *cell) {
 		n.Successes += x[Success].Load()
@@ -39,12 +41,14 @@ func (c *callCount) read() (n Calls) {
 	return n
 }
 
-// count counts a call that was settled or rejected.
+// count counts a call that was settled or rejected. A nil callCount counts
+// nothing.
 func (c *callCount) count(what Outcome, slow bool) {
 	if c == nil || !c.on.Load() {
 		return
 	}
 	n := &c.own()[what]
+	// A lost race means contention: spread, and count anyway.
 	if old := n.Load(); !n.CompareAndSwap(old, old+1) {
 		c.contended()
 		c.own()[what].Add(1)
@@ -54,7 +58,7 @@ func (c *callCount) count(what Outcome, slow bool) {
 	}
 }
 
-// observe counts a call where it is observed: for the name, and for Peer.Watch.
+// observe counts a call for Manager.Observe and for Peer.Watch, if they want it.
 func (b *Breaker) observe(what Outcome, slow bool) {
 	b.cfg.calls.Load().count(what, slow)
 	if c := b.cold.Load(); c != nil {
@@ -62,7 +66,7 @@ func (b *Breaker) observe(what Outcome, slow bool) {
 	}
 }
 
-// observe begins or ends the counting. The breakers' words follow by refresh.
+// observe starts or stops counting. The words of the breakers follow in refresh.
 func (c *config) observe(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,10 +86,10 @@ func (s *Set[K]) setObserved(on bool) {
 	s.refresh()
 }
 
-// Observe counts the calls of every breaker and set, those included that are
-// made later, until stop is called or, where several observe, until all of them
-// have stopped. Calls tells the counts. It costs a call some 4 ns; it costs
-// nothing while no one observes.
+// Observe starts counting the calls of every breaker and set, including those
+// that are created later. Counting ends when stop is called; if Observe was
+// called several times, when every stop has been called. Calls returns the
+// counts. Observing adds about 4 ns to a call, and nothing while it is off.
 func (m *Manager) Observe() (stop func()) {
 	m.observe(1)
 	return sync.OnceFunc(func() { m.observe(-1) })
@@ -103,8 +107,8 @@ func (m *Manager) observe(more int) {
 	}
 }
 
-// Calls is how the calls of each breaker and set ended that was ever observed,
-// by name, in no order.
+// Calls yields the name of each breaker and set that has ever been observed,
+// and how its calls ended, in no particular order.
 func (m *Manager) Calls() iter.Seq2[string, Calls] {
 	return func(yield func(string, Calls) bool) {
 		for _, x := range m.all() {
@@ -115,8 +119,8 @@ func (m *Manager) Calls() iter.Seq2[string, Calls] {
 	}
 }
 
-// Watch makes this breaker count its own calls, beside what its set counts,
-// until it is switched off. What was counted is then forgotten.
+// Watch makes this breaker count its own calls, in addition to what its set
+// counts. Watch(false) stops counting and forgets the counts.
 func (p Peer) Watch(on bool) {
 	b := p.b
 	b.mu.Lock()
@@ -135,7 +139,7 @@ func (p Peer) Watch(on bool) {
 	b.refreshLocked()
 }
 
-// Calls is what Watch has counted.
+// Calls returns what Watch has counted.
 func (p Peer) Calls() Calls {
 	if c := p.b.cold.Load(); c != nil {
 		if n := c.calls.Load(); n != nil {

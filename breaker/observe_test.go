@@ -10,6 +10,71 @@ import (
 	"time"
 )
 
+// The keys that a set has when somebody begins to observe count like those to
+// come, each call once, whatever else is on; unobserved names are left out.
+func TestObserveKeysThatAreThere(t *testing.T) {
+	for name, s := range map[string]Settings{"plain": {}, "rate": {FailureRate: 1}, "calls": {FailureRate: 1, WindowCalls: 5}} {
+		for _, heard := range []bool{false, true} {
+			var m Manager
+			for name, n := range m.Calls() {
+				t.Errorf("%s has %+v though nobody observed", name, n)
+			}
+			set, err := CreateSet[string](&m, "s", s, SetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range m.Calls() {
+				t.Error("an unobserved set is told of")
+			}
+			if heard {
+				set.AddListener(Listener{Success: func(*Breaker) {}})
+			}
+			old := set.Breaker("old")
+			stop := m.Observe()
+			play(old, "sssf")
+			play(set.Breaker("new"), "s")
+			stop()
+			play(old, "s")
+			for _, got := range m.Calls() {
+				if want := (Calls{Successes: 4, Failures: 1}); got != want {
+					t.Errorf("%s, heard %v: %+v, want %+v", name, heard, got, want)
+				}
+			}
+		}
+	}
+}
+
+// A call of a key without a breaker counts by its outcome too.
+func TestObserveUnknownKeysByOutcome(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want Calls
+	}{
+		"success":   {t.Context(), nil, Calls{Successes: 1}},
+		"excluded":  {t.Context(), errNotFound, Calls{Successes: 1}},
+		"cancelled": {gone, context.Canceled, Calls{Ignored: 1}},
+		"failure":   {t.Context(), errX, Calls{Failures: 1}},
+	} {
+		var m Manager
+		set, err := CreateSet[string](&m, "s", Settings{}, SetOptions{MaxKeys: 1}, WithExcluded(ErrorIs(errNotFound)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Breaker("filler")
+		stop := m.Observe()
+		_ = set.Do(c.ctx, "k", func(context.Context) error { return c.err })
+		stop()
+		for _, got := range m.Calls() {
+			if got != c.want {
+				t.Errorf("%s: %+v, want %+v", name, got, c.want)
+			}
+		}
+	}
+}
+
 func callsOf(m *Manager, name string) Calls {
 	for n, c := range m.Calls() {
 		if n == name {
@@ -169,5 +234,19 @@ func TestObserveCountsBypassesAlikeForUnknownKeys(t *testing.T) {
 	_ = s.Do(ctx, 2, broken)
 	if got, want := callsOf(m, "s"), (Calls{Ignored: 4}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A call is counted once also when goroutines have met, and a count that nobody
+// disputes makes nobody draw again.
+func TestCallCountAfterContention(t *testing.T) {
+	var c callCount
+	c.on.Store(true)
+	c.more.Store(newSpread())
+	for range 5 {
+		c.count(Success, false)
+	}
+	if got, drawn := c.read().Successes, c.more.Load().shift.Load(); got != 5 || drawn != 0 {
+		t.Errorf("%d calls are counted, want 5; they draw from bit %d, want 0", got, drawn)
 	}
 }

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Verb is what an order does.
+// Verb says what an order does.
 type Verb string
 
-// The orders that change a breaker's state.
+// The verbs of orders.
 const (
 	VerbOpen        Verb = "open"         // automatic state: open; lifts an override
-	VerbClose       Verb = "close"        // automatic state: closed, evidence forgotten; lifts an override
+	VerbClose       Verb = "close"        // automatic state: closed, all counts reset; lifts an override
 	VerbHalfOpen    Verb = "half-open"    // automatic state: half-open; lifts an override
 	VerbForceOpen   Verb = "force-open"   // override: reject every call
 	VerbForceClosed Verb = "force-closed" // override: admit every call
 	VerbRelease     Verb = "release"      // lift the override
 )
 
-// done is the verb as it reads in a record.
+// done returns the verb as a participle, for records and screens.
 func (v Verb) done() string {
 	switch v {
 	case VerbOpen:
@@ -38,57 +38,63 @@ func (v Verb) done() string {
 }
 
 // Order is a change of state that a person or a program asks for. The methods
-// named after the verbs take one and fill in its verb.
+// of Breaker that are named after a verb set Verb themselves.
 type Order struct {
 	Verb   Verb
-	Actor  string // who gives it: a person's or a program's name
-	Reason string // why, in their words
-	// For limits VerbForceOpen and VerbForceClosed: past it the override lifts
-	// itself; 0 means until it is released. For VerbOpen it is the open time; 0
-	// means Settings.ResetTimeout. The other orders do not end, and have no time.
+	Actor  string // who asks for it: the name of a person or a program
+	Reason string // why, in the actor's words
+	// For limits VerbForceOpen and VerbForceClosed: the override expires after
+	// this time; 0 means that it stays until it is released. For VerbOpen it is
+	// the open time; 0 means Settings.ResetTimeout. With other verbs it must be
+	// 0.
 	For time.Duration
-	// IfVersion, when not 0, makes the order fail with ErrVersion unless the
-	// breaker's version is this one: nothing has moved since it was looked at.
+	// IfVersion, unless 0, makes the order fail with ErrVersion if the
+	// breaker's version is a different one: then it has changed since the actor
+	// looked at it.
 	IfVersion uint64
-	// DryRun makes the receipt without the change.
+	// DryRun returns the receipt without carrying out the order.
 	DryRun bool
 }
 
-// Receipt is what an order did.
+// Receipt says what an order changed.
 type Receipt struct {
 	ID      string `json:"id"`
 	Before  State  `json:"before"`
 	After   State  `json:"after"`
-	From    uint64 `json:"from_version"` // the version it was applied to
-	Version uint64 `json:"version"`      // the version after it
+	From    uint64 `json:"from_version"` // the version before
+	Version uint64 `json:"version"`      // the version after; equal to From if nothing changed
 	DryRun  bool   `json:"dry_run,omitempty"`
 }
 
-// Open opens the breaker, and lifts an override. The open time is
-// Settings.ResetTimeout, or o.For. Its error is Apply's.
+// Open opens the breaker, and lifts an override. The open time is o.For, or
+// Settings.ResetTimeout if that is 0. It returns the same errors as Apply.
 func (b *Breaker) Open(o Order) error { return b.order(VerbOpen, o) }
 
-// Close closes the breaker, forgets what it counted, and lifts an override. Its
-// error is Apply's.
+// Close closes the breaker, resets its counts, and lifts an override. It
+// returns the same errors as Apply.
 func (b *Breaker) Close(o Order) error { return b.order(VerbClose, o) }
 
-// HalfOpen lets the next calls probe, and lifts an override. Its error is
-// Apply's.
+// HalfOpen makes the breaker half-open, so that the next calls are probes, and
+// lifts an override. It returns the same errors as Apply.
 func (b *Breaker) HalfOpen(o Order) error { return b.order(VerbHalfOpen, o) }
 
-// ForceOpen rejects every call until Release, another order, or the end of
-// o.For. The automatic state is kept beneath. Its error is Apply's.
+// ForceOpen sets an override that rejects every call, until Release, another
+// order, or the end of o.For. The automatic state is kept behind it. It returns
+// the same errors as Apply.
 func (b *Breaker) ForceOpen(o Order) error { return b.order(VerbForceOpen, o) }
 
-// ForceClosed admits every call until Release, another order, or the end of
-// o.For. The automatic state goes on being judged beneath. Its error is Apply's.
+// ForceClosed sets an override that admits every call, until Release, another
+// order, or the end of o.For. Calls are still judged, and the automatic state
+// continues to change behind the override. It returns the same errors as Apply.
 func (b *Breaker) ForceClosed(o Order) error { return b.order(VerbForceClosed, o) }
 
-// Release lifts the override, if there is one. An automatic state that is not
-// closed goes on through half-open. Its error is Apply's.
+// Release lifts the override, if there is one. If the automatic state is not
+// closed, it continues as half-open, because what it knows is old. It returns
+// the same errors as Apply.
 func (b *Breaker) Release(o Order) error { return b.order(VerbRelease, o) }
 
-// order carries out an order, and tells listeners before it returns.
+// order carries out an order. Listeners have run when it returns, unless another
+// goroutine is delivering.
 func (b *Breaker) order(v Verb, o Order) error {
 	o.Verb = v
 	_, err := b.decideOrder(o)
@@ -96,11 +102,11 @@ func (b *Breaker) order(v Verb, o Order) error {
 	return err
 }
 
-// Apply carries out an order and says what it changed. It never waits for
-// calls in flight (I5), nor for listeners: they are told on another goroutine,
-// where the methods named after the verbs return after that. An order
-// that cannot be carried out changes nothing: the error matches ErrOrder, or
-// ErrVersion when IfVersion is not the version found.
+// Apply carries out an order and returns what it changed. It waits neither for
+// calls in flight nor for listeners, which run on another goroutine. (The
+// methods named after the verbs run listeners before they return.) An order
+// that cannot be carried out changes nothing: its error matches ErrOrder, or
+// ErrVersion if IfVersion is not the breaker's version.
 func (b *Breaker) Apply(o Order) (Receipt, error) {
 	r, err := b.decideOrder(o)
 	if b.undelivered() {
@@ -109,6 +115,7 @@ func (b *Breaker) Apply(o Order) (Receipt, error) {
 	return r, err
 }
 
+// decideOrder validates an order and carries it out. mu is not held.
 func (b *Breaker) decideOrder(o Order) (Receipt, error) {
 	if err := o.check(); err != nil {
 		return Receipt{}, err
@@ -118,15 +125,16 @@ func (b *Breaker) decideOrder(o Order) (Receipt, error) {
 	return b.applyLocked(o, b.cfg.clock.Now())
 }
 
+// check reports what is wrong with an order, regardless of the breaker's state.
 func (o *Order) check() error {
 	switch o.Verb {
 	case VerbOpen, VerbForceOpen, VerbForceClosed:
 		if o.For < 0 {
-			return fmt.Errorf("%w: %s for %s, want a time above 0, or none", ErrOrder, o.Verb, o.For)
+			return fmt.Errorf("%w: %s for %s, want a positive duration, or none", ErrOrder, o.Verb, o.For)
 		}
 	case VerbClose, VerbHalfOpen, VerbRelease:
 		if o.For != 0 {
-			return fmt.Errorf("%w: %s for %s, want no time: it does not end by itself", ErrOrder, o.Verb, o.For)
+			return fmt.Errorf("%w: %s for %s, want no duration: this order does not expire", ErrOrder, o.Verb, o.For)
 		}
 	default:
 		return fmt.Errorf("%w: %q, want open, close, half-open, force-open, force-closed or release", ErrOrder, o.Verb)
@@ -134,6 +142,7 @@ func (o *Order) check() error {
 	return nil
 }
 
+// applyLocked carries out a valid order and fills in its receipt. mu is held.
 func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	w := b.load()
 	version := b.versionLocked()
@@ -146,19 +155,20 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 		return r, nil
 	}
 	b.carryOutLocked(o, now)
-	r.After = effective(b.load()) // under the same lock as what it was before (I12)
+	r.After = effective(b.load()) // under the same lock as Before, so that both belong to this order (I12)
 	r.Version = b.versionLocked()
 	return r, nil
 }
 
-// staleLocked is the error for an order that expected another version. mu is
-// held.
+// staleLocked returns the error for an order that expected another version. mu
+// is held.
 func (b *Breaker) staleLocked(version, want uint64) error {
 	return fmt.Errorf("%w: %s is at version %d, the order was for %d", ErrVersion, b.ID(), version, want)
 }
 
-// versionLocked begins at 1 and grows with every change. For a key it grows with
-// its set's settings too. mu is held.
+// versionLocked returns the version. It begins at 1 and grows with every
+// change; for a key it also grows with every change of its set's settings. mu
+// is held.
 func (b *Breaker) versionLocked() uint64 {
 	v := b.ownVersionLocked()
 	if b.cfg.owner != nil {
@@ -167,9 +177,9 @@ func (b *Breaker) versionLocked() uint64 {
 	return v
 }
 
-// ownVersionLocked is the part of the version that is the breaker's alone. That
-// of a key begins above every one that its set has forgotten, so that none comes
-// twice. mu is held.
+// ownVersionLocked returns the version without the changes of the set's
+// settings. For a key it begins above every version that the set has forgotten,
+// so that no version is used twice (I12). mu is held.
 func (b *Breaker) ownVersionLocked() uint64 {
 	if c := b.cold.Load(); c != nil && c.version > 0 {
 		return c.version
@@ -183,7 +193,7 @@ func (b *Breaker) ownVersionLocked() uint64 {
 // changedLocked counts a change. mu is held.
 func (b *Breaker) changedLocked() { b.coldLocked().version = b.ownVersionLocked() + 1 }
 
-// result is the state that the order would lead to.
+// result returns the state that the order would lead to.
 func (o *Order) result(w uint64) State {
 	switch o.Verb {
 	case VerbOpen:
@@ -203,6 +213,7 @@ func (o *Order) result(w uint64) State {
 	return stateOf(w)
 }
 
+// carryOutLocked carries out a valid order. mu is held.
 func (b *Breaker) carryOutLocked(o Order, now time.Time) {
 	t := &Transition{Cause: CauseOrder, Order: o.Verb, Actor: o.Actor, Reason: o.Reason, From: effective(b.load())}
 	switch o.Verb {

@@ -1,10 +1,106 @@
 package breaker
 
 import (
+	"context"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
+
+// Calls run in parallel, and orders take effect while they hang (I5).
+func TestCallsRunInParallelAndOrdersDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{})
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				_ = b.Do(bg, func(context.Context) error { time.Sleep(time.Second); return nil })
+			})
+		}
+		synctest.Wait()
+		b.ForceOpen(Order{Actor: "ana"})
+		is(t, b, ForcedOpen)
+		if err := b.Do(bg, nop); !errors.Is(err, ErrOpen) {
+			t.Errorf("a forced open breaker returned %v", err)
+		}
+		b.Release(Order{})
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the orders waited %s for calls in flight", took)
+		}
+		wg.Wait()
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("100 parallel calls of 1s took %s", took)
+		}
+	})
+}
+
+func TestOrders(t *testing.T) {
+	for _, test := range []struct {
+		orders string
+		want   State
+		auto   State
+	}{
+		{"open", Open, Open},
+		{"open close", Closed, Closed},
+		{"half-open", HalfOpen, HalfOpen},
+		{"force-open", ForcedOpen, Closed},
+		{"open force-closed", ForcedClosed, Open},
+		{"force-open force-closed", ForcedClosed, Closed},
+		{"force-open release", Closed, Closed},
+		{"open force-open release", HalfOpen, HalfOpen},
+		{"open force-closed release", HalfOpen, HalfOpen},
+		{"force-open open", Open, Open},
+		{"open force-open close", Closed, Closed},
+		{"force-closed half-open", HalfOpen, HalfOpen},
+		{"release", Closed, Closed},
+		{"open release", Open, Open},
+	} {
+		t.Run(test.orders, func(t *testing.T) {
+			b := New("db", Settings{})
+			for _, verb := range strings.Fields(test.orders) {
+				dry, err := b.Apply(Order{Verb: Verb(verb), DryRun: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := b.Apply(Order{Verb: Verb(verb), Actor: "ana", IfVersion: dry.Version})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Before != dry.Before || r.After != dry.After || r.From != dry.Version {
+					t.Errorf("%s: the dry run said %+v, the order did %+v", verb, dry, r)
+				}
+			}
+			s := b.Status()
+			if s.State != test.want || s.Auto != test.auto {
+				t.Errorf("state %s over %s, want %s over %s", s.State, s.Auto, test.want, test.auto)
+			}
+		})
+	}
+}
+
+func TestOrderRefused(t *testing.T) {
+	b := New("db", Settings{})
+	for _, test := range []struct {
+		order Order
+		want  error
+	}{
+		{Order{Verb: "explode"}, ErrOrder},
+		{Order{Verb: VerbClose, For: time.Second}, ErrOrder},
+		{Order{Verb: VerbForceOpen, For: -time.Second}, ErrOrder},
+		{Order{Verb: VerbOpen, IfVersion: 7}, ErrVersion},
+	} {
+		if _, err := b.Apply(test.order); !errors.Is(err, test.want) {
+			t.Errorf("%+v: got %v, want %v", test.order, err, test.want)
+		}
+	}
+	if s := b.Status(); s.State != Closed || s.Version != 1 {
+		t.Errorf("a refused order changed the breaker: %+v", s)
+	}
+}
 
 // A receipt says what the order found and left, and from which version to
 // which.

@@ -6,17 +6,17 @@ import (
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
-// override is a state that people put on top of the automatic one. Automation
-// never changes it (I5), but for the end that was set with it.
+// override is a state that people put on top of the automatic state. Nothing
+// automatic changes it, except the expiry that was set with it (I5).
 type override struct {
 	Override
-	expires  time.Time // monotonic (I9); zero: never
-	halfway  *vtime.Timer
-	deadline *vtime.Timer
+	expires  time.Time    // monotonic (I9); zero: never
+	halfway  *vtime.Timer // reminds listeners; nil if the override does not expire
+	deadline *vtime.Timer // ends the override; nil if it does not expire
 }
 
-// overrideLocked puts an override on, in place of one that is there. mu is
-// held.
+// overrideLocked sets an override, in place of one that may be set already. mu
+// is held.
 func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 	c := b.coldLocked()
 	b.stopOverrideLocked()
@@ -29,13 +29,17 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 		o.deadline = b.cfg.clock.AfterFunc(why.For, func() { b.expire(o) })
 	}
 	from := effective(b.load())
+	// The automatic state is not touched: only the effective state changes.
 	b.recordLocked(&Transition{
 		From: from, To: s, Cause: CauseOrder, Order: overrideVerb(s),
 		Actor: why.Actor, Reason: why.Reason, For: max(0, why.For),
 	}, now)
+	// edit, not setWord: failures may be counted without the lock at the same
+	// time.
 	b.edit(overrideMask|flagReject, overrideFlags(s))
 }
 
+// overrideFlags returns the bits of the word for an override.
 func overrideFlags(s State) uint64 {
 	if s == ForcedOpen {
 		return flagForcedOpen | flagReject
@@ -43,6 +47,7 @@ func overrideFlags(s State) uint64 {
 	return flagForcedClosed
 }
 
+// overrideVerb returns the order that sets an override.
 func overrideVerb(s State) Verb {
 	if s == ForcedOpen {
 		return VerbForceOpen
@@ -50,9 +55,9 @@ func overrideVerb(s State) Verb {
 	return VerbForceClosed
 }
 
-// stopOverrideLocked takes the override off without a record. The word goes on
-// saying it until the caller stores what comes instead: a word in between
-// would let calls in that neither state admits. mu is held.
+// stopOverrideLocked removes the override without a record. Its bits stay in
+// the word until the caller stores what replaces them: a word without them
+// could admit calls that neither the old nor the new state admits. mu is held.
 func (b *Breaker) stopOverrideLocked() {
 	c := b.cold.Load()
 	if c == nil || c.override == nil {
@@ -63,7 +68,8 @@ func (b *Breaker) stopOverrideLocked() {
 	c.override = nil
 }
 
-// overrideFlags is what the word must say of the override. mu is held.
+// overrideFlags returns the bits of the word for the current override. mu is
+// held.
 func (c *cold) overrideFlags() uint64 {
 	if c.override == nil {
 		return 0
@@ -71,27 +77,31 @@ func (c *cold) overrideFlags() uint64 {
 	return overrideFlags(c.override.State)
 }
 
-// liftLocked ends an override, with a record. An automatic state that is not
-// closed goes on through half-open: what it knows is old. mu is held.
+// liftLocked ends an override, with a record. If the automatic state is not
+// closed, it continues in half-open, because what it knows is old. mu is held.
 func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	w := b.load()
 	t.From = effective(w)
 	b.stopOverrideLocked()
+	// Closed and judged all the time: nothing else changes.
 	if stateOf(w) == Closed {
 		t.To = Closed
 		b.recordLocked(t, now)
 		b.edit(overrideMask|flagReject, 0)
 		return
 	}
+	// Half-open is a new period, so results from behind the override do not
+	// count in it (I1).
 	a := auto{state: stateOf(w), units: unitsOf(w), attempt: b.cold.Load().attempt}
 	to, _ := next(a, b.settings(), &event{kind: evHalfOpen})
 	t.To = HalfOpen
 	b.moveLocked(a, to, t, now)
 }
 
-// expire is the deadline's timer.
+// expire is the function of the deadline's timer.
 func (b *Breaker) expire(o *override) {
 	b.mu.Lock()
+	// Otherwise the override was replaced just before the timer fired (I5).
 	if c := b.cold.Load(); c.override == o {
 		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, b.cfg.clock.Now())
 	}
@@ -99,7 +109,8 @@ func (b *Breaker) expire(o *override) {
 	b.deliver()
 }
 
-// remind tells the listeners that half of an override's time is over.
+// remind tells listeners that half of an override's time is over. It is the
+// function of the halfway timer.
 func (b *Breaker) remind(o *override) {
 	b.mu.Lock()
 	if c := b.cold.Load(); c.override == o && b.cfg.hasListeners(c) {

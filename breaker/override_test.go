@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,4 +265,67 @@ func TestAutomationLeavesOverridesAlone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An override that replaces another, and an order that replaces it by a state
+// that rejects too, let no call through in between (I5).
+func TestOverrideReplacedLetsNothingIn(t *testing.T) {
+	for name, order := range map[string]func(*Breaker){
+		"force open again": func(b *Breaker) { b.ForceOpen(Order{}) },
+		"open":             func(b *Breaker) { b.Open(Order{}); b.ForceOpen(Order{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := New("x", Settings{})
+			b.ForceOpen(Order{})
+			var admitted, stop atomic.Int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for stop.Load() == 0 {
+					if _, err := b.Allow(); err == nil {
+						admitted.Add(1)
+					}
+				}
+			}()
+			for range 20_000 {
+				order(b)
+			}
+			stop.Store(1)
+			<-done
+			if n := admitted.Load(); n > 0 {
+				t.Errorf("%d calls got in, want none: it rejected before and after each order", n)
+			}
+		})
+	}
+}
+
+// An override that is replaced or lifted leaves no timer behind, however far
+// its end was, and is reminded of no more though the timer has just fired.
+func TestOverrideLeavesNoTimer(t *testing.T) {
+	year := Order{For: 365 * 24 * time.Hour}
+	for name, end := range map[string]func(*Breaker){
+		"replaced": func(b *Breaker) { b.ForceClosed(year) },
+		"released": func(b *Breaker) { b.Release(Order{}) },
+		"lifted":   func(b *Breaker) { b.Close(Order{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				reminded := 0
+				b := New("db", Settings{}, WithListener(Listener{Reminder: func(*Breaker, Override) { reminded++ }}))
+				b.ForceOpen(year)
+				o := b.cold.Load().override
+				halfway, deadline := o.halfway, o.deadline
+				end(b)
+				if halfway.Stop() || deadline.Stop() || o.halfway != nil || o.deadline != nil {
+					t.Error("a timer is left")
+				}
+				state := b.State()
+				b.remind(o)
+				b.expire(o)
+				if reminded != 0 || b.State() != state {
+					t.Errorf("%d reminders and %s, want none and %s", reminded, b.State(), state)
+				}
+			})
+		})
+	}
 }

@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// Peer is how the processes of a fleet act on a breaker, see package fleet.
-// Programs have no use for it: what it does is automatic, bounded and undone by
-// itself, where an order is a person's.
+// Peer is the interface of a breaker to package fleet, through which the
+// processes of a fleet act on it. Programs do not need it. What it does is
+// automatic, limited in time and reversible; people use orders instead.
 type Peer struct{ b *Breaker }
 
-// Peer returns the breaker as package fleet sees it.
+// Peer returns the breaker as package fleet uses it.
 func (b *Breaker) Peer() Peer { return Peer{b} }
 
-// Open opens a closed breaker for d, on evidence that other processes have
-// counted: CauseFleet, with peers and counts in the record. version is the one
-// that was judged: a breaker that has moved since is left alone, and the error
-// matches ErrVersion. One that is not closed, or that CapOpen holds back, stays
-// as it is, and the receipt says so.
+// Open opens a closed breaker for d, because of evidence that other processes
+// have counted. The record has CauseFleet, peers and counts. version is the
+// version that the decision was based on: if the breaker has changed since, it
+// stays as it is, and the error matches ErrVersion. A breaker that is not
+// closed, or that CapOpen holds back, also stays as it is, and the receipt
+// shows that.
 func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) (Receipt, error) {
 	if d <= 0 {
-		return Receipt{}, fmt.Errorf("%w: open for %s, want a time above 0", ErrOrder, d)
+		return Receipt{}, fmt.Errorf("%w: open for %s, want a positive duration", ErrOrder, d)
 	}
 	b := p.b
 	b.mu.Lock()
-	defer b.deliver() // after mu
+	defer b.deliver() // runs after mu is released (I10)
 	defer b.mu.Unlock()
 	found := b.versionLocked()
 	if version != found {
@@ -36,9 +37,10 @@ func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) 
 	return r, nil
 }
 
-// Hold moves the end of the open time of a breaker that is open at this version
-// to d from now; with d <= 0 the next call may probe. It is no transition. It
-// reports false, having done nothing, for a breaker that has moved.
+// Hold moves the end of the open time to d from now, if the breaker is open at
+// this version; if d is 0 or less, the next call may probe. This is not a
+// transition. Hold returns false, and has changed nothing, if the breaker has
+// changed.
 func (p Peer) Hold(version uint64, d time.Duration) bool {
 	b := p.b
 	b.mu.Lock()
@@ -51,12 +53,13 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	c := b.cold.Load()
 	now := b.cfg.clock.Now()
 	c.openUntil = now.Add(max(0, d))
+	// A timer that fires nevertheless finds that openUntil has not been reached.
 	stopTimer(&c.dueTimer)
 	c.reject.Store(nil)
 	b.cfg.cap.moved(b, Open, c.openUntil)
 	w &^= flagDue
 	if w&flagForcedOpen == 0 {
-		w &^= flagReject // the next call sets the timer anew
+		w &^= flagReject // the next rejected call sets the timer again
 	}
 	b.setWord(w)
 	if b.cfg.wantsReady(c) {

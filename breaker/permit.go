@@ -6,50 +6,55 @@ import (
 	"time"
 )
 
-// Permit allows one call. It belongs to one goroutine at a time, and a copy of
-// it is the same permit: end one of them. Get it from Allow or AllowContext. The
-// one that comes with a rejection has ended already. The zero Permit has too, but
-// for Done, which panics: a check would cost it its inlining.
+// Permit allows one call. Allow and AllowContext return it. A Permit must be
+// used by one goroutine at a time, and a copy is the same permit: end only one
+// of them. The permit that accompanies a rejection has already ended.
+//
+// Ending the zero Permit has no effect, except that Done panics on it: a check
+// would make Done too large to be inlined.
 type Permit struct {
-	// Four words and no more: so it travels in registers. A larger one travels
-	// through memory, which would double the cost of Allow and Done.
+	// Four words, so that a Permit is passed in registers. A larger struct would
+	// be passed in memory, which would double the cost of Allow and Done.
 	b    *Breaker
-	word uint64 // as admitted: the generation its outcome counts for
-	// began is when the call began, on the clock that times it; 0: it is not
-	// timed. With tagAnswered it is how long the answer took.
+	word uint64 // the word at admission; its generation is the period that the outcome counts for
+	// began is when the call began, on the clock that times it; 0 means that the
+	// call is not timed. With tagAnswered it is how long the answer took.
 	began time.Duration
 	tag   permitTag
 }
 
-// permitTag is the number of a probe's lease in its low 32 bits (0: not a
-// probe), and flags.
+// permitTag holds the number of a probe's lease in its low 32 bits (0: not a
+// probe), and flags above them.
 type permitTag uint64
 
 const (
-	tagUnjudged permitTag = 1 << (32 + iota) // behind an override: the automatic state does not hear of it
-	tagIgnored                               // marked to bypass, in another call, or too late: no evidence
-	tagChecked                               // the context was not over when the call began
-	tagNested                                // its context is to carry the call, see nested.go
-	tagExact                                 // began is on the exact clock
-	tagAnswered                              // the answer has begun, see Answered
-	tagTimed                                 // and it was timed
-	tagProbed                                // a probe that has been a success already, see Answered
+	tagUnjudged permitTag = 1 << (32 + iota) // admitted by an override: the automatic state ignores the outcome (I5)
+	tagIgnored                               // marked to bypass, nested in another call, or begun too late: no evidence
+	tagChecked                               // the context was checked before the call and was not over
+	tagNested                                // the context must carry the call, see nested.go
+	tagExact                                 // began was read from the exact clock
+	tagAnswered                              // Answered was called
+	tagTimed                                 // and the call was timed until then
+	tagProbed                                // a probe that Answered has already counted as a success
 )
 
 func (t permitTag) probe() uint32 { return uint32(t) }
 
-// settled is the breaker of a permit that has ended. Its word is no breaker's,
-// so Done needs one comparison to know that there is something left to do.
+// settled is the breaker of every permit that has ended. No breaker has its
+// word, so Done needs a single comparison to see whether the permit can be ended
+// by the fast path.
 var settled = Breaker{word: ^uint64(0)}
 
-// Allow asks for one call that is not a function, such as a stream or one that
-// ends in a callback. Where the call is a function, Do is simpler and cannot
-// forget. A caller that gets a permit must end it with Done, Settle or Ignore. A
-// lost permit does no harm while the breaker is closed; in half-open it holds a
-// probe's place until ProbeTimeout has passed.
+// Allow asks to make one call that is not a function, such as a stream or a call
+// that ends in a callback. Where the call is a function, use Do, which cannot
+// forget to end the permit.
 //
-// Allow and Done are written to be inlined into their callers, which halves
-// their cost; a test watches it.
+// A caller that gets a permit must end it with Done, DoneContext, Settle or
+// Ignore. A lost permit does no harm while the breaker is closed. While it is
+// half-open, a lost permit holds a probe's place until ProbeTimeout has passed.
+//
+// Allow and Done are small enough to be inlined into their callers, which halves
+// their cost; a test makes sure that they stay so.
 func (b *Breaker) Allow() (p Permit, err error) {
 	p.b = b
 	p.word = atomic.LoadUint64(&b.word)
@@ -59,10 +64,11 @@ func (b *Breaker) Allow() (p Permit, err error) {
 	return
 }
 
-// AllowContext is Allow for a call that has a context. A context that is over
-// makes the call no evidence, a mark of WithBypass holds, and listeners see it.
-// End the permit with DoneContext or Settle, and make the call with the context
-// that Permit.Context returns if it may use the same breaker again.
+// AllowContext is Allow for a call that has a context. If ctx is over before
+// the call begins, the outcome is not evidence. Marks made by WithBypass are
+// honoured, and BeforeCall listeners receive ctx. End the permit with
+// DoneContext or Settle. Make the call with the context that Permit.Context
+// returns if the call may use the same breaker again.
 func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 	p.b = b
 	p.word = atomic.LoadUint64(&b.word)
@@ -72,17 +78,21 @@ func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 	return p, err
 }
 
+// ask is kept out of line, so that Allow stays small enough to be inlined.
+//
 //go:noinline
 func (p *Permit) ask() error { return p.askContext(context.Background()) }
 
-// askContext fills in the permit where a look at the word does not do. That of a
-// rejected call has ended.
+// askContext fills in the permit when one look at the word does not admit the
+// call. The permit of a rejected call has ended.
 func (p *Permit) askContext(ctx context.Context) error {
 	b, w := p.b, p.word
 	if e := b.fastRejection(w); e != nil {
 		p.b = &settled
 		return e
 	}
+	// Closed: only counting, timing or failures to take back keep the call from
+	// the fast path.
 	if w&(admitMask&^flagTimed) == 0 {
 		*p = b.permit(w)
 		p.word |= permitSlow
@@ -93,19 +103,21 @@ func (p *Permit) askContext(ctx context.Context) error {
 		p.b = &settled
 		return err
 	}
+	// If a listener exits the goroutine, announce hands q back.
 	if q.word&flagWatched != 0 {
 		q.announce(ctx)
 	}
 	*p = q
+	// From here on the fast path of Done never matches.
 	p.word |= permitSlow
 	return nil
 }
 
-// permit is that of a call admitted under w.
+// permit returns the permit of a call admitted under w, and starts its time.
 func (b *Breaker) permit(w uint64) Permit {
 	p := Permit{b: b, word: w}
 	if w&flagTimed != 0 {
-		if r := b.settings(); r.timer != nil { // else the settings are just changing
+		if r := b.settings(); r.timer != nil { // nil for a moment while Update switches SlowCall off
 			if p.began = r.began(); r.exact {
 				p.tag = tagExact
 			}
@@ -114,11 +126,14 @@ func (b *Breaker) permit(w uint64) Permit {
 	return p
 }
 
-// Done ends the call: nil is a success, an error is what the classification
-// says. The first call that ends the permit counts, later ones do nothing.
+// Done ends the call. A nil error is a success; any other error is classified as
+// described in the package documentation. The first method that ends the permit
+// counts; later ones do nothing.
 //
 // Done panics on the zero Permit.
 func (p *Permit) Done(err error) {
+	// The word is still the one that admitted the call: nothing has moved (I1),
+	// and this success has nothing to write.
 	if err == nil && atomic.LoadUint64(&p.b.word) == p.word {
 		p.b = &settled
 	} else {
@@ -126,34 +141,40 @@ func (p *Permit) Done(err error) {
 	}
 }
 
+// done is kept out of line, so that Done stays small enough to be inlined.
+//
 //go:noinline
 func (p *Permit) done(err error) {
-	_ = p.b.load() // panics as Done does where it compares words
+	_ = p.b.load() // panics on the zero Permit, as Done does for a nil error
 	_ = p.DoneContext(context.Background(), err)
 }
 
-// DoneContext is Done for a call that has a context: it tells a caller who gave
-// up from a dependency that failed. It returns what the caller is to get: err
-// itself, unless WithErrorOnTrip says otherwise.
+// DoneContext is Done for a call that has a context. The context distinguishes a
+// caller that gave up from a dependency that failed. DoneContext returns the
+// error to give to the caller: err itself, unless WithErrorOnTrip changes it.
 func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	q := *p
+	// Ended first, so that nothing below can end the permit twice.
 	p.b = &settled
 	if q.over() {
 		return err
 	}
+	// The fast path: a success, not slow so far, under an unchanged word of a
+	// closed breaker. counted takes care of windows and of Observe, without the
+	// lock.
 	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
 		q.quick() && q.b.counted(q.word&^permitSlow, true) {
 		return nil
 	}
-	g := settleOnce{p: q, running: true} // a classifier may exit the goroutine
+	g := settleOnce{p: q, running: true} // the classifier is user code, and may exit the goroutine
 	defer g.unwind()
 	return g.end(ctx, err)
 }
 
-// Settle ends the call with an outcome that the caller has judged, instead of
-// the breaker's classification. err goes into the record of a trip; it may be
-// nil. A context that was over before the call began makes it no evidence,
-// whatever o says. Settle returns what DoneContext returns.
+// Settle ends the call with an outcome that the caller has judged, in place of
+// the breaker's classification. err is recorded if the call trips the breaker;
+// it may be nil. A Failure becomes Ignored if the deadline of ctx had passed
+// before the call began. Settle returns what DoneContext would return.
 func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 	q := *p
 	p.b = &settled
@@ -169,8 +190,8 @@ func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 // Ignore ends the call without evidence either way.
 func (p *Permit) Ignore() { _ = p.Settle(nil, Ignored, nil) } //nolint:staticcheck // no context is a context that is not over
 
-// Abandoned ends the call as a failure unless it has ended. Deferred after
-// Allow, it sees to a call that panics or exits its goroutine:
+// Abandoned ends the call as a failure, unless it has already ended. Defer it
+// after Allow to cover a call that panics or exits its goroutine:
 //
 //	defer permit.Abandoned()
 func (p *Permit) Abandoned() {
@@ -181,35 +202,42 @@ func (p *Permit) Abandoned() {
 	}
 }
 
+// over reports whether the permit has ended, or is the zero Permit.
 func (p *Permit) over() bool { return p.b == &settled || p.b == nil }
 
-// Answered says that the answer has begun, for answers that stream in at the
-// pace of their reader. Whether the call is slow is decided by the time until
-// here, not until Done; and a probe that is answered is a success, so that the
-// breaker need not stay half-open until the stream ends. How the stream ends is
-// judged in the state of then. The first Answered counts.
+// Answered reports that the answer has begun to arrive, for answers that are
+// streamed at the pace of their reader. Two things follow. The call is slow or
+// not by the time until Answered, not until Done. And a probe counts as a
+// success here, so that the breaker need not stay half-open until the stream
+// ends. The end of the stream is judged in the breaker's state at that time.
+// Only the first Answered counts.
 func (p *Permit) Answered() {
 	if p.over() || p.tag&tagAnswered != 0 {
 		return
 	}
+	// Freeze the time, so that the rest of the stream does not make the call
+	// slow.
 	took, timed := p.took()
 	p.began, p.tag = took, p.tag|tagAnswered
 	if timed {
 		p.tag |= tagTimed
 	}
+	// Only a probe reports early: otherwise a stream that breaks later would
+	// count twice, as a success and as a failure.
 	if p.tag.probe() == 0 {
 		return
 	}
 	q := *p
-	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success keeps no trace
-	// From here on it is a call of whatever period this success has led to. In
-	// the same one it cannot succeed twice.
+	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success leaves no trace
+	// From here on the permit belongs to the period that this success has led
+	// to, which judges the end of the stream. If that is still the same period,
+	// tagProbed keeps the probe from succeeding twice.
 	p.word = p.b.load() | permitSlow
 	p.tag = p.tag&^(tagNested|permitTag(p.tag.probe())) | tagProbed
 }
 
-// took is how long the call took to be answered, or has taken so far; false if
-// it is not timed.
+// took returns how long the call took to be answered, or has taken so far. It
+// returns false if the call is not timed.
 func (p *Permit) took() (time.Duration, bool) {
 	switch {
 	case p.tag&tagAnswered != 0:
@@ -221,11 +249,11 @@ func (p *Permit) took() (time.Duration, bool) {
 	return now - p.began, true
 }
 
-// quick reports whether the call is not slow so far.
+// quick reports whether the call has not been slow so far.
 func (p *Permit) quick() bool {
 	took, timed := p.took()
 	return !timed || !p.b.settings().slow(took)
 }
 
-// belongs reports whether an outcome counts for the period under way (I1).
+// belongs reports whether an outcome counts for the current period (I1).
 func (p *Permit) belongs(w uint64) bool { return genOf(w) == genOf(p.word) }

@@ -6,20 +6,21 @@ import (
 )
 
 const (
-	keptErrors      = 3  // distinct errors in a record
-	keptTransitions = 32 // records of a breaker
+	keptErrors      = 3  // distinct errors in the record of a trip
+	keptTransitions = 32 // records in the history of a breaker
 )
 
-// errorRing keeps the last distinct errors, newest first.
+// errorRing holds the last distinct errors, newest first. Breaker.mu guards it.
 type errorRing struct {
 	kept [keptErrors]ErrorSample
 }
 
-// add enters a sample whose count is 1.
+// add moves the error to the front, in place of the same error or of the oldest
+// one. The count of s is 1.
 func (r *errorRing) add(s ErrorSample) {
 	last := keptErrors - 1
 	for i := range r.kept {
-		if r.kept[i].Error == s.Error { // an empty place counts 0
+		if r.kept[i].Error == s.Error { // an empty place has Count 0
 			s.Count += r.kept[i].Count
 			last = i
 			break
@@ -29,7 +30,7 @@ func (r *errorRing) add(s ErrorSample) {
 	r.kept[0] = s
 }
 
-// take hands the errors over to a record.
+// take returns a copy of the errors for a record.
 func (r *errorRing) take() []ErrorSample {
 	n := 0
 	for n < keptErrors && r.kept[n].Count > 0 {
@@ -38,19 +39,19 @@ func (r *errorRing) take() []ErrorSample {
 	if n == 0 {
 		return nil
 	}
-	out := make([]ErrorSample, n) // append would reckon with growth
+	out := make([]ErrorSample, n) // exact size: append would allocate more
 	copy(out, r.kept[:n])
 	return out
 }
 
-// history is a ring of the last records. They are shared with status, errors
-// and listeners, and never changed.
+// history is a ring of the last records. Status, errors and listeners share
+// them, so they are never modified. Breaker.mu guards the ring.
 type history struct {
 	ring []*Transition
-	next int // where the next one goes, once the ring is full
+	next int // where the next record goes, once the ring is full
 }
 
-// add enters a record, in place of the oldest unless the ring may grow.
+// add adds a record, in place of the oldest one unless the ring may grow.
 func (h *history) add(t *Transition, grow bool) {
 	if grow || len(h.ring) == 0 {
 		h.ring = append(h.ring, t)
@@ -60,20 +61,20 @@ func (h *history) add(t *Transition, grow bool) {
 	h.next = (h.next + 1) % len(h.ring)
 }
 
-// replace puts a changed copy in place of a record.
+// replace replaces a record by a modified copy.
 func (h *history) replace(old, t *Transition) {
 	if i := slices.Index(h.ring, old); i >= 0 {
 		h.ring[i] = t
 	}
 }
 
-// all is the records, oldest first.
+// all returns the records, oldest first.
 func (h *history) all() []*Transition {
 	return slices.Concat(h.ring[h.next:], h.ring[:h.next])
 }
 
-// flaps is the number of changes of the effective state in the last hour that
-// the record still has.
+// flaps returns the number of changes of the effective state in the last hour,
+// as far as the history goes back.
 func (h *history) flaps(now time.Time) (n int) {
 	for _, t := range h.ring {
 		n += btoi(!t.Shadow && now.Sub(t.At) < flapSpan)
@@ -81,20 +82,22 @@ func (h *history) flaps(now time.Time) (n int) {
 	return n
 }
 
-// keepRecordLocked enters a record into the history. The keys of a set share a
-// budget; beyond it each keeps its newest alone. mu is held.
+// keepRecordLocked adds a record to the history. The keys of a set share a
+// budget; once it is used up, each key keeps its newest record only. mu is
+// held.
 func (b *Breaker) keepRecordLocked(t *Transition) {
 	h := &b.cold.Load().past
 	grow := len(h.ring) < keptTransitions && h.next == 0 && !b.cfg.noHistory
 	if b.cfg.owner != nil {
+		// A history is evidence that the word does not show (I8).
 		b.keepLocked()
 		grow = grow && len(h.ring) > 0 && b.cfg.owner.noteRecord()
 	}
 	h.add(t, grow)
 }
 
-// History is the record of the last transitions, oldest first: 32 of them, or
-// for a keyed breaker what the budget of its set allows, see SetOptions.
+// History returns the last transitions, oldest first: up to 32, or for a keyed
+// breaker as many as the budget of its set allows, see SetOptions.MaxHistory.
 func (b *Breaker) History() []Transition {
 	b.mu.Lock()
 	var all []*Transition

@@ -8,11 +8,241 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func TestProbeDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 1, ResetTimeout: time.Minute})
+		failTimes(b, 1)
+		time.Sleep(time.Minute - time.Nanosecond)
+		if ran := failTimes(b, 1); ran != 0 {
+			t.Fatal("a call ran before the open time was over")
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if ran := failTimes(b, 3); ran != 1 {
+			t.Fatalf("%d calls ran after the open time, want the probe alone", ran)
+		}
+		is(t, b, Open)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := b.Do(bg, nop); err != nil {
+			t.Fatalf("the probe was rejected: %v", err)
+		}
+		is(t, b, Closed)
+	})
+}
+
+// I3: probes in flight never exceed Probes; the others are rejected at once.
+func TestProbesAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 1, Probes: 3, SuccessThreshold: 5})
+		b.Open(Order{})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		release := make(chan error)
+		var mu sync.Mutex
+		running, rejected := 0, 0
+		for range 500 {
+			go func() {
+				err := b.Do(bg, func(context.Context) error {
+					mu.Lock()
+					running++
+					mu.Unlock()
+					return <-release
+				})
+				if errors.Is(err, ErrOpen) {
+					mu.Lock()
+					rejected++
+					mu.Unlock()
+				}
+			}()
+		}
+		synctest.Wait()
+		if running != 3 || rejected != 497 {
+			t.Fatalf("%d run and %d were rejected, want 3 and 497", running, rejected)
+		}
+		if s := b.Status(); s.ProbesOut != 3 {
+			t.Errorf("status says %d probes are out, want 3", s.ProbesOut)
+		}
+		for range 3 {
+			release <- nil
+		}
+		synctest.Wait()
+		is(t, b, HalfOpen)
+		for range 2 {
+			if err := b.Do(bg, nop); err != nil {
+				t.Fatal(err)
+			}
+		}
+		is(t, b, Closed)
+	})
+}
+
+// A breaker without a rule of its own opens again when a probe fails, and says
+// why.
+func TestProbeOfABreakerWithoutRules(t *testing.T) {
+	b := New("b", Settings{FailMax: -1})
+	b.HalfOpen(Order{})
+	play(b, "f")
+	all := b.History()
+	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Error != errX.Error() {
+		t.Errorf("%s, recorded as %+v", b.State(), last)
+	}
+}
+
+// closeByProbe opens b and closes it by a probe, so that its ramp begins.
+func closeByProbe(t *testing.T, b *Breaker) {
+	t.Helper()
+	b.Open(Order{For: time.Second})
+	time.Sleep(time.Second)
+	synctest.Wait()
+	play(b, "s")
+	is(t, b, Closed)
+}
+
+// The admitted share grows evenly: at each moment it is the share of the time
+// that has passed, and the admitted calls are spread, not bunched.
+func TestRampIsEven(t *testing.T) {
+	for _, gap := range []time.Duration{7 * time.Millisecond, 37 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			const over = 100 * time.Second
+			b := New("x", Settings{FailMax: 1, Ramp: over})
+			closeByProbe(t, b)
+			began := time.Now()
+			owed, admitted, rejectedInRow, longest := 0.0, 0, 0, 0
+			for time.Since(began) < over {
+				share := float64(time.Since(began)) / float64(over)
+				owed += share
+				if got := b.Status().Admitted; math.Abs(got-share) > 1e-9 {
+					t.Fatalf("after %s Status says %v, want %v", time.Since(began), got, share)
+				}
+				err := b.Do(t.Context(), nop)
+				var open *OpenError
+				switch {
+				case err == nil:
+					admitted++
+					rejectedInRow = 0
+				case errors.As(err, &open) && open.State == Closed:
+					rejectedInRow++
+				default:
+					t.Fatalf("rejected with %v", err)
+				}
+				if time.Since(began) > over/2 {
+					longest = max(longest, rejectedInRow)
+				}
+				if math.Abs(owed-float64(admitted)) > 1.001 {
+					t.Fatalf("after %s %d calls were admitted, %.1f were owed", time.Since(began), admitted, owed)
+				}
+				time.Sleep(gap)
+			}
+			if longest > 1 {
+				t.Errorf("above a half, %d calls in a row were rejected", longest)
+			}
+			for range 1000 {
+				if err := b.Do(t.Context(), nop); err != nil {
+					t.Fatalf("after the ramp: %v", err)
+				}
+			}
+			if got := b.Status().Admitted; got != 1 {
+				t.Errorf("after the ramp Status says %v", got)
+			}
+			is(t, b, Closed)
+		})
+	}
+}
+
+// A trip during the ramp goes on with the backoff; one after it starts again.
+func TestTripDuringRamp(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name  string
+		after time.Duration // from closing
+		want  time.Duration
+	}{
+		{"during", 50 * s, 20 * s},
+		{"at its end", 100 * s, 10 * s},
+		{"long after", time.Hour, 10 * s},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := New("x", Settings{FailMax: 1, ResetTimeout: 10 * s, ResetBackoff: 2, Ramp: 100 * s})
+				play(b, "f") // attempt 1
+				time.Sleep(10 * s)
+				synctest.Wait()
+				play(b, "s")
+				is(t, b, Closed)
+				time.Sleep(c.after)
+				for b.State() == Closed { // some calls are rejected
+					play(b, "f")
+				}
+				if got := b.Status().UntilHalfOpen; got != c.want {
+					t.Errorf("open for %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// Without a ramp a close forgets the attempts at once.
+func TestNoRampForgetsAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: 10 * time.Second, ResetBackoff: 2})
+		play(b, "f..........")
+		synctest.Wait()
+		play(b, "s")
+		is(t, b, Closed)
+		play(b, "f")
+		if got := b.Status().UntilHalfOpen; got != 10*time.Second {
+			t.Errorf("open for %s, want 10s", got)
+		}
+	})
+}
+
+// The ramp is for a breaker that closes by itself: an order to close admits
+// all, whatever state it finds.
+func TestOrderedCloseHasNoRamp(t *testing.T) {
+	for _, prepare := range []func(*Breaker){
+		func(b *Breaker) { b.Open(Order{}) },
+		func(b *Breaker) { b.HalfOpen(Order{}) },
+		func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }, // in a ramp
+	} {
+		b := New("x", Settings{Ramp: time.Hour})
+		prepare(b)
+		b.Close(Order{Actor: "ana"})
+		if got := b.Status().Admitted; got != 1 {
+			t.Errorf("an ordered close admits %v", got)
+		}
+		if err := b.Do(t.Context(), nop); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Calls keep the ramp's pace whatever becomes of them, and an update leaves a
+// ramp under way alone.
+func TestRampUnderUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, Ramp: 100 * time.Second})
+		closeByProbe(t, b)
+		time.Sleep(50 * time.Second)
+		if err := b.Update(Settings{FailMax: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Status().Admitted; got != 0.5 {
+			t.Errorf("after the update %v are admitted, want a half", got)
+		}
+		time.Sleep(50 * time.Second)
+		for range 10 {
+			if err := b.Do(t.Context(), nop); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
 
 // ended is every way in which a probe can end, or not.
 var ended = map[string]struct {
@@ -62,17 +292,6 @@ var ended = map[string]struct {
 	"has a classifier that panics": {func(b *Breaker) {
 		_ = b.Do(context.Background(), func(context.Context) error { return errClassifierPanics })
 	}, Open, false},
-}
-
-var (
-	errNotFound         = errors.New("not found")
-	errClassifierPanics = errors.New("classifier panics")
-)
-
-func elsewhere(f func()) {
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	<-done
 }
 
 // I1 to I4: what a probe's end does, and that half-open always admits again.
@@ -169,45 +388,6 @@ func TestForeignProbe(t *testing.T) {
 	}
 }
 
-// I3, with probes that end in every way at once.
-func TestProbesNeverExceedTheirLimit(t *testing.T) {
-	for _, limit := range []int{1, 3, 16} {
-		b := New("x", Settings{Probes: limit, SuccessThreshold: 1 << 30})
-		b.HalfOpen(Order{})
-		var out, most, admitted atomic.Int64
-		var wg sync.WaitGroup
-		for g := range 32 {
-			wg.Go(func() {
-				for i := range 500 {
-					p, err := b.Allow()
-					if err != nil {
-						runtime.Gosched()
-						continue
-					}
-					n := out.Add(1)
-					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-					}
-					admitted.Add(1)
-					runtime.Gosched()
-					out.Add(-1)
-					if (g+i)%3 == 0 {
-						p.Ignore()
-					} else {
-						p.Done(nil)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if m := most.Load(); m > int64(limit) || admitted.Load() < int64(limit) {
-			t.Errorf("Probes %d: %d at once, %d in all", limit, m, admitted.Load())
-		}
-		if n := b.Status().ProbesOut; n != 0 {
-			t.Errorf("Probes %d: %d leases left over", limit, n)
-		}
-	}
-}
-
 func TestSuccessThreshold(t *testing.T) {
 	b := New("x", Settings{FailMax: 1, SuccessThreshold: 3})
 	b.HalfOpen(Order{})
@@ -271,197 +451,6 @@ func TestCloseForgets(t *testing.T) {
 	}
 }
 
-// openTimes opens b again and again by failing probes and returns how long it
-// stayed open each time.
-func openTimes(t *testing.T, b *Breaker, n int) (times []time.Duration) {
-	t.Helper()
-	for b.State() == Closed {
-		_ = b.Do(t.Context(), broken)
-	}
-	for range n {
-		began := time.Now()
-		s := b.Status()
-		time.Sleep(s.UntilHalfOpen - time.Nanosecond)
-		synctest.Wait()
-		if err := b.Do(t.Context(), broken); !errors.Is(err, ErrOpen) {
-			t.Fatalf("a probe before the open time of %s is over: %v", s.UntilHalfOpen, err)
-		}
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		times = append(times, time.Since(began))
-		if err := b.Do(t.Context(), broken); !errors.Is(err, errX) {
-			t.Fatalf("no probe after the open time of %s: %v", s.UntilHalfOpen, err)
-		}
-	}
-	return times
-}
-
-func TestBackoff(t *testing.T) {
-	const s = time.Second
-	for _, c := range []struct {
-		s    Settings
-		want []time.Duration
-	}{
-		{Settings{ResetTimeout: 10 * s}, []time.Duration{10 * s, 10 * s, 10 * s}},
-		{Settings{ResetTimeout: 10 * s, ResetBackoff: 2}, []time.Duration{10 * s, 20 * s, 40 * s, 80 * s}},
-		{Settings{ResetTimeout: 10 * s, ResetBackoff: 1.5, ResetMax: 20 * s}, []time.Duration{10 * s, 15 * s, 20 * s, 20 * s}},
-		{Settings{ResetTimeout: 10 * s, ResetMax: 30 * s}, []time.Duration{10 * s, 10 * s, 10 * s}},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := New("x", c.s)
-			got := openTimes(t, b, len(c.want))
-			if fmt.Sprint(got) != fmt.Sprint(c.want) {
-				t.Errorf("%v: open for %v, want %v", c.s, got, c.want)
-			}
-			// Back to the start on close.
-			time.Sleep(time.Hour)
-			synctest.Wait()
-			play(b, "s")
-			is(t, b, Closed)
-			if got := openTimes(t, b, 1); got[0] != 10*s {
-				t.Errorf("%v: after a close open for %v", c.s, got)
-			}
-		})
-	}
-}
-
-// However often it fails, the open time stays a time.
-func TestBackoffDoesNotOverflow(t *testing.T) {
-	for _, s := range []Settings{
-		{ResetBackoff: 1e300},
-		{ResetBackoff: 2, ResetJitter: 0.999},
-		{ResetTimeout: 1<<63 - 1, ResetBackoff: 3, ResetJitter: 0.5},
-	} {
-		s := New("x", s).settings()
-		for _, attempt := range []int{1, 2, 64, 1 << 20} {
-			for _, draw := range []float64{0, 0.5, 0.9999999} {
-				_, d := trip(auto{attempt: attempt - 1}, s, &event{draw: draw}, decision{})
-				if d.openFor <= 0 {
-					t.Errorf("%v, attempt %d: open for %d", s.Settings, attempt, d.openFor)
-				}
-			}
-		}
-	}
-}
-
-// An order, and an override, is no failed attempt.
-func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute, ResetBackoff: 2})
-		for range 5 {
-			b.Open(Order{})
-			b.ForceOpen(Order{})
-			b.Release(Order{})
-		}
-		is(t, b, HalfOpen)
-		play(b, "f")
-		if got := b.Status().UntilHalfOpen; got != time.Minute {
-			t.Errorf("the first failure opens it for %s, want 1m", got)
-		}
-		b.Open(Order{})
-		if got := b.Status().UntilHalfOpen; got != time.Minute {
-			t.Errorf("an order opens it for %s, want 1m", got)
-		}
-		b.Open(Order{For: 5 * time.Second})
-		if got := b.Status().UntilHalfOpen; got != 5*time.Second {
-			t.Errorf("an order for 5s opens it for %s", got)
-		}
-	})
-}
-
-// Each open time is drawn evenly from its range.
-func TestJitter(t *testing.T) {
-	const n, bins = 5000, 10
-	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2})
-	var seen [bins]int
-	for range n {
-		b.Close(Order{})
-		play(b, "f")
-		h := b.History()
-		d := h[len(h)-1].OpenFor
-		if d < 80*time.Second || d > 120*time.Second {
-			t.Fatalf("open for %s, want 80s to 120s", d)
-		}
-		seen[min(bins-1, int((d-80*time.Second)*bins/(40*time.Second)))]++
-	}
-	for i, k := range seen {
-		if k < n/bins*8/10 || k > n/bins*12/10 {
-			t.Errorf("tenth %d of the range was drawn %d times of %d", i, k, n)
-		}
-	}
-}
-
-type busy struct{ wait time.Duration }
-
-func (busy) Error() string               { return "too many requests" }
-func (b busy) RetryAfter() time.Duration { return b.wait }
-
-type busyPanics struct{ error }
-
-func (busyPanics) RetryAfter() time.Duration { panic("hint") }
-
-func TestHint(t *testing.T) {
-	const s = time.Second
-	ten := Settings{FailMax: 1, ResetTimeout: 10 * s}
-	limited := ten
-	limited.ResetMax = 30 * s
-	tight := ten
-	tight.ResetMax = 10 * s
-	for _, c := range []struct {
-		name string
-		s    Settings
-		err  error
-		want time.Duration
-		hint time.Duration // on record
-	}{
-		{"none", ten, errX, 10 * s, 0},
-		{"longer", ten, busy{25 * s}, 25 * s, 25 * s},
-		{"wrapped", ten, fmt.Errorf("charge: %w", fmt.Errorf("post: %w", busy{25 * s})), 25 * s, 25 * s},
-		{"joined", ten, errors.Join(errX, busy{25 * s}), 25 * s, 25 * s},
-		{"shorter", ten, busy{5 * s}, 10 * s, 0},
-		{"as long", ten, busy{10 * s}, 10 * s, 0},
-		{"negative", ten, busy{-5 * s}, 10 * s, 0},
-		{"no longer by ResetMax", tight, busy{time.Hour}, 10 * s, 0},
-		{"beyond ten times", ten, busy{time.Hour}, 100 * s, time.Hour},
-		{"beyond ResetMax", limited, busy{time.Hour}, 30 * s, time.Hour},
-		{"panics", ten, busyPanics{errX}, 10 * s, 0},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := New("x", c.s)
-			_ = b.Do(t.Context(), func(context.Context) error { return c.err })
-			h := b.History()
-			if len(h) != 1 || h[0].OpenFor != c.want || h[0].HintedFor != c.hint || b.Status().UntilHalfOpen != c.want {
-				t.Errorf("%s: history %+v, want open for %s", c.name, h, c.want)
-			}
-			var open *OpenError
-			if err := b.Do(t.Context(), nop); !errors.As(err, &open) || open.RetryAfter() != c.want {
-				t.Errorf("%s: rejected with %v", c.name, err)
-			}
-		})
-	}
-}
-
-// A failing probe's hint counts too; one in a closed breaker that does not
-// open has no effect.
-func TestHintOfAProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 3, ResetTimeout: 10 * time.Second})
-		hinted := func(context.Context) error { return busy{20 * time.Second} }
-		_ = b.Do(t.Context(), hinted)
-		_ = b.Do(t.Context(), hinted)
-		play(b, "f")
-		if d := b.Status().UntilHalfOpen; d != 10*time.Second {
-			t.Errorf("hints of earlier failures lengthen the open time to %s", d)
-		}
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		_ = b.Do(t.Context(), hinted)
-		if d := b.Status().UntilHalfOpen; d != 20*time.Second {
-			t.Errorf("after the probe's hint open for %s, want 20s", d)
-		}
-	})
-}
-
 // Lease numbers go round, and none is 0, which is no lease.
 func TestLeaseNumbersGoRound(t *testing.T) {
 	now := time.Now()
@@ -478,4 +467,59 @@ func TestLeaseNumbersGoRound(t *testing.T) {
 	if !p.free(1) || p.free(1) || p.live(now) != 2 {
 		t.Error("want a lease to be freed once")
 	}
+}
+
+// Leases that run out leave nothing behind, however many probes hang.
+func TestHungProbesDoNotPileUp(t *testing.T) {
+	b := New("x", Settings{Probes: 2, ProbeTimeout: time.Nanosecond})
+	b.HalfOpen(Order{})
+	for range 1000 {
+		if _, err := b.Allow(); err != nil {
+			continue // within the nanosecond
+		}
+	}
+	if n := len(b.cold.Load().probes.out); n > mostLeases+2 {
+		t.Errorf("%d leases are kept, want at most %d", n, mostLeases+2)
+	}
+}
+
+// Settling a call during the ramp is no call: it must not use up, or add to,
+// what the ramp owes to calls.
+func TestFailureInRampIsNotAnAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1000, Ramp: 100 * time.Second})
+		b.HalfOpen(Order{})
+		if err := b.Do(t.Context(), nop); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		admitted := 0
+		for range 100 {
+			if errors.Is(b.Do(t.Context(), broken), errX) {
+				admitted++
+			}
+		}
+		if admitted < 49 || admitted > 51 {
+			t.Errorf("%d of 100 failing calls admitted at half of the ramp, want 50", admitted)
+		}
+	})
+}
+
+// A probe that ends after its lease counts, so that a healthy dependency that
+// takes longer than that can close the breaker: in one hour 719 calls succeeded,
+// none failed, 2,881 were rejected, and it stayed half-open.
+func TestLateProbeCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{ProbeTimeout: time.Second})
+		b.HalfOpen(Order{})
+		p, err := b.Allow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		p.Done(nil)
+		if got := b.State(); got != Closed {
+			t.Errorf("state after a probe that succeeded past its lease: %s, want closed", got)
+		}
+	})
 }

@@ -2,69 +2,87 @@ package breaker
 
 import "time"
 
-// This file is what an open breaker does with calls, which may be many. A trip
-// itself prepares nothing. The first call that is turned away makes the error
-// for all that follow and sets the timer, so that rejecting is two loads and
-// does not read the clock. A breaker that no one calls while it is open sets no
-// timer at all, unless a listener wants to hear when the open time is over.
+// This file is what an open breaker does with calls. There may be very many, so
+// rejecting must be cheap; or none at all, so a trip prepares nothing. The first
+// call that is rejected creates the error for all calls that follow, and sets a
+// timer for the rest of the open time. From then on a rejection takes two atomic
+// loads and reads no clock.
+//
+// Without calls an open breaker sets no timer, unless a listener or a goroutine
+// in WaitReady needs to know when the open time is over.
 
-// fastRejection is the error of a call that comes under word w, where there is
-// no more to its rejection; else nil. It is small enough to be inlined.
+// fastRejection returns the prepared error if rejecting the call takes no more
+// than that, else nil. It is small enough to be inlined.
 func (b *Breaker) fastRejection(w uint64) *OpenError {
+	// Listeners, counting, marks and WithOpenError need the slow path.
 	if w&(flagReject|flagWatched|flagObserved|flagBypass) != flagReject || b.cfg.openError != nil {
 		return nil
 	}
+	// nil after any change, until the next slow rejection prepares it again.
 	return b.cold.Load().reject.Load()
 }
 
-// probeDueLocked reports whether the open time is over: by the timer if one is
-// set, else by the time. mu is held.
+// probeDueLocked reports whether the open time is over. If a timer is set, only
+// the timer decides, because rejections under flagReject do not read the clock:
+// otherwise one call could be rejected after another had been admitted. mu is
+// held.
 func (b *Breaker) probeDueLocked(w uint64, now time.Time) bool {
 	c := b.cold.Load()
 	return w&flagDue != 0 || c.dueTimer == nil && !now.Before(c.openUntil)
 }
 
-// setRejectLocked sets the timer of an open period, if it has none yet, so that
-// calls need not ask for the time. mu is held.
+// setRejectLocked sets the timer of the open period, if it is not set yet, so
+// that calls can be rejected without reading the clock. mu is held.
 func (b *Breaker) setRejectLocked() {
 	w := b.load()
 	b.startTimerLocked(w)
+	// Behind forced-closed calls are admitted, and when the timer has already
+	// fired, the next call must probe (I2).
 	if w&(flagForcedClosed|flagDue) == 0 {
 		b.setWord(w | flagReject)
 	}
 }
 
-// startTimerLocked sets the timer of the open period of word w. mu is held.
+// startTimerLocked sets the timer of the open period whose word is w, unless it
+// is set already. mu is held.
 func (b *Breaker) startTimerLocked(w uint64) {
 	c := b.cold.Load()
 	if c.dueTimer == nil {
 		gen := genOf(w)
+		// The timer knows its generation, so that a timer that fires too late
+		// cannot end the open time of a later period (I1).
 		c.dueTimer = b.cfg.clock.AfterFunc(b.cfg.clock.Until(c.openUntil), func() { b.due(gen) })
 	}
 }
 
-// due is the timer of an open period: from now on the next call may probe.
+// due is the function of that timer: from now on the next call may probe (I2).
+// mu is not held.
 func (b *Breaker) due(gen uint32) {
 	b.mu.Lock()
 	w := b.load()
 	c := b.cold.Load()
+	// The timer fired although it was stopped: the breaker has moved, or
+	// Peer.Hold has extended the open time.
 	if genOf(w) != gen || stateOf(w) != Open || b.cfg.clock.Now().Before(c.openUntil) {
-		b.mu.Unlock() // stopped too late; by Peer.Hold, in the last case
+		b.mu.Unlock()
 		return
 	}
+	// Behind forced-open calls are still rejected (I5).
 	if w&flagForcedOpen == 0 {
 		w &^= flagReject
 	}
+	// The breaker stays open until a call asks: without calls nothing changes.
 	b.setWord(w | flagDue)
 	if b.cfg.wantsReady(c) {
 		c.queue.add(note{ready: true})
 	}
 	c.signalLocked()
 	b.mu.Unlock()
+	// mu is released: Ready listeners run here (I10).
 	b.deliver()
 }
 
-// rejection is what a call gets that is turned away now.
+// rejection returns the error for a call that is rejected now. mu is not held.
 func (b *Breaker) rejection() error {
 	e := b.cold.Load().reject.Load()
 	if e == nil {
@@ -75,7 +93,8 @@ func (b *Breaker) rejection() error {
 	return b.cfg.rejection(e)
 }
 
-// rejection is what the caller gets for e.
+// rejection returns the error that callers receive for e: e itself, or the error
+// that WithOpenError makes of it.
 func (c *config) rejection(e *OpenError) error {
 	if c.openError == nil {
 		return e
@@ -83,8 +102,8 @@ func (c *config) rejection(e *OpenError) error {
 	return c.replaced(e)
 }
 
-// rejectionLocked is the one error of all calls that are rejected until
-// something changes. mu is held.
+// rejectionLocked returns the error shared by all calls that are rejected until
+// something changes. It must not be modified after it is stored. mu is held.
 func (b *Breaker) rejectionLocked() *OpenError {
 	c := b.cold.Load()
 	if e := c.reject.Load(); e != nil {
@@ -101,18 +120,19 @@ func (b *Breaker) rejectionLocked() *OpenError {
 	case HalfOpen:
 		e.until = c.probes.nextFree(b.settings().Probes, b.cfg.clock.Now())
 	case ForcedClosed:
-		e.State = stateOf(w) // met only in the instant of an order
+		e.State = stateOf(w) // possible only if an order arrived after the call was rejected
 	}
 	c.reject.Store(e)
 	return e
 }
 
-// replaced is the program's own error for e. One that panics, or has none,
-// leaves e: a call that did not run must not look like a success.
+// replaced returns the program's own error for e. If that function panics or
+// returns nil, replaced returns e, since a call that did not run must not look
+// like a success. It is user code: no lock is held (I10).
 func (c *config) replaced(e *OpenError) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("function of WithOpenError", p)
+			c.caught("the function of WithOpenError", p)
 			err = e
 		}
 	}()

@@ -1,11 +1,99 @@
 package breaker
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func TestRejectionSaysWhoWhyAndUntilWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{ResetTimeout: 30 * time.Second})
+		failTimes(b, 5)
+		time.Sleep(10 * time.Second)
+		err := b.Do(bg, nop)
+		if !errors.Is(err, ErrOpen) {
+			t.Fatalf("error %v does not match ErrOpen", err)
+		}
+		var open *OpenError
+		if !errors.As(err, &open) {
+			t.Fatalf("error %v is no *OpenError", err)
+		}
+		if open.Name != "db" || open.State != Open || open.RetryAfter() != 20*time.Second {
+			t.Errorf("got %+v with RetryAfter %s, want db, open, 20s", open, open.RetryAfter())
+		}
+		if open.Transition == nil || open.Transition.Cause != CauseConsecutive || open.Transition.Fails != 5 {
+			t.Errorf("cause is %+v, want five consecutive failures", open.Transition)
+		}
+		if want := "db: circuit breaker is open: 5 failures in a row; last error: connection refused"; err.Error() != want {
+			t.Errorf("text is %q, want %q", err, want)
+		}
+		if again := b.Do(bg, nop); again != err {
+			t.Error("two rejections of one open period are two values, want one shared")
+		}
+	})
+}
+
+func TestOpenErrorReplaced(t *testing.T) {
+	errBusy := errors.New("try the queue")
+	b := New("db", Settings{FailMax: 1}, WithOpenError(func(e *OpenError) error {
+		return fmt.Errorf("%w: %w", errBusy, e)
+	}))
+	failTimes(b, 1)
+	if err := b.Do(bg, nop); !errors.Is(err, errBusy) || !errors.Is(err, ErrOpen) {
+		t.Errorf("got %v, want the replacement and what it wraps", err)
+	}
+	if _, err := b.Allow(); !errors.Is(err, errBusy) {
+		t.Errorf("Allow returned %v, want the replacement", err)
+	}
+}
+
+// The rejection tells the same reason.
+func TestRejectionTellsWhy(t *testing.T) {
+	b := New("db", Settings{FailMax: 2})
+	play(b, "ff")
+	_, err := b.Allow()
+	if want := "db: circuit breaker is open: " + b.Status().Transition.Summary(); err == nil || err.Error() != want {
+		t.Errorf("rejected with %v, want %s", err, want)
+	}
+}
+
+// A function of WithOpenError that has no error to give, or panics, makes no
+// success of a rejection, and keeps no transition from the listeners.
+func TestOpenErrorOfNothing(t *testing.T) {
+	for name, f := range map[string]func(*OpenError) error{
+		"nil":    func(*OpenError) error { return nil },
+		"panics": func(*OpenError) error { panic("boom") },
+	} {
+		for _, watched := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
+				told := 0
+				l := Listener{StateChange: func(*Breaker, Transition) { told++ }}
+				if watched {
+					l.Success = func(*Breaker) {}
+				}
+				b := New("x", Settings{FailMax: 1}, WithErrorOnTrip(),
+					WithOpenError(f), WithListener(l))
+				if err := b.Do(t.Context(), broken); !errors.Is(err, errX) || !errors.Is(err, ErrOpen) {
+					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errX)
+				}
+				if told != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", told)
+				}
+				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
+				if !errors.Is(err, ErrOpen) {
+					t.Errorf("a rejected call: %v, want ErrOpen", err)
+				}
+				if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
+					t.Errorf("Allow: %v, want ErrOpen", err)
+				}
+			})
+		}
+	}
+}
 
 // Each stretch has a rejection of its own: what a caller is told is of now,
 // whatever earlier callers were told.
@@ -95,5 +183,67 @@ func TestRejectionInTheMomentOfAClose(t *testing.T) {
 	want := "db: circuit breaker is open (closed again just now): closed by ana"
 	if err := b.rejection(); !errors.Is(err, ErrOpen) || err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
+	}
+}
+
+// A panic in what makes the rejected call's error is counted too, and the
+// caller is told that the call did not run.
+func TestPanicInOpenErrorIsCounted(t *testing.T) {
+	b := New("x", Settings{}, WithOpenError(func(*OpenError) error { panic("no error") }))
+	b.Open(Order{})
+	if err := b.Do(t.Context(), nop); !errors.Is(err, ErrOpen) {
+		t.Errorf("rejected with %v, want ErrOpen", err)
+	}
+	if n := b.Status().Panics; n != 1 {
+		t.Errorf("%d panics counted, want 1", n)
+	}
+}
+
+// The timer of an open period ends with it, however long it was to be.
+func TestOpenLeavesNoTimer(t *testing.T) {
+	for name, end := range map[string]func(*Breaker){
+		"closed":    func(b *Breaker) { b.Close(Order{}) },
+		"half-open": func(b *Breaker) { b.HalfOpen(Order{}) },
+	} {
+		b := New("db", Settings{})
+		b.Open(Order{For: 365 * 24 * time.Hour})
+		play(b, "s") // the first call that is turned away sets the timer
+		timer := b.cold.Load().dueTimer
+		end(b)
+		if timer.Stop() || b.cold.Load().dueTimer != nil {
+			t.Errorf("%s: a timer is left", name)
+		}
+	}
+}
+
+// The rejection says in which state, and when to come again where that is
+// known.
+func TestRejectionInEachState(t *testing.T) {
+	for _, c := range []struct {
+		prepare func(*Breaker)
+		state   State
+		text    string
+		after   time.Duration
+	}{
+		{func(b *Breaker) { b.Open(Order{}) }, Open, "db: circuit breaker is open: opened by an unknown actor", time.Minute},
+		{func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }, HalfOpen, "db: circuit breaker is open (half-open, waiting for a probe): set half-open by an unknown actor", time.Minute},
+		{func(b *Breaker) { b.ForceOpen(Order{Actor: "ana"}) }, ForcedOpen, "db: circuit breaker is open (forced): forced open by ana", 0},
+		{func(b *Breaker) { b.ForceOpen(Order{Actor: "ana", For: time.Hour}) }, ForcedOpen, "db: circuit breaker is open (forced): forced open by ana", time.Hour},
+		{func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }, Closed, "db: circuit breaker is open (closed again, admitting calls gradually): the probe succeeded", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("db", Settings{Ramp: time.Hour})
+			c.prepare(b)
+			var open *OpenError
+			if err := b.Do(t.Context(), nop); !errors.As(err, &open) {
+				t.Fatalf("%s: %v", c.state, err)
+			}
+			if open.State != c.state || open.Error() != c.text || open.RetryAfter() != c.after {
+				t.Errorf("%s: %s, after %s\nwant %s: %s, after %s", open.State, open, open.RetryAfter(), c.state, c.text, c.after)
+			}
+		})
+	}
+	if again := New("x", Settings{}).Do(context.Background(), nop); again != nil {
+		t.Error(again)
 	}
 }

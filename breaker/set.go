@@ -10,32 +10,36 @@ import (
 	"time"
 )
 
-// SetOptions bounds a set. A zero field means its default.
+// SetOptions limits a set. A zero field means its default.
 type SetOptions struct {
-	// MaxKeys is the number of healthy keys that are remembered; the longest
-	// idle are forgotten first. Default 10,000.
+	// MaxKeys is the number of healthy keys that the set remembers. Beyond it,
+	// the set forgets the healthy keys that have been idle longest. Default
+	// 10,000.
 	MaxKeys int
-	// MaxEvidence is the number of further keys that are remembered because they
-	// are not plainly healthy: with failures on count, not closed, overridden,
-	// with a history, or with settings or listeners of their own. When
-	// MaxKeys+MaxEvidence keys are remembered, a further one that fails takes the
-	// place of the longest idle. Default 100,000.
+	// MaxEvidence is the number of keys that the set remembers in addition,
+	// because they are not healthy: they have counted failures, are not closed,
+	// are overridden, or have a history, settings or listeners of their own.
+	// When the set remembers MaxKeys+MaxEvidence keys, another key that fails
+	// replaces the one that has been idle longest. Default 100,000.
 	MaxEvidence int
-	// MaxHistory bounds what is kept for people to read: so many healthy keys are
-	// remembered for their history alone, the longest idle are forgotten first,
-	// and so many transitions are kept beside the newest one of each key. Default
-	// 10,000, some 10 MB.
+	// MaxHistory limits what is kept for people to read: the number of keys
+	// that are healthy except for their history, and the number of transitions
+	// kept in addition to the newest one of each key. Beyond it, the set
+	// forgets the histories of the keys that have been idle longest. Default
+	// 10,000, about 10 MB.
 	MaxHistory int
-	// Retention is how long a key may be idle until what is known of it lapses:
-	// its failures, its history, and that it is open. Overrides never lapse, nor
-	// do settings, listeners and matchers of its own. Default 24 hours, so that
-	// it outlasts a night, and work that is done once a day.
+	// Retention is how long a key must be idle before its evidence lapses: its
+	// failures, its history, and that it is open. Overrides and a key's own
+	// settings, listeners and matchers never lapse. Default 24 hours, which
+	// outlasts a night, and the pause between two runs of a daily job.
 	Retention time.Duration
-	// CapOpen is the share of the remembered keys that may be open at once, see
-	// Manager.CapOpen. In (0, 1]. Default: the manager's, if it has one.
+	// CapOpen limits the share of the remembered keys that may be open at the
+	// same time, see Manager.CapOpen. In (0, 1]. Default: the manager's, if
+	// there is one.
 	CapOpen float64
 }
 
+// validate returns the error for the first field that is out of range.
 func (o SetOptions) validate() error {
 	bad := func(field string, got any, want string) error {
 		return &SettingsError{Field: "SetOptions." + field, Value: fmt.Sprint(got), Want: want}
@@ -55,8 +59,9 @@ func (o SetOptions) validate() error {
 	return nil
 }
 
+// withDefaults returns o with its zero fields filled in.
 func (o SetOptions) withDefaults() SetOptions {
-	// At half of what fits, so that their sum fits too.
+	// Half of the largest int, so that the sum of both does not overflow.
 	o.MaxKeys = min(orDefault(o.MaxKeys, 10_000), math.MaxInt/2)
 	o.MaxEvidence = min(orDefault(o.MaxEvidence, 100_000), math.MaxInt/2)
 	o.MaxHistory = orDefault(o.MaxHistory, 10_000)
@@ -64,39 +69,41 @@ func (o SetOptions) withDefaults() SetOptions {
 	return o
 }
 
-// Set is a family of breakers, one for each key, with settings in common:
-// PyBreaker's parameterized breaker. All methods may be called by many
-// goroutines at once.
+// Set is a family of breakers, one for each key, with common settings. It is
+// the counterpart of PyBreaker's parameterized breaker. All methods may be
+// called by many goroutines at once.
 //
-// A set is bounded, so that keys which callers invent cannot fill the memory. A
-// key whose breaker is plainly healthy can be forgotten at no loss, as a new
-// breaker would do the same (I8). What is known of other keys lapses when they
-// have been idle for SetOptions.Retention, or when the set is full, and then of
-// the longest idle first.
+// A set is bounded, so that keys that clients invent cannot exhaust the memory.
+// A key whose breaker is healthy can be forgotten without loss, because a new
+// breaker would behave in the same way. The evidence of other keys lapses when
+// they have been idle for SetOptions.Retention, or when the set is full; then
+// the keys that have been idle longest lose theirs first.
 //
-// A key never has two breakers: one that the program still holds, or that has a
-// call in flight, is the one that its key gets again.
+// A key never has two breakers. As long as the program holds the breaker of a
+// key, or a call runs under it, the key gets the same breaker again, even if
+// the set has forgotten it meanwhile.
 type Set[K comparable] struct {
 	cfg    *config
 	limits SetOptions
 	seed   maphash.Seed
-	texts  *keyTexts[K]            // nil: the text of a key says which it is
-	hasNaN bool                    // keys may differ from themselves
-	nan    atomic.Pointer[Breaker] // the one breaker of those
+	texts  *keyTexts[K]            // nil if the text of a key identifies it
+	hasNaN bool                    // keys may be unequal to themselves
+	nan    atomic.Pointer[Breaker] // the one breaker of all keys that are
 
 	shards      [shardCount]shard[K]
 	evicted     evicted[K]
 	sweeper     sweeper
-	total       atomic.Int64  // breakers in the shards
-	evidence    atomic.Int64  // those with evidence
-	historyOnly atomic.Int64  // those with nothing but a history, or bad calls in the window
-	records     atomic.Int64  // kept for History, beside the newest of each key
-	tick        atomic.Uint32 // counts insertions and sweeps, to say who is idle
+	total       atomic.Int64  // breakers in the shards, and places reserved
+	evidence    atomic.Int64  // breakers with evidence
+	historyOnly atomic.Int64  // breakers with no evidence except flagKept: a history, bad calls in the window
+	records     atomic.Int64  // transitions kept, except the newest of each key
+	tick        atomic.Uint32 // counts insertions and sweeps, to find out which key has been idle longest
 	floor       atomic.Uint64 // the highest version that was forgotten
 	overflow    atomic.Uint64 // see Overflowed
 }
 
-// NewSet makes a set. It panics when name, s or o is invalid, as New does.
+// NewSet returns an empty set. It panics if name, s or o is invalid, as New
+// does.
 func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option) *Set[K] {
 	err := check(name, s)
 	if err == nil {
@@ -108,7 +115,7 @@ func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option)
 	return newSet[K](newConfig(name, s, opts, nil), o)
 }
 
-// newSet makes a set of valid limits.
+// newSet returns a set with valid options.
 func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 	s := &Set[K]{cfg: cfg, limits: o.withDefaults(), seed: maphash.MakeSeed()}
 	if !uniqueText[K]() {
@@ -121,36 +128,38 @@ func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 	return s
 }
 
-// Name is the set's name.
+// Name returns the set's name.
 func (s *Set[K]) Name() string { return s.cfg.name }
 
-// Len is the number of keys that the set remembers.
+// Len returns the number of keys that the set remembers.
 func (s *Set[K]) Len() int { return int(s.total.Load()) }
 
-// Overflowed is the number of times that the set was full and what was known of
-// a key gave way to a key that failed, or that a failure counted nowhere because
-// no key could give way.
+// Overflowed returns how many times the set was full and lost evidence: a key
+// lost its own to make room for a key that failed, or the failure was not
+// counted because no key could make room. If it grows, increase
+// SetOptions.MaxEvidence.
 func (s *Set[K]) Overflowed() uint64 { return s.overflow.Load() }
 
-// Settings are the settings in common, defaults filled in.
+// Settings returns the common settings, with defaults filled in.
 func (s *Set[K]) Settings() Settings { return s.cfg.settings.Load().Settings }
 
-// ProgramSettings are the settings in common that the set was made with, defaults
-// filled in.
+// ProgramSettings returns the common settings that the set was created with, with
+// defaults filled in.
 func (s *Set[K]) ProgramSettings() Settings { return s.cfg.program.Settings }
 
-// Version is 1, and grows with every change of the settings in common.
+// Version returns the version of the common settings. It is 1 at first, and
+// grows with every change.
 func (s *Set[K]) Version() uint64 { return s.cfg.settings.Load().version }
 
-// Exclude excludes errors for all keys from now on, beside those excluded
-// already: they count as successes.
+// Exclude makes errors count as successes for all keys from now on, in addition
+// to those excluded already.
 func (s *Set[K]) Exclude(ms ...Matcher) { s.cfg.addMatchers(ms, nil) }
 
-// Ignore ignores errors for all keys from now on, beside those ignored already:
-// they are no evidence.
+// Ignore makes errors count as no evidence for all keys from now on, in
+// addition to those ignored already.
 func (s *Set[K]) Ignore(ms ...Matcher) { s.cfg.addMatchers(nil, ms) }
 
-// Breaker returns the breaker of k, made if need be.
+// Breaker returns the breaker of k, and creates it if necessary.
 func (s *Set[K]) Breaker(k K) *Breaker {
 	if b := s.find(k); b != nil {
 		return b
@@ -158,23 +167,24 @@ func (s *Set[K]) Breaker(k K) *Breaker {
 	return s.insert(k, true)
 }
 
-// Lookup returns the breaker of k, and makes none: it reports false where k is
-// not remembered.
+// Lookup returns the breaker of k if the set remembers k. It never creates one.
 func (s *Set[K]) Lookup(k K) (*Breaker, bool) {
 	b := s.kept(k)
 	return b, b != nil
 }
 
-// Allow asks for one call under the breaker of k, as Breaker.Allow does.
+// Allow asks to make one call under the breaker of k, as Breaker.Allow does.
 func (s *Set[K]) Allow(k K) (Permit, error) { return s.Breaker(k).Allow() }
 
-// AllowContext asks for one call under the breaker of k, as
+// AllowContext asks to make one call under the breaker of k, as
 // Breaker.AllowContext does.
 func (s *Set[K]) AllowContext(ctx context.Context, k K) (Permit, error) {
 	return s.Breaker(k).AllowContext(ctx)
 }
 
-// Do runs fn under the breaker of k, as Breaker.Do does.
+// Do runs fn under the breaker of k, as Breaker.Do does. A full set runs the
+// call of a key that it does not remember without a breaker, and creates one if
+// the call fails.
 func (s *Set[K]) Do(ctx context.Context, k K, fn func(context.Context) error) error {
 	b := s.find(k)
 	if b == nil && !s.passes() {
@@ -199,23 +209,23 @@ func DoKey[K comparable, T any](ctx context.Context, s *Set[K], k K, fn func(con
 	return v, err
 }
 
-// WrapKey makes a guarded function out of fn that takes its key from the
-// argument: PyBreaker's parameterized decorator.
+// WrapKey returns fn guarded by s, where keyOf returns the key for an argument.
+// It is the counterpart of PyBreaker's parameterized decorator.
 func WrapKey[K comparable, A, R any](s *Set[K], keyOf func(A) K, fn func(context.Context, A) (R, error)) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, a A) (R, error) {
 		return DoKey(ctx, s, keyOf(a), func(ctx context.Context) (R, error) { return fn(ctx, a) })
 	}
 }
 
-// Update changes the settings of all keys but those with settings of their
+// Update changes the settings of all keys, except those with settings of their
 // own, as Breaker.Update does.
 func (s *Set[K]) Update(n Settings) error {
 	_, err := s.UpdateIf(n, 0)
 	return err
 }
 
-// UpdateIf is Update on condition that the set's version is still this one (0:
-// whatever it is); else the error matches ErrVersion.
+// UpdateIf is like Update, but changes the settings only if the set's version
+// is version; 0 means any version. Otherwise the error matches ErrVersion.
 func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	if err := n.Validate(); err != nil {
 		return Receipt{}, err
@@ -231,13 +241,14 @@ func (s *Set[K]) UpdateIf(n Settings, version uint64) (Receipt, error) {
 	if compiled.Settings == old.Settings {
 		return r, nil
 	}
-	s.cfg.settings.Store(compiled) // first: a breaker made from here on has them
+	s.cfg.settings.Store(compiled) // before refresh, so that no breaker created meanwhile misses them
 	s.refresh()
 	r.Version = compiled.version
 	return r, nil
 }
 
-// AddListener adds a listener to all keys and returns what removes it again.
+// AddListener adds a listener to all keys, and returns a function that removes
+// it.
 func (s *Set[K]) AddListener(l Listener) (remove func()) {
 	s.setListener(&l, true)
 	return func() { s.setListener(&l, false) }
@@ -250,23 +261,25 @@ func (s *Set[K]) setListener(l *Listener, on bool) {
 	}
 }
 
-// refresh brings all breakers in line with settings, listeners and observers,
-// also those that the program alone still holds.
+// refresh brings all breakers up to date with settings, listeners and observers,
+// including evicted ones that the program still holds.
 func (s *Set[K]) refresh() {
 	for _, b := range s.alive() {
 		b.refresh()
 	}
 }
 
-// Breakers is the breaker of every key that the set remembers, in no order.
+// Breakers returns the breaker of every key that the set remembers, in no
+// particular order.
 func (s *Set[K]) Breakers() (out []*Breaker) {
 	out = make([]*Breaker, 0, s.total.Load()+1)
 	s.each(func(b *Breaker) { out = append(out, b) })
 	return out
 }
 
-// WithEvidence is the breakers among them that have something to say: failures
-// on count, a state that is not closed, or a history.
+// WithEvidence returns those of Breakers that are not healthy: they have
+// counted failures, are not closed, are overridden, or have a history, settings
+// or listeners of their own.
 func (s *Set[K]) WithEvidence() (out []*Breaker) {
 	s.each(func(b *Breaker) {
 		if b.load()&evidenceMask != 0 {
@@ -276,7 +289,8 @@ func (s *Set[K]) WithEvidence() (out []*Breaker) {
 	return out
 }
 
-// Status is the status of every key that the set remembers, in no order.
+// Status returns the status of every key that the set remembers, in no
+// particular order.
 func (s *Set[K]) Status() []Status {
 	all := s.Breakers()
 	out := make([]Status, len(all))

@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// settingOff is how a rule that is switched off stands in JSON and text.
+// settingOff is the text of a rule that is turned off, in JSON and elsewhere.
 const settingOff = "off"
 
-// settingField is a field of Settings as it stands in JSON and text.
+// settingField describes a field of Settings in JSON and text.
 type settingField struct {
-	key    string
-	name   string              // in Go
-	canOff bool                // a negative value switches it off
-	of     func(*Settings) any // *int, *time.Duration or *float64
+	key    string              // the name in JSON
+	name   string              // the name in Go
+	canOff bool                // a negative value turns it off
+	of     func(*Settings) any // returns *int, *time.Duration or *float64
 }
 
+// settingFields is every field, in the order of the struct.
 var settingFields = []settingField{
 	{"fail_max", "FailMax", true, func(s *Settings) any { return &s.FailMax }},
 	{"successes_to_forgive", "SuccessesToForgive", true, func(s *Settings) any { return &s.SuccessesToForgive }},
@@ -46,14 +47,15 @@ var settingFields = []settingField{
 	{"ramp", "Ramp", true, func(s *Settings) any { return &s.Ramp }},
 }
 
-// keyOf is the key of a field by its name in Go.
+// keyOf returns the key of the field with this name in Go.
 func keyOf(name string) string {
 	i := slices.IndexFunc(settingFields, func(f settingField) bool { return f.name == name })
 	return settingFields[i].key
 }
 
 // All yields the key and the value of every field, in the order of the struct,
-// as String writes them; "" for a zero field, which means its default.
+// in the notation of String. The value of a zero field, which means its
+// default, is "".
 func (s Settings) All() iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for _, f := range settingFields {
@@ -68,15 +70,15 @@ func (s Settings) All() iter.Seq2[string, string] {
 	}
 }
 
-// SettingsChange is a field in which two settings differ.
+// SettingsChange is a field that differs between two Settings.
 type SettingsChange struct {
 	Key  string `json:"key"`
-	From string `json:"from"` // as All yields it
+	From string `json:"from"` // in the notation of All
 	To   string `json:"to"`
 }
 
-// Diff is the fields in which to differs from s. Give both with their defaults
-// filled in, or neither.
+// Diff returns the fields in which to differs from s. Both should have their
+// defaults filled in, or neither; see WithDefaults.
 func (s Settings) Diff(to Settings) (changes []SettingsChange) {
 	for _, f := range settingFields {
 		was, _, _ := f.text(&s)
@@ -88,9 +90,9 @@ func (s Settings) Diff(to Settings) (changes []SettingsChange) {
 	return changes
 }
 
-// MarshalJSON writes the fields that are set, under their names in snake_case:
-// durations as "10s", a field that is switched off as "off". A zero field,
-// which means its default, is left out.
+// MarshalJSON writes the fields that are set, with keys in snake_case,
+// durations such as "10s", and "off" for a rule that is turned off. It leaves
+// out zero fields, which mean their defaults.
 func (s Settings) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
@@ -111,18 +113,17 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, onto the value that is there: a
-// key that is absent leaves its field as it is, 0 or "0s" asks for the default,
-// and "off" switches off what can be off. So an object with some keys is a
-// patch of a whole.
+// UnmarshalJSON reads what MarshalJSON writes, as a patch of s: a key that is
+// absent leaves its field unchanged, 0 or "0s" restores the default, and "off"
+// turns a rule off if it can be off.
 //
-// An unknown key, a key that comes twice, a duration without a unit, a number
-// where a duration belongs, and a negative value are errors that match
-// ErrSettings and name the key and what would be right; the value is then
-// unchanged. Ranges are not checked: see Validate.
+// The following are errors, which match ErrSettings, and name the key and what
+// would be right: an unknown key, a key that appears twice, a duration without
+// a unit, a number in place of a duration, and a negative value. After an error
+// s is unchanged. Ranges are not checked; see Validate.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	if string(bytes.TrimSpace(data)) == "null" {
-		return nil // as encoding/json asks of every Unmarshaler
+		return nil // the convention of json.Unmarshaler
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -135,9 +136,9 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSettings, err)
 		}
-		key := t.(string) // dec.More within an object: nothing else is JSON
+		key := t.(string) // within an object, dec.More guarantees a key
 		if seen[key] {
-			return fmt.Errorf("%w: %s comes twice, want it once", ErrSettings, key)
+			return fmt.Errorf("%w: %s appears twice, want it once", ErrSettings, key)
 		}
 		seen[key] = true
 		var v json.RawMessage
@@ -155,6 +156,7 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// setJSON sets one field from JSON.
 func (s *Settings) setJSON(key string, v json.RawMessage) error {
 	f, err := fieldOf(key)
 	if err != nil {
@@ -167,14 +169,16 @@ func (s *Settings) setJSON(key string, v json.RawMessage) error {
 		}
 	}
 	_, timed := f.of(s).(*time.Duration)
+	// Durations and "off" must be quoted, numbers must not be.
 	if (v[0] == '"') != (timed || text == settingOff) {
 		return f.wrong(string(v))
 	}
 	return f.set(s, text)
 }
 
-// Set sets one field from text, for command lines: key as in JSON, value as
-// there but without quotes. Its errors are UnmarshalJSON's.
+// Set sets one field from text, such as a command-line argument. key is the key
+// in JSON; value is the value in JSON without quotes. The errors are those of
+// UnmarshalJSON.
 func (s *Settings) Set(key, value string) error {
 	f, err := fieldOf(key)
 	if err != nil {
@@ -183,8 +187,8 @@ func (s *Settings) Set(key, value string) error {
 	return f.set(s, value)
 }
 
-// String lists the fields that are set, as "fail_max=5 reset_timeout=10s":
-// each of them is what Set takes.
+// String returns the fields that are set, such as "fail_max=5
+// reset_timeout=10s". Set accepts each key and value.
 func (s Settings) String() string {
 	var set []string
 	for _, f := range settingFields {
@@ -195,6 +199,7 @@ func (s Settings) String() string {
 	return strings.Join(set, " ")
 }
 
+// fieldOf returns the field with this key, or an *UnknownKeyError.
 func fieldOf(key string) (*settingField, error) {
 	limit := max(2, len(key)/3)
 	near, away := "", limit+1
@@ -210,14 +215,14 @@ func fieldOf(key string) (*settingField, error) {
 	return nil, &UnknownKeyError{Key: key, Near: near}
 }
 
-// UnknownKeyError is the error for a key that is none of a setting. It matches
-// ErrSettings.
+// UnknownKeyError is the error for a key that is not the name of a setting. It
+// matches ErrSettings.
 type UnknownKeyError struct {
 	Key  string
-	Near string // the nearest key there is; "": none is near
+	Near string // the closest key, or "" if none is close
 }
 
-// Error names the nearest key, or all there are.
+// Error names the closest key, or lists all keys.
 func (e *UnknownKeyError) Error() string {
 	if e.Near != "" {
 		return fmt.Sprintf("%s: unknown key %q, did you mean %q?", ErrSettings, e.Key, e.Near)
@@ -232,11 +237,11 @@ func (e *UnknownKeyError) Error() string {
 // Is reports whether target is ErrSettings.
 func (e *UnknownKeyError) Is(target error) bool { return target == ErrSettings }
 
-// plainKey makes the Go name of a field near to its key.
+// plainKey removes the differences between the Go name of a field and its key.
 func plainKey(key string) string { return strings.ToLower(strings.ReplaceAll(key, "_", "")) }
 
-// text is the field's value; quote says that JSON wants it in quotes, set that
-// it is not zero.
+// text returns the field's value. quote says that JSON needs quotes around it,
+// set that it is not zero.
 func (f *settingField) text(s *Settings) (text string, quote, set bool) {
 	negative := false
 	switch p := f.of(s).(type) {
@@ -246,7 +251,7 @@ func (f *settingField) text(s *Settings) (text string, quote, set bool) {
 		text, set, negative, quote = p.String(), *p != 0, *p < 0, true
 	case *float64:
 		text, set, negative = strconv.FormatFloat(*p, 'g', -1, 64), *p != 0, *p < 0
-		quote = math.IsNaN(*p) || math.IsInf(*p, 0) // no numbers of JSON
+		quote = math.IsNaN(*p) || math.IsInf(*p, 0) // not a number in JSON
 	}
 	if f.canOff && negative {
 		return settingOff, true, true
@@ -254,6 +259,7 @@ func (f *settingField) text(s *Settings) (text string, quote, set bool) {
 	return text, quote, set
 }
 
+// set sets the field from text, or returns what is wrong with the text.
 func (f *settingField) set(s *Settings, text string) error {
 	off := f.canOff && text == settingOff
 	switch p := f.of(s).(type) {
@@ -288,7 +294,7 @@ func (f *settingField) set(s *Settings, text string) error {
 	return nil
 }
 
-// wrong says what would have been right.
+// wrong returns the error for a value of the wrong kind.
 func (f *settingField) wrong(got string) error {
 	want := "a number of 0 or more, such as 0.5"
 	switch f.of(new(Settings)).(type) {

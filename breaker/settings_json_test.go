@@ -158,7 +158,7 @@ func TestSettingsJSONErrors(t *testing.T) {
 		{`{"fail_mx": 5}`, `unknown key "fail_mx", did you mean "fail_max"?`},
 		{`{"FailMax": 5}`, `unknown key "FailMax", did you mean "fail_max"?`},
 		{`{"threshold_of_pain": 5}`, `unknown key "threshold_of_pain", want one of fail_max, successes_to_forgive, `},
-		{`{"fail_max": 5, "fail_max": 6}`, `fail_max comes twice`},
+		{`{"fail_max": 5, "fail_max": 6}`, `fail_max appears twice`},
 		{`5`, `want a JSON object, such as {"fail_max": 5}`},
 		{`["fail_max"]`, `want a JSON object`},
 		{`{"probes": 2, "fail_max": "many"}`, `fail_max is "many"`},

@@ -5,30 +5,43 @@ import (
 	"time"
 )
 
-// This file is what the end of a call does to its breaker. Where the outcome
-// decides nothing, and where the breaker merely counts, no lock is taken.
+// This file is what the end of a call does to its breaker, in three parts:
+//
+//   - settle decides whether the outcome counts, and tells listeners about it;
+//   - counted and countedAlone (lockfree.go) count an outcome that decides
+//     nothing, without a lock;
+//   - judge takes Breaker.mu, counts the outcome, and applies the rules.
+//
+// User code (the methods of errors, the program's own rules, listeners) runs
+// before mu is taken or after it is released (I10).
 
-// settle tells the breaker how the call of this permit ended, and returns what
-// the caller is to get. It is called once for each permit, but for a probe that
-// is Answered and goes on.
+// settle reports to the breaker how the call of this permit ended, and returns
+// the error to give to the caller. It is called once for each permit, except for
+// a probe that is answered first and settled again at its end. mu is not held.
 func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	b := p.b
 	if b.cfg == nil {
 		return err // the zero Breaker judges nothing
 	}
+	// Decided at admission: the call is not evidence, however it ended (I4).
 	if p.tag&tagIgnored != 0 {
-		o = Ignored // (I4)
+		o = Ignored
 	}
 	took, _ := p.took()
+	// A canceled call can be slow. An ignored one cannot: it is not evidence.
 	slow := o != Ignored && b.settings().slow(took)
+	// Behind an override the automatic state ignores calls that it did not admit
+	// itself (I5).
 	if p.tag&tagUnjudged == 0 {
 		if plain := o == Success && !slow; !plain || !b.countedPlain(p) {
 			opened := b.judge(ctx, p, o, slow, took, err)
+			// WithErrorOnTrip: this call opened the breaker.
 			if opened != nil && err != nil {
 				err = &tripError{open: b.cfg.rejection(opened), own: err}
 			}
 		}
 	}
+	// Last, outside every lock: listeners may call back into the breaker (I10).
 	b.observe(o, slow)
 	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
@@ -38,28 +51,33 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	return err
 }
 
-// countedPlain takes note of a success that was not slow, where that needs no
-// lock: the breaker is closed and no failure is on count.
+// countedPlain handles a success that was not slow if that needs no lock: the
+// breaker is closed and has no failure to take back. It returns false, and has
+// counted nothing, otherwise.
 func (b *Breaker) countedPlain(p *Permit) bool {
 	w := b.load()
 	if !p.belongs(w) {
-		return true // of another period: no evidence (I1)
+		return true // of another period: it counts nowhere (I1)
 	}
 	return w&stateMask == 0 && b.counted(w, false)
 }
 
-// counted counts a success, not slow, of a closed breaker that is at word w, if
-// it counts any; for Observe too, unless the caller will. It reports false,
-// having counted nothing, when that takes the lock or changes the word.
+// counted handles a success, not slow, of a closed breaker whose word is w. It
+// counts the success in the window, if there is one, and for Observe if observe
+// is true; a caller that passes false does that itself. It returns false, and
+// has counted nothing, if the success needs the lock.
 func (b *Breaker) counted(w uint64, observe bool) bool {
 	if w&failMask != 0 {
-		return false // it takes failures back
+		return false // it takes failures back, which changes the word
 	}
 	if w&flagCounted != 0 {
 		win := b.win.Load()
+		// The window is being replaced, by a transition or by Update. The caller
+		// takes the lock, and so waits until that is done (I1).
 		if win == nil || win.gen != genOf(w) {
-			return false // it is just being replaced
+			return false
 		}
+		// success reports that the window is clean: stop counting successes.
 		if !win.countedFast() && win.success() {
 			b.noteClean(win)
 		}
@@ -70,19 +88,23 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 	return true
 }
 
-// noteClean stops the counting of successes: the window holds as many as it
-// can, and nothing bad.
+// noteClean stops the counting of successes: the window holds as many as it can
+// and no bad call, so another success would not change it. mu is not held.
 func (b *Breaker) noteClean(win *window) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// Check again under mu: a failure may have been counted meanwhile, and it
+	// needs the successes after it counted (I11).
 	if b.win.Load() == win && win.clean() {
 		b.edit(flagCounted, 0)
 	}
 }
 
-// judge counts an outcome that may change something. It returns the rejection
-// of the open period that this outcome began, if the caller is to get it.
+// judge counts an outcome that may change something. It returns the rejection of
+// the open period that this outcome began, if the caller is to receive it. mu is
+// not held.
 func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error) *OpenError {
+	// A slow call always takes the lock: it goes into the window as a bad call.
 	if !slow && b.countedAlone(p, o) {
 		return nil
 	}
@@ -101,27 +123,36 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 	opened, counts := b.judgeLocked(p, o, &e, sample)
 	open := b.noticedLocked(opened)
 	b.mu.Unlock()
+	// The program's own rules are user code. They run after mu is released, on
+	// the counts that were read under it (I10).
 	if !opened && counts.Calls > 0 && len(b.cfg.rules) > 0 {
 		open = b.judgeRules(p, counts)
 	}
 	return open
 }
 
-// judgeLocked gives a probe's place back, counts, and decides. The counts are
-// those of the window, if it was asked. mu is held.
+// judgeLocked frees the probe's place, counts the outcome, and decides. The
+// counts that it returns are those of the window, if a bad call was added to it.
+// mu is held.
 func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample) (opened bool, counts Counts) {
+	// Everything below depends on this word. Only lock-free counting on a closed
+	// breaker can change it before decideLocked swaps it, and decideLocked then
+	// decides again (I11).
 	w := b.load()
 	if !p.belongs(w) {
-		return false, Counts{} // (I1)
+		return false, Counts{} // the period that admitted the call is over (I1)
 	}
+	// First, because an outcome without evidence must free the place, too (I2).
 	if stateOf(w) == HalfOpen && !b.freeLocked(p, o) {
 		return false, Counts{}
 	}
+	// Such an outcome changes no count and no state.
 	if o == Ignored || o == Canceled && !e.slow {
 		return false, Counts{} // (I4)
 	}
-	var now time.Time // most outcomes need none
+	var now time.Time // stays zero unless needed: reading the clock is not free
 	r := b.settings()
+	// In half-open only the probes themselves decide, not the window.
 	if stateOf(w) == Closed {
 		if o == Failure && r.dated {
 			now = b.cfg.clock.Now()
@@ -129,56 +160,63 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 		}
 		b.countLocked(r, o, e, w)
 	}
+	// Before stepLocked, because the record of a trip takes the errors.
 	if o == Failure && b.worthKeeping(w) {
 		b.coldLocked().errors.add(sample)
 	}
 	return b.stepLocked(e, now, nil), e.counts
 }
 
-// freeLocked frees the place of a probe, and reports whether its outcome counts:
-// once for each probe. mu is held.
+// freeLocked frees the place of a probe, and reports whether its outcome counts.
+// It counts once: a copy of a permit that has ended frees nothing. mu is held.
 func (b *Breaker) freeLocked(p *Permit, o Outcome) bool {
+	// Answered has freed the place and counted the success. Only a failure at
+	// the end of the stream is news.
 	if p.tag&tagProbed != 0 {
-		return o != Success // it was one already
+		return o != Success
 	}
 	c := b.cold.Load()
 	if !c.probes.free(p.tag.probe()) {
 		return false
 	}
+	// A place is free now, so the prepared rejection is wrong about RetryAfter.
 	c.reject.Store(nil)
 	c.signalLocked()
 	return true
 }
 
-// countLocked enters an outcome into the window, if there is one. The counts
-// that the rules are put to go into the event. mu is held.
+// countLocked adds an outcome to the window, if there is one, and puts the
+// counts that the rules are judged by into the event. mu is held.
 func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 	win := b.win.Load()
 	if win == nil {
 		return
 	}
 	if o == Success && !e.slow {
+		// A clean window does not count successes.
 		if w&flagCounted != 0 {
 			win.success()
 		}
 		return
 	}
-	win.bad(o == Failure, e.slow)
-	e.counts = win.counts()
+	e.counts = win.bad(o == Failure, e.slow)
 	if o == Failure && r.Confidence > 0 {
-		e.recent = win.surelyOver(r.FailureRate, r.Confidence)
+		e.recent = win.surelyOver(e.counts, r.FailureRate, r.Confidence)
 	}
+	// A bad call ends the clean time: from here on successes count again (I11).
 	if !win.clean() && w&flagCounted == 0 {
 		b.edit(0, flagCounted)
 	}
+	// The word does not show bad calls in a window, so the key is marked (I8).
 	b.keepLocked()
 }
 
-// dateLocked tells the event what FailFor and FailWithin have to say of a
-// failure of now. mu is held.
+// dateLocked adds to the event what FailFor and FailWithin say about a failure
+// at time now. mu is held.
 func (b *Breaker) dateLocked(r *compiled, e *event, w uint64, now time.Time) {
 	e.lapsed = b.rowLapsedLocked(r, now)
 	c := b.coldLocked()
+	// The first failure of a new row.
 	if unitsOf(w) == 0 || e.lapsed {
 		c.rowBegan = now
 	}
@@ -186,23 +224,23 @@ func (b *Breaker) dateLocked(r *compiled, e *event, w uint64, now time.Time) {
 	e.early = now.Sub(c.rowBegan) < r.FailFor
 }
 
-// rowLapsedLocked reports whether the failures on count are too old to count.
-// mu is held.
+// rowLapsedLocked reports whether the counted failures have lapsed under
+// FailWithin. mu is held.
 func (b *Breaker) rowLapsedLocked(r *compiled, now time.Time) bool {
 	c := b.cold.Load()
 	return r.FailWithin > 0 && c != nil && !c.rowLast.IsZero() && now.Sub(c.rowLast) > r.FailWithin
 }
 
-// worthKeeping reports whether the record of a trip could name an error of now.
-// What is far from opening was counted without the lock: a key that has failed
-// once or twice need not pay for a cold part.
+// worthKeeping reports whether the record of a trip could name an error that
+// happens now. Failures far from opening were counted without the lock, so that
+// a key that has failed once or twice needs no cold part.
 func (b *Breaker) worthKeeping(w uint64) bool {
 	return stateOf(w) != Closed || b.win.Load() != nil || b.settings().FailMax > 0
 }
 
-// noticedLocked is the rejection of the open period that has just begun, if one
-// has and the caller is to get it. Behind an override no one notices. mu is
-// held.
+// noticedLocked returns the rejection of the open period that has just begun, if
+// one has and the caller is to receive it. Behind an override the move has no
+// effect on calls, so there is nothing to report. mu is held.
 func (b *Breaker) noticedLocked(opened bool) *OpenError {
 	if !opened || !b.cfg.errorOnTrip || effective(b.load()) != Open {
 		return nil
@@ -210,8 +248,8 @@ func (b *Breaker) noticedLocked(opened bool) *OpenError {
 	return b.rejectionLocked()
 }
 
-// judgeRules asks the program's own rules, outside the lock, and opens if one
-// says so and the period is still the same.
+// judgeRules puts the counts to the program's own rules, and opens the breaker
+// if one of them says so. mu is not held.
 func (b *Breaker) judgeRules(p *Permit, counts Counts) *OpenError {
 	name, ok := b.cfg.askRules(counts)
 	if !ok {
@@ -219,17 +257,20 @@ func (b *Breaker) judgeRules(p *Permit, counts Counts) *OpenError {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// The rules ran without the lock. If the breaker has moved since, their
+	// verdict is about a period that is over (I1).
 	if !p.belongs(b.load()) {
 		return nil
 	}
 	return b.noticedLocked(b.stepLocked(&event{kind: evRule, rule: name, counts: counts}, time.Time{}, nil))
 }
 
-// askRules runs the program's rules; one that panics does not open.
+// askRules runs the program's rules. A rule that panics does not open the
+// breaker. It is user code: no lock is held (I10).
 func (c *config) askRules(counts Counts) (name string, open bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("rule", p)
+			c.caught("a rule", p)
 			open = false
 		}
 	}()

@@ -3,10 +3,174 @@ package breaker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// The call that trips the breaker ran, and says what it met.
+func TestTrippingCallReturnsItsOwnError(t *testing.T) {
+	b := New("db", Settings{FailMax: 1})
+	if err := b.Do(bg, broken); err != errX {
+		t.Errorf("the tripping call returned %v, want its own error", err)
+	}
+	if err := b.Do(bg, broken); errors.Is(err, errX) || !errors.Is(err, ErrOpen) {
+		t.Errorf("a rejected call returned %v, want ErrOpen alone", err)
+	}
+}
+
+func TestErrorOnTripMatchesBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 2}, WithErrorOnTrip())
+		if err := b.Do(bg, broken); err != errX {
+			t.Errorf("a failure that does not trip returned %v", err)
+		}
+		trips := func() {
+			t.Helper()
+			err := b.Do(bg, broken)
+			var open *OpenError
+			if !errors.Is(err, ErrOpen) || !errors.Is(err, errX) || !errors.As(err, &open) {
+				t.Errorf("the tripping call returned %v, want both its error and the open error", err)
+			}
+		}
+		trips()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		trips() // the failing trial is one too
+	})
+}
+
+// I1: outcomes of calls admitted in an earlier stretch count for nothing.
+func TestLateOutcomesDoNotCount(t *testing.T) {
+	b := New("db", Settings{FailMax: 2, SuccessThreshold: 2})
+	early, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	early2, early3 := early, early
+	b.Open(Order{})
+	b.HalfOpen(Order{})
+	early.Done(nil)
+	early2.Done(errX)
+	is(t, b, HalfOpen)
+	if s := b.Status(); s.ProbeSuccesses != 0 {
+		t.Errorf("a call from before the trip counts as a probe's success")
+	}
+	b.Close(Order{})
+	early3.Done(errX)
+	if n := b.FailCount(); n != 0 {
+		t.Errorf("a failure from before the trip counts after it: %d", n)
+	}
+}
+
+// What decides nothing asks nothing of the error.
+func TestPlainFailureReadsNoText(t *testing.T) {
+	read := 0
+	b := New("b", Settings{})
+	for i, want := range []int{0, 0, 1, 2, 3} { // five in a row open, three are named
+		_ = b.Do(t.Context(), func(context.Context) error { return textErr{&read} })
+		if read != want {
+			t.Errorf("after failure %d, %d texts were read, want %d", i+1, read, want)
+		}
+	}
+}
+
+type textErr struct{ read *int }
+
+func (e textErr) Error() string { *e.read++; return "text" }
+
+// A call that trips a rule of the program's own behind forced-closed gets its
+// own error, as with the other rules: nobody is rejected.
+func TestErrorOnTripBehindOverride(t *testing.T) {
+	for name, b := range map[string]*Breaker{
+		"setting": New("x", Settings{FailMax: 1}, WithErrorOnTrip()),
+		"own rule": New("x", Settings{FailMax: -1}, WithErrorOnTrip(),
+			WithRule("all", func(Counts) bool { return true })),
+	} {
+		b.ForceClosed(Order{})
+		if err := b.Do(t.Context(), broken); err != errX {
+			t.Errorf("%s: Do = %v, want %v alone", name, err, errX)
+		}
+		if got := b.Status().Auto; got != Open {
+			t.Errorf("%s: automatic state %s, want open", name, got)
+		}
+	}
+}
+
+// A rule of the program's own is given what the window holds, after each
+// failure and each slow call, and nothing else.
+func TestOwnRule(t *testing.T) {
+	var asked []Counts
+	ask := WithRule("never", func(c Counts) bool { asked = append(asked, c); return false })
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, SlowCall: time.Second}, ask)
+		play(b, "ssfisSF")
+		want := []Counts{{3, 1, 0, 1}, {5, 1, 1, 2}, {6, 2, 2, 3}}
+		if fmt.Sprint(asked) != fmt.Sprint(want) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+		asked = nil
+		b.HalfOpen(Order{})
+		play(b, "f")
+		is(t, b, Open)
+		if len(asked) > 0 {
+			t.Errorf("asked %v while half-open", asked)
+		}
+	})
+}
+
+func TestOwnRules(t *testing.T) {
+	over := func(n int) func(Counts) bool { return func(c Counts) bool { return c.Failures > n } }
+	for _, c := range []struct {
+		name  string
+		s     Settings
+		rules []Option
+		fails int    // until it opens
+		rule  string // on record
+	}{
+		{"one", Settings{FailMax: -1}, []Option{WithRule("over 3", over(3))}, 4, "over 3"},
+		{"the first that is met", Settings{FailMax: -1}, []Option{WithRule("over 5", over(5)), WithRule("over 3", over(3))}, 4, "over 3"},
+		{"beside FailMax", Settings{FailMax: 2}, []Option{WithRule("over 3", over(3))}, 2, ""},
+		{"over the last calls", Settings{FailMax: -1, WindowCalls: 3}, []Option{WithRule("over 3", over(3))}, 0, ""},
+		{"one that panics", Settings{FailMax: 6}, []Option{WithRule("bug", func(Counts) bool { panic("bug") })}, 6, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := New("x", c.s, c.rules...)
+			ran := 0
+			for range 20 {
+				_ = b.Do(t.Context(), func(context.Context) error { ran++; return errX })
+			}
+			if c.fails == 0 {
+				is(t, b, Closed)
+				return
+			}
+			h := b.History()
+			if ran != c.fails || len(h) != 1 || h[0].Rule != c.rule || (h[0].Cause == CauseRule) != (c.rule != "") {
+				t.Errorf("%d calls ran, history %+v", ran, h)
+			}
+		})
+	}
+}
+
+// A rule may take its time: no lock is held, and what happens meanwhile counts.
+func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1}, WithRule("slow", func(Counts) bool { time.Sleep(time.Minute); return true }))
+		began := time.Now()
+		go play(b, "f")
+		synctest.Wait()
+		play(b, "s")
+		b.Open(Order{})
+		b.Close(Order{}) // a new stretch: the rule's answer is about the old one
+		if d := time.Since(began); d > 0 {
+			t.Errorf("others waited %s for the rule", d)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		is(t, b, Closed)
+	})
+}
 
 // Under WithErrorOnTrip the call that trips tells so, whatever rule it met; a
 // call that has succeeded stays a success.
@@ -131,6 +295,41 @@ func TestFewFailuresKeepNoErrors(t *testing.T) {
 		play(b, c.fails)
 		if kept := b.cold.Load() != nil; kept != c.kept {
 			t.Errorf("%v, %s: errors are kept: %v, want %v", c.s, c.fails, kept, c.kept)
+		}
+	}
+}
+
+// badError is an error whose methods panic.
+type badError struct{ text, hint bool }
+
+func (e badError) Error() string {
+	if e.text {
+		panic("text")
+	}
+	return "bad"
+}
+
+func (e badError) RetryAfter() time.Duration {
+	if e.hint {
+		panic("hint")
+	}
+	return 0
+}
+
+// A panic in a rule or in an error's methods reaches no caller, is counted, and
+// the failure counts.
+func TestPanicsInUserCodeAreCounted(t *testing.T) {
+	for name, err := range map[string]error{
+		"text": badError{text: true}, "hint": badError{hint: true}, "rule": errX,
+	} {
+		var opts []Option
+		if name == "rule" {
+			opts = append(opts, WithRule("bad", func(Counts) bool { panic("rule") }))
+		}
+		b := New("x", Settings{FailMax: 2}, opts...)
+		_ = b.Do(t.Context(), func(context.Context) error { return err })
+		if s := b.Status(); s.Panics != 1 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.Panics, s.FailCount)
 		}
 	}
 }

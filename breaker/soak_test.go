@@ -1,4 +1,4 @@
-package breaker_test
+package breaker
 
 import (
 	"context"
@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // Ten days of a call every two seconds with an outage every hour: each day is
@@ -24,15 +22,15 @@ func TestSoakTenDays(t *testing.T) {
 		goroutines := runtime.NumGoroutine()
 		type day struct{ trips, rejected, changes int }
 		var first, today day
-		b := breaker.New("x", breaker.Settings{
+		b := New("x", Settings{
 			FailMax: 5, FailureRate: 0.6, MinCalls: 4, Window: 20 * time.Second, SlowCall: time.Second, SlowRate: 0.9,
 			ResetTimeout: 29700 * time.Millisecond, Ramp: 20 * time.Second, ResetBackoff: 2, ResetMax: 119300 * time.Millisecond,
 		})
-		b.AddListener(breaker.Listener{
-			Rejected: func(*breaker.Breaker, error) { today.rejected++ },
-			StateChange: func(_ *breaker.Breaker, tr breaker.Transition) {
+		b.AddListener(Listener{
+			Rejected: func(*Breaker, error) { today.rejected++ },
+			StateChange: func(_ *Breaker, tr Transition) {
 				today.changes++
-				if tr.To == breaker.Open {
+				if tr.To == Open {
 					today.trips++
 				}
 			},
@@ -46,7 +44,7 @@ func TestSoakTenDays(t *testing.T) {
 				outage := time.Since(start)%time.Hour > 50*time.Minute
 				_ = b.Do(t.Context(), func(context.Context) error {
 					if outage {
-						return errProof
+						return errX
 					}
 					return nil
 				})
@@ -54,7 +52,7 @@ func TestSoakTenDays(t *testing.T) {
 			switch {
 			case d == 0: // begins without an outage behind it
 			case d == 1:
-				first, heapThen = today, heap()
+				first, heapThen = today, heapInUse()
 			case today != first:
 				t.Errorf("day %d: %+v, the second was %+v", d+1, today, first)
 			}
@@ -62,7 +60,7 @@ func TestSoakTenDays(t *testing.T) {
 		if first.trips < 24 || first.rejected == 0 {
 			t.Errorf("a day had %+v, want a trip each hour: the test tests nothing", first)
 		}
-		if now := heap(); now > heapThen+1<<20 {
+		if now := heapInUse(); now > heapThen+1<<20 {
 			t.Errorf("the heap grew from %d KB after a day to %d KB", heapThen>>10, now>>10)
 		}
 		if n := runtime.NumGoroutine(); n > goroutines {
@@ -80,22 +78,22 @@ func TestSoakInventedKeys(t *testing.T) {
 	if os.Getenv("SWITCHGEAR_EXPLORE") != "" {
 		keys = 1_000_000
 	}
-	limits := breaker.SetOptions{MaxKeys: 1000, MaxEvidence: 3000, MaxHistory: 1000}
-	fail5 := []func(context.Context) error{proofFail, proofFail, proofFail, proofFail, proofFail}
+	limits := SetOptions{MaxKeys: 1000, MaxEvidence: 3000, MaxHistory: 1000}
+	fail5 := []func(context.Context) error{broken, broken, broken, broken, broken}
 	for _, c := range []struct {
 		name  string
-		s     breaker.Settings
+		s     Settings
 		calls []func(context.Context) error // of each invented key
 	}{
-		{"succeed", breaker.Settings{}, []func(context.Context) error{proofOK}},
-		{"fail", breaker.Settings{}, []func(context.Context) error{proofFail}},
-		{"fail and recover", breaker.Settings{}, []func(context.Context) error{proofFail, proofOK}},
-		{"open", breaker.Settings{}, fail5},
-		{"fail in the window", breaker.Settings{WindowCalls: 20, FailureRate: 0.9}, []func(context.Context) error{proofFail, proofOK}},
+		{"succeed", Settings{}, []func(context.Context) error{nop}},
+		{"fail", Settings{}, []func(context.Context) error{broken}},
+		{"fail and recover", Settings{}, []func(context.Context) error{broken, nop}},
+		{"open", Settings{}, fail5},
+		{"fail in the window", Settings{WindowCalls: 20, FailureRate: 0.9}, []func(context.Context) error{broken, nop}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := heap()
-			s := breaker.NewSet[int]("s", c.s, limits)
+			before := heapInUse()
+			s := NewSet[int]("s", c.s, limits)
 			real := min(1000, keys/50) // the odd ones fail
 			invented := keys / len(c.calls)
 			for k := range invented {
@@ -103,7 +101,7 @@ func TestSoakInventedKeys(t *testing.T) {
 					_ = s.Do(t.Context(), k, call)
 				}
 				r := k % real
-				if err := s.Do(t.Context(), -1-r, []func(context.Context) error{proofOK, proofFail}[r%2]); r%2 == 0 && err != nil {
+				if err := s.Do(t.Context(), -1-r, []func(context.Context) error{nop, broken}[r%2]); r%2 == 0 && err != nil {
 					t.Fatalf("a healthy key was rejected: %v", err)
 				}
 				// A breaker in use that the sweeper is evicting may be taken back.
@@ -113,7 +111,7 @@ func TestSoakInventedKeys(t *testing.T) {
 			}
 			open := 0
 			for r := 1; r < real; r += 2 {
-				if b, ok := s.Lookup(-1 - r); ok && b.State() == breaker.Open {
+				if b, ok := s.Lookup(-1 - r); ok && b.State() == Open {
 					open++
 				}
 			}
@@ -121,7 +119,7 @@ func TestSoakInventedKeys(t *testing.T) {
 			if rounds := invented / real; rounds >= 6 && open < real/2*99/100 {
 				t.Errorf("%d of %d failing keys are open", open, real/2)
 			}
-			if after := heap(); after > before+16<<20 {
+			if after := heapInUse(); after > before+16<<20 {
 				t.Errorf("the heap holds %d MB more than at the start", (after-before)>>20)
 			}
 			runtime.KeepAlive(s)

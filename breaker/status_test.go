@@ -51,16 +51,3 @@ func TestStatusByState(t *testing.T) {
 		})
 	}
 }
-
-func TestStateNames(t *testing.T) {
-	for s := range State(7) {
-		want := [...]string{"closed", "open", "half-open", "forced-open", "forced-closed", "state(5)", "state(6)"}[s]
-		if s.String() != want {
-			t.Errorf("%d is called %s, want %s", s, s, want)
-		}
-		var back State
-		if err := back.UnmarshalText([]byte(want)); s <= ForcedClosed && (err != nil || back != s) || s > ForcedClosed && err == nil {
-			t.Errorf("%s is read as %s, %v", want, back, err)
-		}
-	}
-}

@@ -1,4 +1,4 @@
-package breaker_test
+package breaker
 
 import (
 	"context"
@@ -12,12 +12,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // stressTime is how long the stress tests run: SWITCHGEAR_STRESS, such as 60s,
-// or 3 s, or less with -short.
+// or one second, or less with -short.
 func stressTime(t *testing.T) time.Duration {
 	t.Helper()
 	if text := os.Getenv("SWITCHGEAR_STRESS"); text != "" {
@@ -30,7 +28,7 @@ func stressTime(t *testing.T) time.Duration {
 	if testing.Short() {
 		return 300 * time.Millisecond
 	}
-	return 3 * time.Second
+	return time.Second
 }
 
 // stressSeed is SWITCHGEAR_SEED, or another one each time.
@@ -48,21 +46,21 @@ func stressSeed(t *testing.T) uint64 {
 }
 
 // tally counts what callers saw and what listeners were told.
-type tally struct {
+type stressCount struct {
 	began, succeeded, failed, ignored, rejected     atomic.Int64 // by callers
 	heardBegin, heardSuccess, heardFail, heardTurns atomic.Int64 // by the listener
 
 	mu   sync.Mutex
-	told []breaker.Transition
+	told []Transition
 }
 
-func (c *tally) listener() breaker.Listener {
-	return breaker.Listener{
-		BeforeCall: func(context.Context, *breaker.Breaker) { c.heardBegin.Add(1) },
-		Success:    func(*breaker.Breaker) { c.heardSuccess.Add(1) },
-		Failure:    func(*breaker.Breaker, error) { c.heardFail.Add(1) },
-		Rejected:   func(*breaker.Breaker, error) { c.heardTurns.Add(1) },
-		StateChange: func(_ *breaker.Breaker, t breaker.Transition) {
+func (c *stressCount) listener() Listener {
+	return Listener{
+		BeforeCall: func(context.Context, *Breaker) { c.heardBegin.Add(1) },
+		Success:    func(*Breaker) { c.heardSuccess.Add(1) },
+		Failure:    func(*Breaker, error) { c.heardFail.Add(1) },
+		Rejected:   func(*Breaker, error) { c.heardTurns.Add(1) },
+		StateChange: func(_ *Breaker, t Transition) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.told = append(c.told, t)
@@ -71,7 +69,7 @@ func (c *tally) listener() breaker.Listener {
 }
 
 // call makes one call that ends by chance in any way a call can.
-func (c *tally) call(b *breaker.Breaker, rng *rand.Rand, badness int) {
+func (c *stressCount) call(b *Breaker, rng *rand.Rand, badness int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ran := false
@@ -85,10 +83,10 @@ func (c *tally) call(b *breaker.Breaker, rng *rand.Rand, badness int) {
 		switch n := rng.IntN(100); {
 		case n < badness/2:
 			c.failed.Add(1)
-			return errProof
+			return errX
 		case n < badness:
 			c.failed.Add(1)
-			panic(errProof)
+			panic(errX)
 		case n >= 97:
 			cancel()
 			c.ignored.Add(1)
@@ -98,7 +96,7 @@ func (c *tally) call(b *breaker.Breaker, rng *rand.Rand, badness int) {
 		return nil
 	})
 	if !ran {
-		if !errors.Is(err, breaker.ErrOpen) {
+		if !errors.Is(err, ErrOpen) {
 			panic(fmt.Sprintf("a call that did not run returned %v", err))
 		}
 		c.rejected.Add(1)
@@ -106,7 +104,7 @@ func (c *tally) call(b *breaker.Breaker, rng *rand.Rand, badness int) {
 }
 
 // check compares the counts after everything has ended.
-func (c *tally) check(t *testing.T) {
+func (c *stressCount) check(t *testing.T) {
 	t.Helper()
 	for _, x := range []struct {
 		what      string
@@ -136,13 +134,13 @@ func (c *tally) check(t *testing.T) {
 // left behind.
 func TestStressRandomEverything(t *testing.T) {
 	seed, until := stressSeed(t), time.Now().Add(stressTime(t))
-	before, heapBefore := runtime.NumGoroutine(), heap()
-	var c tally
-	s := breaker.Settings{
+	before, heapBefore := runtime.NumGoroutine(), heapInUse()
+	var c stressCount
+	s := Settings{
 		FailMax: 8, FailureRate: 0.8, WindowCalls: 50, SuccessThreshold: 2, Probes: 2, Ramp: time.Millisecond,
 		ResetTimeout: 2 * time.Millisecond, ProbeTimeout: 2 * time.Millisecond, ResetJitter: 0.5,
 	}
-	b := breaker.New("x", s, breaker.WithListener(c.listener()))
+	b := New("x", s, WithListener(c.listener()))
 	var wg sync.WaitGroup
 	var calls atomic.Int64
 	for i := range 100 {
@@ -160,28 +158,28 @@ func TestStressRandomEverything(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	b.Release(breaker.Order{})
-	b.Close(breaker.Order{})
+	b.Release(Order{})
+	b.Close(Order{})
 	c.check(t)
 	st := b.Status()
 	if n := len(c.told); n == 0 || c.told[n-1].Version != st.Transition.Version {
 		t.Errorf("the last transition told is not the last on record (%d told)", n)
 	}
-	if st.Panics != 0 || st.State != breaker.Closed {
+	if st.Panics != 0 || st.State != Closed {
 		t.Errorf("in the end: %+v", st)
 	}
 	settleDown(t, before)
 	t.Logf("%d steps, %d calls ran, %d were rejected, %d transitions", calls.Load(), c.began.Load(), c.rejected.Load(), len(c.told))
 	c.told = nil
-	if after := heap(); after > heapBefore+4<<20 {
+	if after := heapInUse(); after > heapBefore+4<<20 {
 		t.Errorf("the heap holds %d KB, %d KB at the start", after>>10, heapBefore>>10)
 	}
 	runtime.KeepAlive(b)
 }
 
 // meddle does one thing that operators and programs do.
-func (c *tally) meddle(t *testing.T, b *breaker.Breaker, s breaker.Settings, rng *rand.Rand) {
-	why := breaker.Order{Actor: "stress"}
+func (c *stressCount) meddle(t *testing.T, b *Breaker, s Settings, rng *rand.Rand) {
+	why := Order{Actor: "stress"}
 	if rng.IntN(2) == 0 {
 		why.For = time.Duration(1+rng.IntN(1000)) * time.Microsecond
 	}
@@ -209,7 +207,7 @@ func (c *tally) meddle(t *testing.T, b *breaker.Breaker, s breaker.Settings, rng
 	case 9:
 		_ = b.History()
 	case 10:
-		remove := b.AddListener(breaker.Listener{Failure: func(*breaker.Breaker, error) {}})
+		remove := b.AddListener(Listener{Failure: func(*Breaker, error) {}})
 		runtime.Gosched()
 		remove()
 	case 11:
@@ -218,7 +216,7 @@ func (c *tally) meddle(t *testing.T, b *breaker.Breaker, s breaker.Settings, rng
 }
 
 // forget is a caller that loses every other permit.
-func (c *tally) forget(b *breaker.Breaker, rng *rand.Rand) {
+func (c *stressCount) forget(b *Breaker, rng *rand.Rand) {
 	p, err := b.Allow()
 	if err != nil {
 		c.rejected.Add(1)
@@ -242,15 +240,6 @@ func settleDown(t *testing.T, before int) {
 	}
 }
 
-// heap is what is in use after two collections.
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // No failure is lost: FailMax failures at once open the breaker whatever the
 // order they end in, and one less does not (I11).
 func TestStressNoFailureLost(t *testing.T) {
@@ -260,19 +249,19 @@ func TestStressNoFailureLost(t *testing.T) {
 	}
 	const failMax = 16
 	for round := range rounds {
-		b := breaker.New("x", breaker.Settings{FailMax: failMax})
+		b := New("x", Settings{FailMax: failMax})
 		failAtOnce(t, b, failMax-1)
-		if b.FailCount() != failMax-1 || b.State() != breaker.Closed {
+		if b.FailCount() != failMax-1 || b.State() != Closed {
 			t.Fatalf("round %d: %d of %d failures counted, %s", round, b.FailCount(), failMax-1, b.State())
 		}
 		failAtOnce(t, b, 1)
-		if b.State() != breaker.Open {
+		if b.State() != Open {
 			t.Fatalf("round %d: %s after %d failures", round, b.State(), failMax)
 		}
 	}
 }
 
-func failAtOnce(t *testing.T, b *breaker.Breaker, n int) {
+func failAtOnce(t *testing.T, b *Breaker, n int) {
 	var ready, wg sync.WaitGroup
 	ready.Add(n)
 	for range n {
@@ -280,7 +269,7 @@ func failAtOnce(t *testing.T, b *breaker.Breaker, n int) {
 			_ = b.Do(t.Context(), func(context.Context) error {
 				ready.Done()
 				ready.Wait()
-				return errProof
+				return errX
 			})
 		})
 	}
@@ -293,11 +282,11 @@ func failAtOnce(t *testing.T, b *breaker.Breaker, n int) {
 func TestStressProbesNeverOverTheLimit(t *testing.T) {
 	const limit = 3
 	seed, until := stressSeed(t), time.Now().Add(stressTime(t)/2)
-	b := breaker.New("x", breaker.Settings{
+	b := New("x", Settings{
 		FailMax: 1, Probes: limit, SuccessThreshold: 1 << 30,
 		ResetTimeout: time.Millisecond, ProbeTimeout: time.Hour,
-	}, breaker.WithClassifier(func(context.Context, error) breaker.Outcome { return breaker.Ignored }))
-	b.HalfOpen(breaker.Order{})
+	}, WithClassifier(func(context.Context, error) Outcome { return Ignored }))
+	b.HalfOpen(Order{})
 	var in, most, rounds atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -313,7 +302,7 @@ func TestStressProbesNeverOverTheLimit(t *testing.T) {
 					rounds.Add(1)
 					in.Add(-1)
 					if rng.IntN(2) == 0 {
-						return errProof
+						return errX
 					}
 					return nil
 				})

@@ -63,17 +63,3 @@ func TestStripesUnderContention(t *testing.T) {
 		t.Errorf("%d are counted, want %d", got, goroutines*each)
 	}
 }
-
-// A call is counted once also when goroutines have met, and a count that nobody
-// disputes makes nobody draw again.
-func TestCallCountAfterContention(t *testing.T) {
-	var c callCount
-	c.on.Store(true)
-	c.more.Store(newSpread())
-	for range 5 {
-		c.count(Success, false)
-	}
-	if got, drawn := c.read().Successes, c.more.Load().shift.Load(); got != 5 || drawn != 0 {
-		t.Errorf("%d calls are counted, want 5; they draw from bit %d, want 0", got, drawn)
-	}
-}

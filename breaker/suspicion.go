@@ -8,62 +8,64 @@ import (
 
 const (
 	tripsTogether  = 5 * time.Second // trips this close together are one episode
-	fewestSuspects = 3
-	suspectShare   = 0.5 // of the breakers and sets: from here on the fault is likely here
+	fewestSuspects = 3               // breakers and sets that must have tripped
+	suspectShare   = 0.5             // and their share of all breakers and sets
 )
 
-// suspicion is a manager's view of breakers that trip together. When a large
-// share of breakers that guard different things trip at once, the fault is
-// likely in this process or its network, not in all those things. The keys of
-// one set count as one: they have their dependency in common.
+// suspicion finds breakers of a manager that trip together. If a large share of
+// breakers that guard different things trips at once, the fault is probably in
+// this process or its network, not in all of those things. The keys of a set
+// share one dependency, so they count as one.
 //
-// It hears of trips as a listener does, outside every lock. Its own is taken
+// It receives trips as a listener does, with no lock held. Its own lock is taken
 // alone.
 type suspicion struct {
-	mu      sync.Mutex
-	trips   []tripOf        // of the last tripsTogether, oldest first
-	tripped map[*config]int // how many of them each has
-	episode Suspicion       // the newest; Of 0: there was none
-	report  func(Suspicion)
+	mu      sync.Mutex      // guards the fields below
+	trips   []tripOf        // trips of the last five seconds, oldest first
+	tripped map[*config]int // how many of them each breaker or set has
+	episode Suspicion       // the newest one; Of is 0 if there was none
+	report  func(Suspicion) // set by OnSuspicion
 }
 
+// tripOf is a trip, and whether its record is marked as suspect.
 type tripOf struct {
 	b      *Breaker
 	t      *Transition
 	marked bool
 }
 
-// Suspicion says that many independent breakers tripped together.
+// Suspicion reports that many independent breakers tripped together.
 type Suspicion struct {
 	At     time.Time `json:"at"`     // when their share was reached
-	Opened int       `json:"opened"` // breakers and sets that had tripped within five seconds then
-	Of     int       `json:"of"`     // breakers and sets there were
+	Opened int       `json:"opened"` // breakers and sets that had tripped within five seconds by then
+	Of     int       `json:"of"`     // all breakers and sets of the manager at that time
 }
 
-// String is one sentence for a log.
+// String returns one sentence for a log.
 func (s Suspicion) String() string {
-	return fmt.Sprintf("%d of %d independent breakers tripped within %s: look for the fault in this process or its network first", s.Opened, s.Of, tripsTogether)
+	return fmt.Sprintf("%d of %d independent breakers tripped within %s: check this process and its network first", s.Opened, s.Of, tripsTogether)
 }
 
-// OnSuspicion calls f, once for each episode, when at least half of the
-// manager's breakers and sets, and no fewer than three, trip within five
-// seconds: then the fault is likely in this process. Those transitions are
-// marked SuspectLocal. f runs outside every lock; a panic in it is recovered.
+// OnSuspicion calls f once for each episode in which at least three, and at
+// least half, of the manager's breakers and sets trip within five seconds. The
+// fault is then probably in this process. These transitions are marked
+// SuspectLocal. f runs with no lock held; a panic in it is recovered. A later
+// OnSuspicion replaces f.
 func (m *Manager) OnSuspicion(f func(Suspicion)) {
 	m.suspicion.mu.Lock()
 	defer m.suspicion.mu.Unlock()
 	m.suspicion.report = f
 }
 
-// Suspicion is the newest episode, if there was one.
+// Suspicion returns the newest episode, and reports whether there was one.
 func (m *Manager) Suspicion() (Suspicion, bool) {
 	m.suspicion.mu.Lock()
 	defer m.suspicion.mu.Unlock()
 	return m.suspicion.episode, m.suspicion.episode.Of > 0
 }
 
-// tripped hears of a transition before any listener does, and returns it, or a
-// copy that is marked.
+// tripped receives each transition before the listeners do. It returns the
+// transition, or a copy that is marked as suspect. No lock is held.
 func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	if t.From != Closed || t.To != Open || t.Cause == CauseOrder || t.Cause == CauseFleet {
 		return t
@@ -81,7 +83,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	if news != nil && tell != nil {
 		defer func() {
 			if p := recover(); p != nil {
-				b.cfg.caught("function of OnSuspicion", p)
+				b.cfg.caught("the function of OnSuspicion", p)
 			}
 		}()
 		tell(*news)
@@ -89,8 +91,8 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	return t
 }
 
-// note enters a trip. It returns the trips to mark: none, or this one, or with
-// it all that led to a new episode.
+// note adds a trip. It returns the trips to mark: none, or this one, or if a new
+// episode begins, all trips that led to it.
 func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripOf, news *Suspicion, tell func(Suspicion)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,11 +126,13 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 	return suspects, news, tell
 }
 
+// suspect reports whether so many trips are suspicious.
 func suspect(tripped, total int) bool {
 	return tripped >= fewestSuspects && float64(tripped) >= suspectShare*float64(total)
 }
 
-// markSuspect marks a record. Readers may hold it, so a copy takes its place.
+// markSuspect marks a record as suspect. Readers may hold the record, so a copy
+// takes its place. mu is not held.
 func (b *Breaker) markSuspect(t *Transition) *Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,18 +2,19 @@ package breaker
 
 import "time"
 
+// flapSpan is how far back Status.Flaps counts.
 const flapSpan = time.Hour
 
-// tally is what a breaker has been through since it was made. Breaker.mu
-// guards it. Its times are differences of monotonic ones (I9).
+// tally is the totals of a breaker since it was created. Breaker.mu guards it.
+// Its times are differences of monotonic readings (I9).
 type tally struct {
-	trips     uint64        // times it opened by itself
-	openFor   time.Duration // time it rejected, the stretch under way left out
-	openSince time.Time     // when that stretch began; zero: it is not rejecting
-	day       *dayCount     // trips by the hour; nil before the first
+	trips     uint64        // automatic trips
+	openFor   time.Duration // time spent rejecting calls, except the current period
+	openSince time.Time     // when the current period of rejecting began; zero if the breaker is not rejecting
+	day       *dayCount     // trips by the hour; nil before the first trip
 }
 
-// moved counts a transition in.
+// moved adds a transition.
 func (y *tally) moved(t *Transition) {
 	if t.To == Open && t.Cause != CauseOrder {
 		y.trips++
@@ -24,7 +25,7 @@ func (y *tally) moved(t *Transition) {
 	}
 	shut := t.To == Open || t.To == ForcedOpen
 	switch {
-	case t.Shadow:
+	case t.Shadow: // behind an override the effective state did not change
 	case shut && y.openSince.IsZero():
 		y.openSince = t.At
 	case !shut && !y.openSince.IsZero():
@@ -33,6 +34,7 @@ func (y *tally) moved(t *Transition) {
 	}
 }
 
+// status fills in the totals.
 func (y *tally) status(s *Status, now time.Time) {
 	s.Trips = y.trips
 	if y.day != nil {
@@ -45,10 +47,10 @@ func (y *tally) status(s *Status, now time.Time) {
 	s.OpenFor = shut
 }
 
-// dayCount counts by the hour, for a day.
+// dayCount counts the last 24 hours, by the hour.
 type dayCount struct {
 	began time.Time
-	hours [24]struct{ hour, n uint32 }
+	hours [24]struct{ hour, n uint32 } // hour: since began; n: events in it
 }
 
 func (d *dayCount) add(now time.Time) {

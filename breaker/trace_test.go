@@ -12,7 +12,9 @@ import (
 
 type traceKey struct{}
 
-func traced(id string) context.Context { return context.WithValue(context.Background(), traceKey{}, id) }
+func traced(id string) context.Context {
+	return context.WithValue(context.Background(), traceKey{}, id)
+}
 
 func traceOf(ctx context.Context) string {
 	id, _ := ctx.Value(traceKey{}).(string)

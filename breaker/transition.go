@@ -6,92 +6,94 @@ import (
 	"time"
 )
 
-// Cause is the kind of thing that decided a transition.
+// Cause is the kind of event or rule that caused a transition.
 type Cause string
 
-// The causes. A program may switch on them; people read Transition.Summary.
+// The causes. Programs can switch on them; for people there is
+// Transition.Summary.
 const (
-	CauseConsecutive  Cause = "consecutive-failures" // FailMax failures in a row
-	CauseFailureRate  Cause = "failure-rate"         // FailureRate over the window
-	CauseConfidence   Cause = "confidence"           // sure that the failure rate is over FailureRate
-	CauseSlowRate     Cause = "slow-rate"            // SlowRate over the window
-	CauseBadRate      Cause = "bad-rate"             // BadRate over the window
-	CauseFleet        Cause = "fleet"                // what the processes of a fleet counted together, see Peers
-	CauseRule         Cause = "rule"                 // a rule of the program's own, named in Rule
-	CauseProbeFailed  Cause = "probe-failed"         // a failure in half-open
-	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold successes in half-open
-	CauseElapsed      Cause = "open-time-elapsed"    // the open time has passed and a call asked
-	CauseBypass       Cause = "bypass-probe"         // work marked by WithBypassProbe came before that; Reason says what it is
-	CauseOrder        Cause = "order"                // a person or a program ordered it: see Order, Actor and Reason
+	CauseConsecutive  Cause = "consecutive-failures" // FailMax consecutive failures
+	CauseFailureRate  Cause = "failure-rate"         // FailureRate was reached in the window
+	CauseConfidence   Cause = "confidence"           // with Confidence, the failure rate is above FailureRate
+	CauseSlowRate     Cause = "slow-rate"            // SlowRate was reached in the window
+	CauseBadRate      Cause = "bad-rate"             // BadRate was reached in the window
+	CauseFleet        Cause = "fleet"                // the processes of a fleet counted enough failures together, see Transition.Peers
+	CauseRule         Cause = "rule"                 // one of the program's own rules, see Transition.Rule
+	CauseProbeFailed  Cause = "probe-failed"         // a probe failed, or was slow
+	CauseProbesPassed Cause = "probes-passed"        // SuccessThreshold probes succeeded
+	CauseElapsed      Cause = "open-time-elapsed"    // the open time had passed and a call arrived
+	CauseBypass       Cause = "bypass-probe"         // a call marked by WithBypassProbe arrived before that, see Transition.Reason
+	CauseOrder        Cause = "order"                // an order, see Transition.Order, Actor and Reason
 	CauseExpired      Cause = "override-expired"     // an override expired
-	CauseLapsed       Cause = "lapsed"               // a key was removed, or idle for so long that its set forgot it
+	CauseLapsed       Cause = "lapsed"               // a key was removed, or idle so long that its set forgot it
 )
 
-// ErrorSample is one of the errors seen before a transition.
+// ErrorSample is an error that occurred before a transition.
 type ErrorSample struct {
-	Error   string        `json:"error"`
-	Latency time.Duration `json:"latency,omitempty"`  // 0: not measured (see Settings.SlowCall)
-	TraceID string        `json:"trace_id,omitempty"` // of the newest call that failed with it; see WithTraceID
-	Count   int           `json:"count"`              // times it was seen since it entered the record
+	Error   string        `json:"error"`              // its text, see WithErrorText
+	Latency time.Duration `json:"latency,omitempty"`  // of the newest such call; 0: calls are not timed, see Settings.SlowCall
+	TraceID string        `json:"trace_id,omitempty"` // of the newest such call, see WithTraceID
+	Count   int           `json:"count"`              // how many times it occurred while it was among the last three distinct errors
 }
 
 // Counts is what a window holds.
 type Counts struct {
-	Calls    int `json:"calls"`    // finished calls that are evidence
-	Failures int `json:"failures"` // those that failed
-	Slow     int `json:"slow"`     // those that took SlowCall or longer
-	Bad      int `json:"bad"`      // those that failed, were slow, or both
+	Calls    int `json:"calls"`    // calls that ended and are evidence
+	Failures int `json:"failures"` // calls that failed
+	Slow     int `json:"slow"`     // calls that took SlowCall or longer
+	Bad      int `json:"bad"`      // calls that failed, were slow, or both
 }
 
-// Peers says what the processes of a fleet had seen together.
+// Peers is the evidence of the processes of a fleet.
 type Peers struct {
-	Scope     string `json:"scope"`     // whose evidence it is: "fleet", or a zone's name
+	Scope     string `json:"scope"`     // whose evidence it is: "fleet", or the name of a zone
 	Epoch     uint64 `json:"epoch"`     // of the fleet's verdict
 	Against   int    `json:"against"`   // processes whose own evidence is against the dependency
-	Reporting int    `json:"reporting"` // processes that had evidence at all
+	Reporting int    `json:"reporting"` // processes that had any evidence
 }
 
-// Transition is the record of one change: what moved, and why.
+// Transition is the record of one change of state: what changed, and why.
 type Transition struct {
-	Version uint64    `json:"version"` // the breaker's version after it
+	Version uint64    `json:"version"` // the breaker's version after the change
 	At      time.Time `json:"at"`
 	From    State     `json:"from"`
 	To      State     `json:"to"`
-	// Shadow marks a move of the automatic state behind an override: the
-	// breaker's effective state did not change.
+	// Shadow marks a change of the automatic state behind an override. The
+	// effective state did not change.
 	Shadow bool  `json:"shadow,omitempty"`
 	Cause  Cause `json:"cause"`
 
-	// What decided, when a rule did.
-	Rule      string        `json:"rule,omitempty"`                 // the name of a rule of the program's own
-	Fails     int           `json:"fails,omitempty"`                // consecutive failures, or successes of probes
-	Forgiven  int           `json:"successes_to_forgive,omitempty"` // Settings.SuccessesToForgive, where Fails was counted with it
+	// The evidence, if a rule caused it.
+	Rule      string        `json:"rule,omitempty"`                 // the name of the program's own rule
+	Fails     int           `json:"fails,omitempty"`                // consecutive failures, or successful probes
+	Forgiven  int           `json:"successes_to_forgive,omitempty"` // Settings.SuccessesToForgive, if Fails was counted with it
 	Counts    Counts        `json:"counts,omitzero"`                // what the window held
-	Threshold float64       `json:"threshold,omitempty"`            // the limit that was met
+	Threshold float64       `json:"threshold,omitempty"`            // the limit that was reached
 	Window    time.Duration `json:"window,omitempty"`               // the span of Counts; 0: the last WindowCalls calls
 	Errors    []ErrorSample `json:"errors,omitempty"`               // up to three distinct errors, newest first
-	Slow      bool          `json:"slow,omitempty"`                 // a probe that was slow decided, though it did not fail
-	Peers     *Peers        `json:"peers,omitempty"`                // whose evidence it was, for CauseFleet
+	Slow      bool          `json:"slow,omitempty"`                 // the probe did not fail, but was slow
+	Peers     *Peers        `json:"peers,omitempty"`                // for CauseFleet, else nil
 
-	// What follows, when it opened.
-	Attempt   int           `json:"attempt,omitempty"`    // open periods in a row, this one included
-	OpenFor   time.Duration `json:"open_for,omitempty"`   // the open time chosen, jitter included
-	HintedFor time.Duration `json:"hinted_for,omitempty"` // the retry-after hint that lengthened it
-	// FailingSince is when the breaker left closed: it has not closed since.
+	// What follows, if it opened the breaker.
+	Attempt   int           `json:"attempt,omitempty"`    // open periods in a row, including this one
+	OpenFor   time.Duration `json:"open_for,omitempty"`   // the open time, including jitter
+	HintedFor time.Duration `json:"hinted_for,omitempty"` // the hint that lengthened the open time, see RetryAfterHinter
+	// FailingSince is when the breaker left closed; it has not closed since.
 	FailingSince time.Time `json:"failing_since,omitzero"`
 
-	// Who, when a person or a program ordered it.
+	// The order, if there was one. Reason is also set for CauseBypass.
 	Order  Verb          `json:"order,omitempty"`
 	Actor  string        `json:"actor,omitempty"`
 	Reason string        `json:"reason,omitempty"`
-	For    time.Duration `json:"for,omitempty"` // time until the override lifts itself; 0: never
+	For    time.Duration `json:"for,omitempty"` // time until the override expires; 0: never
 
-	SettingsVersion uint64 `json:"settings_version"`        // version of the settings it was decided under
-	SuspectLocal    bool   `json:"suspect_local,omitempty"` // many independent breakers opened at once: the fault may be here
+	SettingsVersion uint64 `json:"settings_version"`        // the version of the settings in effect
+	SuspectLocal    bool   `json:"suspect_local,omitempty"` // many independent breakers tripped at the same time, see Manager.OnSuspicion
 }
 
-// Summary is the reason in one clause, without names and times: "5 failures in a
-// row; last error: connection refused".
+// Summary returns the cause in one clause, without names and times, such as "5
+// failures in a row; last error: connection refused". It is written for people,
+// and its wording may change.
 func (t *Transition) Summary() string {
 	switch t.Cause {
 	case CauseConsecutive:
@@ -100,13 +102,13 @@ func (t *Transition) Summary() string {
 		}
 		return plural(t.Fails, "failure") + " in a row" + t.lastError()
 	case CauseFailureRate:
-		return fmt.Sprintf("%d of %d calls failed %s, the limit is %s", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+		return t.share(t.Counts.Failures, "failed") + t.limit() + t.lastError()
 	case CauseConfidence:
-		return fmt.Sprintf("%d of %d calls failed %s, enough to be sure that more than %s do", t.Counts.Failures, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+		return t.share(t.Counts.Failures, "failed") + ", enough to be sure that more than " + percent(t.Threshold) + " do" + t.lastError()
 	case CauseSlowRate:
-		return fmt.Sprintf("%d of %d calls were slow %s, the limit is %s", t.Counts.Slow, t.Counts.Calls, t.span(), percent(t.Threshold))
+		return t.share(t.Counts.Slow, "were slow") + t.limit()
 	case CauseBadRate:
-		return fmt.Sprintf("%d of %d calls failed or were slow %s, the limit is %s", t.Counts.Bad, t.Counts.Calls, t.span(), percent(t.Threshold)) + t.lastError()
+		return t.share(t.Counts.Bad, "failed or were slow") + t.limit() + t.lastError()
 	case CauseFleet:
 		return fmt.Sprintf("%d of %d calls failed at %d of %d processes of the %s", t.Counts.Failures, t.Counts.Calls, t.Peers.Against, t.Peers.Reporting, t.Peers.Scope) + t.lastError()
 	case CauseLapsed:
@@ -124,7 +126,7 @@ func (t *Transition) Summary() string {
 		}
 		return fmt.Sprintf("%d probes succeeded", t.Fails)
 	case CauseElapsed:
-		return "the open time was over and a call came"
+		return "the open time had passed and a call arrived"
 	case CauseBypass:
 		return "a marked call probed before the open time was over" + quoted(t.Reason)
 	case CauseExpired:
@@ -135,12 +137,17 @@ func (t *Transition) Summary() string {
 	return string(t.Cause)
 }
 
-func (t *Transition) span() string {
+// share returns what n of the counted calls did: "3 of 20 calls failed in the
+// last 10s", or "3 of the last 20 calls failed" if the window is a number of
+// calls.
+func (t *Transition) share(n int, did string) string {
 	if t.Window > 0 {
-		return "in the last " + units(t.Window)
+		return fmt.Sprintf("%d of %d calls %s in the last %s", n, t.Counts.Calls, did, units(t.Window))
 	}
-	return fmt.Sprintf("of the last %d", t.Counts.Calls)
+	return fmt.Sprintf("%d of the last %d calls %s", n, t.Counts.Calls, did)
 }
+
+func (t *Transition) limit() string { return " (limit " + percent(t.Threshold) + ")" }
 
 func (t *Transition) lastError() string {
 	if len(t.Errors) == 0 {
@@ -149,6 +156,7 @@ func (t *Transition) lastError() string {
 	return "; last error: " + t.Errors[0].Error
 }
 
+// actorOr returns the actor, or words for an unknown one.
 func actorOr(actor string) string {
 	if actor == "" {
 		return "an unknown actor"
@@ -156,6 +164,7 @@ func actorOr(actor string) string {
 	return actor
 }
 
+// quoted returns text in quotes and parentheses, or nothing if it is empty.
 func quoted(text string) string {
 	if text == "" {
 		return ""
@@ -163,6 +172,7 @@ func quoted(text string) string {
 	return fmt.Sprintf(" (%q)", text)
 }
 
+// plural returns "1 failure", "2 failures" and so on.
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

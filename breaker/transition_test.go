@@ -1,11 +1,42 @@
 package breaker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// The record has what decided, for each rule, and the numbers at that moment.
+func TestTransitionRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Settings{FailMax: 3, FailureRate: 0.5, MinCalls: 4, SlowCall: time.Second, ResetTimeout: 10 * time.Second, ResetBackoff: 2}
+		b := New("db", s)
+		_ = b.Update(s) // no change, no version
+		s.ResetTimeout = 20 * time.Second
+		if err := b.Update(s); err != nil {
+			t.Fatal(err)
+		}
+		play(b, "sFsf")
+		h := b.History()
+		if len(h) != 1 {
+			t.Fatalf("history %+v", h)
+		}
+		got := h[0]
+		want := Transition{
+			Version: 3, At: time.Now(), From: Closed, To: Open, Cause: CauseFailureRate,
+			Fails: 1, Counts: Counts{4, 2, 1, 2}, FailingSince: got.At, Threshold: 0.5, Window: 10 * time.Second, Errors: got.Errors,
+			Attempt: 1, OpenFor: 20 * time.Second, SettingsVersion: 2,
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+		if len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Error != errX.Error() {
+			t.Errorf("errors %+v", got.Errors)
+		}
+	})
+}
 
 // A record tells what belongs to its transition, and nothing of another's: the
 // errors that opened it, the window that was judged, the probe that was slow.

@@ -1,18 +1,20 @@
 package breaker
 
-// Update changes the settings while calls run: all of them or, when s is
-// invalid, none. State and evidence are kept; only a window whose span changes
-// starts again. It never closes an open breaker, and an open time under way
-// stays as it was chosen. A keyed breaker has settings of its own from then on,
-// even if they are its set's, and Set.Update leaves it out.
+// Update changes the settings while calls run. If s is invalid, it changes
+// nothing. State and evidence are kept, except that a window of a different
+// kind or length starts empty. Update never closes an open breaker, and does
+// not change an open time that has begun. After Update a keyed breaker has
+// settings of its own, even if they equal those of its set, and Set.Update no
+// longer changes them.
 func (b *Breaker) Update(s Settings) error {
 	_, err := b.UpdateIf(s, 0)
 	return err
 }
 
-// UpdateIf is Update on condition that the breaker's version is still this one
-// (0: whatever it is); else the error matches ErrVersion. The receipt tells the
-// versions before and after, which are the same when nothing had to change.
+// UpdateIf is like Update, but changes the settings only if the breaker's
+// version is version; 0 means any version. Otherwise the error matches
+// ErrVersion. The receipt holds the versions before and after, which are equal
+// if nothing changed.
 func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	if err := s.Validate(); err != nil {
 		return Receipt{}, err
@@ -43,8 +45,9 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 	return receipt, nil
 }
 
-// refresh follows a change of a set's settings, listeners or observers. Nothing
-// is locked for a breaker that it does not concern.
+// refresh brings a breaker up to date with its set's settings, listeners and
+// observers. It takes no lock if nothing changes for this breaker. mu is not
+// held.
 func (b *Breaker) refresh() {
 	r := b.settings()
 	if b.load()&refreshedMask == b.flags(r)&refreshedMask && b.spans(r) && r.SuccessesToForgive <= 0 {
@@ -55,7 +58,8 @@ func (b *Breaker) refresh() {
 	b.refreshLocked()
 }
 
-// flags are the bits of the word that settings, listeners and observers decide.
+// flags returns the bits of the word that settings, listeners and observers
+// decide.
 func (b *Breaker) flags(r *compiled) uint64 {
 	f := r.flags | b.cfg.listenerFlags()
 	if n := b.cfg.calls.Load(); n != nil && n.on.Load() {
@@ -83,9 +87,9 @@ func (b *Breaker) spans(r *compiled) bool {
 	return win != nil && win.spans(r)
 }
 
-// refreshLocked brings window, failure count and flags in line with the
-// settings and listeners. It reads those of now, under mu: of several that
-// change something at once, the last to refresh has seen all of it. mu is held.
+// refreshLocked brings window, failure count and flags up to date with settings
+// and listeners. It reads the current ones, under mu. So if several goroutines
+// change something at once, the last refresh has seen all of it. mu is held.
 func (b *Breaker) refreshLocked() {
 	r := b.settings()
 	w := b.load()
@@ -98,11 +102,14 @@ func (b *Breaker) refreshLocked() {
 	case b.win.Load() != nil && b.win.Load().clean():
 		flags &^= flagCounted
 	}
+	// After the window is stored, so that a success that sees flagCounted finds
+	// it.
 	b.edit(refreshedMask, flags)
 	b.rescaleLocked(r)
 }
 
-// rescaleLocked turns the failure count into the settings' units. mu is held.
+// rescaleLocked converts the failure count to the units of the settings,
+// rounded up so that no failure is lost (I11). mu is held.
 func (b *Breaker) rescaleLocked(r *compiled) {
 	was, is := int(b.unit), r.failUnit
 	for was != is {

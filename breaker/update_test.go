@@ -5,11 +5,59 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func TestUpdateIsAllOrNothing(t *testing.T) {
+	b := New("db", Settings{})
+	failTimes(b, 3)
+	if err := b.Update(Settings{FailMax: 10, FailureRate: 2}); !errors.Is(err, ErrSettings) {
+		t.Fatalf("got %v, want ErrSettings", err)
+	}
+	if got := b.Settings().FailMax; got != 5 {
+		t.Errorf("a refused update changed FailMax to %d", got)
+	}
+	if err := b.Update(Settings{FailMax: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.FailCount(); n != 3 {
+		t.Errorf("an update changed the fail count to %d", n)
+	}
+	failTimes(b, 1)
+	is(t, b, Open)
+}
+
+// A listener that is added while the settings of its set change does not undo
+// the change: each key ends up with the window that the new settings ask for.
+func TestListenerAddedDuringSetUpdate(t *testing.T) {
+	for range 100 {
+		s := NewSet[string]("s", Settings{FailMax: -1}, SetOptions{})
+		b := s.Breaker("a")
+		sh := s.shard("a")
+		sh.mu.Lock() // both stop where they look for the keys, and go on at once
+		var wg sync.WaitGroup
+		wg.Go(func() { s.AddListener(Listener{StateChange: func(*Breaker, Transition) {}}) })
+		for len(s.cfg.watchers()) == 0 {
+			runtime.Gosched()
+		}
+		runtime.Gosched()
+		wg.Go(func() { _ = s.Update(Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4, MinCalls: 2}) })
+		for s.Settings().FailureRate < 0 {
+			runtime.Gosched()
+		}
+		runtime.Gosched()
+		sh.mu.Unlock()
+		wg.Wait()
+		for range 2 {
+			_ = b.Do(t.Context(), broken)
+		}
+		is(t, b, Open)
+	}
+}
 
 // All or nothing: settings that are wrong in any field change none.
 func TestUpdateChangesNothingWhenInvalid(t *testing.T) {

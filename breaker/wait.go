@@ -5,15 +5,20 @@ import (
 	"time"
 )
 
-// WaitReady returns nil when the breaker could admit a call: at once while it is
-// closed, else when its open time is over, a probe's place is free, or an
-// override lets calls through. It returns ctx's error if ctx is over before.
+// WaitReady waits until the breaker could admit a call, and returns nil. It
+// returns at once while the breaker is closed; else when the open time is over,
+// a probe's place is free, or an override admits calls. If ctx is over first,
+// it returns ctx's error; a nil ctx is never over.
 //
-// It is for a consumer that pauses while its dependency is away, instead of
-// taking work and failing it. It takes no place: of several that wait, all
-// return, the first to call probes, and the others may be rejected and wait
-// again. It costs no goroutine, and the breaker nothing while no one waits.
+// It is meant for a consumer that pauses while its dependency is down, instead
+// of taking work and failing it. It reserves nothing: if several goroutines
+// wait, all of them return, the first one to call probes, and the others may be
+// rejected and wait again. It starts no goroutine, and costs the breaker
+// nothing while no goroutine waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	for {
 		changed, wait, ready := b.readiness()
 		if ready {
@@ -34,12 +39,16 @@ func (b *Breaker) WaitReady(ctx context.Context) error {
 	}
 }
 
-// readiness reports whether a call could be admitted; if not, what is closed
-// when that may have changed, and how long it will take at most (0: unknown).
+// readiness reports whether a call could be admitted. If not, it returns a
+// channel that is closed when that may have changed, and how long to wait at
+// most (0: unknown). mu is not held.
 func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.load()
+	if e := effective(w); e == Closed || e == ForcedClosed {
+		return nil, 0, true // first: the zero Breaker has no clock
+	}
 	until := time.Time{}
 	now := b.cfg.clock.Now()
 	switch effective(w) {
@@ -54,8 +63,6 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 		if until = b.cold.Load().probes.nextFree(b.settings().Probes, now); !now.Before(until) {
 			return nil, 0, true
 		}
-	default:
-		return nil, 0, true
 	}
 	c := b.cold.Load()
 	if c.changed == nil {
@@ -67,7 +74,7 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 	return c.changed, max(1, until.Sub(now)), false
 }
 
-// signalLocked makes those who wait look again. Breaker.mu is held.
+// signalLocked makes goroutines in WaitReady look again. Breaker.mu is held.
 func (c *cold) signalLocked() {
 	if c.changed != nil {
 		close(c.changed)

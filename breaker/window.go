@@ -6,18 +6,20 @@ import (
 	"time"
 )
 
-// window holds the calls that the rates are taken over: those of the last
-// stretch of time, or the last so many. Successes come without a lock, as they
-// are many; failures and slow calls under Breaker.mu, as each may decide.
+// window holds the calls that rates are computed from: those of a span of time,
+// or the last N calls. Successes are many, so they are counted without a lock.
+// Failures and slow calls are counted under Breaker.mu, because each of them
+// may decide.
 //
-// A window serves one generation: a success that arrives with another one
-// belongs to another window (I1).
+// A window belongs to one generation. A success of another generation is not
+// counted in it (I1).
 type window struct {
 	gen  uint32
-	last *callWindow // the last so many calls; nil: those of the time below
-	time timeWindow
+	last *callWindow // the last N calls; nil if the window is a span of time
+	time timeWindow  // the calls of a span of time, unless last is set
 }
 
+// newWindow returns the window that the settings r ask for.
 func newWindow(gen uint32, r *compiled) *window {
 	w := &window{gen: gen}
 	if r.WindowCalls > 0 {
@@ -28,7 +30,8 @@ func newWindow(gen uint32, r *compiled) *window {
 	return w
 }
 
-// spans reports whether it holds the calls that the settings ask for.
+// spans reports whether the window is of the kind and size that the settings ask
+// for.
 func (w *window) spans(r *compiled) bool {
 	if r.WindowCalls > 0 {
 		return w.last != nil && w.last.size == int64(r.WindowCalls)
@@ -36,8 +39,9 @@ func (w *window) spans(r *compiled) bool {
 	return w.last == nil && w.time.clock.width == r.step.width
 }
 
-// countedFast is success for what is common: a window of time, no other
-// goroutine in the cell, and a step that has been counted in.
+// countedFast counts a success in the common case: a window of time, no other
+// goroutine in the cell, and a step that already has a success. It returns
+// false, and has counted nothing, in all other cases. No lock is held.
 func (w *window) countedFast() bool {
 	t := &w.time
 	if t.clock == nil {
@@ -46,11 +50,14 @@ func (w *window) countedFast() bool {
 	step, ok := t.clock.cached()
 	slot := &t.good.own()[step%windowSteps]
 	old := slot.Load()
+	// The step and its count are one word, so the count cannot go to another
+	// step.
 	return ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
 }
 
-// success counts a call that was neither a failure nor slow. It reports
-// whether the window is clean, so that further successes need not be counted.
+// success counts a call that neither failed nor was slow. It reports whether
+// the window is clean, so that further successes need not be counted. No lock
+// is needed.
 func (w *window) success() (clean bool) {
 	if w.last != nil {
 		return w.last.success()
@@ -59,20 +66,21 @@ func (w *window) success() (clean bool) {
 	return false
 }
 
-// clean reports what success does. A window of time never is: forgetting on
-// time, it always needs its denominator.
+// clean reports what success returns. A window of time is never clean: its calls
+// leave it as time passes, so it always needs its denominator.
 func (w *window) clean() bool { return w.last != nil && w.last.clean() }
 
-// bad counts a failure or a slow call, or both. Breaker.mu is held.
-func (w *window) bad(failed, slow bool) {
+// bad counts a call that failed, was slow, or both, and returns what the window
+// then holds: the rules judge the call by these counts. Breaker.mu is held.
+func (w *window) bad(failed, slow bool) Counts {
 	if w.last != nil {
-		w.last.bad(failed, slow)
-	} else {
-		w.time.bad(failed, slow)
+		return w.last.bad(failed, slow)
 	}
+	w.time.bad(failed, slow)
+	return w.counts()
 }
 
-// counts is what the window holds. Breaker.mu is held.
+// counts returns what the window holds. Breaker.mu is held.
 func (w *window) counts() Counts {
 	if w.last != nil {
 		return w.last.counts()
@@ -80,19 +88,21 @@ func (w *window) counts() Counts {
 	return w.time.counts(w.time.clock.step(), windowSteps)
 }
 
-// surelyOver is the part of the window that makes it this sure that the failure
-// rate is over rate, or nil. A window of time is looked at by parts:
-// the newest tenth, the newest two tenths, and so on to the whole, so that old
-// successes do not hide that a dependency fails now. Each look may be wrong, so
-// each gets a tenth of the doubt. Breaker.mu is held.
-func (w *window) surelyOver(rate, sure float64) *recent {
+// surelyOver returns the part of the window for which SurelyOver holds, or nil
+// if it holds for none. all is what the whole window holds. Breaker.mu is held.
+//
+// A window of time is tested in parts: the newest tenth, the newest two tenths,
+// and so on up to the whole, so that old successes do not hide that a
+// dependency is failing now. Each test may be wrong, so each gets a tenth of
+// the permitted error.
+func (w *window) surelyOver(all Counts, rate, sure float64) *recent {
 	if w.last != nil {
-		c := w.last.counts()
-		if !SurelyOver(c.Failures, c.Calls, rate, sure) {
+		if !SurelyOver(all.Failures, all.Calls, rate, sure) {
 			return nil
 		}
-		return &recent{Counts: c}
+		return &recent{Counts: all}
 	}
+	// One step for all parts, even if the clock advances while they are tested.
 	step := w.time.clock.step()
 	doubt := (1 - sure) / windowSteps
 	for steps := 1; steps <= windowSteps; steps++ {
@@ -104,48 +114,57 @@ func (w *window) surelyOver(rate, sure float64) *recent {
 	return nil
 }
 
-// timeWindow counts the calls of the last ten steps of its clock. The step
-// under way is one of them, so what it holds is between nine tenths of
+// timeWindow counts the calls of the last ten steps of its clock. The current
+// step is one of the ten, so the window holds between nine tenths of
 // Settings.Window and all of it.
 //
-// Successes and failures are dated by the same clock, late as it may be: calls
-// that came together leave together.
+// Successes and failures are dated by the same clock. If the clock is late, it
+// is late for both, and calls that ended together leave the window together.
 type timeWindow struct {
 	clock *clock
-	good  striped                // of each step, in the slot step%windowSteps: step<<32 | successes
-	marks *[windowSteps]stepMark // guarded by Breaker.mu; nil until the first bad call
+	good  striped                // successes by step, in slot step%windowSteps: step<<32 | count
+	marks *[windowSteps]stepMark // bad calls by step; guarded by Breaker.mu; nil until the first one
 }
 
-// stepMark is a step's bad calls: those that failed, were slow, or both.
+// stepMark is the bad calls of a step.
 type stepMark struct {
 	step                uint64
 	bad, failures, slow uint32
 }
 
+// success counts a success in the current step. Each lost race makes the cells
+// spread, so that it loses fewer.
 func (w *timeWindow) success() {
 	for step := w.clock.step(); !w.good.own().countStep(step); {
 		w.good.contended()
 	}
 }
 
+// bad counts a bad call in the current step. Breaker.mu is held.
 func (w *timeWindow) bad(failed, slow bool) {
 	step := w.clock.step()
 	if w.marks == nil {
 		w.marks = new([windowSteps]stepMark)
 	}
 	m := &w.marks[step%windowSteps]
+	// The slot still holds a step that has left the window.
 	if m.step != step {
 		*m = stepMark{step: step}
 	}
 	m.bad++
 	m.failures += uint32(btoi(failed))
 	m.slow += uint32(btoi(slow))
+	// A failure is a good time to find out that the clock has stopped: it costs
+	// a reading of the real time, which successes must not pay for.
 	w.clock.check()
 }
 
-// counts is what the steps that end with step hold.
+// counts returns what the given number of steps hold, of which step is the
+// last. Breaker.mu is held. A success that is counted at the same time may be
+// missed; a failure never is (I11).
 func (w *timeWindow) counts(step uint64, steps int) Counts {
 	c := Counts{}
+	// Successes of all cells, then the bad calls.
 	w.good.each(func(x *cell) { c.Calls += x.sumSteps(step, steps) })
 	if w.marks == nil {
 		return c
@@ -161,29 +180,32 @@ func (w *timeWindow) counts(step uint64, steps int) Counts {
 	return c
 }
 
-// countStep counts one success in step; it reports false, having counted
-// nothing, when another goroutine was faster, which is what contention looks
-// like.
+// countStep counts one success in step. It returns false, and has counted
+// nothing, if another goroutine wrote to the slot at the same time: that is
+// contention.
 func (c *cell) countStep(step uint64) bool {
 	slot := &c[step%windowSteps]
 	old := slot.Load()
 	tag := step << 32
 	switch {
 	case old&^math.MaxUint32 != tag:
+		// A goroutine that was delayed may come with a step that has left the
+		// window. It must not overwrite the newer step in the slot.
 		if age := int32(uint32(step) - uint32(old>>32)); old != 0 && age < 0 && age >= -windowSteps {
-			return true // the slot is in use for a later step: this one has left the window
+			return true
 		}
+		// The first success of this step.
 		return slot.CompareAndSwap(old, tag|1)
 	case uint32(old) == math.MaxUint32:
-		return true // saturated
+		return true // the count is at its maximum: stay there
 	default:
 		return slot.CompareAndSwap(old, old+1)
 	}
 }
 
-// sumSteps is the successes of the steps that end with step. A slot whose step
-// has left the window is cleared, lest its tag be mistaken for a new step 2^32
-// steps on.
+// sumSteps returns the successes of the given number of steps, of which step is
+// the last. It clears slots whose step has left the window: otherwise the same
+// tag would count again after 2^32 steps.
 func (c *cell) sumSteps(step uint64, steps int) (n int) {
 	for i := range c {
 		old := c[i].Load()
@@ -206,18 +228,18 @@ func btoi(b bool) int {
 	return 0
 }
 
-// callWindow judges the last size calls. Each call has a position; a success
-// is implied by absence, only the bad ones are written down. Once size
-// successes in a row have passed, the window is clean: all it could still
-// learn from successes it knows, so until the next failure they write nothing
-// at all (flagCounted is off).
+// callWindow holds the last size calls. Each call has a position. Only bad
+// calls are stored; every other position is a success. Once size calls in a row
+// have succeeded, the window is clean: another success would not change it.
+// Until the next failure, successes then write nothing at all (flagCounted is
+// off).
 type callWindow struct {
 	size    int64
-	pos     atomic.Int64 // calls since it was made, those in clean times left out
-	cleanAt atomic.Int64 // the position at which it is clean
+	pos     atomic.Int64 // calls so far, except those that were not counted because the window was clean
+	cleanAt atomic.Int64 // the position at which the window is clean
 
-	// guarded by Breaker.mu
-	list           []badCall // a ring of those in the window, oldest at head
+	// Guarded by Breaker.mu.
+	list           []badCall // a ring of the bad calls in the window, oldest at head
 	head, n        int
 	failures, slow int
 }
@@ -233,12 +255,21 @@ func newCallWindow(size int) *callWindow {
 	return w
 }
 
+// success takes a position. Several goroutines may do so at once; the order
+// does not matter, because successes are not stored.
 func (w *callWindow) success() bool { return w.pos.Add(1) >= w.cleanAt.Load() }
 func (w *callWindow) clean() bool   { return w.pos.Load() >= w.cleanAt.Load() }
 
-func (w *callWindow) bad(failed, slow bool) {
+// bad adds a bad call and returns what the window holds at this call. A success
+// that takes the next position meanwhile comes after it and is not in the counts;
+// otherwise the call would be judged by another order of calls than the one that
+// is kept. Breaker.mu is held.
+func (w *callWindow) bad(failed, slow bool) Counts {
 	pos := w.pos.Add(1)
+	// Before anything else: from here on the window is not clean, and size
+	// further successes are needed (I11).
 	w.cleanAt.Store(pos + w.size)
+	// Drop what has left the window before growing the ring for the new call.
 	w.forget(pos)
 	if w.n == len(w.list) {
 		w.grow()
@@ -247,15 +278,22 @@ func (w *callWindow) bad(failed, slow bool) {
 	w.n++
 	w.failures += btoi(failed)
 	w.slow += btoi(slow)
+	return w.countsAt(pos)
 }
 
-func (w *callWindow) counts() Counts {
-	pos := w.pos.Load()
+// counts returns what the window holds. Breaker.mu is held.
+func (w *callWindow) counts() Counts { return w.countsAt(w.pos.Load()) }
+
+// countsAt returns what the window holds at a position that is not before the
+// last bad call. Breaker.mu is held.
+func (w *callWindow) countsAt(pos int64) Counts {
 	w.forget(pos)
+	// Until size calls have ended, the window holds fewer.
 	return Counts{Calls: int(min(pos, w.size)), Failures: w.failures, Slow: w.slow, Bad: w.n}
 }
 
-// forget drops the bad calls that are no longer among the last size.
+// forget drops the bad calls that are no longer among the last size. Breaker.mu
+// is held.
 func (w *callWindow) forget(pos int64) {
 	for w.n > 0 && w.list[w.head].pos <= pos-w.size {
 		w.failures -= btoi(w.list[w.head].failed)
@@ -265,6 +303,7 @@ func (w *callWindow) forget(pos int64) {
 	}
 }
 
+// grow doubles the ring. Breaker.mu is held.
 func (w *callWindow) grow() {
 	list := make([]badCall, max(8, 2*len(w.list)))
 	for i := range w.n {

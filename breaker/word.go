@@ -2,39 +2,42 @@ package breaker
 
 import "sync/atomic"
 
-// The word is all that the common path of a call reads: one atomic load before
-// the call, one after it.
+// The word holds everything that the common path of a call reads: one atomic
+// load before the call and one after it.
 //
 //	bits  0-1   automatic state
-//	bits  2-16  flags, below
+//	bits  2-16  flags, listed below
 //	bits 17-35  failure count
 //	bits 36-63  generation: one period of one automatic state (I1)
 //
-// The failure count is in units: a failure adds Settings.failUnit, so that a
-// success can take back a fraction of a failure.
+// State, flags and count share one word so that they change together: no reader
+// can see the state of one period with the count of another (I11).
 //
-// The generation wraps after 2^28 transitions of one breaker. A result would be
-// mistaken for one of the current period only if its call had been running for
-// exactly a multiple of that many.
+// The failure count is in units. A failure adds compiled.failUnit units, so that
+// a success can take back a fraction of a failure.
+//
+// The generation wraps around after 2^28 transitions of one breaker. A result
+// could be mistaken for a result of the current period only if its call had been
+// running for exactly a multiple of that many transitions.
 const (
 	stateMask uint64 = 0b11
 
-	flagForcedOpen   uint64 = 1 << 2  // override: reject
-	flagForcedClosed uint64 = 1 << 3  // override: admit
-	flagDue          uint64 = 1 << 4  // open, and the open time is over: the next call probes
-	flagRamp         uint64 = 1 << 5  // closed again, admitting a growing share
-	flagWatched      uint64 = 1 << 6  // some listener wants to hear of calls
-	flagTimed        uint64 = 1 << 7  // calls are timed
-	flagCounted      uint64 = 1 << 8  // successes must be counted
-	flagObserved     uint64 = 1 << 9  // calls are counted for Manager.Observe
-	flagReject       uint64 = 1 << 10 // reject without asking the time: forced open, or open with its timer set
-	flagCheckCtx     uint64 = 1 << 11 // a context is checked before its call begins, see deadline.go
-	flagBypass       uint64 = 1 << 12 // WithBypassAllowed: contexts may be marked
-	flagHeld         uint64 = 1 << 13 // closed, and a transition is being recorded, see decideLocked
-	flagKept         uint64 = 1 << 14 // keyed: more to remember than this word says, see evict.go
-	flagEvicted      uint64 = 1 << 15 // keyed: its set does not keep it, see evict.go
-	// permitSlow is set in the word of a permit that Done must not settle by
-	// comparing words. No breaker's word has it.
+	flagForcedOpen   uint64 = 1 << 2  // override: reject every call
+	flagForcedClosed uint64 = 1 << 3  // override: admit every call
+	flagDue          uint64 = 1 << 4  // open, and the open time is over: the next call is a probe
+	flagRamp         uint64 = 1 << 5  // closed again, and admitting a growing share of the calls
+	flagWatched      uint64 = 1 << 6  // a listener wants to see every call
+	flagTimed        uint64 = 1 << 7  // calls are timed, because SlowCall is set
+	flagCounted      uint64 = 1 << 8  // successes must be counted in the window
+	flagObserved     uint64 = 1 << 9  // calls are counted for Manager.Observe or Peer.Watch
+	flagReject       uint64 = 1 << 10 // reject without reading the clock: forced open, or open with its timer set
+	flagCheckCtx     uint64 = 1 << 11 // check the context before each call, see deadline.go
+	flagBypass       uint64 = 1 << 12 // WithBypassAllowed is set: look for marks in contexts
+	flagHeld         uint64 = 1 << 13 // closed, and a transition is being recorded: see decideLocked
+	flagKept         uint64 = 1 << 14 // keyed breaker with state that the word does not show: see evict.go
+	flagEvicted      uint64 = 1 << 15 // keyed breaker that its set holds by a weak pointer only: see evict.go
+	// permitSlow marks the word stored in a permit, never a breaker's word. It
+	// makes the comparison in Done fail, so that Done takes the slow path.
 	permitSlow uint64 = 1 << 16
 
 	failShift           = 17
@@ -44,19 +47,22 @@ const (
 	genMask      uint32 = 1<<(64-genShift) - 1
 
 	overrideMask = flagForcedOpen | flagForcedClosed
-	// A call is admitted by one load when none of these bits is set.
+	// admitMask: a call is admitted by one load when none of these bits is set.
 	admitMask = stateMask | overrideMask | flagDue | flagRamp | flagWatched | flagTimed | flagCheckCtx | flagBypass
-	// A success is counted somewhere when one of these bits is set.
+	// countMask: a success has to be counted when one of these bits is set.
 	countMask = flagCounted | flagObserved | failMask
-	// A success has nothing to write when none of these bits is set and the word
-	// is the one it was admitted under.
+	// settleMask: a success has nothing to write when none of these bits is set
+	// and the word is still the one that the call was admitted under.
 	settleMask = admitMask | countMask
-	// An outcome that decides nothing may be counted without the lock when none
-	// of these bits is set: plainly closed, no window, no transition under way.
+	// aloneMask: an outcome that decides nothing may be counted without the lock
+	// when none of these bits is set. The breaker is then closed, has no window,
+	// and no transition is under way.
 	aloneMask = stateMask | overrideMask | flagRamp | flagCounted | flagHeld
-	// A key may be forgotten when none of these bits is set (I8).
+	// evidenceMask: a key has evidence when one of these bits is set, and must
+	// not be evicted (I8).
 	evidenceMask = stateMask | overrideMask | flagRamp | flagKept | failMask
-	// What settings and listeners decide, and refreshLocked brings up to date.
+	// refreshedMask: the bits that follow from settings, listeners and
+	// observers. refreshLocked keeps them up to date.
 	refreshedMask = flagWatched | flagTimed | flagCounted | flagObserved | flagBypass
 )
 
@@ -65,11 +71,13 @@ func unitsOf(w uint64) int     { return int(w & failMask >> failShift) }
 func genOf(w uint64) uint32    { return uint32(w >> genShift) }
 func withState(s State) uint64 { return uint64(s) }
 
-// withUnits counts up to what 19 bits hold, which no FailMax reaches.
+// withUnits saturates at what 19 bits hold. Settings.Validate keeps FailMax
+// below that, so a limit is always reached before the count saturates.
 func withUnits(n int) uint64    { return uint64(min(n, maxFailCount)) << failShift }
 func withGen(gen uint32) uint64 { return uint64(gen&genMask) << genShift }
 
-// effective is what the next call meets: the override if there is one.
+// effective returns the state that the next call sees: the override if there is
+// one, else the automatic state.
 func effective(w uint64) State {
 	switch {
 	case w&flagForcedOpen != 0:
@@ -81,42 +89,51 @@ func effective(w uint64) State {
 	}
 }
 
-// The rest of this file is how the word is written. An outcome that decides
-// nothing is one compare-and-swap, see lockfree.go, and so is the eviction of a
-// key. Everything else is written under Breaker.mu, by its holder:
+// The rest of this file writes the word. Three kinds of write do not need
+// Breaker.mu, and each is a single compare-and-swap: an outcome that decides
+// nothing (lockfree.go), the eviction of a key, and its return (evict.go).
+// Everything else is written by the holder of Breaker.mu:
 //
-//   - flags with edit, which keeps the failures that come in meanwhile;
-//   - a decision with decideLocked, which decides again when the failures it
-//     was based on have changed, and holds a closed breaker's word with flagHeld
-//     while the transition is recorded;
-//   - a word that is held or not closed with setWord: nobody else changes what
-//     it says then, but for the flags of an evicted key.
+//   - edit changes flags, and keeps failures that are counted at the same time;
+//   - decideLocked stores a decision. It decides again if the failure count has
+//     changed meanwhile, and it sets flagHeld on a closed breaker while the
+//     transition is recorded;
+//   - setWord replaces a word that is held or not closed. Lock-free counting is
+//     excluded then (see aloneMask), so only the flags of an evicted key can
+//     change at the same time.
 
 func (b *Breaker) load() uint64 { return atomic.LoadUint64(&b.word) }
 
-// swapWord writes the word unless it has changed. For a keyed breaker it keeps
-// the set's books: how many keys have evidence, and that one which has evidence
-// is not evicted.
+// swapWord writes the word unless it has changed since the caller read it. For a
+// keyed breaker it also does the set's bookkeeping: it counts the keys that have
+// evidence, and brings back an evicted key that now has some.
 //
-// It may be called with mu held or without. It takes a shard's lock when an
-// evicted key comes back, so a holder of a shard's lock must not wait for mu.
+// mu may be held or not. When an evicted key comes back, swapWord takes a
+// shard's lock. A goroutine that holds a shard's lock must therefore never wait
+// for a Breaker.mu.
 func (b *Breaker) swapWord(was, is uint64) bool {
+	// The flag goes in the same compare-and-swap that records the evidence, so a
+	// breaker with evidence is never evicted, not even for a moment (I8).
 	if is&evidenceMask != 0 {
 		is &^= flagEvicted
 	}
+	// Skip the write: it would only take the cache line from other cores.
 	if was == is {
 		return true
 	}
 	if !atomic.CompareAndSwapUint64(&b.word, was, is) {
 		return false
 	}
+	// After the write, so that the set never counts a change that did not
+	// happen.
 	if b.cfg.owner != nil {
 		b.cfg.owner.noteWord(b, was, is)
 	}
 	return true
 }
 
-// edit clears bits of the word and sets others. mu is held.
+// edit clears some bits of the word and sets others. It keeps failures that are
+// counted without the lock at the same time (I11). mu is held.
 func (b *Breaker) edit(cleared, set uint64) {
 	for {
 		if w := b.load(); b.swapWord(w, w&^cleared|set) {
@@ -125,10 +142,11 @@ func (b *Breaker) edit(cleared, set uint64) {
 	}
 }
 
-// setWord writes a word that is held or not closed. mu is held.
+// setWord replaces a word that is held or not closed. mu is held.
 func (b *Breaker) setWord(w uint64) {
 	for {
-		// Only an evicted key's return can come between.
+		// Only the return of an evicted key can change the word here. Its flags
+		// belong to the set, so they are kept.
 		if was := b.load(); b.swapWord(was, w|was&(flagEvicted|flagKept)) {
 			return
 		}

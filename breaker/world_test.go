@@ -288,12 +288,9 @@ func (w *world) steps() (all []step) {
 		if w.cfg.fleet {
 			all = append(all, step{kind: stepPeers}, step{kind: stepHold}, step{kind: stepHold, length: 2})
 		}
-		if w.cfg.keyed {
-			all = append(all, step{kind: stepForget})
-		}
 	}
 	if w.cfg.keyed {
-		all = append(all, step{kind: stepOther})
+		all = append(all, step{kind: stepOther}, step{kind: stepForget})
 		if w.collectable() {
 			all = append(all, step{kind: stepCollect})
 		}
@@ -322,7 +319,6 @@ func (w *world) take(s step) error {
 	case stepOther:
 		w.set.Breaker("z")
 	case stepForget:
-		w.orders++
 		w.sp.Forget()
 		w.b.forget(lapseNow)
 	case stepCollect:
@@ -356,27 +352,6 @@ func (w *world) peek() *Breaker {
 	}
 	if ref, ok := sh.evicted["a"]; ok {
 		return ref.Value()
-	}
-	return nil
-}
-
-// oneBreaker checks that the key has no other breaker than the one that is
-// held (I8).
-func (w *world) oneBreaker() error {
-	if w.set == nil {
-		return nil
-	}
-	b := w.peek()
-	switch {
-	case b == w.b:
-		kept := w.set.shard("a").by["a"] == b
-		if word := b.load(); kept == (word&flagEvicted != 0) || !kept && word&evidenceMask != 0 {
-			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
-		}
-	case w.collected && b != nil:
-		w.b, w.collected = b, false // made anew
-	case !w.collected:
-		return fmt.Errorf("I8: the key has %p, and %p is held", b, w.b)
 	}
 	return nil
 }
@@ -593,83 +568,4 @@ func (w *world) update() {
 	if err := w.target().Update(to); err != nil {
 		panic(err)
 	}
-}
-
-// agree compares the real breaker with the specification.
-func (w *world) agree(got aside) error {
-	want := aside{
-		state: State(w.sp.Auto), override: State(w.sp.Override), due: w.sp.Due, armed: w.sp.Armed, ramp: got.ramp, gen: got.gen,
-		units: w.sp.Units, oks: w.sp.OKs, attempt: w.sp.Attempt, version: uint64(w.sp.Version),
-		window: Counts{Calls: len(w.sp.Recent), Failures: w.sp.Failures(), Bad: w.sp.Failures()},
-	}
-	if w.sp.Auto == spec.HalfOpen {
-		want.live = w.sp.ProbesOut(w.now())
-	}
-	if w.sp.Ramping && w.now()-w.sp.RampFrom < w.sp.Set.Ramp != got.ramp && !got.ramp {
-		return fmt.Errorf("the ramp is over before its time")
-	}
-	if got.ramp && !w.sp.Ramping || w.sp.Set.Ramp > 0 && got.state == Closed {
-		got.attempt, want.attempt = 0, 0 // reset when the end of the ramp is noticed
-	}
-	if w.cfg.keyed { // versions grow over all keys
-		got.version, want.version = 0, 0
-	}
-	if got != want {
-		return fmt.Errorf("the breaker is    %+v,\nspecified is      %+v", got, want)
-	}
-	return nil
-}
-
-// allowed checks the invariants that need no specification.
-func (w *world) allowed(s step, before, after aside, told []Transition) error {
-	moved := after.gen != before.gen
-	switch s.kind {
-	case stepTick:
-		before.live, after.live = 0, 0
-		if after != before {
-			return fmt.Errorf("I9: time alone changed %+v to %+v", before, after)
-		}
-		return nil
-	case stepOther, stepForget, stepCollect:
-		return nil
-	case stepStart, stepFinish:
-		if after.override != before.override {
-			return fmt.Errorf("I5: a call changed the override from %s to %s", before.override, after.override)
-		}
-	}
-	byFailure := s.kind == stepFinish && s.end.outcome() == spec.Failure
-	byOrder := s.kind == stepOrder && s.verb == VerbOpen
-	if after.state == Open && moved && !byFailure && !byOrder && s.kind != stepPeers {
-		return fmt.Errorf("I6: %s opened it", s)
-	}
-	if s.kind == stepFinish && s.end == endIgnored && (moved || after.units != before.units || after.oks != before.oks) {
-		return fmt.Errorf("I4: no evidence changed %+v to %+v", before, after)
-	}
-	if after.live > max(w.probes(), before.live) {
-		return fmt.Errorf("I3: %d probes are out, the limit is %d", after.live, w.probes())
-	}
-	return w.recorded(s, before, after, told)
-}
-
-// recorded checks that each change has one record, told once (I7).
-func (w *world) recorded(s step, before, after aside, told []Transition) error {
-	changes := 0
-	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
-		changes = 1
-	}
-	if len(told) != changes && (!w.cfg.keyed || changes == 0) {
-		return fmt.Errorf("I7: %d transitions told, want %d", len(told), changes)
-	}
-	if changes == 0 {
-		return nil
-	}
-	last := told[len(told)-1]
-	past := w.b.History()
-	if got := past[len(past)-1]; got.Version != last.Version || got.To != last.To {
-		return fmt.Errorf("I7: told of %+v, the record's newest is %+v", last, got)
-	}
-	if !last.Shadow && last.To != effective(w.b.load()) || last.Shadow && last.To != after.state {
-		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.load()))
-	}
-	return nil
 }

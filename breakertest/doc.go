@@ -1,10 +1,10 @@
-// Package breakertest helps to test settings of circuit breakers: that they
-// open on a fault within so many calls or so much time, and stay closed on
-// another. A Scenario is settings and a Fault; a Recorder listens to a breaker
-// of your own.
+// Package breakertest helps to test the settings of circuit breakers: that a
+// breaker opens on one fault within a given number of calls or time, and stays
+// closed on another. A Scenario consists of settings and a Fault. A Recorder
+// records what a breaker of your own does.
 //
-// Scenarios take the time that they describe. Run them in a bubble of
-// testing/synctest, where hours pass at once:
+// Scenarios take the time that they describe. Run them in a testing/synctest
+// bubble, where hours pass at once:
 //
 //	func TestPaymentsOpensInTime(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {

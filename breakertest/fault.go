@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// ErrFault is what calls that a Fault lets fail return, unless it says
-// otherwise.
+// ErrFault is the error of calls that a Fault makes fail, unless its Reply has
+// another error.
 var ErrFault = errors.New("scripted fault")
 
-// Reply is what one call meets.
+// Reply is how the dependency answers one call.
 type Reply struct {
-	Takes time.Duration // how long it takes to answer
-	Err   error         // nil: it succeeds
-	Panic any           // not nil: it panics with this
+	Takes time.Duration // time until it answers
+	Err   error         // nil: the call succeeds
+	Panic any           // unless nil, the call panics with this value
 }
 
-// call carries out the reply, as a dependency that honours ctx.
+// call carries out the reply, like a dependency that respects ctx.
 func (r Reply) call(ctx context.Context) error {
 	if r.Takes > 0 {
 		timer := time.NewTimer(r.Takes)
@@ -34,23 +34,25 @@ func (r Reply) call(ctx context.Context) error {
 	return r.Err
 }
 
-// Fault scripts a dependency: what the n-th call meets (from 1 on), made this
-// long after the first. It must be a pure function: it is asked on many
-// goroutines at once.
+// Fault scripts a dependency. It returns the reply to the n-th call, where n
+// starts at 1 and since is the time from the first call to this one. It must be
+// a pure function, and is called by many goroutines at once.
 type Fault func(n int, since time.Duration) Reply
 
-// Healthy answers every call well, after this long.
+// Healthy returns a fault-free dependency: every call succeeds after the given
+// time.
 func Healthy(takes time.Duration) Fault {
 	return func(int, time.Duration) Reply { return Reply{Takes: takes} }
 }
 
-// Dead fails every call, after this long: 0 for a refused connection, the time
-// limit of your calls for a dependency that hangs.
+// Dead fails every call after the given time: 0 for a refused connection, or
+// the timeout of your calls for a dependency that hangs.
 func Dead(takes time.Duration) Fault {
 	return func(int, time.Duration) Reply { return Reply{Takes: takes, Err: ErrFault} }
 }
 
-// Failing fails this share of the calls, spread evenly: 0.1 fails every tenth.
+// Failing fails the given share of calls, evenly spread: 0.1 fails every tenth
+// call.
 func Failing(share float64) Fault {
 	return func(n int, _ time.Duration) Reply {
 		if int(float64(n)*share) > int(float64(n-1)*share) {
@@ -60,8 +62,8 @@ func Failing(share float64) Fault {
 	}
 }
 
-// Sequence gives each call its reply in turn, and begins again at the end. It
-// panics when there is none.
+// Sequence gives each call the next of the replies, and starts again after the
+// last one. It panics if there are none.
 func Sequence(replies ...Reply) Fault {
 	if len(replies) == 0 {
 		panic("breakertest: Sequence of no replies")
@@ -69,8 +71,8 @@ func Sequence(replies ...Reply) Fault {
 	return func(n int, _ time.Duration) Reply { return replies[(n-1)%len(replies)] }
 }
 
-// Until makes f end at a time: from then on, calls meet then. Times and numbers
-// of calls go on counting.
+// Until returns a fault that is f before end and then afterwards. Both receive
+// the number and the time of the call counted from the first call of all.
 func (f Fault) Until(end time.Duration, then Fault) Fault {
 	return func(n int, since time.Duration) Reply {
 		if since < end {
@@ -80,7 +82,8 @@ func (f Fault) Until(end time.Duration, then Fault) Fault {
 	}
 }
 
-// UntilCall is Until for a number of calls: f has the first n.
+// UntilCall returns a fault that is f up to and including the call with number
+// last, and then afterwards.
 func (f Fault) UntilCall(last int, then Fault) Fault {
 	return func(n int, since time.Duration) Reply {
 		if n <= last {

@@ -11,10 +11,11 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Kind is the kind of an event.
+// Kind is the kind of an Event.
 type Kind string
 
-// The events are what a breaker.Listener hears.
+// The kinds of events, one for each function of a breaker.Listener that is
+// recorded.
 const (
 	BeforeCall  Kind = "before"
 	Success     Kind = "success"
@@ -24,17 +25,18 @@ const (
 	Reminder    Kind = "reminder"
 )
 
-// Event is one thing that a breaker did.
+// Event is something that a breaker did.
 type Event struct {
 	Kind       Kind
 	At         time.Time
 	Breaker    string             // its ID
-	Err        error              // of Failure and Rejected
-	Transition breaker.Transition // of StateChange
-	Override   breaker.Override   // of Reminder
+	Err        error              // for Failure and Rejected
+	Transition breaker.Transition // for StateChange
+	Override   breaker.Override   // for Reminder
 }
 
-// String is the kind, and for a StateChange the states: "closed>open".
+// String returns the kind, or the states of a StateChange, such as
+// "closed>open".
 func (e Event) String() string {
 	if e.Kind == StateChange {
 		return fmt.Sprintf("%s>%s", e.Transition.From, e.Transition.To)
@@ -42,15 +44,15 @@ func (e Event) String() string {
 	return string(e.Kind)
 }
 
-// Recorder keeps what a breaker does, in order. Give its Listener to a
-// breaker, a set or a manager. The zero value is ready; all methods may be
-// called by many goroutines at once.
+// Recorder records what breakers do, in order. Add its Listener to a breaker, a
+// set or a manager. The zero value is ready to use. All methods may be called
+// by many goroutines at once.
 type Recorder struct {
 	mu     sync.Mutex // guards events
 	events []Event
 }
 
-// Listener is what hears for the recorder.
+// Listener returns the listener that records.
 func (r *Recorder) Listener() breaker.Listener {
 	return breaker.Listener{
 		BeforeCall:  func(_ context.Context, b *breaker.Breaker) { r.add(b, Event{Kind: BeforeCall}) },
@@ -69,8 +71,8 @@ func (r *Recorder) add(b *breaker.Breaker, e Event) {
 	r.events = append(r.events, e)
 }
 
-// Events is what was recorded, oldest first: of these kinds, or everything
-// when none is named.
+// Events returns the recorded events of the given kinds, oldest first, or all
+// events if no kind is given.
 func (r *Recorder) Events(kinds ...Kind) []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,18 +85,18 @@ func (r *Recorder) Events(kinds ...Kind) []Event {
 	return out
 }
 
-// Count is the number of events of a kind.
+// Count returns the number of recorded events of a kind.
 func (r *Recorder) Count(k Kind) int { return len(r.Events(k)) }
 
-// Reset forgets what was recorded.
+// Reset removes all recorded events.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = nil
 }
 
-// String is the events in one line, as in "before failure closed>open
-// rejected", to compare with.
+// String returns the events on one line, such as "before failure closed>open
+// rejected", for comparisons in tests.
 func (r *Recorder) String() string {
 	var words []string
 	for _, e := range r.Events() {

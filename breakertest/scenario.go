@@ -12,27 +12,27 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Scenario is a breaker before a dependency that misbehaves as scripted.
+// Scenario is a breaker in front of a dependency that behaves as scripted.
 type Scenario struct {
 	Settings breaker.Settings
-	Options  []breaker.Option // rules of the program's own, a classifier
-	// Fault is what the calls meet. Default: Healthy(0).
+	Options  []breaker.Option // for example rules of the program's own, or a classifier
+	// Fault is the dependency. Default Healthy(0).
 	Fault Fault
-	// Every is the time between calls, which do not wait for each other.
-	// Default 100 ms.
+	// Every is the time between calls. Calls do not wait for each other. Default
+	// 100 ms.
 	Every time.Duration
-	// Timeout is the time limit of each call, on its context. Default none.
+	// Timeout is the timeout of each call, on its context. Default none.
 	Timeout time.Duration
 }
 
-// Limit ends a scenario: after so many calls, or so much time, whichever comes
-// first. A zero field is no limit, but one there must be.
+// Limit ends a scenario after a number of calls or a time, whichever comes
+// first. A zero field is no limit, but at least one must be set.
 type Limit struct {
-	Calls int // calls made, rejected ones included
+	Calls int // calls made, including rejected ones
 	Time  time.Duration
 }
 
-// String says the limit as in "30 calls or 5s".
+// String returns the limit, such as "30 calls or 5s".
 func (l Limit) String() string {
 	switch {
 	case l.Calls <= 0:
@@ -43,21 +43,21 @@ func (l Limit) String() string {
 	return fmt.Sprintf("%d calls or %s", l.Calls, l.Time)
 }
 
-// Result is what came of a scenario.
+// Result is the result of a scenario.
 type Result struct {
 	Opened bool
 	Why    breaker.Transition // the transition that opened it
-	Calls  int                // calls made until it opened, or to the limit
-	After  time.Duration      // time until it opened, or to the limit
-	Status breaker.Status     // when all calls had ended
+	Calls  int                // calls made until it opened, or until the limit
+	After  time.Duration      // time until it opened, or until the limit
+	Status breaker.Status     // after all calls had ended
 }
 
-// Run makes calls until the breaker opens by itself, or to the limit, and waits
-// for those that are under way. It panics on settings that are invalid, and on
-// a limit without limits.
+// Run makes calls until the breaker trips or the limit is reached, and then
+// waits for the calls that are still running. It panics if the settings are
+// invalid or the limit has no field set.
 func (s Scenario) Run(limit Limit) Result {
 	if limit.Calls <= 0 && limit.Time <= 0 {
-		panic("breakertest: a Limit needs Calls or Time, else the scenario might never end")
+		panic("breakertest: a Limit needs Calls or Time, otherwise the scenario might never end")
 	}
 	if s.Fault == nil {
 		s.Fault = Healthy(0)
@@ -65,7 +65,7 @@ func (s Scenario) Run(limit Limit) Result {
 	if s.Every <= 0 {
 		s.Every = 100 * time.Millisecond
 	}
-	var opened atomic.Pointer[breaker.Transition] // the first that opened it
+	var opened atomic.Pointer[breaker.Transition] // the first transition to open
 	b := breaker.New("scenario", s.Settings, append(slices.Clip(s.Options), breaker.WithListener(breaker.Listener{
 		StateChange: func(_ *breaker.Breaker, t breaker.Transition) {
 			if t.To == breaker.Open {
@@ -76,7 +76,7 @@ func (s Scenario) Run(limit Limit) Result {
 	began := time.Now()
 	calls := s.callAll(b, limit, func() bool {
 		t := opened.Load()
-		return t != nil && t.At.Before(time.Now()) // a call of the same moment is made in any case
+		return t != nil && t.At.Before(time.Now()) // a call due at the same moment is still made
 	})
 	r := Result{Calls: calls, After: time.Since(began), Status: b.Status()}
 	if t := opened.Load(); t != nil {
@@ -89,7 +89,8 @@ func (s Scenario) Run(limit Limit) Result {
 	return r
 }
 
-// callAll makes the calls and returns how many it made when all have ended.
+// callAll makes the calls, waits until they have ended, and returns their
+// number.
 func (s Scenario) callAll(b *breaker.Breaker, limit Limit, stop func() bool) (n int) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -103,7 +104,7 @@ func (s Scenario) callAll(b *breaker.Breaker, limit Limit, stop func() bool) (n 
 	return n
 }
 
-// call makes one call. Scripted panics end here.
+// call makes one call. A scripted panic ends here.
 func (s Scenario) call(b *breaker.Breaker, n int, since time.Duration) {
 	ctx := context.Background()
 	if s.Timeout > 0 {
@@ -117,11 +118,11 @@ func (s Scenario) call(b *breaker.Breaker, n int, since time.Duration) {
 			panic(p)
 		}
 	}()
-	_ = b.Do(ctx, reply.call) // the recorder and the result tell what became of it
+	_ = b.Do(ctx, reply.call) // the result is visible in the breaker's status and its listeners
 }
 
-// AssertOpens fails the test unless the breaker opens by itself within the
-// limit.
+// AssertOpens runs the scenario and fails the test unless the breaker trips
+// within the limit.
 func AssertOpens(t testing.TB, s Scenario, within Limit) Result {
 	t.Helper()
 	r := s.Run(within)
@@ -131,8 +132,8 @@ func AssertOpens(t testing.TB, s Scenario, within Limit) Result {
 	return r
 }
 
-// AssertStaysClosed fails the test if the breaker opens by itself before the
-// limit.
+// AssertStaysClosed runs the scenario and fails the test if the breaker trips
+// before the limit.
 func AssertStaysClosed(t testing.TB, s Scenario, until Limit) Result {
 	t.Helper()
 	r := s.Run(until)

@@ -11,35 +11,35 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// States returns the effective states, in order: the automatic ones first.
+// States returns the effective states in order, the automatic ones first.
 func States() []breaker.State {
 	return []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
 }
 
-// AutoStates returns the automatic states, in order.
+// AutoStates returns the automatic states in order.
 func AutoStates() []breaker.State { return States()[:3] }
 
-// Group is what the breakers of one name add up to: one breaker, or all keys
+// Group is the sum of the breakers with one name: a single breaker, or all keys
 // that a set remembers.
 type Group struct {
 	Name      string
-	Keyed     bool          // it is a set
-	States    [5]int        // breakers by effective state
-	Auto      [3]int        // breakers by automatic state
-	FailCount int           // consecutive failures; for a set, those of the key that has most
-	Probes    int           // probes in flight
-	Unlimited int           // overrides without an end
-	Expiring  bool          // there is an override that ends
-	Remaining time.Duration // until the first of those ends
-	Bypassed  uint64        // calls let through by WithBypass; 0 for a set, which forgets keys
-	Panics    uint64        // panics of listeners and classifiers, recovered
+	Keyed     bool          // the name is that of a set
+	States    [5]int        // number of breakers by effective state
+	Auto      [3]int        // number of breakers by automatic state
+	FailCount int           // consecutive failures; for a set, the largest number of any key
+	Probes    int           // probes running
+	Unlimited int           // overrides that do not expire
+	Expiring  bool          // at least one override expires
+	Remaining time.Duration // until the first of them expires
+	Bypassed  uint64        // calls admitted because of WithBypass; 0 for a set, which forgets keys
+	Panics    uint64        // recovered panics of the program's functions
 
-	healthy []*breaker.Breaker // keys that are closed without failures
-	notable []breaker.Status   // the other keys
+	keys []*breaker.Breaker // of a set
 }
 
-// Groups adds up the breakers of m, sorted by name. It takes one atomic load
-// for a closed breaker without failures, and the whole status of the others.
+// Groups adds up the breakers of m and returns the groups sorted by name. For a
+// key that is closed and has no counted failures it takes a few atomic loads;
+// for all others it takes their full Status.
 func Groups(m *breaker.Manager, now time.Time) []*Group {
 	byName := make(map[string]*Group)
 	for _, b := range m.Breakers() {
@@ -58,12 +58,15 @@ func Groups(m *breaker.Manager, now time.Time) []*Group {
 	return groups
 }
 
+// add adds a breaker to the group.
 func (g *Group) add(b *breaker.Breaker, now time.Time) {
-	first := g.Len() == 0
+	first := len(g.keys) == 0
+	if g.Keyed {
+		g.keys = append(g.keys, b)
+	}
 	if g.Keyed && !first && b.State() == breaker.Closed && b.FailCount() == 0 {
 		g.States[breaker.Closed]++
 		g.Auto[breaker.Closed]++
-		g.healthy = append(g.healthy, b)
 		return
 	}
 	s := b.Status()
@@ -72,11 +75,9 @@ func (g *Group) add(b *breaker.Breaker, now time.Time) {
 	g.FailCount = max(g.FailCount, s.FailCount)
 	g.Probes += s.ProbesOut
 	if first {
-		g.Panics = s.Panics // a key has those of its whole set
+		g.Panics = s.Panics // every key reports those of its whole set
 	}
-	if g.Keyed {
-		g.notable = append(g.notable, s)
-	} else {
+	if !g.Keyed {
 		g.Bypassed = s.Bypassed
 	}
 	switch {
@@ -91,7 +92,7 @@ func (g *Group) add(b *breaker.Breaker, now time.Time) {
 	}
 }
 
-// Len is the number of breakers of the group.
+// Len returns the number of breakers in the group.
 func (g *Group) Len() int {
 	n := 0
 	for _, of := range g.States {
@@ -100,42 +101,42 @@ func (g *Group) Len() int {
 	return n
 }
 
-// Key is a key of a set, and its state.
+// Key is a key of a set and its state.
 type Key struct {
-	Label string // the key as a label's value
+	Label string // the key as the value of a label
 	State breaker.State
 }
 
-// Worst returns up to limit keys of a set: those that are not closed first,
-// then those with most failures, then by id. No two have the same label, which
-// a metrics system would refuse.
+// Worst returns up to limit keys of a set: first those that are not closed,
+// then those with the most failures, then by id. No two of them have the same
+// label, because a metrics system would reject that.
 func (g *Group) Worst(limit int) []Key {
-	slices.SortFunc(g.notable, func(a, b breaker.Status) int {
+	type keyState struct {
+		key   string
+		state breaker.State
+		fails int
+	}
+	all := make([]keyState, len(g.keys))
+	for i, b := range g.keys {
+		all[i] = keyState{b.Key(), b.State(), b.FailCount()}
+	}
+	slices.SortFunc(all, func(a, b keyState) int {
 		return cmp.Or(
-			-compareBool(a.State != breaker.Closed, b.State != breaker.Closed),
-			cmp.Compare(b.FailCount, a.FailCount),
-			strings.Compare(a.ID, b.ID))
+			compareBool(b.state != breaker.Closed, a.state != breaker.Closed),
+			cmp.Compare(b.fails, a.fails),
+			strings.Compare(a.key, b.key))
 	})
 	var keys []Key
 	labels := make(map[string]bool)
-	add := func(key string, state breaker.State) {
-		if label := keyLabel(key); !labels[label] {
+	for _, k := range all {
+		label := keyLabel(k.key)
+		if len(keys) == limit {
+			break
+		}
+		if !labels[label] {
 			labels[label] = true
-			keys = append(keys, Key{label, state})
+			keys = append(keys, Key{label, k.state})
 		}
-	}
-	for i := range g.notable {
-		if len(keys) == limit {
-			return keys
-		}
-		add(g.notable[i].Key, g.notable[i].State)
-	}
-	slices.SortFunc(g.healthy, func(a, b *breaker.Breaker) int { return strings.Compare(a.ID(), b.ID()) })
-	for _, b := range g.healthy {
-		if len(keys) == limit {
-			return keys
-		}
-		add(b.Key(), breaker.Closed)
 	}
 	return keys
 }
@@ -150,8 +151,9 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// keyLabel is a key as a label's value. A key that is not UTF-8 is quoted as in
-// Go. It may then look like a key with those very letters.
+// keyLabel returns a key as the value of a label, which must be UTF-8. Any
+// other key is quoted as in Go, and may then look like a key that is spelled in
+// this way.
 func keyLabel(key string) string {
 	if utf8.ValidString(key) {
 		return key
@@ -159,13 +161,13 @@ func keyLabel(key string) string {
 	return strconv.Quote(key)
 }
 
-// Outcome is what became of calls, as exporters call it.
+// Outcome is a kind of outcome and its count, under the name that exporters use.
 type Outcome struct {
 	Name  string // "success", "failure", "ignored" or "rejected"
 	Count uint64
 }
 
-// Outcomes returns the parts of c, in order.
+// Outcomes returns the outcomes in c, in a fixed order.
 func Outcomes(c breaker.Calls) []Outcome {
 	return []Outcome{
 		{"success", c.Successes}, {"failure", c.Failures}, {"ignored", c.Ignored}, {"rejected", c.Rejected},

@@ -11,17 +11,17 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Watcher counts what the breakers of a manager go through, by name. Its counts
-// only grow, also when a set forgets a key. Its methods may be called by many
-// goroutines at once.
+// Watcher counts the transitions of a manager's breakers, and the time they are
+// open, by name. The counts never decrease, even if a set forgets a key. All
+// methods may be called by many goroutines at once.
 type Watcher struct {
-	remove func()
+	remove func() // removes the listener
 
 	mu          sync.Mutex // guards the fields below
 	transitions map[Transition]uint64
 	openTime    map[string]*openTime
-	states      map[string]breaker.State // by id, of those that are not closed
-	counts      [5]int                   // of states
+	states      map[string]breaker.State // by id, of breakers that are not closed
+	counts      [5]int                   // of states; the count of Closed is not used
 }
 
 // Transition is a kind of transition.
@@ -31,13 +31,13 @@ type Transition struct {
 	Cause breaker.Cause
 }
 
-// openTime is how long the breakers of a name have been open or forced open.
+// openTime is how long the breakers with one name have been open or forced open.
 type openTime struct {
-	ended time.Duration        // of periods that are over
-	since map[string]time.Time // by id, of periods under way
+	ended time.Duration        // periods that have ended
+	since map[string]time.Time // by id, when current periods began
 }
 
-// Watch begins to count. It costs calls nothing.
+// Watch starts counting. It adds no cost to calls. Close the Watcher to stop.
 func Watch(m *breaker.Manager) *Watcher {
 	w := &Watcher{
 		transitions: make(map[Transition]uint64),
@@ -52,8 +52,8 @@ func Watch(m *breaker.Manager) *Watcher {
 // Close stops counting.
 func (w *Watcher) Close() { w.remove() }
 
-// begin takes in the breakers that are not closed already. Transitions that are
-// delivered meanwhile wait for the lock, and change nothing that begin saw.
+// begin adds the breakers that are not closed already. Transitions that are
+// delivered meanwhile wait for the lock, and do not change what begin has seen.
 func (w *Watcher) begin(m *breaker.Manager) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,8 +69,10 @@ func (w *Watcher) begin(m *breaker.Manager) {
 	}
 }
 
+// rejects reports whether a breaker in this state rejects every call.
 func rejects(s breaker.State) bool { return s == breaker.Open || s == breaker.ForcedOpen }
 
+// openTimeLocked returns the open time of a name.
 func (w *Watcher) openTimeLocked(name string) *openTime {
 	o := w.openTime[name]
 	if o == nil {
@@ -80,6 +82,7 @@ func (w *Watcher) openTimeLocked(name string) *openTime {
 	return o
 }
 
+// moved is the listener's StateChange.
 func (w *Watcher) moved(b *breaker.Breaker, t breaker.Transition) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,10 +102,11 @@ func (w *Watcher) moved(b *breaker.Breaker, t breaker.Transition) {
 	}
 }
 
-// setLocked keeps only breakers that are not closed: a key that is forgotten is
-// closed first.
+// setLocked notes the state of a breaker. It keeps only those that are not
+// closed, so that forgotten keys do not accumulate: a key closes before it is
+// forgotten.
 func (w *Watcher) setLocked(id string, is breaker.State) {
-	w.counts[w.states[id]]-- // Closed when it is not there; that count is not used
+	w.counts[w.states[id]]-- // a breaker that is not in states is Closed
 	w.counts[is]++
 	if is == breaker.Closed {
 		delete(w.states, id)
@@ -111,9 +115,9 @@ func (w *Watcher) setLocked(id string, is breaker.State) {
 	}
 }
 
-// NotClosed returns the number of breakers in each state except Closed, as far
-// as transitions have been delivered. Its cost does not depend on how many
-// breakers there are.
+// NotClosed returns the number of breakers in each state except Closed,
+// according to the transitions delivered so far. Its cost does not depend on
+// the number of breakers.
 func (w *Watcher) NotClosed() map[breaker.State]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,8 +130,8 @@ func (w *Watcher) NotClosed() map[breaker.State]int {
 	return n
 }
 
-// Transitions yields each kind of transition and how many there have been, in
-// order.
+// Transitions yields each kind of transition and how many there have been, in a
+// fixed order.
 func (w *Watcher) Transitions() iter.Seq2[Transition, uint64] {
 	return func(yield func(Transition, uint64) bool) {
 		w.mu.Lock()
@@ -143,8 +147,9 @@ func (w *Watcher) Transitions() iter.Seq2[Transition, uint64] {
 	}
 }
 
-// OpenTime yields each name and how long its breakers have been open or forced
-// open, all together, in order.
+// OpenTime yields each name and the total time that its breakers have been open
+// or forced open until now, in order of names. Two breakers open for a second
+// add up to two seconds.
 func (w *Watcher) OpenTime(now time.Time) iter.Seq2[string, time.Duration] {
 	return func(yield func(string, time.Duration) bool) {
 		w.mu.Lock()

@@ -1,9 +1,7 @@
 package ops
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,70 +9,63 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	maxBody    = 64 << 10
-	maxAskedID = 200 // ids in a request
+	maxAskedID = 200 // ids in one request
 )
 
 // endpoint is one way into a plane: the unix socket or an HTTP handler.
 type endpoint struct {
 	*Plane
+	*gate
 	socket bool
-	writes bucket // of orders, unlimited on the socket
-	reads  bucket
 }
 
 type route struct {
 	method, path string
+	kind         kind
 	serve        func(*endpoint, http.ResponseWriter, *http.Request) error
 }
 
 // routes are all that the API has; openapi.json describes them, and a test
 // compares the two.
 var routes = []route{
-	{http.MethodGet, "/v1/process", (*endpoint).getProcess},
-	{http.MethodGet, "/v1/status", (*endpoint).getStatus},
-	{http.MethodGet, "/v1/overview", (*endpoint).getOverview},
-	{http.MethodGet, "/v1/explain", (*endpoint).getExplain},
-	{http.MethodGet, "/v1/history", (*endpoint).getHistory},
-	{http.MethodGet, "/v1/plots", (*endpoint).getPlots},
-	{http.MethodGet, "/v1/orders", (*endpoint).getOrders},
-	{http.MethodPost, "/v1/orders", (*endpoint).postOrder},
-	{http.MethodGet, "/v1/events", (*endpoint).getEvents},
-	{http.MethodGet, "/v1/openapi.json", (*endpoint).getOpenAPI},
-	{http.MethodGet, "/metrics", (*endpoint).getMetrics},
+	{http.MethodGet, processPath, reads, (*endpoint).getProcess},
+	{http.MethodGet, "/v1/status", reads, (*endpoint).getStatus},
+	{http.MethodGet, "/v1/overview", reads, (*endpoint).getOverview},
+	{http.MethodGet, "/v1/explain", reads, (*endpoint).getExplain},
+	{http.MethodGet, "/v1/history", reads, (*endpoint).getHistory},
+	{http.MethodGet, "/v1/plots", reads, (*endpoint).getPlots},
+	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
+	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},
+	{http.MethodGet, "/v1/events", follows, (*endpoint).getEvents},
+	{http.MethodGet, "/v1/openapi.json", reads, (*endpoint).getOpenAPI},
+	{http.MethodGet, "/metrics", scrapes, (*endpoint).getMetrics},
 }
 
 func (e *endpoint) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
-			if err := r.serve(e, w, req); err != nil {
+	for _, route := range routes {
+		mux.HandleFunc(route.method+" "+route.path, func(w http.ResponseWriter, r *http.Request) {
+			var err error
+			if route.kind != orders { // an order uses up an allowance only when its giver may give it
+				err = e.admit(r, route.kind)
+			}
+			if err == nil {
+				err = route.serve(e, w, r)
+			}
+			if err != nil {
 				writeError(w, err)
 			}
 		})
 	}
 	return mux
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	e := AsError(err)
-	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(e.Status)
-	_ = json.NewEncoder(w).Encode(map[string]*Error{"error": e}) // the client is gone: nobody to tell
-}
-
-func writeJSON(w http.ResponseWriter, v any) error {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client is gone: nobody to tell
-	return nil
 }
 
 // refuse makes an error with a code that has no error of its own.
@@ -83,72 +74,78 @@ func refuse(status int, code, format string, args ...any) error {
 }
 
 func (e *endpoint) describe() Process {
-	p := e.process()
+	p := e.Process()
 	p.ReadOnly = e.readOnly()
 	if e.socket {
-		p.Args = os.Args
+		p.Args = commandLine(os.Args)
 	}
 	return p
 }
 
+const maxArgs = 16 << 10 // bytes of a command line: a client reads 64 KiB of the answer
+
+// commandLine is args as far as there is room for them.
+func commandLine(args []string) []string {
+	room := maxArgs
+	for i, arg := range args {
+		if room -= len(arg); room < 0 {
+			return append(slices.Clone(args[:i]), "…")
+		}
+	}
+	return args
+}
+
 func (e *endpoint) readOnly() bool { return !e.socket && e.o.Authorize == nil }
 
-func (e *endpoint) getProcess(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, e.describe())
+func (e *endpoint) getProcess(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, r, e.describe())
 }
 
 func (e *endpoint) getOverview(w http.ResponseWriter, r *http.Request) error {
-	o := e.Overview()
-	o.Process = e.describe()
-	out, end := e.compressed(w, r)
-	defer end()
-	_ = json.NewEncoder(out).Encode(o) // the client is gone: nobody to tell
-	return nil
+	return e.answerJSON(w, r, func() (any, error) {
+		o := e.Overview()
+		o.Process = e.describe()
+		return o, nil
+	})
 }
 
-// compressed is w for an answer that may be large. On the socket it would cost
-// more than it saves.
-func (e *endpoint) compressed(w http.ResponseWriter, r *http.Request) (out io.Writer, end func()) {
-	w.Header().Set("Content-Type", "application/json")
-	if e.socket || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		return w, func() {}
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Set("Vary", "Accept-Encoding")
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is good
-	return z, func() { _ = z.Close() }
-}
+// maxPage is what a list of breakers is ended at, in bytes, wherever it is then.
+const maxPage = 2 << 20
 
-// getStatus answers with the breakers that are asked for. There may be very
-// many, so it writes them one by one.
+// getStatus answers with a page of the breakers that are asked for.
 func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
-	ask, err := parseStatusQuery(r)
+	ask, after, err := parseStatusQuery(r)
 	if err != nil {
 		return err
 	}
-	found, err := ask.find(e.m)
-	if err != nil {
-		return err
-	}
-	z, end := e.compressed(w, r)
-	defer end()
-	out := bufio.NewWriterSize(z, 64<<10)
-	var row bytes.Buffer
-	enc := json.NewEncoder(&row)
-	fmt.Fprintf(out, `{"total":%d,"breakers":[`, len(found))
-	for i := range found[:min(len(found), ask.Limit)] {
-		row.Reset()
-		if err := enc.Encode(ask.show(&found[i])); err != nil {
-			return nil // a reply that is cut short is no JSON: the client notices
+	return e.answer(w, r, "application/json", func(out *bytes.Buffer) error {
+		found, err := ask.find(e.m, after)
+		if err != nil {
+			return err
 		}
-		if i > 0 {
-			_ = out.WriteByte(',') // Flush tells
+		fmt.Fprintf(out, `{"total":%d,"breakers":[`, found.total)
+		enc := json.NewEncoder(out)
+		next := found.next
+		for i, b := range found.page {
+			if out.Len() > maxPage {
+				next = cursor(found.page[i-1].ID())
+				break
+			}
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			s := b.Status()
+			if err := enc.Encode(ask.show(&s)); err != nil {
+				return err
+			}
 		}
-		_, _ = out.Write(row.Bytes())
-	}
-	_, _ = out.WriteString("]}\n")
-	_ = out.Flush() // the client is gone: nobody to tell
-	return nil
+		out.WriteByte(']')
+		if next != "" {
+			fmt.Fprintf(out, `,"next":%q`, next)
+		}
+		out.WriteString("}\n")
+		return nil
+	})
 }
 
 // each calls of for each id that is asked for.
@@ -168,19 +165,17 @@ func each[T any](r *http.Request, of func(id string) (T, error)) ([]T, error) {
 }
 
 func (e *endpoint) getExplain(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(r, e.Explain)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, map[string][]Explanation{"explanations": all})
+	return e.answerJSON(w, r, func() (any, error) {
+		all, err := each(r, e.Explain)
+		return map[string][]Explanation{"explanations": all}, err
+	})
 }
 
 func (e *endpoint) getHistory(w http.ResponseWriter, r *http.Request) error {
-	all, err := each(r, e.History)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, map[string][]History{"histories": all})
+	return e.answerJSON(w, r, func() (any, error) {
+		all, err := each(r, e.History)
+		return map[string][]History{"histories": all}, err
+	})
 }
 
 // getPlots answers with an empty plot for a name without calls.
@@ -189,13 +184,15 @@ func (e *endpoint) getPlots(w http.ResponseWriter, r *http.Request) error {
 	if len(names) == 0 || len(names) > maxAskedID {
 		return refuse(http.StatusBadRequest, "order", "%d names, want 1 to %d: ?name=NAME", len(names), maxAskedID)
 	}
-	return writeJSON(w, map[string][]Plot{"plots": e.plots.of(names)})
+	return e.answerJSON(w, r, func() (any, error) { return map[string][]Plot{"plots": e.plots.of(names)}, nil })
 }
 
-func (e *endpoint) getOrders(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, map[string][]Event{"orders": e.hub.lastOrders()})
+func (e *endpoint) getOrders(w http.ResponseWriter, r *http.Request) error {
+	return e.answerJSON(w, r, func() (any, error) { return map[string][]Event{"orders": e.hub.lastOrders()}, nil })
 }
 
+// postOrder decides whether the order may be given before anything else: what is
+// refused to those who may not give orders uses up no allowance.
 func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 	if e.readOnly() {
 		return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
@@ -209,11 +206,14 @@ func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 		e.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
+	if err := e.admit(r, orders); err != nil {
+		return err
+	}
 	receipt, err := e.Do(o, peerOf(r))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, receipt)
+	return writeJSON(w, r, receipt)
 }
 
 // allow decides on an order before it is looked at.
@@ -229,9 +229,16 @@ func (e *endpoint) allow(r *http.Request, o *Order) error {
 	return nil
 }
 
+// readTime is how long an order may take to arrive.
+const readTime = 10 * time.Second
+
 func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %q, want application/json", r.Header.Get("Content-Type"))
+		return o, refuse(http.StatusUnsupportedMediaType, "media-type", "Content-Type is %.100q, want application/json", r.Header.Get("Content-Type"))
+	}
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(readTime)) == nil {
+		defer func() { _ = c.SetReadDeadline(time.Time{}) }() // the server sets its own for the next request
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError

@@ -7,17 +7,25 @@ import (
 	"time"
 )
 
-// AuditEntry is a line of the audit log.
+// AuditEntry is a line of the audit log: an order, or the start of a process.
 type AuditEntry struct {
-	// N counts the orders of this log, those included that could not be written.
+	// N counts the lines of this log, those included that could not be written.
 	N       uint64    `json:"n"`
 	Time    time.Time `json:"time"`
 	Service string    `json:"service"`
-	PID     int       `json:"pid"` // the process that carried it out
-	Order   Order     `json:"order"`
-	Peer    Peer      `json:"peer"`
-	Receipt *Receipt  `json:"receipt,omitempty"` // nil when the order was refused
-	Error   string    `json:"error,omitempty"`   // why it was refused
+	PID     int       `json:"pid"` // the process that carried it out, or started
+	// Start: the process opened its operations plane. There is no order.
+	Start bool `json:"start,omitempty"`
+	// Order is what was ordered. Of one that was refused, long texts are cut.
+	Order   Order    `json:"order,omitzero"`
+	Peer    Peer     `json:"peer"`
+	Receipt *Receipt `json:"receipt,omitempty"` // nil when the order was refused
+	Error   string   `json:"error,omitempty"`   // why it was refused
+	// Repeats: this line stands for so many refusals, of which it has the newest.
+	// They came within a minute after one that has a line of its own, from the
+	// same peer and for the same reason. Those of peers who may give no orders
+	// count as alike whatever they asked for.
+	Repeats int `json:"repeats,omitempty"`
 	// Prev is the Hash of the line before; "" in the first line of a log. The
 	// first line of a file that took another one's place has that one's last.
 	Prev string `json:"prev"`
@@ -45,6 +53,7 @@ type auditor struct {
 	queue   []auditJob
 	writing bool
 	failing error // why the last line could not be written
+	folds   folds
 	closed  bool
 	ended   chan error // holds what closing the file came to, once closed
 
@@ -59,6 +68,7 @@ type auditJob struct {
 func newAuditor(path, service string, report func(error)) *auditor {
 	a := &auditor{path: path, service: service, report: report, ended: make(chan error, 1)}
 	a.file.path = path
+	a.file.start = &AuditEntry{Time: time.Now(), Service: service, PID: os.Getpid(), Start: true, Peer: Peer{Transport: "program"}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.startLocked(auditJob{done: make(chan error, 1)}) // no entry: tells early what is wrong with the file
@@ -66,20 +76,23 @@ func newAuditor(path, service string, report func(error)) *auditor {
 }
 
 // write enters an order into the log. Its error says why that failed, or that
-// it takes too long.
+// it takes too long. The log is for those who may give orders: nobody else can
+// fill it, or make it wait for the disk.
 func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 	if a == nil {
 		return nil
 	}
-	e := AuditEntry{Time: time.Now(), Service: a.service, PID: os.Getpid(), Order: o, Peer: by}
+	job := auditJob{done: make(chan error, 1), entry: AuditEntry{Time: time.Now(), Service: a.service, PID: os.Getpid(), Order: o, Peer: by}}
 	if refused != nil {
-		e.Error = refused.Error()
+		job.entry.Order, job.entry.Error = o.short(), cut(refused.Error(), maxShortRef)
+		if !a.news(job.entry, strange(refused)) {
+			return nil
+		}
 	} else {
 		did := *r // the order's giver may not wait until it is written, and changes it
-		e.Receipt = &did
+		job.entry.Receipt = &did
 	}
-	job := auditJob{entry: e, done: make(chan error, 1)}
-	if err := a.enqueue(&job); err != nil {
+	if err := a.enqueue(&job); err != nil || strange(refused) {
 		return err
 	}
 	patience := time.NewTimer(auditPatience)
@@ -89,6 +102,28 @@ func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 		return err
 	case <-patience.C:
 		return fmt.Errorf("audit log %s: not written after %s", a.path, auditPatience)
+	}
+}
+
+// news reports whether a refusal gets a line of its own.
+func (a *auditor) news(e AuditEntry, strange bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.closed && a.folds.addLocked(e, strange, a.foldOver)
+}
+
+// foldOver writes how many more refusals there were in the last minute.
+func (a *auditor) foldOver() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settleLocked()
+}
+
+func (a *auditor) settleLocked() {
+	for _, e := range a.folds.endLocked() {
+		if len(a.queue) < auditBacklog {
+			a.startLocked(auditJob{entry: e, done: make(chan error, 1)})
+		}
 	}
 }
 
@@ -181,6 +216,7 @@ func (a *auditor) closing() bool {
 	if a.closed {
 		return false
 	}
+	a.settleLocked()
 	a.closed = true
 	if !a.writing {
 		a.ended <- a.file.close()

@@ -14,12 +14,13 @@ import (
 const (
 	hashField    = `,"hash":"`
 	hashTail     = len(hashField) + 2*sha256.Size + len(`"}`)
-	maxAuditLine = 4 << 20
+	maxAuditLine = 16 << 20 // a receipt has a thousand results, each with an id and settings
 )
 
 // auditFile is the log's file, with the end of its chain.
 type auditFile struct {
 	path   string
+	start  *AuditEntry // of this process, until it stands in the log
 	f      *os.File
 	size   int64
 	n      uint64 // AuditEntry.N of the last line
@@ -27,10 +28,16 @@ type auditFile struct {
 	prev   string // hash of the last line
 }
 
-// write appends a line whole, or leaves the file as it was. An entry without a
-// time only opens the file.
+// write appends a line whole, or leaves the file as it was. The first one of a
+// process comes after the line of its start; an entry without a time is for that
+// alone.
 func (l *auditFile) write(e AuditEntry) error {
 	err := l.ready()
+	if err == nil && l.start != nil {
+		if err = l.append(*l.start); err == nil {
+			l.start = nil
+		}
+	}
 	if e.Time.IsZero() {
 		return err
 	}
@@ -80,20 +87,38 @@ func hashOf(body []byte) string {
 }
 
 var (
-	errTorn   = errors.New("not a whole line")
-	errEdited = errors.New("was edited: its hash does not fit")
+	errTorn    = errors.New("not a whole line")
+	errForeign = errors.New("is not a line of an audit log, nor the beginning of one, as a crash leaves it")
+	errEdited  = errors.New("was edited: its hash does not fit")
 )
 
 // unseal reads a line, without its end, that seal wrote.
 func unseal(line []byte) (e AuditEntry, err error) {
 	body := len(line) - hashTail
 	if body < 0 || !bytes.HasPrefix(line[body:], []byte(hashField)) || json.Unmarshal(line, &e) != nil {
-		return AuditEntry{}, errTorn
+		if cutOff(line) {
+			return AuditEntry{}, errTorn
+		}
+		return AuditEntry{}, errForeign
 	}
 	if hashOf(line[:body]) != e.Hash {
 		return e, errEdited
 	}
 	return e, nil
+}
+
+// cutOff reports whether line is the beginning of one that seal wrote, and not
+// all of it. Zeros may follow, where the file system made room for a line and
+// the machine went down before it was written.
+func cutOff(line []byte) bool {
+	const head = `{"n":`
+	begun := bytes.TrimRight(line, "\x00")
+	if n := min(len(begun), len(head)); len(line) == 0 || string(begun[:n]) != head[:n] {
+		return false
+	}
+	var object json.RawMessage
+	err := json.NewDecoder(bytes.NewReader(begun)).Decode(&object)
+	return len(begun) == 0 || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // ready opens the file, again if it is no longer what path names: removed,

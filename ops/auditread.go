@@ -2,77 +2,206 @@ package ops
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // ErrAudit is matched by the error for an audit log that was tampered with.
 var ErrAudit = errors.New("audit log does not hold together")
 
+// AuditError says where an audit log does not hold together, and why. It matches
+// ErrAudit.
+type AuditError struct {
+	File    int // of those given to VerifyAudit, from 1 on
+	Line    int // of the file; 0: what is wrong is not in a line
+	Problem string
+}
+
+// Error says where and why.
+func (e *AuditError) Error() string {
+	text := ErrAudit.Error() + ": "
+	if e.File > 1 {
+		text += fmt.Sprintf("file %d, ", e.File)
+	}
+	if e.Line > 0 {
+		text += fmt.Sprintf("line %d ", e.Line)
+	}
+	return text + e.Problem
+}
+
+// Is reports whether target is ErrAudit.
+func (e *AuditError) Is(target error) bool { return target == ErrAudit }
+
 // AuditReport is what VerifyAudit found.
 type AuditReport struct {
-	Entries int       `json:"entries"`
-	From    time.Time `json:"from,omitzero"` // the time of the first
+	Entries int       `json:"entries"`       // orders
+	Starts  int       `json:"starts"`        // of processes
+	Repeats int       `json:"repeats"`       // refused orders that have no line of their own
+	Chains  int       `json:"chains"`        // 1, and one more for each file that began anew
+	From    time.Time `json:"from,omitzero"` // the time of the first line
 	To      time.Time `json:"to,omitzero"`   // the time of the last
 	// Missed is the number of orders that could not be written when they were
 	// given, because the disk was full, say. The chain tells.
 	Missed uint64 `json:"missed,omitempty"`
-	// Torn are the numbers of lines that a crash left unfinished. The chain
-	// shows that no whole line stood there, but for one at the very end.
+	// Torn are the numbers of lines that a crash left unfinished, all files
+	// counted as one. The chain shows that no whole line stood there, but for
+	// those at the very end.
 	Torn []int `json:"torn,omitempty"`
 	// Begins is the hash that the first line follows: the last of the file
 	// before it, or "" when the log began with this file.
 	Begins string `json:"begins"`
-	// Ends is the hash of the last line. Who keeps it elsewhere can tell later
-	// whether lines were cut off at the end, which the file alone cannot.
+	// Ends is the hash of the last line, and Last its number. Who keeps one of
+	// them elsewhere can tell later whether lines were cut off at the end, which
+	// the file alone cannot (VerifyAuditTo).
 	Ends string `json:"ends"`
+	Last uint64 `json:"last"`
 }
 
-// VerifyAudit reads an audit log and checks its chain. An error that matches
-// ErrAudit names the first line that was edited, or before which lines were
-// taken out or put in; the report then covers the lines before it.
+// VerifyAudit reads an audit log, of one file or of several that a rotation
+// made, the oldest first, and checks its chain. An error that matches ErrAudit
+// names the first line that was edited, or before which lines were taken out or
+// put in; the report then covers the lines before it. An unfinished line is one
+// that a crash left: the beginning of a line, behind which the log goes on with
+// the start of a process, or ends. Anything else is an error.
+//
+// A process that finds no log when it starts, because the file was moved away
+// while it was down, begins a new chain with its start. AuditReport.Chains counts
+// them: what was cut off at the end of the file before does not show.
 //
 // The chain has no secret: it shows an edit, not one by somebody who computes
 // all later hashes anew. Against that, keep AuditReport.Ends elsewhere.
-func VerifyAudit(r io.Reader) (AuditReport, error) {
-	var report AuditReport
-	last := AuditEntry{}
+func VerifyAudit(files ...io.Reader) (AuditReport, error) { return VerifyAuditTo("", files...) }
+
+// VerifyAuditTo is VerifyAudit of a log that has to reach end: the hash of an
+// entry, or its number (AuditReport.Ends and Last of an earlier time). It may go
+// on behind it.
+func VerifyAuditTo(end string, files ...io.Reader) (AuditReport, error) {
+	v := verifier{}
+	var err error
+	if v.end, err = parseEnd(end); err != nil {
+		return v.report, err
+	}
+	for _, r := range files {
+		v.file++
+		if err := v.read(r); err != nil {
+			return v.report, err
+		}
+	}
+	if v.report.Entries+v.report.Starts == 0 && len(v.report.Torn) > 0 {
+		return v.report, &AuditError{Problem: fmt.Sprintf("none of its %d lines is that of an audit log", len(v.report.Torn))}
+	}
+	if !v.reached {
+		return v.report, &AuditError{Problem: fmt.Sprintf("it ends with %s, number %d, before it reaches %s: lines were cut off at its end", cmp.Or(v.report.Ends, "nothing"), v.report.Last, end)}
+	}
+	return v.report, nil
+}
+
+// auditEnd is a hash or a number that a log has to reach; the zero value is
+// reached by any.
+type auditEnd struct {
+	hash string
+	n    uint64
+}
+
+func parseEnd(text string) (auditEnd, error) {
+	if text == "" {
+		return auditEnd{}, nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil && len(text) < 2*sha256.Size {
+		return auditEnd{n: n}, nil
+	}
+	if b, err := hex.DecodeString(text); err != nil || len(b) != sha256.Size {
+		return auditEnd{}, fmt.Errorf("ops: the end %q of an audit log, want the hash of an entry or its number", text)
+	}
+	return auditEnd{hash: strings.ToLower(text)}, nil
+}
+
+// verifier checks a chain line by line.
+type verifier struct {
+	report  AuditReport
+	end     auditEnd
+	reached bool
+	file    int
+	before  int  // lines of the files before this one
+	begun   bool // this file has had a whole line
+	torn    int  // the line of this file that is unfinished, if it is the last so far
+	last    AuditEntry
+}
+
+func (v *verifier) read(r io.Reader) error {
+	v.torn, v.begun = 0, false
+	lines := 0
 	for line, err := range auditLines(r) {
+		lines = line.at
 		switch {
 		case errors.Is(err, errTorn):
-			report.Torn = append(report.Torn, line.at)
+			v.report.Torn = append(v.report.Torn, v.before+line.at)
+			v.torn = line.at
 			continue
-		case errors.Is(err, errEdited):
-			return report, fmt.Errorf("%w: line %d %w", ErrAudit, line.at, err)
+		case errors.Is(err, errEdited), errors.Is(err, errForeign):
+			return v.wrong(line.at, "%w", err)
 		case err != nil:
-			return report, err
+			return err
 		}
-		e := line.entry
-		switch {
-		case report.Entries == 0:
-			report.From, report.Begins = e.Time, e.Prev
-			if e.Prev == "" && e.N > 1 { // the log began here, with orders that were missed
-				report.Missed = e.N - 1
-			}
-		case e.Prev != last.Hash:
-			return report, fmt.Errorf("%w: line %d does not follow the one before it: lines were taken out, put in or moved", ErrAudit, line.at)
-		case e.N <= last.N:
-			return report, fmt.Errorf("%w: line %d has number %d after %d", ErrAudit, line.at, e.N, last.N)
-		default:
-			report.Missed += e.N - last.N - 1
+		if err := v.take(line); err != nil {
+			return err
 		}
-		report.Entries++
-		report.To, report.Ends = e.Time, e.Hash
-		last = e
 	}
-	if report.Entries == 0 && len(report.Torn) > 0 {
-		return report, fmt.Errorf("%w: none of its %d lines is that of an audit log", ErrAudit, len(report.Torn))
+	v.before += lines
+	if v.end == (auditEnd{}) || v.end.n > 0 && v.report.Last >= v.end.n {
+		v.reached = true
 	}
-	return report, nil
+	return nil
+}
+
+func (v *verifier) wrong(line int, format string, args ...any) error {
+	return &AuditError{v.file, line, fmt.Errorf(format, args...).Error()}
+}
+
+func (v *verifier) take(line auditLine) error {
+	e, first, firstHere := &line.entry, v.report.Entries+v.report.Starts == 0, !v.begun
+	v.begun = true
+	switch {
+	case first, firstHere && e.Start && e.Prev == "" && !e.Time.Before(v.last.Time):
+		v.report.Chains++
+		if e.Prev == "" { // it began here, maybe with orders that were missed
+			v.report.Missed += e.N - 1
+		}
+		if first {
+			v.report.From, v.report.Begins = e.Time, e.Prev
+		}
+	case e.Prev != v.last.Hash:
+		return v.wrong(line.at, "does not follow the one before it: lines were taken out, put in or moved")
+	case e.N <= v.last.N:
+		return v.wrong(line.at, "has number %d after %d", e.N, v.last.N)
+	case v.torn > 0 && !e.Start && e.N == v.last.N+1:
+		// Behind a crash a process starts; and where a process could neither
+		// write a line nor take its beginning back, a number is missing.
+		return v.wrong(v.torn, "is unfinished, but its process went on: it was edited")
+	default:
+		v.report.Missed += e.N - v.last.N - 1
+	}
+	v.torn = 0
+	if e.Start {
+		v.report.Starts++
+	} else {
+		v.report.Entries++
+	}
+	v.report.Repeats += e.Repeats
+	v.report.To, v.report.Ends, v.report.Last = e.Time, e.Hash, e.N
+	if v.end.hash != "" && (v.end.hash == e.Hash || first && v.end.hash == e.Prev) {
+		v.reached = true
+	}
+	v.last = *e
+	return nil
 }
 
 // ReadAudit yields the entries of an audit log, oldest first, unfinished lines
@@ -84,8 +213,8 @@ func ReadAudit(r io.Reader) iter.Seq2[AuditEntry, error] {
 			switch {
 			case errors.Is(err, errTorn):
 				continue
-			case errors.Is(err, errEdited):
-				err = fmt.Errorf("%w: line %d %w", ErrAudit, line.at, err)
+			case errors.Is(err, errEdited), errors.Is(err, errForeign):
+				err = &AuditError{1, line.at, err.Error()}
 			}
 			if !yield(line.entry, err) {
 				return
@@ -106,9 +235,6 @@ func auditLines(r io.Reader) iter.Seq2[auditLine, error] {
 		line := auditLine{}
 		for scan.Scan() {
 			line.at++
-			if len(bytes.TrimSpace(scan.Bytes())) == 0 {
-				continue
-			}
 			var err error
 			if line.entry, err = unseal(scan.Bytes()); !yield(line, err) {
 				return

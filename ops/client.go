@@ -29,12 +29,16 @@ var ErrUnreachable = errors.New("process does not answer")
 // called by many goroutines at once, and give up when their context ends; those
 // without a deadline of their own give up after ten seconds, but for Events.
 //
+// At a unix socket it speaks only to a process of the user to whom the socket
+// belongs. It reads at most 16 MiB of an answer.
+//
 // Errors are an *Error when the process refused, and match ErrUnreachable when
-// it did not answer.
+// it did not answer or is not the process it should be.
 type Client struct {
-	address string
-	base    string
-	http    *http.Client
+	address   string
+	base      string
+	http      *http.Client
+	impatient bool // does not wait for a process that is stopped
 	// Header is sent with each request: a bearer token, say, that the user's own
 	// mux asks for. Set it before the first request.
 	Header http.Header
@@ -47,33 +51,48 @@ const clientPatience = 10 * time.Second
 // user's runtime dir), or the URL that its handler is mounted at
 // ("https://host/ops/"). It does not connect yet.
 func NewClient(address string) (*Client, error) {
-	c := &Client{address: address, Header: http.Header{}}
 	switch u, err := url.Parse(address); {
 	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 		if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return nil, fmt.Errorf("ops: address %q: want a URL without user, query and fragment", u.Redacted())
 		}
-		c.base = strings.TrimSuffix(address, "/")
-		c.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		return c, nil
+		return &Client{
+			address: address, base: strings.TrimSuffix(address, "/"), Header: http.Header{},
+			http: &http.Client{CheckRedirect: neverRedirect},
+		}, nil
 	case strings.ContainsRune(address, filepath.Separator) && !strings.Contains(address, "://"):
-	default:
-		pid, err := strconv.Atoi(address)
-		if err != nil || pid < 1 {
-			return nil, fmt.Errorf("ops: address %q: want the path of a socket, the number of a process or a URL", address)
-		}
-		address = filepath.Join(defaultRuntimeDir(), socketFolder, address+".sock")
+		return newSocketClient(address, anyone), nil
 	}
-	c.address, c.base = address, "http://socket"
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", address)
-		},
-		MaxIdleConns:    4,
-		IdleConnTimeout: 30 * time.Second,
-	}}
-	return c, nil
+	pid, err := strconv.Atoi(address)
+	if err != nil || pid < 1 {
+		return nil, fmt.Errorf("ops: address %q: want the path of a socket, the number of a process or a URL", address)
+	}
+	return newSocketClient(filepath.Join(defaultRuntimeDir(), socketFolder, address+".sock"), os.Geteuid()), nil
 }
+
+// newSocketClient speaks to a process of user uid (anyone: of the user to whom
+// the socket belongs).
+func newSocketClient(path string, uid int) *Client {
+	c := &Client{address: path, base: socketBase, Header: http.Header{}}
+	c.http = &http.Client{
+		CheckRedirect: neverRedirect,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dial(ctx, path, uid, c.impatient)
+			},
+			MaxIdleConns:           4,
+			IdleConnTimeout:        30 * time.Second,
+			MaxResponseHeaderBytes: maxReplyHeader,
+		},
+	}
+	return c
+}
+
+const socketBase = "http://socket"
+
+// neverRedirect: an operations plane does not redirect, and whoever does shall
+// not choose where the next order goes.
+func neverRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Address is what the client was made for; a process's number has become the
 // path of its socket.
@@ -82,9 +101,12 @@ func (c *Client) Address() string { return c.address }
 // Close drops idle connections. The client stays usable.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+const processPath = "/v1/process"
+
 // Process asks which process it is.
 func (c *Client) Process(ctx context.Context) (p Process, err error) {
-	err = c.get(ctx, "/v1/process", nil, &p)
+	room := int64(maxProcessReply)
+	err = c.do(ctx, http.MethodGet, processPath, nil, nil, &p, &room)
 	return p, err
 }
 
@@ -94,7 +116,12 @@ func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
 	return o, err
 }
 
-// Status asks for breakers, sorted by id; ask.IDs come in their order.
+// maxStatus is how many breakers Status collects.
+const maxStatus = 250_000
+
+// Status asks for breakers, sorted by id; ask.IDs come in their order. It asks
+// for one page after the other, each of up to 5,000, until it has all of them,
+// or ask.Limit; there may be 250,000.
 func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) {
 	q := url.Values{"id": ask.IDs}
 	if ask.Match != "" {
@@ -106,14 +133,27 @@ func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) 
 	if ask.Full {
 		q.Set("full", "1")
 	}
-	if ask.Limit > 0 {
-		q.Set("limit", strconv.Itoa(ask.Limit))
+	all, room := []Status{}, int64(maxPages)
+	for {
+		if ask.Limit > 0 {
+			q.Set("limit", strconv.Itoa(ask.Limit-len(all)))
+		}
+		var page struct {
+			Breakers []Status `json:"breakers"`
+			Next     string   `json:"next"`
+		}
+		if err := c.do(ctx, http.MethodGet, "/v1/status", q, nil, &page, &room); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Breakers...)
+		switch {
+		case page.Next == "" || ask.Limit > 0 && len(all) >= ask.Limit:
+			return all, nil
+		case len(page.Breakers) == 0 || len(all) > maxStatus:
+			return nil, fmt.Errorf("ops: status of %s: more than %d breakers: ask for fewer, by name, state or limit", c.address, maxStatus)
+		}
+		q.Set("after", page.Next)
 	}
-	var reply struct {
-		Breakers []Status `json:"breakers"`
-	}
-	err := c.get(ctx, "/v1/status", q, &reply)
-	return reply.Breakers, err
 }
 
 // Explain asks why breakers are as they are.
@@ -166,7 +206,8 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
-	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r)
+	room := int64(maxReply)
+	err = c.do(ctx, http.MethodPost, "/v1/orders", nil, body, &r, &room)
 	var dial *net.OpError
 	unsent := errors.As(err, &dial) && dial.Op == "dial"
 	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
@@ -182,13 +223,40 @@ func (c *Client) Metrics(ctx context.Context) (string, error) {
 	return text, err
 }
 
-const maxReply = 1 << 30
+// What is read of an answer. A plane's answers are much smaller (see maxPage and
+// maxListed), but the other side may be anybody.
+const (
+	maxReply        = 16 << 20
+	maxProcessReply = 64 << 10 // it is asked of each process that is found
+	maxReplyHeader  = 64 << 10
+	maxPages        = 128 << 20 // all pages of a status
+)
 
-func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
-	return c.do(ctx, http.MethodGet, path, q, nil, into)
+// errTooLarge is what reading more of an answer ends with.
+var errTooLarge = errors.New("the answer is too large")
+
+// limited is a reader of as many bytes as there is room for.
+type limited struct {
+	r    io.Reader
+	room *int64
 }
 
-func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any) error {
+func (l limited) Read(p []byte) (int, error) {
+	if *l.room <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), *l.room)])
+	*l.room -= int64(n)
+	return n, err
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
+	room := int64(maxReply)
+	return c.do(ctx, http.MethodGet, path, q, nil, into, &room)
+}
+
+// do asks, and reads an answer for which there is room.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any, room *int64) error {
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, clientPatience)
@@ -206,16 +274,18 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if resp.StatusCode != http.StatusOK {
 		return c.refusal(resp)
 	}
-	reply := io.LimitReader(resp.Body, maxReply)
+	reply := limited{resp.Body, room}
 	if text, ok := into.(*string); ok {
-		all, err := io.ReadAll(reply)
+		var all []byte
+		all, err = io.ReadAll(reply)
 		*text = string(all)
-		return c.unreachable(ctx, err)
+	} else {
+		err = json.NewDecoder(reply).Decode(into)
 	}
-	if err := json.NewDecoder(reply).Decode(into); err != nil {
-		if ctx.Err() != nil {
-			return c.unreachable(ctx, err)
-		}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return c.unreachable(ctx, err)
+	case err != nil:
 		return fmt.Errorf("ops: %s %s of %s: %w", method, path, c.address, err)
 	}
 	return nil
@@ -253,7 +323,12 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		said = "there is no such socket"
-	case errors.Is(err, syscall.ECONNREFUSED) && c.base == "http://socket":
+	case errors.Is(err, errUntrusted), errors.Is(err, errStopped):
+		var dial *net.OpError
+		if errors.As(err, &dial) {
+			said = dial.Err.Error()
+		}
+	case errors.Is(err, syscall.ECONNREFUSED) && c.base == socketBase:
 		said = "the process is gone and left its socket"
 	case errors.Is(err, os.ErrPermission):
 		said = "the socket belongs to another user"

@@ -40,9 +40,12 @@ func (c *Client) Events(ctx context.Context, after string) iter.Seq2[Event, erro
 	}
 }
 
+// maxEvent is the longest line of an event that is read.
+const maxEvent = 1 << 20
+
 func (c *Client) read(ctx context.Context, body io.Reader, yield func(Event, error) bool) {
 	scan := bufio.NewScanner(body)
-	scan.Buffer(nil, maxReply)
+	scan.Buffer(nil, maxEvent)
 	var e Event
 	alive := false
 	for scan.Scan() {

@@ -8,7 +8,6 @@ import (
 )
 
 const (
-	maxStreams   = 64                           // readers at once
 	eventBatch   = 256                          // events written at a time
 	heartbeat    = 5 * time.Second              // between signs of life
 	streamWrite  = 10 * time.Second             // a reader that takes nothing for so long is dropped
@@ -19,11 +18,11 @@ const (
 // plane is closed. A reader that comes back with Last-Event-ID goes on where it
 // was, or finds a gap.
 func (e *endpoint) getEvents(w http.ResponseWriter, r *http.Request) error {
-	if e.streams.Add(1) > maxStreams {
-		e.streams.Add(-1)
-		return refuse(http.StatusServiceUnavailable, "busy", "%d readers follow the events already", maxStreams)
+	leave, err := e.follow(r)
+	if err != nil {
+		return err
 	}
-	defer e.streams.Add(-1)
+	defer leave()
 	s := stream{w: w, control: http.NewResponseController(w), plane: e.Plane}
 	s.from(r)
 	w.Header().Set("Content-Type", "text/event-stream")

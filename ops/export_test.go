@@ -12,7 +12,20 @@ func Routes() (out []string) {
 }
 
 // Streams is the number of readers of the events.
-func (p *Plane) Streams() int { return int(p.streams.Load()) }
+func (p *Plane) Streams() (n int) {
+	for _, g := range []*gate{p.web, p.local} {
+		g.mu.Lock()
+		n += g.streams
+		g.mu.Unlock()
+	}
+	return n
+}
 
-// Describe is what the plane tells of the process.
-func (p *Plane) Describe() Process { return p.process() }
+// Answers is the number of large answers under way.
+func (p *Plane) Answers() int { return len(p.web.answers) + len(p.local.answers) }
+
+// ForgetOverview makes the next overview a fresh one.
+func (p *Plane) ForgetOverview() { p.overview.forget() }
+
+// FreshGate gives everybody their allowance back.
+func (p *Plane) FreshGate() { p.web = newGate(false) }

@@ -4,14 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
-)
-
-// What the HTTP handler lets through at once and by the second, of all clients
-// together.
-const (
-	readBurst, readRate   = 300, 100
-	orderBurst, orderRate = 50, 10
 )
 
 // Handler serves the dashboard, the JSON API and the metrics:
@@ -28,28 +20,35 @@ const (
 //
 // It has no authentication of its own: whoever may mount it knows who may look.
 // Orders are refused unless Options.Authorize lets them pass, and refused to
-// pages of other origins whatever it says. Authorize should go by what a
-// browser sends to this host alone, such as a cookie, or by what a proxy adds;
-// not by the address, which a page elsewhere can share by a trick with DNS. The pages run under a strict content
-// security policy and cannot be framed. Bodies, rates and the number of
-// streams are bounded, for all clients together.
+// pages of other origins whatever it says; requests for another host than this
+// are refused as Options.Hosts says. The pages run under a strict content
+// security policy and cannot be framed.
+//
+// Orders, looks, scrapes of the metrics and readers of the events have an
+// allowance each, by the address that they come from; what is refused without
+// one uses up nobody's. Bodies and answers are bounded: a list has up to 5,000
+// breakers at a time, and who does not take an answer within 30 seconds is cut
+// off.
 func (p *Plane) Handler() http.Handler {
-	e := &endpoint{
-		Plane:  p,
-		writes: bucket{rate: orderRate, burst: orderBurst},
-		reads:  bucket{rate: readRate, burst: readBurst},
-	}
+	e := &endpoint{Plane: p, gate: p.web}
 	mux := e.mux()
-	mux.Handle("GET /", dashboard())
-	inner := http.NewCrossOriginProtection()
-	inner.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, refuse(http.StatusForbidden, "origin", "orders are not taken from pages of another origin"))
-	}))
-	protected := inner.Handler(mux)
+	page := dashboard()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		if err := e.admit(r, reads); err != nil {
+			writeError(w, err)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
+	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		if err := e.admit(r); err != nil {
+		if err := p.o.checkHost(r); err != nil {
 			writeError(w, err)
+			return
+		}
+		if err := origins.Check(r); err != nil {
+			writeError(w, refuse(http.StatusForbidden, "origin", "orders are not taken from pages of another origin"))
 			return
 		}
 		path, ok := below(r)
@@ -59,20 +58,8 @@ func (p *Plane) Handler() http.Handler {
 		}
 		inside := r.Clone(r.Context())
 		inside.URL.Path, inside.URL.RawPath = path, ""
-		protected.ServeHTTP(w, inside)
+		mux.ServeHTTP(w, inside)
 	})
-}
-
-// admit keeps the rates.
-func (e *endpoint) admit(r *http.Request) error {
-	kind, b := "requests", &e.reads
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		kind, b = "orders", &e.writes
-	}
-	if !b.take(time.Now()) {
-		return refuse(http.StatusTooManyRequests, "rate", "too many %s: more than %g a second", kind, b.rate)
-	}
-	return nil
 }
 
 func secure(h http.Header) {

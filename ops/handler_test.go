@@ -181,6 +181,91 @@ func TestRatesAreBounded(t *testing.T) {
 	}
 }
 
+// What is refused anyway uses up no allowance of those who may ask: the
+// requests of other origins, which a page elsewhere has any browser send; those
+// for another host; orders that are not allowed; and what is no request of ours.
+func TestRefusedRequestsStarveNobody(t *testing.T) {
+	signedIn := func(r *http.Request, _ *ops.Order) error {
+		if r.Header.Get("Authorization") == "" {
+			return errors.New("sign in first")
+		}
+		return nil
+	}
+	for name, junk := range map[string]func(h http.Handler) *httptest.ResponseRecorder{
+		"origin": func(h http.Handler) *httptest.ResponseRecorder {
+			return post(h, "/v1/orders", openPayments, "Origin", "https://evil.example")
+		},
+		"not allowed": func(h http.Handler) *httptest.ResponseRecorder { return post(h, "/v1/orders", openPayments) },
+		"no JSON":     func(h http.Handler) *httptest.ResponseRecorder { return post(h, "/v1/orders", "{") },
+		"media type": func(h http.Handler) *httptest.ResponseRecorder {
+			return post(h, "/v1/orders", "x", "Content-Type", "text/plain")
+		},
+		"no such path": func(h http.Handler) *httptest.ResponseRecorder { return post(h, "/v1/nothing", "x") },
+		"no such method": func(h http.Handler) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/v1/status", nil))
+			return w
+		},
+		"host": func(h http.Handler) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			r.Host = "evil.example"
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w
+		},
+	} {
+		h := planeOf(t, shop(t), ops.Options{Authorize: signedIn, Hosts: []string{"example.com"}}).Handler()
+		for range 1000 {
+			if w := junk(h); w.Code < 400 || w.Code == http.StatusTooManyRequests || w.Code >= 500 {
+				t.Fatalf("%s: %d %s, want it refused for what it is", name, w.Code, w.Body)
+			}
+		}
+		for range 20 {
+			if w := post(h, "/v1/orders", openPayments, "Authorization", "ana"); w.Code != http.StatusOK {
+				t.Errorf("%s: the operator gets %d %s", name, w.Code, w.Body)
+				break
+			}
+		}
+		for _, path := range []string{"/metrics", "/v1/status", "/"} {
+			if w := get(h, path); w.Code != http.StatusOK {
+				t.Errorf("%s: %s gets %d", name, path, w.Code)
+			}
+		}
+	}
+}
+
+// Who looks too often can still be scraped, follow the events and give orders,
+// and so on in turn.
+func TestKindsOfRequestsDoNotStarveEachOther(t *testing.T) {
+	ask := map[string]func(h http.Handler) int{
+		"look":   func(h http.Handler) int { return get(h, "/v1/process").Code },
+		"scrape": func(h http.Handler) int { return get(h, "/metrics").Code },
+		"order":  func(h http.Handler) int { return post(h, "/v1/orders", openPayments).Code },
+		"follow": func(h http.Handler) int {
+			gone, cancel := context.WithCancel(ctx)
+			cancel()
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/events", nil).WithContext(gone))
+			return w.Code
+		},
+	}
+	for greedy := range ask {
+		h := planeOf(t, shop(t), ops.Options{Authorize: anybody}).Handler()
+		codes := map[int]int{}
+		for range 1000 {
+			codes[ask[greedy](h)]++
+		}
+		if codes[http.StatusTooManyRequests] == 0 {
+			t.Errorf("1,000 at once to %s: %v, want some refused", greedy, codes)
+		}
+		for other := range ask {
+			if code := ask[other](h); other != greedy && code != http.StatusOK {
+				t.Errorf("after too many to %s, one to %s gets %d", greedy, other, code)
+			}
+		}
+	}
+}
+
 func TestPagesAreLockedDown(t *testing.T) {
 	h := planeOf(t, shop(t), ops.Options{}).Handler()
 	for _, target := range []string{"/", "/app.js", "/style.css", "/v1/status", "/nowhere"} {
@@ -279,7 +364,7 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	fmt.Fprintf(slow, "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	fmt.Fprintf(slow, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := io.ReadFull(slow, make([]byte, 15)); err != nil { // it is served; read no further
 		t.Fatal(err)
 	}
@@ -294,6 +379,56 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 	}
 	if _, kind, _ := sse(t, stream(t, srv.URL, p.EventID(1))); kind != "gap" {
 		t.Errorf("another reader got %s, want a gap", kind)
+	}
+}
+
+// However many follow the events over HTTP, or take their answers slowly, the
+// owner of the socket is served.
+func TestHTTPReadersTakeNothingOfTheSocket(t *testing.T) {
+	m := breaker.NewManager(breaker.Settings{})
+	set := breaker.SetOf[int](m, "tenants")
+	for i := range 5000 {
+		set.Breaker(i)
+	}
+	p := ops.New(m, ops.Options{RuntimeDir: t.TempDir()})
+	defer p.Close()
+	s, err := p.Listen()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer s.Close()
+	srv := httptest.NewServer(p.Handler())
+	t.Cleanup(srv.Close) // after the streams are closed
+	for range 64 {
+		stream(t, srv.URL, "")
+	}
+	for range 100 { // they read nothing
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /v1/status?full=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	c, err := ops.NewClient(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	time.AfterFunc(100*time.Millisecond, func() { set.Breaker(1).Open(breaker.Order{}) })
+	for _, err := range c.Events(soon, "") {
+		if err != nil {
+			t.Errorf("the owner's events: %v", err)
+		}
+		break
+	}
+	if all, err := c.Status(soon, ops.StatusQuery{}); err != nil || len(all) != 5000 {
+		t.Errorf("the owner's status: %d breakers, %v", len(all), err)
+	}
+	if _, err := c.Order(soon, ops.Order{ID: "tenants/7", Verb: breaker.VerbOpen, Actor: "ana"}); err != nil {
+		t.Errorf("the owner's order: %v", err)
 	}
 }
 

@@ -13,22 +13,21 @@ import (
 
 const (
 	maxMetricKeys = 1000 // of each set whose keys are asked for
-	maxMetricSets = 20   // whose keys are asked for at once
+	maxMetricSets = 10   // whose keys are asked for at once
 )
 
 // getMetrics serves the Prometheus text format. Keyed breakers are added up
 // under their set, so that there are as many series as the program's text has
 // names; ?keys=SET asks for the keys of a set, the worst thousand at most.
 func (e *endpoint) getMetrics(w http.ResponseWriter, r *http.Request) error {
-	keysOf := r.URL.Query()["keys"]
+	keysOf := slices.Compact(slices.Sorted(slices.Values(r.URL.Query()["keys"])))
 	if len(keysOf) > maxMetricSets {
-		return refuse(http.StatusBadRequest, "order", "%d sets, want at most %d: ?keys=SET", len(keysOf), maxMetricSets)
+		return refuse(http.StatusBadRequest, "order", "the keys of %d sets, want at most %d: ?keys=SET", len(keysOf), maxMetricSets)
 	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	var out bytes.Buffer
-	e.writeMetrics(&out, keysOf)
-	_, _ = w.Write(out.Bytes()) // an error means that the client is gone
-	return nil
+	return e.answer(w, r, "text/plain; version=0.0.4; charset=utf-8", func(out *bytes.Buffer) error {
+		e.writeMetrics(out, keysOf)
+		return nil
+	})
 }
 
 func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {

@@ -173,6 +173,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 		"/v1/process", "/v1/status", "/v1/status?full=1", "/v1/status?id=payments&full=1", "/v1/status?id=paymnets", "/v1/status?state=shut",
 		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain", "/v1/explain?id=tenants",
 		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
+		"/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
 	} {
 		answer(http.MethodGet, target, get(h, target))
 	}
@@ -198,9 +199,20 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 		answer(http.MethodPost, "/v1/orders", post(h, "/v1/orders", body, header...))
 	}
 	for range 100 {
-		post(h, "/v1/orders", "")
+		post(h, "/v1/orders", openPayments)
 	}
 	answer(http.MethodPost, "/v1/orders", post(h, "/v1/orders", openPayments))
+	elsewhere := ops.New(m, ops.Options{Hosts: []string{"ops.example"}})
+	defer elsewhere.Close()
+	for _, route := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		r := httptest.NewRequest(method, path, nil)
+		w := httptest.NewRecorder()
+		elsewhere.Handler().ServeHTTP(w, r)
+		if answer(method, path, w); w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("%s for another host: %d", route, w.Code)
+		}
+	}
 	for _, route := range routes {
 		if !seen[route] {
 			t.Errorf("%s was not asked", route)

@@ -223,8 +223,11 @@ type Receipt struct {
 	Touched int `json:"touched"`
 	// Failed is the number of ids that could not be changed.
 	Failed int `json:"failed,omitempty"`
-	// Results has one entry for each id, in their order, but at most 1,000;
-	// Omitted counts the others. Those that failed come first.
+	// Moves counts the ids of an order for several by the states that they
+	// go from and to: those that change theirs first, then those that stay.
+	Moves []Move `json:"moves,omitempty"`
+	// Results has one entry for each id, but at most 1,000; Omitted counts the
+	// others. Those that failed come first, then those that change their state.
 	Results []Result `json:"results"`
 	Omitted int      `json:"omitted,omitempty"`
 	// SetBefore and SetAfter are the settings that a set has in common, for
@@ -237,6 +240,14 @@ type Receipt struct {
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
 	AuditError string `json:"audit_error,omitempty"`
+}
+
+// Move is how many breakers an order takes from one state to another, or to the
+// same.
+type Move struct {
+	From  breaker.State `json:"from"`
+	To    breaker.State `json:"to"`
+	Count int           `json:"count"`
 }
 
 // Result is what an order did to one breaker.
@@ -294,16 +305,39 @@ func (r *Receipt) add(res Result, err error) {
 	r.Results = append(r.Results, res)
 }
 
-// shorten drops the results beyond maxResults, failures last.
+// shorten puts the results of many first that matter most, counts what they come
+// to, and drops those beyond maxResults.
 func (r *Receipt) shorten() {
-	if len(r.Results) <= maxResults {
+	if r.Matched <= 1 && len(r.Results) <= maxResults {
 		return
 	}
-	slices.SortStableFunc(r.Results, func(a, b Result) int {
-		return cmp.Compare(btoi(a.Error == ""), btoi(b.Error == ""))
+	moves := map[Move]int{}
+	for i := range r.Results {
+		if x := &r.Results[i]; x.Error == "" {
+			moves[Move{From: x.Before, To: x.After}]++
+		}
+	}
+	for m, n := range moves {
+		m.Count = n
+		r.Moves = append(r.Moves, m)
+	}
+	slices.SortFunc(r.Moves, func(a, b Move) int {
+		return cmp.Or(btoi(a.From == a.To)-btoi(b.From == b.To), b.Count-a.Count, cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
-	r.Omitted = len(r.Results) - maxResults
-	r.Results = slices.Clip(r.Results[:maxResults])
+	slices.SortStableFunc(r.Results, func(a, b Result) int { return a.rank() - b.rank() })
+	r.Omitted = max(0, len(r.Results)-maxResults)
+	r.Results = slices.Clip(r.Results[:len(r.Results)-r.Omitted])
+}
+
+// rank orders results by how much they matter.
+func (r *Result) rank() int {
+	switch {
+	case r.Error != "":
+		return 0
+	case r.Before != r.After:
+		return 1
+	}
+	return 2
 }
 
 func btoi(b bool) int {

@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// kernelTells: a connection without a known user is refused.
+// kernelTells: the kernel says who is at the other end of a socket, so a
+// connection without a known user is refused.
 const kernelTells = true
 
 // peerOfSocket asks the kernel who is at the other end.

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !(linux || darwin || freebsd || dragonfly || netbsd || openbsd)
 
 package ops
 
@@ -6,6 +6,6 @@ import "net"
 
 const kernelTells = false
 
-// peerOfSocket knows nobody here: the standard library cannot ask. The modes of
-// folder and socket keep other users out all the same.
+// peerOfSocket knows nobody here: the system cannot be asked. The owners and
+// modes of folder and socket keep other users out all the same.
 func peerOfSocket(*net.UnixConn) Peer { return Peer{Transport: "socket"} }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -26,6 +25,13 @@ type Options struct {
 	// read-only. The socket does not ask it: who can open the socket owns the
 	// process.
 	Authorize func(r *http.Request, order *Order) error
+	// Hosts are the names by which the HTTP handler is reached, without port. A
+	// request for another name is refused, because a page elsewhere can have its
+	// own name resolve to this host (DNS rebinding); localhost and addresses are
+	// not names that it could have. Default: at a loopback address there are no
+	// others, and elsewhere every name is taken. A proxy on the same host that
+	// passes on the name it was asked for needs that name here.
+	Hosts []string
 	// Audit is the file of the audit log, made if there is none, in a folder
 	// that exists. Default: no log. No two processes may share one.
 	Audit string
@@ -48,8 +54,11 @@ type Plane struct {
 	remove  func()
 	watcher *metrics.Watcher
 	orders  orderTally
-	plots   *plots       // start is called by Listen and Handler
-	streams atomic.Int32 // readers of the events
+	plots   *plots
+
+	overview overviewCache
+	web      *gate // of the HTTP handlers
+	local    *gate // of the sockets
 
 	mu      sync.Mutex // guards the field below
 	servers []*Server  // that Listen made
@@ -66,7 +75,7 @@ func New(m *breaker.Manager, o Options) *Plane {
 	if o.Service == "" {
 		o.Service = filepath.Base(os.Args[0])
 	}
-	p := &Plane{m: m, o: o, started: time.Now(), hub: newHub()}
+	p := &Plane{m: m, o: o, started: time.Now(), hub: newHub(), web: newGate(false), local: newGate(true)}
 	if o.Audit != "" {
 		p.audit = newAuditor(o.Audit, o.Service, o.AuditFailed)
 	}
@@ -126,6 +135,9 @@ func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 // record counts an order, writes it to the audit log, and publishes it.
 func (p *Plane) record(o Order, by Peer, r *Receipt, refused error) {
 	p.orders.add(&o, refused)
+	if refused == nil && !o.DryRun {
+		p.overview.forget()
+	}
 	if err := p.audit.write(o, by, r, refused); err != nil {
 		r.AuditError = err.Error()
 	}

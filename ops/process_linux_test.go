@@ -40,6 +40,14 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 		}
 		os.Exit(0)
+	case "fake":
+		fmt.Println(playFake())
+		os.Exit(1)
+	case "finder":
+		for _, f := range ops.Processes(context.Background()) {
+			fmt.Println(f.Path)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -95,7 +103,7 @@ func TestProcessesThatLiveAndDie(t *testing.T) {
 	if f := found[killedPath]; !f.Dead || f.PID != killed.Process.Pid || f.Problem != "the process is gone and left its socket" {
 		t.Errorf("the killed: %+v", f)
 	}
-	if f := found[stoppedPath]; f.Dead || f.Process != nil || !strings.Contains(f.Problem, "no answer in time") {
+	if f := found[stoppedPath]; f.Dead || f.Process != nil || f.Problem != "the process is stopped" {
 		t.Errorf("the stopped: %+v", f)
 	}
 	c, err := ops.NewClient(stoppedPath)
@@ -133,6 +141,9 @@ func TestKernelTellsWhoAsks(t *testing.T) {
 	f, _ := os.Open(path)
 	defer f.Close()
 	for e, err := range ops.ReadAudit(f) {
+		if e.Start {
+			continue
+		}
 		if err != nil || e.Peer.UID == nil || *e.Peer.UID != os.Getuid() || e.Peer.PID != os.Getpid() || e.Order.Actor != "somebody else" {
 			t.Errorf("entry = %+v, %v, want the kernel's word beside the claim", e, err)
 		}

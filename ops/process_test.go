@@ -23,10 +23,10 @@ func TestProcessLooksAtNoBreaker(t *testing.T) {
 		}
 		p := ops.New(m, ops.Options{})
 		defer p.Close()
-		if got := p.Describe(); got.Breakers != 2*keys {
+		if got := p.Process(); got.Breakers != 2*keys {
 			t.Errorf("%d breakers, want %d", got.Breakers, 2*keys)
 		}
-		return testing.AllocsPerRun(20, func() { p.Describe() })
+		return testing.AllocsPerRun(20, func() { p.Process() })
 	}
 	if few, many := allocs(10), allocs(5000); many != few {
 		t.Errorf("%g allocations with 10,000 breakers and %g with 20, want as many", many, few)
@@ -54,7 +54,7 @@ func TestProcessCountsWhatThereIs(t *testing.T) {
 					overlaid++
 				}
 			}
-			got := p.Describe()
+			got := p.Process()
 			for _, s := range []string{"closed", "open", "half-open", "forced-open", "forced-closed"} {
 				if got.States[s] != want[s] || got.Overlaid != overlaid {
 					t.Errorf("%s: %v with %d overrides, want %v with %d", when, got.States, got.Overlaid, want, overlaid)

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"cmp"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,43 +22,68 @@ type StatusQuery struct {
 	Limit  int             // at most this many; 0: all
 }
 
-func parseStatusQuery(r *http.Request) (StatusQuery, error) {
+// maxListed is how many breakers a list has at a time, and as many sets.
+const maxListed = 5000
+
+var statusParameters = []string{"id", "match", "state", "full", "limit", "after"}
+
+// parseStatusQuery reads what is asked for, and where the page begins: behind
+// the id after.
+func parseStatusQuery(r *http.Request) (ask StatusQuery, after string, err error) {
 	q := r.URL.Query()
-	ask := StatusQuery{IDs: q["id"], Match: q.Get("match"), Full: q.Get("full") == "1", Limit: int(^uint(0) >> 1)}
+	ask = StatusQuery{IDs: q["id"], Match: q.Get("match"), Full: q.Get("full") == "1", Limit: maxListed}
+	wrong := func(format string, args ...any) (StatusQuery, string, error) {
+		return ask, "", refuse(http.StatusBadRequest, "order", format, args...)
+	}
+	for name := range q {
+		if !slices.Contains(statusParameters, name) {
+			return wrong("unknown parameter %q, want one of %s", name, strings.Join(statusParameters, ", "))
+		}
+	}
 	if len(ask.IDs) > maxAskedID {
-		return ask, refuse(http.StatusBadRequest, "order", "%d ids, want at most %d at once", len(ask.IDs), maxAskedID)
+		return wrong("%d ids, want at most %d at once", len(ask.IDs), maxAskedID)
 	}
 	for _, name := range q["state"] {
 		var s breaker.State
 		if err := s.UnmarshalText([]byte(name)); err != nil {
-			return ask, refuse(http.StatusBadRequest, "order", "%s", strings.TrimPrefix(err.Error(), "breaker: "))
+			return wrong("%s", strings.TrimPrefix(err.Error(), "breaker: "))
 		}
-		ask.States = append(ask.States, s)
+		if !slices.Contains(ask.States, s) {
+			ask.States = append(ask.States, s)
+		}
 	}
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return ask, refuse(http.StatusBadRequest, "order", "limit is %q, want a number above 0", text)
+			return wrong("limit is %q, want a number above 0", text)
 		}
-		ask.Limit = n
+		ask.Limit = min(n, maxListed)
 	}
-	return ask, nil
+	if text := q.Get("after"); text != "" {
+		id, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil {
+			return wrong("after is %q, want what the page before has as next", text)
+		}
+		after = string(id)
+	}
+	return ask, after, nil
 }
 
-// Status is the status of the breakers that q asks for, in the order of q.IDs,
-// the keys of a set and all breakers sorted by id. The error matches
-// breaker.ErrUnknown.
+// cursor says in a URL that a page begins behind id, which may be any bytes.
+func cursor(id string) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
+
+// Status is the status of the breakers that q asks for, sorted by id; those of
+// q.IDs come in the order of the ids, unless one of them has a wildcard. The
+// error matches breaker.ErrUnknown.
 func (p *Plane) Status(q StatusQuery) ([]Status, error) {
-	found, err := q.find(p.m)
+	found, err := q.find(p.m, "")
 	if err != nil {
 		return nil, err
 	}
-	if q.Limit > 0 {
-		found = found[:min(len(found), q.Limit)]
-	}
-	out := make([]Status, len(found))
-	for i := range found {
-		out[i] = q.show(&found[i])
+	out := make([]Status, len(found.page))
+	for i, b := range found.page {
+		s := b.Status()
+		out[i] = q.show(&s)
 	}
 	return out, nil
 }
@@ -69,43 +96,112 @@ func (q *StatusQuery) show(s *breaker.Status) Status {
 	return listed(s)
 }
 
-func (q *StatusQuery) find(m *breaker.Manager) ([]breaker.Status, error) {
-	found, err := q.byID(m)
-	if err != nil {
-		return nil, err
-	}
-	match := strings.ToLower(q.Match)
-	return slices.DeleteFunc(found, func(s breaker.Status) bool {
-		return len(q.States) > 0 && !slices.Contains(q.States, s.State) ||
-			match != "" && !strings.Contains(strings.ToLower(s.ID), match)
-	}), nil
+// found is a page of breakers.
+type found struct {
+	page  []*breaker.Breaker
+	total int    // on all pages
+	next  string // the cursor of the next one; "": this is the last
 }
 
-func (q *StatusQuery) byID(m *breaker.Manager) ([]breaker.Status, error) {
-	if len(q.IDs) == 0 {
-		return m.Status(), nil
+// find looks at the state and the id of each breaker that may be meant, which
+// takes nanoseconds, and no closer: there may be very many, and a page has few.
+func (q *StatusQuery) find(m *breaker.Manager, after string) (found, error) {
+	all, inOrder, err := q.byID(m)
+	if err != nil {
+		return found{}, err
 	}
-	found := make([]breaker.Status, 0, len(q.IDs))
+	match := strings.ToLower(q.Match)
+	wanted := func(b *breaker.Breaker) bool {
+		return (len(q.States) == 0 || slices.Contains(q.States, b.State())) &&
+			(match == "" || strings.Contains(strings.ToLower(b.ID()), match))
+	}
+	if inOrder {
+		all = slices.DeleteFunc(all, func(b *breaker.Breaker) bool { return !wanted(b) })
+		return found{page: all[:min(len(all), cmp.Or(q.Limit, len(all)))], total: len(all)}, nil
+	}
+	type withID struct {
+		id string
+		*breaker.Breaker
+	}
+	page := first[withID]{most: cmp.Or(q.Limit, max(1, len(all))), compare: func(a, b withID) int { return strings.Compare(a.id, b.id) }}
+	var f found
+	for _, b := range all {
+		if !wanted(b) {
+			continue
+		}
+		f.total++
+		if id := b.ID(); id > after || after == "" {
+			page.add(withID{id, b})
+		}
+	}
+	for _, x := range page.sorted() {
+		f.page = append(f.page, x.Breaker)
+	}
+	if page.dropped {
+		f.next = cursor(f.page[len(f.page)-1].ID())
+	}
+	return f, nil
+}
+
+// byID is the breakers of q.IDs. inOrder says that they are few, and in the order
+// of the ids.
+func (q *StatusQuery) byID(m *breaker.Manager) (all []*breaker.Breaker, inOrder bool, err error) {
+	if len(q.IDs) == 0 {
+		return m.Breakers(), false, nil
+	}
+	inOrder = true
 	for _, id := range q.IDs {
 		set, wild := strings.CutSuffix(id, "/*")
 		switch {
 		case id == "*":
-			found = append(found, m.Status()...)
+			all, inOrder = append(all, m.Breakers()...), false
 		case wild:
 			s, err := m.LookupSet(set)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			keys := s.Status()
-			slices.SortFunc(keys, func(a, b breaker.Status) int { return strings.Compare(a.ID, b.ID) })
-			found = append(found, keys...)
+			all, inOrder = append(all, s.Breakers()...), false
 		default:
 			b, err := find(m, id)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			found = append(found, b.Status())
+			all = append(all, b)
 		}
 	}
-	return found, nil
+	return all, inOrder, nil
+}
+
+// first collects the most values that come first of any number.
+type first[T any] struct {
+	most    int
+	compare func(a, b T) int
+	dropped bool // there were more
+
+	all []T  // up to twice as many, before they are sorted out
+	cut bool // the first most of all are sorted; what comes behind them is not needed
+}
+
+func (x *first[T]) add(v T) {
+	if x.cut && x.compare(v, x.all[x.most-1]) >= 0 {
+		x.dropped = true
+		return
+	}
+	x.all = append(x.all, v)
+	if len(x.all) >= 2*x.most {
+		x.sort()
+	}
+}
+
+func (x *first[T]) sort() {
+	slices.SortFunc(x.all, x.compare)
+	if len(x.all) > x.most {
+		x.all, x.cut, x.dropped = x.all[:x.most], true, true
+	}
+}
+
+// sorted is what there is in the end.
+func (x *first[T]) sorted() []T {
+	x.sort()
+	return x.all
 }

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,18 +12,16 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-const (
-	socketFolder  = "switchgear"
-	runtimeDirEnv = "SWITCHGEAR_RUNTIME_DIR"
-)
-
 // Server is a process's unix socket.
 type Server struct {
-	path    string
+	folder  string
+	path    string // in folder
 	socket  *net.UnixListener
 	http    *http.Server
 	remains os.FileInfo
@@ -37,7 +34,7 @@ type Server struct {
 //
 // Folder and socket are for this user alone (0700, 0600), and each connection's
 // user, as the kernel reports it, must be this one or root. A folder that
-// belongs to somebody else, or that others may enter, is refused. What a dead
+// belongs to another user, or that others may enter, is refused. What a dead
 // process of the same number left is replaced; a second socket of this process
 // is called <pid>-2.sock, and so on.
 //
@@ -47,17 +44,11 @@ func (p *Plane) Listen() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ops: listen: %w", err)
 	}
-	sweep(folder)
-	socket, path, err := bind(folder)
-	if err != nil {
+	s := &Server{folder: folder}
+	if err := locked(folder, s.bind); err != nil {
 		return nil, fmt.Errorf("ops: listen: %w", err)
 	}
-	s := &Server{path: path, socket: socket}
-	if s.remains, err = os.Lstat(path); err != nil {
-		socket.Close()
-		return nil, fmt.Errorf("ops: listen: %w", err)
-	}
-	e := &endpoint{Plane: p, socket: true}
+	e := &endpoint{Plane: p, gate: p.local, socket: true}
 	s.http = &http.Server{
 		Handler:           e.mux(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -66,7 +57,7 @@ func (p *Plane) Listen() (*Server, error) {
 		ConnContext:       withPeer,
 		ErrorLog:          log.New(io.Discard, "", 0), // the library prints nothing
 	}
-	go func() { _ = s.http.Serve(guardedListener{socket}) }() // ends with Close
+	go func() { _ = s.http.Serve(guardedListener{s.socket}) }() // ends with Close
 	p.mu.Lock()
 	p.servers = append(p.servers, s)
 	p.mu.Unlock()
@@ -78,9 +69,12 @@ func (s *Server) Path() string { return s.path }
 
 // Close removes the socket and ends its connections. Plane.Close does it too.
 func (s *Server) Close() error {
-	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.remains) {
-		_ = os.Remove(s.path) // a folder that is gone took it along
-	}
+	_ = locked(s.folder, func() error {
+		if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.remains) {
+			return os.Remove(s.path)
+		}
+		return nil
+	}) // a folder that is gone took it along
 	err := s.http.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
@@ -88,119 +82,73 @@ func (s *Server) Close() error {
 	return err
 }
 
-// makeFolder makes the folder of the sockets, or checks the one there is.
-func makeFolder(runtimeDir string) (string, error) {
-	dir := cmp.Or(runtimeDir, defaultRuntimeDir())
-	folder := filepath.Join(dir, socketFolder)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
-	}
-	if err := checkOwner(dir, false); err != nil {
-		return "", err
-	}
-	return folder, checkOwner(folder, true)
-}
-
-// checkOwner makes sure that nobody but this user and root can change what is
-// in folder; for ourselves, that nobody else can enter it either.
-func checkOwner(folder string, ourselves bool) error {
-	info, err := os.Lstat(folder)
-	if err != nil {
-		return err
-	}
-	mode, uid := info.Mode(), owner(info)
-	switch {
-	case !info.IsDir():
-		return fmt.Errorf("%s is no folder (%s)", folder, mode)
-	case uid != os.Geteuid() && (ourselves || uid != 0):
-		return fmt.Errorf("%s belongs to another user", folder)
-	case ourselves && mode.Perm()&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o, want 0700: others could reach the sockets in it", folder, mode.Perm())
-	case mode.Perm()&0o022 != 0 && mode&os.ModeSticky == 0:
-		return fmt.Errorf("%s has mode %04o: others could replace what is in it", folder, mode.Perm())
-	}
-	return nil
-}
-
-func defaultRuntimeDir() string {
-	for _, name := range []string{runtimeDirEnv, "XDG_RUNTIME_DIR"} {
-		if dir := os.Getenv(name); filepath.IsAbs(dir) {
-			return dir
-		}
-	}
-	if os.Getuid() == 0 {
-		return "/run"
-	}
-	return filepath.Join(os.TempDir(), "switchgear-"+strconv.Itoa(os.Getuid()))
-}
-
 const (
-	maxSocketsHere = 16
+	maxSocketsHere = 256 // of one process
 	maxSwept       = 1000
 	maxSocketPath  = 103 // of macOS; Linux has some more
 	knock          = 100 * time.Millisecond
 )
 
-// bind makes the socket. What is there under its name is replaced only if
-// nobody answers at it.
-func bind(folder string) (*net.UnixListener, string, error) {
-	var last error
+// bind makes the socket, and removes those of dead processes. What is there
+// under its name stays unless its process is dead. The folder is locked: nobody
+// else takes a name or a dead one's place meanwhile.
+func (s *Server) bind() error {
+	sweep(s.folder)
 	for n := 1; n <= maxSocketsHere; n++ {
 		name := strconv.Itoa(os.Getpid())
 		if n > 1 {
 			name += "-" + strconv.Itoa(n)
 		}
-		path := filepath.Join(folder, name+".sock")
-		socket, err := bindAt(folder, path)
-		if err == nil {
-			return socket, path, nil
+		s.path = filepath.Join(s.folder, name+".sock")
+		if _, err := os.Lstat(s.path); err == nil && !refuses(s.path) {
+			continue
 		}
-		if last = err; !errors.Is(err, os.ErrExist) {
-			break
-		}
+		return s.bindAt(s.path)
 	}
-	return nil, "", last
+	return fmt.Errorf("%s: %w, as are %d sockets of this process", s.path, os.ErrExist, maxSocketsHere)
 }
 
 // bindAt binds under a name of its own and then takes path, so that the socket
-// is 0600 before anybody can find it, and so that a dead one's place is taken
-// in one step.
-func bindAt(folder, path string) (*net.UnixListener, error) {
-	if answers(path) {
-		return nil, fmt.Errorf("%s: %w, and is answered", path, os.ErrExist)
-	}
+// is 0600 before anybody can find it.
+func (s *Server) bindAt(path string) error {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("%s has %d bytes, want at most %d: choose a shorter Options.RuntimeDir", path, len(path), maxSocketPath)
+		return fmt.Errorf("%s has %d bytes, want at most %d: choose a shorter Options.RuntimeDir", path, len(path), maxSocketPath)
 	}
-	fresh := filepath.Join(folder, fmt.Sprintf(".%08x", rand.Uint32()))
+	fresh := filepath.Join(s.folder, fmt.Sprintf(".%08x", rand.Uint32()))
 	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	socket.SetUnlinkOnClose(false) // Close removes path, if it is still ours
 	err = os.Chmod(fresh, 0o600)
 	if err == nil {
 		err = os.Rename(fresh, path)
 	}
+	if err == nil {
+		s.remains, err = os.Lstat(path)
+	}
 	if err != nil {
 		socket.Close()
 		_ = os.Remove(fresh) // it has not got its name, or else it is not there
-		return nil, err
+		return err
 	}
-	return socket, nil
+	s.socket = socket
+	return nil
 }
 
 // sweep removes the sockets of dead processes. All that have a name with .sock
 // are listened on, so one that refuses is dead.
 func sweep(folder string) {
-	paths, _ := filepath.Glob(filepath.Join(folder, "*.sock")) // the pattern is good
-	for _, path := range paths[:min(len(paths), maxSwept)] {
-		if refuses(path) {
-			_ = os.Remove(path) // somebody else was faster
+	for _, name := range namesIn(folder, maxSwept) {
+		if path := filepath.Join(folder, name); strings.HasSuffix(name, ".sock") && refuses(path) {
+			_ = os.Remove(path) // it is in nobody's way
 		}
 	}
 }
 
+// refuses reports whether nobody listens at the socket any more. One whose
+// process is stopped, or has too much to do, takes no connection but does not
+// refuse it.
 func refuses(path string) bool {
 	c, err := net.DialTimeout("unix", path, knock)
 	if err == nil {
@@ -209,13 +157,35 @@ func refuses(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-func answers(path string) bool {
-	c, err := net.DialTimeout("unix", path, knock)
+// lockPatience is how long somebody may keep the folder locked: it takes
+// milliseconds.
+const lockPatience = 5 * time.Second
+
+// binding is held where there is no lock on a folder, which keeps out the other
+// planes of this process as well.
+var binding sync.Mutex
+
+// locked runs f while nobody else makes or removes sockets in folder. The lock
+// ends with its holder.
+func locked(folder string, f func() error) error {
+	dir, err := openFolder(folder)
 	if err != nil {
-		return false
+		return err
 	}
-	c.Close()
-	return true
+	defer dir.Close()
+	binding.Lock()
+	defer binding.Unlock()
+	for late := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+		err := lockFile(dir)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(late) {
+			return fmt.Errorf("lock %s: %w", folder, err)
+		}
+	}
+	defer func() { _ = unlockFile(dir) }() // closing does, too
+	return f()
 }
 
 // guardedListener hands out only the connections of this user and of root.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -181,6 +182,62 @@ func TestSocketReplacesTheDead(t *testing.T) {
 	if _, err := c.Process(ctx); err != nil {
 		t.Errorf("the first socket: %v", err)
 	}
+}
+
+// Planes that open their sockets at the same moment get one each.
+func TestSocketsAtOnce(t *testing.T) {
+	const planes = 32
+	for range 10 {
+		dir := t.TempDir()
+		dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: deadSocket(t, dir), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.SetUnlinkOnClose(false)
+		dead.Close()
+		var all sync.WaitGroup
+		servers := make([]*ops.Server, planes)
+		for i := range servers {
+			all.Go(func() {
+				s, err := ops.New(breaker.NewManager(breaker.Settings{}), ops.Options{RuntimeDir: dir, Service: strconv.Itoa(i)}).Listen()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				servers[i] = s
+			})
+		}
+		all.Wait()
+		if t.Failed() {
+			t.FailNow()
+		}
+		for i, s := range servers {
+			c, err := ops.NewClient(s.Path())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := c.Process(ctx); err != nil || p.Service != strconv.Itoa(i) {
+				t.Errorf("at %s: %q, %v, want %d", s.Path(), p.Service, err, i)
+			}
+			c.Close()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if left, _ := filepath.Glob(dir + "/switchgear/*"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// deadSocket is the path of this process's socket in the runtime dir.
+func deadSocket(t *testing.T, dir string) string {
+	t.Helper()
+	folder := filepath.Join(dir, "switchgear")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, strconv.Itoa(os.Getpid())+".sock")
 }
 
 func TestProcessesIsBounded(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -44,9 +43,9 @@ type Process struct {
 
 const suspicionShown = 10 * time.Minute
 
-// process counts what the plane was told: it looks at no breaker, however many
+// Process describes the process. Its cost does not depend on how many breakers
 // there are.
-func (p *Plane) process() Process {
+func (p *Plane) Process() Process {
 	host, _ := os.Hostname() // "" says as much as the error would
 	x := Process{
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
@@ -125,10 +124,13 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// listed is a breaker in a list.
+// listed is a breaker in a list, of which there may be very many.
 func listed(s *breaker.Status) Status {
 	out := Status{Status: *s}
 	out.Settings = breaker.Settings{}
+	if s.Opened != nil && s.Transition != nil && s.Opened.Version == s.Transition.Version {
+		out.Opened = nil // it would be there twice
+	}
 	return out
 }
 
@@ -162,6 +164,9 @@ type Overview struct {
 	Process  Process  `json:"process"`
 	Breakers []Status `json:"breakers"` // worst first
 	Sets     []Set    `json:"sets"`     // worst first
+	// Omitted counts the breakers and sets that are left out: there are up to
+	// 5,000 of each.
+	Omitted int `json:"omitted,omitempty"`
 }
 
 const (
@@ -171,38 +176,8 @@ const (
 
 // Overview is the process on one page, with sets folded.
 func (p *Plane) Overview() Overview {
-	o := overviewOf(p.m.Status(), p.plots.recent())
-	o.Process = p.process()
-	for i := range o.Sets {
-		if s, err := p.m.LookupSet(o.Sets[i].Name); err == nil {
-			o.Sets[i].SettingsVersion = s.Version()
-		}
-	}
-	return o
-}
-
-// overviewOf folds all into a page; recent is the number of calls by name.
-func overviewOf(all []breaker.Status, recent map[string]uint64) Overview {
-	o := Overview{Breakers: []Status{}, Sets: []Set{}}
-	sets := map[string]int{}
-	for i := range all {
-		s := &all[i]
-		if s.ID == s.Name {
-			b := shown(s)
-			b.Calls = recent[s.Name]
-			o.Breakers = append(o.Breakers, b)
-			continue
-		}
-		at, ok := sets[s.Name]
-		if !ok {
-			at = len(o.Sets)
-			sets[s.Name] = at
-			o.Sets = append(o.Sets, Set{Name: s.Name, States: map[string]int{}, Worst: []Status{}, Calls: recent[s.Name]})
-		}
-		o.Sets[at].add(s)
-	}
-	slices.SortFunc(o.Breakers, func(a, b Status) int { return CompareStatus(&a, &b) })
-	slices.SortFunc(o.Sets, compareSets)
+	o := p.overview.get(p.m, p.plots.recent())
+	o.Process = p.Process()
 	return o
 }
 
@@ -230,16 +205,6 @@ func (s *Set) add(b *breaker.Status) {
 		s.Worst = slices.Insert(s.Worst, at, shown(b))
 		s.Worst = s.Worst[:min(len(s.Worst), worstShown)]
 	}
-}
-
-func compareSets(a, b Set) int {
-	switch {
-	case len(a.Worst) > 0 && len(b.Worst) > 0:
-		return compareKeys(&a.Worst[0].Status, &b.Worst[0].Status)
-	case len(a.Worst)+len(b.Worst) > 0:
-		return len(b.Worst) - len(a.Worst)
-	}
-	return cmp.Or(cmp.Compare(b.Calls, a.Calls), strings.Compare(a.Name, b.Name))
 }
 
 // CompareStatus orders breakers for people: the worst first, among equals the

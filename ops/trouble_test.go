@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,5 +133,42 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	}
 	if got != "dcab" {
 		t.Errorf("sets in the order %s, want dcab", got)
+	}
+}
+
+// Of an order for many, what changes its state comes first, and counts tell the
+// rest, also of those that are left out.
+func TestReceiptTellsWhatChangesFirst(t *testing.T) {
+	m, set := tenants(t, 3000)
+	for i := range 20 {
+		set.Breaker(fmt.Sprintf("t%06d", 2900+i)).Open(breaker.Order{})
+	}
+	set.Breaker("t002950").ForceOpen(breaker.Order{})
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	o := ops.Order{ID: "tenants/*", Verb: breaker.VerbClose, Actor: "ana", DryRun: true}
+	r, err := p.Do(o, here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ops.Move{{From: breaker.Open, To: breaker.Closed, Count: 20}, {From: breaker.ForcedOpen, To: breaker.Closed, Count: 1}, {From: breaker.Closed, To: breaker.Closed, Count: 2979}}
+	if !slices.Equal(r.Moves, want) {
+		t.Errorf("moves = %+v, want %+v", r.Moves, want)
+	}
+	for i, x := range r.Results {
+		if changes := x.Before != x.After; changes != (i < 21) || i > 0 && i != 21 && x.ID < r.Results[i-1].ID {
+			t.Fatalf("result %d is %s: %s -> %s", i, x.ID, x.Before, x.After)
+		}
+	}
+	if r.Omitted != 2000 || len(r.Results) != 1000 {
+		t.Errorf("%d results, %d omitted", len(r.Results), r.Omitted)
+	}
+	o.DryRun, o.Confirm = false, 3000
+	if r, err = p.Do(o, here); err != nil || !slices.Equal(r.Moves, want) {
+		t.Errorf("done: %+v, %v", r.Moves, err)
+	}
+	one, err := p.Do(ops.Order{ID: "tenants/t000001", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+	if err != nil || one.Moves != nil {
+		t.Errorf("of one: %+v, %v", one, err)
 	}
 }

@@ -195,7 +195,7 @@ func (c *client) order(r *run) {
 		in.Length = second
 	}
 	r.record(in, func() output {
-		receipt, err := r.b.Apply(breaker.Order{Verb: in.Verb, Reason: breaker.Reason{For: in.Length}})
+		receipt, err := r.b.Apply(breaker.Order{Verb: in.Verb, For: in.Length})
 		if err != nil {
 			panic(err)
 		}

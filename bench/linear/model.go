@@ -127,7 +127,7 @@ func (s *state) order(in input, r breaker.Receipt) bool {
 func (s *state) view() view {
 	v := view{
 		State: breaker.State(s.b.Effective()), Auto: breaker.State(s.b.Auto),
-		Fails: s.b.Fails, Version: uint64(s.b.Version), ProbesLimit: s.b.Set.Probes,
+		Fails: s.b.Fails(), Version: uint64(s.b.Version), ProbesLimit: s.b.Set.Probes,
 		WindowCalls: len(s.b.Recent), WindowFailures: s.b.Failures(),
 	}
 	if s.b.Auto == spec.HalfOpen {

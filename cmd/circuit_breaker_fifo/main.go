@@ -27,6 +27,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/adapters/breakerconf"
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
@@ -42,7 +43,34 @@ const limit = time.Minute
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// run is the program without its process. It prints plain text, whatever the
+// other side of the pipe says.
 func run(argv []string, stdout, stderr io.Writer) int {
+	stderr = plain.Writer{W: stderr}
+	out := &output{Writer: plain.Writer{W: stdout}}
+	code := answer(argv, out, stderr)
+	if out.err != nil {
+		fmt.Fprintf(stderr, "%s: error: the output cannot be written: %s\n", program, out.err)
+		return exitFailed
+	}
+	return code
+}
+
+// output remembers that it could not be written.
+type output struct {
+	plain.Writer
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if err != nil {
+		o.err = err
+	}
+	return n, err
+}
+
+func answer(argv []string, stdout, stderr io.Writer) int {
 	a, err := parse(argv)
 	var help *helpWanted
 	var bad *usageError

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,9 +14,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/adapters/breakerconf"
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain/plaintest"
 )
 
 // conf writes a config file and returns its path.
@@ -160,5 +163,64 @@ func TestCommandsAreVerbs(t *testing.T) {
 		if find(strings.ReplaceAll(string(v), "-", "_")) == nil {
 			t.Errorf("no subcommand %s", v)
 		}
+	}
+}
+
+// Whatever stands at the other end of the pipe, nothing of what it says reaches
+// the terminal raw.
+func TestReplyIsPrintedPlain(t *testing.T) {
+	dir := t.TempDir()
+	in, out := dir+"/in", dir+"/out"
+	if err := syscall.Mkfifo(in, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := os.OpenFile(in, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	hostile := strings.ReplaceAll(strings.ToValidUTF8(plaintest.Hostile, ""), "\n", " ")
+	head := " id    state    time until half_open    failure count    failures until open"
+	row := hostile + "    open                 0:30:00                5                   None"
+	wide := max(utf8.RuneCountInString(head), utf8.RuneCountInString(row))
+	pad := func(s string) string { return strings.Repeat(" ", wide-utf8.RuneCountInString(s)) + s }
+	go func() {
+		for lines := bufio.NewScanner(pipe); lines.Scan(); {
+			reply := "ERROR\nInvalid command: " + lines.Text() + "\n"
+			switch {
+			case strings.HasPrefix(lines.Text(), "status"):
+				reply = "SUCCESS\n" + pad(head) + "\n" + pad(row) + "\n"
+			case strings.HasPrefix(lines.Text(), "switchgear-order"):
+				text, _ := json.Marshal(map[string]any{"error": map[string]string{"code": "order", "message": hostile}})
+				reply = "ERROR\n" + string(text) + "\n"
+			}
+			tmp := out + ".tmp"
+			if os.WriteFile(tmp, []byte(reply), 0o600) == nil {
+				_ = os.Rename(tmp, out)
+			}
+		}
+	}()
+	for _, words := range [][]string{{"status"}, {"force_open", "x", "--reason", "r"}, {"release", "x"}, {"no\x1b[2Jsuch", "x"}, {"-c", "/no/\u202e\x1b[2J", "status"}} {
+		var stdout, stderr bytes.Buffer
+		code := run(append([]string{"-i", in, "-o", out}, words...), &stdout, &stderr)
+		what := fmt.Sprintf("%q", words)
+		plaintest.Check(t, what, stdout.String())
+		plaintest.Check(t, what+" on standard error", stderr.String())
+		if all := stdout.String() + stderr.String(); !strings.Contains(all, `\x1b`) {
+			t.Errorf("%s: exit %d, and it does not show what is hostile:\n%s", what, code, all)
+		}
+	}
+}
+
+// What cannot be printed is an error.
+func TestOutputCannotBeWritten(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("SKIP: needs /dev/full")
+	}
+	defer full.Close()
+	var stderr bytes.Buffer
+	if code := run([]string{"--help"}, full, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "the output cannot be written") {
+		t.Errorf("exit %d: %s", code, &stderr)
 	}
 }

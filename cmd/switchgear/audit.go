@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -18,8 +19,8 @@ func auditCommand(g *globals) *cobra.Command {
 		Short: "Check an audit log",
 		Long: `An audit log is a file of JSON lines, one for each order that a process was
 given, refused ones too: who claimed to give it, who the kernel says gave it,
-what it did. A program keeps one when it names the file (ops.Options.Audit, or
-audit_path in breaker.conf).`,
+what it did; and one for each start of the process. A program keeps one when it
+names the file (ops.Options.Audit, or audit_path in breaker.conf).`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -28,31 +29,48 @@ audit_path in breaker.conf).`,
 }
 
 func auditVerifyCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:                   "verify FILE",
+	var end string
+	cmd := &cobra.Command{
+		Use:                   "verify FILE...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Check that no line of an audit log was changed",
 		Long: `Check that no line of an audit log was changed, taken out, put in or moved: each
-carries the hash of the one before. FILE may be - for the standard input.
+carries the hash of the one before. Where the log was rotated, name its files
+with the oldest first: they are one log. FILE may be - for the standard input.
 
-Lines cut off at the end do not show in the file: keep the last hash, which this
-prints, somewhere else, and compare. Exit status 5 means that the log does not
-hold together.`,
+A line that a crash left unfinished is told from junk: it is the beginning of a
+line, and behind it the log goes on with the start of a process, or ends.
+
+Lines cut off at the end do not show in the files. Keep the last hash or number,
+which this prints, somewhere else, and give it as --end the next time: the log
+has to reach it, and may go on. Exit status 5 means that the log does not hold
+together.`,
 		Example: `  switchgear audit verify /var/log/shop/breakers.audit
+  switchgear audit verify breakers.audit.2 breakers.audit.1 breakers.audit --end 1742
   switchgear audit verify --json - < breakers.audit | jq -r .ends`,
-		Args: exactly(1, "the file of an audit log"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("%s needs the files of an audit log, as in: %s", cmd.CommandPath(), cmd.UseLine())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := verify(cmd, args[0])
+			if _, err := ops.VerifyAuditTo(end); err != nil && !errors.Is(err, ops.ErrAudit) {
+				return &codeError{exitUsage, fmt.Errorf("--end: %w", err)}
+			}
+			report, err := verify(cmd, end, args)
 			if err != nil && !errors.Is(err, ops.ErrAudit) {
 				return err
 			}
 			if g.json {
 				return errors.Join(err, writeJSON(cmd, auditResult{report, err == nil}))
 			}
-			printAudit(cmd, &report)
+			printAudit(cmd, &report, len(args))
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&end, "end", "", "a `hash or number` that the log has to reach")
+	return cmd
 }
 
 type auditResult struct {
@@ -61,38 +79,58 @@ type auditResult struct {
 }
 
 // verify gives a log that was tampered with its exit code.
-func verify(cmd *cobra.Command, path string) (ops.AuditReport, error) {
-	in := cmd.InOrStdin()
-	if path != "-" {
+func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
+	var files []io.Reader
+	for _, path := range paths {
+		if path == "-" {
+			files = append(files, cmd.InOrStdin())
+			continue
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return ops.AuditReport{}, refused("%w", err)
 		}
 		defer f.Close()
-		in = io.Reader(f)
+		files = append(files, f)
 	}
-	report, err := ops.VerifyAudit(in)
-	if errors.Is(err, ops.ErrAudit) {
-		err = &codeError{exitTampered, wrapAt(path, err)}
+	report, err := ops.VerifyAuditTo(end, files...)
+	var bad *ops.AuditError
+	if errors.As(err, &bad) {
+		at := paths[max(1, bad.File)-1]
+		if bad.File == 0 { // it is not in a line, but at the end
+			at = paths[len(paths)-1]
+		}
+		bad.File = 0 // the path says it
+		err = &codeError{exitTampered, wrapAt(at, bad)}
 	}
 	return report, err
 }
 
-func printAudit(cmd *cobra.Command, r *ops.AuditReport) {
+func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 	out := cmd.OutOrStdout()
-	if r.Entries == 0 {
+	if r.Entries+r.Starts == 0 {
 		fmt.Fprintln(out, "0 orders hold together.")
 		return
 	}
 	fmt.Fprintf(out, "%d orders hold together, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
+	fmt.Fprintf(out, "Starts of the process: %d.\n", r.Starts)
+	if r.Repeats > 0 {
+		fmt.Fprintf(out, "%d more orders were refused as others were, and are only counted.\n", r.Repeats)
+	}
 	if r.Missed > 0 {
 		fmt.Fprintf(out, "%d orders could not be written when they were given.\n", r.Missed)
 	}
-	if len(r.Torn) > 0 {
+	switch {
+	case len(r.Torn) > 0 && files > 1:
+		fmt.Fprintf(out, "Lines that a crash left unfinished: %d.\n", len(r.Torn))
+	case len(r.Torn) > 0:
 		fmt.Fprintf(out, "Lines that a crash left unfinished: %v.\n", r.Torn)
 	}
-	if r.Begins != "" {
-		fmt.Fprintf(out, "It follows a log that ends with %s.\n", r.Begins)
+	if r.Chains > 1 {
+		fmt.Fprintf(out, "The process found no log when it started, and began anew: %d times. Whether lines\nare missing at the end of the file before does not show.\n", r.Chains-1)
 	}
-	fmt.Fprintf(out, "The last hash is %s.\n", r.Ends)
+	if r.Begins != "" {
+		fmt.Fprintf(out, "It follows a log that ends with %s.\n", plain.Text(r.Begins))
+	}
+	fmt.Fprintf(out, "The last hash is %s, its number %d.\n", r.Ends, r.Last)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -19,21 +20,22 @@ const mostCompletions = 500
 
 // completeIDs offers the ids that the processes know.
 func (g *globals) completeIDs(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
-	defer cancel()
-	f, err := g.find(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience/2)
+	f, _ := g.find(ctx) // what answered is enough
+	cancel()
 	var out []cobra.Completion
 	seen := map[string]bool{}
 	offer := func(id, what string) {
-		if strings.HasPrefix(id, begun) && !seen[id] && len(out) < mostCompletions {
+		// An id that is not plain cannot be typed, and must not reach the shell.
+		if strings.HasPrefix(id, begun) && !seen[id] && len(out) < mostCompletions && plain.Text(id) == id {
 			seen[id] = true
 			out = append(out, cobra.CompletionWithDesc(id, what))
 		}
 	}
-	for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) ([]ops.Status, error) { return t.status(ctx, "") }) {
+	ctx, cancel = context.WithTimeout(cmd.Context(), completionPatience/2)
+	defer cancel()
+	text := strings.TrimSuffix(begun, "/*")
+	for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) ([]ops.Status, error) { return t.matching(ctx, text) }) {
 		for _, s := range a.value {
 			if s.ID != s.Name {
 				offer(s.Name+"/*", "all keys")
@@ -58,13 +60,13 @@ func (g *globals) completeSet(cmd *cobra.Command, args []string, begun string) (
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
-func completeProcesses(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+func completeProcesses(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
 	defer cancel()
 	var out []cobra.Completion
 	for _, x := range ops.Processes(ctx) {
 		if x.Process != nil {
-			out = append(out, cobra.CompletionWithDesc(labelOf(&x)[len(x.Process.Service)+1:], x.Process.Service))
+			out = append(out, cobra.CompletionWithDesc(stem(&x), nameOf(x.Process.Service, userOf(x.UID))))
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp

@@ -21,6 +21,9 @@ look at it and change it from a second terminal.
 It ends after --for, or by Ctrl-C, and removes everything that it made.`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flag("for").Changed && limit <= 0 {
+				return usage("--for %s, want a time above 0", limit)
+			}
 			out := newScreen(cmd.OutOrStdout())
 			return demo.Run(cmd.Context(), demo.Config{Out: out, Width: out.width, For: limit})
 		},

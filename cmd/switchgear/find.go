@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +24,7 @@ type globals struct {
 	processes []string
 	json      bool
 	timeout   time.Duration
+	asker     asker
 }
 
 func (g *globals) define(root *cobra.Command) {
@@ -31,20 +35,34 @@ func (g *globals) define(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("process", completeProcesses)
 }
 
+// check refuses flags that make no sense.
+func (g *globals) check() error {
+	switch {
+	case g.timeout <= 0:
+		return usage("--timeout %s, want a time above 0, such as 3s", g.timeout)
+	case slices.Contains(g.processes, ""):
+		return usage("-p without a process, want its number, service, socket, URL or pipe")
+	}
+	return nil
+}
+
 // bound is a context for one round of questions.
 func (g *globals) bound(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(cmd.Context(), g.timeout)
 }
+
+// findPatience is how long a process has to say who it is.
+const findPatience = 2 * time.Second
 
 // found is the processes that a command is for.
 type found struct {
 	targets []target
 	// named: they were chosen by -p, so that each of them has to do its part.
 	named bool
-	// trouble is what stands in the way of others that were found; dead is
-	// those that are gone and left a socket.
-	trouble []error
-	dead    []error
+	// trouble is what stands in the way of those that are meant and did not
+	// answer; maybe is that of processes which did not say whether they are
+	// meant; dead is those that nobody named, are gone, and left a socket.
+	trouble, maybe, dead []error
 }
 
 const processesHelp = `A command is for every process of this host that has opened its socket (see
@@ -63,16 +81,28 @@ ops.Listen), unless -p names others:
 
 -p may be repeated. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the header
 Authorization. A process whose socket is there but that does not answer is named
-on the standard error; it never holds a command up beyond --timeout. What one
-process knows, the others need not: a command is done where its id is known,
-unless -p names the processes.`
+on the standard error; one that was stopped at once, others after two seconds.
+It keeps nobody else from being asked. What one process knows, the others need
+not: a command is done where its id is known, unless -p names the processes.
+
+A socket counts only in a folder of mode 0700 that belongs to you, and where
+socket and process are yours as well. Root sees those of other users in their
+folders, by the name of the user behind that of the process: what such a process
+says of itself is its own word. Root gives orders to it only where -p names the
+path of its socket or pipe.`
 
 // find is the processes that the command line means. Its error matches
-// ops.ErrUnreachable when there is none.
+// ops.ErrUnreachable when there is none that answers.
 func (g *globals) find(ctx context.Context) (found, error) {
+	ctx, cancel := context.WithTimeout(ctx, findPatience)
+	defer cancel()
 	f := found{named: len(g.processes) > 0}
+	var sockets []ops.Found
+	if !f.named || slices.ContainsFunc(g.processes, func(spec string) bool { return !explicit(spec) }) {
+		sockets = ops.Sockets()
+	}
 	if !f.named {
-		f.take(ops.Processes(ctx))
+		f.take(g.asker.ask(ctx, sockets))
 		switch {
 		case len(f.targets) > 0:
 			return f, nil
@@ -81,14 +111,14 @@ func (g *globals) find(ctx context.Context) (found, error) {
 		}
 		return f, unreachable("no process of this host has a switchgear socket; -p names a URL or a pipe")
 	}
-	var host []ops.Found
 	for _, spec := range g.processes {
-		if host == nil && !explicit(spec) {
-			host = ops.Processes(ctx)
-		}
-		if err := f.add(spec, host); err != nil {
+		ask := func(some []ops.Found) []ops.Found { return g.asker.ask(ctx, some) }
+		if err := f.add(spec, sockets, ask); err != nil {
 			return f, err
 		}
+	}
+	if len(f.targets) == 0 {
+		return f, f.untold()
 	}
 	return f, nil
 }
@@ -96,8 +126,11 @@ func (g *globals) find(ctx context.Context) (found, error) {
 // explicit reports whether spec says by itself where the process is.
 func explicit(spec string) bool { return strings.ContainsAny(spec, "/") }
 
-// add adds the processes that one -p means.
-func (f *found) add(spec string, host []ops.Found) error {
+// asking asks the processes behind sockets who they are.
+type asking func([]ops.Found) []ops.Found
+
+// add adds the processes that one -p means. Nobody is asked who cannot be meant.
+func (f *found) add(spec string, sockets []ops.Found, ask asking) error {
 	if paths, ok := strings.CutPrefix(spec, "pipe:"); ok {
 		p, err := newPipe(paths)
 		f.targets = append(f.targets, p)
@@ -105,26 +138,54 @@ func (f *found) add(spec string, host []ops.Found) error {
 	}
 	if explicit(spec) {
 		if isPipe(spec) {
-			return f.add("pipe:"+spec, host)
+			return f.add("pipe:"+spec, sockets, ask)
 		}
 		return f.addAddress(spec)
 	}
-	before := len(f.targets) + len(f.trouble) + len(f.dead)
 	pid, err := strconv.Atoi(spec)
-	isPID := err == nil
-	f.take(slices.DeleteFunc(slices.Clone(host), func(x ops.Found) bool {
-		if isPID {
-			return x.PID != pid
+	if err == nil {
+		return f.addNumber(spec, pid, sockets, ask)
+	}
+	if i := slices.IndexFunc(sockets, func(x ops.Found) bool { return stem(&x) == spec }); i >= 0 {
+		f.take(ask(sockets[i : i+1]))
+		return nil
+	}
+	return f.addService(spec, sockets, ask)
+}
+
+func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking) error {
+	mine := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool { return x.PID != pid })
+	if len(mine) > 0 {
+		f.take(ask(mine))
+		return nil
+	}
+	path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec)
+	if !isPipe(path) {
+		return noSuchProcess("socket of process "+spec, ask(sockets))
+	}
+	p, err := newPipe(path)
+	p.owner = pipeOwner(path)
+	f.targets = append(f.targets, p)
+	return err
+}
+
+// addService adds the processes of a service. Those that do not answer may be of
+// it as well.
+func (f *found) addService(service string, sockets []ops.Found, ask asking) error {
+	host := ask(sockets)
+	n := len(f.targets)
+	for _, x := range host {
+		switch {
+		case x.Process != nil && x.Process.Service == service:
+			f.take([]ops.Found{x})
+		case x.Process == nil && !x.Dead:
+			f.maybe = append(f.maybe, fmt.Errorf("process %d does not answer, and may be of the service %s: %s", x.PID, service, x.Problem))
 		}
-		return x.Process == nil || x.Process.Service != spec
-	}))
-	if len(f.targets)+len(f.trouble)+len(f.dead) > before {
-		return f.allThere()
 	}
-	if path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec); isPID && isPipe(path) {
-		return f.add("pipe:"+path, host)
+	if len(f.targets) == n {
+		return noSuchProcess("service called "+service, host)
 	}
-	return noSuchProcess(spec, isPID, host)
+	return nil
 }
 
 func isPipe(path string) bool {
@@ -132,32 +193,24 @@ func isPipe(path string) bool {
 	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
-// allThere is an error if a process that was named is not there for what is
-// asked: a part of it would be missing.
-func (f *found) allThere() error {
-	absent := append(f.dead, f.trouble...)
-	if len(absent) == 0 {
-		return nil
-	}
-	f.dead, f.trouble = nil, nil // they are told by the error
-	return &codeError{exitUnreachable, errors.Join(absent...)}
+// untold makes one error of all trouble, which is then told by it.
+func (f *found) untold() error {
+	err := &codeError{exitUnreachable, errors.Join(f.trouble...)}
+	f.trouble = nil
+	return err
 }
 
-func noSuchProcess(spec string, isPID bool, host []ops.Found) error {
+func noSuchProcess(what string, host []ops.Found) error {
 	var there []string
 	for _, x := range host {
 		if x.Process != nil {
 			there = append(there, labelOf(&x))
 		}
 	}
-	what := "no service called " + spec
-	if isPID {
-		what = "no socket of process " + spec
-	}
 	if len(there) == 0 {
-		return unreachable("%s, nor any other on this host", what)
+		return unreachable("no %s, nor any other on this host", what)
 	}
-	return unreachable("%s on this host, there are: %s", what, strings.Join(there, ", "))
+	return unreachable("no %s on this host, there are: %s", what, strings.Join(there, ", "))
 }
 
 // addAddress adds the process at a URL or at the path of a socket.
@@ -166,43 +219,57 @@ func (f *found) addAddress(address string) error {
 	if err != nil {
 		return usage("-p %s: %w", address, err)
 	}
-	label := address
 	if strings.Contains(address, "://") {
 		if auth := os.Getenv("SWITCHGEAR_AUTHORIZATION"); auth != "" {
 			c.Header.Set("Authorization", auth)
 		}
 	}
-	f.targets = append(f.targets, plane{c, label})
+	f.targets = append(f.targets, plane{client: c, label: address})
 	return nil
 }
 
-// take sorts what was found on this host into what answers and what does not.
-func (f *found) take(host []ops.Found) {
-	for _, x := range host {
+// take sorts what was asked into what answers and what does not. A process that
+// is named twice is taken once.
+func (f *found) take(asked []ops.Found) {
+	for _, x := range asked {
 		switch {
 		case x.Process != nil:
-			c, err := ops.NewClient(x.Path)
-			if err != nil {
-				f.trouble = append(f.trouble, err)
-				continue
+			p := plane{client: x.Client(), label: labelOf(&x), path: x.Path, owner: userOf(x.UID)}
+			if !slices.ContainsFunc(f.targets, func(t target) bool { return t.name() == p.name() }) {
+				f.targets = append(f.targets, p)
 			}
-			f.targets = append(f.targets, plane{c, labelOf(&x)})
+		case x.Dead && f.named:
+			f.trouble = append(f.trouble, fmt.Errorf("process %d is gone and left its socket %s", x.PID, x.Path))
 		case x.Dead:
 			f.dead = append(f.dead, fmt.Errorf("process %d is gone and left its socket %s", x.PID, x.Path))
 		default:
-			f.trouble = append(f.trouble, unreachable("process %d does not answer at %s: %s", x.PID, x.Path, x.Problem))
+			f.trouble = append(f.trouble, fmt.Errorf("process %d does not answer: %s", x.PID, x.Problem))
 		}
 	}
 }
 
-func labelOf(x *ops.Found) string {
-	return fmt.Sprintf("%s/%d", x.Process.Service, x.Process.PID)
+// stem is the name of a socket without its ending: the number of the process,
+// and what tells several sockets of one apart.
+func stem(x *ops.Found) string { return strings.TrimSuffix(filepath.Base(x.Path), ".sock") }
+
+func labelOf(x *ops.Found) string { return x.Process.Service + "/" + stem(x) }
+
+// userOf is the name of another user, or "" for the one who runs this.
+func userOf(uid int) string {
+	if uid == os.Geteuid() {
+		return ""
+	}
+	number := strconv.Itoa(uid)
+	if u, err := user.LookupId(number); err == nil {
+		return cmp.Or(u.Username, number)
+	}
+	return number
 }
 
 // short is how a target is called on the screen: nothing when it is the only
-// one.
+// one, and is the user's own.
 func (f *found) short(t target) string {
-	if len(f.targets) == 1 {
+	if len(f.targets) == 1 && t.user() == "" {
 		return ""
 	}
 	return t.name()
@@ -210,7 +277,7 @@ func (f *found) short(t target) string {
 
 // warn tells of what could not be asked.
 func (f *found) warn(cmd *cobra.Command) {
-	for _, err := range append(f.dead, f.trouble...) {
+	for _, err := range slices.Concat(f.dead, f.trouble, f.maybe) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
@@ -22,56 +24,73 @@ var errSilent = errors.New("told already")
 
 // writeJSON writes v for programs.
 func writeJSON(cmd *cobra.Command, v any) error {
-	enc := json.NewEncoder(cmd.OutOrStdout())
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(plain.JSON(append(text, '\n')))
+	return err
 }
 
 // lookAt asks every process that the command line means, and tells of those
 // that could not be asked.
 func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, target) (T, error)) (found, []answer[T], error) {
 	ctx, cancel := g.bound(cmd)
-	defer cancel()
 	f, err := g.find(ctx)
+	cancel()
 	f.warn(cmd)
 	if err != nil {
 		return f, nil, err
 	}
+	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
+	defer cancel()
 	good, err := sift(cmd, &f, askAll(ctx, f.targets, ask))
 	return f, good, err
 }
 
 // sift keeps the answers and makes one error of the others: what one process
-// knows, the others need not know.
+// knows, the others need not know. Where some answered and some did not, that is
+// the exit code; a refusal is an answer.
 func sift[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
 	var unknown, bad []error
+	silent := len(f.trouble) + len(f.maybe)
 	for _, a := range all {
 		switch {
 		case a.err == nil:
 			good = append(good, a)
+			continue
 		case errors.Is(a.err, breaker.ErrUnknown) && !f.named:
 			unknown = append(unknown, a.err)
-		default:
-			if len(all) > 1 {
-				a.err = fmt.Errorf("%s: %w", a.name(), a.err)
-			}
-			bad = append(bad, a.err)
+			continue
+		case exitCode(a.err) == exitUnreachable:
+			silent++
 		}
+		if len(all) > 1 {
+			a.err = wrapAt(a.name(), a.err)
+		}
+		bad = append(bad, a.err)
 	}
+	whole := silent == 0 && len(bad) == 0
 	switch {
-	case len(bad) == 0 && len(good) == 0:
+	case whole && len(good) == 0:
 		return nil, mergeUnknown(unknown)
-	case len(bad) == 0 && len(f.trouble) == 0:
+	case whole:
 		return good, nil
-	case len(good) == 0 && len(bad) == 1:
+	case len(all) == 1 && len(bad) == 1 && len(f.trouble)+len(f.maybe) == 0:
 		return nil, bad[0]
 	}
-	for _, err := range bad {
-		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))
+	if len(good) == 0 && len(unknown) > 0 {
+		bad = append(bad, mergeUnknown(unknown))
 	}
 	code := exitUnreachable
 	for _, err := range bad {
-		code = min(code, exitCode(err))
+		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))
+		if exitCode(err) != exitUnreachable {
+			code = exitRefused
+		}
+	}
+	if len(good) > 0 || code == exitRefused && silent > 0 {
+		code = exitPartly
 	}
 	return good, &codeError{code, errSilent}
 }
@@ -174,12 +193,15 @@ func orderOf(name string) (view.Order, error) {
 func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys bool) error {
 	var page view.Page
 	var out []processStatus
+	omitted := 0
 	if len(ids) == 0 && !keys && !g.json {
 		f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (overview, error) { return t.overview(ctx) })
 		for _, a := range answers {
 			page.AddOverview(a.name(), &a.value.Overview, a.value.plots, nil)
+			omitted += a.value.Omitted
 		}
-		return show(cmd, &f, page.Lines(by, ""), err)
+		f.owners(&page)
+		return show(cmd, &f, page.Lines(by, ""), omitted, err)
 	}
 	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.Status, error) { return statusOf(ctx, t, ids) })
 	for _, a := range answers {
@@ -189,7 +211,18 @@ func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys b
 	if g.json && len(out) > 0 {
 		return errors.Join(err, writeJSON(cmd, out))
 	}
-	return show(cmd, &f, page.Lines(by, ""), err)
+	f.owners(&page)
+	return show(cmd, &f, page.Lines(by, ""), 0, err)
+}
+
+// owners tells the page whose the processes are, if any is another user's.
+func (f *found) owners(page *view.Page) {
+	if !slices.ContainsFunc(f.targets, func(t target) bool { return t.user() != "" }) {
+		return
+	}
+	for _, t := range f.targets {
+		page.Owned(t.name(), cmp.Or(t.user(), myName()))
+	}
 }
 
 // statusOf asks for each id, or for all there is.
@@ -208,13 +241,18 @@ func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error)
 	return all, nil
 }
 
-// show prints lines, if there are any, and passes err on.
-func show(cmd *cobra.Command, f *found, lines []view.Line, err error) error {
+// show prints lines, if there are any, says how many breakers and sets are left
+// out, and passes err on.
+func show(cmd *cobra.Command, f *found, lines []view.Line, omitted int, err error) error {
+	out := cmd.OutOrStdout()
 	switch {
 	case len(lines) > 0:
-		return errors.Join(err, printTable(cmd, view.Table(lines, len(f.targets) > 1, time.Now())))
+		err = errors.Join(err, printTable(cmd, view.Table(lines, len(f.targets) > 1, time.Now())))
 	case err == nil:
-		fmt.Fprintln(cmd.OutOrStdout(), "No breakers.")
+		_, err = fmt.Fprintln(out, "No breakers.")
+	}
+	if omitted > 0 {
+		fmt.Fprintf(out, "... and %d more that are no worse, see --keys and ID\n", omitted)
 	}
 	return err
 }

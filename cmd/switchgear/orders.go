@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,6 +111,9 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 					return err
 				}
 			}
+			if err := o.check(cmd); err != nil {
+				return err
+			}
 			return g.carryOut(cmd, o.orders(v.verb, ids, nil), &o)
 		},
 	}
@@ -125,6 +130,21 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 func someIDs(cmd *cobra.Command, ids []string) error {
 	if len(ids) == 0 {
 		return usage("%s needs the id of a breaker, or name/* for the keys of a set", cmd.CommandPath())
+	}
+	return nil
+}
+
+// check refuses numbers that make no sense, rather than take them for a flag
+// that is not there.
+func (o *orderFlags) check(cmd *cobra.Command) error {
+	given := func(flag string) bool { f := cmd.Flag(flag); return f != nil && f.Changed }
+	switch {
+	case given("for") && o.limit <= 0:
+		return usage("--for %s, want a time above 0", o.limit)
+	case o.yes < 0:
+		return usage("--yes %d, want the number of breakers that the order is for", o.yes)
+	case given("if-version") && o.ifVersion == 0:
+		return usage("--if-version 0, want the version of a breaker: they begin with 1")
 	}
 	return nil
 }
@@ -161,10 +181,15 @@ func defaultActor() string {
 	if name := os.Getenv("SWITCHGEAR_ACTOR"); name != "" {
 		return name
 	}
+	return myName()
+}
+
+// myName is the name of the user who runs this, or the number.
+func myName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username
 	}
-	return "uid " + os.Getenv("UID")
+	return strconv.Itoa(os.Geteuid())
 }
 
 // deed is one order in one process.
@@ -180,13 +205,18 @@ type deed struct {
 // them, none is given.
 func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags) error {
 	ctx, cancel := g.bound(cmd)
-	defer cancel()
 	f, err := g.find(ctx)
+	cancel()
+	if err == nil {
+		err = f.forOrders()
+	}
 	f.warn(cmd)
 	if err != nil {
 		return err
 	}
-	plan, err := makePlan(ctx, &f, orders)
+	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
+	plan, err := makePlan(ctx, cmd, &f, orders)
+	cancel()
 	if err != nil {
 		return err
 	}
@@ -201,15 +231,51 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 	return g.report(cmd, &f, give(ctx, plan))
 }
 
-// makePlan tries each order out in each process.
-func makePlan(ctx context.Context, f *found, orders []ops.Order) (plan []deed, err error) {
+// forOrders leaves out what orders are not for: the processes of other users,
+// which can call themselves what they like. It is an error when a process that
+// was named is not there, or is another user's and was not named by its path.
+func (f *found) forOrders() error {
+	if f.named && len(f.trouble) > 0 {
+		return f.untold()
+	}
+	var others []error
+	f.targets = slices.DeleteFunc(f.targets, func(t target) bool {
+		if t.user() == "" {
+			return false
+		}
+		path := ""
+		switch t := t.(type) {
+		case plane:
+			path = t.path
+		case pipe:
+			path = "pipe:" + t.client.Input
+		}
+		others = append(others, fmt.Errorf("%s is another user's, to whom orders go only by the path: -p %s", t.name(), path))
+		return true
+	})
+	switch {
+	case len(f.targets) == 0 && len(others) > 0:
+		return &codeError{exitRefused, errors.Join(others...)}
+	case f.named:
+		f.maybe = append(f.maybe, others...)
+	case len(others) == 1:
+		f.maybe = append(f.maybe, others[0])
+	case len(others) > 1:
+		f.maybe = append(f.maybe, fmt.Errorf("%d processes of other users are left out: orders go to them only by the path, see ps", len(others)))
+	}
+	return nil
+}
+
+// makePlan tries each order out in each process. One that nobody named and that
+// does not answer is told of, and left out.
+func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []deed, err error) {
 	for _, o := range orders {
 		dry := o
 		dry.DryRun = true
 		if err := dry.Check(); err != nil {
 			return nil, &codeError{exitUsage, err}
 		}
-		var unknown []error
+		var unknown, silent []error
 		touches := false
 		for _, a := range askAll(ctx, f.targets, func(ctx context.Context, t target) (ops.Receipt, error) { return t.do(ctx, dry) }) {
 			switch {
@@ -218,12 +284,21 @@ func makePlan(ctx context.Context, f *found, orders []ops.Order) (plan []deed, e
 				plan = append(plan, deed{target: a.target, order: o, receipt: a.value})
 			case errors.Is(a.err, breaker.ErrUnknown) && !f.named:
 				unknown = append(unknown, a.err)
+			case exitCode(a.err) == exitUnreachable && !f.named && len(f.targets) > 1:
+				silent = append(silent, within(f, a.target, a.err))
 			default:
 				return nil, within(f, a.target, a.err)
 			}
 		}
-		if !touches {
+		for _, err := range silent {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))
+		}
+		switch {
+		case touches:
+		case len(unknown) > 0:
 			return nil, mergeUnknown(unknown)
+		default:
+			return nil, &codeError{exitUnreachable, errSilent}
 		}
 	}
 	if n := countOf(plan); n > 1 && orders[0].IfVersion != 0 {

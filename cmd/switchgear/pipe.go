@@ -20,6 +20,7 @@ import (
 // states and take five orders, and no more.
 type pipe struct {
 	client fifo.Client
+	owner  string // another user, whose it is, if it was not named by its path
 }
 
 // newPipe reads "IN" or "IN,OUT". Without OUT the reply file is the one beside
@@ -38,10 +39,11 @@ func newPipe(paths string) (pipe, error) {
 		}
 	}
 	pid, _, _ := strings.Cut(filepath.Base(in), ".") // if it is one, errors can say more of the process
-	return pipe{fifo.Client{Input: in, Output: out, PID: number(pid)}}, nil
+	return pipe{client: fifo.Client{Input: in, Output: out, PID: number(pid)}}, nil
 }
 
-func (p pipe) name() string { return "pipe:" + p.client.Input }
+func (p pipe) name() string { return nameOf("pipe:"+p.client.Input, p.owner) }
+func (p pipe) user() string { return p.owner }
 
 func (p pipe) overview(ctx context.Context) (overview, error) {
 	o, err := p.client.Overview(ctx)
@@ -60,6 +62,8 @@ func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {
 	}
 	return all, p.fault(err)
 }
+
+func (p pipe) matching(ctx context.Context, _ string) ([]ops.Status, error) { return p.status(ctx, "") }
 
 func (p pipe) table(ctx context.Context, id string) ([]ops.Status, error) {
 	set, wild := strings.CutSuffix(id, "/*")
@@ -98,16 +102,16 @@ func (p pipe) noEvents() error {
 
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	r, err := p.client.Do(ctx, o)
-	if errors.Is(err, fifo.ErrNotKnown) && plain(o) {
+	if errors.Is(err, fifo.ErrNotKnown) && inPyBreakersWords(o) {
 		return p.doPlain(ctx, o)
 	}
 	return r, p.fault(err)
 }
 
-// plain reports whether PyBreaker's manager can do what o asks for. What it
+// inPyBreakersWords reports whether PyBreaker's manager can do what o asks for. What it
 // cannot promise is refused: nobody may take an order for conditional, or for
 // one that ends, that is not. It keeps no reason.
-func plain(o ops.Order) bool {
+func inPyBreakersWords(o ops.Order) bool {
 	return o.Verb != breaker.VerbRelease && o.Verb != ops.VerbSet && !o.Wildcard() && o.IfVersion == 0 && o.For == 0
 }
 

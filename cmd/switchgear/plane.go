@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -10,9 +11,20 @@ import (
 type plane struct {
 	client *ops.Client
 	label  string
+	path   string // of its socket, if it was found
+	owner  string // another user, whose it is
 }
 
-func (p plane) name() string { return p.label }
+func (p plane) name() string { return nameOf(p.label, p.owner) }
+func (p plane) user() string { return p.owner }
+
+// nameOf is plain text: it stands in the middle of many sentences.
+func nameOf(label, owner string) string {
+	if owner != "" {
+		label += " (" + owner + ")"
+	}
+	return plain.Text(label)
+}
 
 func (p plane) overview(ctx context.Context) (o overview, err error) {
 	if o.Overview, err = p.client.Overview(ctx); err != nil || !o.Process.CountsCalls {
@@ -55,6 +67,10 @@ func statusQuery(id string) ops.StatusQuery {
 		return ops.StatusQuery{}
 	}
 	return ops.StatusQuery{IDs: []string{id}, Full: true}
+}
+
+func (p plane) matching(ctx context.Context, text string) ([]ops.Status, error) {
+	return p.client.Status(ctx, ops.StatusQuery{Match: text, Limit: mostCompletions})
 }
 
 func (p plane) explain(ctx context.Context, id string) (ops.Explanation, error) {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +23,11 @@ func psCommand(g *globals) *cobra.Command {
 		Short: "List the processes of this host that can be operated",
 		Long: `List the processes of this host that have a switchgear socket: those that answer
 with what their breakers are like, the others with what is wrong with them. It
-takes two seconds at the most, whatever state they are in.
+takes two seconds at the most, whatever state they are in. Exit status 4 means
+that some did not answer, 3 that none did.
 
+  USER       for root: whose process it is. What another user's process says of
+             itself is its own word
   UP         time since the process opened its operations plane
   BREAKERS   the keys of its sets included
   STATES     how many do not just let calls pass
@@ -42,19 +48,43 @@ takes two seconds at the most, whatever state they are in.
 				if all == nil {
 					all = []ops.Found{}
 				}
-				return writeJSON(cmd, all)
+				return errors.Join(writeJSON(cmd, all), answered(all))
 			}
 			if len(all) == 0 {
 				return unreachable("no process of this host has a switchgear socket")
 			}
-			return printTable(cmd, processTable(all, time.Now()))
+			return errors.Join(printTable(cmd, processTable(all, time.Now())), answered(all))
 		},
 	}
+}
+
+// answered is nil when all answer that live. The list says who does not.
+func answered(all []ops.Found) error {
+	answer, silent := 0, 0
+	for _, x := range all {
+		answer += btoi(x.Process != nil)
+		silent += btoi(x.Process == nil && !x.Dead)
+	}
+	switch {
+	case answer > 0 && silent > 0:
+		return &codeError{exitPartly, errSilent}
+	case answer == 0 && len(all) > 0:
+		return unreachable("no process of this host answers")
+	}
+	return nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func processTable(all []ops.Found, now time.Time) *table.Table {
 	t := &table.Table{Columns: []table.Column{
 		{Title: "PID", Right: true},
+		{Title: "USER", Optional: true},
 		{Title: "SERVICE", Optional: true},
 		{Title: "UP", Right: true, Optional: true, Drop: 2},
 		{Title: "BREAKERS", Right: true, Optional: true},
@@ -64,16 +94,19 @@ func processTable(all []ops.Found, now time.Time) *table.Table {
 		{Title: "NOTE", Optional: true, Min: 20},
 	}}
 	for _, x := range all {
-		row := []table.Cell{table.Plain(strconv.Itoa(x.PID)), {}, {}, {}, {}, {}, table.Plain(x.Path), table.Plain(x.Problem)}
+		row := []table.Cell{table.Plain(strconv.Itoa(x.PID)), {}, {}, {}, {}, {}, {}, table.Plain(x.Path), table.Plain(x.Problem)}
+		if os.Geteuid() == 0 { // others see their own alone
+			row[1] = table.Plain(cmp.Or(userOf(x.UID), myName()))
+		}
 		if p := x.Process; p != nil {
-			row[1] = table.Plain(p.Service)
-			row[2] = table.Plain(view.Short(now.Sub(p.Started)))
-			row[3] = table.Plain(strconv.Itoa(p.Breakers))
-			row[4] = table.Plain(notClosed(p.States))
+			row[2] = table.Plain(p.Service)
+			row[3] = table.Plain(view.Short(now.Sub(p.Started)))
+			row[4] = table.Plain(strconv.Itoa(p.Breakers))
+			row[5] = table.Plain(notClosed(p.States))
 			if p.Overlaid > 0 {
-				row[5] = table.Plain(strconv.Itoa(p.Overlaid))
+				row[6] = table.Plain(strconv.Itoa(p.Overlaid))
 			}
-			row[7] = table.Plain(processNote(p))
+			row[8] = table.Plain(processNote(p))
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
@@ -52,7 +53,7 @@ func wherein(plan []deed) string {
 func asked(cmd *cobra.Command, plan []deed, n int) error {
 	for _, d := range plan {
 		if d.receipt.Note != "" {
-			fmt.Fprintf(cmd.ErrOrStderr(), "Note: %s.\n", table.Clean(d.receipt.Note))
+			fmt.Fprintf(cmd.ErrOrStderr(), "Note: %s.\n", plain.Text(d.receipt.Note))
 			break
 		}
 	}
@@ -65,7 +66,9 @@ func asked(cmd *cobra.Command, plan []deed, n int) error {
 	return nil
 }
 
-// report tells what became of the orders, and decides the exit code.
+// report tells what became of the orders, and decides the exit code: that of
+// those that were given. Who did not answer was not asked for its part, and was
+// told of.
 func (g *globals) report(cmd *cobra.Command, f *found, done []deed) error {
 	failed, code := 0, exitDone
 	for _, d := range done {
@@ -74,7 +77,7 @@ func (g *globals) report(cmd *cobra.Command, f *found, done []deed) error {
 			code = max(code, exitCode(d.err), exitRefused)
 		}
 	}
-	if 0 < failed && failed < len(done) || code == exitDone && len(f.trouble) > 0 {
+	if 0 < failed && failed < len(done) {
 		code = exitPartly
 	}
 	if err := g.writeReceipts(cmd, f, done); err != nil {
@@ -130,15 +133,19 @@ func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
 		{Title: "ERROR", Optional: true, Min: 16},
 	}}
 	touched, matched, dry := 0, 0, false
+	for _, rank := range []func(*ops.Result) bool{fails, moves, stays} {
+		for _, d := range done {
+			for i := range d.receipt.Results {
+				if r := &d.receipt.Results[i]; rank(r) && len(t.Rows) < receiptsShown {
+					t.Rows = append(t.Rows, resultRow(f.short(d), r))
+				}
+			}
+		}
+	}
 	for _, d := range done {
 		touched += d.receipt.Touched
 		matched += d.receipt.Matched
 		dry = dry || d.receipt.DryRun
-		for i := range d.receipt.Results {
-			if len(t.Rows) < receiptsShown {
-				t.Rows = append(t.Rows, resultRow(f.short(d), &d.receipt.Results[i]))
-			}
-		}
 	}
 	if len(t.Rows) == 0 {
 		return nil // all failed, and that was told
@@ -149,10 +156,26 @@ func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
 	if hidden := matched - len(t.Rows); hidden > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "... and %d more\n", hidden)
 	}
+	if moves := view.Moves(receiptsOf(done)); moves != "" {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s.\n", moves)
+	}
 	if err := summary(cmd, touched, matched, dry); err != nil {
 		return err
 	}
 	return printNotes(cmd, done)
+}
+
+// What a reader looks for first stands first: what failed, then what changes its
+// state.
+func fails(r *ops.Result) bool { return r.Error != "" }
+func moves(r *ops.Result) bool { return r.Error == "" && r.Before != r.After }
+func stays(r *ops.Result) bool { return r.Error == "" && r.Before == r.After }
+
+func receiptsOf(done []deed) (all []ops.Receipt) {
+	for _, d := range done {
+		all = append(all, d.receipt)
+	}
+	return all
 }
 
 // printNotes tells once what the orders leave out.
@@ -161,7 +184,7 @@ func printNotes(cmd *cobra.Command, done []deed) (err error) {
 	for _, d := range done {
 		if note := d.receipt.Note; !told[note] {
 			told[note] = true
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", table.Clean(note))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", plain.Text(note))
 		}
 	}
 	return err

@@ -8,18 +8,25 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 )
 
-// run is the program without its process.
+// run is the program without its process. What it prints is plain text, whatever
+// other processes say (see package plain).
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	out, through := newOutput(stdout, end)
+	errs := plain.Writer{W: stderr}
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(through)
+	root.SetErr(errs)
+	err := out.result(root.ExecuteContext(ctx))
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(stderr, "switchgear: %s\n", oneLine(err.Error()))
+		fmt.Fprintf(errs, "switchgear: %s\n", oneLine(err.Error()))
 	}
 	return exitCode(err)
 }
@@ -47,10 +54,11 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
   switchgear release payments
   switchgear top                        live
   switchgear demo                       a shop to try it on`,
-		Args:          noSuchCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args:              noSuchCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
+		SilenceUsage:      true,
+		SilenceErrors:     true,
 	}
 	g.define(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

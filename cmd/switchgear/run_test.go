@@ -21,9 +21,10 @@ type result struct {
 type host struct {
 	t   *testing.T
 	dir string
+	env []string // further variables
 }
 
-func newHost(t *testing.T) *host { return &host{t, shortTemp(t)} }
+func newHost(t *testing.T) *host { return &host{t: t, dir: shortTemp(t)} }
 
 func (h *host) shop(service string) *shop {
 	h.t.Helper()
@@ -34,6 +35,7 @@ func (h *host) shop(service string) *shop {
 func (h *host) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "SWITCHGEAR_RUNTIME_DIR="+h.dir, "SWITCHGEAR_ACTOR=tess", "TMPDIR="+h.dir)
+	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
 }
 

@@ -19,7 +19,7 @@ func newScreen(w io.Writer) screen {
 	out := colorprofile.NewWriter(w, os.Environ())
 	out.Profile = withoutColour(out.Profile)
 	s := screen{Writer: out}
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			s.width = width
 		}
@@ -38,6 +38,6 @@ func withoutColour(p colorprofile.Profile) colorprofile.Profile {
 
 // isTerminal reports whether somebody sits at r.
 func isTerminal(r any) bool {
-	f, ok := r.(*os.File)
+	f, ok := r.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -69,6 +69,9 @@ See "switchgear help orders" for what all orders have in common.`,
 		ValidArgsFunction: g.completeSet,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			patch, err := patchOf(args[1:])
+			if err == nil {
+				err = o.check(cmd)
+			}
 			if err != nil {
 				return err
 			}

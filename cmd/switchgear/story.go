@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -40,7 +40,7 @@ next. It asks each process that knows the ID.`,
 				if f.short(answers[i]) != "" {
 					where = e.Process + ": "
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(where+e.Explain))
+				fmt.Fprintln(cmd.OutOrStdout(), plain.Text(where+e.Explain))
 			}
 			return err
 		},
@@ -60,6 +60,9 @@ then: counts, the newest errors, the open time, the attempt.`,
 		Args:              exactly(1, "the id of a breaker"),
 		ValidArgsFunction: g.completeIDs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
+			if most < 1 {
+				return usage("-n %d, want 1 or more", most)
+			}
 			f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) (ops.History, error) { return t.history(ctx, ids[0]) })
 			type history struct {
 				Process string `json:"process"`
@@ -76,10 +79,10 @@ then: counts, the newest errors, the open time, the attempt.`,
 			}
 			for i, h := range out {
 				if f.short(answers[i]) != "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s:\n", h.Process)
+					fmt.Fprintf(cmd.OutOrStdout(), "%s:\n", plain.Text(h.Process))
 				}
 				if len(h.Transitions) == 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s has never been anything but closed.\n", table.Clean(h.ID))
+					fmt.Fprintf(cmd.OutOrStdout(), "%s has never been anything but closed.\n", plain.Text(h.ID))
 					continue
 				}
 				err = errors.Join(err, printTable(cmd, view.History(h.Transitions)))

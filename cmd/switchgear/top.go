@@ -60,7 +60,7 @@ func (g *globals) top(cmd *cobra.Command, c top.Config) error {
 	}
 	s := &source{g: g, last: f, gone: map[string]time.Time{}}
 	c.Look, c.Detail, c.Do, c.Actor = s.look, s.detail, s.do, (&orderFlags{}).who()
-	opts := []tea.ProgramOption{tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout())}
+	opts := []tea.ProgramOption{tea.WithInput(cmd.InOrStdin()), tea.WithOutput(bare(cmd.OutOrStdout()))}
 	if withoutColour(colorprofile.TrueColor) != colorprofile.TrueColor {
 		opts = append(opts, tea.WithColorProfile(colorprofile.ASCII))
 	}

@@ -87,7 +87,7 @@ func TestTopInARealTerminal(t *testing.T) {
 	term := newTerminal(t, h, 100, 24, "top", "--every", "200ms")
 	term.shows("switchgear top", "1 process", "> payments", "OPEN", "5 failures in a row", "q quit")
 	term.press("Enter")
-	term.shows("payments has been open for", "rejected until a probe may go")
+	term.shows("payments has been open for", "rejected; a probe may run")
 
 	term.press("F")
 	term.shows("force-closed payments", "reason:")

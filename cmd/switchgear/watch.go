@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -28,8 +27,10 @@ too, unless -p names others.`,
   switchgear watch payments 'inventory/*' --json`,
 		ValidArgsFunction: g.completeIDs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w := &watcher{g: g, ids: ids, out: newScreen(cmd.OutOrStdout()), errs: cmd.ErrOrStderr(), following: map[string]bool{}}
-			return w.run(cmd.Context())
+			ctx, cancel := whileRead(cmd.Context(), cmd.OutOrStdout())
+			defer cancel()
+			w := &watcher{g: g, cmd: cmd, ids: ids, out: newScreen(cmd.OutOrStdout()), following: map[string]bool{}, over: make(chan error, 1)}
+			return w.run(ctx)
 		},
 	}
 }
@@ -37,34 +38,41 @@ too, unless -p names others.`,
 // watcher follows the events of several processes.
 type watcher struct {
 	g    *globals
+	cmd  *cobra.Command
 	ids  []string
 	out  io.Writer
-	errs io.Writer
+	over chan error // holds why there is nothing left to watch
 
-	mu        sync.Mutex // guards the fields below, and a line's place in out
+	mu        sync.Mutex // guards the field below, and a line's place in out
 	following map[string]bool
-	lost      error // of a process that was named, or of out
 }
 
 const lookForNew = 2 * time.Second
 
 func (w *watcher) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var all sync.WaitGroup
-	defer all.Wait()
+	defer all.Wait() // after they are told to end
+	defer cancel()
 	for first := true; ; first = false {
 		f, err := w.g.find(ctx)
+		if first {
+			f.warn(w.cmd)
+		}
 		if err != nil && first && len(w.g.processes) > 0 {
 			return err
 		}
+		var fresh []target
 		for _, t := range f.targets {
 			if p, ok := t.(pipe); ok { // it was named, so this is the first look
 				return p.noEvents()
 			}
 			if w.begin(t) {
-				all.Go(func() { w.follow(ctx, t) })
+				fresh = append(fresh, t)
 			}
+		}
+		for _, t := range fresh {
+			all.Go(func() { w.follow(ctx, t) })
 		}
 		if first {
 			w.say(fmt.Sprintf("watching %s, Ctrl-C ends it", processes(len(f.targets))))
@@ -72,10 +80,9 @@ func (w *watcher) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(lookForNew):
-		}
-		if err := w.over(); err != nil {
+		case err := <-w.over:
 			return err
+		case <-time.After(lookForNew):
 		}
 	}
 }
@@ -88,7 +95,9 @@ func processes(n int) string {
 }
 
 // say is a remark to people, which is no event.
-func (w *watcher) say(text string) { fmt.Fprintln(w.errs, "switchgear: "+text) }
+func (w *watcher) say(text string) {
+	fmt.Fprintln(w.cmd.ErrOrStderr(), "switchgear: "+oneLine(text))
+}
 
 func (w *watcher) begin(t target) bool {
 	w.mu.Lock()
@@ -100,49 +109,37 @@ func (w *watcher) begin(t target) bool {
 	return true
 }
 
-// over is why there is no use in going on: nobody reads, or the last of the
-// processes that were named is gone.
-func (w *watcher) over() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var gone *codeError
-	if errors.As(w.lost, &gone) && len(w.following) > 0 {
-		return nil
-	}
-	return w.lost
-}
-
 func (w *watcher) follow(ctx context.Context, t target) {
 	err := t.events(ctx, func(e ops.Event) { w.tell(t.name(), e) })
 	if ctx.Err() != nil {
 		return
 	}
+	w.say(fmt.Sprintf("%s is lost: %v", t.name(), err))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.following, t.name())
-	w.say(oneLine(fmt.Sprintf("%s is lost: %v", t.name(), err)))
-	if len(w.g.processes) > 0 && w.lost == nil {
-		w.lost = &codeError{exitCode(err), errSilent}
+	if len(w.g.processes) > 0 && len(w.following) == 0 { // the last of those that were named
+		w.over <- &codeError{exitCode(err), errSilent}
 	}
 }
 
+// tell prints an event. That it cannot be printed ends the command (see output).
 func (w *watcher) tell(process string, e ops.Event) {
 	if !w.wants(e.ID) {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var err error
-	if w.g.json {
-		err = json.NewEncoder(w.out).Encode(struct {
-			Process string `json:"process"`
-			ops.Event
-		}{process, e})
-	} else {
-		_, err = fmt.Fprintf(w.out, "%s  %s  %s\n", view.Clock(e.At), table.Clean(process), eventText(&e))
+	if !w.g.json {
+		fmt.Fprintf(w.out, "%s  %s  %s\n", view.Clock(e.At), plain.Text(process), eventText(&e))
+		return
 	}
-	if err != nil {
-		w.lost = err
+	text, err := json.Marshal(struct {
+		Process string `json:"process"`
+		ops.Event
+	}{process, e})
+	if err == nil {
+		_, _ = w.out.Write(plain.JSON(append(text, '\n')))
 	}
 }
 
@@ -161,17 +158,17 @@ func (w *watcher) wants(id string) bool {
 }
 
 func eventText(e *ops.Event) string {
-	id := table.Clean(e.ID)
+	id := plain.Text(e.ID)
 	switch {
 	case e.Transition != nil:
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)
-		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), table.Clean(view.Story(e.Transition)))
+		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), plain.Text(view.Story(e.Transition)))
 	case e.Order != nil:
 		text := fmt.Sprintf("%s  order %s by %s: %d changed", id, string(e.Order.Verb), e.Order.Actor, e.Order.Touched)
 		if e.Order.Reason != "" {
 			text += fmt.Sprintf(" (%q)", e.Order.Reason)
 		}
-		return table.Clean(text)
+		return plain.Text(text)
 	case e.Override != nil:
 		return fmt.Sprintf("%s  half the time of its override is over, it ends at %s", id, view.Clock(e.Override.Expires))
 	}

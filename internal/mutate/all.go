@@ -4,32 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 )
 
-type allOptions struct {
-	in         string
-	tests      string
-	only       *regexp.Regexp
-	step, jobs int
-	results    string
-	explained  bool
-}
-
 // runAll runs the mutants that o picks. It is an error when one survives that
-// nobody has explained.
-func runAll(o allOptions) error {
-	if o.step < 1 || o.jobs < 1 {
-		return fmt.Errorf("step %d and jobs %d, want 1 or more of each", o.step, o.jobs)
-	}
-	explained, err := readNames("internal/mutate/survivors.txt", o.in+"/")
+// survivors.txt does not explain.
+func runAll(o options) error {
+	explained, err := readKeys("internal/mutate/survivors.txt", o.in)
 	if err != nil {
 		return err
 	}
-	done, err := readNames(o.results, "")
+	done, err := readKeys(o.results, "")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -38,35 +25,35 @@ func runAll(o allOptions) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, sites, err := buildAll(dir, o.in)
+	bin, p, err := buildAll(dir, o.in, nil)
 	if err != nil {
 		return err
 	}
-	r := report{of: len(sites), explained: explained, stale: unknown(explained, sites), count: map[fate]int{}}
-	numbers := r.pick(sites, o, done)
-	reach, err := reachAll(bin, o, len(sites))
+	r := report{of: len(p.sites), explained: explained, stale: unknown(explained, p.sites), count: map[fate]int{}}
+	numbers := r.pick(p.sites, o, done)
+	reach, err := reachAll(bin, o, len(p.sites))
 	if err != nil {
 		return err
 	}
 	each(numbers, o.jobs, func(n int) {
 		end := judge(bin, o.in, n, reach[n])
-		r.add(sites[n-1], end)
+		r.add(&p.sites[n-1], end)
 		if end != survived && o.results != "" {
-			r.keep(o.results, sites[n-1].name)
+			r.keep(o.results, p.sites[n-1].key)
 		}
 	})
 	return r.conclude()
 }
 
 // pick is the numbers of the mutants to run.
-func (r *report) pick(sites []site, o allOptions, done map[string]bool) (numbers []int) {
+func (r *report) pick(sites []site, o options, done map[string]bool) (numbers []int) {
 	for i := 0; i < len(sites); i += o.step {
-		name := sites[i].name
+		key := sites[i].key
 		switch {
-		case !o.only.MatchString(name):
-		case r.explained[name] && !o.explained:
+		case !o.only.MatchString(sites[i].file + " " + key):
+		case r.explained[key] && !o.explained:
 			r.left++
-		case done[name]:
+		case done[key]:
 			r.count[killed]++
 		default:
 			numbers = append(numbers, i+1)
@@ -96,7 +83,7 @@ func each(ns []int, jobs int, f func(int)) {
 // report is what a run has found.
 type report struct {
 	of        int             // mutants there are
-	explained map[string]bool // names of those that may survive
+	explained map[string]bool // keys of those that may survive
 	left      int             // of them, not run
 
 	mu       sync.Mutex
@@ -110,39 +97,39 @@ type report struct {
 func unknown(explained map[string]bool, sites []site) (stale []string) {
 	there := map[string]bool{}
 	for _, s := range sites {
-		there[s.name] = true
+		there[s.key] = true
 	}
-	for name := range explained {
-		if !there[name] {
-			stale = append(stale, name)
+	for key := range explained {
+		if !there[key] {
+			stale = append(stale, key)
 		}
 	}
 	slices.Sort(stale)
 	return stale
 }
 
-func (r *report) add(s site, end fate) {
+func (r *report) add(s *site, end fate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count[end]++
 	switch {
-	case end == survived && !r.explained[s.name]:
-		r.survived = append(r.survived, s.name)
-	case end != survived && r.explained[s.name]:
-		r.stale = append(r.stale, s.name)
+	case end == survived && !r.explained[s.key]:
+		r.survived = append(r.survived, s.String())
+	case end != survived && r.explained[s.key]:
+		r.stale = append(r.stale, s.String())
 	case end == killed:
 		return
 	}
-	fmt.Printf("%-9s  %s  (line %d)\n", end, s.name, s.at.Line)
+	fmt.Printf("%-9s  %s  (%s:%d)\n", end, s, s.file, s.line)
 }
 
 // keep notes a mutant as killed for a later run.
-func (r *report) keep(file, name string) {
+func (r *report) keep(file, key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = fmt.Fprintln(f, name)
+		_, err = fmt.Fprintln(f, key)
 		err = errors.Join(err, f.Close())
 	}
 	r.failed = errors.Join(r.failed, err)
@@ -163,19 +150,26 @@ func (r *report) conclude() error {
 	return err
 }
 
-// readNames reads a list of mutants, one on a line, those that begin with
-// prefix; lines that begin with # are for readers.
-func readNames(file, prefix string) (map[string]bool, error) {
+// readKeys reads a list of mutants, one on a line. In survivors.txt a line
+// "package NAME" begins those of a package, of which in is the one to read; lines
+// that begin with # are for readers.
+func readKeys(file, in string) (map[string]bool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
+	keys := map[string]bool{}
+	pkg := ""
 	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "#") && strings.HasPrefix(line, prefix) {
-			names[line] = true
+		key, _, _ := strings.Cut(strings.TrimSpace(line), keyEnd)
+		name, begins := strings.CutPrefix(key, "package ")
+		switch {
+		case key == "" || strings.HasPrefix(key, "#"):
+		case begins:
+			pkg = name
+		case pkg == in:
+			keys[key] = true
 		}
 	}
-	return names, nil
+	return keys, nil
 }

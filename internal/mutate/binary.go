@@ -2,14 +2,19 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
 	"go/build"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"os/exec"
 	"path/filepath"
 )
 
-// All the small changes are compiled into one binary, each behind a switch
-// that an environment variable turns on, so that a thousand mutants cost one
+// All changes are compiled into one binary, each behind a switch that an
+// environment variable turns on, so that thousands of mutants cost one
 // compilation. Another variable names a file to write down which switches are
 // reached.
 const switchText = `package %s
@@ -38,11 +43,36 @@ func mutated(n int) bool {
 	}
 	return n == mutant
 }
+
+func zeroed[T any](n int, v T) T {
+	if mutated(n) {
+		var zero T
+		return zero
+	}
+	return v
+}
+
+func either[T any](n int, v, other T) T {
+	if mutated(n) {
+		return other
+	}
+	return v
+}
+
+func masked(n int, bits uint64) uint64 {
+	if mutated(n) {
+		return 0
+	}
+	return bits
+}
+
+var _, _, _ = zeroed[int], either[int], masked
 `
 
-// buildAll compiles the tests of the package in folder with all the changes in.
-func buildAll(dir, folder string) (bin string, sites []site, err error) {
-	files, sites, err := instrumentAll(folder)
+// buildAll compiles the tests of the package in folder with all the changes in,
+// and the named ones that are given.
+func buildAll(dir, folder string, list []named) (bin string, p *pkgSites, err error) {
+	files, p, err := instrumentAll(folder, list)
 	if err != nil {
 		return "", nil, err
 	}
@@ -55,32 +85,72 @@ func buildAll(dir, folder string) (bin string, sites []site, err error) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("the instrumented package does not compile: %w\n%s", err, out)
 	}
-	return bin, sites, nil
+	return bin, p, nil
 }
 
-// instrumentAll is the text of each file that is compiled here, by its path,
-// and of one more.
-func instrumentAll(folder string) (files map[string]string, sites []site, err error) {
+// instrumentAll is the text of each file of the package in folder that is
+// compiled here, by its path, and of one more.
+func instrumentAll(folder string, list []named) (files map[string]string, p *pkgSites, err error) {
 	pkg, err := build.ImportDir(folder, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: run this at the root of the module", err)
 	}
-	path, err := filepath.Abs(folder)
+	dir, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, nil, err
 	}
-	files = map[string]string{}
+	fset := token.NewFileSet()
+	var parsed []*ast.File
+	var texts []string
 	for _, name := range pkg.GoFiles {
-		src, err := os.ReadFile(filepath.Join(path, name))
+		src, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, nil, err
 		}
-		text, err := instrumentFile(filepath.Base(folder)+"/"+name, string(src), &sites)
+		f, err := parser.ParseFile(fset, filepath.Join(dir, name), src, parser.ParseComments)
 		if err != nil {
 			return nil, nil, err
 		}
-		files[filepath.Join(path, name)] = text
+		parsed, texts = append(parsed, f), append(texts, string(src))
 	}
-	files[filepath.Join(path, "zz_mutated.go")] = fmt.Sprintf(switchText, pkg.Name, len(sites))
-	return files, sites, nil
+	if p, err = checkTypes(fset, parsed, list); err != nil {
+		return nil, nil, err
+	}
+	files = map[string]string{}
+	for i, name := range pkg.GoFiles {
+		text, err := p.instrumentFile(filepath.Base(folder)+"/"+name, texts[i], parsed[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		files[filepath.Join(dir, name)] = text
+	}
+	if err := p.leftOver(); err != nil {
+		return nil, nil, err
+	}
+	files[filepath.Join(dir, "zz_mutated.go")] = fmt.Sprintf(switchText, pkg.Name, len(p.sites))
+	return files, p, nil
+}
+
+// checkTypes looks through a package's types, which say what can be changed how.
+func checkTypes(fset *token.FileSet, parsed []*ast.File, list []named) (*pkgSites, error) {
+	p := &pkgSites{
+		fset: fset, seen: map[string]int{}, named: list,
+		info: &types.Info{Types: map[ast.Expr]types.TypeAndValue{}},
+	}
+	conf := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}
+	_, err := conf.Check(parsed[0].Name.Name, fset, parsed, p.info)
+	return p, err
+}
+
+// writeOverlay writes files and the list that tells go of them.
+func writeOverlay(dir string, files map[string]string) (string, error) {
+	replace := map[string]string{}
+	for path, text := range files {
+		to := filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[path] = to
+	}
+	return writeJSON(filepath.Join(dir, "overlay.json"), map[string]any{"Replace": replace})
 }

@@ -1,12 +1,16 @@
 // Command mutate breaks the engine on purpose and runs its tests, to see that
 // they notice. Run it at the root of the module:
 //
-//	go run ./internal/mutate named   # the list in named.go, against the explorer alone
+//	go run ./internal/mutate named   # the list in named.go, most of it against the explorer alone
 //	go run ./internal/mutate all     # every small change of breaker/, against its tests
 //	go run ./internal/mutate all -in ops -only order.go
 //
 // It changes no file: mutants are compiled through go's -overlay flag. It exits
 // with 1 when a mutant survives that survivors.txt does not explain.
+//
+// A mutant is called by its function, by what is done to it, and by a number
+// where the function has several of the kind. Neither the file nor the text that
+// is changed is part of that, so that code may move and names may change.
 package main
 
 import (
@@ -17,10 +21,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"time"
 )
 
@@ -31,14 +33,24 @@ func main() {
 	}
 }
 
+// options are the flags.
+type options struct {
+	in         string
+	tests      string
+	only       *regexp.Regexp
+	step, jobs int
+	results    string
+	explained  bool
+}
+
 func run(args []string) error {
+	var o options
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
-	tests := flags.String("run", "", "run only the tests that match, as go test -run")
-	only := flags.String("only", "", "only mutants whose names match, as `regexp`: files, functions")
-	var o allOptions
+	flags.StringVar(&o.tests, "run", "", "of all: run only the tests that match, as go test -run")
+	only := flags.String("only", "", "only mutants whose file and key match, as `regexp`")
 	flags.StringVar(&o.in, "in", "breaker", "of all: the package, by its folder")
 	flags.IntVar(&o.step, "step", 1, "of all: every how many-th")
-	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "of all: how many at once")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many at once")
 	flags.StringVar(&o.results, "results", "", "of all: a file that keeps what was killed, which a later run leaves out;\nremove it when the engine has changed")
 	flags.BoolVar(&o.explained, "explained", false, "of all: run those of survivors.txt too, to see whether they still live")
 	if len(args) == 0 {
@@ -47,99 +59,20 @@ func run(args []string) error {
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	names, err := regexp.Compile(*only)
-	if err != nil {
+	var err error
+	if o.only, err = regexp.Compile(*only); err != nil {
 		return err
+	}
+	if o.step < 1 || o.jobs < 1 {
+		return fmt.Errorf("step %d and jobs %d, want 1 or more of each", o.step, o.jobs)
 	}
 	switch args[0] {
 	case "named":
-		if *tests == "" {
-			*tests = "TestExplore"
-		}
-		return runNamed(*tests, names, time.Minute)
+		return runNamed(o)
 	case "all":
-		o.tests, o.only = *tests, names
 		return runAll(o)
 	}
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
-}
-
-// runNamed runs the list.
-func runNamed(tests string, only *regexp.Regexp, limit time.Duration) error {
-	dir, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	dead, run := 0, 0
-	var survivors []string
-	for _, m := range mutants {
-		if !only.MatchString(m.name) {
-			continue
-		}
-		run++
-		overlay, err := m.overlay(dir)
-		if err != nil {
-			return err
-		}
-		out, end, err := goTest(overlay, tests, limit)
-		if err != nil {
-			return fmt.Errorf("%s: %w\n%s", m.name, err, out)
-		}
-		fmt.Printf("%-9s  %s\n", end, m.name)
-		if end == survived {
-			survivors = append(survivors, m.name)
-		} else {
-			dead++
-		}
-	}
-	fmt.Printf("%d mutants, %d killed\n", run, dead)
-	if len(survivors) > 0 {
-		return fmt.Errorf("%d survived: %s", len(survivors), strings.Join(survivors, "; "))
-	}
-	return nil
-}
-
-// overlay writes the mutant and the file that tells go of it.
-func (m *named) overlay(dir string) (string, error) {
-	path, text, err := m.apply("breaker")
-	if err != nil {
-		return "", err
-	}
-	return writeOverlay(dir, map[string]string{path: text})
-}
-
-// apply is the mutant's file and its text.
-func (m *named) apply(folder string) (path, text string, err error) {
-	path, err = filepath.Abs(filepath.Join(folder, m.file))
-	if err != nil {
-		return "", "", err
-	}
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return "", "", err
-	}
-	if n := strings.Count(string(src), m.old); n != 1 {
-		return "", "", fmt.Errorf("%q: the text to change occurs %d times in %s, want once:\n%s", m.name, n, m.file, m.old)
-	}
-	return path, strings.Replace(string(src), m.old, m.new, 1), nil
-}
-
-func writeOverlay(dir string, files map[string]string) (string, error) {
-	replace := map[string]string{}
-	for path, text := range files {
-		to := filepath.Join(dir, filepath.Base(path))
-		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		replace[path] = to
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
 // fate is how a mutant ended. One that runs into the limit is killed too, but a
@@ -152,23 +85,11 @@ const (
 	survived fate = "SURVIVED"
 )
 
-// goTest compiles breaker's tests with the overlay and runs them. An error: it
-// did not compile, and proves nothing.
-func goTest(overlay, tests string, limit time.Duration) (out []byte, end fate, err error) {
-	bin := filepath.Join(filepath.Dir(overlay), "breaker.test")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, "./breaker")
-	if out, err := build.CombinedOutput(); err != nil {
-		return out, "", fmt.Errorf("does not compile: %w", err)
-	}
-	end, out = runTests(bin, "breaker", tests, limit, nil)
-	return out, end, nil
-}
-
 // runTests runs a test binary where the tests expect to be.
-func runTests(bin, in, tests string, limit time.Duration, env []string) (end fate, out []byte) {
+func runTests(bin, in string, limit time.Duration, env []string, args ...string) (end fate, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", tests)
+	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.failfast"}, args...)...)
 	cmd.Dir = in
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
@@ -179,4 +100,14 @@ func runTests(bin, in, tests string, limit time.Duration, env []string) (end fat
 		return killed, out
 	}
 	return survived, out
+}
+
+func switchOn(number int) []string { return []string{fmt.Sprintf("SWITCHGEAR_MUTANT=%d", number)} }
+
+func writeJSON(path string, v any) (string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, data, 0o600)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
 	"strings"
 	"testing"
@@ -8,83 +11,145 @@ import (
 
 // Each mutant of the list still applies to the engine as it is, and changes it.
 func TestNamedApply(t *testing.T) {
-	if len(mutants) < 12 {
-		t.Errorf("%d mutants, want at least 12", len(mutants))
-	}
 	seen := map[string]bool{}
 	for _, m := range mutants {
 		if seen[m.name] {
 			t.Errorf("two mutants are called %q", m.name)
 		}
 		seen[m.name] = true
-		if _, _, err := m.apply("../../breaker"); err != nil {
-			t.Error(err)
-		}
 		if m.old == m.new {
 			t.Errorf("%q changes nothing", m.name)
 		}
 	}
+	if _, _, err := instrumentAll("../../breaker", slices.Clone(mutants)); err != nil {
+		t.Error(err)
+	}
 }
 
-// Each explained survivor is a change that can still be made.
+// Each explained survivor is a change that can still be made, and each change
+// has a key of its own.
 func TestSurvivorsAreThere(t *testing.T) {
-	explained, err := readNames("survivors.txt", "breaker/")
+	explained, err := readKeys("survivors.txt", "breaker")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, sites, err := instrumentAll("../../breaker")
+	_, p, err := instrumentAll("../../breaker", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range unknown(explained, sites) {
-		t.Errorf("survivors.txt explains what is not there: %s", name)
+	for _, key := range unknown(explained, p.sites) {
+		t.Errorf("survivors.txt explains what is not there: %s", key)
 	}
-	names := map[string]bool{}
-	for _, s := range sites {
-		if names[s.name] {
-			t.Errorf("two changes are called %q", s.name)
+	keys := map[string]bool{}
+	for _, s := range p.sites {
+		if keys[s.key] {
+			t.Errorf("two changes are called %q", s.key)
 		}
-		names[s.name] = true
+		keys[s.key] = true
 	}
 }
 
-// What is changed, and how each change is called.
-func TestInstrumentFile(t *testing.T) {
-	const src = `package p
+const sample = `package p
+
+import "sync/atomic"
+
+const (
+	one uint64 = 1 << iota
+	two
+	both = one | two
+)
+
+type compiled struct{ limit int }
+
+type B struct {
+	n    int
+	ok   bool
+	word atomic.Uint64
+	cfg  struct{ settings atomic.Pointer[compiled] }
+}
+
+func (b *B) settings() *compiled { return b.cfg.settings.Load() }
+
+func ask(n int) int { return n + 1 }
 
 func (b *B) f(n int) bool {
 	if n > 1 && b.ok {
 		b.n = n
-		b.n = n
+		b.n = ask(n)
 	}
-	return n <= 2 || ask() < 3
+	if b.word.CompareAndSwap(one, both) {
+		n = b.settings().limit - 1
+	}
+	return n <= 2 || ask(n) < 3
 }
 `
-	var sites []site
-	text, err := instrumentFile("dir/f.go", src, &sites)
+
+func instrumentSample(t *testing.T, list ...named) (p *pkgSites, text string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, "f.go", sample, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, s := range sites {
-		names = append(names, strings.TrimPrefix(s.name, "dir/f.go B.f: "))
+	if p, err = checkTypes(fset, []*ast.File{f}, list); err != nil {
+		t.Fatal(err)
+	}
+	if text, err = p.instrumentFile("dir/f.go", sample, f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.ParseFile(token.NewFileSet(), "f.go", text, 0); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return p, text
+}
+
+// What is changed, and how each change is called.
+func TestOperators(t *testing.T) {
+	p, text := instrumentSample(t)
+	var got []string
+	for _, s := range p.sites {
+		got = append(got, s.String())
 	}
 	want := []string{
-		"negated: n > 1 && b.ok", "dropped: n > 1", "dropped: b.ok", "with =: n > 1", "left out: b.n = n", "left out: b.n = n (2)",
-		"dropped: n <= 2", "dropped: ask() < 3", "without =: n <= 2",
+		"both without one  // one", "both without two  // two",
+		"B.settings zeroed 1  // b.cfg.settings.Load()",
+		"ask arith 1  // n + 1", "ask zeroed 1  // n + 1",
+		"B.f negated 1  // n > 1 && b.ok", "B.f dropped 1  // n > 1", "B.f dropped 2  // b.ok", "B.f bound 1  // n > 1",
+		"B.f left-out 1  // b.n = n", "B.f left-out 2  // b.n = ask(n)", "B.f zeroed 1  // ask(n)",
+		"B.f negated 2  // b.word.CompareAndSwap(one, both)", "B.f stored 1  // b.word.CompareAndSwap(one, both)",
+		"B.f left-out 3  // n = b.settings().limit - 1", "B.f arith 1  // b.settings().limit - 1", "B.f shared 1  // b.settings()",
+		"B.f negated 3  // n <= 2 || ask(n) < 3", "B.f dropped 3  // n <= 2", "B.f dropped 4  // ask(n) < 3", "B.f bound 2  // n <= 2", "B.f zeroed 2  // ask(n)",
 	}
-	slices.Sort(names)
+	slices.Sort(got)
 	slices.Sort(want)
-	if !slices.Equal(names, want) {
-		t.Errorf("changes %q\nwant    %q", names, want)
+	if !slices.Equal(got, want) {
+		t.Errorf("changes\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
-	var again []site
-	if _, err := instrumentFile("dir/f.go", text, &again); err != nil {
-		t.Errorf("%v\n%s", err, text)
+	for _, part := range []string{
+		"{ b.word.Store(both); return true }; return b.word.CompareAndSwap(one, both) }()",
+		"{ return (b).cfg.settings.Load() }; return b.settings() }()",
+		"var both = uint64(0) | masked(",
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %s in\n%s", part, text)
+		}
 	}
-	for i := range sites {
-		if !strings.Contains(text, "mutated("+string(rune('1'+i))+")") {
-			t.Errorf("no switch %d in\n%s", i+1, text)
+}
+
+// A named mutant is a copy of its function, wherever that stands.
+func TestNamedIsACopy(t *testing.T) {
+	p, text := instrumentSample(t, named{name: "x", in: "B.f", old: "b.ok", new: "true"}, named{name: "y", in: "both", old: "two"})
+	for _, part := range []string{"{ return b.f__", "(n) };", ") f__", "if n > 1 && true {"} {
+		if !strings.Contains(strings.ReplaceAll(text, "func (b *B", ""), part) {
+			t.Errorf("no %s in\n%s", part, text)
+		}
+	}
+	if err := p.leftOver(); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range []named{{name: "z", in: "B.g", old: "b.ok"}, {name: "z", in: "both", old: "three"}} {
+		if p, _ := instrumentSample(t, wrong); p.leftOver() == nil {
+			t.Errorf("%+v was applied", wrong)
 		}
 	}
 }

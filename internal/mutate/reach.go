@@ -24,7 +24,7 @@ type tested struct {
 
 // reachAll runs each test alone, and tells for each mutant, by its number,
 // those that reach it. The others cannot kill it.
-func reachAll(bin string, o allOptions, mutants int) ([][]tested, error) {
+func reachAll(bin string, o options, mutants int) ([][]tested, error) {
 	names, err := listTests(bin, o.tests)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func reachAll(bin string, o allOptions, mutants int) ([][]tested, error) {
 			return nil, err
 		}
 		began := time.Now()
-		end, out := runTests(bin, o.in, exactly(name), 5*time.Minute, []string{"SWITCHGEAR_REACHED=" + file})
+		end, out := runTests(bin, o.in, 5*time.Minute, []string{"SWITCHGEAR_REACHED=" + file}, "-test.short", exactly(name))
 		if end != survived {
 			return nil, fmt.Errorf("%s without a mutant: %s\n%s", name, end, out)
 		}
@@ -75,7 +75,7 @@ func listTests(bin, tests string) (names []string, err error) {
 	return names, nil
 }
 
-func exactly(names ...string) string { return "^(" + strings.Join(names, "|") + ")$" }
+func exactly(names ...string) string { return "-test.run=^(" + strings.Join(names, "|") + ")$" }
 
 // quick is what a test of the first rounds may take.
 const quick = 200 * time.Millisecond
@@ -101,12 +101,11 @@ func judge(bin, in string, number int, reach []tested) fate {
 		rounds[t.round()] = append(rounds[t.round()], t.name)
 		limits[t.round()] += 4 * t.took
 	}
-	env := []string{fmt.Sprintf("SWITCHGEAR_MUTANT=%d", number)}
 	for i, names := range rounds {
 		if len(names) == 0 {
 			continue
 		}
-		if end, _ := runTests(bin, in, exactly(names...), 4*time.Second+limits[i], env); end != survived {
+		if end, _ := runTests(bin, in, 4*time.Second+limits[i], switchOn(number), "-test.short", exactly(names...)); end != survived {
 			return end
 		}
 	}

@@ -3,54 +3,75 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
+	"go/types"
 	"slices"
 	"strings"
 )
 
-// The small changes: a condition negated, a limit moved by one, an operand of
-// && or || dropped, a statement left out.
+// The small changes: see operators.go for what they are. This file finds the
+// places, names them and puts a switch at each.
 
-// site is a place that can be changed. Its place in the list, counted from 1,
-// is the number of the mutant.
+// site is a place that can be changed. Its index in the list of a package,
+// counted from 1, is the number of the mutant.
 type site struct {
-	at   token.Position
-	name string // "folder/file function: change", with a number where that repeats
+	file string // folder/file
+	line int
+	key  string // "function operator n": the n-th place of the function for this operator
+	text string // what is changed, for readers
 }
 
-// edit is text put into a file.
+// String is a line of survivors.txt.
+func (s *site) String() string { return s.key + keyEnd + s.text }
+
+// keyEnd divides a key from the text, which may change without harm.
+const keyEnd = "  // "
+
+// edit is text put into a file, in place of the next cut bytes.
 type edit struct {
-	at    int
-	text  string
-	order int // among those at the same place: what opens later closes sooner
+	at     int
+	text   string
+	cut    int
+	order  int // less than 0: it opens something of this length, more: it closes it
+	number int // of two of the same length, what opens later closes sooner
 }
 
-// instrument finds the sites of a file and puts the switches in.
-type instrument struct {
+// pkgSites is the sites of a package.
+type pkgSites struct {
 	fset  *token.FileSet
+	info  *types.Info
+	sites []site
+	seen  map[string]int // keys without their number
+	named []named        // those that can be applied still
+}
+
+// instrument puts the switches into a file.
+type instrument struct {
+	*pkgSites
+	file  string // folder/file
 	src   string
-	file  string // "folder/file"
 	in    string // the function
 	edits []edit
-	sites *[]site
-	seen  map[string]int
+	tail  strings.Builder // appended to the file
+	plain map[ast.Expr]bool
 }
 
-// instrumentFile is the text of a file with a switch at each site, which are
-// added to sites. name is "folder/file".
-func instrumentFile(name, src string, sites *[]site) (string, error) {
-	x := &instrument{fset: token.NewFileSet(), src: src, file: name, sites: sites, seen: map[string]int{}}
-	f, err := parser.ParseFile(x.fset, name, src, parser.ParseComments)
-	if err != nil {
-		return "", err
-	}
+// instrumentFile is the text of a parsed file with a switch at each site, which
+// are added to the package's. name is folder/file.
+func (p *pkgSites) instrumentFile(name, src string, f *ast.File) (string, error) {
+	x := &instrument{pkgSites: p, src: src, file: name, plain: map[ast.Expr]bool{}}
 	for _, d := range f.Decls {
 		x.in = "var"
-		if d, ok := d.(*ast.FuncDecl); ok {
-			x.in = d.Name.Name
-			if d.Recv != nil {
-				x.in = strings.TrimLeft(x.text(d.Recv.List[0].Type), "*") + "." + x.in
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			x.in = funcName(d)
+			if err := x.applyNamed(d); err != nil {
+				return "", err
+			}
+		case *ast.GenDecl:
+			if d.Tok == token.CONST {
+				x.masks(d)
+				continue
 			}
 		}
 		ast.Inspect(d, x.visit)
@@ -58,141 +79,75 @@ func instrumentFile(name, src string, sites *[]site) (string, error) {
 	return x.apply(), nil
 }
 
+// funcName is how a function is called in keys: Breaker.judge, or newBreaker.
+func funcName(d *ast.FuncDecl) string {
+	if d.Recv == nil {
+		return d.Name.Name
+	}
+	t := d.Recv.List[0].Type
+	if p, ok := t.(*ast.StarExpr); ok {
+		t = p.X
+	}
+	if g, ok := t.(*ast.IndexExpr); ok {
+		t = g.X
+	}
+	return t.(*ast.Ident).Name + "." + d.Name.Name
+}
+
 func (x *instrument) offset(p token.Pos) int { return x.fset.Position(p).Offset }
 
 func (x *instrument) text(n ast.Node) string { return x.src[x.offset(n.Pos()):x.offset(n.End())] }
 
+// add enters a site and returns its number.
+func (x *instrument) add(n ast.Node, operator, text string) int {
+	key := x.in + " " + operator
+	x.seen[key]++
+	return x.addKey(n, fmt.Sprintf("%s %d", key, x.seen[key]), text)
+}
+
+func (x *instrument) addKey(n ast.Node, key, text string) int {
+	x.sites = append(x.sites, site{x.file, x.fset.Position(n.Pos()).Line, key, strings.Join(strings.Fields(text), " ")})
+	return len(x.sites)
+}
+
 // wrap puts text around a node, with %d for the number of a new site.
-func (x *instrument) wrap(n ast.Node, what, before, after string) {
-	at := x.fset.Position(n.Pos())
-	name := fmt.Sprintf("%s %s: %s", x.file, x.in, strings.Join(strings.Fields(what), " "))
-	if x.seen[name]++; x.seen[name] > 1 {
-		name += fmt.Sprintf(" (%d)", x.seen[name])
-	}
-	*x.sites = append(*x.sites, site{at, name})
-	number := len(*x.sites)
-	fill := func(s string) string { return strings.ReplaceAll(s, "%d", fmt.Sprint(number)) }
+func (x *instrument) wrap(n ast.Node, operator, before, after string) {
+	number := fmt.Sprint(x.add(n, operator, x.text(n)))
 	span := x.offset(n.End()) - x.offset(n.Pos())
 	x.edits = append(x.edits,
-		edit{x.offset(n.Pos()), fill(before), -span},
-		edit{x.offset(n.End()), fill(after), span})
-}
-
-func (x *instrument) visit(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.GenDecl:
-		return n.Tok != token.CONST
-	case *ast.IfStmt:
-		x.negate(n.Cond)
-	case *ast.ForStmt:
-		if n.Cond != nil {
-			x.negate(n.Cond)
-		}
-	case *ast.SwitchStmt:
-		if n.Tag == nil {
-			x.cases(n.Body)
-		}
-	case *ast.BinaryExpr:
-		x.binary(n)
-	case *ast.BlockStmt:
-		x.statements(n.List)
-	case *ast.CaseClause:
-		x.statements(n.Body)
-	}
-	return true
-}
-
-func (x *instrument) negate(cond ast.Expr) {
-	x.wrap(cond, "negated: "+x.text(cond), "((", ") != mutated(%d))")
-}
-
-func (x *instrument) cases(body *ast.BlockStmt) {
-	for _, c := range body.List {
-		for _, cond := range c.(*ast.CaseClause).List {
-			x.negate(cond)
-		}
-	}
-}
-
-func (x *instrument) binary(n *ast.BinaryExpr) {
-	switch n.Op {
-	case token.LAND:
-		x.wrap(n.X, "dropped: "+x.text(n.X), "((", ") || mutated(%d))")
-		x.wrap(n.Y, "dropped: "+x.text(n.Y), "((", ") || mutated(%d))")
-	case token.LOR:
-		x.wrap(n.X, "dropped: "+x.text(n.X), "((", ") && !mutated(%d))")
-		x.wrap(n.Y, "dropped: "+x.text(n.Y), "((", ") && !mutated(%d))")
-	case token.LSS, token.GTR:
-		if x.pure(n) {
-			x.wrap(n, "with =: "+x.text(n), "((", fmt.Sprintf(") || mutated(%%d) && (%s) == (%s))", x.text(n.X), x.text(n.Y)))
-		}
-	case token.LEQ, token.GEQ:
-		if x.pure(n) {
-			x.wrap(n, "without =: "+x.text(n), "((", fmt.Sprintf(") && !(mutated(%%d) && (%s) == (%s)))", x.text(n.X), x.text(n.Y)))
-		}
-	}
-}
-
-// pure reports whether n may be evaluated twice: no call but of what only
-// looks.
-func (x *instrument) pure(n ast.Expr) bool {
-	pure := true
-	ast.Inspect(n, func(n ast.Node) bool {
-		if call, ok := n.(*ast.CallExpr); ok {
-			name := x.text(call.Fun)
-			if i := strings.LastIndexByte(name, '.'); i >= 0 {
-				name = name[i+1:]
-			}
-			pure = pure && slices.Contains([]string{"len", "Load", "load", "stateOf", "failsOf", "genOf", "float64", "int", "int32", "int64", "healthy"}, name)
-		}
-		return true
-	})
-	return pure
-}
-
-// statements lets each statement be left out that the compiler can do without.
-func (x *instrument) statements(list []ast.Stmt) {
-	for _, s := range list {
-		switch s := s.(type) {
-		case *ast.ExprStmt:
-			if strings.HasPrefix(x.text(s), "panic(") {
-				continue
-			}
-		case *ast.AssignStmt:
-			if s.Tok == token.DEFINE || strings.HasPrefix(x.text(s), "_ = ") && !strings.Contains(x.text(s), "(") {
-				continue
-			}
-		case *ast.IncDecStmt, *ast.DeferStmt:
-		default:
-			continue
-		}
-		line, _, _ := strings.Cut(x.text(s), "\n")
-		x.wrap(s, "left out: "+line, "if !mutated(%d) { ", " }")
-	}
+		edit{at: x.offset(n.Pos()), text: strings.ReplaceAll(before, "%d", number), order: -span},
+		edit{at: x.offset(n.End()), text: strings.ReplaceAll(after, "%d", number), order: span})
 }
 
 // apply is the text with all edits.
 func (x *instrument) apply() string {
-	slices.SortStableFunc(x.edits, func(a, b edit) int {
-		if a.at != b.at {
+	for i := range x.edits {
+		x.edits[i].number = i
+	}
+	slices.SortFunc(x.edits, func(a, b edit) int {
+		closes, other := a.order > 0, b.order > 0
+		switch {
+		case a.at != b.at:
 			return a.at - b.at
-		}
-		// What closes comes before what opens; wide opens first, narrow closes first.
-		if (a.order > 0) != (b.order > 0) {
-			if a.order > 0 {
-				return -1
-			}
+		case closes != other && closes:
+			return -1 // what closes comes before what opens
+		case closes != other:
 			return 1
+		case a.order != b.order:
+			return a.order - b.order // wide opens first, narrow closes first
+		case closes:
+			return b.number - a.number
 		}
-		return a.order - b.order
+		return a.number - b.number
 	})
 	var out strings.Builder
 	from := 0
 	for _, e := range x.edits {
 		out.WriteString(x.src[from:e.at])
 		out.WriteString(e.text)
-		from = e.at
+		from = e.at + e.cut
 	}
 	out.WriteString(x.src[from:])
+	out.WriteString(x.tail.String())
 	return out.String()
 }

@@ -1,18 +1,18 @@
-// Package spec says what a circuit breaker must do, as plainly as it can be
-// said: one goroutine, one value, no timer, no lock, nothing kept for speed.
-// Tests compare the engine with it; nothing else imports it.
+// Package spec specifies what a circuit breaker must do, as plainly as
+// possible: one goroutine, one value, no timer, no lock, and nothing that
+// exists for speed. Tests compare the engine with it; nothing else imports it.
 //
 // A Breaker is comparable and is copied by assignment, so that a checker can
-// keep many of them. Time is what the caller says it is: a duration since any
-// start.
+// keep many of them. The caller supplies the time, as a duration since any
+// starting point.
 package spec
 
 import "time"
 
-// State is an automatic state, or an override.
+// State is an automatic state or an override.
 type State uint8
 
-// The states, numbered as the engine's are.
+// The states, with the same numbers as in the engine.
 const (
 	Closed State = iota
 	Open
@@ -21,21 +21,21 @@ const (
 	ForcedClosed
 )
 
-// Outcome is the end of a call, numbered as the engine's are.
+// Outcome is the outcome of a call.
 type Outcome uint8
 
-// The outcomes.
+// The outcomes, with the same numbers as in the engine.
 const (
 	Success Outcome = iota
 	Failure
 	Ignored
 )
 
-// Settings are those of the engine's that the specification covers. 0 switches
-// SuccessesToForgive, FailWithin, FailFor, WindowCalls, Ramp and ResetMax off.
+// Settings are the engine's settings that the specification covers. 0 turns
+// Forgive, FailWithin, FailFor, WindowCalls, Ramp and ResetMax off.
 type Settings struct {
 	FailMax          int
-	Forgive          int // SuccessesToForgive
+	Forgive          int // the engine's SuccessesToForgive
 	FailWithin       time.Duration
 	FailFor          time.Duration
 	SuccessThreshold int
@@ -46,59 +46,59 @@ type Settings struct {
 	ResetMax         time.Duration
 	WindowCalls      int
 	MinCalls         int
-	RateNum, RateDen int // FailureRate as a fraction, exact
+	RateNum, RateDen int // the engine's FailureRate as a fraction, so that it is exact
 	Ramp             time.Duration
 }
 
-// MaxProbes is the largest Settings.Probes that a specification holds.
+// MaxProbes is the largest value of Settings.Probes that a Breaker can hold.
 const MaxProbes = 4
 
-// Breaker is the whole state.
+// Breaker is the complete state of a breaker.
 type Breaker struct {
 	Set      Settings
 	Auto     State
-	Override State // ForcedOpen, ForcedClosed, or Closed for none
-	Ends     time.Duration
-	Timed    bool // the override lifts itself at Ends
+	Override State         // ForcedOpen, ForcedClosed, or Closed for none
+	Ends     time.Duration // when the override expires, if Timed
+	Timed    bool          // the override expires
 
-	Gen       int           // periods of an automatic state so far
-	Units     int           // failures on count, in units of which a success takes back one
-	RowBegan  time.Duration // the first of the failures on count
-	RowLast   time.Duration // the last of them
-	OKs       int
-	Attempt   int
-	OpenUntil time.Duration
-	Armed     bool // a call was turned away: from then on Due says that the open time is over
-	Due       bool
-	Leases    [MaxProbes]Lease
+	Gen       int              // number of periods of an automatic state so far
+	Units     int              // counted failures, in units of which a success takes back one
+	RowBegan  time.Duration    // the first of the counted failures
+	RowLast   time.Duration    // the last of them
+	OKs       int              // successful probes in this half-open period
+	Attempt   int              // open periods in a row
+	OpenUntil time.Duration    // the end of the open time
+	Armed     bool             // a call was rejected: from then on Due decides whether the open time is over
+	Due       bool             // the open time is over
+	Leases    [MaxProbes]Lease // of probes that have not reported
 	LastLease int
 	Expired   int    // leases of this period that ran out without a result
-	Recent    string // the last calls while closed, s or f, oldest first
+	Recent    string // the last calls while closed, s for success and f for failure, oldest first
 	Ramping   bool
-	RampFrom  time.Duration
-	Credit    float64
+	RampFrom  time.Duration // when the ramp began, if Ramping
+	Credit    float64       // sum of the shares of calls in the ramp, less the calls admitted
 
 	Version int
 }
 
-// Lease is a probe's permit. Number 0: none.
+// Lease is the lease of a probe. Number 0 means none.
 type Lease struct {
 	Number int
 	Ends   time.Duration
 }
 
-// Permit is what an admitted call is judged by. Judged false: its outcome is
-// no evidence.
+// Permit is an admitted call. If Judged is false, its outcome is not evidence.
 type Permit struct {
-	Gen    int
+	Gen    int // the period that admitted the call
 	Judged bool
-	Lease  int
+	Lease  int // the number of a probe's lease, else 0
 }
 
-// New is a closed breaker.
+// New returns a closed breaker.
 func New(s Settings) Breaker { return Breaker{Set: s, Version: 1} }
 
-// Effective is what the next call meets.
+// Effective returns the state that the next call sees: the override, else the
+// automatic state.
 func (b *Breaker) Effective() State {
 	if b.Override != Closed {
 		return b.Override
@@ -106,7 +106,7 @@ func (b *Breaker) Effective() State {
 	return b.Auto
 }
 
-// Tick says that it is now: whatever the time brings has happened.
+// Tick makes everything happen that is due at now.
 func (b *Breaker) Tick(now time.Duration) {
 	if b.Auto == Open && now >= b.OpenUntil {
 		b.Due = true
@@ -116,10 +116,10 @@ func (b *Breaker) Tick(now time.Duration) {
 	}
 }
 
-// Expire is the end of an override's time.
+// Expire ends an override whose time has passed.
 func (b *Breaker) Expire(now time.Duration) { b.lift(now) }
 
-// Admit asks for a call.
+// Admit asks to make a call. It returns false if the call is rejected.
 func (b *Breaker) Admit(now time.Duration) (Permit, bool) {
 	forced := b.Override == ForcedClosed
 	if b.Override == ForcedOpen {
@@ -134,12 +134,14 @@ func (b *Breaker) Admit(now time.Duration) (Permit, bool) {
 		return Permit{Gen: b.Gen, Judged: true}, true
 	case b.Auto == Closed:
 		return Permit{Gen: b.Gen, Judged: true}, true
+	// Not over yet. Once a call has been rejected, the engine's timer decides.
 	case b.Auto == Open && !b.Due && (b.Armed || now < b.OpenUntil):
 		b.Armed = true
 		return Permit{}, forced
 	case b.Auto == Open:
 		b.move(HalfOpen)
 	}
+	// I3
 	if b.ProbesOut(now) >= b.Set.Probes {
 		b.expire(now)
 		return Permit{}, forced
@@ -147,8 +149,8 @@ func (b *Breaker) Admit(now time.Duration) (Permit, bool) {
 	return Permit{Gen: b.Gen, Judged: true, Lease: b.lease(now)}, true
 }
 
-// lease takes a free place. Leases that ran out without a result make the next
-// one longer.
+// lease takes a free place and returns the number of the lease. Leases that ran
+// out without a result make the next one longer.
 func (b *Breaker) lease(now time.Duration) int {
 	b.expire(now)
 	b.LastLease++
@@ -161,7 +163,7 @@ func (b *Breaker) lease(now time.Duration) int {
 	panic("spec: more probes than MaxProbes")
 }
 
-// expire frees the places of leases that have run out.
+// expire frees the places of leases that have run out (I2).
 func (b *Breaker) expire(now time.Duration) {
 	for i, l := range b.Leases {
 		if l.Number != 0 && now >= l.Ends {
@@ -171,7 +173,7 @@ func (b *Breaker) expire(now time.Duration) {
 	}
 }
 
-// ProbesOut is the number of leases that have not run out.
+// ProbesOut returns the number of leases that have not run out.
 func (b *Breaker) ProbesOut(now time.Duration) (n int) {
 	for _, l := range b.Leases {
 		if l.Number != 0 && now < l.Ends {
@@ -190,17 +192,17 @@ func (b *Breaker) giveBack(number int) {
 	}
 }
 
-// Settle ends a call.
+// Settle ends a call with its outcome.
 func (b *Breaker) Settle(p Permit, o Outcome, now time.Duration) {
 	b.SettleState(p, o, now)
 	b.SettleWindow(p, o)
 	b.decide(p, o, now)
 }
 
-// SettleState is the part of Settle that concerns the state and the
-// consecutive failures. A checker that allows for a success that enters the
-// window a little later than it ends the row of failures applies the parts one
-// by one; for failures they are one.
+// SettleState is the part of Settle that changes the state and the consecutive
+// failures. A checker may apply the parts separately, to allow that a success
+// enters the window a little later than it resets the failures. For a failure
+// the parts belong together.
 func (b *Breaker) SettleState(p Permit, o Outcome, now time.Duration) {
 	if !p.Judged || p.Gen != b.Gen { // I1
 		return
@@ -228,12 +230,13 @@ func (b *Breaker) SettleState(p Permit, o Outcome, now time.Duration) {
 	}
 }
 
-// unit is what a failure counts.
+// unit returns the number of units in a failure.
 func (b *Breaker) unit() int { return max(1, b.Set.Forgive) }
 
-// Fails is the failures on count, a fraction as a whole one.
+// Fails returns the number of counted failures, rounded up.
 func (b *Breaker) Fails() int { return (b.Units + b.unit() - 1) / b.unit() }
 
+// forgive takes back what a success makes up for: everything, or one unit.
 func (b *Breaker) forgive() {
 	if b.Set.Forgive == 0 {
 		b.Units = 0
@@ -242,7 +245,7 @@ func (b *Breaker) forgive() {
 	}
 }
 
-// fail counts a failure. Those before it have lapsed if the last of them is
+// fail counts a failure. Earlier failures have lapsed if the last of them is
 // older than FailWithin.
 func (b *Breaker) fail(now time.Duration) {
 	if b.Set.FailWithin > 0 && now-b.RowLast > b.Set.FailWithin {
@@ -257,13 +260,14 @@ func (b *Breaker) fail(now time.Duration) {
 	switch {
 	case b.Set.FailMax == 0:
 	case now-b.RowBegan < b.Set.FailFor:
+		// Not long enough for a trip: stay one failure below the limit.
 		b.Units = min(b.Units, max(b.unit(), limit-b.unit()))
 	case b.Set.Forgive > 0:
 		b.Units = min(b.Units, limit)
 	}
 }
 
-// SettleWindow is the part of Settle that concerns the window.
+// SettleWindow is the part of Settle that changes the window.
 func (b *Breaker) SettleWindow(p Permit, o Outcome) {
 	if !p.Judged || p.Gen != b.Gen || o == Ignored || b.Auto != Closed || b.Set.WindowCalls == 0 {
 		return
@@ -274,7 +278,8 @@ func (b *Breaker) SettleWindow(p Permit, o Outcome) {
 	}
 }
 
-// decide opens, on a failure while closed only (I6).
+// decide opens a closed breaker if a rule is met. Only a failure can open it
+// (I6).
 func (b *Breaker) decide(p Permit, o Outcome, now time.Duration) {
 	if !p.Judged || p.Gen != b.Gen || o != Failure || b.Auto != Closed {
 		return
@@ -287,7 +292,7 @@ func (b *Breaker) decide(p Permit, o Outcome, now time.Duration) {
 	}
 }
 
-// Failures is the number of failures in the window.
+// Failures returns the number of failures in the window.
 func (b *Breaker) Failures() (n int) {
 	for _, c := range b.Recent {
 		if c == 'f' {
@@ -297,13 +302,14 @@ func (b *Breaker) Failures() (n int) {
 	return n
 }
 
+// trip opens the breaker for a time that grows with each attempt.
 func (b *Breaker) trip(now time.Duration) {
 	b.Attempt++
 	b.move(Open)
 	b.OpenUntil = now + b.grown(b.Set.ResetTimeout, b.Attempt-1)
 }
 
-// grown is a time that grows with each attempt before this one.
+// grown returns a time that grows with the number of attempts before this one.
 func (b *Breaker) grown(d time.Duration, before int) time.Duration {
 	long := d
 	for range before {
@@ -315,7 +321,8 @@ func (b *Breaker) grown(d time.Duration, before int) time.Duration {
 	return long
 }
 
-// close is what passed probes do; an order closes without a ramp.
+// close closes the breaker after successful probes. An ordered close has no
+// ramp.
 func (b *Breaker) close(now time.Duration) {
 	b.move(Closed)
 	b.Units = 0
@@ -326,7 +333,7 @@ func (b *Breaker) close(now time.Duration) {
 	}
 }
 
-// move begins a period of a state.
+// move begins a new period in the given state (I1).
 func (b *Breaker) move(to State) {
 	b.Auto, b.OKs, b.Armed, b.Due = to, 0, false, false
 	b.Leases, b.Expired = [MaxProbes]Lease{}, 0
@@ -340,12 +347,15 @@ func (b *Breaker) move(to State) {
 	b.Version++
 }
 
+// endRamp ends the ramp if its time has passed.
 func (b *Breaker) endRamp(now time.Duration) {
 	if b.Ramping && now-b.RampFrom >= b.Set.Ramp {
 		b.Ramping, b.RampFrom, b.Credit, b.Attempt = false, 0, 0, 0
 	}
 }
 
+// rampAdmits reports whether the ramp admits this call: one each time the
+// shares add up to 1.
 func (b *Breaker) rampAdmits(now time.Duration) bool {
 	b.Credit += float64(now-b.RampFrom) / float64(b.Set.Ramp)
 	if b.Credit < 1 {
@@ -355,7 +365,7 @@ func (b *Breaker) rampAdmits(now time.Duration) bool {
 	return true
 }
 
-// Open is the order; length 0 is ResetTimeout.
+// Open is the order to open. If length is 0, the open time is ResetTimeout.
 func (b *Breaker) Open(length, now time.Duration) {
 	b.unforce()
 	b.endRamp(now)
@@ -366,15 +376,15 @@ func (b *Breaker) Open(length, now time.Duration) {
 	b.OpenUntil = now + length
 }
 
-// Close is the order.
+// Close is the order to close.
 func (b *Breaker) Close() {
 	b.unforce()
 	b.move(Closed)
 	b.Units, b.Attempt = 0, 0
 }
 
-// Forget is what a set does with a key that has been idle for long, or has to
-// make room: unless it is overridden it is as new.
+// Forget is what a set does with a key that has been idle for long, or that
+// must make room: unless it is overridden, it is like a new one afterwards.
 func (b *Breaker) Forget() {
 	if b.Override != Closed {
 		return
@@ -387,7 +397,8 @@ func (b *Breaker) Forget() {
 	b.Ramping, b.RampFrom, b.Credit = false, 0, 0
 }
 
-// Peers is the opening by a fleet, which counts as no attempt.
+// Peers opens a closed breaker on the verdict of a fleet, which is not an
+// attempt.
 func (b *Breaker) Peers(length, now time.Duration) {
 	b.endRamp(now)
 	if b.Auto == Closed {
@@ -396,27 +407,27 @@ func (b *Breaker) Peers(length, now time.Duration) {
 	}
 }
 
-// Hold moves the end of the open time.
+// Hold changes the end of the open time.
 func (b *Breaker) Hold(length, now time.Duration) {
 	if b.Auto == Open {
 		b.OpenUntil, b.Armed, b.Due = now+length, false, false
 	}
 }
 
-// Rides reports whether a call made within that of p belongs to it: p is a probe
-// that is out.
+// Rides reports whether a nested call, made within the call of p, is part of
+// it: p is a probe that has not reported.
 func (b *Breaker) Rides(p Permit) bool {
 	return p.Judged && p.Lease != 0 && p.Gen == b.Gen && b.Auto == HalfOpen
 }
 
-// HalfOpen is the order.
+// HalfOpen is the order to go half-open.
 func (b *Breaker) HalfOpen(now time.Duration) {
 	b.unforce()
 	b.endRamp(now)
 	b.move(HalfOpen)
 }
 
-// Force puts an override on; length 0: until it is lifted.
+// Force sets an override. If length is 0, it stays until it is released.
 func (b *Breaker) Force(s State, length, now time.Duration) {
 	b.Override, b.Timed, b.Ends = s, length > 0, 0
 	if b.Timed {
@@ -425,13 +436,14 @@ func (b *Breaker) Force(s State, length, now time.Duration) {
 	b.Version++
 }
 
-// Release is the order.
+// Release is the order to lift the override.
 func (b *Breaker) Release(now time.Duration) {
 	if b.Override != Closed {
 		b.lift(now)
 	}
 }
 
+// lift ends the override. A breaker that is not closed continues in half-open.
 func (b *Breaker) lift(time.Duration) {
 	b.unforce()
 	if b.Auto == Closed {
@@ -441,9 +453,10 @@ func (b *Breaker) lift(time.Duration) {
 	b.move(HalfOpen)
 }
 
+// unforce removes the override and nothing else.
 func (b *Breaker) unforce() { b.Override, b.Timed, b.Ends = Closed, false, 0 }
 
-// Update changes the settings; a window of another length starts again.
+// Update changes the settings. A window of another length starts empty.
 func (b *Breaker) Update(s Settings) {
 	if b.Set == s {
 		return

@@ -1,7 +1,7 @@
-// Package vtime is a clock that stands still until it is moved, with timers.
-// Package replay runs breakers on one, so that what took a day is replayed in
-// seconds. A virtual clock is for one goroutine. A nil *Source is the real time,
-// and may be used by many.
+// Package vtime provides a virtual clock with timers, which stands still until
+// it is advanced. Package replay runs breakers on one, so that a day is
+// replayed in seconds. A virtual clock must be used by one goroutine at a time.
+// A nil *Source is the real time, and may be used by many.
 package vtime
 
 import (
@@ -10,28 +10,29 @@ import (
 	"time"
 )
 
-// Option is set by package breaker: it returns the breaker.Option that gives a
-// breaker this clock. It is no part of the public API.
+// Option is set by package breaker. It returns the breaker.Option that gives a
+// breaker this clock. It is not part of the public API.
 var Option func(*Source) any
 
 // Source is a virtual clock, or the real time if it is nil.
 type Source struct {
 	base   time.Time
-	now    time.Duration // since base
-	next   time.Duration // when the first of timers is due
-	timers []*Timer      // those set, the first to be due last
-	draw   func() float64
+	now    time.Duration  // since base
+	next   time.Duration  // when the first of timers is due, since base
+	timers []*Timer       // set timers; the first to be due is the last element
+	draw   func() float64 // returns random numbers, or nil
 }
 
+// never is a time that the clock does not reach.
 const never time.Duration = math.MaxInt64
 
-// New is a clock that shows base. Random numbers in [0, 1) come from draw; nil
-// means real ones.
+// New returns a clock that shows base. draw returns random numbers in [0, 1);
+// nil means that breakers use real random numbers.
 func New(base time.Time, draw func() float64) *Source {
 	return &Source{base: base, next: never, draw: draw}
 }
 
-// Rand is what draws random numbers, or nil.
+// Rand returns the function that draws random numbers, or nil.
 func (s *Source) Rand() func() float64 {
 	if s == nil {
 		return nil
@@ -39,7 +40,7 @@ func (s *Source) Rand() func() float64 {
 	return s.draw
 }
 
-// Now is the time.
+// Now returns the current time.
 func (s *Source) Now() time.Time {
 	if s == nil {
 		return time.Now()
@@ -47,7 +48,7 @@ func (s *Source) Now() time.Time {
 	return s.base.Add(s.now)
 }
 
-// Since is the time passed since t.
+// Since returns the time that has passed since t.
 func (s *Source) Since(t time.Time) time.Duration {
 	if s == nil {
 		return time.Since(t)
@@ -55,7 +56,7 @@ func (s *Source) Since(t time.Time) time.Duration {
 	return s.now - t.Sub(s.base)
 }
 
-// Until is the time until t.
+// Until returns the time until t.
 func (s *Source) Until(t time.Time) time.Duration {
 	if s == nil {
 		return time.Until(t)
@@ -65,13 +66,13 @@ func (s *Source) Until(t time.Time) time.Duration {
 
 // Timer runs a function when its time has come, unless it is stopped before.
 type Timer struct {
-	real *time.Timer // of the real time
+	real *time.Timer // nil under a virtual clock
 	s    *Source
 	at   time.Duration
 	f    func()
 }
 
-// AfterFunc runs f after d: on a goroutine of its own in real time, else within
+// AfterFunc runs f after d: in real time on a goroutine of its own, else within
 // the Advance that reaches it.
 func (s *Source) AfterFunc(d time.Duration, f func()) *Timer {
 	if s == nil {
@@ -79,9 +80,10 @@ func (s *Source) AfterFunc(d time.Duration, f func()) *Timer {
 	}
 	t := &Timer{s: s, at: s.now + max(0, d), f: f}
 	if t.at < s.now {
-		t.at = never // too far away to be reached
+		t.at = never // the sum has overflowed
 	}
-	// Before those of the same time: they were set earlier and run earlier.
+	// Timers with the same time run in the order in which they were set. The
+	// last element runs first, so this timer goes before them.
 	i, _ := slices.BinarySearchFunc(s.timers, t.at, func(x *Timer, at time.Duration) int {
 		if x.at > at {
 			return -1
@@ -93,7 +95,8 @@ func (s *Source) AfterFunc(d time.Duration, f func()) *Timer {
 	return t
 }
 
-// Stop reports whether it came before the function began.
+// Stop cancels the timer. It returns false if the function has already run or
+// begun.
 func (t *Timer) Stop() bool {
 	if t.real != nil {
 		return t.real.Stop()
@@ -107,6 +110,7 @@ func (t *Timer) Stop() bool {
 	return true
 }
 
+// setNext updates next after a change of timers.
 func (s *Source) setNext() {
 	s.next = never
 	if n := len(s.timers); n > 0 {
@@ -114,8 +118,9 @@ func (s *Source) setNext() {
 	}
 }
 
-// Advance moves the clock to so long after its base. What is due on the way runs
-// at its own time, in order. It is small enough to be inlined where nothing is.
+// Advance moves the clock to the given time since its base. Timers that are due
+// on the way run at their own times, in order. Advance is small enough to be
+// inlined for the common case that no timer is due.
 func (s *Source) Advance(to time.Duration) {
 	if to >= s.next {
 		s.fire(to)
@@ -123,6 +128,7 @@ func (s *Source) Advance(to time.Duration) {
 	s.now = to
 }
 
+// fire runs the timers that are due until then.
 func (s *Source) fire(to time.Duration) {
 	for to >= s.next && len(s.timers) > 0 {
 		last := len(s.timers) - 1

@@ -211,6 +211,11 @@ func (x *exchange) write(line []byte) error {
 // is, says that it is the one. Nothing may move for Patience, nor anything else
 // be answered for ten times as long.
 //
+// What is not to be trusted at the reply's place is not read. It is no reason to
+// give up at once: it may have been put there while the process was stopped or
+// busy, and its next reply replaces it. So it counts as no reply, and is the
+// error when Patience is over.
+//
 // A program that takes no turns may overwrite the answer before it is seen. So
 // again, which must change nothing at the other side, is sent anew when another
 // answer stands there. An order is sent once.
@@ -221,7 +226,8 @@ func (x *exchange) await(ctx context.Context, again []byte, done func(file []byt
 	moved, sent := from, from
 	return x.poll(ctx, func() (bool, error) {
 		file, fi, err := readReply(x.Output, also)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		untrusted := errors.Is(err, ErrUnsafe)
+		if err != nil && !untrusted && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("fifo: %w", err)
 		}
 		now := time.Now()
@@ -231,6 +237,8 @@ func (x *exchange) await(ctx context.Context, again []byte, done func(file []byt
 		switch stood := now.Sub(moved); {
 		case err == nil && done(file, fi, stood):
 			return true, nil
+		case untrusted && stood > x.Patience:
+			return false, fmt.Errorf("fifo: %w; the process did not replace it within %s%s; %s", err, x.Patience, x.process(), x.outcome())
 		case stood > x.Patience, now.Sub(from) > 10*x.Patience:
 			return false, x.stuck()
 		case again != nil && stood > settleTime && now.Sub(sent) > x.Patience/6:
@@ -285,9 +293,16 @@ func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := io.ReadAll(f)
+	if fi.Size() > maxReply {
+		return nil, nil, fmt.Errorf("the reply %s has %d bytes, want at most %d", path, fi.Size(), maxReply)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxReply))
 	return text, fi, err
 }
+
+// maxReply is what is read of a reply: a table of 100,000 breakers has ten
+// megabytes.
+const maxReply = 32 << 20
 
 // stamp tells one reply from another without reading it.
 func stamp(path string) (size int64, at time.Time) {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
+	"github.com/switchgear-go/switchgear/ops/internal/procstate"
 )
 
 const childDir = "SWITCHGEAR_TEST_CHILD_DIR"
@@ -113,7 +116,7 @@ func TestStoppedProcess(t *testing.T) {
 	}
 	p.cmd.Process.Signal(syscall.SIGSTOP)
 	if runtime.GOOS == "linux" {
-		eventually(t, "the process is stopped", func() bool { return procState(p.PID) == 'T' })
+		eventually(t, "the process is stopped", func() bool { return procstate.Of(p.PID) == procstate.Stopped })
 	}
 	from := time.Now()
 	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
@@ -129,6 +132,72 @@ func TestStoppedProcess(t *testing.T) {
 	if err != nil || !strings.Contains(text, " closed ") {
 		t.Errorf("after waking: %q, %v, want closed", text, err)
 	}
+}
+
+// What stands at the reply's place when a process wakes is replaced by its next
+// reply: a client waits for that, within its patience, and reads nothing else.
+func TestReplyBehindALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := startChild(t, dir)
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("SUCCESS\nprecious\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func() {
+		t.Helper()
+		if err := os.Remove(p.Output); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(victim, p.Output); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.cmd.Process.Signal(syscall.SIGSTOP)
+	link()
+	from := time.Now()
+	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
+	named(t, from, err, ErrUnsafe, "the process did not replace it within 1.5s")
+	if !strings.Contains(err.Error(), "nothing was ordered") {
+		t.Errorf("got %v, want that nothing was ordered", err)
+	}
+	patient := p.Client
+	patient.Patience = 20 * time.Second
+	answered := make(chan error, 1)
+	go func() {
+		_, err := patient.Status(t.Context(), "foo")
+		answered <- err
+	}()
+	eventually(t, "the client has its turn", func() bool { return inTurn(t, p.Input) })
+	select {
+	case err := <-answered:
+		t.Errorf("while the process is stopped: %v, want that the client waits", err)
+	case <-time.After(200 * time.Millisecond):
+		p.cmd.Process.Signal(syscall.SIGCONT)
+		if err := <-answered; err != nil {
+			t.Errorf("when the process is awake: %v", err)
+		}
+	}
+	for range 20 {
+		link()
+		if text, err := patient.Status(t.Context(), "foo"); err != nil || !strings.Contains(text, " closed ") {
+			t.Fatalf("%q, %v", text, err)
+		}
+	}
+	if text, err := os.ReadFile(victim); err != nil || string(text) != "SUCCESS\nprecious\n" {
+		t.Errorf("the link's target is %q, %v", text, err)
+	}
+}
+
+// inTurn reports whether a client has its turn on the pipe.
+func inTurn(t *testing.T, in string) bool {
+	t.Helper()
+	f, err := os.OpenFile(in, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return errors.Is(flock(f), syscall.EWOULDBLOCK)
 }
 
 // A client that is killed or stopped while it has its turn does not keep the

@@ -3,11 +3,12 @@
 package fifo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/switchgear-go/switchgear/ops/internal/procstate"
 )
 
 // process says what can be seen of the process from outside, as the end of an
@@ -19,10 +20,10 @@ func (x *exchange) process() string {
 	case errors.Is(syscall.Kill(x.PID, 0), syscall.ESRCH):
 		return fmt.Sprintf(" (there is no process %d)", x.PID)
 	}
-	switch procState(x.PID) {
-	case 'T', 't':
+	switch procstate.Of(x.PID) {
+	case procstate.Stopped, procstate.Traced:
 		return fmt.Sprintf(" (process %d is stopped)", x.PID)
-	case 'Z':
+	case procstate.Zombie:
 		return fmt.Sprintf(" (process %d has ended, its parent has not noticed)", x.PID)
 	}
 	return fmt.Sprintf(" (process %d is alive)", x.PID)
@@ -41,18 +42,4 @@ func (c *Client) trusted() int {
 		}
 	}
 	return anybody
-}
-
-// procState is the letter for a process's state in Linux's /proc, else 0.
-func procState(pid int) byte {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name before it, in parentheses, may have any character.
-	_, after, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	if !ok || len(after) == 0 {
-		return 0
-	}
-	return after[0]
 }

@@ -115,12 +115,19 @@ func (d *dispatcher) status(shown string) []byte {
 	return success(table(all))
 }
 
+// maxLooked is how many breakers are shown at once. The reply is one file, which
+// has no pages.
+const maxLooked = 5000
+
 func (d *dispatcher) look(shown string) (any, error) {
-	q := ops.StatusQuery{Full: shown != ""}
+	q := ops.StatusQuery{Full: shown != "", Limit: maxLooked + 1}
 	if shown != "" {
 		q.IDs = []string{d.real(shown)}
 	}
 	all, err := d.plane.Status(q)
+	if len(all) > maxLooked {
+		return nil, &ops.Error{Code: "too-large", Message: fmt.Sprintf("more than %d breakers, which is too many for a pipe: want an id, or the process's socket", maxLooked)}
+	}
 	return statuses{len(all), all}, err
 }
 

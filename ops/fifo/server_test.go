@@ -227,10 +227,50 @@ func TestOrdersAreOnRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if e.Start {
+			continue
+		}
 		got = append(got, fmt.Sprintf("%s %s %s %t %s %q %t", e.Peer.Transport, e.Order.Verb, e.Order.ID, e.Order.NoExpiry, e.Order.Actor, e.Order.Reason, e.Error == ""))
 	}
 	if want := []string{`pipe force-open foo true pipe "no reason given" true`, `pipe open bar false ann "" false`}; !slices.Equal(got, want) {
 		t.Errorf("the log has %q, want %q", got, want)
+	}
+}
+
+// A pipe has no pages: it does not tell of very many breakers at once, and says
+// so.
+func TestLookIsBounded(t *testing.T) {
+	t.Parallel()
+	m, c := serve(t, "foo")
+	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxLooked - 1 {
+		set.Breaker(i)
+	}
+	if all, err := c.Look(t.Context(), ""); err != nil || len(all) != maxLooked {
+		t.Errorf("%d breakers: %v", len(all), err)
+	}
+	set.Breaker(maxLooked)
+	var refused *ops.Error
+	if all, err := c.Look(t.Context(), ""); !errors.As(err, &refused) || !strings.Contains(err.Error(), "more than 5000 breakers") {
+		t.Errorf("%d breakers, %v, want them refused", len(all), err)
+	}
+	if all, err := c.Look(t.Context(), "tenants/7"); err != nil || len(all) != 1 {
+		t.Errorf("one of them: %d breakers, %v", len(all), err)
+	}
+}
+
+// What a client reads of a reply is bounded, whoever wrote it.
+func TestReplyIsBounded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "out")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := readReply(path, nobodyElse); err == nil || !strings.Contains(err.Error(), "1099511627776 bytes, want at most") {
+		t.Errorf("a terabyte: %v", err)
 	}
 }
 

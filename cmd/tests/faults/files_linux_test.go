@@ -244,25 +244,41 @@ func TestSomethingElseAtThePipesPlace(t *testing.T) {
 	}
 }
 
-// A reply that a stranger or a link stands for is not read.
+// What a stranger or a link puts at the reply's place is not read. A program
+// waits for the process to replace it with its reply, within its patience, and
+// says then what stands there.
 func TestSomethingElseAtTheReplysPlace(t *testing.T) {
 	t.Parallel()
 	needsRoot(t, "to make files of somebody else's")
 	o := start(t, at(shortTemp(t), "foo"))
+	pid := o.cmd.Process.Pid
 	victim := filepath.Join(shortTemp(t), "victim")
 	must(t, os.WriteFile(victim, []byte("precious"), 0o600))
-	for name, make := range map[string]func() error{
+	must(t, os.WriteFile(calm(o), []byte("[pybreaker]\nsleep_delay = 30\n"), 0o600))
+	for name, put := range map[string]func() error{
 		"link": func() error { return os.Symlink(victim, o.Out) },
 		"stranger": func() error {
 			return errors.Join(os.WriteFile(o.Out, []byte("SUCCESS\nChanged `foo` state\n"), 0o666), os.Chown(o.Out, nobody, nobody))
 		},
 	} {
 		_ = os.Remove(o.Out)
-		must(t, make())
-		stop(t, o.cmd.Process.Pid) // so that it cannot put its own there
-		refused(t, 1, o.fifo("open", "foo"), "refused", o.Out)
-		wake(t, o.cmd.Process.Pid)
-		done(t, o.fifo("status")...) // its own replaces what was there
+		must(t, put())
+		stop(t, pid) // so that it cannot put its own there
+		refused(t, 1, o.fifo("open", "foo"), "refused", o.Out, "did not replace it within 1.5s", "is stopped", "nothing was ordered")
+
+		// A program that asks while the process is stopped has its answer when
+		// it wakes in time.
+		answered := make(chan result, 1)
+		go func() { answered <- finish(t, command(t.Context(), o.fifo("-c", calm(o), "status")...)) }()
+		eventually(t, "the program has its turn", func() bool { return locked(t, o.In) })
+		wake(t, pid)
+		if r := <-answered; r.code != 0 || !strings.Contains(r.out, "closed") {
+			t.Errorf("%s: exit %d, want 0: its own reply replaces what was there\n%s%s", name, r.code, r.out, r.errOut)
+		}
+
+		_ = os.Remove(o.Out)
+		must(t, put())
+		done(t, o.fifo("status")...)
 		if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
 			t.Errorf("%s: the link's target is %q, %v", name, text, err)
 		}

@@ -152,7 +152,7 @@ func (o *owner) viaSocket(words ...string) []string {
 	return append(append([]string{"switchgear"}, words...), "-p", o.Socket)
 }
 
-// recorded is what the audit log has, and an error unless it holds together.
+// recorded is the orders that the audit log has, which must hold together.
 func (o *owner) recorded() ([]ops.AuditEntry, ops.AuditReport) {
 	o.t.Helper()
 	f, err := os.Open(o.Audit)
@@ -165,7 +165,9 @@ func (o *owner) recorded() ([]ops.AuditEntry, ops.AuditReport) {
 	var all []ops.AuditEntry
 	for e, err := range ops.ReadAudit(f) {
 		must(o.t, err)
-		all = append(all, e)
+		if !e.Start {
+			all = append(all, e)
+		}
 	}
 	return all, report
 }

@@ -3,12 +3,12 @@ package table
 
 import (
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 )
 
 const (
@@ -30,8 +30,8 @@ type Column struct {
 	Optional bool
 }
 
-// Cell is a piece of text and how it looks. Control characters in it, which a
-// key or an error may have brought along, are shown as Go writes them.
+// Cell is a piece of text and how it looks. What is not plain in it, which a key
+// or an error may have brought along, is shown as package plain does.
 type Cell struct {
 	Text  string
 	Style lipgloss.Style
@@ -74,7 +74,7 @@ func (t *Table) naturalWidths() []int {
 	widths := make([]int, len(t.Columns))
 	for i, c := range t.Columns {
 		for _, r := range t.Rows {
-			widths[i] = max(widths[i], ansi.StringWidth(Clean(r[i].Text)))
+			widths[i] = max(widths[i], ansi.StringWidth(plain.Text(r[i].Text)))
 		}
 		if c.Optional && widths[i] == 0 {
 			widths[i] = hidden
@@ -153,7 +153,7 @@ func (t *Table) line(cells []Cell, widths []int) string {
 		if widths[i] == hidden {
 			continue
 		}
-		text := ansi.Truncate(Clean(c.Text), widths[i], "…")
+		text := ansi.Truncate(plain.Text(c.Text), widths[i], "…")
 		fill := widths[i] - ansi.StringWidth(text)
 		if t.Columns[i].Right {
 			pad, fill = pad+fill, 0
@@ -167,25 +167,3 @@ func (t *Table) line(cells []Cell, widths []int) string {
 	}
 	return b.String()
 }
-
-// Clean is text without anything that a terminal would obey.
-func Clean(text string) string {
-	text = strings.ToValidUTF8(text, "\ufffd") // a lone byte of 0x9b begins a sequence too
-	if !strings.ContainsFunc(text, unruly) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if unruly(r) {
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// unruly is what is no plain text: control characters, and the invisible ones
-// that turn the direction of writing.
-func unruly(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }

@@ -84,18 +84,3 @@ bad\x1b[…  half-open  the ope…
 		})
 	}
 }
-
-func TestCleanLeavesNothingForATerminalToObey(t *testing.T) {
-	for _, tt := range [][2]string{
-		{"plain, é and 日本", "plain, é and 日本"},
-		{"\x1b]0;title\a", `\x1b]0;title\a`},
-		{"two\nlines", `two\nlines`},
-		{"right\u202eleft", `right\u202eleft`},
-		{"raw \x9b31m", "raw \ufffd31m"},
-		{"c1 \u009b31m", `c1 \u009b31m`},
-	} {
-		if got := table.Clean(tt[0]); got != tt[1] {
-			t.Errorf("Clean(%q) = %q, want %q", tt[0], got, tt[1])
-		}
-	}
-}

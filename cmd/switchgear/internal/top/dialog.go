@@ -10,7 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -33,10 +33,12 @@ type dialog struct {
 	order   ops.Order
 	step    step
 	input   textinput.Model
-	matched int    // breakers that the dry run found
-	would   string // what it would do
-	note    string // what it leaves out
-	err     string // what was wrong with the last answer
+	offered bool     // the input has a value that nobody typed: a key replaces it
+	matched int      // breakers that the dry run found
+	changes []string // what would change its state, of several breakers
+	would   string   // what it would do
+	note    string   // what it leaves out
+	err     string   // what was wrong with the last answer
 }
 
 // begin asks for the order's particulars.
@@ -54,6 +56,7 @@ func (m *model) begin(verb breaker.Verb) tea.Cmd {
 func (d *dialog) ask(s step) tea.Cmd {
 	d.step = s
 	d.input.Reset()
+	d.offered = false
 	d.input.Prompt = "reason: "
 	if !d.overrides() {
 		d.input.Prompt = "reason, if any: "
@@ -63,6 +66,7 @@ func (d *dialog) ask(s step) tea.Cmd {
 		d.input.Prompt = "for: "
 		d.input.SetValue("30m")
 		d.input.CursorEnd()
+		d.offered = true
 	case confirming:
 		d.input.Prompt = ""
 	}
@@ -88,6 +92,23 @@ func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 		return m.typed(k)
 	}
 	return nil
+}
+
+// touched is told of a key or a paste before the input has it. Text replaces a
+// value that was only offered; any other key edits it.
+func (d *dialog) touched(msg tea.Msg) {
+	if !d.offered {
+		return
+	}
+	d.offered = false
+	switch msg := msg.(type) {
+	case tea.PasteMsg:
+		d.input.Reset()
+	case tea.KeyPressMsg:
+		if msg.Text != "" {
+			d.input.Reset()
+		}
+	}
 }
 
 // answer takes what was typed for the present step.
@@ -153,7 +174,7 @@ func (d *dialog) preview(r ops.Receipt, err error) {
 		return
 	}
 	d.matched = r.Matched
-	d.would, d.note = effect(r), r.Note
+	d.changes, d.would, d.note = changes(&r), effect(r), r.Note
 	d.ask(confirming)
 }
 
@@ -176,14 +197,17 @@ func (m *model) confirm(yes bool) tea.Cmd {
 
 // lines is the dialog as it stands at the foot of the screen.
 func (d *dialog) lines() []string {
-	out := []string{table.Clean(string(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
+	out := []string{plain.Text(string(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
 	switch d.step {
 	case waiting:
 		out = append(out, "asking what it would do…")
 	case confirming:
-		out = append(out, table.Clean(d.would+d.terms()))
+		for _, line := range d.changes {
+			out = append(out, plain.Text(line))
+		}
+		out = append(out, plain.Text(d.would+d.terms()))
 		if d.note != "" {
-			out = append(out, table.Clean(d.note))
+			out = append(out, plain.Text(d.note))
 		}
 		if d.order.Wildcard() {
 			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to leave it: %s", d.matched, d.input.View()))
@@ -191,10 +215,14 @@ func (d *dialog) lines() []string {
 			out = append(out, "y to do it, any other key to leave it")
 		}
 	default:
-		out = append(out, d.input.View())
+		view := d.input.View()
+		if d.offered { // as a selection looks, which the first key replaces
+			view = d.input.Prompt + cursorStyle.Render(d.input.Value())
+		}
+		out = append(out, view)
 	}
 	if d.err != "" {
-		out = append(out, warnStyle.Render(table.Clean(d.err)))
+		out = append(out, warnStyle.Render(plain.Text(d.err)))
 	}
 	return out
 }
@@ -212,6 +240,33 @@ func (d *dialog) terms() string {
 		text += fmt.Sprintf(": %q", d.order.Reason)
 	}
 	return text
+}
+
+// What of several breakers is shown before an order is given.
+const (
+	changesShown = 3 // kinds of changes
+	idsShown     = 5 // of each
+)
+
+// changes is which breakers change their state, of an order for several.
+func changes(r *ops.Receipt) (lines []string) {
+	for _, m := range r.Moves {
+		if m.From == m.To || len(lines) == changesShown {
+			break // those that stay come last
+		}
+		var ids []string
+		for i := range r.Results {
+			if x := &r.Results[i]; x.Error == "" && x.Before == m.From && x.After == m.To && len(ids) < idsShown {
+				ids = append(ids, x.ID)
+			}
+		}
+		line := fmt.Sprintf("%d %s -> %s: %s", m.Count, m.From, m.To, strings.Join(ids, ", "))
+		if m.Count > len(ids) {
+			line += ", …"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // effect is what a receipt says in one line.

@@ -31,6 +31,7 @@ type model struct {
 	detailOf      Ref
 	ask           *dialog // an order that is being given
 	help          bool
+	troubles      bool   // the line of trouble is unfolded
 	note          string // the last receipt or error
 	noteBad       bool
 }
@@ -142,6 +143,7 @@ func (m *model) say(bad bool, text string) { m.note, m.noteBad = text, bad }
 func (m *model) typed(msg tea.Msg) (cmd tea.Cmd) {
 	switch {
 	case m.ask != nil:
+		m.ask.touched(msg)
 		m.ask.input, cmd = m.ask.input.Update(msg)
 	case m.filter.Focused():
 		m.filter, cmd = m.filter.Update(msg)
@@ -209,8 +211,12 @@ func (m *model) lookKey(name string) tea.Cmd {
 		m.arrange()
 	case "/":
 		return m.filter.Focus()
+	case "t":
+		m.troubles = !m.troubles
+		m.move(0)
 	case "esc":
 		m.detail, m.detailOf = nil, Ref{}
+		m.troubles = false
 		m.filter.Reset()
 		m.arrange()
 	case "enter":

@@ -9,7 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 )
 
@@ -35,6 +35,7 @@ var Keys = []string{
 	"  enter                        tell its story; of a set: show its keys",
 	"  s                            sort: worst, id, since, calls, trips",
 	"  /                            filter by process, id and state; esc ends it",
+	"  t                            unfold the line of trouble, and fold it again",
 	"",
 	"ORDER (asks for a reason, shows what it would do, and waits for your yes)",
 	"  o   open: as if it had tripped; it goes on by itself",
@@ -58,7 +59,7 @@ func (m *model) screen(now time.Time) []string {
 	if m.width == 0 {
 		return nil // the first message tells the size
 	}
-	out := []string{m.title(now), m.banner(now)}
+	out := append([]string{m.title(now)}, m.banner(now)...)
 	foot := m.foot()
 	if m.help {
 		out, foot = append(append(out, Keys...), "", "any key goes back"), nil
@@ -71,8 +72,8 @@ func (m *model) screen(now time.Time) []string {
 		out = append(out, "")
 	}
 	out = append(out[:max(0, m.height-len(foot))], foot...)
-	for i := range out {
-		out[i] = ansi.Truncate(out[i], m.width, "…")
+	for i := range out { // what is typed or pasted is as it is until here
+		out[i] = ansi.Truncate(plain.Styled(out[i]), m.width, "…")
 	}
 	return out
 }
@@ -84,7 +85,7 @@ func (m *model) title(now time.Time) string {
 		return text + "  asking…"
 	}
 	if f := m.filter.Value(); f != "" && !m.filter.Focused() {
-		text += "  filter: " + table.Clean(f)
+		text += "  filter: " + plain.Text(f)
 	}
 	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
@@ -94,19 +95,47 @@ func (m *model) title(now time.Time) string {
 const staleAfter = 3
 
 // banner is for what must not be missed: processes that do not answer, and a
-// screen that stands still.
-func (m *model) banner(now time.Time) string {
-	var out []string
+// screen that stands still. It is one line, or unfolded a line and more for each.
+func (m *model) banner(now time.Time) []string {
+	var all []string
 	if !m.look.At.IsZero() {
 		if old := now.Sub(m.look.At); old > staleAfter*max(m.c.Every, time.Second) {
-			out = append(out, fmt.Sprintf("NO ANSWER for %s: what you see is old", view.Short(old)))
+			all = append(all, fmt.Sprintf("NO ANSWER for %s: what you see is old", view.Short(old)))
 		}
 	}
-	out = append(out, m.look.Trouble...)
-	if len(out) == 0 {
-		return ""
+	for _, text := range m.look.Trouble {
+		all = append(all, plain.Text(text))
 	}
-	return warnStyle.Render("! " + table.Clean(strings.Join(out, "; ")))
+	switch line := "! " + strings.Join(all, "; "); {
+	case len(all) == 0:
+		return []string{""}
+	case m.troubles:
+		return m.unfolded(all)
+	case len(all) > 1 || ansi.StringWidth(line) > m.width:
+		return []string{warnStyle.Render(fmt.Sprintf("! t shows all %d: ", len(all)) + strings.Join(all, "; "))}
+	default:
+		return []string{warnStyle.Render(line)}
+	}
+}
+
+// unfolded is each trouble whole, as far as there is room.
+func (m *model) unfolded(all []string) (out []string) {
+	most := max(1, m.height/2)
+	wrap := lipgloss.NewStyle().Width(max(1, m.width-2))
+	for i, text := range all {
+		lines := strings.Split(wrap.Render(text), "\n")
+		if len(out)+len(lines) > most {
+			return append(out, warnStyle.Render(fmt.Sprintf("! and %d more", len(all)-i)))
+		}
+		for j, line := range lines {
+			mark := "! "
+			if j > 0 {
+				mark = "  "
+			}
+			out = append(out, warnStyle.Render(mark+strings.TrimRight(line, " ")))
+		}
+	}
+	return out
 }
 
 func (m *model) rows(now time.Time) []string {
@@ -137,7 +166,7 @@ func (m *model) rows(now time.Time) []string {
 
 // room is how many rows of the table fit: what title, banner, head and foot
 // leave.
-func (m *model) room() int { return max(1, m.height-3-len(m.foot())) }
+func (m *model) room() int { return max(1, m.height-2-len(m.banner(time.Now()))-len(m.foot())) }
 
 // foot is what stands at the end of the screen: the story of a breaker, and
 // the dialog, the filter, the last receipt or the keys.
@@ -153,9 +182,9 @@ func (m *model) foot() []string {
 	case m.filter.Focused():
 		out = append(out, m.filter.View())
 	case m.note != "" && m.noteBad:
-		out = append(out, warnStyle.Render(table.Clean(m.note)))
+		out = append(out, warnStyle.Render(plain.Text(m.note)))
 	case m.note != "":
-		out = append(out, table.Clean(m.note))
+		out = append(out, plain.Text(m.note))
 	default:
 		out = append(out, faintStyle.Render(m.keys()))
 	}
@@ -176,7 +205,7 @@ const storyShown = 8 // transitions
 // story is the selected breaker's explanation and its newest transitions.
 func (m *model) story() []string {
 	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
-	text := lipgloss.NewStyle().Width(m.width).Render(table.Clean(m.detail.Text))
+	text := lipgloss.NewStyle().Width(m.width).Render(plain.Text(m.detail.Text))
 	out = append(out, strings.Split(text, "\n")...)
 	out = append(out, view.Spark(&m.detail.Plot, m.width)...)
 	limit := max(3, m.height/2)

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain/plaintest"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -213,7 +214,7 @@ func TestSetOpensAndFolds(t *testing.T) {
 func TestStory(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("<enter>")
-	r.shows("payments has been open for", "opened by ana", "Every call is rejected until")
+	r.shows("payments has been open for", "opened by ana", "Every call is rejected; a probe may run")
 	r.keys("<esc>")
 	r.hides("payments has been open for")
 }
@@ -245,6 +246,51 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 	}
 }
 
+// A value that is only offered is replaced by the first key, as text that is
+// selected is; keys that edit keep it.
+func TestFirstKeyReplacesWhatIsOffered(t *testing.T) {
+	for _, c := range []struct {
+		keys []string
+		want string
+	}{
+		{[]string{"2h"}, "for: 2h"},
+		{[]string{"never"}, "for: never"},
+		{[]string{"<backspace>", "s"}, "for: 30s"},
+		{[]string{"<home>", "1h"}, "for: 1h30m"},
+		{[]string{}, "for: 30m"},
+	} {
+		r := newRig(t, 100, 20)
+		r.keys("F", "why", "<enter>")
+		r.keys(c.keys...)
+		if got := r.screen(); !strings.Contains(got, c.want+" ") && !strings.Contains(got, c.want+"\n") && !strings.HasSuffix(got, c.want) {
+			t.Errorf("after %q the screen does not show %q:\n%s", c.keys, c.want, got)
+		}
+	}
+	r := newRig(t, 100, 20)
+	r.keys("F", "why", "<enter>")
+	r.send(tea.PasteMsg{Content: "45m"})
+	r.keys("<enter>")
+	r.shows("payments: open -> forced-closed for 45m")
+}
+
+// An order for several shows what changes its state first, and then the counts.
+func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
+	r := newRig(t, 120, 24)
+	r.manager.Breaker("mail").ForceOpen(breaker.Order{})
+	set := breaker.SetOf[string](r.manager, "ledger")
+	for i := range 10 {
+		set.Breaker(fmt.Sprint("more-", i))
+	}
+	set.Breaker("us-1").ForceOpen(breaker.Order{})
+	r.run(r.m.lookNow())
+	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>", "<enter>")
+	r.shows("12 closed -> forced-open: ledger/eu-1, ledger/eu-2, ledger/more-0, ledger/more-1, ledger/more-2, …", "ledger/*: 13 breakers, 13 of them change for 30m, by tess")
+	got := r.screen()
+	if strings.Index(got, "12 closed -> forced-open") > strings.Index(got, "13 breakers") {
+		t.Errorf("the counts come first:\n%s", got)
+	}
+}
+
 func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("o")
@@ -257,8 +303,8 @@ func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
 func TestOrderForASetWantsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
-	r.keys("<backspace>", "<backspace>", "<backspace>", "never", "<enter>")
-	r.shows("ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger makes later are not touched", "type 3 and enter")
+	r.keys("never", "<enter>")
+	r.shows("3 closed -> forced-open: ledger/eu-1", "ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger makes later are not touched", "type 3 and enter")
 	r.keys("y", "<enter>")
 	if r.state("ledger/eu-1") != breaker.Closed {
 		t.Fatal("done without its number")
@@ -301,23 +347,72 @@ func TestTroubleAndAgeAreBanners(t *testing.T) {
 	}
 }
 
-func TestKeysAndErrorsCannotWriteToTheTerminal(t *testing.T) {
-	r := newRig(t, 100, 30)
-	nasty := "\x1b]0;owned\a\x1b[2J"
-	set := breaker.SetOf[string](r.manager, "evil")
-	b := set.Breaker(nasty)
-	b.Open(breaker.Order{Actor: nasty, Reason: nasty})
-	r.m.c.Look = func(context.Context, []Ref) Look {
-		l := Look{At: time.Now(), Processes: 1, Trouble: []string{nasty}}
-		l.Page.Add(nasty, []ops.Status{{Status: b.Status()}})
-		return l
+// More trouble than fits on a line can be unfolded.
+func TestTroubleUnfolds(t *testing.T) {
+	r := newRig(t, 60, 20)
+	for i := range 8 {
+		r.trouble = append(r.trouble, fmt.Sprintf("process %d does not answer: no answer in time, and a word more than fits", i))
 	}
 	r.run(r.m.lookNow())
-	for _, keys := range []string{"", "<enter>", "o", nasty, "<enter>", "y"} {
-		r.keys(keys)
-		raw := strings.Join(r.m.screen(time.Now()), "\n")
-		if strings.Contains(raw, "\a") || strings.Contains(raw, "\x1b[2J") {
-			t.Errorf("after %q the screen has the key's own sequences: %q", keys, raw)
+	r.shows("! t shows all 8: process 0 does not answer")
+	r.hides("process 3")
+	r.keys("t")
+	r.shows("! process 0 does not answer: no answer in time, and a word", "  more than fits", "! process 3", "! and 3 more", "> payments")
+	if lines := r.m.screen(time.Now()); len(lines) > 20 {
+		t.Errorf("%d lines", len(lines))
+	}
+	r.keys("t")
+	r.hides("process 3")
+	r.keys("t", "<esc>")
+	r.hides("process 3")
+	r.trouble = []string{"process 7 does not answer, and there is something else to be said of it"}
+	r.run(r.m.lookNow())
+	r.shows("! t shows all 1: process 7")
+	r.keys("t")
+	r.shows("! process 7 does not answer", "  be said of it")
+	r.trouble = nil
+	r.run(r.m.lookNow())
+	r.hides("!")
+}
+
+// Whatever processes say, in whichever of the answers that the screen is made
+// of, nothing of it reaches the terminal raw.
+func TestScreenIsPlainText(t *testing.T) {
+	var o ops.Overview
+	var keys []ops.Status
+	var detail Detail
+	var receipt ops.Receipt
+	var trouble []string
+	for _, p := range []any{&o, &keys, &detail, &receipt, &trouble} {
+		plaintest.Fill(p)
+	}
+	name := trouble[0]
+	receipt.Matched = 2
+	receipt.Moves[0].To = breaker.Closed
+	hostile := errors.New(trouble[1])
+	for _, fails := range []error{nil, hostile} {
+		r := newRig(t, 200, 60)
+		r.m.c.Look = func(_ context.Context, unfold []Ref) Look {
+			l := Look{At: time.Now(), Processes: 2, Several: true, Trouble: trouble}
+			l.Page.AddOverview(name, &o, map[string]ops.Plot{o.Breakers[0].Name: detail.Plot}, map[string][]ops.Status{o.Sets[0].Name: keys})
+			l.Page.Add(name, keys)
+			l.Page.Owned(name, name)
+			return l
+		}
+		r.m.c.Detail = func(context.Context, Ref) (Detail, error) { return detail, fails }
+		r.m.c.Do = func(context.Context, string, ops.Order) (ops.Receipt, error) { return receipt, fails }
+		r.run(r.m.lookNow())
+		for _, keys := range []string{"", "t", "t", "<enter>", "<down>", "<enter>", "<esc>", "/", name, "<esc>", "f", name, "<enter>", "<enter>", "2", "<enter>", "<end>", "o", "<enter>", "y", "c", "<esc>", "?", "x"} {
+			if keys == name { // a paste, which brings along what it likes
+				r.send(tea.PasteMsg{Content: name})
+			} else {
+				r.keys(keys)
+			}
+			raw := strings.Join(r.m.screen(time.Now()), "\n")
+			plaintest.Check(t, fmt.Sprintf("after %q, failing %t, the screen", keys, fails != nil), raw)
+			if keys == "t" && !strings.Contains(raw, `\u202e`) {
+				t.Errorf("the screen does not show what is hostile as it is:\n%s", raw)
+			}
 		}
 	}
 }

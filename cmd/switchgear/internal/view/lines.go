@@ -15,6 +15,7 @@ import (
 // Line is one breaker of one process, or a whole set in sum.
 type Line struct {
 	Process string
+	User    string // whose it is; "" unless processes of several users are shown
 	// Status is the breaker's; of a set it has the ID "name/*", and the rest is
 	// that of its worst key.
 	ops.Status
@@ -41,7 +42,18 @@ const (
 var Orders = []Order{Worst, ByID, Newest, Busy, Trips}
 
 // Page is what processes told, one line after the other.
-type Page struct{ blocks []block }
+type Page struct {
+	blocks []block
+	users  map[string]string // by process
+}
+
+// Owned says whose a process is.
+func (p *Page) Owned(process, user string) {
+	if p.users == nil {
+		p.users = make(map[string]string)
+	}
+	p.users[process] = user
+}
 
 // AddOverview adds a process with its sets folded: each is one line, and below
 // it the worst of its keys, or those in unfolded under its name. plots are those
@@ -92,6 +104,7 @@ func (p *Page) Lines(by Order, text string) (lines []Line) {
 	text = strings.ToLower(text)
 	for _, b := range p.blocks {
 		for _, l := range b {
+			l.User = p.users[l.Process]
 			if text == "" || strings.Contains(strings.ToLower(l.Process+" "+l.ID+" "+l.State.String()), text) {
 				lines = append(lines, l)
 			}
@@ -155,6 +168,7 @@ func counted(n int, what string, states map[string]int) string {
 // several.
 func Table(lines []Line, several bool, now time.Time) *table.Table {
 	t := &table.Table{Columns: []table.Column{
+		{Title: "USER", Optional: true},
 		{Title: "PROCESS", Optional: true, Drop: 2},
 		{Title: "ID", Min: 12},
 		{Title: "STATE", Optional: true},
@@ -168,8 +182,8 @@ func Table(lines []Line, several bool, now time.Time) *table.Table {
 	}}
 	for i := range lines {
 		r := row(&lines[i], now)
-		if !several {
-			r[0] = table.Cell{}
+		if !several && lines[i].User == "" {
+			r[1] = table.Cell{}
 		}
 		t.Rows = append(t.Rows, r)
 	}
@@ -177,13 +191,14 @@ func Table(lines []Line, several bool, now time.Time) *table.Table {
 }
 
 func row(l *Line, now time.Time) []table.Cell {
-	process := table.Cell{Text: l.Process, Style: dim}
+	user := table.Cell{Text: l.User, Style: dim}
+	process := table.Cell{Text: strings.TrimSuffix(l.Process, " ("+l.User+")"), Style: dim}
 	if l.Set != nil {
-		return []table.Cell{process, table.Plain(l.ID), {}, {}, {}, {}, table.Plain(lastMinute(l.Plot)), {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
+		return []table.Cell{user, process, table.Plain(l.ID), {}, {}, {}, {}, table.Plain(lastMinute(l.Plot)), {}, {}, table.Plain(counted(l.Set.Keys, "key", l.Set.States))}
 	}
 	s := &l.Status
 	return []table.Cell{
-		process, table.Plain(l.ID), State(s.State), auto(s),
+		user, process, table.Plain(l.ID), State(s.State), auto(s),
 		table.Plain(since(s, now)), table.Plain(next(s, now)), table.Plain(lastMinute(l.Plot)),
 		table.Plain(window(s)), table.Plain(trips(s)), table.Plain(Why(s)),
 	}

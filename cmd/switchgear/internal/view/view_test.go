@@ -68,7 +68,7 @@ func TestTableOfEveryState(t *testing.T) {
 	}{
 		{0, `
 ID           STATE          AUTO    SINCE  NEXT              60s OK/FAIL/REJ  WINDOW N/FAIL/SLOW  TRIPS/24h  WHY
-payments     OPEN                   2m10s  probe in 18s           12/87/1904                              3  attempt 2: 87 of 99 calls failed in the last 10s, the limit is 50%; last error: timeout\x1b[2J
+payments     OPEN                   2m10s  probe in 18s           12/87/1904                              3  attempt 2: 87 of 99 calls failed in the last 10s (limit 50%); last error: timeout\x1b[2J
 due          OPEN                          next call probes                                                  many opened at once, look here first: the probe failed
 ledger/*                                                                                                     412 keys: 2 open, 410 closed
 ledger/eu-1  OPEN                      1m  probe in 1m

@@ -1,0 +1,55 @@
+package breaker
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// From 200 ms on the coarse clock serves.
+func TestWhichClockTimesCalls(t *testing.T) {
+	for slow, exact := range map[time.Duration]bool{
+		0: false, time.Millisecond: true, 200*time.Millisecond - 1: true, 200 * time.Millisecond: false, time.Second: false,
+	} {
+		if got := New("x", Settings{SlowCall: slow}).settings().exact; got != exact {
+			t.Errorf("SlowCall %s: the exact clock: %v, want %v", slow, got, exact)
+		}
+	}
+}
+
+// A short limit is kept by the exact clock though the coarse one is there and
+// running, and a long one by the coarse clock whoever else reads it.
+func TestSlowCallsBesideOthers(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		slowCall time.Duration
+		begins   time.Duration // after the coarse clock's step
+		takes    time.Duration
+		slow     int
+	}{
+		{"quick, late in a step", 5 * time.Millisecond, 9 * time.Millisecond, 0, 0},
+		{"slow within a step", 5 * time.Millisecond, time.Millisecond, 7 * time.Millisecond, 1},
+		{"slow", time.Second, 0, 2 * time.Second, 1},
+		{"quick", time.Second, 0, time.Second / 2, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := NewManager(Settings{SlowCall: time.Second})
+			coarse := m.Breaker("coarse")
+			b, err := m.Create("db", Settings{SlowCall: c.slowCall})
+			if err != nil {
+				t.Fatal(err)
+			}
+			play(coarse, "s") // reads the step
+			time.Sleep(c.begins)
+			_ = b.Do(t.Context(), func(context.Context) error {
+				time.Sleep(c.takes)
+				play(coarse, "s")
+				return nil
+			})
+			if got := b.Status().Window; got != (Counts{1, 0, c.slow, c.slow}) {
+				t.Errorf("%s: %+v, want 1 call and %d slow", c.name, got, c.slow)
+			}
+		})
+	}
+}

@@ -1,0 +1,143 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What the tests of this package share.
+
+var (
+	bg                  = context.Background()
+	errX                = errors.New("connection refused")
+	errNotFound         = errors.New("not found")
+	errClassifierPanics = errors.New("classifier panics")
+)
+
+type validationError struct{ field string }
+
+func (e *validationError) Error() string { return "invalid " + e.field }
+
+// busy is an error with a hint on when to come again.
+type busy struct{ wait time.Duration }
+
+func (busy) Error() string               { return "too many requests" }
+func (b busy) RetryAfter() time.Duration { return b.wait }
+
+func nop(context.Context) error    { return nil }
+func broken(context.Context) error { return errX }
+
+// play makes one call for each letter: s succeeds, f fails, S and F do so
+// slowly (2 s), i is no evidence, . waits a second.
+func play(b *Breaker, script string) {
+	for _, c := range script {
+		switch c {
+		case '.':
+			time.Sleep(time.Second)
+			synctest.Wait() // for the breaker's own timers
+			continue
+		case 'i':
+			if p, err := b.Allow(); err == nil {
+				p.Ignore()
+			}
+			continue
+		}
+		_ = b.Do(bg, func(context.Context) error {
+			if c == 'S' || c == 'F' {
+				time.Sleep(2 * time.Second)
+			}
+			if c == 'f' || c == 'F' {
+				return errX
+			}
+			return nil
+		})
+	}
+}
+
+// failTimes makes n failing calls and reports how many ran.
+func failTimes(b *Breaker, n int) (ran int) {
+	for range n {
+		_ = b.Do(bg, func(context.Context) error { ran++; return errX })
+	}
+	return ran
+}
+
+// is ends the test unless b is in this state.
+func is(t *testing.T, b *Breaker, want State) {
+	t.Helper()
+	if got := b.State(); got != want {
+		t.Fatalf("%s is %s, want %s; why: %+v", b.ID(), got, want, b.Status().Transition)
+	}
+}
+
+// wait lets time pass, and the timers that it brings fire.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// elsewhere runs f on a goroutine of its own, which f may exit, and waits.
+func elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	<-done
+}
+
+// crew is a manager with n breakers that open on one failure.
+func crew(t *testing.T, n int) (*Manager, []*Breaker) {
+	t.Helper()
+	m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
+	bs := make([]*Breaker, n)
+	for i := range bs {
+		bs[i] = m.Breaker(fmt.Sprintf("b%02d", i))
+	}
+	return m, bs
+}
+
+// tape is a listener that writes down what it hears.
+type tape struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (t *tape) add(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, fmt.Sprintf(format, args...))
+}
+
+func (t *tape) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := strings.Join(t.lines, ", ")
+	t.lines = nil
+	return s
+}
+
+func (t *tape) listener() Listener {
+	return Listener{
+		BeforeCall:  func(context.Context, *Breaker) { t.add("before") },
+		Success:     func(*Breaker) { t.add("success") },
+		Failure:     func(_ *Breaker, err error) { t.add("failure %v", err) },
+		Rejected:    func(_ *Breaker, err error) { t.add("rejected") },
+		StateChange: func(_ *Breaker, c Transition) { t.add("%s->%s", c.From, c.To) },
+	}
+}
+
+// heapInUse is the bytes in use. Three collections: what a cleanup or a pool
+// held goes with the second or the third.
+func heapInUse() uint64 {
+	for range 3 {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,99 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+)
+
+// The record keeps the last three distinct errors, newest first, with how
+// often each was seen and how long it took, and cuts what is long.
+func TestErrorsOnRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 6, SlowCall: 10 * time.Millisecond})
+		for i, text := range []string{"a", "b", "c", "b", "d", "x" + strings.Repeat("ä", 500)} {
+			p, _ := b.Allow()
+			time.Sleep(time.Duration(i) * time.Second)
+			p.Done(errors.New(text))
+		}
+		got := b.History()[0].Errors
+		if len(got) != 3 || got[1] != (ErrorSample{Error: "d", Latency: 4 * time.Second, Count: 1}) || got[2] != (ErrorSample{Error: "b", Latency: 3 * time.Second, Count: 2}) {
+			t.Fatalf("errors %+v", got)
+		}
+		if n := len(got[0].Error); n > maxErrorText+3 || !strings.HasSuffix(got[0].Error, "...") || !utf8.ValidString(got[0].Error) || !strings.HasPrefix(got[0].Error, "xää") {
+			t.Errorf("a long text became %q", got[0].Error)
+		}
+	})
+}
+
+func TestHistoryKeepsThirtyTwo(t *testing.T) {
+	b := New("db", Settings{FailMax: 1})
+	for i := 1; i <= 100; i++ {
+		b.Open(Order{})
+		h := b.History()
+		if len(h) != min(i, 32) {
+			t.Fatalf("%d transitions, %d kept", i, len(h))
+		}
+		for j, tr := range h {
+			if want := uint64(i - len(h) + j + 2); tr.Version != want {
+				t.Fatalf("after %d, record %d is of version %d, want %d", i, j, tr.Version, want)
+			}
+		}
+		if why := b.Status().Transition; why.Version != h[len(h)-1].Version {
+			t.Fatalf("Status tells why of version %d, the newest is %d", why.Version, h[len(h)-1].Version)
+		}
+	}
+	h := b.History()
+	h[0].Actor = "mallory"
+	if b.History()[0].Actor != "" {
+		t.Error("a reader can change the record")
+	}
+	if got := New("db", Settings{}).History(); len(got) != 0 {
+		t.Errorf("a new breaker has the history %+v", got)
+	}
+	lean := New("db", Settings{}, WithoutHistory())
+	for range 5 {
+		lean.Open(Order{Actor: "ana"})
+	}
+	if h := lean.History(); len(h) != 1 || h[0].Version != 6 {
+		t.Errorf("without a history: %+v", h)
+	}
+}
+
+// What goes on behind an override does not wash its order out of the status.
+func TestWhyOutlastsShadows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, opts := range map[string][]Option{"history": nil, "no history": {WithoutHistory()}} {
+			b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second}, opts...)
+			b.ForceClosed(Order{Actor: "ann"})
+			for range 20 { // opens and probes, each time
+				_ = b.Do(t.Context(), broken)
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if why := b.Status().Transition; why == nil || why.Actor != "ann" {
+				t.Errorf("%s: Why = %+v, want ann's order", name, why)
+			}
+		}
+	})
+}
+
+// A record names the errors that led to it, not those of the time before the
+// breaker was last closed.
+func TestRecordForgetsErrorsOfBefore(t *testing.T) {
+	b := New("x", Settings{FailMax: 2})
+	failWith := func(text string) {
+		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })
+	}
+	failWith("old")
+	b.Close(Order{})
+	failWith("new")
+	failWith("new")
+	if kept := b.Status().Transition.Errors; len(kept) != 1 || kept[0].Error != "new" {
+		t.Errorf("the record names %+v, want \"new\" alone", kept)
+	}
+}

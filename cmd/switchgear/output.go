@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
+)
+
+// output is where a command prints. The first error ends the command: nobody
+// reads what it would print from then on.
+type output struct {
+	plain.Writer
+	end context.CancelFunc
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	if o.err == nil {
+		var n int
+		if n, o.err = o.Writer.Write(text); o.err == nil {
+			return n, nil
+		}
+		o.end()
+	}
+	return 0, o.err
+}
+
+// fileOutput is an output that is a file, which may be a terminal: it is all that
+// the libraries for terminals want to see of one.
+type fileOutput struct {
+	*output
+	f *os.File
+}
+
+func (o fileOutput) Fd() uintptr                   { return o.f.Fd() }
+func (o fileOutput) Read(text []byte) (int, error) { return o.f.Read(text) }
+func (o fileOutput) Close() error                  { return o.f.Close() }
+
+// bare is w itself, for a program that draws the screen and so writes what a
+// terminal obeys: it makes the text plain before it draws.
+func bare(w io.Writer) io.Writer {
+	if o, ok := w.(fileOutput); ok {
+		return o.f
+	}
+	return w
+}
+
+// newOutput makes the output of a command, and what it is written through. end
+// is called at the first error.
+func newOutput(w io.Writer, end context.CancelFunc) (o *output, through io.Writer) {
+	o = &output{Writer: plain.Writer{W: w, Styled: true}, end: end}
+	if f, ok := w.(*os.File); ok {
+		return o, fileOutput{o, f}
+	}
+	return o, o
+}
+
+// result is the error of a command whose output ended with an error, or else
+// err. That nobody reads any more is no news to whoever closed the pipe.
+func (o *output) result(err error) error {
+	switch {
+	case o.err == nil:
+		return err
+	case errors.Is(o.err, syscall.EPIPE):
+		return &codeError{exitRefused, errSilent}
+	}
+	return &codeError{exitRefused, fmt.Errorf("the output cannot be written: %w", o.err)}
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// pipeOwner: there are no pipes here.
+func pipeOwner(string) string { return "" }

@@ -1,0 +1,22 @@
+//go:build unix
+
+package ops
+
+import (
+	"os"
+	"syscall"
+)
+
+// owner is the user that a file belongs to.
+func owner(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
+
+// openFolder opens what is a folder: neither a link nor a pipe, which would make
+// it wait.
+func openFolder(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}

@@ -1,0 +1,29 @@
+// Package procstate tells what the system says of a process's state.
+package procstate
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// The letters of the states that matter here.
+const (
+	Stopped = 'T' // by a signal
+	Traced  = 't' // by a debugger
+	Zombie  = 'Z' // it has ended, its parent has not noticed
+)
+
+// Of is the letter for a process's state in Linux's /proc, else 0.
+func Of(pid int) byte {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name before it, in parentheses, may have any character.
+	_, after, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	if !ok || len(after) == 0 {
+		return 0
+	}
+	return after[0]
+}

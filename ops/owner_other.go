@@ -1,8 +1,0 @@
-//go:build !unix
-
-package ops
-
-import "os"
-
-// owner cannot be told here.
-func owner(os.FileInfo) int { return os.Geteuid() }
