@@ -35,6 +35,19 @@ type Claim struct {
 	Spans  [SpanCount]Evidence // none while it is under a verdict
 	Demand int                 // calls wanted in the last 16 s, those rejected included
 	Rule   Rule
+
+	// Well: none of its calls were bad, and it says no more than how many there
+	// were. SlowRule: it would have told of slow ones.
+	Well, SlowRule bool
+}
+
+// counts reports whether the claim is evidence about this kind of bad calls, if
+// younger than since. What went well counts whatever its age: it opens nothing.
+func (c *Claim) counts(k Kind, since Epoch) bool {
+	if c.Well {
+		return k == Failing || c.SlowRule
+	}
+	return c.Stamp >= since && c.Under == 0 && c.Rule.rate(k) > 0
 }
 
 // Result is what became of a probe.

@@ -32,7 +32,10 @@ type Coordinator struct {
 	Subjects map[string]*Subject
 	// Events are what the last Step decided, for the record.
 	Events []Event
-	zones  int // that have members
+	// Busy: several members have something bad to say of one subject, so the
+	// next Step should not wait for a beat.
+	Busy  bool
+	zones int // that have members
 }
 
 // Subject is a breaker that is not plainly healthy in all processes.
@@ -126,16 +129,20 @@ func (c *Coordinator) Step(elapsed time.Duration, members []Member) (next time.D
 	if c.Subjects == nil {
 		c.Subjects = map[string]*Subject{}
 	}
-	c.Events = nil
+	c.Events, c.Busy = nil, false
 	by, partial := c.collect(members)
 	next = c.Beat
 	for _, id := range slices.Sorted(maps.Keys(c.Subjects)) {
 		s := c.Subjects[id]
 		voices := by[id]
 		s.age(elapsed)
-		s.ask(voices, partial, c.Patience())
+		bad := badVoices(voices)
+		if bad >= 2 {
+			c.Busy = true
+			s.ask(partial, c.Patience())
+		}
 		next = min(next, c.judge(s, voices, elapsed))
-		if s.worthKeeping(voices) {
+		if bad > 0 || s.AnyOpen() {
 			s.idle = 0
 		} else if s.idle += elapsed; s.idle >= retain {
 			delete(c.Subjects, id)
@@ -156,6 +163,9 @@ func (c *Coordinator) collect(members []Member) (by map[string][]voice, partial 
 		partial = partial || m.Partial
 		for j := range m.Claims {
 			cl := &m.Claims[j]
+			if of := by[cl.ID]; len(of) > 0 && of[len(of)-1].member == m.ID {
+				continue // it has one voice (F3)
+			}
 			by[cl.ID] = append(by[cl.ID], voice{cl, m.ID, m.Zone, m.Partial})
 			// A new coordinator that remembers nothing takes the time from those
 			// who do. One voice cannot move it far (F3).
@@ -185,18 +195,6 @@ func (c *Claim) worthKeeping() bool {
 	return false
 }
 
-func (s *Subject) worthKeeping(voices []voice) bool {
-	if s.Fleet.Open {
-		return true
-	}
-	for _, z := range s.Zones {
-		if z.Open {
-			return true
-		}
-	}
-	return slices.ContainsFunc(voices, func(v voice) bool { return v.worthKeeping() })
-}
-
 func (s *Subject) age(elapsed time.Duration) {
 	s.Suspect = max(0, s.Suspect-elapsed)
 	if s.Suspect > 0 {
@@ -210,19 +208,19 @@ func (s *Subject) age(elapsed time.Duration) {
 // it, if members may know something of it that they do not say: of the keys of
 // sets only those with evidence are counted. So a key that someone invented, and
 // that fails at one process, concerns no other.
-func (s *Subject) ask(voices []voice, partial bool, patience time.Duration) {
-	if !partial && !strings.Contains(s.ID, "/") {
-		return
-	}
-	bad := 0
-	for _, v := range voices {
-		if v.worthKeeping() {
-			bad++
-		}
-	}
-	if bad >= 2 {
+func (s *Subject) ask(partial bool, patience time.Duration) {
+	if partial || strings.Contains(s.ID, "/") {
 		s.Suspect = max(time.Minute, patience)
 	}
+}
+
+func badVoices(voices []voice) (n int) {
+	for _, v := range voices {
+		if v.worthKeeping() {
+			n++
+		}
+	}
+	return n
 }
 
 // heard reports whether silence of a member means that it knows nothing.
@@ -337,7 +335,7 @@ func (c *Coordinator) tally(voices []voice, since Epoch, k Kind, span int) Why {
 	w := Why{Kind: k, Span: span, Zones: map[string]Tally{}}
 	for _, v := range voices {
 		e := v.Spans[span].Capped(c.MaxCalls)
-		if v.Stamp < since || v.Under != 0 || e.Calls == 0 || v.Rule.rate(k) <= 0 {
+		if e.Calls == 0 || !v.counts(k, since) {
 			continue
 		}
 		t := Tally{Evidence: e, Reporting: 1}
@@ -373,6 +371,7 @@ func medianRate(voices []voice, k Kind) float64 {
 
 // medianRule is the open times of a scope, each the median of the members'.
 func medianRule(voices []voice) (r Rule) {
+	voices = slices.DeleteFunc(slices.Clone(voices), func(v voice) bool { return v.Well })
 	if len(voices) == 0 {
 		return r
 	}

@@ -73,7 +73,10 @@ func TestOneVoice(t *testing.T) {
 	liar := Member{ID: 1, Zone: "a"}
 	for i := range 2 * MaxSubjects {
 		c := failing(fmt.Sprint("set/", i))
-		c.Under, c.Tripped, c.Demand = Epoch(1<<62), true, 1<<30
+		c.Tripped, c.Demand = true, 1<<30
+		if i%2 == 0 {
+			c.Under = 1 << 62
+		}
 		liar.Claims = append(liar.Claims, c, c) // each twice
 	}
 	k := &Coordinator{Params: Defaults()}
@@ -138,5 +141,35 @@ func TestArms(t *testing.T) {
 		if got := k.Subjects["db"].Fleet.active(); len(got) != c.want || c.name == "busy" && got[0] != c.of[1].ID {
 			t.Errorf("%s: armed %v, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// A coordinator that remembers nothing goes on with the time that members know,
+// and one voice cannot move it far.
+func TestClockGoesOn(t *testing.T) {
+	a, b := failing("db"), failing("db")
+	a.Stamp, b.Stamp = 9, 7
+	k := &Coordinator{Params: Defaults()}
+	k.Step(time.Second, members(map[string][]Claim{"": {a, b}}))
+	if x := k.Subjects["db"].Fleet; !x.Open || x.Epoch != 10 {
+		t.Errorf("epoch %d, open %v; want 10 and open", x.Epoch, x.Open)
+	}
+	a.Stamp = 1 << 63
+	k.Step(time.Second, members(map[string][]Claim{"": {a}}))
+	if k.Clock != 10 {
+		t.Errorf("one voice moved the clock to %d", k.Clock)
+	}
+}
+
+// A member that has only good to say of a breaker says so in short, and counts.
+func TestWellCounts(t *testing.T) {
+	good := Claim{ID: "db", Well: true, Spans: [SpanCount]Evidence{{Calls: 20}, {Calls: 20}, {Calls: 20}}}
+	k := &Coordinator{Params: Defaults()}
+	k.Step(time.Second, members(map[string][]Claim{"": {failing("db"), failing("db"), good, good, good}}))
+	if k.Subjects["db"].AnyOpen() {
+		t.Error("two of five opened it")
+	}
+	if !k.Busy {
+		t.Error("two members fail, and the coordinator takes its time")
 	}
 }

@@ -13,8 +13,8 @@ import (
 // of earlier drafts of this package.
 var mutants = []struct{ name, file, old, new string }{
 	{
-		"reports from before a clearing count", "coordinator.go",
-		"v.Stamp < since || v.Under", "v.Under",
+		"reports from before a clearing count", "claim.go",
+		"c.Stamp >= since && c.Under", "c.Under",
 	},
 	{
 		"a probe's result counts for every epoch", "probe.go",
