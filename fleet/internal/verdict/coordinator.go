@@ -349,7 +349,7 @@ func (c *Coordinator) tally(voices []voice, since Epoch, k Kind, span int) Why {
 }
 
 func (t Tally) add(o Tally) Tally {
-	return Tally{t.Evidence.Add(o.Evidence), t.Against + o.Against, t.Reporting + o.Reporting}
+	return Tally{t.Add(o.Evidence), t.Against + o.Against, t.Reporting + o.Reporting}
 }
 
 // medianRate is the limit that the sums are held to. Settings may differ from
