@@ -54,7 +54,7 @@ func TestNoCallWaitsForTheStore(t *testing.T) {
 		c := newCrew(t, 3, 0)
 		c.store = store
 		for _, x := range c.all {
-			x.Options.Store = spy{store, t}
+			x.Store = spy{store, t}
 		}
 		c.start().joined()
 		store.Hang(true)

@@ -38,23 +38,13 @@ type sighting struct {
 // coordinate is the goroutine that tries to be the coordinator when there is
 // none, and adds up what the members say while it is.
 func (f *Fleet) coordinate(ctx context.Context) {
-	failed := 0
 	for ctx.Err() == nil {
-		rest(ctx, f.o.Beat/2+f.share(min(f.o.Beat<<min(failed, 10), longestPause)))
-		if ctx.Err() != nil {
-			return
-		}
-		if f.hears() {
-			failed = 0
+		rest(ctx, f.o.Beat/2+f.share(f.o.Beat))
+		if ctx.Err() != nil || f.hears() {
 			continue
 		}
 		of, err := f.lead(ctx)
-		if err != nil {
-			failed++
-			continue
-		}
-		failed = 0
-		if of != nil {
+		if err == nil && of != nil {
 			f.serve(ctx, of)
 		}
 	}

@@ -16,6 +16,10 @@ import (
 
 func TestMain(m *testing.M) {
 	logging.Disable() // of go-redis: it tells of every dead server that the tests make
+	if config := os.Getenv(processEnv); config != "" {
+		processMain(config) // this is a process of a fleet, see process_test.go
+		return
+	}
 	os.Exit(m.Run())
 }
 

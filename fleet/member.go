@@ -17,8 +17,6 @@ const (
 	ticks = 5
 	// aloneAfter is how many beats without the coordinator make a member alone.
 	aloneAfter = 3
-	// longestPause is between attempts to reach a store that is away.
-	longestPause = 15 * time.Second
 )
 
 // member is the goroutine that watches the breakers and acts on them. It never
@@ -104,14 +102,15 @@ func (f *Fleet) view(now time.Duration) verdict.View {
 
 // talk is the goroutine that beats: each beat, and soon after news, it says what
 // there is to tell, and reads the digest. A store that is away is tried again
-// with growing pauses drawn by chance, so that a fleet that lost its store does
-// not come back as a herd.
+// after pauses drawn by chance, of three quarters of a beat on average. So the
+// attempts of a fleet are no more than its beats are, its members come back
+// spread over a beat and a half, and no one has to wait for long.
 func (f *Fleet) talk(ctx context.Context) {
-	seq, failed := uint64(0), 0
+	seq, failed := uint64(0), false
 	pause := f.share(f.o.Beat) // not all at once after a deploy
 	var last time.Duration
 	for {
-		f.pause(ctx, pause, last, failed == 0)
+		f.pause(ctx, pause, last, !failed)
 		if ctx.Err() != nil {
 			return
 		}
@@ -121,14 +120,11 @@ func (f *Fleet) talk(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
-			failed = 0
-			pause = f.o.Beat*3/4 + f.share(f.o.Beat/2)
-			continue
+		failed = err != nil
+		pause = f.o.Beat*3/4 + f.share(f.o.Beat/2)
+		if failed {
+			pause = max(f.share(f.o.Beat*3/2), f.o.Beat/ticks)
 		}
-		failed++
-		pause = f.share(min(f.o.Beat<<min(failed-1, 10), longestPause))
-		pause = max(pause, f.o.Beat/ticks)
 	}
 }
 
@@ -208,18 +204,15 @@ func (f *Fleet) takesOrders() bool { return f.o.Plane != nil && len(f.o.Key) > 0
 // listen is the goroutine that hears digests as they are published. That is
 // only quicker: what counts is read with each beat.
 func (f *Fleet) listen(ctx context.Context) {
-	for failed := 0; ctx.Err() == nil; failed++ {
-		err := f.store.Listen(ctx, func(digest []byte) {
-			failed = 0
-			f.hear(digest, true)
-		})
+	for ctx.Err() == nil {
+		err := f.store.Listen(ctx, func(digest []byte) { f.hear(digest, true) })
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			f.change(func(s *State) { s.LastError = err.Error() })
 		}
-		rest(ctx, f.o.Beat/10+f.share(min(f.o.Beat<<min(failed, 10), longestPause)))
+		rest(ctx, f.o.Beat/10+f.share(f.o.Beat))
 	}
 }
 
