@@ -120,6 +120,7 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	of.take(f, reports, now)
 	next = f.o.Beat
 	members := of.members(f, now)
+	of.clear(f)
 	// Reports may be of members that are gone. Who is there shows within a beat
 	// and a half; what goes on meanwhile stays as it is.
 	if now-of.since >= time.Duration(firstBeats*float64(f.o.Beat)) {
@@ -143,6 +144,22 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	}
 	of.sweep(ctx, f, now)
 	return next, nil
+}
+
+// clear begins anew what people closed: evidence from before does not undo it.
+func (of *office) clear(f *Fleet) {
+	for {
+		select {
+		case id := <-f.clears:
+			for subject := range of.k.Subjects {
+				if id == subject || id == "*" || prefixOf(id, subject) {
+					of.k.Clear(subject)
+				}
+			}
+		default:
+			return
+		}
+	}
 }
 
 // take takes in the reports. What cannot be read is counted, and is a member
@@ -238,9 +255,9 @@ func (of *office) sweep(ctx context.Context, f *Fleet, now time.Duration) {
 			continue
 		}
 		short, cancel := context.WithTimeout(ctx, storeTime)
-		err := f.store.Drop(short, Reports, field, s.raw)
+		err := f.store.Drop(short, ReportTable, field, s.raw)
 		if err == nil {
-			err = f.store.Drop(short, Inventories, field, nil)
+			err = f.store.Drop(short, InventoryTable, field, nil)
 		}
 		cancel()
 		if err != nil {

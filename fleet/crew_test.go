@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,4 +183,56 @@ func (c *crew) ran() (n int) {
 		n += x.ran
 	}
 	return n
+}
+
+// lossy is one member's way to the store, which can be cut.
+type lossy struct {
+	fleet.Store
+	down atomic.Bool
+}
+
+func (l *lossy) err() error {
+	if l.down.Load() {
+		return fleettest.ErrDown
+	}
+	return nil
+}
+
+func (l *lossy) Beat(ctx context.Context, member string, report []byte) ([]byte, error) {
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return l.Store.Beat(ctx, member, report)
+}
+
+func (l *lossy) Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (uint64, error) {
+	if err := l.err(); err != nil {
+		return 0, err
+	}
+	return l.Store.Lead(ctx, holder, after, ttl)
+}
+
+func (l *lossy) Publish(ctx context.Context, holder string, term uint64, ttl time.Duration, digest []byte) error {
+	if err := l.err(); err != nil {
+		return err
+	}
+	return l.Store.Publish(ctx, holder, term, ttl, digest)
+}
+
+func (l *lossy) Orders(ctx context.Context) ([]fleet.StoredOrder, error) {
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return l.Store.Orders(ctx)
+}
+
+func (l *lossy) Listen(ctx context.Context, f func([]byte)) error {
+	if err := l.err(); err != nil {
+		return err
+	}
+	return l.Store.Listen(ctx, func(d []byte) {
+		if l.err() == nil {
+			f(d)
+		}
+	})
 }

@@ -47,6 +47,8 @@ type Fleet struct {
 	toTell  chan struct{} // told has news
 	changed chan struct{} // state has changed
 	fetch   chan struct{} // there are orders to read
+	clears  chan string   // ids that were closed by order, for the coordinator
+	book    book
 
 	mu    sync.Mutex // guards the fields below; no other lock is taken under it
 	told  told
@@ -89,7 +91,7 @@ type State struct {
 // once: a store that is slow or away is no error, and shows in State. The error
 // matches ErrOptions.
 //
-// A fleet owns four goroutines and four connections at most. Close ends them.
+// A fleet owns five goroutines and four connections at most. Close ends them.
 func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -102,7 +104,7 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
 		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
 		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), toTell: make(chan struct{}, 1),
-		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), clears: make(chan string, 64),
 	}
 	f.field = hex.EncodeToString(binary.BigEndian.AppendUint64(nil, f.boot))
 	f.state = State{Group: o.Group, Zone: o.Zone, Member: o.Member, Advise: o.Advise, Alone: true, AloneSince: f.began}
@@ -117,8 +119,8 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.stops = append(f.stops, m.Observe(), m.AddListener(breaker.Listener{
 		StateChange: func(*breaker.Breaker, breaker.Transition) { poke(f.news) },
-	}))
-	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate} {
+	}), m.OnCreate(f.created))
+	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate, f.clerk} {
 		f.done.Go(func() { run(ctx) })
 	}
 	if o.OnChange != nil {
@@ -139,7 +141,7 @@ func (f *Fleet) Close() error {
 		f.done.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 		defer cancel()
-		err = errors.Join(f.store.Drop(ctx, Reports, f.field, nil), f.store.Drop(ctx, Inventories, f.field, nil))
+		err = errors.Join(f.store.Drop(ctx, ReportTable, f.field, nil), f.store.Drop(ctx, InventoryTable, f.field, nil))
 		if f.owns {
 			err = errors.Join(err, f.store.Close())
 		}

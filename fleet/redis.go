@@ -53,7 +53,7 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 	prefix := "sg1:{" + group + "}:"
 	return &redisStore{
 		client: own, prefix: prefix, deaf: 3 * time.Second,
-		reports: prefix + string(Reports), digest: prefix + "d", lease: prefix + "l", counts: prefix + "c", orders: prefix + "o",
+		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", counts: prefix + "c", orders: prefix + "o",
 	}, nil
 }
 

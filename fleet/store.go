@@ -16,9 +16,9 @@ type Table string
 // The tables. Fields and values are the fleet's own; a Store does not look into
 // them.
 const (
-	Reports     Table = "r" // by member: what it says each beat
-	Inventories Table = "n" // by member: its breakers and their settings
-	Receipts    Table = "a" // by order and member: what an order did
+	ReportTable    Table = "r" // by member: what it says each beat
+	InventoryTable Table = "n" // by member: its breakers and their settings
+	ReceiptTable   Table = "a" // by order and member: what an order did
 )
 
 // Store is what the members of a fleet share: a few small maps, a lease, and a
@@ -30,7 +30,7 @@ const (
 // whole. Its methods are called by several goroutines at once, never by one that
 // makes a call under a breaker, and with a context that ends soon.
 type Store interface {
-	// Beat puts a member's report into the table Reports, and returns the newest
+	// Beat puts a member's report into the table of reports, and returns the newest
 	// digest; nil: there is none.
 	Beat(ctx context.Context, member string, report []byte) (digest []byte, err error)
 
@@ -45,7 +45,7 @@ type Store interface {
 	// ttl, under a term that is higher than every earlier one and higher than
 	// after. If another one has it, the term is 0.
 	Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (term uint64, err error)
-	// Collect returns the table Reports, and the number of the newest order.
+	// Collect returns the table of reports, and the number of the newest order.
 	Collect(ctx context.Context) (reports map[string][]byte, orders uint64, err error)
 	// Publish prolongs the lease, keeps the digest and sends it to those who
 	// Listen, all at once. The error is ErrStale, and nothing is done, if this

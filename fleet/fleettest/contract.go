@@ -74,7 +74,7 @@ func testBeat(t *testing.T, a, b fleet.Store) {
 
 func testTable(t *testing.T, a, b fleet.Store) {
 	ctx := t.Context()
-	for _, table := range []fleet.Table{fleet.Reports, fleet.Inventories, fleet.Receipts} {
+	for _, table := range []fleet.Table{fleet.ReportTable, fleet.InventoryTable, fleet.ReceiptTable} {
 		check(t, a.Put(ctx, table, "x", []byte(table)))
 		check(t, a.Put(ctx, table, "y", []byte("2")))
 		check(t, b.Drop(ctx, table, "y", []byte("1")))
@@ -257,8 +257,8 @@ func testAnyBytes(t *testing.T, a, b fleet.Store) {
 		value[i] = byte(i)
 	}
 	field := "x/\x00\r\n:y"
-	check(t, a.Put(ctx, fleet.Receipts, field, value))
-	all, err := b.All(ctx, fleet.Receipts)
+	check(t, a.Put(ctx, fleet.ReceiptTable, field, value))
+	all, err := b.All(ctx, fleet.ReceiptTable)
 	check(t, err)
 	if !bytes.Equal(all[field], value) {
 		t.Error("bytes have changed on the way")

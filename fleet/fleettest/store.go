@@ -118,7 +118,7 @@ func (s *Store) put(t fleet.Table, field string, value []byte) {
 // Beat implements fleet.Store, as all methods below.
 func (s *Store) Beat(ctx context.Context, member string, report []byte) (digest []byte, err error) {
 	err = s.do(ctx, func() error {
-		s.put(fleet.Reports, member, report)
+		s.put(fleet.ReportTable, member, report)
 		digest = s.digest
 		return nil
 	})
@@ -173,7 +173,7 @@ func (s *Store) leads(holder string, term uint64) bool {
 // Collect returns the reports.
 func (s *Store) Collect(ctx context.Context) (reports map[string][]byte, orders uint64, err error) {
 	err = s.do(ctx, func() error {
-		reports, orders = maps.Clone(s.tables[fleet.Reports]), s.number
+		reports, orders = maps.Clone(s.tables[fleet.ReportTable]), s.number
 		return nil
 	})
 	return reports, orders, err

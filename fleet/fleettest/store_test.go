@@ -52,7 +52,7 @@ func TestDown(t *testing.T) {
 			t.Error(err)
 		}
 		s.Flush()
-		if all, err := s.All(t.Context(), fleet.Reports); err != nil || len(all) != 0 {
+		if all, err := s.All(t.Context(), fleet.ReportTable); err != nil || len(all) != 0 {
 			t.Errorf("flushed, and there is %q", all)
 		}
 	})
