@@ -133,8 +133,8 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	}
 	of.seq++
 	d := &wire.Digest{
-		Term: of.term, Seq: of.seq, By: f.boot, Orders: orders, Members: len(members), Silent: len(of.seen) - len(members),
-		Dropped: of.dropped, Clock: of.k.Clock, Subjects: of.k.Subjects,
+		Term: of.term, Seq: of.seq, By: f.boot, Orders: orders, Members: len(members), Silent: of.silent(f, now),
+		Quiet: of.quiet(f, now), Dropped: of.dropped, Clock: of.k.Clock, Subjects: of.k.Subjects,
 	}
 	short, cancel = context.WithTimeout(ctx, storeTime)
 	defer cancel()
@@ -236,6 +236,25 @@ func wellClaim(id string, w *wire.Well) verdict.Claim {
 		c.Spans[i].Calls = n
 	}
 	return c
+}
+
+// quiet are those whose reports have stopped coming.
+func (of *office) quiet(f *Fleet, now time.Duration) (boots []uint64) {
+	for _, s := range of.seen {
+		if s.report != nil && s.silent(f, now) && len(boots) < wire.MaxQuiet {
+			boots = append(boots, s.report.Boot)
+		}
+	}
+	return boots
+}
+
+func (of *office) silent(f *Fleet, now time.Duration) (n int) {
+	for _, s := range of.seen {
+		if s.report != nil && s.silent(f, now) {
+			n++
+		}
+	}
+	return n
 }
 
 // silent reports whether a member has missed too many beats.

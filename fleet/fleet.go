@@ -2,8 +2,6 @@ package fleet
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -106,7 +104,7 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), toTell: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), clears: make(chan string, 64),
 	}
-	f.field = hex.EncodeToString(binary.BigEndian.AppendUint64(nil, f.boot))
+	f.field = fieldOf(f.boot)
 	f.state = State{Group: o.Group, Zone: o.Zone, Member: o.Member, Advise: o.Advise, Alone: true, AloneSince: f.began}
 	if f.store == nil {
 		store, err := NewRedis(o.Redis, o.Group)

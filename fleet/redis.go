@@ -38,7 +38,8 @@ type redisStore struct {
 const (
 	storeTimeout = 500 * time.Millisecond
 	dialTimeout  = time.Second
-	keepFor      = time.Hour // how long what members say outlives them all
+	keepFor      = time.Hour   // how long what members say outlives them all
+	keepDigest   = time.Minute // and the digest, whose evidence is no older
 )
 
 // NewRedis returns a Store in Redis or Valkey. Its connections are its own, made
@@ -90,6 +91,10 @@ func (s *redisStore) Beat(ctx context.Context, member string, report []byte) ([]
 		return nil, err
 	}
 	return bytesOf(get)
+}
+
+func (s *redisStore) Digest(ctx context.Context) ([]byte, error) {
+	return bytesOf(s.client.Get(ctx, s.digest))
 }
 
 // bytesOf is nil for a key that does not exist.
@@ -174,13 +179,13 @@ var publishScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
-redis.call('PEXPIRE', KEYS[3], ARGV[4])
+redis.call('PEXPIRE', KEYS[3], ARGV[5])
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 return 1`)
 
 func (s *redisStore) Publish(ctx context.Context, holder string, term uint64, ttl time.Duration, digest []byte) error {
 	done, err := publishScript.Run(ctx, s.client, []string{s.lease, s.digest, s.reports},
-		token(holder, term), ttl.Milliseconds(), digest, keepFor.Milliseconds()).Int()
+		token(holder, term), ttl.Milliseconds(), digest, keepDigest.Milliseconds(), keepFor.Milliseconds()).Int()
 	if err == nil && done == 0 {
 		err = ErrStale
 	}

@@ -34,6 +34,9 @@ type Store interface {
 	// digest; nil: there is none.
 	Beat(ctx context.Context, member string, report []byte) (digest []byte, err error)
 
+	// Digest returns the newest digest; nil: there is none.
+	Digest(ctx context.Context) ([]byte, error)
+
 	// Put sets a field of a table.
 	Put(ctx context.Context, t Table, field string, value []byte) error
 	// All returns a table.

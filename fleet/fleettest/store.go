@@ -125,6 +125,15 @@ func (s *Store) Beat(ctx context.Context, member string, report []byte) (digest 
 	return digest, err
 }
 
+// Digest returns the newest digest.
+func (s *Store) Digest(ctx context.Context) (digest []byte, err error) {
+	err = s.do(ctx, func() error {
+		digest = s.digest
+		return nil
+	})
+	return digest, err
+}
+
 // Put sets a field.
 func (s *Store) Put(ctx context.Context, t fleet.Table, field string, value []byte) error {
 	return s.do(ctx, func() error {

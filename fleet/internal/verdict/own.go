@@ -71,9 +71,9 @@ type Action struct {
 	Holding bool
 }
 
-// scope is the verdict that concerns a member of the zone: the fleet's takes in
+// Scope is the verdict that concerns a member of the zone: the fleet's takes in
 // those of its zones.
-func (v *View) scope() (x *Scope, zone string) {
+func (v *View) Scope() (x *Scope, zone string) {
 	if v.Subject == nil || !v.Heard {
 		return nil, ""
 	}
@@ -121,7 +121,7 @@ func (o *Own) Step(p *Params, now time.Duration, l *Local, v *View) Action {
 		o.Window.Forgive()
 		o.Stamp, o.tripped = since, Evidence{}
 	}
-	x, zone := v.scope()
+	x, zone := v.Scope()
 	switch {
 	case l.Auto == breaker.Closed:
 		return o.judge(p, now, l, v, x, zone)

@@ -221,7 +221,7 @@ func (w *world) react(m *process) {
 	l, v := m.local(w.now), w.view(m)
 	was := m.own.Under
 	act := m.own.Step(params(), w.now, l, v)
-	x, _ := v.scope()
+	x, _ := v.Scope()
 	switch {
 	case act.Open > 0:
 		w.checkObeys(m, act.Scope)

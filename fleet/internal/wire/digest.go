@@ -20,7 +20,9 @@ type Digest struct {
 	Members int    // that report
 	Silent  int    // whose reports have stopped coming
 	Dropped int    // reports that could not be read
-	Clock   verdict.Epoch
+	// Quiet are the Boots of those that are silent, the first MaxQuiet.
+	Quiet []uint64
+	Clock verdict.Epoch
 	// Subjects are those that are not plainly healthy. Omitted: there were more.
 	Subjects map[string]*verdict.Subject
 	Omitted  int
@@ -38,7 +40,11 @@ const (
 	secScope   = 3 // of the subject before it
 	secTally   = 4 // of a zone, of the scope before it
 	secArms    = 5 // of the scope before it
+	secQuiet   = 6
 )
+
+// MaxQuiet is how many silent members a digest names.
+const MaxQuiet = 64
 
 // Append writes the sections of a digest. Subjects that find no room are left
 // out: those that are open last.
@@ -60,7 +66,7 @@ func (d *Digest) Append() []byte {
 			continue
 		}
 		s := appendSubject(nil, d.Subjects[id])
-		if len(body)+len(s) > MaxDigest-128 || len(id) > MaxID {
+		if len(body)+len(s) > MaxDigest-1024 || len(id) > MaxID {
 			omitted++
 			continue
 		}
@@ -75,7 +81,15 @@ func (d *Digest) Append() []byte {
 	b = number(b, d.Dropped)
 	b = number(b, d.Clock)
 	b = number(b, omitted)
-	return append(section(nil, secFleet, b), body...)
+	out := section(nil, secFleet, b)
+	if len(d.Quiet) > 0 {
+		b = nil
+		for _, boot := range d.Quiet[:min(len(d.Quiet), MaxQuiet)] {
+			b = binary.LittleEndian.AppendUint64(b, boot)
+		}
+		out = section(out, secQuiet, b)
+	}
+	return append(out, body...)
 }
 
 func appendSubject(out []byte, s *verdict.Subject) []byte {
@@ -141,6 +155,12 @@ func ReadDigest(b []byte) (*Digest, error) {
 		switch kind {
 		case secFleet:
 			d.read(in)
+		case secQuiet:
+			for in.more() && len(d.Quiet) < MaxQuiet {
+				if boot := in.fixed(); in.err == nil {
+					d.Quiet = append(d.Quiet, boot)
+				}
+			}
 		case secSubject:
 			subject, scope = nil, nil
 			s := &verdict.Subject{ID: in.text(MaxID), Suspect: in.millis(), Asked: in.millis()}
