@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // redisStore is a Store in Redis from 5.0 or Valkey. All keys of a group are in
@@ -66,6 +67,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		return redis.NewClient(&o), nil
 	case *redis.ClusterClient:
 		o := *c.Options()
@@ -73,9 +75,16 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		return redis.NewClusterClient(&o), nil
 	}
 	return nil, fmt.Errorf("fleet: got a Redis client of type %T, want *redis.Client or *redis.ClusterClient", client)
+}
+
+// noNotices: two clients cannot share the handlers of what a server announces,
+// and a fleet can do without: it loses nothing when a connection goes.
+func noNotices() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 func (s *redisStore) table(t Table) string { return s.prefix + string(t) }

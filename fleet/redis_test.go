@@ -3,10 +3,14 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
@@ -99,4 +103,45 @@ func TestRedisClients(t *testing.T) {
 		s.Close()
 		c.Close()
 	}
+}
+
+// The store's client says nothing in the program's log, whatever it shares with
+// the client that it was made of.
+func TestRedisIsQuiet(t *testing.T) {
+	s := startServer(t)
+	var said lockedBuffer
+	redis.SetLogger(&said)
+	defer logging.Disable()
+	c := s.client()
+	defer c.Close()
+	if err := c.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		store := newRedis(t, c, "g")
+		if _, err := store.Beat(t.Context(), "m", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := said.String(); text != "" {
+		t.Errorf("in the log: %s", text)
+	}
+}
+
+// lockedBuffer is a logger of go-redis.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedBuffer) Printf(_ context.Context, format string, v ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(&l.text, format+"\n", v...)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

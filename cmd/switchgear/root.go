@@ -75,7 +75,7 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g), fleetCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, setCommand(g))
 	add(more, auditCommand(g), demoCommand(), manCommand())
