@@ -68,6 +68,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
+		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
 		return redis.NewClient(&o), nil
 	case *redis.ClusterClient:
 		o := *c.Options()

@@ -86,6 +86,10 @@ var mutants = []struct{ name, file, old, new string }{
 		"o.close(armed && l.Passed, now, v)\n	case", "o.close(armed, now, v)\n	case",
 	},
 	{
+		"a passed probe is not told", "own.go",
+		" && c.Probe.Result == NoProbe && !c", " && !c",
+	},
+	{
 		"a new coordinator begins time anew", "coordinator.go",
 		"e > c.Clock && e < c.Clock+1<<32", "false",
 	},

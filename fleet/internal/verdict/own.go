@@ -122,6 +122,9 @@ func (o *Own) Step(p *Params, now time.Duration, l *Local, v *View) Action {
 		o.Stamp, o.tripped = since, Evidence{}
 	}
 	x, zone := v.Scope()
+	if o.Probe.Result > Running && (x == nil || x.Epoch != o.Probe.Epoch || x.Attempt != o.Probe.Attempt) {
+		o.Probe = Probe{} // the coordinator knows
+	}
 	switch {
 	case l.Auto == breaker.Closed:
 		return o.judge(p, now, l, v, x, zone)
@@ -289,8 +292,8 @@ func (o *Own) Claim(id string, now time.Duration, l *Local) Claim {
 	return c
 }
 
-// Quiet reports whether there is nothing to say of a closed breaker, and nothing
-// to remember but what a new one would do.
+// Quiet reports whether there is nothing to say of a breaker but that it is
+// closed and well.
 func (c *Claim) Quiet() bool {
-	return c.Auto == breaker.Closed && c.State == breaker.Closed && !c.worthKeeping()
+	return c.Auto == breaker.Closed && c.State == breaker.Closed && c.Probe.Result == NoProbe && !c.worthKeeping()
 }

@@ -61,6 +61,8 @@ type process struct {
 	armedFor Probe
 	probeFor Probe
 	results  map[Probe]Result
+	resultAt int
+	toldAt   int
 }
 
 type burst struct {
@@ -190,7 +192,7 @@ func (w *world) end(m *process, bad bool) {
 		m.move(w, breaker.Closed)
 	}
 	if m.probeFor.Epoch != 0 && m.probeFor == m.armedFor {
-		m.results[m.probeFor] = result
+		m.results[m.probeFor], m.resultAt = result, w.seq
 	}
 	m.armedFor, m.probeFor = Probe{}, Probe{}
 }
@@ -202,7 +204,11 @@ func (w *world) beat(m *process, told, heard bool) {
 	}
 	w.react(m)
 	if told {
-		w.reports[m.id] = m.own.Claim(subject, w.now, m.local(w.now))
+		c := m.own.Claim(subject, w.now, m.local(w.now))
+		if c.Quiet() {
+			c = Claim{ID: subject, Well: true, Spans: c.Spans} // as reports have it
+		}
+		w.reports[m.id], m.toldAt = c, w.seq
 	}
 }
 
@@ -370,6 +376,12 @@ func (w *world) checkSubject(s, before *Subject, running map[uint64]Probe) {
 				}
 			}
 			continue
+		}
+		for _, m := range w.members {
+			i := slices.IndexFunc(old.Arms, func(a Arm) bool { return a.Member == m.id && !a.Done })
+			if r := m.results[Probe{Epoch: x.Epoch, Attempt: x.Attempt}]; i >= 0 && r != NoProbe && m.toldAt > m.resultAt {
+				w.fail("F7: member %d told that its probe ended, and the verdict of epoch %d goes on", m.id, x.Epoch)
+			}
 		}
 		// No new arm while a probe is known to run.
 		known := false
