@@ -21,7 +21,7 @@ const (
 	maxDone      = 4096             // orders that are remembered as done (F11)
 	orderFresh   = 30 * time.Second // older ones are not carried out, unless they stand or release
 	confirmAll   = 1 << 30
-	clerkPause   = 10 * time.Second
+	clerkPause   = 30 * time.Second
 	inventoryAge = time.Minute // after which an inventory is told again
 )
 
@@ -247,6 +247,7 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 // created applies the standing orders to a breaker or set that was just made,
 // on the goroutine that makes it. It does not touch the store (F1).
 func (f *Fleet) created(name string) {
+	poke(f.fetch) // the inventory has changed
 	if f.o.Plane == nil {
 		return
 	}

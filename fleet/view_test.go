@@ -89,7 +89,7 @@ func TestViewOfDriftAndOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.order(forceOpen("cache", time.Hour))
-		time.Sleep(20 * time.Second)
+		time.Sleep(40 * time.Second)
 		v := c.view()
 		b, err := v.Breaker("db")
 		if err != nil {
