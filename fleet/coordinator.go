@@ -218,7 +218,7 @@ func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 		}
 	}
 	for _, r := range alive {
-		m := verdict.Member{ID: r.Boot, Zone: r.Zone, Partial: r.Omitted > 0, Claims: r.Claims}
+		m := verdict.Member{ID: r.Boot, Zone: r.Zone, Clock: r.Clock, Partial: r.Omitted > 0, Claims: r.Claims}
 		for _, w := range r.Well {
 			// A hash that no one names is a breaker that no one complains about.
 			if id, ok := ids[w.Hash]; ok {

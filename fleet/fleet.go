@@ -38,6 +38,7 @@ type Fleet struct {
 	omitted int
 	digest  *wire.Digest  // the newest, as this goroutine sees it
 	heardAt time.Duration // when it came
+	clock   verdict.Epoch // the newest that was ever heard of
 
 	opened  atomic.Uint64 // breakers that a verdict opened here
 	news    chan struct{} // something happened that the fleet should hear of soon
@@ -58,6 +59,7 @@ type Fleet struct {
 type heard struct {
 	digest *wire.Digest
 	at     time.Duration // 0: it was there before, and says nothing of now
+	clock  verdict.Epoch // the newest that was ever heard of
 
 	// A digest of a lower term that was seen while no other came.
 	late, lateSeq uint64

@@ -51,7 +51,7 @@ func (f *Fleet) member(ctx context.Context) {
 func (f *Fleet) turn(fresh bool) {
 	now := f.now()
 	f.mu.Lock()
-	f.digest, f.heardAt = f.heard.digest, f.heard.at
+	f.digest, f.heardAt, f.clock = f.heard.digest, f.heard.at, f.heard.clock
 	f.mu.Unlock()
 	f.poll(now, fresh)
 	t := f.step(now, fresh)
@@ -95,7 +95,8 @@ func newsWorthy(was, is []verdict.Claim) bool {
 func (f *Fleet) view(now time.Duration) verdict.View {
 	v := verdict.View{Member: f.boot, Zone: f.o.Zone, Advise: f.o.Advise}
 	if f.digest != nil && f.heardAt > 0 {
-		v.Clock, v.Heard = f.digest.Clock, now-f.heardAt < f.params.Patience()
+		v.Clock, v.Age = f.clock, now-f.heardAt
+		v.Heard = v.Age < f.params.Patience()
 	}
 	return v
 }
@@ -193,9 +194,7 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 		Omitted: f.told.omitted, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
 		Claims: f.told.claims, Well: f.told.well,
 	}
-	if f.heard.digest != nil {
-		r.Heard = f.heard.digest.Seq
-	}
+	r.Clock = f.heard.clock
 	return r
 }
 
@@ -245,7 +244,7 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	h := &f.heard
 	switch {
 	case h.digest == nil && !pushed:
-		h.digest = d
+		h.digest, h.clock = d, d.Clock
 		return
 	case d.Newer(h.digest):
 	case d.Term < h.digest.Term && now-h.at > f.params.Patience() && (d.Term != h.late || d.Seq != h.lateSeq):
@@ -260,7 +259,7 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	}
 	h.late, h.lateSeq = 0, 0
 	orders := h.digest == nil || d.Orders != h.digest.Orders
-	h.digest, h.at = d, now
+	h.digest, h.at, h.clock = d, now, max(h.clock, d.Clock)
 	f.state.Members, f.state.Silent = d.Members, d.Silent
 	poke(f.wake)
 	if orders {

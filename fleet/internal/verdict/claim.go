@@ -116,8 +116,9 @@ func (c *Claim) open(under Epoch) bool {
 
 // Member is a process, as its newest report shows it.
 type Member struct {
-	ID   uint64 // drawn when it joined: a process that starts again is another member
-	Zone string
+	ID    uint64 // drawn when it joined: a process that starts again is another member
+	Zone  string
+	Clock Epoch // the newest epoch that it has ever heard of
 	// Partial: it had more to say than a report holds, so what it does not say of
 	// a breaker means nothing.
 	Partial bool

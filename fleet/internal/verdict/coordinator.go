@@ -161,19 +161,17 @@ func (c *Coordinator) collect(members []Member) (by map[string][]voice, partial 
 		m := &members[i]
 		zones[m.Zone] = true
 		partial = partial || m.Partial
+		// A coordinator that remembers nothing takes the time from those who do.
+		// One voice cannot move it far (F3).
+		if m.Clock > c.Clock && m.Clock < c.Clock+1<<32 {
+			c.Clock = m.Clock
+		}
 		for j := range m.Claims {
 			cl := &m.Claims[j]
 			if of := by[cl.ID]; len(of) > 0 && of[len(of)-1].member == m.ID {
 				continue // it has one voice (F3)
 			}
 			by[cl.ID] = append(by[cl.ID], voice{cl, m.ID, m.Zone, m.Partial})
-			// A new coordinator that remembers nothing takes the time from those
-			// who do. One voice cannot move it far (F3).
-			for _, e := range []Epoch{cl.Stamp, cl.Under} {
-				if e > c.Clock && e < c.Clock+1<<32 {
-					c.Clock = e
-				}
-			}
 			if c.Subjects[cl.ID] == nil && cl.worthKeeping() {
 				c.Subjects[cl.ID] = &Subject{ID: cl.ID}
 			}

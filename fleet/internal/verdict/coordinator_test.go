@@ -147,15 +147,18 @@ func TestArms(t *testing.T) {
 // A coordinator that remembers nothing goes on with the time that members know,
 // and one voice cannot move it far.
 func TestClockGoesOn(t *testing.T) {
-	a, b := failing("db"), failing("db")
-	a.Stamp, b.Stamp = 9, 7
+	all := members(map[string][]Claim{"": {failing("db"), failing("db")}})
+	all[0].Clock, all[1].Clock = 9, 7
+	for i := range all {
+		all[i].Claims[0].Stamp = 5
+	}
 	k := &Coordinator{Params: Defaults()}
-	k.Step(time.Second, members(map[string][]Claim{"": {a, b}}))
+	k.Step(time.Second, all)
 	if x := k.Subjects["db"].Fleet; !x.Open || x.Epoch != 10 {
 		t.Errorf("epoch %d, open %v; want 10 and open", x.Epoch, x.Open)
 	}
-	a.Stamp = 1 << 63
-	k.Step(time.Second, members(map[string][]Claim{"": {a}}))
+	all[0].Clock = 1 << 63
+	k.Step(time.Second, all[:1])
 	if k.Clock != 10 {
 		t.Errorf("one voice moved the clock to %d", k.Clock)
 	}

@@ -71,7 +71,11 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"a hold without a limit", "own.go",
-		"	long := max(low+time", "	long := max(time.Hour, low+time",
+		"	long := max(p.hold(v)", "	long := max(time.Hour, p.hold(v)",
+	},
+	{
+		"a hold goes by now, and not by when the fleet was heard", "own.go",
+		"float64(p.Patience()))-v.Age)", "float64(p.Patience())))",
 	},
 	{
 		"an unknown verdict counts as cleared", "own.go",
@@ -91,7 +95,7 @@ var mutants = []struct{ name, file, old, new string }{
 	},
 	{
 		"a new coordinator begins time anew", "coordinator.go",
-		"e > c.Clock && e < c.Clock+1<<32", "false",
+		"m.Clock > c.Clock && m.Clock < c.Clock+1<<32", "false",
 	},
 }
 

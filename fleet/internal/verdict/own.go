@@ -52,11 +52,12 @@ type Local struct {
 type View struct {
 	Member  uint64
 	Zone    string
-	Heard   bool // from the coordinator, in the last Silence beats
-	Advise  bool // only watch
-	Clock   Epoch
-	Subject *Subject // nil: nothing is said of the breaker
-	Draw    float64  // a random number in [0, 1), that members differ by
+	Heard   bool          // from the coordinator, in the last Silence beats
+	Age     time.Duration // since then
+	Advise  bool          // only watch
+	Clock   Epoch         // the newest that it has ever heard of
+	Subject *Subject      // nil: nothing is said of the breaker
+	Draw    float64       // a random number in [0, 1), that members differ by
 }
 
 // Action is what the member does to its breaker now. The zero value: nothing.
@@ -233,10 +234,15 @@ func (o *Own) judge(p *Params, now time.Duration, l *Local, v *View, x *Scope, z
 	if now < o.again {
 		return Action{}
 	}
-	// It is held from the next Step on. Should there be none, it probes by
-	// itself, and not when all others do.
-	long := float64(max(x.Wait, p.Patience())) * (0.8 + 0.2*v.Draw)
-	return Action{Open: time.Duration(long), Scope: x, Zone: zone}
+	// It is held from the next Step on.
+	return Action{Open: p.hold(v), Scope: x, Zone: zone}
+}
+
+// hold is how long a breaker is held open: a dead man's switch, which never
+// reaches further than the patience of a member after it heard the fleet (F6).
+// Members differ, so that they do not all probe at once when the fleet is gone.
+func (p *Params) hold(v *View) time.Duration {
+	return max(time.Millisecond, time.Duration((0.7+0.3*v.Draw)*float64(p.Patience()))-v.Age)
 }
 
 // HeldBack says that the breaker did not open: it moved by itself meanwhile, or
@@ -259,14 +265,12 @@ func (o *Own) hold(p *Params, now time.Duration, l *Local, v *View, x *Scope) Ac
 			return Action{Holding: l.DueIn > 0}
 		}
 	}
-	// A dead man's switch: it never reaches further than the patience of a
-	// member, or the time at which the breaker would probe by itself (F6). Arms
-	// of a lapsed attempt end here as well (F7).
-	low := time.Duration(0.7 * float64(p.Patience()))
-	if l.DueIn >= max(low, o.due-now) {
+	// Or until it would probe by itself, if that is later. An arm of a lapsed
+	// attempt ends here as well (F7).
+	long := max(p.hold(v), o.due-now)
+	if l.DueIn > long-p.Beat/2 && l.DueIn > 0 {
 		return Action{}
 	}
-	long := max(low+time.Duration(0.3*v.Draw*float64(p.Patience())), o.due-now)
 	return Action{Hold: long, Holding: true}
 }
 

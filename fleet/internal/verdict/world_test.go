@@ -49,20 +49,22 @@ type process struct {
 	passed  bool
 
 	heard   *Coordinator
+	clock   Epoch
 	made    int
 	heardAt time.Duration
 	never   bool // it has heard nothing yet
 
 	// Ghosts.
-	alone    time.Duration // when it would probe without a fleet
-	lastBad  int
-	closedAt int
-	calls    []burst
-	armedFor Probe
-	probeFor Probe
-	results  map[Probe]Result
-	resultAt int
-	toldAt   int
+	alone     time.Duration // when it would probe without a fleet
+	lastBad   int
+	closedAt  int
+	calls     []burst
+	armedFor  Probe
+	probeFor  Probe
+	results   map[Probe]Result
+	resultAt  int
+	toldAt    int
+	toldClock Epoch // of its newest report
 }
 
 type burst struct {
@@ -201,6 +203,7 @@ func (w *world) end(m *process, bad bool) {
 func (w *world) beat(m *process, told, heard bool) {
 	if heard && w.digest != nil {
 		m.heard, m.made, m.heardAt, m.never = w.digest, w.made, w.now, false
+		m.clock = max(m.clock, w.digest.Clock)
 	}
 	w.react(m)
 	if told {
@@ -208,7 +211,7 @@ func (w *world) beat(m *process, told, heard bool) {
 		if c.Quiet() {
 			c = Claim{ID: subject, Well: true, Spans: c.Spans} // as reports have it
 		}
-		w.reports[m.id], m.toldAt = c, w.seq
+		w.reports[m.id], m.toldAt, m.toldClock = c, w.seq, m.clock
 	}
 }
 
@@ -217,8 +220,9 @@ func (w *world) view(m *process) *View {
 	if m.never {
 		return v
 	}
-	v.Heard = w.now-m.heardAt < params().Patience()
-	v.Clock, v.Subject = m.heard.Clock, m.heard.Subjects[subject]
+	v.Age = w.now - m.heardAt
+	v.Heard = v.Age < params().Patience()
+	v.Clock, v.Subject = m.clock, m.heard.Subjects[subject]
 	return v
 }
 
@@ -250,8 +254,8 @@ func (w *world) react(m *process) {
 	if x != nil && v.Heard && m.state == breaker.Open && m.cause != breaker.CauseOrder && act.Open == 0 && m.own.Under != x.Epoch {
 		w.fail("F7: open beside the verdict of epoch %d, and did not join", x.Epoch)
 	}
-	if limit := max(m.alone, w.now+params().Patience()); m.state == breaker.Open && m.due > limit {
-		w.fail("F6: held for %s, longer than the patience of a fleet", m.due-w.now)
+	if limit := max(m.alone, m.heardAt+params().Patience()); m.state == breaker.Open && m.due > limit {
+		w.fail("F6: held for %s, %s after it heard the fleet", m.due-w.now, w.now-m.heardAt)
 	}
 }
 
@@ -302,7 +306,7 @@ func (w *world) count() {
 	running := map[uint64]Probe{}
 	for _, m := range w.members {
 		if cl, ok := w.reports[m.id]; ok {
-			members = append(members, Member{ID: m.id, Zone: m.zone, Claims: []Claim{cl}})
+			members = append(members, Member{ID: m.id, Zone: m.zone, Clock: m.toldClock, Claims: []Claim{cl}})
 			if cl.Probe.Result == Running {
 				running[m.id] = cl.Probe
 			}

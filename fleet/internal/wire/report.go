@@ -33,7 +33,7 @@ type Report struct {
 	Orders   bool          // it carries out orders
 	Done     uint64        // the newest order that it has done
 	Interval time.Duration // between its beats
-	Heard    uint64        // seq of the newest digest that it heard
+	Clock    verdict.Epoch // the newest epoch that it has ever heard of
 	Claims   []verdict.Claim
 	Well     []Well
 }
@@ -84,7 +84,7 @@ func (r *Report) Append() []byte {
 	b = append(b, flags(r.Advise, r.Orders))
 	b = number(b, r.Done)
 	b = millis(b, r.Interval)
-	b = number(b, r.Heard)
+	b = number(b, r.Clock)
 	out := section(nil, secMember, b)
 	if len(r.Well) > 0 {
 		b = b[:0]
@@ -172,7 +172,7 @@ func (r *Report) read(in *reader) {
 	r.Advise, r.Orders = in.flag(bits, 0), in.flag(bits, 1)
 	r.Done = in.uint()
 	r.Interval = in.millis()
-	r.Heard = in.uint()
+	r.Clock = verdict.Epoch(in.uint())
 }
 
 func readClaim(in *reader) (c verdict.Claim) {

@@ -15,7 +15,7 @@ import (
 func someReport() *Report {
 	return &Report{
 		Boot: 7, Seq: 300, Zone: "b", Member: "pod-1/17", Build: "v1.2.3", Settings: 1 << 60, Breakers: 20,
-		Advise: true, Orders: true, Done: 9, Interval: time.Second, Heard: 4,
+		Advise: true, Orders: true, Done: 9, Interval: time.Second, Clock: 4,
 		Claims: []verdict.Claim{{
 			ID: "tenant/acme", State: breaker.ForcedClosed, Auto: breaker.Open, Stamp: 3, Under: 5,
 			Tripped: true, Overruled: true, Advised: true,
@@ -167,7 +167,7 @@ func TestDigestIsBounded(t *testing.T) {
 
 // Sizes that docs/fleet.md and the load at the store rest on.
 func TestSizes(t *testing.T) {
-	quiet := &Report{Boot: 1, Seq: 100_000, Zone: "eu-1a", Member: "checkout-7d9c/1", Build: "v1.4.2", Interval: time.Second, Heard: 100_000}
+	quiet := &Report{Boot: 1, Seq: 100_000, Zone: "eu-1a", Member: "checkout-7d9c/1", Build: "v1.4.2", Interval: time.Second, Clock: 100_000}
 	base := len(quiet.Append())
 	quiet.Well = make([]Well, 20)
 	if well := (len(quiet.Append()) - base) / 20; base > 100 || well > 12 {
