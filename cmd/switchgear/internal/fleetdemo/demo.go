@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -107,11 +106,9 @@ func (d *demo) store(url string) (through string, closeIt func(), err error) {
 	addr, stop := "", func() {}
 	o := &redis.Options{}
 	if url == "" {
-		own, err := miniredis.Run()
-		if err != nil {
+		if addr, stop, err = runStore(); err != nil {
 			return "", nil, err
 		}
-		addr, stop = own.Addr(), own.Close
 	} else {
 		if o, err = redis.ParseURL(url); err != nil {
 			return "", nil, err
