@@ -124,6 +124,18 @@ func starts() map[string]*world {
 		running.call(m, true)
 	}
 	out["running"] = running
+	unheard := running.clone()
+	unheard.seq++
+	unheard.end(unheard.members[0], true)
+	unheard.beat(unheard.members[0], true, true)
+	unheard.seq++
+	unheard.count()
+	for range 2 {
+		unheard.now += time.Second
+		unheard.seq++
+		unheard.beat(unheard.members[0], true, false)
+	}
+	out["unheard"] = unheard
 	cleared := armed.clone()
 	for _, m := range cleared.members {
 		cleared.seq++

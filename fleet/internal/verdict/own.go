@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"slices"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -256,8 +255,7 @@ func (o *Own) Obeyed(under Epoch) { o.Under = under }
 // call is to be the fleet's probe.
 func (o *Own) hold(p *Params, now time.Duration, l *Local, v *View, x *Scope) Action {
 	asked := Probe{Epoch: x.Epoch, Attempt: x.Attempt}
-	mine := slices.ContainsFunc(x.Arms, func(a Arm) bool { return a.Member == v.Member && a.Active })
-	if mine {
+	if x.armed(v.Member) {
 		if o.Probe.Epoch != asked.Epoch || o.Probe.Attempt != asked.Attempt {
 			o.Probe = asked
 		}

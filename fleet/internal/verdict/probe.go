@@ -173,6 +173,11 @@ func (c *Coordinator) arm(x *Scope, voices []voice) (next time.Duration) {
 
 func turn(member uint64, attempt int) uint64 { return member * (2*uint64(attempt) + 1) }
 
+// armed reports whether this member's next call is to be the probe.
+func (x *Scope) armed(member uint64) bool {
+	return slices.ContainsFunc(x.Arms, func(a Arm) bool { return a.Member == member && a.Active })
+}
+
 func (x *Scope) active() (out []uint64) {
 	for _, a := range x.Arms {
 		if a.Active {

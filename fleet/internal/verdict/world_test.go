@@ -248,6 +248,9 @@ func (w *world) react(m *process) {
 			w.checkLetGo(m, was, x)
 		}
 	}
+	if m.state == breaker.Open && x != nil && x.armed(m.id) && m.own.Probe == (Probe{Epoch: x.Epoch, Attempt: x.Attempt}) {
+		m.armedFor = m.own.Probe // its next call is due, whether it was let go or held no longer
+	}
 	if !v.Heard && m.own.Under != 0 {
 		w.fail("F6: alone, and under the verdict of epoch %d", m.own.Under)
 	}
@@ -285,13 +288,9 @@ func (w *world) checkObeys(m *process, x *Scope) {
 // checkLetGo: a member whose next call may probe at once.
 func (w *world) checkLetGo(m *process, under Epoch, x *Scope) {
 	if x != nil {
-		for _, a := range x.Arms {
-			if a.Member == m.id && a.Active {
-				m.armedFor = Probe{Epoch: x.Epoch, Attempt: x.Attempt}
-				return
-			}
+		if !x.armed(m.id) {
+			w.fail("F7: let go without being armed")
 		}
-		w.fail("F7: let go without being armed")
 		return
 	}
 	if !w.over[under] {
@@ -322,6 +321,12 @@ func (w *world) count() {
 		w.checkSubject(s, before.Subjects[subject], running)
 	}
 	w.digest, w.made = c.Clone(), w.seq
+}
+
+// has reports whether the store has a report of the member.
+func (w *world) has(m *process) bool {
+	_, ok := w.reports[m.id]
+	return ok
 }
 
 func (w *world) checkEvent(e *Event) {
@@ -383,7 +388,7 @@ func (w *world) checkSubject(s, before *Subject, running map[uint64]Probe) {
 		}
 		for _, m := range w.members {
 			i := slices.IndexFunc(old.Arms, func(a Arm) bool { return a.Member == m.id && !a.Done })
-			if r := m.results[Probe{Epoch: x.Epoch, Attempt: x.Attempt}]; i >= 0 && r != NoProbe && m.toldAt > m.resultAt {
+			if r := m.results[Probe{Epoch: x.Epoch, Attempt: x.Attempt}]; i >= 0 && r != NoProbe && m.toldAt > m.resultAt && w.has(m) {
 				w.fail("F7: member %d told that its probe ended, and the verdict of epoch %d goes on", m.id, x.Epoch)
 			}
 		}
