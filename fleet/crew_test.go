@@ -219,9 +219,9 @@ func (l *lossy) Publish(ctx context.Context, holder string, term uint64, ttl tim
 	return l.Store.Publish(ctx, holder, term, ttl, digest)
 }
 
-func (l *lossy) Orders(ctx context.Context) ([]fleet.StoredOrder, error) {
+func (l *lossy) Orders(ctx context.Context) ([]fleet.StoredOrder, uint64, error) {
 	if err := l.err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	return l.Store.Orders(ctx)
 }

@@ -199,7 +199,7 @@ func (s *standingOrder) expired() bool { return s.Order.Order.For > 0 && s.left(
 // standing returns the orders that stand, the oldest first, and removes what is
 // over.
 func (d *Desk) standing(ctx context.Context) (out []standingOrder, err error) {
-	all, err := d.store.Orders(ctx)
+	all, _, err := d.store.Orders(ctx)
 	if err != nil {
 		return nil, err
 	}

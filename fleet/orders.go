@@ -75,16 +75,10 @@ func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) er
 func (f *Fleet) readOrders(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	all, err := f.store.Orders(short)
+	all, number, err := f.store.Orders(short)
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	var number uint64
-	if f.heard.digest != nil {
-		number = f.heard.digest.Orders
-	}
-	f.mu.Unlock()
 	lost := f.book.lost(all, number, f.now())
 	for i := range lost {
 		o := &lost[i]

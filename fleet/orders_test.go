@@ -133,7 +133,7 @@ func TestStandingOrders(t *testing.T) {
 		}
 		c.store.Flush()
 		time.Sleep(30 * time.Second)
-		orders, err := c.store.Orders(t.Context())
+		orders, _, err := c.store.Orders(t.Context())
 		if err != nil || len(orders) != 2 {
 			t.Errorf("%d orders after the flush, %v; want 2", len(orders), err)
 		}
@@ -146,11 +146,34 @@ func TestStandingOrders(t *testing.T) {
 		alone := c.all[1]
 		alone.f.Close()
 		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}})
-		orders, err = c.store.Orders(t.Context())
+		orders, _, err = c.store.Orders(t.Context())
 		if err != nil || slices.ContainsFunc(orders, func(o fleet.StoredOrder) bool {
 			return strings.Contains(string(o.Order), `"id":"db","verb":"force-open"`)
 		}) {
 			t.Errorf("the override stands after its release: %v", err)
+		}
+	})
+}
+
+// A member may look at the orders of a store that was just flushed before it
+// hears of that from the coordinator: that takes nothing back (F12).
+func TestFlushTakesNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, time.Second).withPlanes().start().joined()
+		c.order(forceOpen("db", time.Hour))
+		time.Sleep(time.Minute)
+		c.store.Flush()
+		for _, x := range c.all {
+			x.m.Breaker("another") // makes its member look
+		}
+		time.Sleep(20 * time.Second)
+		for _, x := range c.all {
+			if s := x.m.Breaker("db").Status(); s.State != breaker.ForcedOpen {
+				t.Errorf("%s: %s", x.Member, s.Explain())
+			}
+		}
+		if orders, _, err := c.store.Orders(t.Context()); err != nil || len(orders) != 1 {
+			t.Errorf("%d orders, %v; want the one that was put back", len(orders), err)
 		}
 	})
 }
@@ -269,7 +292,7 @@ func TestSettingsForAll(t *testing.T) {
 				t.Errorf("%s has %+v", x.Member, s)
 			}
 		}
-		orders, err := c.store.Orders(t.Context())
+		orders, _, err := c.store.Orders(t.Context())
 		if err != nil || len(orders) != 1 {
 			t.Errorf("%d orders, %v; want the newer one alone, as it sets all that the older one did", len(orders), err)
 		}

@@ -19,8 +19,8 @@ import (
 //	sg1:{group}:r  hash     reports by member
 //	sg1:{group}:n  hash     inventories by member
 //	sg1:{group}:a  hash     receipts by order and member
-//	sg1:{group}:o  hash     orders by id: "number:milliseconds:" and the order
-//	sg1:{group}:c  hash     the newest term and the newest number of an order
+//	sg1:{group}:o  hash     orders by id: "number:milliseconds:" and the order; by # the newest number
+//	sg1:{group}:t  string   the newest term
 //	sg1:{group}:l  string   the lease: holder and term
 //	sg1:{group}:d  string   the digest; also the channel of digests
 type redisStore struct {
@@ -30,7 +30,7 @@ type redisStore struct {
 	reports string
 	digest  string
 	lease   string
-	counts  string
+	term    string
 	orders  string
 }
 
@@ -55,7 +55,7 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 	prefix := "sg1:{" + group + "}:"
 	return &redisStore{
 		client: own, prefix: prefix, deaf: 3 * time.Second,
-		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", counts: prefix + "c", orders: prefix + "o",
+		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", term: prefix + "t", orders: prefix + "o",
 	}, nil
 }
 
@@ -155,20 +155,20 @@ func (s *redisStore) Drop(ctx context.Context, t Table, field string, value []by
 // says which one it knows.
 var leadScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local term = math.max(tonumber(redis.call('HGET', KEYS[2], 'term') or '0'), tonumber(ARGV[2])) + 1
-redis.call('HSET', KEYS[2], 'term', string.format('%.0f', term))
+local term = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[2])) + 1
+redis.call('SET', KEYS[2], string.format('%.0f', term))
 redis.call('SET', KEYS[1], ARGV[1] .. '/' .. string.format('%.0f', term), 'PX', ARGV[3])
 return term`)
 
 func (s *redisStore) Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (uint64, error) {
-	term, err := leadScript.Run(ctx, s.client, []string{s.lease, s.counts}, holder, after, ttl.Milliseconds()).Int64()
+	term, err := leadScript.Run(ctx, s.client, []string{s.lease, s.term}, holder, after, ttl.Milliseconds()).Int64()
 	return uint64(max(0, term)), err
 }
 
 func (s *redisStore) Collect(ctx context.Context) (map[string][]byte, uint64, error) {
 	p := s.client.Pipeline()
 	all := p.HGetAll(ctx, s.reports)
-	newest := p.HGet(ctx, s.counts, "order")
+	newest := p.HGet(ctx, s.orders, newestField)
 	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, 0, err
 	}
@@ -234,22 +234,25 @@ func (s *redisStore) Listen(ctx context.Context, f func(digest []byte)) error {
 	}
 }
 
+// newestField is no id of an order.
+const newestField = "#"
+
 // addScript: the time is the server's, so that no two members compare clocks
 // (F9).
 var addScript = redis.NewScript(`
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old then return string.match(old, '^%d+') end
-local newest = tonumber(redis.call('HGET', KEYS[2], 'order') or '0')
+local newest = tonumber(redis.call('HGET', KEYS[1], '#') or '0')
 local number = tonumber(ARGV[3])
 if number == 0 then number = newest + 1 end
-redis.call('HSET', KEYS[2], 'order', string.format('%.0f', math.max(newest, number)))
+redis.call('HSET', KEYS[1], '#', string.format('%.0f', math.max(newest, number)))
 local now = redis.call('TIME')
 local at = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f:', number, at) .. ARGV[2])
 return string.format('%.0f', number)`)
 
 func (s *redisStore) Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error) {
-	return addScript.Run(ctx, s.client, []string{s.orders, s.counts}, id, order, number, age.Milliseconds()).Uint64()
+	return addScript.Run(ctx, s.client, []string{s.orders}, id, order, number, age.Milliseconds()).Uint64()
 }
 
 var ordersScript = redis.NewScript(`
@@ -258,17 +261,20 @@ local out = redis.call('HGETALL', KEYS[1])
 table.insert(out, string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
 return out`)
 
-func (s *redisStore) Orders(ctx context.Context) ([]StoredOrder, error) {
+func (s *redisStore) Orders(ctx context.Context) (out []StoredOrder, newest uint64, err error) {
 	all, err := ordersScript.Run(ctx, s.client, []string{s.orders}).StringSlice()
 	if err != nil || len(all) == 0 {
-		return nil, err
+		return nil, 0, err
 	}
 	now, err := strconv.ParseInt(all[len(all)-1], 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("fleet: the store's time: %w", err)
+		return nil, 0, fmt.Errorf("fleet: the store's time: %w", err)
 	}
-	var out []StoredOrder
 	for i := 0; i+1 < len(all); i += 2 {
+		if all[i] == newestField {
+			newest, _ = strconv.ParseUint(all[i+1], 10, 64) // else it is not ours
+			continue
+		}
 		number, rest, _ := bytes.Cut([]byte(all[i+1]), []byte(":"))
 		at, order, ok := bytes.Cut(rest, []byte(":"))
 		n, err1 := strconv.ParseUint(string(number), 10, 64)
@@ -279,7 +285,7 @@ func (s *redisStore) Orders(ctx context.Context) ([]StoredOrder, error) {
 		age := min(max(0, now-ms), int64(1000*24*time.Hour/time.Millisecond))
 		out = append(out, StoredOrder{ID: all[i], Number: n, Age: time.Duration(age) * time.Millisecond, Order: order})
 	}
-	return out, nil
+	return out, newest, nil
 }
 
 func (s *redisStore) Remove(ctx context.Context, ids ...string) error {

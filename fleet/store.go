@@ -64,9 +64,11 @@ type Store interface {
 	// number of 0 gives it the next number; another one is kept, by members that
 	// restore orders which the store has lost. age is how old the order is.
 	Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error)
-	// Orders returns all orders. Their ages are by the store's clock, so that
-	// no two processes compare theirs.
-	Orders(ctx context.Context) ([]StoredOrder, error)
+	// Orders returns all orders, and the number of the newest, removed ones
+	// included. Both are of the same moment, and a store that loses one loses the
+	// other: that is how what was taken back is told from what was lost. Ages
+	// are by the store's clock, so that no two processes compare theirs.
+	Orders(ctx context.Context) (all []StoredOrder, newest uint64, err error)
 	// Remove forgets orders.
 	Remove(ctx context.Context, ids ...string) error
 

@@ -212,25 +212,26 @@ func testOrders(t *testing.T, a, b fleet.Store) {
 		t.Errorf("numbers %d, %d and %d again; want growing ones, and the first again", first, second, again)
 	}
 	<-time.After(30 * time.Millisecond)
-	all, err := b.Orders(ctx)
+	all, newest, err := b.Orders(ctx)
 	check(t, err)
-	if len(all) != 2 {
-		t.Fatalf("%d orders, want 2", len(all))
+	if len(all) != 2 || newest != second {
+		t.Fatalf("%d orders, the newest %d; want 2 and %d", len(all), newest, second)
 	}
 	for _, o := range all {
 		if o.ID == "x" && (string(o.Order) != "open" || o.Number != first || o.Age < 20*time.Millisecond || o.Age > time.Minute) {
 			t.Errorf("got %+v", o)
 		}
 	}
-	_, newest, err := a.Collect(ctx)
+	_, newest, err = a.Collect(ctx)
 	check(t, err)
 	if newest != second {
 		t.Errorf("the newest order is %d, want %d", newest, second)
 	}
 	check(t, a.Remove(ctx, "x", "none"))
 	check(t, a.Remove(ctx))
-	if all, err = b.Orders(ctx); err != nil || len(all) != 1 || all[0].ID != "y" {
-		t.Errorf("after x was removed: %+v, %v", all, err)
+	check(t, a.Remove(ctx, "y"))
+	if all, newest, err = b.Orders(ctx); err != nil || len(all) != 0 || newest != second {
+		t.Errorf("after all were removed: %+v and the newest %d, %v; want none and %d", all, newest, err, second)
 	}
 }
 
@@ -243,7 +244,7 @@ func testRestored(t *testing.T, a, b fleet.Store) {
 	if number != 41 || next != 42 {
 		t.Errorf("numbers %d and %d, want 41 and 42", number, next)
 	}
-	all, err := b.Orders(ctx)
+	all, _, err := b.Orders(ctx)
 	check(t, err)
 	for _, o := range all {
 		if o.ID == "old" && (o.Age < time.Hour || o.Age > time.Hour+time.Minute) {
@@ -267,7 +268,7 @@ func testAnyBytes(t *testing.T, a, b fleet.Store) {
 	}
 	_, err = a.Add(ctx, field, value, 0, 0)
 	check(t, err)
-	orders, err := b.Orders(ctx)
+	orders, _, err := b.Orders(ctx)
 	check(t, err)
 	if len(orders) != 1 || orders[0].ID != field || !bytes.Equal(orders[0].Order, value) {
 		t.Error("an order has changed on the way")

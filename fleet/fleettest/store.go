@@ -264,15 +264,16 @@ func (s *Store) Add(ctx context.Context, id string, order []byte, number uint64,
 }
 
 // Orders returns all orders.
-func (s *Store) Orders(ctx context.Context) (all []fleet.StoredOrder, err error) {
+func (s *Store) Orders(ctx context.Context) (all []fleet.StoredOrder, newest uint64, err error) {
 	err = s.do(ctx, func() error {
 		for _, o := range s.orders {
 			o.Age = time.Since(o.at)
 			all = append(all, o.StoredOrder)
 		}
+		newest = s.number
 		return nil
 	})
-	return all, err
+	return all, newest, err
 }
 
 // Remove forgets orders.

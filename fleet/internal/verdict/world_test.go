@@ -388,7 +388,7 @@ func (w *world) checkSubject(s, before *Subject, running map[uint64]Probe) {
 		}
 		for _, m := range w.members {
 			i := slices.IndexFunc(old.Arms, func(a Arm) bool { return a.Member == m.id && !a.Done })
-			if r := m.results[Probe{Epoch: x.Epoch, Attempt: x.Attempt}]; i >= 0 && r != NoProbe && m.toldAt > m.resultAt && w.has(m) {
+			if r := m.results[Probe{Epoch: x.Epoch, Attempt: x.Attempt}]; i >= 0 && r != NoProbe && m.toldAt > m.resultAt && w.has(m) && !w.over[x.Epoch] {
 				w.fail("F7: member %d told that its probe ended, and the verdict of epoch %d goes on", m.id, x.Epoch)
 			}
 		}
