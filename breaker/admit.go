@@ -124,7 +124,7 @@ func (b *Breaker) leaseLocked(now time.Time, forced bool) (Permit, bool) {
 	c.reject.Store(nil)
 	// A breaker with a probe out counts as open for the cap until the lease
 	// ends.
-	b.cfg.cap.moved(b, HalfOpen, c.probes.out[len(c.probes.out)-1].ends)
+	b.cfg.cap.moved(b, c.probes.out[len(c.probes.out)-1].ends)
 	p.tag |= tagChecked | tagNested | permitTag(lease)
 	return p, true
 }
@@ -159,12 +159,12 @@ func (p *Permit) announce(ctx context.Context) {
 // goroutine, the call will never run, so the permit is handed back: otherwise a
 // probe's place would be lost until its lease ends (I2).
 func (p *Permit) releaseOnExit(tell func()) {
-	told := false
+	returned := false
 	defer func() {
-		if !told {
+		if !returned {
 			p.Ignore()
 		}
 	}()
 	tell()
-	told = true
+	returned = true
 }

@@ -191,7 +191,6 @@ func (g *settleOnce) end(ctx context.Context, err error) error {
 // also frees its probe (I2).
 func (g *settleOnce) unwind() {
 	if g.running {
-		g.running = false
 		_ = g.p.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the context is not known any more
 	}
 }

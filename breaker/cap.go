@@ -51,7 +51,7 @@ func (c *openCap) limit(share float64, open []*Breaker) {
 		// In this order: a breaker's lock first, then, within moved, the cap's.
 		b.mu.Lock()
 		if w := b.load(); stateOf(w) != Closed {
-			b.cfg.cap.moved(b, stateOf(w), b.cold.Load().openUntil)
+			b.cfg.cap.moved(b, b.cold.Load().openUntil)
 		}
 		b.mu.Unlock()
 	}
@@ -78,10 +78,10 @@ func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	if !c.limits() {
 		return true
 	}
-	members := 0 // of the manager; 0 if b does not belong to one
-	// Before the cap's lock: count takes manager.mu, for reading.
-	if m := b.cfg.manager; m != nil {
-		members, _ = m.count(b.cfg)
+	// Before the cap's lock: it takes manager.mu, for reading.
+	members := b.cfg.members()
+	if c.keys == nil && members == 0 {
+		return true // it was removed from the manager
 	}
 	mu := c.lock()
 	mu.Lock()
@@ -95,12 +95,21 @@ func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	return true
 }
 
+// members returns the number of breakers and sets of the manager, or 0 if the
+// owner of c does not belong to one, or was removed from it.
+func (c *config) members() (n int) {
+	if c.manager != nil {
+		n, _ = c.manager.count(c)
+	}
+	return n
+}
+
 // fitsLocked reports whether one more breaker may open: for a key, within its
 // set, and if the set would then count as open, within the manager. lock is
 // held.
 func (c *openCap) fitsLocked(now time.Time, members int) bool {
 	if c.keys == nil {
-		return members == 0 || fits(c.heldLocked(now), members, c.ownShare())
+		return fits(c.heldLocked(now), members, c.ownShare())
 	}
 	held, keys, share := c.heldLocked(now), c.keys(), c.ownShare()
 	// The manager's share also applies within a set that has none of its own.
@@ -147,19 +156,21 @@ func (c *openCap) heldLocked(now time.Time) (n int) {
 	return n
 }
 
-// moved records a breaker's new state. until is the end of its open time, or of
-// its newest probe's lease. b.mu is held, or b is being removed.
-func (c *openCap) moved(b *Breaker, to State, until time.Time) {
+// moved records until when a breaker rejects calls: until the end of its open
+// time, or of its newest probe's lease; zero if it rejects none. b.mu is held,
+// or b is being removed.
+func (c *openCap) moved(b *Breaker, until time.Time) {
 	if !c.limits() {
 		return
+	}
+	// A program may go on using a breaker that it has removed. It holds no place
+	// among those that are left.
+	if c.keys == nil && b.cfg.members() == 0 {
+		until = time.Time{}
 	}
 	mu := c.lock()
 	mu.Lock()
 	defer mu.Unlock()
-	// A closed breaker holds no place.
-	if to == Closed {
-		until = time.Time{}
-	}
 	c.holdLocked(b, until)
 }
 

@@ -1,6 +1,8 @@
 package breaker
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -213,5 +215,173 @@ func TestHeldByTheCap(t *testing.T) {
 	}
 	if err := b.Do(t.Context(), nop); err != nil || b.FailCount() != 0 {
 		t.Errorf("then %v and %d failures", err, b.FailCount())
+	}
+}
+
+// A key with settings of its own is held back for as long as its own open time,
+// and by its own window.
+func TestHeldBackByOwnSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Hour}, SetOptions{CapOpen: 0.1})
+		var told []Transition
+		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { told = append(told, t) }})
+		b := set.Breaker("own")
+		if err := b.Update(Settings{FailMax: 1, FailureRate: 1, Window: 30 * time.Second, ResetTimeout: 2 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		_ = set.Breaker("other").Open(Order{For: time.Hour})
+		play(b, "f.f.f....f")
+		if len(told) != 2 || b.Status().HeldBack != 2 {
+			t.Fatalf("told %d times, want 2: there is more than an open time between the last two trips", len(told))
+		}
+		if told[0].Window != 30*time.Second {
+			t.Errorf("the trip shows a window of %s, want 30s", told[0].Window)
+		}
+		if at := b.Status().HeldBackSince; time.Since(at) != 0 {
+			t.Errorf("held back for %s, want since now", time.Since(at))
+		}
+	})
+}
+
+// What was removed from its manager is none of the breakers that its cap is
+// about, whatever happens to it before and after.
+func TestCapOfWhatWasRemoved(t *testing.T) {
+	for name, c := range map[string]struct{ before, after func(b *Breaker) }{
+		"open before":     {before: func(b *Breaker) { play(b, "f") }},
+		"trips":           {after: func(b *Breaker) { play(b, "f") }},
+		"trips twice":     {after: func(b *Breaker) { play(b, "f..........f") }},
+		"is opened":       {after: func(b *Breaker) { _ = b.Open(Order{}) }},
+		"has a probe out": {after: func(b *Breaker) { _ = b.HalfOpen(Order{}); _, _ = b.Allow() }},
+		"goes on probing": {before: func(b *Breaker) { _ = b.HalfOpen(Order{}) }, after: func(b *Breaker) { _, _ = b.Allow() }},
+		"is held by a peer": {after: func(b *Breaker) {
+			_ = b.Open(Order{})
+			b.Peer().Hold(b.Status().Version, time.Hour)
+		}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 3)
+			m.CapOpen(0.25)
+			if c.before != nil {
+				c.before(bs[0])
+			}
+			m.Remove(bs[0].Name())
+			if c.after != nil {
+				c.after(bs[0])
+			}
+			play(bs[1], "f")
+			if bs[1].State() != Open {
+				t.Errorf("%s: the cap counts a breaker that was removed", name)
+			}
+			_ = bs[0].Close(Order{}) // and does not hold it back
+			play(bs[0], "f")
+			if bs[0].State() != Open {
+				t.Errorf("%s: the cap holds back a breaker that was removed", name)
+			}
+		})
+	}
+	m, bs := crew(t, 2)
+	m.CapOpen(0.5)
+	for _, name := range []string{"s", "other"} {
+		set := SetOf[int](m, name)
+		play(set.Breaker(1), "f")
+	}
+	m.Remove("s")
+	play(bs[0], "f") // one of three, beside the other set
+	is(t, bs[0], Closed)
+	m.Remove("other")
+	play(bs[0], "f")
+	is(t, bs[0], Open)
+}
+
+// Places end one by one, each in its own time.
+func TestCapPlacesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 6)
+		m.CapOpen(0.5)
+		for i, d := range []time.Duration{time.Hour, time.Second, time.Minute} {
+			_ = bs[i].Open(Order{For: d})
+		}
+		play(bs[3], "f")
+		is(t, bs[3], Closed)
+		wait(time.Second)
+		play(bs[3], "f") // for ten seconds
+		is(t, bs[3], Open)
+		play(bs[4], "f")
+		is(t, bs[4], Closed)
+		wait(10 * time.Second)
+		play(bs[4], "f")
+		is(t, bs[4], Open)
+	})
+}
+
+// What is held back again within an open time goes on, and is logged once.
+func TestHeldBackIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := NewManager(Settings{FailMax: 1, ResetTimeout: 10 * time.Second}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		m.CapOpen(0.1)
+		_ = m.Breaker("other").Open(Order{For: time.Hour})
+		log.Reset()
+		b := m.Breaker("b")
+		play(b, "f..........f")
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "breaker=b") || !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("logged %q, want one warning about b", log.String())
+		}
+		if play(b, "...........f"); b.Status().HeldBack != 2 || strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("held back %d times and logged %q, want 2 and two lines", b.Status().HeldBack, log.String())
+		}
+	})
+}
+
+// A set counts as open from half of its keys on, once, and not while it is
+// empty. What its own cap allows beyond that is its own affair.
+func TestCapOfSetsTogether(t *testing.T) {
+	set := func(m *Manager, name string, keys int) []*Breaker {
+		s, err := CreateSet[int](m, name, Settings{FailMax: 1}, SetOptions{CapOpen: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range keys {
+			s.Breaker(k)
+		}
+		return s.Breakers()
+	}
+	for name, c := range map[string]struct {
+		share float64
+		keys  [2]int // of two sets, beside one breaker
+		open  [2]int
+		alone State
+	}{
+		"a set that is open may open further": {0.3, [2]int{4, 4}, [2]int{4, 1}, Closed},
+		"two may be open":                     {0.7, [2]int{4, 4}, [2]int{4, 4}, Closed},
+		"an empty set is not open":            {0.7, [2]int{4, 0}, [2]int{4, 0}, Open},
+		"no limit":                            {0, [2]int{4, 4}, [2]int{4, 4}, Open},
+	} {
+		m, bs := crew(t, 1)
+		m.CapOpen(c.share)
+		sets := [2][]*Breaker{set(m, "one", c.keys[0]), set(m, "other", c.keys[1])}
+		for i, keys := range sets {
+			open := 0
+			for _, b := range keys {
+				play(b, "f")
+				open += btoi(b.State() == Open)
+			}
+			if open != c.open[i] {
+				t.Errorf("%s: %d of set %d are open, want %d", name, open, i, c.open[i])
+			}
+		}
+		if play(bs[0], "f"); bs[0].State() != c.alone {
+			t.Errorf("%s: the breaker is %s, want %s", name, bs[0].State(), c.alone)
+		}
+	}
+	s := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{CapOpen: 0.8})
+	for k := range 10 {
+		s.Breaker(k)
+	}
+	for k := range 10 {
+		play(s.Breaker(k), "f")
+		if got, want := s.Breaker(k).State() == Open, k < 8; got != want {
+			t.Errorf("without a manager: key %d is open: %v, want %v", k, got, want)
+		}
 	}
 }

@@ -118,3 +118,24 @@ func TestClock(t *testing.T) {
 		})
 	})
 }
+
+// A clock that stops while it is read says so: one that says that it runs has a
+// timer, or it would stand still for ever.
+func TestClockStopsWhileItIsRead(t *testing.T) {
+	const n = 10_000
+	all := make([]*clock, n)
+	for i := range all {
+		all[i] = newClock(nil, time.Hour)
+		all[i].step()
+		all[i].advance(1) // the next step, not read yet
+	}
+	abreast(n, func(i int) { all[i].step() }, func(i int) { all[i].advance(1) })
+	for i, c := range all {
+		// Read in time, it was set for the step after that. Else it stopped, and
+		// was started again by a reader that came later.
+		w := c.word.Load()
+		if w&clockRuns != 0 && w&clockUsed != 0 && c.serial == 1 {
+			t.Fatalf("clock %d stopped, but its word is %b", i, w)
+		}
+	}
+}

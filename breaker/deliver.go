@@ -82,18 +82,18 @@ func (b *Breaker) deliverOne(c *cold) bool {
 	if !ok {
 		return false
 	}
-	told := false
+	returned := false
 	defer func() {
 		// Only now may the next note be delivered.
 		b.noteDelivered(c)
 		// A listener is exiting the goroutine. The notes left in the queue are
 		// delivered here, before the goroutine ends (I7).
-		if !told {
+		if !returned {
 			b.deliver()
 		}
 	}()
 	b.notifyNote(n)
-	told = true
+	returned = true
 	return true
 }
 

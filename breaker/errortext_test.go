@@ -1,8 +1,12 @@
 package breaker
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -27,3 +31,46 @@ func TestErrorTexts(t *testing.T) {
 type textPanics struct{}
 
 func (textPanics) Error() string { panic("text") }
+
+// The text that WithErrorText makes of an error stands for it wherever others
+// than its caller can see it; the caller gets the error itself.
+func TestWithErrorText(t *testing.T) {
+	secret := errors.New("no access with token 12345")
+	var log bytes.Buffer
+	b := New("db", Settings{FailMax: 2}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))), WithErrorText(func(err error) string {
+		if err == errX {
+			panic("bug")
+		}
+		return fmt.Sprintf("an error of %d bytes", len(err.Error()))
+	}))
+	for range 2 {
+		if err := b.Do(t.Context(), func(context.Context) error { return secret }); err != secret {
+			t.Errorf("the caller got %v", err)
+		}
+	}
+	status := b.Status()
+	data, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, text := range map[string]string{
+		"a rejection": fmt.Sprint(b.Do(t.Context(), nop)), "Explain": status.Explain(), "JSON": string(data), "the log": log.String(),
+	} {
+		if strings.Contains(text, "12345") || !strings.Contains(text, "an error of 26 bytes") {
+			t.Errorf("%s says %s", where, text)
+		}
+	}
+	// What is no error of the program is not given to it.
+	b = New("db", Settings{FailMax: 1}, WithErrorText(func(error) string { return "redacted" }))
+	p, _ := b.Allow()
+	p.Abandoned()
+	if got := b.Status().Opened.Errors[0].Error; got != errAbandoned.Error() {
+		t.Errorf("an abandoned call is on record as %q", got)
+	}
+	// A panic is counted, once, and the failure counts.
+	b = New("db", Settings{FailMax: 1}, WithErrorText(func(error) string { panic("bug") }))
+	_ = b.Do(t.Context(), broken)
+	if s := b.Status(); s.State != Open || s.Panics != 1 || s.Opened.Errors[0].Error != "an error whose text could not be read because of a panic" {
+		t.Errorf("after a panic: %s, %d panics, %+v", s.State, s.Panics, s.Opened)
+	}
+}

@@ -301,7 +301,7 @@ func (s *Set[K]) tryEvict(c candidate[K]) bool {
 
 // dropOne makes room for one key. It evicts a healthy key; or if there is none,
 // it forgets the evidence of a key that has been idle for long, and evicts
-// that. No lock is held.
+// that. It returns false if no key may be dropped. No lock is held.
 //
 // Keys that clients invent come in great numbers, fail once and are never
 // called again. So among the keys that have been idle longest, those with a
@@ -319,11 +319,19 @@ func (s *Set[K]) dropOne() bool {
 	// All of found, not only the older half, in case that half is pinned or
 	// busy.
 	for _, c := range found {
-		if c.b.forget(lapseNow) && s.tryEvict(c) {
+		healthy := c.b.load()&evidenceMask == 0
+		if !c.b.forget(lapseNow) {
+			continue
+		}
+		if !healthy {
 			s.overflow.Add(1)
 			s.logOverflow()
-			return true
 		}
+		// If c cannot be evicted now, noteWord has evicted it already, or its
+		// shard is busy. The caller looks again whether there is room. No other
+		// key must lose its evidence before that.
+		s.tryEvict(c)
+		return true
 	}
 	return false
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,39 +18,24 @@ import (
 // A failure and an eviction may come together: the failure is counted in any
 // case, and a key with a failure is kept (I8).
 func TestEvictedAndCounted(t *testing.T) {
-	const n = 30_000
+	const n = 10_000
 	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
 	all := make([]*Breaker, n)
 	for i := range all {
 		all[i] = set.Breaker(i)
 	}
-	var one, other atomic.Int32 // how far they are: they walk abreast
-	abreast := func(own, theirs *atomic.Int32, i int) {
-		for own.Store(int32(i)); theirs.Load() < int32(i); {
-			runtime.Gosched()
-		}
-	}
-	var over sync.WaitGroup
-	over.Go(func() {
-		for i := range all {
-			abreast(&one, &other, i)
-			p := Permit{b: all[i]}
-			if !all[i].countedAlone(&p, Failure) {
-				t.Errorf("the failure of key %d took the lock", i)
-			}
-		}
-		one.Store(n)
-	})
 	evicted := 0
-	for i := range all {
-		abreast(&other, &one, i)
+	abreast(n, func(i int) {
+		p := Permit{b: all[i]}
+		if !all[i].countedAlone(&p, Failure) {
+			t.Errorf("the failure of key %d took the lock", i)
+		}
+	}, func(i int) {
 		sh := set.shard(i)
 		sh.mu.Lock()
 		evicted += btoi(set.evict(sh, i, all[i]))
 		sh.mu.Unlock()
-	}
-	other.Store(n)
-	over.Wait()
+	})
 	for i := range all {
 		sh := set.shard(i)
 		if sh.by[i] != all[i] || len(sh.evicted) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
@@ -62,6 +46,25 @@ func TestEvictedAndCounted(t *testing.T) {
 		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys))
 	}
 	t.Logf("%d were evicted and came back", evicted)
+}
+
+// A failure that is counted while its key comes back is not lost.
+func TestRestoredAndCounted(t *testing.T) {
+	const n = 20_000
+	all := make([]*Breaker, n)
+	for i := range all {
+		all[i] = New("b", Settings{FailMax: 100})
+		all[i].edit(0, flagEvicted)
+	}
+	abreast(n, func(i int) {
+		p := Permit{b: all[i]}
+		all[i].countedAlone(&p, Failure)
+	}, func(i int) { all[i].clearEvicted() })
+	for i, b := range all {
+		if b.FailCount() != 1 || b.load()&flagEvicted != 0 {
+			t.Fatalf("breaker %d has %d failures, its word is %x", i, b.FailCount(), b.load())
+		}
+	}
 }
 
 // A listener of a key that is forgotten in the moment it is added is not lost
@@ -301,6 +304,9 @@ func TestSetForgetsTheLongestIdle(t *testing.T) {
 	for i := 3; i < 50; i++ {
 		_ = set.Do(bg, 1, nop) // always in use
 		_ = set.Do(bg, i, nop)
+		if _, kept := set.Lookup(1); !kept {
+			t.Fatalf("the key that is always in use is forgotten for key %d", i)
+		}
 	}
 	for _, s := range set.Status() {
 		if s.Key == "1" {
@@ -421,5 +427,196 @@ func TestSetUnderChurn(t *testing.T) {
 				t.Errorf("%d keys are remembered, want about 50", n)
 			}
 		})
+	}
+}
+
+// An evicted breaker that is still held is the one that its key gets again, and
+// from then on the set keeps it as before.
+func TestEvictedBreakerComesBack(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 2})
+	held := s.Breaker("a")
+	for i := range 10 {
+		s.Breaker(strconv.Itoa(i))
+	}
+	if s.kept("a") != nil {
+		t.Fatal("the key is kept, want it evicted")
+	}
+	if got := s.Breaker("a"); got != held {
+		t.Fatal("the key has a second breaker")
+	}
+	if s.kept("a") != held || held.load()&flagEvicted != 0 {
+		t.Error("the breaker is used again but still evicted")
+	}
+	runtime.KeepAlive(held)
+}
+
+// Two callers that come first with one key at once get one breaker, which is
+// counted once.
+func TestKeyIsInsertedOnce(t *testing.T) {
+	const n = 5000
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2 * n})
+	var one, other [n]*Breaker
+	abreast(n, func(i int) { one[i] = set.Breaker(i) }, func(i int) { other[i] = set.Breaker(i) })
+	if one != other || set.Len() != n || len(set.Breakers()) != n {
+		t.Errorf("%d keys are counted and %d kept, want %d; one breaker each: %v", set.Len(), len(set.Breakers()), n, one == other)
+	}
+}
+
+// A key that finds no place, because no other may make room, has a breaker all
+// the same, and one only. The set takes it in when there is something to keep.
+func TestBreakerWithoutAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
+		for k := range 2 {
+			_ = set.Breaker(k).ForceOpen(Order{})
+		}
+		b := set.Breaker(3)
+		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Breaker(3) != b {
+			t.Errorf("the set remembers the key: %v, of %d keys", known, set.Len())
+		}
+		if err := set.Do(t.Context(), 3, broken); !errors.Is(err, errX) {
+			t.Errorf("its call: %v", err)
+		}
+		wait(time.Minute) // the sweeper takes the place away again
+		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Overflowed() != 1 {
+			t.Errorf("after a failure, the set remembers the key: %v, of %d keys, %d overflows", known, set.Len(), set.Overflowed())
+		}
+		_ = b.ForceClosed(Order{})
+		wait(time.Minute)
+		if got, known := set.Lookup(3); !known || got != b || set.Len() != 3 {
+			t.Errorf("with an override, the set remembers the key: %v, of %d keys", known, set.Len())
+		}
+	})
+}
+
+// Keys that clients invent fail once each. They give way to each other, and not
+// keys that fail again and again, or that are open, although those have been
+// idle longer.
+func TestInventedKeysGiveWayToEachOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		s     Settings
+		fails string
+		lasts func(*Breaker) bool
+	}{
+		"counted":   {Settings{FailMax: 100}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
+		"forgiving": {Settings{FailMax: 100, SuccessesToForgive: 10}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
+		"open":      {Settings{FailMax: 2}, "ff", func(b *Breaker) bool { return b.State() == Open }},
+	} {
+		set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 1, MaxEvidence: 24})
+		for k := range 8 {
+			play(set.Breaker(k), c.fails)
+		}
+		for k := range 2000 {
+			_ = set.Do(t.Context(), 1000+k, broken)
+			if n := set.Len(); n > 25 {
+				t.Fatalf("%s: %d keys are remembered, want 25 at most", name, n)
+			}
+		}
+		for k := range 8 {
+			if b, known := set.Lookup(k); !known || !c.lasts(b) {
+				t.Errorf("%s: key %d lost its failures to keys that failed once", name, k)
+			}
+		}
+		if got, want := set.Overflowed(), 2008-len(set.WithEvidence()); got != uint64(want) {
+			t.Errorf("%s: %d overflows, want %d: as many keys have lost their failures", name, got, want)
+		}
+	}
+}
+
+// A key that needs room while the healthy keys cannot be evicted costs one key
+// its evidence, not many.
+func TestOneKeyMakesRoom(t *testing.T) {
+	const evidence = 20
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: evidence})
+	busy := set.shard(0)
+	last := 0
+	next := func() int { // a key that is not in that shard
+		for last++; set.shard(last) == busy; {
+			last++
+		}
+		return last
+	}
+	for range evidence {
+		play(set.Breaker(next()), "ff")
+	}
+	set.Breaker(0)
+	busy.mu.Lock()
+	made := set.insert(next(), true)
+	busy.mu.Unlock()
+	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil || set.Len() != evidence+1 {
+		t.Errorf("%d keys have lost their failures, %d overflows, %d keys are remembered, want 1, 1 and %d", lost, set.Overflowed(), set.Len(), evidence+1)
+	}
+}
+
+// Keys that are healthy again count among the healthy ones at once: no time has
+// to pass.
+func TestHealthyAgain(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
+	for k := range 10 {
+		play(set.Breaker(k), "f")
+	}
+	if set.Len() != 10 {
+		t.Fatalf("%d keys are remembered, want 10", set.Len())
+	}
+	for _, b := range set.Breakers() {
+		play(b, "s")
+	}
+	if n := set.Len(); n > 2 {
+		t.Errorf("%d healthy keys are remembered, want 2", n)
+	}
+}
+
+// namesake is a key whose text does not tell it from others.
+type namesake struct{ n int }
+
+func (namesake) String() string { return "same" }
+
+// What has been collected leaves nothing behind, and its text is free again; as
+// long as a breaker is held, its text is not another's.
+func TestCollected(t *testing.T) {
+	set := NewSet[namesake]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := set.Breaker(namesake{0})
+	other := set.Breaker(namesake{1}).ID() // evicts the first
+	if held.ID() != "s/same" || other != "s/same~2" {
+		t.Errorf("ids %q and %q, want s/same and s/same~2", held.ID(), other)
+	}
+	for n := range 100 {
+		set.Breaker(namesake{2 + n})
+	}
+	evicted := func() (n int) {
+		for i := range set.shards {
+			set.shards[i].mu.RLock()
+			n += len(set.shards[i].evicted)
+			set.shards[i].mu.RUnlock()
+		}
+		set.evicted.mu.Lock()
+		defer set.evicted.mu.Unlock()
+		return max(n, len(set.evicted.keys))
+	}
+	texts := func() int { set.texts.mu.Lock(); defer set.texts.mu.Unlock(); return len(set.texts.keys) }
+	// The cleanups run on a goroutine of the runtime.
+	collect := func(left int) {
+		for range 1000 {
+			if evicted() <= left && texts() <= left+1 {
+				return
+			}
+			runtime.GC()
+			time.Sleep(time.Millisecond)
+		}
+		t.Errorf("%d keys are still evicted with %d texts, want %d with %d", evicted(), texts(), left, left+1)
+	}
+	collect(1) // the one that is held
+	if got := set.Breaker(namesake{1000}).ID(); got == held.ID() {
+		t.Errorf("a new key got the id %q of one that is held", got)
+	}
+	if set.Breaker(namesake{0}) != held {
+		t.Error("the key that is held got another breaker")
+	}
+	set.Breaker(namesake{1001}) // evicts it again
+	runtime.KeepAlive(held)
+	held = nil
+	collect(0)
+	if got := set.Breaker(namesake{1002}).ID(); got != "s/same" {
+		t.Errorf("a new key got the id %q, want s/same, which is free", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -59,6 +60,115 @@ func ExampleDo() {
 	})
 	fmt.Println(name, err)
 	// Output: Ada <nil>
+}
+
+// A search that finds nothing is a success for its caller, but an index that
+// answers every search that way is broken: the result is judged, not the error.
+func ExampleDoResult() {
+	search := breaker.New("search", breaker.Settings{FailMax: 2})
+	ctx := context.Background()
+	empty := func(hits []string, err error) breaker.Outcome {
+		if err == nil && len(hits) == 0 {
+			return breaker.Failure
+		}
+		return breaker.DefaultClassifier(ctx, err)
+	}
+	for range 2 {
+		hits, err := breaker.DoResult(ctx, search, func(context.Context) ([]string, error) {
+			return nil, nil
+		}, empty)
+		fmt.Println(len(hits), err, search.State())
+	}
+	// Output:
+	// 0 <nil> closed
+	// 0 <nil> open
+}
+
+// A handler tells its client when to come back.
+func ExampleOpenError_RetryAfter() {
+	payments := breaker.New("payments", breaker.Settings{})
+	_ = payments.Open(breaker.Order{For: 30 * time.Second})
+
+	err := payments.Do(context.Background(), func(context.Context) error { return nil })
+	var rejected *breaker.OpenError
+	if errors.As(err, &rejected) {
+		seconds := math.Ceil(rejected.RetryAfter().Seconds())
+		fmt.Println("503 Service Unavailable, Retry-After:", seconds)
+	}
+	// Output: 503 Service Unavailable, Retry-After: 30
+}
+
+// Of two operators who look at the same status, only the first one's order is
+// carried out.
+func ExampleBreaker_Apply() {
+	payments := breaker.New("payments", breaker.Settings{})
+	seen := payments.Status().Version
+
+	receipt, err := payments.Apply(breaker.Order{
+		Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", For: 10 * time.Minute, IfVersion: seen,
+	})
+	fmt.Println(receipt.Before, "->", receipt.After, err)
+
+	_, err = payments.Apply(breaker.Order{Verb: breaker.VerbClose, Actor: "ben", IfVersion: seen})
+	fmt.Println(errors.Is(err, breaker.ErrVersion), payments.State())
+	// Output:
+	// closed -> forced-open <nil>
+	// true forced-open
+}
+
+// A consumer waits while its dependency is down, instead of taking messages and
+// failing them.
+func ExampleBreaker_WaitReady() {
+	db := breaker.New("db", breaker.Settings{FailMax: 1, ResetTimeout: 10 * time.Millisecond})
+	ctx := context.Background()
+	messages := []string{"a", "b"}
+	down := true
+	for len(messages) > 0 {
+		if err := db.WaitReady(ctx); err != nil {
+			fmt.Println(err) // ctx is over
+			return
+		}
+		err := db.Do(ctx, func(context.Context) error {
+			if down {
+				down = false // it will work next time
+				return errors.New("connection refused")
+			}
+			return nil
+		})
+		fmt.Println(messages[0], err)
+		if err == nil {
+			messages = messages[1:]
+		}
+	}
+	// Output:
+	// a connection refused
+	// a <nil>
+	// b <nil>
+}
+
+func ExampleRecommended() {
+	payments := breaker.New("payments", breaker.Recommended())
+	for _, c := range (breaker.Settings{}).WithDefaults().Diff(payments.Settings()) {
+		fmt.Printf("%s: %s, not %s\n", c.Key, c.To, c.From)
+	}
+	// Output:
+	// fail_max: 8, not 5
+	// successes_to_forgive: 2, not off
+	// reset_timeout: 5s, not 1m0s
+	// probe_timeout: 30s, not 1m0s
+	// reset_backoff: 2, not 1
+	// reset_max: 30s, not off
+	// reset_jitter: 0.2, not 0
+}
+
+func ExampleManager_OnCreate() {
+	m := breaker.NewManager(breaker.Settings{})
+	remove := m.OnCreate(func(name string) { fmt.Println("created", name) })
+	m.Breaker("payments")
+	m.Breaker("payments") // exists already
+	remove()
+	m.Breaker("search")
+	// Output: created payments
 }
 
 func ExampleWrap() {

@@ -153,12 +153,14 @@ func (x *exploration) shrink(little bool) {
 type node struct {
 	from int
 	by   step
+	key  string
 	next []step
 }
 
 func explore(t *testing.T, x *exploration) {
-	nodes := []node{{from: -1, next: newWorld(x).steps()}}
-	seen := map[string]bool{newWorld(x).key(): true}
+	w := newWorld(x)
+	nodes := []node{{from: -1, key: w.key(), next: w.steps()}}
+	seen := map[string]bool{w.key(): true}
 	transitions, depth := 0, 0
 	for at := 0; at < len(nodes); at++ {
 		for _, s := range nodes[at].next {
@@ -173,7 +175,7 @@ func explore(t *testing.T, x *exploration) {
 				continue
 			}
 			seen[k] = true
-			nodes = append(nodes, node{from: at, by: s, next: w.steps()})
+			nodes = append(nodes, node{from: at, by: s, key: k, next: w.steps()})
 			if err := w.live(); err != nil {
 				t.Fatalf("I2: %v\nafter:\n\t%s", err, path(nodes, len(nodes)-1))
 			}
@@ -188,16 +190,19 @@ func explore(t *testing.T, x *exploration) {
 		x.name, len(nodes), transitions, depth, x.callers, x.orders)
 }
 
-func replay(t *testing.T, x *exploration, nodes []node, at int) *world {
+func replay(t *testing.T, x *exploration, nodes []node, node int) *world {
 	w := newWorld(x)
 	var back []step
-	for ; at > 0; at = nodes[at].from {
+	for at := node; at > 0; at = nodes[at].from {
 		back = append(back, nodes[at].by)
 	}
 	for _, s := range slices.Backward(back) {
 		if err := w.take(s); err != nil {
 			t.Fatalf("a replay differs from the first time: %v", err)
 		}
+	}
+	if k := w.key(); k != nodes[node].key {
+		t.Fatalf("a replay leads to the state\n\t%s, the first time it was\n\t%s\nafter:\n\t%s", k, nodes[node].key, path(nodes, node))
 	}
 	return w
 }

@@ -72,9 +72,9 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	}
 	// Closing an open key is a transition like any other, with a record.
 	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)
-	// What stepLocked leaves alone if the breaker is closed already.
+	// stepLocked leaves the ramp alone if the breaker is closed already.
 	if c != nil {
-		c.ramp, c.attempt = nil, 0
+		c.ramp = nil
 	}
 	// A new window, since bad calls in the old one are evidence.
 	if r := b.settings(); r.flags&flagCounted != 0 {
@@ -170,7 +170,7 @@ func (b *Breaker) dropRecordsLocked() {
 // its override, and its own settings and listeners. An open key closes. Remove
 // returns false if the set does not remember k.
 func (s *Set[K]) Remove(k K) bool {
-	b := s.find(k)
+	b := s.kept(k)
 	if b == nil {
 		return false
 	}

@@ -2,9 +2,15 @@ package breaker
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A key with a listener of its own is not forgotten: the listener would be.
@@ -43,5 +49,448 @@ func TestOverflowIsLoggedOnce(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: failing keys replace the keys that have been idle longest" set=s keys=2`) {
 		t.Errorf("logged %q, want one line", log.String())
+	}
+}
+
+// keyed is a set of one-failure breakers for tests of forgetting, with a clock
+// that the test moves.
+func keyed(o SetOptions) *Set[string] {
+	return NewSet[string]("s", Settings{FailMax: 2, ResetTimeout: time.Minute}, o)
+}
+
+// fill makes n healthy keys, which evict others.
+func fill(s *Set[string], n int) {
+	for i := range n {
+		s.Breaker(fmt.Sprint("fill", i))
+	}
+}
+
+// Whatever a key has that a new breaker would not have keeps it.
+func TestKeptKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			give  func(b *Breaker)
+			lasts func(b *Breaker) bool
+		}{
+			"a failure":      {func(b *Breaker) { play(b, "f") }, func(b *Breaker) bool { return b.FailCount() == 1 }},
+			"open":           {func(b *Breaker) { play(b, "ff") }, func(b *Breaker) bool { return b.State() == Open }},
+			"half-open":      {func(b *Breaker) { _ = b.HalfOpen(Order{}) }, func(b *Breaker) bool { return b.State() == HalfOpen }},
+			"an override":    {func(b *Breaker) { _ = b.ForceOpen(Order{}) }, func(b *Breaker) bool { return b.State() == ForcedOpen }},
+			"a history":      {func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}) }, func(b *Breaker) bool { return len(b.History()) == 2 }},
+			"own settings":   {func(b *Breaker) { _ = b.Update(Settings{FailMax: 9}) }, func(b *Breaker) bool { return b.Settings().FailMax == 9 }},
+			"the set's, own": {func(b *Breaker) { _ = b.Update(b.Settings()) }, func(b *Breaker) bool { return b.Status().Version == 2 }},
+			"a matcher":      {func(b *Breaker) { b.Ignore(ErrorIs(errX)) }, func(b *Breaker) bool { play(b, "ff"); return b.FailCount() == 0 }},
+		} {
+			s := keyed(SetOptions{MaxKeys: 2})
+			c.give(s.Breaker("a"))
+			fill(s, 100)
+			runtime.GC() // a breaker that is only evicted is lost now
+			if !c.lasts(s.Breaker("a")) {
+				t.Errorf("%s is lost", name)
+			}
+		}
+	})
+}
+
+// The history of a key gives way when the budget of its set is used up, but
+// nothing else that the key has.
+func TestHistoryGivesWayAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			give  func(b *Breaker)
+			lasts func(b *Breaker) bool
+		}{
+			"open":         {func(b *Breaker) { play(b, "ff") }, func(b *Breaker) bool { return b.State() == Open }},
+			"an override":  {func(b *Breaker) { _ = b.ForceClosed(Order{}) }, func(b *Breaker) bool { return b.State() == ForcedClosed }},
+			"a failure":    {func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}); play(b, "f") }, func(b *Breaker) bool { return b.FailCount() == 1 }},
+			"own settings": {func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}); _ = b.Update(Settings{FailMax: 9}) }, func(b *Breaker) bool { return b.Settings().FailMax == 9 }},
+			"in the ramp":  {func(b *Breaker) { _ = b.HalfOpen(Order{}); play(b, "s") }, func(b *Breaker) bool { return b.Status().Admitted < 1 }},
+		} {
+			s := NewSet[string]("s", Settings{FailMax: 2, Ramp: 24 * time.Hour}, SetOptions{MaxKeys: 2, MaxHistory: 4})
+			c.give(s.Breaker("a"))
+			for i := range 100 {
+				b := s.Breaker(fmt.Sprint(i))
+				play(b, "ff")
+				_ = b.Close(Order{})
+			}
+			wait(time.Minute)
+			fill(s, 100)
+			runtime.GC()
+			if !c.lasts(s.Breaker("a")) {
+				t.Errorf("%s is lost", name)
+			}
+		}
+	})
+}
+
+// MaxHistory bounds the keys that are kept for their history alone, and the
+// longest idle lose theirs first.
+func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := keyed(SetOptions{MaxKeys: 5, MaxHistory: 20})
+		for i := range 100 {
+			b := s.Breaker(fmt.Sprint(i))
+			play(b, "ff")
+			_ = b.Close(Order{})
+		}
+		wait(time.Minute)
+		if got := s.historyOnly.Load(); got > 20 || got < 15 {
+			t.Errorf("%d keys are kept for their history, want 15 to 20", got)
+		}
+		// One that is in use is passed over, which may be any of the last.
+		for i := range 60 {
+			if b := s.kept(fmt.Sprint(i)); b != nil && len(b.History()) > 0 {
+				t.Errorf("key %d, which has been idle for long, has kept its history", i)
+			}
+		}
+		if s.kept("0") != nil {
+			t.Error("the key that has been idle longest is kept")
+		}
+	})
+}
+
+// Keys that have more than a history use up none of the budget of healthy keys.
+func TestHistoryOfHealthyKeysIsTheirsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, give := range map[string]func(*Breaker){
+			"open":       func(b *Breaker) { _ = b.Open(Order{}) },
+			"overridden": func(b *Breaker) { _ = b.ForceOpen(Order{}) },
+			"failed":     func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}); play(b, "f") },
+		} {
+			s := keyed(SetOptions{MaxKeys: 2, MaxHistory: 4})
+			for i := range 3 {
+				b := s.Breaker(fmt.Sprint(i))
+				play(b, "ff")
+				_ = b.Close(Order{})
+			}
+			for i := range 20 {
+				give(s.Breaker(fmt.Sprint(name, i)))
+			}
+			wait(time.Hour)
+			for i := range 3 {
+				if b := s.kept(fmt.Sprint(i)); b == nil || len(b.History()) == 0 {
+					t.Errorf("%s: the history of healthy key %d is lost", name, i)
+				}
+			}
+		}
+	})
+}
+
+// The keys of a set share the budget for records beyond the newest of each key,
+// and get back what is forgotten.
+func TestHistoryHasABudget(t *testing.T) {
+	s := keyed(SetOptions{MaxHistory: 10})
+	flap := func(key string, times int) *Breaker {
+		b := s.Breaker(key)
+		for range times {
+			_ = b.Open(Order{})
+			_ = b.Close(Order{})
+		}
+		return b
+	}
+	if got := len(flap("a", 4).History()); got != 8 {
+		t.Errorf("the first key has %d records, want 8", got)
+	}
+	if got := len(flap("b", 4).History()); got != 4 { // 7 of a and 3 of b, and the newest
+		t.Errorf("the second key has %d records, want 4", got)
+	}
+	if got := len(flap("c", 4).History()); got != 1 {
+		t.Errorf("the third key has %d records, want 1", got)
+	}
+	s.Remove("a")
+	if got := len(flap("d", 4).History()); got != 8 {
+		t.Errorf("after the first key was removed, the fourth has %d records, want 8", got)
+	}
+	if got := s.records.Load(); got != 10 {
+		t.Errorf("%d records are in use, want 10", got)
+	}
+}
+
+// A key that was forgotten goes on from a version that it never had: an order
+// for what its breaker was before is refused.
+func TestVersionsGoOnAfterForgetting(t *testing.T) {
+	s := keyed(SetOptions{})
+	b := s.Breaker("a")
+	_ = b.Open(Order{})
+	_ = b.Close(Order{})
+	seen := b.Status().Version
+	b = nil
+	s.Remove("a")
+	runtime.GC()
+	b = s.Breaker("a")
+	if got := b.Status().Version; got < seen {
+		t.Errorf("version %d, and was %d", got, seen)
+	}
+	_ = b.Open(Order{})
+	if _, err := b.Apply(Order{Verb: VerbClose, IfVersion: seen}); !errors.Is(err, ErrVersion) {
+		t.Errorf("an order for version %d: %v, want ErrVersion", seen, err)
+	}
+}
+
+// A key that is forgotten and used again begins without the attempts that made
+// its open time grow.
+func TestForgetAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Second, ResetBackoff: 10}, SetOptions{Retention: time.Hour})
+		b := s.Breaker("a")
+		play(b, "f.f.") // opens twice: the second time for 10 s
+		wait(3 * time.Hour)
+		is(t, b, Closed) // the evidence of an idle key lapses
+		play(b, "f")
+		if got := b.Status().Transition.OpenFor; got != time.Second {
+			t.Errorf("it opens for %s, want 1s", got)
+		}
+	})
+}
+
+// A key that is idle for Retention loses its evidence, with a record when it
+// closes. What people or the program have set never lapses.
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := keyed(SetOptions{MaxKeys: 10, Retention: 16 * time.Hour})
+		var heard tape
+		s.AddListener(Listener{StateChange: func(b *Breaker, c Transition) { heard.add("%s %s->%s %s", b.Key(), c.From, c.To, c.Cause) }})
+		failed, open, busy := s.Breaker("failed"), s.Breaker("open"), s.Breaker("busy")
+		forced, own := s.Breaker("forced"), s.Breaker("own")
+		play(failed, "f")
+		play(open, "ff")
+		_ = forced.ForceOpen(Order{})
+		_ = own.Update(Settings{FailMax: 9})
+		play(own, "f")
+		heard.take()
+		for range 15 {
+			play(busy, "f")
+			wait(time.Hour)
+			play(busy, "s")
+		}
+		if failed.FailCount() != 1 || open.State() != Open {
+			t.Errorf("before Retention: %d failures, and %s", failed.FailCount(), open.State())
+		}
+		for range 4 {
+			play(busy, "sf")
+			wait(time.Hour)
+		}
+		if failed.FailCount() != 0 || open.State() != Closed || len(open.History()) != 0 {
+			t.Errorf("after Retention: %d failures, %s, %d records", failed.FailCount(), open.State(), len(open.History()))
+		}
+		if got, want := heard.take(), "open open->closed lapsed"; got != want {
+			t.Errorf("listeners heard %q, want %q", got, want)
+		}
+		if busy.FailCount() != 1 || forced.State() != ForcedOpen || own.FailCount() != 1 || own.Settings().FailMax != 9 {
+			t.Errorf("kept: %d failures of the busy key, %s, %d failures and limit %d of the one with own settings",
+				busy.FailCount(), forced.State(), own.FailCount(), own.Settings().FailMax)
+		}
+		wait(48 * time.Hour)
+		if got := s.evidence.Load(); got != 2 {
+			t.Errorf("%d keys have evidence in the end, want the forced one and the one with own settings", got)
+		}
+	})
+}
+
+// The open time does not count as idle: an open key is kept for Retention after
+// the moment at which a call could have probed.
+func TestRetentionOfALongOpenTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: 48 * time.Hour}, SetOptions{Retention: 16 * time.Hour})
+		b := s.Breaker("a")
+		play(b, "f")
+		wait(60 * time.Hour)
+		is(t, b, Open)
+		wait(8 * time.Hour)
+		is(t, b, Closed)
+	})
+}
+
+// A half-open key lapses Retention after its last use, too.
+func TestRetentionHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{}, SetOptions{Retention: 16 * time.Hour})
+		b := s.Breaker("a")
+		_ = b.HalfOpen(Order{})
+		wait(15 * time.Hour)
+		is(t, b, HalfOpen)
+		wait(3 * time.Hour)
+		is(t, b, Closed)
+	})
+}
+
+// Bad calls in a window keep a key until they have left it.
+func TestWindowKeepsAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{FailMax: -1, FailureRate: 0.9, Window: 10 * time.Second}, SetOptions{MaxKeys: 1})
+		play(s.Breaker("a"), "fs") // the success ends the row of failures
+		fill(s, 10)
+		runtime.GC()
+		if got := s.Breaker("a").Status().Window.Failures; got != 1 {
+			t.Errorf("%d failures in the window, want 1", got)
+		}
+		wait(3 * time.Minute)
+		if got := s.evidence.Load(); got != 0 {
+			t.Errorf("%d keys are kept for failures that have left their windows", got)
+		}
+	})
+}
+
+// A set without evidence has no timer.
+func TestSweeperRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := keyed(SetOptions{Retention: 16 * time.Hour})
+		set := func() bool { s.sweeper.mu.Lock(); defer s.sweeper.mu.Unlock(); return s.sweeper.timer != nil }
+		fill(s, 10)
+		if set() {
+			t.Error("a timer is set for healthy keys")
+		}
+		play(s.Breaker("a"), "f")
+		if !set() {
+			t.Error("no timer is set for a key with evidence")
+		}
+		play(s.Breaker("a"), "s")
+		wait(2 * time.Hour)
+		if set() {
+			t.Error("the timer is set though no key has evidence any more")
+		}
+	})
+}
+
+// The floor of versions is that of the highest that was ever forgotten, also if
+// two keys are forgotten at once (I12).
+func TestVersionFloorOnlyRises(t *testing.T) {
+	s := keyed(SetOptions{})
+	fell := 0
+	abreast(50_000, func(i int) {
+		fell += btoi(s.versionFloor() < uint64(2*i)) // the higher one of before
+		s.forgotten(uint64(2*i+1), 0)
+	}, func(i int) { s.forgotten(uint64(2*i+2), 0) })
+	if fell > 0 {
+		t.Errorf("the floor fell %d times", fell)
+	}
+}
+
+// A key that is removed has nothing left of what it had: a handle that the
+// program holds behaves like the breaker of a new key.
+func TestRemove(t *testing.T) {
+	matched := errors.New("matched")
+	calls := 0
+	for name, c := range map[string]struct {
+		s    Settings
+		give func(b *Breaker)
+		told string // to listeners of the set
+	}{
+		"nothing":       {Settings{}, func(*Breaker) {}, ""},
+		"a failure":     {Settings{}, func(b *Breaker) { play(b, "f") }, ""},
+		"open":          {Settings{FailMax: 2}, func(b *Breaker) { play(b, "ffs") }, "open->closed lapsed"},
+		"half-open":     {Settings{Probes: 2, SuccessThreshold: 2}, func(b *Breaker) { _ = b.HalfOpen(Order{}); play(b, "s") }, "half-open->closed lapsed"},
+		"in the ramp":   {Settings{Ramp: time.Hour}, func(b *Breaker) { _ = b.HalfOpen(Order{}); play(b, "sss") }, ""},
+		"forced open":   {Settings{}, func(b *Breaker) { _ = b.ForceOpen(Order{For: time.Hour}); play(b, "s") }, "forced-open->closed lapsed"},
+		"forced closed": {Settings{FailMax: 2}, func(b *Breaker) { _ = b.ForceClosed(Order{}); play(b, "ff") }, "forced-closed->half-open lapsed, half-open->closed lapsed"},
+		"own settings":  {Settings{}, func(b *Breaker) { _ = b.Update(Settings{FailMax: 1, SlowCall: time.Second, FailureRate: 0.1}) }, ""},
+		"matchers":      {Settings{}, func(b *Breaker) { b.Ignore(ErrorIs(matched)) }, ""},
+		"a listener":    {Settings{}, func(b *Breaker) { b.AddListener(Listener{Success: func(*Breaker) { calls++ }}) }, ""},
+		"watched":       {Settings{}, func(b *Breaker) { b.Peer().Watch(true); play(b, "sf") }, ""},
+		"a window":      {Settings{FailMax: -1, FailureRate: 0.9}, func(b *Breaker) { play(b, "fs") }, ""},
+		"clean calls":   {Settings{FailMax: -1, FailureRate: 0.9, WindowCalls: 2}, func(b *Breaker) { play(b, "sss") }, ""},
+		"bypassed":      {Settings{}, func(b *Breaker) { _ = b.Open(Order{}); _ = b.Do(WithBypass(bg, "x"), nop) }, "open->closed lapsed"},
+		"held back":     {Settings{FailMax: 1}, func(b *Breaker) { play(b, "f") }, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var o SetOptions
+			if name == "held back" {
+				o.CapOpen = 0.1
+			}
+			set := NewSet[string]("s", c.s, o, WithBypassAllowed())
+			_ = set.Breaker("other").Open(Order{For: time.Hour})
+			b := set.Breaker("a")
+			c.give(b)
+			var told tape
+			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { told.add("%s->%s %s", t.From, t.To, t.Cause) }})
+			calls = 0
+			if !set.Remove("a") {
+				t.Fatalf("%s: the set does not know the key", name)
+			}
+			if got := told.take(); got != c.told {
+				t.Errorf("%s: listeners heard %q, want %q", name, got, c.told)
+			}
+			if _, known := set.Lookup("a"); known || set.Remove("a") {
+				t.Errorf("%s: the set remembers the key", name)
+			}
+			fresh := set.Breaker("b")
+			like := func(b *Breaker) string {
+				s := b.Status()
+				s.ID, s.Key, s.Version = "", "", 0
+				return fmt.Sprintf("%+v %d records, %+v, word %b", s, len(b.History()), b.Peer().Calls(), b.load()&^(flagEvicted|flagCheckCtx)<<(64-genShift))
+			}
+			if got, want := like(b), like(fresh); got != want {
+				t.Errorf("%s: the removed key is\n%s, and a new one\n%s", name, got, want)
+			}
+			for _, err := range []error{matched, nil} {
+				if name == "held back" {
+					break // this would hold them back again
+				}
+				for _, b := range []*Breaker{b, fresh} {
+					_ = b.Do(t.Context(), func(context.Context) error { return err })
+				}
+				if got, want := like(b), like(fresh); got != want || calls > 0 {
+					t.Errorf("%s: after a call that ends with %v, the removed key is\n%s, and a new one\n%s; its listener heard %d", name, err, got, want, calls)
+				}
+			}
+			wait(2 * time.Hour) // an override that it had does not end now
+			is(t, b, Closed)
+		})
+	}
+	if keyed(SetOptions{}).Remove("unknown") {
+		t.Error("an unknown key was removed")
+	}
+}
+
+// What the program has given a key keeps it for ever, with its evidence; when
+// that is taken back, the key lapses, but not before what else it has.
+func TestPinnedKeys(t *testing.T) {
+	nobody := Listener{StateChange: func(*Breaker, Transition) {}}
+	for name, give := range map[string]func(b *Breaker) (take func()){
+		"own settings": func(b *Breaker) func() { _ = b.Update(Settings{FailMax: 9}); return nil },
+		"matchers":     func(b *Breaker) func() { b.Ignore(ErrorIs(errNotFound)); return nil },
+		"a listener":   func(b *Breaker) func() { return b.AddListener(nobody) },
+		"watched":      func(b *Breaker) func() { b.Peer().Watch(true); return func() { b.Peer().Watch(false) } },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1, Retention: 16 * time.Hour})
+			b := set.Breaker("a")
+			take := give(b)
+			play(b, "f")
+			wait(48 * time.Hour)
+			fill(set, 10)
+			if got, _ := set.Lookup("a"); got != b || b.FailCount() != 1 {
+				t.Errorf("%s: the key has lost its failure", name)
+			}
+			if take == nil {
+				return
+			}
+			take()
+			if b.FailCount() != 1 {
+				t.Errorf("%s: the key lost its failure together with it", name)
+			}
+			play(b, "s")
+			fill(set, 10)
+			if _, known := set.Lookup("a"); known {
+				t.Errorf("%s: the key is kept for nothing", name)
+			}
+		})
+	}
+	for name, give := range map[string]func(b *Breaker){
+		"a history":      func(b *Breaker) { _ = b.Open(Order{}); _ = b.Close(Order{}) },
+		"a window":       func(b *Breaker) { play(b, "fs") },
+		"own settings":   func(b *Breaker) { _ = b.Update(Settings{FailMax: 9}) },
+		"matchers":       func(b *Breaker) { b.Ignore(ErrorIs(errNotFound)) },
+		"other listener": func(b *Breaker) { b.AddListener(nobody) },
+	} {
+		set := NewSet[string]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 1})
+		b := set.Breaker("a")
+		remove := b.AddListener(nobody)
+		give(b)
+		remove()
+		fill(set, 10)
+		if _, known := set.Lookup("a"); !known {
+			t.Errorf("%s: the key is forgotten with its listener", name)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +129,39 @@ func (t *tape) listener() Listener {
 		Failure:     func(_ *Breaker, err error) { t.add("failure %v", err) },
 		Rejected:    func(_ *Breaker, err error) { t.add("rejected") },
 		StateChange: func(_ *Breaker, c Transition) { t.add("%s->%s", c.From, c.To) },
+	}
+}
+
+// abreast calls one and other with each number below n, on two goroutines that
+// wait for each other before each number. So what they do at the same time often
+// overlaps: each comes between a load and a swap of the other now and then.
+func abreast(n int, one, other func(i int)) {
+	var at, otherAt atomic.Int32 // what they have come to
+	walk := func(own, theirs *atomic.Int32, f func(int)) {
+		defer own.Store(int32(n)) // also when f ends the test
+		for i := range n {
+			own.Store(int32(i))
+			// Yielding at once would let them take turns on one processor.
+			for spins := 1; theirs.Load() < int32(i); spins++ {
+				if spins%10_000 == 0 {
+					runtime.Gosched()
+				}
+			}
+			f(i)
+		}
+	}
+	var over sync.WaitGroup
+	over.Go(func() { walk(&at, &otherAt, one) })
+	walk(&otherAt, &at, other)
+	over.Wait()
+}
+
+// linger takes up to some microseconds, another time for each of many numbers. It
+// lets what one of two goroutines does come at any time of what the other does.
+func linger(i int) {
+	var looked atomic.Int32
+	for range i * 37 % 4000 {
+		looked.Load()
 	}
 }
 

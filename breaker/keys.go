@@ -266,7 +266,6 @@ func (g *untrackedCall[K]) end(ctx context.Context, err error) error {
 // unwind is deferred, and counts a failure for a call that did not return.
 func (g *untrackedCall[K]) unwind() {
 	if g.running {
-		g.running = false
 		_ = g.settle(nil, Failure, errAbandoned) //nolint:staticcheck // the panic continues: no context, and no error is returned
 	}
 }

@@ -2,8 +2,13 @@ package breaker
 
 import (
 	"context"
+	"errors"
+	"math"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Where a success matters to somebody, an unknown key of a full set gets a
@@ -84,6 +89,8 @@ func TestUnknownKeyCountsOnlyForItsGeneration(t *testing.T) {
 func TestUnknownKeyOfAFullSet(t *testing.T) {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
+	late, cancelLate := context.WithDeadline(context.Background(), time.Now().Add(-time.Hour))
+	defer cancelLate()
 	plain := context.Background()
 	answers := func(err error) func(*Set[string]) error { return func(*Set[string]) error { return err } }
 	afterAFailure := func(err error) func(*Set[string]) error {
@@ -98,6 +105,8 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 		"fails":                          {plain, answers(errX), 1},
 		"is excluded":                    {plain, answers(errNotFound), -1},
 		"is cancelled":                   {gone, answers(context.Canceled), -1},
+		"is too late":                    {late, answers(errX), -1},
+		"is too late, after one failed":  {late, afterAFailure(errX), 1},
 		"is marked, fails":               {WithBypass(plain, "x"), answers(errX), 0},
 		"is marked, succeeds":            {WithBypass(plain, "x"), answers(nil), 0},
 		"is marked as a probe":           {WithBypassProbe(plain, "x"), answers(errX), 1},
@@ -123,5 +132,92 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 				t.Errorf("%d failures, want %d (-1: no breaker)", fails, c.fails)
 			}
 		})
+	}
+}
+
+// All keys that are not equal to themselves share one breaker, also if two come
+// first at once.
+func TestNaNKeysShareOneBreaker(t *testing.T) {
+	const n = 2000
+	sets := make([]*Set[float64], n)
+	for i := range sets {
+		sets[i] = NewSet[float64]("s", Settings{}, SetOptions{})
+	}
+	var got, other [n]*Breaker
+	abreast(n, func(i int) { got[i] = sets[i].Breaker(math.NaN()) }, func(i int) { other[i] = sets[i].Breaker(math.NaN()) })
+	for i, s := range sets {
+		if got[i] != other[i] || s.Breaker(math.NaN()) != got[i] || s.Len() != 1 {
+			t.Fatalf("set %d: %p, %p and then %p, %d keys", i, got[i], other[i], s.Breaker(math.NaN()), s.Len())
+		}
+	}
+}
+
+// Keys that are not equal to themselves have one breaker, which can be found,
+// listed, changed and removed like any other; keys beside them have their own.
+func TestNaNKeys(t *testing.T) {
+	set := NewSet[float64]("s", Settings{FailMax: 2}, SetOptions{MaxKeys: 1})
+	if _, known := set.Lookup(math.NaN()); known || set.Remove(math.NaN()) {
+		t.Error("a key is known that never came")
+	}
+	b, plain := set.Breaker(math.NaN()), set.Breaker(1.5)
+	_ = plain.ForceOpen(Order{})
+	if b == plain || b.ID() != "s/NaN" || plain.ID() != "s/1.5" {
+		t.Errorf("the breakers are %s and %s", b.ID(), plain.ID())
+	}
+	if got, known := set.Lookup(math.NaN()); !known || got != b {
+		t.Error("it is not found by its key")
+	}
+	if got, err := set.BreakerOf("NaN"); err != nil || got != b {
+		t.Errorf("it is not found by its text: %v", err)
+	}
+	if got, err := set.BreakerOf("1.5"); err != nil || got != plain {
+		t.Errorf("another is not found by its text: %v", err)
+	}
+	if all := set.Breakers(); len(all) != 2 || !slices.Contains(all, b) {
+		t.Errorf("%d breakers are listed, want 2", len(all))
+	}
+	heard := 0
+	set.AddListener(Listener{Failure: func(*Breaker, error) { heard++ }})
+	for range 2 {
+		_ = set.Do(t.Context(), math.NaN(), broken)
+	}
+	if err := set.Do(t.Context(), math.NaN(), nop); !errors.Is(err, ErrOpen) || heard != 2 {
+		t.Errorf("after two failures: %v, the set's listener heard %d", err, heard)
+	}
+	for key, b := range map[float64]*Breaker{math.NaN(): b, 1.5: plain} {
+		if !set.Remove(key) || b.State() != Closed {
+			t.Errorf("%v was not removed: it is %s", key, b.State())
+		}
+	}
+	if _, known := set.Lookup(1.5); known {
+		t.Error("the key beside it was not forgotten")
+	}
+}
+
+// A text that identifies no key is named in the error, with the set.
+func TestBreakerOfUnknownText(t *testing.T) {
+	set := NewSet[[2]int]("s", Settings{}, SetOptions{})
+	_, err := set.BreakerOf("[1 2]")
+	var unknown *UnknownError
+	if !errors.As(err, &unknown) || unknown.ID != "s/[1 2]" {
+		t.Errorf("got %v, want an UnknownError for s/[1 2]", err)
+	}
+}
+
+// A call that began without a breaker, and does not return, counts one failure.
+func TestUnknownKeyThatDoesNotReturn(t *testing.T) {
+	for name, fn := range map[string]func(context.Context) error{
+		"panics": func(context.Context) error { panic("bug") },
+		"exits":  func(context.Context) error { runtime.Goexit(); return nil },
+	} {
+		set := NewSet[string]("s", Settings{FailMax: 2}, SetOptions{MaxKeys: 1})
+		set.Breaker("filler")
+		elsewhere(func() {
+			defer func() { _ = recover() }()
+			_ = set.Do(bg, "k", fn)
+		})
+		if got := set.Breaker("k").FailCount(); got != 1 {
+			t.Errorf("%s: %d failures, want 1", name, got)
+		}
 	}
 }

@@ -166,9 +166,9 @@ func notifyFrom(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker
 
 // notifyOne calls tell for one listener.
 func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)) {
-	told := false
+	returned := false
 	defer func() {
-		if told {
+		if returned {
 			return
 		}
 		if p := recover(); p != nil {
@@ -178,7 +178,7 @@ func notifyOne(ls []*Listener, i int, b *Breaker, tell func(*Listener, *Breaker)
 		notifyFrom(ls, i+1, b, tell) // neither returned nor panicked: runtime.Goexit
 	}()
 	tell(ls[i], b)
-	told = true
+	returned = true
 }
 
 // caught counts and logs a panic in user code. what says whose it was.

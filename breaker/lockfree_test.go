@@ -170,3 +170,30 @@ func TestMoveHoldsTheWord(t *testing.T) {
 		}
 	}
 }
+
+// A failure that is counted while a decision is taken, or while the count is
+// converted to other units, is not lost (I11).
+func TestFailureDuringADecision(t *testing.T) {
+	const n = 10_000
+	for name, during := range map[string]func(*Breaker){
+		"opened":    func(b *Breaker) { _ = b.Open(Order{}) },
+		"converted": func(b *Breaker) { _ = b.Update(Settings{FailMax: 100, SuccessesToForgive: 2}) },
+	} {
+		all := make([]*Breaker, n)
+		for i := range all {
+			all[i] = New("b", Settings{FailMax: 100})
+			play(all[i], "f")
+		}
+		counted := make([]bool, n)
+		abreast(n, func(i int) {
+			p := Permit{b: all[i]}
+			linger(i)
+			counted[i] = all[i].countedAlone(&p, Failure)
+		}, func(i int) { during(all[i]) })
+		for i, b := range all {
+			if counted[i] && b.FailCount() < 2 {
+				t.Fatalf("%s: %d failures, want 2", name, b.FailCount())
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Manager holds the breakers and sets of an application by name, so that people
@@ -229,7 +230,7 @@ func (m *Manager) Remove(name string) bool {
 	if c := got.conf().cap; c != &m.cap {
 		m.cap.removeSet(c)
 	}
-	got.each(func(b *Breaker) { m.cap.moved(b, Closed, b.cfg.clock.Now()) })
+	got.each(func(b *Breaker) { m.cap.moved(b, time.Time{}) })
 	return true
 }
 

@@ -168,13 +168,13 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	}
 	// For an order and for the end of an override, the caller has filled in the
 	// effective states. Behind an override they have not changed.
-	if t.Cause != CauseOrder && t.Cause != CauseExpired {
+	if t.Cause != CauseOrder && t.From != ForcedOpen && t.From != ForcedClosed {
 		t.From, t.To = from.state, to.state
 		t.Shadow = w&overrideMask != 0
 	}
 	b.describeLocked(r, to, t)
 	// Give up the place under the cap, or extend it.
-	b.cfg.cap.moved(b, to.state, c.openUntil)
+	b.cfg.cap.moved(b, c.openUntil)
 	b.recordLocked(t, now)
 	if to.state == Open {
 		c.opened = t

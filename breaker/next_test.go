@@ -317,3 +317,143 @@ func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 		})
 	}
 }
+
+// FailFor: failures open only when the first of the row is that old. A burst
+// counts as one failure less than the limit, and the next failure after the
+// time opens.
+func TestFailForHoldsABurstBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 3, FailFor: 5 * time.Second})
+		play(b, "ffffffffff")
+		is(t, b, Closed)
+		if got := b.FailCount(); got != 2 {
+			t.Errorf("a burst counts as %d failures, want 2", got)
+		}
+		wait(5*time.Second - 1)
+		play(b, "f")
+		is(t, b, Closed)
+		wait(1)
+		play(b, "f")
+		is(t, b, Open)
+	})
+}
+
+// A limit of one failure is held back, too.
+func TestFailForOfOneFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 1, FailFor: 5 * time.Second})
+		play(b, "ff....f")
+		is(t, b, Closed)
+		play(b, ".f")
+		is(t, b, Open)
+	})
+}
+
+// A success ends the row, and with it the time since its first failure.
+func TestFailForIsOfOneRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 3, FailFor: 5 * time.Second})
+		play(b, "ff....s")
+		play(b, "fff")
+		is(t, b, Closed)
+		play(b, "....ff.f")
+		is(t, b, Open)
+	})
+}
+
+// FailWithin: failures count only if each comes within this time of the last.
+func TestFailWithin(t *testing.T) {
+	for script, want := range map[string]State{
+		"f.f.f":         Open,
+		"f.........f.f": Closed, // ten seconds between two of them
+		"f....f....f":   Open,
+		"f.....f.....f": Open, // five seconds is within
+		"f......f....f": Closed,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("db", Settings{FailMax: 3, FailWithin: 5 * time.Second})
+			play(b, script)
+			if got := b.State(); got != want {
+				t.Errorf("%s: %s, want %s", script, got, want)
+			}
+		})
+	}
+}
+
+// SuccessesToForgive: each success takes back a part of a failure.
+func TestForgive(t *testing.T) {
+	for _, c := range []struct {
+		forgive, max int
+		script       string
+		count        int
+		want         State
+	}{
+		{-1, 3, "ffsff", 2, Closed}, // a success takes back all
+		{1, 3, "ffsff", 3, Open},
+		{1, 3, "fsfsfsfs", 0, Closed},
+		{2, 3, "ffs", 2, Closed}, // one and a half, rounded up
+		{2, 3, "ffss", 1, Closed},
+		{2, 3, "ffssf", 2, Closed},
+		{2, 3, "ffsff", 3, Open},
+		{2, 3, "fffss", 3, Open},
+		{2, 4, "ffssssssf", 1, Closed}, // never below 0
+		{100, 2, "fssssssssssf", 2, Closed},
+		{100, 2, "fsssssssssff", 2, Open},
+	} {
+		b := New("db", Settings{FailMax: c.max, SuccessesToForgive: c.forgive})
+		play(b, c.script)
+		if got := b.FailCount(); got != c.count || b.State() != c.want {
+			t.Errorf("%d to forgive, limit %d, %s: %d failures and %s, want %d and %s", c.forgive, c.max, c.script, got, b.State(), c.count, c.want)
+		}
+	}
+}
+
+// A change of SuccessesToForgive keeps the failures counted so far.
+func TestForgiveUpdate(t *testing.T) {
+	for _, c := range []struct{ from, to int }{{-1, 4}, {4, -1}, {1, 3}, {3, 1}, {10, 100}, {100, 7}} {
+		b := New("db", Settings{FailMax: 8, SuccessesToForgive: c.from})
+		play(b, "fffff")
+		if err := b.Update(Settings{FailMax: 8, SuccessesToForgive: c.to}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 5 {
+			t.Errorf("%d to %d: %d failures, want 5", c.from, c.to, got)
+		}
+		play(b, "ff")
+		is(t, b, Closed)
+		play(b, "f")
+		is(t, b, Open)
+	}
+}
+
+// While the cap holds a breaker back, failures beyond the limit do not pile up:
+// successes make up for them as for the limit itself.
+func TestForgiveUnderTheCap(t *testing.T) {
+	m := NewManager(Settings{FailMax: 2, SuccessesToForgive: 1})
+	m.CapOpen(0.01)
+	first, b := m.Breaker("first"), m.Breaker("b")
+	play(first, "ff")
+	play(b, "ffffffffff")
+	is(t, b, Closed)
+	if got := b.FailCount(); got != 2 {
+		t.Errorf("%d failures count, want 2", got)
+	}
+	play(b, "ss")
+	if got := b.FailCount(); got != 0 {
+		t.Errorf("%d failures are left after two successes, want 0", got)
+	}
+}
+
+// However often the unit of the count changes, the count stays.
+func TestForgiveUpdatedOften(t *testing.T) {
+	b := New("b", Settings{FailMax: 10, SuccessesToForgive: 2})
+	play(b, "fff")
+	for _, forgive := range []int{4, 3, -1, 100, 7, 7, 1, 2} {
+		if err := b.Update(Settings{FailMax: 10, SuccessesToForgive: forgive}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 3 {
+			t.Errorf("with %d successes for one failure: %d failures, want 3", forgive, got)
+		}
+	}
+}

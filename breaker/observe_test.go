@@ -250,3 +250,36 @@ func TestCallCountAfterContention(t *testing.T) {
 		t.Errorf("%d calls are counted, want 5; they draw from bit %d, want 0", got, drawn)
 	}
 }
+
+// Watch counts the calls of one breaker, from then on and whatever else changes,
+// and forgets them when it ends.
+func TestWatch(t *testing.T) {
+	for name, b := range map[string]*Breaker{
+		"alone": New("db", Settings{FailMax: 3}),
+		"a key": NewSet[string]("s", Settings{FailMax: 3}, SetOptions{}).Breaker("k"),
+	} {
+		count := func(when string, want Calls) {
+			t.Helper()
+			if got := b.Peer().Calls(); got != want {
+				t.Errorf("%s, %s: %+v, want %+v", name, when, got, want)
+			}
+		}
+		play(b, "s")
+		count("not watched", Calls{})
+		b.Peer().Watch(true)
+		play(b, "ssfi")
+		count("watched", Calls{Successes: 2, Failures: 1, Ignored: 1})
+		b.AddListener(Listener{Success: func(*Breaker) {}})()
+		_ = b.Update(Settings{FailMax: 2})
+		b.Peer().Watch(true)
+		play(b, "sffss")
+		count("watched again", Calls{Successes: 3, Failures: 3, Ignored: 1, Rejected: 2})
+		_ = b.Close(Order{})
+		b.Peer().Watch(false)
+		play(b, "s")
+		count("not watched any more", Calls{})
+		b.Peer().Watch(true)
+		play(b, "s")
+		count("watched anew", Calls{Successes: 1})
+	}
+}

@@ -523,3 +523,56 @@ func TestLateProbeCounts(t *testing.T) {
 		}
 	})
 }
+
+// Each lease that runs out without a result doubles the next one, up to
+// ResetMax: a dependency that hangs is not probed at one pace forever.
+func TestLeasesGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{ProbeTimeout: time.Second, ResetTimeout: time.Second, ResetBackoff: 2, ResetMax: 6 * time.Second})
+		if err := b.HalfOpen(Order{}); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []time.Duration{1, 2, 4, 6, 6} {
+			if _, err := b.Allow(); err != nil {
+				t.Fatalf("probe %d: %v", i, err)
+			}
+			if got := b.Status().UntilNextProbe; got != want*time.Second {
+				t.Errorf("probe %d has a lease of %s, want %s", i, got, want*time.Second)
+			}
+			wait(want*time.Second - 1)
+			if _, err := b.Allow(); err == nil {
+				t.Fatalf("a probe within lease %d", i)
+			}
+			wait(1)
+		}
+	})
+}
+
+// Only leases that ran out lengthen the next one, not probes that are running
+// beside it, nor those of an earlier half-open period.
+func TestLeaseIsOfExpiredProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{Probes: 3, SuccessThreshold: 9, ProbeTimeout: time.Second, ResetTimeout: time.Second, ResetBackoff: 2})
+		lease := func(want time.Duration) {
+			t.Helper()
+			probes := &b.cold.Load().probes
+			l := probes.out[len(probes.out)-1]
+			if got := l.ends.Sub(l.began); got != want {
+				t.Errorf("a lease of %s, want %s", got, want)
+			}
+		}
+		_ = b.HalfOpen(Order{})
+		for range 3 {
+			if _, err := b.Allow(); err != nil {
+				t.Fatal(err)
+			}
+			lease(time.Second)
+		}
+		wait(time.Second)
+		_, _ = b.Allow()
+		lease(8 * time.Second) // three ran out
+		_ = b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		lease(time.Second)
+	})
+}

@@ -20,7 +20,9 @@ type SetOptions struct {
 	// because they are not healthy: they have counted failures, are not closed,
 	// are overridden, or have a history, settings or listeners of their own.
 	// When the set remembers MaxKeys+MaxEvidence keys, another key that fails
-	// replaces the one that has been idle longest. Default 100,000.
+	// replaces the one that has been idle longest. Keys that are overridden, or
+	// have settings, listeners or matchers of their own, never make room for
+	// others, and are remembered beyond this limit. Default 100,000.
 	MaxEvidence int
 	// MaxHistory limits what is kept for people to read: the number of keys
 	// that are healthy except for their history, and the number of transitions
@@ -256,7 +258,7 @@ func (s *Set[K]) AddListener(l Listener) (remove func()) {
 
 func (s *Set[K]) setListener(l *Listener, on bool) {
 	s.cfg.setListener(l, on)
-	if l.flags() != 0 {
+	if l.flags() != 0 || l.Ready != nil {
 		s.refresh()
 	}
 }

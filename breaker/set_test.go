@@ -3,6 +3,7 @@ package breaker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -178,4 +179,91 @@ func TestVersionsOfKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after an update that changes nothing", 2, 3, 3)
+}
+
+// Limits that make no sense are refused by name.
+func TestSetOptionsValidate(t *testing.T) {
+	for _, c := range []struct {
+		o    SetOptions
+		want string // "" if it is valid
+	}{
+		{SetOptions{MaxKeys: -1}, "SetOptions.MaxKeys is -1, want 1 or more, or 0 for the default"},
+		{SetOptions{MaxEvidence: -1}, "SetOptions.MaxEvidence is -1, want 1 or more, or 0 for the default"},
+		{SetOptions{MaxHistory: -1}, "SetOptions.MaxHistory is -1, want 1 or more, or 0 for the default"},
+		{SetOptions{Retention: -1}, "SetOptions.Retention is -1ns, want more than 0, or 0 for the default"},
+		{SetOptions{CapOpen: -0.1}, "SetOptions.CapOpen is -0.1, want a share in (0, 1], or 0 for the manager's"},
+		{SetOptions{CapOpen: 1.1}, "SetOptions.CapOpen is 1.1, want a share in (0, 1], or 0 for the manager's"},
+		{SetOptions{CapOpen: math.NaN()}, "SetOptions.CapOpen is NaN, want a share in (0, 1], or 0 for the manager's"},
+		{SetOptions{}, ""},
+		{SetOptions{MaxKeys: 1, MaxEvidence: 1, MaxHistory: 1, Retention: 1, CapOpen: 1}, ""},
+	} {
+		m := NewManager(Settings{})
+		_, err := CreateSet[int](m, "s", Settings{}, c.o)
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrSettings) || !strings.HasSuffix(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
+		}
+	}
+}
+
+// A set's settings change only from the version that the caller has seen, and
+// the receipt says what they changed to.
+func TestSetUpdateIf(t *testing.T) {
+	set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{})
+	for _, c := range []struct {
+		version, from, to uint64 // to 0: refused
+		s                 Settings
+		failMax           int // in effect afterwards
+	}{
+		{1, 1, 2, Settings{FailMax: 4}, 4},
+		{1, 0, 0, Settings{FailMax: 5}, 4},
+		{3, 0, 0, Settings{FailMax: 5}, 4},
+		{2, 2, 2, Settings{FailMax: 4}, 4}, // nothing changes
+		{2, 2, 3, Settings{FailMax: 5}, 5},
+		{0, 3, 4, Settings{FailMax: 6}, 6},
+	} {
+		want := Receipt{}
+		if c.to > 0 {
+			want = Receipt{ID: "s/*", From: c.from, Version: c.to}
+		}
+		got, err := set.UpdateIf(c.s, c.version)
+		if got != want || (c.to == 0) != errors.Is(err, ErrVersion) {
+			t.Errorf("%+v: receipt %+v and %v, want %+v", c, got, err, want)
+		}
+		if c.to == 0 && !strings.HasSuffix(err.Error(), fmt.Sprintf("the settings of s are at version 2, the order was for %d", c.version)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if c.to > 0 && set.Version() != c.to || set.Settings().FailMax != c.failMax {
+			t.Errorf("%+v: then version %d and FailMax %d", c, set.Version(), set.Settings().FailMax)
+		}
+	}
+	if got, err := set.UpdateIf(Settings{FailureRate: 2}, 0); got != (Receipt{}) || !errors.Is(err, ErrSettings) {
+		t.Errorf("invalid settings: %+v, %v", got, err)
+	}
+}
+
+// Lookup finds what is remembered and makes nothing.
+func TestSetLookup(t *testing.T) {
+	set := NewSet[string]("s", Settings{}, SetOptions{})
+	if b, known := set.Lookup("a"); b != nil || known || set.Len() != 0 {
+		t.Errorf("an unknown key: %v, %v, then %d keys", b, known, set.Len())
+	}
+	a := set.Breaker("a")
+	if b, known := set.Lookup("a"); b != a || !known {
+		t.Errorf("a known key: %v, %v", b, known)
+	}
+}
+
+// DoKey returns what the function returns, also where the key has no breaker.
+func TestDoKeyOfAFullSet(t *testing.T) {
+	set := NewSet[string]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1})
+	set.Breaker("filler")
+	for _, want := range []error{nil, errX} {
+		v, err := DoKey(bg, set, "k", func(context.Context) (int, error) { return 7, want })
+		if v != 7 || err != want {
+			t.Errorf("got %d and %v, want 7 and %v", v, err, want)
+		}
+	}
+	if v, err := DoKey(bg, set, "k", func(context.Context) (int, error) { return 7, nil }); v != 0 || !errors.Is(err, ErrOpen) {
+		t.Errorf("of an open key: %d and %v, want 0 and ErrOpen", v, err)
+	}
 }

@@ -129,10 +129,10 @@ const (
 // 30 s.
 //
 // Compared with the defaults, they open by chance far less often, find a
-// dependency that fails half of its calls after half as many calls, and reject
-// good calls for a fifth of the time after an outage. In return a dependency
-// that is down receives more probes: one every 5 to 30 s, where the defaults
-// send one every minute.
+// dependency that fails half of its calls after half as many calls, and close
+// after an outage in a third of the time. In return a dependency that is down
+// receives more probes: one every 5 to 30 s, where the defaults send one every
+// minute. The figures, and when other settings are better, are in docs/lab.md.
 func Recommended() Settings {
 	return Settings{
 		FailMax: 8, SuccessesToForgive: 2,

@@ -51,3 +51,45 @@ func TestStatusByState(t *testing.T) {
 		})
 	}
 }
+
+// FailingSince is when the breaker left closed by itself, through all that
+// follows until it has closed again.
+func TestFailingSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second, SuccessThreshold: 2})
+		since := func(when string, want time.Time) {
+			t.Helper()
+			if got := b.Status().FailingSince; !got.Equal(want) {
+				t.Errorf("%s: failing since %s, want %s", when, got, want)
+			}
+		}
+		since("new", time.Time{})
+		_ = b.Open(Order{})
+		since("opened by an order", time.Time{})
+		_ = b.HalfOpen(Order{})
+		play(b, "f")
+		first := time.Now()
+		since("a probe failed", first)
+		_ = b.Close(Order{})
+		since("closed by an order", time.Time{})
+		wait(time.Second)
+		play(b, "f")
+		first = time.Now()
+		since("tripped", first)
+		play(b, "..........f")
+		since("a probe failed", first)
+		play(b, "..........s")
+		since("one of two probes passed", first)
+		_ = b.ForceClosed(Order{For: time.Minute})
+		since("overridden", first)
+		wait(2 * time.Minute)
+		since("half-open again", first)
+		_ = b.Open(Order{For: time.Second})
+		since("opened by an order meanwhile", first)
+		if got := b.Status().Opened.FailingSince; !got.Equal(first) {
+			t.Errorf("on record: failing since %s, want %s", got, first)
+		}
+		play(b, "..ss")
+		since("recovered", time.Time{})
+	})
+}

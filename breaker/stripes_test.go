@@ -3,6 +3,7 @@ package breaker
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -61,5 +62,45 @@ func TestStripesUnderContention(t *testing.T) {
 	all.Wait()
 	if got := s.counts(s.clock.step(), 1).Calls; got != goroutines*each {
 		t.Errorf("%d are counted, want %d", got, goroutines*each)
+	}
+}
+
+// Two goroutines that make the cells at the same time get the same ones:
+// otherwise what one has counted would be lost.
+func TestCellsAreMadeOnce(t *testing.T) {
+	const n = 5000
+	counters := make([]callCount, n)
+	count := func(i int) {
+		counters[i].contended()
+		counters[i].own()[Success].Add(1)
+	}
+	abreast(n, count, count)
+	for i := range counters {
+		if got := counters[i].read().Successes; got != 2 {
+			t.Fatalf("counter %d holds %d, want 2", i, got)
+		}
+	}
+}
+
+// However many draw again at once, no goroutine draws from bits again that
+// others have left.
+func TestSpreadNeverDrawsBack(t *testing.T) {
+	const n = 10_000
+	all := make([]spread, n)
+	var back atomic.Int32
+	draw := func(i int) {
+		last := uint32(0)
+		for range lastDraw / nextDraw {
+			all[i].redraw()
+			if now := all[i].shift.Load(); now < last {
+				back.Add(1)
+			} else {
+				last = now
+			}
+		}
+	}
+	abreast(n, draw, draw)
+	if back.Load() > 0 {
+		t.Errorf("they draw from earlier bits %d times", back.Load())
 	}
 }

@@ -50,7 +50,11 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 // held.
 func (b *Breaker) refresh() {
 	r := b.settings()
-	if b.load()&refreshedMask == b.flags(r)&refreshedMask && b.spans(r) && r.SuccessesToForgive <= 0 {
+	w, flags := b.load(), b.flags(r)
+	// flagCheckCtx is never cleared here, since a call may have set it, but the
+	// settings may ask for it.
+	same := w&refreshedMask == flags&refreshedMask && flags&^w&flagCheckCtx == 0
+	if same && b.spans(r) && r.SuccessesToForgive <= 0 && stateOf(w) != Open {
 		return
 	}
 	b.mu.Lock()
@@ -106,6 +110,10 @@ func (b *Breaker) refreshLocked() {
 	// it.
 	b.edit(refreshedMask, flags)
 	b.rescaleLocked(r)
+	// A listener that is new may want to know when this open time is over.
+	if w = b.load(); stateOf(w) == Open && !b.probeDueLocked(w, b.cfg.clock.Now()) && b.cfg.wantsReady(b.cold.Load()) {
+		b.startTimerLocked(w)
+	}
 }
 
 // rescaleLocked converts the failure count to the units of the settings,

@@ -2,7 +2,9 @@ package breaker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"runtime"
@@ -325,5 +327,177 @@ func TestUpdateUnderLoad(t *testing.T) {
 	play(b, "sffsf")
 	if got := b.Status().Window; got != (Counts{5, 3, 0, 3}) {
 		t.Errorf("after the storm the window counts %+v, want 3 of 5", got)
+	}
+}
+
+// Settings of its own decide everything about a key, whatever those of its set
+// are: it goes through what a breaker alone with these settings goes through.
+func TestOwnSettingsOfAKeyDecide(t *testing.T) {
+	all := map[string]struct {
+		s      Settings
+		script string // for a breaker with these settings, see walk
+	}{
+		"few failures":    {Settings{FailMax: 2, ResetTimeout: 3 * time.Second}, "fsff.s.." + "s" + "ff"},
+		"many failures":   {Settings{FailMax: 20}, "ffffffffffffffffffsffffffffffffffffffff"},
+		"no limit":        {Settings{FailMax: -1}, "ffffffffff"},
+		"forgiving":       {Settings{FailMax: 3, SuccessesToForgive: 4}, "ffssssfssssff"},
+		"FailWithin":      {Settings{FailMax: 2, FailWithin: 3 * time.Second}, "f....f..f"},
+		"FailFor":         {Settings{FailMax: 2, FailFor: 3 * time.Second}, "fff..f..f"},
+		"probes":          {Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 3, SuccessThreshold: 2, ProbeTimeout: 7 * time.Second}, "f.pwpwpwpw..ws.d.d"},
+		"leases":          {Settings{FailMax: 1, ResetTimeout: time.Second, ResetBackoff: 3, ResetMax: time.Minute, ProbeTimeout: 2 * time.Second}, "f.ppw..pw.w......wf...s"},
+		"ramp":            {Settings{FailMax: 3, ResetTimeout: time.Second, Ramp: 10 * time.Second}, "fff.s" + "ssss.ssss.ssss......ssss"},
+		"rate":            {Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4, Window: 20 * time.Second}, "sfs.sfsff"},
+		"rate of calls":   {Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 2, WindowCalls: 4, ResetTimeout: time.Second}, "ssssfsssf" + "f.s" + "ssssff"},
+		"confidence":      {Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.9}, "sffffffff"},
+		"slow":            {Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.6, MinCalls: 5, ResetTimeout: time.Second}, "sSsASFD" + "f.Ss"},
+		"bad":             {Settings{FailMax: 20, SlowCall: 1500 * time.Millisecond, BadRate: 0.5, MinCalls: 4}, "sSsAfDf"},
+		"slow is an hour": {Settings{FailMax: 20, SlowCall: time.Hour, SlowRate: 0.1, MinCalls: 2}, "SsAFDf"},
+		"overridden":      {Settings{FailMax: 2, SuccessThreshold: 2, Probes: 2}, "ffLppw"},
+	}
+	for name, own := range all {
+		for of, set := range all {
+			if of == name {
+				continue
+			}
+			var want, got []string
+			synctest.Test(t, func(t *testing.T) {
+				want = walk(t, New("x", set.s), own.s, own.script)
+			})
+			synctest.Test(t, func(t *testing.T) {
+				got = walk(t, NewSet[string]("x", set.s, SetOptions{}).Breaker("k"), own.s, own.script)
+			})
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("%s in a set of %s, %q, at %d: the key is\n%s, and a breaker alone\n%s", name, of, own.script, i, got[i], want[i])
+					break
+				}
+			}
+		}
+	}
+}
+
+// walk changes b's settings twice, plays a script and returns what can be seen
+// of b after each letter. Beside the letters of play: p takes a permit and
+// keeps it, d ends the first of these, A and D are slow calls with a permit that
+// succeed and fail, w looks whether WaitReady would wait, L forces b closed and
+// releases it.
+func walk(t *testing.T, b *Breaker, s Settings, script string) (seen []string) {
+	t.Helper()
+	other := s
+	other.SuccessThreshold += 5 // for an instant
+	for _, s := range []Settings{other, s} {
+		if err := b.Update(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []Permit
+	for _, c := range script {
+		var note any
+		switch c {
+		case 'p':
+			p, err := b.Allow()
+			var open *OpenError
+			if errors.As(err, &open) {
+				note = open.RetryAfter()
+			} else {
+				kept = append(kept, p)
+			}
+		case 'd':
+			kept[0].Done(nil)
+			kept = kept[1:]
+		case 'A', 'D':
+			p, err := b.Allow()
+			if err != nil {
+				note = "rejected"
+				break
+			}
+			time.Sleep(2 * time.Second)
+			if c == 'D' {
+				p.Done(errX)
+			} else {
+				p.Done(nil)
+			}
+		case 'w':
+			_, wait, ready := b.readiness()
+			note = fmt.Sprint(wait, ready)
+		case 'L':
+			_ = b.ForceClosed(Order{})
+			_ = b.Release(Order{})
+		default:
+			play(b, string(c))
+		}
+		st := b.Status()
+		st.ID, st.Name, st.Key = "", "", ""
+		text, err := json.Marshal(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		history, err := json.Marshal(b.History())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, fmt.Sprintf("%v %d %s %s", note, b.FailCount(), text, history))
+	}
+	return seen
+}
+
+// A limit of one failure reaches the keys that are there already: from then on a
+// context that is over before the call begins is no evidence, however short ago
+// that was (I4).
+func TestUpdateToOneFailure(t *testing.T) {
+	for name, update := range map[string]func(set *Set[string], s Settings) error{
+		"the set's": func(set *Set[string], s Settings) error { return set.Update(s) },
+		"the key's": func(set *Set[string], s Settings) error { return set.Breaker("k").Update(s) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewSet[string]("s", Settings{FailMax: 2}, SetOptions{})
+			b := set.Breaker("k")
+			if err := update(set, Settings{FailMax: 1}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			wait(time.Second + deadlineGrace/2)
+			_ = b.Do(ctx, func(ctx context.Context) error { return ctx.Err() })
+			if b.State() != Closed || b.FailCount() != 0 {
+				t.Errorf("%s settings: %s with %d failures after a call that began too late", name, b.State(), b.FailCount())
+			}
+		})
+	}
+}
+
+// The receipt of an update says what it changed, and an update that changes
+// nothing leaves the version as it was, also of a key that has these settings of
+// its own.
+func TestReceiptOfAnUpdate(t *testing.T) {
+	for name, b := range map[string]*Breaker{
+		"db":  New("db", Settings{}),
+		"s/k": NewSet[string]("s", Settings{}, SetOptions{}).Breaker("k"),
+	} {
+		_ = b.Open(Order{})
+		for i, c := range []struct {
+			s        Settings
+			version  uint64
+			from, to uint64 // to 0: refused
+		}{
+			{Settings{FailMax: 4}, 0, 2, 3},
+			{Settings{FailMax: 4}, 0, 3, 3},
+			{Settings{FailMax: 4}, 3, 3, 3},
+			{Settings{FailMax: 6}, 2, 0, 0},
+			{Settings{FailureRate: 2}, 3, 0, 0},
+			{Settings{FailMax: 6}, 3, 3, 4},
+		} {
+			var want Receipt
+			if c.to > 0 {
+				want = Receipt{ID: name, Before: Open, After: Open, From: c.from, Version: c.to}
+			}
+			got, err := b.UpdateIf(c.s, c.version)
+			if got != want || (err != nil) != (c.to == 0) {
+				t.Errorf("%s, update %d: %+v, %v, want %+v", name, i, got, err, want)
+			}
+		}
+		if got := b.Status(); got.Version != 4 || got.SettingsVersion != 3 || got.Settings.FailMax != 6 {
+			t.Errorf("%s: in the end %+v", name, got)
+		}
 	}
 }

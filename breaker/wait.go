@@ -53,7 +53,7 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 	now := b.cfg.clock.Now()
 	switch effective(w) {
 	case ForcedOpen:
-		until = b.cold.Load().override.expires
+		// The end of the override is a transition, which signals.
 	case Open:
 		if b.probeDueLocked(w, now) {
 			return nil, 0, true

@@ -398,3 +398,74 @@ func TestCell(t *testing.T) {
 		}
 	})
 }
+
+// A clock that is behind dates failures and successes alike: the calls of one
+// moment leave the window together, so that a few failures are never judged
+// without the successes that came with them.
+func TestWindowDatesAllCallsByOneClock(t *testing.T) {
+	b := New("x", Settings{FailMax: -1, FailureRate: 0.9, Window: 10 * time.Second})
+	clock := b.settings().step
+	clock.base = time.Now().Add(-6500 * time.Millisecond) // step 6, by the exact time
+	clock.word.Store(5<<clockBits | clockUsed | clockRuns)
+	play(b, "sssssf")
+	w := &b.win.Load().time
+	if got := w.counts(5, windowSteps); got.Calls != 6 {
+		t.Errorf("the window holds %+v, want 6 calls", got)
+	}
+	for step := uint64(5); step < 30; step++ { // reading a later step drops what has left the window
+		if got := w.counts(step, windowSteps); got.Calls != 6 && got.Calls != 0 || got.Failures > 0 != (got.Calls > 0) {
+			t.Fatalf("in step %d the window holds %+v, want all of 6 calls or none", step, got)
+		}
+	}
+}
+
+// Successes that meet in one slot are all counted: whether the step is new, or
+// the slot still holds one that has left the window and is being cleared.
+func TestSuccessesMeetInASlot(t *testing.T) {
+	const n, old, now = 10_000, 5, 25
+	count := func(x *cell) {
+		for !x.countStep(now) {
+			runtime.Gosched()
+		}
+	}
+	first, left := make([]cell, n), make([]cell, n)
+	for i := range left {
+		left[i].countStep(old)
+	}
+	abreast(n, func(i int) { count(&first[i]); count(&left[i]) }, func(i int) { count(&first[i]); left[i].sumSteps(now, windowSteps) })
+	for i := range first {
+		if got := first[i].sumSteps(now, 1); got != 2 {
+			t.Fatalf("slot %d holds %d successes, want 2", i, got)
+		}
+		if got := left[i].sumSteps(now, 1); got != 1 {
+			t.Fatalf("slot %d, which was cleared, holds %d successes, want 1", i, got)
+		}
+	}
+}
+
+// Successes of one step that meet are all counted, the quick way and the other.
+func TestSuccessesOfOneStepMeet(t *testing.T) {
+	const rounds, each = 3000, 100
+	w := newWindow(0, New("b", Settings{FailureRate: 1, Window: 24 * time.Hour}).settings())
+	w.success() // the quick way needs a step that has one
+	step := w.time.clock.step()
+	for name, count := range map[string]func() bool{
+		"quick": w.countedFast,
+		"other": func() bool { return w.time.good.first.countStep(step) },
+	} {
+		want := w.counts().Calls
+		var counted [2]int
+		abreast(rounds, func(int) {
+			for range each {
+				counted[0] += btoi(count())
+			}
+		}, func(int) {
+			for range each {
+				counted[1] += btoi(count())
+			}
+		})
+		if want += counted[0] + counted[1]; w.counts().Calls != want {
+			t.Errorf("%s: %d are held, want %d", name, w.counts().Calls, want)
+		}
+	}
+}

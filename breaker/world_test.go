@@ -21,6 +21,7 @@ type world struct {
 	cfg       *exploration
 	b         *Breaker
 	set       *Set[string] // of b, where forgetting is explored
+	other     *Breaker     // of another key of set, once it is used
 	sp        spec.Breaker
 	born      time.Time
 	callers   []caller
@@ -317,7 +318,11 @@ func (w *world) take(s step) error {
 	case stepUpdate:
 		w.update()
 	case stepOther:
-		w.set.Breaker("z")
+		// Held, so that the collector, which comes when it likes, cannot take it;
+		// and idle longer than the key, so that one of the two is always first to
+		// be evicted. Otherwise a path could lead to two states.
+		w.other = w.set.Breaker("z")
+		w.other.used.Add(^uint32(0))
 	case stepForget:
 		w.sp.Forget()
 		w.b.forget(lapseNow)

@@ -138,6 +138,9 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	if o.Verb == ops.VerbExtend {
+		return nil, fmt.Errorf("%w: extend for a fleet, want the override again with the time that it is to last from now", breaker.ErrOrder)
+	}
 	w := wire.Order{ID: rand.Text(), From: o.Actor, Order: o.Order, Versions: o.Versions}
 	message, err := d.seal.CloseRecord(wire.KindOrder, w)
 	if err != nil {
@@ -234,15 +237,21 @@ func (d *Desk) supersede(ctx context.Context, by *wire.Order, before []standingO
 	return d.store.Remove(ctx, ids...)
 }
 
-// supersedes reports whether a new order leaves nothing of an old one. Every
-// order but set is about the override; settings are patches, of which a later
-// one replaces an earlier one only with the same fields.
+// supersedes reports whether a new order leaves nothing of an old one that stands.
+// An order of the state ends or replaces the override; settings are patches, of
+// which a later one replaces an earlier one only with the same fields. Notes, acks
+// and marks change neither.
 func supersedes(by, old *ops.Order) bool {
-	covers := by.ID == old.ID || by.ID == "*" || prefixOf(by.ID, old.ID)
-	if by.Verb == ops.VerbSet || old.Verb == ops.VerbSet {
-		return covers && by.Verb == old.Verb && sameFields(by.Settings, old.Settings)
+	if by.ID != old.ID && by.ID != "*" && !prefixOf(by.ID, old.ID) {
+		return false
 	}
-	return covers
+	switch by.Verb {
+	case ops.VerbSet:
+		return old.Verb == ops.VerbSet && sameFields(by.Settings, old.Settings)
+	case ops.VerbNote, ops.VerbAck, ops.VerbMark:
+		return false
+	}
+	return old.Verb != ops.VerbSet
 }
 
 // wait gathers receipts.

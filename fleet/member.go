@@ -63,19 +63,14 @@ func (f *Fleet) turn(fresh bool) {
 	if soon {
 		poke(f.toTell)
 	}
-	back := false
 	f.change(func(s *State) {
 		if alone && !s.Alone {
 			s.AloneSince = time.Now()
 		}
-		back = s.Alone && !alone
 		if s.Alone = alone; !alone {
 			s.Joined, s.AloneSince = true, time.Time{}
 		}
 	})
-	if back {
-		poke(f.fetch) // orders may have been given meanwhile
-	}
 }
 
 // newsWorthy reports whether the others should hear at once: of new failures,

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -36,32 +37,49 @@ type book struct {
 }
 
 // clerk is the goroutine that carries out orders, and tells which breakers
-// there are.
+// there are. What fails is tried again in a beat, as is a store that is not heard.
 func (f *Fleet) clerk(ctx context.Context) {
-	tick := time.NewTicker(clerkPause)
-	defer tick.Stop()
-	var told []byte
-	var at time.Duration
+	var told inventoryTold
 	for {
+		pause := f.o.Beat
 		if s := f.State(); s.Beats > 0 && !s.Alone {
-			if err := f.readOrders(ctx); err != nil {
+			if err := errors.Join(f.readOrders(ctx), f.tellInventory(ctx, &told)); err != nil {
 				f.change(func(s *State) { s.LastError = err.Error() })
-			}
-			// Again from time to time: the store may have lost it.
-			if inventory := f.inventory(); string(inventory) != string(told) || f.now()-at > inventoryAge {
-				if f.put(ctx, InventoryTable, f.field, inventory) == nil {
-					told, at = inventory, f.now()
-				}
+			} else {
+				pause = clerkPause
 			}
 		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-f.fetch:
-		case <-tick.C:
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return
 		}
+		timer.Stop()
 		rest(ctx, f.share(f.o.Beat/10)) // not all at the same moment
 	}
+}
+
+// inventoryTold is the inventory that the store took last, and when.
+type inventoryTold struct {
+	message []byte
+	at      time.Duration
+}
+
+// tellInventory says which breakers there are if that has changed, and again from
+// time to time: the store may have lost it.
+func (f *Fleet) tellInventory(ctx context.Context, told *inventoryTold) error {
+	message := f.inventory()
+	if bytes.Equal(message, told.message) && f.now()-told.at <= inventoryAge {
+		return nil
+	}
+	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
+		return err
+	}
+	told.message, told.at = message, f.now()
+	return nil
 }
 
 func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) error {

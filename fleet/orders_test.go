@@ -178,6 +178,29 @@ func TestFlushTakesNothingBack(t *testing.T) {
 	})
 }
 
+// A note changes no override, so the override goes on standing; and an order that
+// members cannot keep for those that come later is refused.
+func TestNotesEndNoOverride(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, time.Second).withPlanes().start().joined()
+		c.order(forceOpen("db", time.Hour))
+		for _, verb := range []breaker.Verb{ops.VerbNote, ops.VerbAck} {
+			if r := c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: verb, Reason: "the vendor knows"}}); len(r.Done) != 2 {
+				t.Errorf("%s: %s", verb, r)
+			}
+		}
+		c.order(fleet.Order{Order: ops.Order{ID: "*", Verb: ops.VerbMark, Reason: "deploy", Confirm: 1}})
+		v, err := c.all[0].f.Desk().View(t.Context())
+		if err != nil || len(v.Standing) != 1 {
+			t.Errorf("%+v, %v; want the override to stand", v.Standing, err)
+		}
+		longer := fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbExtend, Actor: "ana", For: ops.Duration(time.Hour)}}
+		if _, err := c.all[0].f.Desk().Order(t.Context(), longer, nil); !errors.Is(err, breaker.ErrOrder) {
+			t.Errorf("extend: %v, want ErrOrder", err)
+		}
+	})
+}
+
 // A member that was away while an override was taken back takes it back as well.
 func TestReleasedWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,8 +68,13 @@ func TestWatcher(t *testing.T) {
 		b.ForceClosed(breaker.Order{})
 		fail(b, 3)                   // opens it behind the override: it rejects nothing
 		before.Open(breaker.Order{}) // open as before: one stretch
+		m.CapOpen(0.1)
+		fail(m.Breaker("held"), 5) // before is open, and that is as many as may be
 		time.Sleep(10 * time.Second)
 
+		if held := maps.Collect(w.HeldBack()); len(held) != 1 || held["held"] != 1 {
+			t.Errorf("held back were %v, want one trip of held", held)
+		}
 		moves := maps.Collect(w.Transitions())
 		if moves[metrics.Transition{"api", breaker.Open, breaker.CauseConsecutive}] != 2 ||
 			moves[metrics.Transition{"api", breaker.ForcedClosed, breaker.CauseOrder}] != 1 {

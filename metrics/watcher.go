@@ -19,6 +19,7 @@ type Watcher struct {
 
 	mu          sync.Mutex // guards the fields below
 	transitions map[Transition]uint64
+	heldBack    map[string]uint64 // by name
 	openTime    map[string]*openTime
 	states      map[string]breaker.State // by id, of breakers that are not closed
 	counts      [5]int                   // of states; the count of Closed is not used
@@ -41,10 +42,11 @@ type openTime struct {
 func Watch(m *breaker.Manager) *Watcher {
 	w := &Watcher{
 		transitions: make(map[Transition]uint64),
+		heldBack:    make(map[string]uint64),
 		openTime:    make(map[string]*openTime),
 		states:      make(map[string]breaker.State),
 	}
-	w.remove = m.AddListener(breaker.Listener{StateChange: w.moved})
+	w.remove = m.AddListener(breaker.Listener{StateChange: w.moved, HeldBack: w.countHeldBack})
 	w.begin(m)
 	return w
 }
@@ -102,6 +104,13 @@ func (w *Watcher) moved(b *breaker.Breaker, t breaker.Transition) {
 	}
 }
 
+// countHeldBack is the listener's HeldBack.
+func (w *Watcher) countHeldBack(b *breaker.Breaker, _ breaker.Transition) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heldBack[b.Name()]++
+}
+
 // setLocked notes the state of a breaker. It keeps only those that are not
 // closed, so that forgotten keys do not accumulate: a key closes before it is
 // forgotten.
@@ -141,6 +150,21 @@ func (w *Watcher) Transitions() iter.Seq2[Transition, uint64] {
 			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.To, b.To), cmp.Compare(a.Cause, b.Cause))
 		}) {
 			if !yield(t, counts[t]) {
+				return
+			}
+		}
+	}
+}
+
+// HeldBack yields each name that Manager.CapOpen has kept from opening and how
+// many times, in order of names.
+func (w *Watcher) HeldBack() iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		w.mu.Lock()
+		counts := maps.Clone(w.heldBack)
+		w.mu.Unlock()
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			if !yield(name, counts[name]) {
 				return
 			}
 		}

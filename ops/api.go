@@ -41,6 +41,8 @@ var routes = []route{
 	{http.MethodGet, "/v1/overview", reads, (*endpoint).getOverview},
 	{http.MethodGet, "/v1/explain", reads, (*endpoint).getExplain},
 	{http.MethodGet, "/v1/history", reads, (*endpoint).getHistory},
+	{http.MethodGet, "/v1/timeline", reads, (*endpoint).getTimeline},
+	{http.MethodGet, "/v1/settings", reads, (*endpoint).getSettings},
 	{http.MethodGet, "/v1/plots", reads, (*endpoint).getPlots},
 	{http.MethodGet, "/v1/orders", reads, (*endpoint).getOrders},
 	{http.MethodPost, "/v1/orders", orders, (*endpoint).postOrder},
@@ -135,7 +137,9 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 				out.WriteByte(',')
 			}
 			s := b.Status()
-			if err := enc.Encode(ask.show(&s)); err != nil {
+			shown := ask.show(&s)
+			e.notes.onto(&shown)
+			if err := enc.Encode(shown); err != nil {
 				return err
 			}
 		}
@@ -203,7 +207,7 @@ func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := e.allow(r, &o); err != nil {
 		err = fmt.Errorf("%w: %w", ErrRefused, err)
-		e.record(o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
+		e.record(time.Now(), o, peerOf(r), new(Receipt), err) // Process shows what is wrong with the log
 		return err
 	}
 	if err := e.admit(r, orders); err != nil {

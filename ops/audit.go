@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// AuditEntry is a line of the audit log: an order, or the start of a process.
+// AuditEntry is a line of the audit log: an order, the start of a process, or a
+// notice of an order that it found when it started.
 type AuditEntry struct {
 	// N counts the lines of this log, those included that could not be written.
 	N       uint64    `json:"n"`
@@ -16,6 +17,9 @@ type AuditEntry struct {
 	PID     int       `json:"pid"` // the process that carried it out, or started
 	// Start: the process opened its operations plane. There is no order.
 	Start bool `json:"start,omitempty"`
+	// Notice says what became of an order of Options.Standing when the process
+	// started: it was applied again, or why it was not. Order is that order.
+	Notice string `json:"notice,omitempty"`
 	// Order is what was ordered. Of one that was refused, long texts are cut.
 	Order   Order    `json:"order,omitzero"`
 	Peer    Peer     `json:"peer"`
@@ -102,6 +106,18 @@ func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 		return err
 	case <-patience.C:
 		return fmt.Errorf("audit log %s: not written after %s", a.path, auditPatience)
+	}
+}
+
+// notice enters what became of an order when the process started. It waits for
+// nothing.
+func (a *auditor) notice(o Order, text string) {
+	if a == nil {
+		return
+	}
+	entry := AuditEntry{Time: time.Now(), Service: a.service, PID: os.Getpid(), Notice: text, Order: o, Peer: Peer{Transport: "program"}}
+	if err := a.enqueue(&auditJob{entry: entry, done: make(chan error, 1)}); err != nil {
+		a.note(err)
 	}
 }
 

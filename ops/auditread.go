@@ -44,6 +44,7 @@ func (e *AuditError) Is(target error) bool { return target == ErrAudit }
 type AuditReport struct {
 	Entries int       `json:"entries"`       // orders
 	Starts  int       `json:"starts"`        // of processes
+	Notices int       `json:"notices"`       // of orders that a process found when it started
 	Repeats int       `json:"repeats"`       // refused orders that have no line of their own
 	Chains  int       `json:"chains"`        // 1, and one more for each file that began anew
 	From    time.Time `json:"from,omitzero"` // the time of the first line
@@ -64,6 +65,9 @@ type AuditReport struct {
 	Ends string `json:"ends"`
 	Last uint64 `json:"last"`
 }
+
+// lines is the number of whole lines.
+func (r *AuditReport) lines() int { return r.Entries + r.Starts + r.Notices }
 
 // VerifyAudit reads an audit log, of one file or of several that a rotation
 // made, the oldest first, and checks its chain. An error that matches ErrAudit
@@ -95,7 +99,7 @@ func VerifyAuditTo(end string, files ...io.Reader) (AuditReport, error) {
 			return v.report, err
 		}
 	}
-	if v.report.Entries+v.report.Starts == 0 && len(v.report.Torn) > 0 {
+	if v.report.lines() == 0 && len(v.report.Torn) > 0 {
 		return v.report, &AuditError{Problem: fmt.Sprintf("none of its %d lines is that of an audit log", len(v.report.Torn))}
 	}
 	if !v.reached {
@@ -167,7 +171,7 @@ func (v *verifier) wrong(line int, format string, args ...any) error {
 }
 
 func (v *verifier) take(line auditLine) error {
-	e, first, firstHere := &line.entry, v.report.Entries+v.report.Starts == 0, !v.begun
+	e, first, firstHere := &line.entry, v.report.lines() == 0, !v.begun
 	v.begun = true
 	switch {
 	case first, firstHere && e.Start && e.Prev == "" && !e.Time.Before(v.last.Time):
@@ -190,9 +194,12 @@ func (v *verifier) take(line auditLine) error {
 		v.report.Missed += e.N - v.last.N - 1
 	}
 	v.torn = 0
-	if e.Start {
+	switch {
+	case e.Start:
 		v.report.Starts++
-	} else {
+	case e.Notice != "":
+		v.report.Notices++
+	default:
 		v.report.Entries++
 	}
 	v.report.Repeats += e.Repeats

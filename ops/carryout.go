@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -13,48 +14,77 @@ import (
 // touch more breakers than Order.Confirm says.
 var ErrConfirm = errors.New("order not confirmed")
 
-// carryOut carries out an order on the breakers of m; see Plane.Do. With an
+// carryOut carries out an order on the breakers of the manager; see Do. With an
 // error, the receipt has what the order was.
-func carryOut(m *breaker.Manager, o Order) (Receipt, error) {
+func (p *Plane) carryOut(o Order) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
-	err := r.carryOut(m, o)
+	err := p.standing.do(&o, &r, func() error { return r.carryOut(p, o) })
 	r.shorten()
 	return r, err
 }
 
-func (r *Receipt) carryOut(m *breaker.Manager, o Order) error {
+func (r *Receipt) carryOut(p *Plane, o Order) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
+	r.Results = []Result{}
 	switch {
+	case o.Verb == VerbMark:
+		return p.setMark(o)
 	case !o.Wildcard():
-		return r.one(m, o)
+		return r.one(p, o)
 	case o.Verb == VerbSet:
-		return r.setAll(m, o)
+		return r.setAll(p.m, o)
 	}
-	found, err := match(m, o)
+	found, err := match(p.m, o)
 	if err != nil {
 		return err
 	}
 	r.Matched = len(found)
 	for _, b := range found {
-		r.add(apply(b, o))
+		res, err := p.apply(b, o)
+		if errors.Is(err, errNotMeant) { // it was when it was counted
+			r.Matched--
+			continue
+		}
+		r.add(res, err)
 	}
 	return nil
 }
 
-func (r *Receipt) one(m *breaker.Manager, o Order) error {
-	b, err := find(m, o.ID)
+func (r *Receipt) one(p *Plane, o Order) error {
+	b, err := find(p.m, o.ID)
 	if err != nil {
 		return err
 	}
-	res, err := apply(b, o)
-	if err != nil {
+	res, err := p.apply(b, o)
+	switch {
+	case errors.Is(err, errNotMeant) && len(o.States) > 0:
+		r.Note = strings.TrimPrefix(err.Error(), breaker.ErrOrder.Error()+": ")
+		return nil
+	case err != nil:
 		return err
 	}
 	r.Matched = 1
 	r.add(res, nil)
 	return nil
+}
+
+// setMark keeps the newest mark of the process. The event of the order is the
+// mark on the timeline.
+func (p *Plane) setMark(o Order) error {
+	switch set, wild := strings.CutSuffix(o.ID, "/*"); {
+	case o.ID == "*":
+		if !o.DryRun {
+			p.notes.setMark(Note{At: time.Now(), Actor: o.Actor, Text: o.Reason})
+		}
+		return nil
+	case wild:
+		_, err := p.m.LookupSet(set)
+		return err
+	}
+	_, err := find(p.m, o.ID)
+	return err
 }
 
 // find is Manager.Lookup with a better hint for the name of a set.
@@ -81,6 +111,7 @@ func match(m *breaker.Manager, o Order) ([]*breaker.Breaker, error) {
 		}
 		found = s.Breakers()
 	}
+	found = slices.DeleteFunc(found, func(b *breaker.Breaker) bool { return !o.meant(b) })
 	if _, err := o.confirmed(len(found)); err != nil {
 		return nil, err
 	}
@@ -113,14 +144,4 @@ func (o *Order) confirmed(n int) (int, error) {
 		return n, nil
 	}
 	return n, &ConfirmError{ID: o.ID, Matched: n, Confirm: o.Confirm}
-}
-
-// apply gives the order to one breaker. It waits for no listener.
-func apply(b *breaker.Breaker, o Order) (Result, error) {
-	if o.Verb == VerbSet {
-		return set(b, o)
-	}
-	r, err := b.Apply(o.core())
-	r.ID = b.ID()
-	return Result{Receipt: r}, err
 }

@@ -174,6 +174,23 @@ func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) 
 	return reply.Histories, err
 }
 
+// Timeline asks what happened from then on, see Plane.Timeline.
+func (c *Client) Timeline(ctx context.Context, from time.Time, ids ...string) (t Timeline, err error) {
+	q := url.Values{"id": ids}
+	if !from.IsZero() {
+		q.Set("since", from.Format(time.RFC3339Nano))
+	}
+	err = c.get(ctx, "/v1/timeline", q, &t)
+	return t, err
+}
+
+// Settings asks for settings in effect and those of the program, as
+// Plane.Settings does.
+func (c *Client) Settings(ctx context.Context, ids ...string) (l SettingsList, err error) {
+	err = c.get(ctx, "/v1/settings", url.Values{"id": ids}, &l)
+	return l, err
+}
+
 // Plots asks what became of the calls of breakers and sets in the last minutes;
 // none when the process does not count calls.
 func (c *Client) Plots(ctx context.Context, names ...string) ([]Plot, error) {

@@ -2,17 +2,13 @@
 // breakers of running processes, from a shell, a program or a browser.
 //
 //	m := breaker.NewManager(breaker.Settings{})
-//	s, err := ops.Listen(m, ops.Options{})           // for the command switchgear and for Client
-//	if err != nil { ... }
-//	defer s.Close()
-//	mux.Handle("/ops/", ops.Handler(m, ops.Options{})) // dashboard, JSON, metrics: read-only
-//
-// A program that wants both, or an audit log, makes one Plane for them:
-//
-//	p := ops.New(m, ops.Options{Audit: "/var/log/shop/breakers.jsonl", Authorize: onlyOperators})
+//	p := ops.New(m, ops.Options{})
 //	defer p.Close()
-//	s, err := p.Listen()
-//	mux.Handle("/ops/", p.Handler())
+//	s, err := p.Listen()             // for the command switchgear and for Client
+//	mux.Handle("/ops/", p.Handler()) // dashboard, JSON, metrics: read-only
+//
+// Options say who may give orders over HTTP, and where the audit log and the
+// orders that outlive a restart are kept.
 //
 // # Orders
 //
@@ -24,7 +20,9 @@
 // Receipt says what was changed, from which version to which.
 //
 // Orders hold until the process ends: a process that starts again starts with
-// closed breakers and the settings of its program.
+// closed breakers and the settings of its program. With Options.Standing,
+// overrides and settings that people ordered are kept in a file and applied
+// again; what cannot be applied any more is noticed.
 //
 // # Audit
 //

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"context"
+	"iter"
 	"sync"
 	"time"
 
@@ -13,6 +15,9 @@ type EventKind string
 // The kinds of events.
 const (
 	EventTransition EventKind = "transition" // a breaker moved: Transition
+	EventHeldBack   EventKind = "held-back"  // CapOpen kept a breaker from moving: Transition
+	EventAudit      EventKind = "audit"      // the audit log fails, or works again: Notice
+	EventNotice     EventKind = "notice"     // the program or the plane reports something: Notice
 	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
 	// EventGap says that Missed events are gone, because the reader was too slow
@@ -32,17 +37,21 @@ type Event struct {
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Override   *breaker.Override   `json:"override,omitempty"`
 	Order      *OrderEvent         `json:"order,omitempty"`
+	Notice     string              `json:"notice,omitempty"`
 	Missed     uint64              `json:"missed,omitempty"`
 }
 
 // OrderEvent is an order that was carried out.
 type OrderEvent struct {
-	Verb    breaker.Verb `json:"verb"`
-	Actor   string       `json:"actor"`
-	Reason  string       `json:"reason,omitempty"`
-	For     Duration     `json:"for,omitzero"`
-	Touched int          `json:"touched"`
-	Failed  int          `json:"failed,omitempty"`
+	Verb   breaker.Verb `json:"verb"`
+	Actor  string       `json:"actor"`
+	Reason string       `json:"reason,omitempty"`
+	For    Duration     `json:"for,omitzero"`
+	// Changes are what VerbSet changed in the settings of a breaker, or in those
+	// that the keys of a set have in common.
+	Changes []breaker.SettingsChange `json:"changes,omitempty"`
+	Touched int                      `json:"touched"`
+	Failed  int                      `json:"failed,omitempty"`
 }
 
 const (
@@ -53,6 +62,8 @@ const (
 // hub keeps the newest events for its readers, each of which has a place in
 // them and nothing else: a slow one finds a gap, and holds up nobody.
 type hub struct {
+	timeline *timelineStore
+
 	mu     sync.Mutex // guards the fields below
 	ring   []Event
 	last   uint64 // Seq of the newest
@@ -61,7 +72,7 @@ type hub struct {
 	closed bool
 }
 
-func newHub() *hub { return &hub{} }
+func newHub(t *timelineStore) *hub { return &hub{timeline: t} }
 
 // publish takes its place in the order of events, and never waits.
 func (h *hub) publish(e Event) {
@@ -71,7 +82,14 @@ func (h *hub) publish(e Event) {
 		return
 	}
 	h.last++
-	e.Seq, e.At = h.last, time.Now()
+	e.Seq = h.last
+	switch {
+	case e.Transition != nil:
+		e.At = e.Transition.At // when it happened, not when it was delivered
+	case e.At.IsZero():
+		e.At = time.Now()
+	}
+	h.timeline.add(&e)
 	if len(h.ring) < keptEvents {
 		h.ring = append(h.ring, e)
 	} else {
@@ -136,4 +154,53 @@ func (h *hub) lastOrders() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]Event{}, h.orders...)
+}
+
+// Events yields what happens from now on, or what followed the event with the
+// StreamID after, as Client.Events does, until ctx ends or the plane is closed.
+// It never yields an error. A reader that is too slow finds an EventGap.
+func (p *Plane) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		place := p.placeOf(after)
+		if place.stale && !yield(Event{Seq: place.seq, At: time.Now(), Kind: EventGap, StreamID: p.eventID(place.seq)}, nil) {
+			return
+		}
+		for seq := place.seq; ; {
+			events, wait := p.hub.after(seq, eventBatch)
+			for _, e := range events {
+				seq = e.Seq
+				e.StreamID = p.eventID(seq)
+				if !yield(e, nil) {
+					return
+				}
+			}
+			switch {
+			case len(events) > 0:
+				continue
+			case wait == nil:
+				return // the plane is closed
+			}
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// streamPlace is where a reader of the events begins.
+type streamPlace struct {
+	seq   uint64 // of the last event it has had
+	stale bool   // it comes from another process, or has an id of the future: what it knows is old
+}
+
+// placeOf is the place behind the event with this id, or else the newest one.
+func (p *Plane) placeOf(id string) streamPlace {
+	newest := p.hub.newest()
+	seq, ok := p.place(id)
+	if !ok || seq > newest {
+		return streamPlace{newest, id != ""}
+	}
+	return streamPlace{seq: seq}
 }

@@ -39,8 +39,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	plane   *Plane
-	seq     uint64 // of the last event it was given
-	stale   bool   // it comes from another process: what it knows is old
+	streamPlace
 }
 
 // from finds where the reader wants to begin: after the event of Last-Event-ID
@@ -50,13 +49,7 @@ func (s *stream) from(r *http.Request) {
 	if id == "" {
 		id = r.URL.Query().Get("after")
 	}
-	newest := s.plane.hub.newest()
-	seq, ok := s.plane.place(id)
-	if !ok || seq > newest {
-		s.stale = id != ""
-		seq = newest
-	}
-	s.seq = seq
+	s.streamPlace = s.plane.placeOf(id)
 }
 
 func (s *stream) run(gone <-chan struct{}) {

@@ -29,3 +29,6 @@ func (p *Plane) ForgetOverview() { p.overview.forget() }
 
 // FreshGate gives everybody their allowance back.
 func (p *Plane) FreshGate() { p.web = newGate(false) }
+
+// LastOrders are the newest orders, oldest first.
+func (p *Plane) LastOrders() []Event { return p.hub.lastOrders() }

@@ -116,6 +116,10 @@ func (p *Plane) writeTransitions(out *bytes.Buffer, now time.Time) {
 	for t, n := range p.watcher.Transitions() {
 		sample(out, "switchgear_transitions_total", n, "name", t.Name, "to", t.To.String(), "cause", string(t.Cause))
 	}
+	head(out, "switchgear_held_back_total", "counter", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
+	for name, n := range p.watcher.HeldBack() {
+		sample(out, "switchgear_held_back_total", n, "name", name)
+	}
 	head(out, "switchgear_open_seconds_total", "counter", "Time that the breakers of a name have been open or forced open, all together.")
 	for name, d := range p.watcher.OpenTime(now) {
 		sample(out, "switchgear_open_seconds_total", d.Seconds(), "name", name)

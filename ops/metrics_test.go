@@ -59,6 +59,8 @@ func TestMetrics(t *testing.T) {
 			o.Actor = "ana"
 			_, _ = p.Do(o, here) // one is refused
 		}
+		m.CapOpen(0.1)
+		fail(m.Breaker("held back"), 7)
 		time.Sleep(10 * time.Second)
 		text := get(h, "/metrics?keys=tenants").Body.String()
 		lines := strings.Split(text, "\n")
@@ -73,6 +75,7 @@ func TestMetrics(t *testing.T) {
 			`switchgear_transitions_total{name="search",to="forced-closed",cause="order"} 1`,
 			`switchgear_open_seconds_total{name="payments"} 10`,
 			`switchgear_open_seconds_total{name="before"} 11`,
+			`switchgear_held_back_total{name="held back"} 1`,
 			`switchgear_calls_total{name="payments",outcome="success"} 3`,
 			`switchgear_calls_total{name="payments",outcome="failure"} 5`,
 			`switchgear_calls_total{name="payments",outcome="rejected"} 2`,

@@ -116,8 +116,14 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, met map[s
 // handler answers, in every way that the document knows, is as it says.
 func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	m := shop(t)
+	standing := t.TempDir() + "/standing"
+	lost := `{"version":1,"settings":[{"id":"payments","key":"gone","value":1,"actor":"ana","since":"2026-01-01T00:00:00Z"}]}`
+	if err := os.WriteFile(standing, []byte(lost), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p := ops.New(m, ops.Options{
-		Audit: t.TempDir() + "/no/such/folder",
+		Audit:    t.TempDir() + "/no/such/folder",
+		Standing: standing,
 		Authorize: func(r *http.Request, _ *ops.Order) error {
 			if r.Header.Get("X-User") == "eve" {
 				return os.ErrPermission
@@ -171,9 +177,9 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	}
 	for _, target := range []string{
 		"/v1/process", "/v1/status", "/v1/status?full=1", "/v1/status?id=payments&full=1", "/v1/status?id=paymnets", "/v1/status?state=shut",
-		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain", "/v1/explain?id=tenants",
-		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
-		"/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
+		"/v1/status?limit=x", "/v1/status?id=tenants/*&state=open&state=closed", "/v1/overview", "/v1/explain?id=payments", "/v1/explain?id=rated", "/v1/status?id=rated", "/v1/explain", "/v1/explain?id=tenants",
+		"/v1/history?id=payments&id=search", "/v1/history?id=x", "/v1/timeline", "/v1/timeline?since=1h&id=payments", "/v1/timeline?since=x", "/v1/timeline?id=x", "/v1/plots?name=payments", "/v1/plots", "/v1/orders", "/v1/openapi.json", "/metrics", "/metrics?keys=tenants",
+		"/v1/settings", "/v1/settings?id=tenants/*&id=payments", "/v1/settings?id=x", "/v1/settings?" + strings.Repeat("id=payments&", 201), "/v1/explain?id=rated&id=search", "/v1/status?limit=2", "/v1/status?after=%25", "/metrics?keys=1&keys=2&keys=3&keys=4&keys=5&keys=6&keys=7&keys=8&keys=9&keys=10&keys=11",
 	} {
 		answer(http.MethodGet, target, get(h, target))
 	}
@@ -186,6 +192,9 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 		openPayments: nil,
 		`{"id": "tenants/*", "verb": "set", "actor": "ana", "dry_run": true, "settings": {"fail_max": 3}}`: nil,
 		`{"id": "payments", "verb": "set", "actor": "ana", "settings": {"fail_max": 3}}`:                   nil,
+		`{"id": "payments", "verb": "extend", "actor": "ana", "for": "5m"}`:                                nil,
+		`{"id": "*", "verb": "close", "states": ["half-open"], "actor": "ana"}`:                            nil,
+		`{"verb": "mark", "actor": "ci", "reason": "v2"}`:                                                  nil,
 		`{"id": "payments", "verb": "set", "actor": "ana", "settings": {"x": 3}}`:                          nil,
 		`{"id": "payments", "verb": "trip", "actor": "ana"}`:                                               nil,
 		`{"id": "x", "verb": "open", "actor": "ana"}`:                                                      nil,
@@ -228,7 +237,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 // busy makes something of everything that can be told.
 func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	t.Helper()
-	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1})
+	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +248,11 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	for _, o := range []ops.Order{
 		{ID: "payments", Verb: breaker.VerbForceClosed, Reason: "INC-42", For: ops.Duration(time.Hour)},
 		{ID: "tenants/b", Verb: breaker.VerbForceOpen, Reason: "INC-42", NoExpiry: true},
+		{ID: "rated", Verb: ops.VerbSet, Settings: json.RawMessage(`{"min_calls": 5}`)},
+		{ID: "payments", Verb: ops.VerbExtend, For: ops.Duration(time.Minute)},
+		{ID: "rated", Verb: ops.VerbNote, Reason: "flaky since the deployment"},
+		{ID: "search", Verb: ops.VerbAck},
+		{Verb: ops.VerbMark, Reason: "v1.2.3"},
 	} {
 		o.Actor = "ana"
 		if _, err := p.Do(o, here); err != nil {
@@ -246,6 +260,9 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 		}
 	}
 	fail(m.Breaker("payments"), 5)
+	p.Report("payments", "deploying")
+	m.CapOpen(0.1)
+	fail(m.Breaker("held back"), 5)
 }
 
 // What a page may send must be what the document says, no more and no less.
@@ -254,7 +271,7 @@ func TestOrderSchemaIsTheOrder(t *testing.T) {
 	if err := json.Unmarshal(get(planeOf(t, shop(t), ops.Options{}).Handler(), "/v1/openapi.json").Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
 	}
-	all, err := json.Marshal(ops.Order{ID: "a", Verb: "open", Actor: "a", Reason: "a", For: 1, NoExpiry: true, IfVersion: 1, Confirm: 1, DryRun: true, Settings: json.RawMessage(`{}`)})
+	all, err := json.Marshal(ops.Order{ID: "a", Verb: "open", Actor: "a", Reason: "a", For: 1, NoExpiry: true, IfVersion: 1, Confirm: 1, DryRun: true, States: []breaker.State{breaker.Open}, Settings: json.RawMessage(`{}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

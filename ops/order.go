@@ -16,9 +16,6 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// VerbSet changes settings: Order.Settings is a patch of them.
-const VerbSet breaker.Verb = "set"
-
 // Limits of what an order may carry, in bytes.
 const (
 	maxActor  = 256
@@ -32,18 +29,22 @@ type Order struct {
 	// the set of this name remembers; or "*" for all breakers and keys. Those that
 	// are made later are not touched, except by VerbSet with "name/*".
 	ID string `json:"id"`
-	// Verb is one of the breaker package's, or VerbSet.
+	// Verb is one of the breaker package's, or of this one's.
 	Verb breaker.Verb `json:"verb"`
 	// Actor is who gives the order: required.
 	Actor string `json:"actor"`
-	// Reason is why, in their words. It is required for an override, because
-	// another person will find it.
+	// Reason is why, in their words, or the text of a note or mark. It is
+	// required for an override, because another person will find it.
 	Reason string `json:"reason,omitempty"`
-	// For ends an override, or is the open time of an order to open. Overrides
-	// must have one, or NoExpiry.
+	// For ends an override, or is the open time of an order to open, or what
+	// VerbExtend adds. Overrides must have one, or NoExpiry.
 	For Duration `json:"for,omitzero"`
 	// NoExpiry says that an override is to stay until the override is released.
 	NoExpiry bool `json:"no_expiry,omitempty"`
+	// States, unless empty, are those that a breaker must be in at the moment of
+	// the order. Others are left alone: with a wildcard they do not count as
+	// matched, and for one breaker the receipt matches none.
+	States []breaker.State `json:"states,omitempty"`
 	// IfVersion, when not 0, makes the order fail unless the breaker's version
 	// is still this one; for VerbSet with "name/*", the settings version of the
 	// set. No other order with a wildcard may have one.
@@ -71,7 +72,7 @@ func ParseOrder(text []byte) (o Order, err error) {
 	if err != nil {
 		return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return o, nil
+	return o.normal(), nil
 }
 
 // wholeObject makes sure that text is one JSON object and nothing else, and that
@@ -121,12 +122,14 @@ func (o *Order) Check() error {
 	switch {
 	case len(o.ID) > maxID:
 		return bad("id has %d bytes, want at most %d", len(o.ID), maxID)
-	case o.ID == "":
+	case o.ID == "" && o.Verb != VerbMark:
 		return bad("no id, want a breaker's id, name/* or *")
 	case strings.TrimSpace(o.Actor) == "":
 		return bad("no actor, want the name of who gives the order")
 	case o.Wildcard() && o.IfVersion != 0 && o.Verb != VerbSet:
 		return bad("if_version with the wildcard %s, want one id: each breaker has its own version", o.ID)
+	case len(o.States) > 0 && o.IfVersion != 0:
+		return bad("states with if_version, want one of them: a version has one state")
 	case o.Confirm < 0:
 		return bad("confirm is %d, want the number of ids that the order may touch", o.Confirm)
 	case o.For < 0:
@@ -150,22 +153,15 @@ func (o *Order) checkVerb() error {
 		}
 		return nil
 	case breaker.VerbOpen:
-	case breaker.VerbClose, breaker.VerbHalfOpen, breaker.VerbRelease, VerbSet:
-		if o.For != 0 {
-			return bad("%s for %s, want no time: it does not end by itself", o.Verb, o.For)
+		if o.NoExpiry {
+			return bad("open with no_expiry, want it with force-open or force-closed only")
 		}
-	default:
-		return bad("verb %q, want open, close, half-open, force-open, force-closed, release or set", o.Verb)
+		return nil
 	}
-	switch {
-	case o.NoExpiry:
-		return bad("%s with no_expiry, want it with force-open or force-closed only", o.Verb)
-	case o.Verb == VerbSet && len(o.Settings) == 0:
-		return bad("set without settings, want an object with those to change")
-	case o.Verb == VerbSet && o.ID == "*":
-		return bad("set for *, want an id or name/*: breakers differ in what their settings mean")
+	if !slices.Contains(verbs, o.Verb) {
+		return bad("verb %q, want %s", o.Verb, verbNames())
 	}
-	return nil
+	return o.checkPlaneVerb()
 }
 
 func checkText(field, s string, most int) error {
@@ -240,6 +236,10 @@ type Receipt struct {
 	// AuditError says why the audit log could not take the order, which was
 	// carried out all the same.
 	AuditError string `json:"audit_error,omitempty"`
+	// StandingError says why what was ordered will not outlive a restart of the
+	// process, although Options.Standing asks for that. It was carried out all
+	// the same.
+	StandingError string `json:"standing_error,omitempty"`
 }
 
 // Move is how many breakers an order takes from one state to another, or to the
@@ -253,6 +253,8 @@ type Move struct {
 // Result is what an order did to one breaker.
 type Result struct {
 	breaker.Receipt
+	// Expires is when the override ends, for VerbExtend.
+	Expires time.Time `json:"expires,omitzero"`
 	// SettingsBefore and SettingsAfter are those in effect, for VerbSet.
 	SettingsBefore *breaker.Settings `json:"settings_before,omitempty"`
 	SettingsAfter  *breaker.Settings `json:"settings_after,omitempty"`
@@ -265,6 +267,8 @@ func (r *Result) changed(verb breaker.Verb) bool {
 	switch {
 	case r.Error != "":
 		return false
+	case verb == VerbNote, verb == VerbAck:
+		return true
 	case r.SettingsBefore != nil:
 		return *r.SettingsBefore != *r.SettingsAfter
 	case r.DryRun:

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // orderTally counts orders.
@@ -36,11 +34,6 @@ func (y *orderTally) add(o *Order, err error) {
 		y.by = make(map[orderKey]uint64)
 	}
 	y.by[k]++
-}
-
-var verbs = []breaker.Verb{
-	breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
-	breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease, VerbSet,
 }
 
 func (y *orderTally) each(f func(orderKey, uint64)) {

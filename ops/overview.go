@@ -86,6 +86,20 @@ func (o *Overview) with(recent map[string]uint64) Overview {
 	return out
 }
 
+// annotate adds what people said about the breakers. The worst keys of a set are
+// the cache's, so they are copied.
+func (o *Overview) annotate(n *notes) {
+	for i := range o.Breakers {
+		n.onto(&o.Breakers[i])
+	}
+	for i := range o.Sets {
+		o.Sets[i].Worst = slices.Clone(o.Sets[i].Worst)
+		for j := range o.Sets[i].Worst {
+			n.onto(&o.Sets[i].Worst[j])
+		}
+	}
+}
+
 func compareSets(a, b Set) int {
 	switch {
 	case len(a.Worst) > 0 && len(b.Worst) > 0:

@@ -17,7 +17,6 @@ var ctx = context.Background()
 
 var here = ops.Peer{Transport: "program"}
 
-// shop is a manager with two breakers and a set of three keys.
 // planeOf is a plane of m, until the test ends.
 func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	t.Helper()
@@ -26,6 +25,23 @@ func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	return p
 }
 
+// listen is a plane of m behind its socket, and a client of it.
+func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
+	t.Helper()
+	s, err := planeOf(t, m, ops.Options{Service: "shop", RuntimeDir: t.TempDir()}).Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	c, err := ops.NewClient(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return s, c
+}
+
+// shop is a manager with two breakers and a set of three keys.
 func shop(t *testing.T) *breaker.Manager {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})

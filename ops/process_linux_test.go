@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println(s.Path())
 		select {}
+	case "crowded":
+		playCrowded()
+	case "standing":
+		playStanding()
 	case "stranger":
 		c, err := net.Dial("unix", os.Getenv("OPS_TEST_SOCKET"))
 		if err == nil {
@@ -52,7 +56,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func child(t *testing.T, as string, env ...string) *exec.Cmd {
+func child(t testing.TB, as string, env ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), append(env, "OPS_TEST_AS="+as)...)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,8 +106,21 @@ func (f *Found) Ask(ctx context.Context) {
 		f.Problem = shortened(strings.TrimPrefix(err.Error(), ErrUnreachable.Error()+": "+f.Path+": "))
 		return
 	}
-	p.Host, p.Service, p.Go, p.AuditError, p.Event = shortened(p.Host), shortened(p.Service), shortened(p.Go), shortened(p.AuditError), shortened(p.Event)
+	for _, text := range []*string{&p.Host, &p.Service, &p.Go, &p.AuditError, &p.StandingError, &p.Event} {
+		*text = shortened(*text)
+	}
 	f.Process = &p
+}
+
+// Remove removes the socket of a dead process. It looks again whether it is dead,
+// while no process can make a socket in that folder.
+func (f *Found) Remove() error {
+	return locked(filepath.Dir(f.Path), func() error {
+		if !refuses(f.Path) {
+			return fmt.Errorf("ops: %s is in use", f.Path)
+		}
+		return os.Remove(f.Path)
+	})
 }
 
 // shortened is text of a length that fits a list.

@@ -84,6 +84,7 @@ func (p *Plane) Status(q StatusQuery) ([]Status, error) {
 	for i, b := range found.page {
 		s := b.Status()
 		out[i] = q.show(&s)
+		p.notes.onto(&out[i])
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -116,7 +117,13 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 func TestClientAsksForAllPages(t *testing.T) {
 	m, set := tenants(t, 12_000)
 	set.Breaker("t000007").Open(breaker.Order{})
-	_, c := listen(t, m)
+	server := httptest.NewServer(planeOf(t, m, ops.Options{}).Handler())
+	defer server.Close()
+	c, err := ops.NewClient(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
 	for _, tt := range []struct {
 		ask  ops.StatusQuery
 		want int

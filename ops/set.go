@@ -75,6 +75,17 @@ func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
 	return nil
 }
 
+// changes are what an order changed in the settings of one breaker or set.
+func (r *Receipt) changes() []breaker.SettingsChange {
+	switch {
+	case r.SetBefore != nil:
+		return r.SetBefore.Diff(*r.SetAfter)
+	case len(r.Results) == 1 && r.Results[0].SettingsBefore != nil:
+		return r.Results[0].SettingsBefore.Diff(*r.Results[0].SettingsAfter)
+	}
+	return nil
+}
+
 // updateSet patches what the keys of a set have in common, and returns it as it
 // was and as it is, or in a dry run would be.
 func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) {

@@ -19,21 +19,6 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
-	t.Helper()
-	s, err := planeOf(t, m, ops.Options{Service: "shop", RuntimeDir: t.TempDir()}).Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	c, err := ops.NewClient(s.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return s, c
-}
-
 func TestClientOverSocket(t *testing.T) {
 	m := shop(t)
 	s, c := listen(t, m)

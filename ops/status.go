@@ -31,12 +31,24 @@ type Process struct {
 	// present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
+	// Standing: overrides and settings that people order outlive a restart.
+	// StandingError is why they do not at present.
+	Standing      bool   `json:"standing"`
+	StandingError string `json:"standing_error,omitempty"`
+	// StandingWaiting is for how many ids orders wait whose breakers the program
+	// has not made since it started.
+	StandingWaiting int `json:"standing_waiting,omitempty"`
+	// LostOrders are orders that did not outlive the restart, the newest ten.
+	LostOrders []LostOrder `json:"lost_orders,omitempty"`
 	// CountsCalls: there are plots of calls by outcome. A process that is reached
 	// by a pipe of PyBreaker has none.
 	CountsCalls bool `json:"counts_calls"`
 	// Suspicion is the newest time that many independent breakers tripped
 	// together, within the last ten minutes.
 	Suspicion *breaker.Suspicion `json:"suspicion,omitempty"`
+	// Mark is the newest mark that was put on the process, such as for a
+	// deployment; nil: none.
+	Mark *Note `json:"mark,omitempty"`
 	// Event is the newest event: streams that begin after it miss nothing.
 	Event string `json:"event"`
 }
@@ -51,6 +63,7 @@ func (p *Plane) Process() Process {
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
 		Breakers: p.m.Len(), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: true,
+		Mark:  p.notes.lastMark(),
 		Event: p.eventID(p.hub.newest()),
 	}
 	closed := x.Breakers
@@ -67,6 +80,12 @@ func (p *Plane) Process() Process {
 	if err := p.audit.state(); err != nil {
 		x.AuditError = err.Error()
 	}
+	x.Standing = p.standing != nil
+	waiting, failing := p.standing.state()
+	if failing != nil {
+		x.StandingError = failing.Error()
+	}
+	x.StandingWaiting, x.LostOrders = waiting, p.lostOrders()
 	if s, ok := p.m.Suspicion(); ok && time.Since(s.At) < suspicionShown {
 		x.Suspicion = &s
 	}
@@ -88,6 +107,10 @@ type Status struct {
 	Next string `json:"next,omitempty"`
 	// Explain is Why and Next in two sentences, with the id and times.
 	Explain string `json:"explain,omitempty"`
+	// Notes are those that people put on it, oldest first, at most five.
+	Notes []Note `json:"notes,omitempty"`
+	// Ack is who looks after it while it is not closed; nil: nobody has said so.
+	Ack *Note `json:"ack,omitempty"`
 }
 
 // statusExtras are the fields that Status adds to breaker.Status.
@@ -96,6 +119,8 @@ type statusExtras struct {
 	Why     string `json:"why,omitempty"`
 	Next    string `json:"next,omitempty"`
 	Explain string `json:"explain,omitempty"`
+	Notes   []Note `json:"notes,omitempty"`
+	Ack     *Note  `json:"ack,omitempty"`
 }
 
 // MarshalJSON writes one object with the fields of both structs. Without it,
@@ -105,7 +130,7 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	extras, err := json.Marshal(statusExtras{s.Calls, s.Why, s.Next, s.Explain})
+	extras, err := json.Marshal(statusExtras{s.Calls, s.Why, s.Next, s.Explain, s.Notes, s.Ack})
 	if err != nil || len(extras) == len("{}") {
 		return all, err
 	}
@@ -120,7 +145,7 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	}
 	var x statusExtras
 	err := json.Unmarshal(data, &x)
-	s.Calls, s.Why, s.Next, s.Explain = x.Calls, x.Why, x.Next, x.Explain
+	s.Calls, s.Why, s.Next, s.Explain, s.Notes, s.Ack = x.Calls, x.Why, x.Next, x.Explain, x.Notes, x.Ack
 	return err
 }
 
@@ -177,6 +202,7 @@ const (
 // Overview is the process on one page, with sets folded.
 func (p *Plane) Overview() Overview {
 	o := p.overview.get(p.m, p.plots.recent())
+	o.annotate(&p.notes)
 	o.Process = p.Process()
 	return o
 }
@@ -255,6 +281,12 @@ type Explanation struct {
 	Why     string `json:"why,omitempty"` // as in Status
 	Next    string `json:"next"`
 	Explain string `json:"explain"`
+	// Errors are the errors of the last trip, newest first, while the breaker is
+	// not closed.
+	Errors []breaker.ErrorSample `json:"errors,omitempty"`
+	Links  *breaker.Links        `json:"links,omitempty"` // as in Status
+	Notes  []Note                `json:"notes,omitempty"` // as in Status
+	Ack    *Note                 `json:"ack,omitempty"`   // as in Status
 }
 
 // Explain says why the breaker with this id is as it is. The error matches
@@ -265,7 +297,12 @@ func (p *Plane) Explain(id string) (Explanation, error) {
 		return Explanation{}, err
 	}
 	s := b.Status()
-	return Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain()}, nil
+	x := Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain(), Links: s.Links}
+	x.Notes, x.Ack = p.notes.of(s.ID)
+	if s.Opened != nil {
+		x.Errors = s.Opened.Errors
+	}
+	return x, nil
 }
 
 // History is what a breaker went through.

@@ -101,6 +101,35 @@ fail_max = 1
 	}
 }
 
+// The orders of the pipe outlive the program where the file asks for that.
+func TestOpenWithStandingOrders(t *testing.T) {
+	path, dir := write(t, `[pybreaker]
+input_path = DIR/in
+output_path = DIR/out
+standing_path = DIR/orders
+[breaker payments]
+fail_max = 1
+`)
+	for round := range 2 {
+		app, err := breakerconf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			c := fifo.Client{Input: dir + "/in", Output: dir + "/out"}
+			if _, err := c.ForceOpen(t.Context(), "payments", breaker.Order{Actor: "ann"}); err != nil {
+				t.Error(err)
+			}
+		}
+		if s := app.Manager.Breaker("payments").State(); s != breaker.ForcedOpen {
+			t.Errorf("round %d: %s", round, s)
+		}
+		if err := app.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func Example() {
 	dir, err := os.MkdirTemp("", "breaker")
 	if err != nil {

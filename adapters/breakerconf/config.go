@@ -100,7 +100,7 @@ func readMain(main, def *section) (Config, error) {
 	for _, p := range []struct {
 		key  string
 		path *string
-	}{{"input_path", &c.Input}, {"output_path", &c.Output}, {"audit_path", &c.Ops.Audit}} {
+	}{{"input_path", &c.Input}, {"output_path", &c.Output}, {"audit_path", &c.Ops.Audit}, {"standing_path", &c.Ops.Standing}} {
 		v.used[p.key] = true
 		if e, ok := v.get(p.key); ok {
 			var err error
@@ -120,7 +120,7 @@ func readMain(main, def *section) (Config, error) {
 			settings = append(settings, e)
 			var unknown *breaker.UnknownKeyError
 			if err = set(&c.Settings, e); errors.As(err, &unknown) {
-				err = wrong(e.line, "%w (or input_path, output_path, audit_path, sleep_delay)", errors.Unwrap(err))
+				err = wrong(e.line, "%w (or input_path, output_path, audit_path, standing_path, sleep_delay)", errors.Unwrap(err))
 			}
 		}
 		if err != nil {
@@ -135,7 +135,7 @@ func (c *Config) addBreaker(s *section, name string) error {
 	settings := c.Settings
 	for _, e := range s.keys {
 		switch e.key {
-		case "input_path", "output_path", "audit_path", "sleep_delay":
+		case "input_path", "output_path", "audit_path", "standing_path", "sleep_delay":
 			return wrong(e.line, "%s is not a breaker's, want it in [pybreaker]", e.key)
 		}
 		if err := set(&settings, e); err != nil {

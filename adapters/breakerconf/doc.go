@@ -15,6 +15,7 @@
 //	    reset_timeout = 60                  ; seconds, or 60s, or 1m
 //	    sleep_delay = .1
 //	    audit_path = /var/log/shop/{pid}.audit ; no default: without it no audit log
+//	    standing_path = /var/lib/shop/breaker.orders ; no default: without it orders end with the process
 //
 //	[breaker payments]                      ; one breaker, where it differs
 //	    failure_rate = 0.5

@@ -109,7 +109,7 @@ func cutComment(line string) string {
 func header(line string) (string, error) {
 	f, err := ini.LoadSources(iniOptions, []byte(line))
 	if err != nil || !strings.HasSuffix(line, "]") {
-		return "", fmt.Errorf("%q is no section, want [name]", line)
+		return "", fmt.Errorf("%q is not a section, want [name]", line)
 	}
 	names := f.SectionStrings()
 	return strings.TrimSpace(names[len(names)-1]), nil
@@ -149,7 +149,7 @@ func (s *section) add(line string, n int) error {
 		keys = f.Section("").Keys()
 	}
 	if len(keys) != 1 {
-		return wrong(n, "%q is no setting, want key = value", line)
+		return wrong(n, "%q is not a setting, want key = value", line)
 	}
 	key := keys[0].Name()
 	if key == "reset_timout" { // as PyBreaker's documentation spells it

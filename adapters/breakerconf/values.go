@@ -57,7 +57,7 @@ func seconds(text string) (time.Duration, error) {
 // vars are the keys that a path may name.
 type vars struct {
 	main, def *section
-	used      map[string]bool // those that are no settings
+	used      map[string]bool // keys that are not settings
 	steps     int             // keys put in so far
 }
 

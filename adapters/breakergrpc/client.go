@@ -10,7 +10,8 @@ var _ grpc.UnaryClientInterceptor = (*Guard)(nil).UnaryClient
 
 // UnaryClient is a grpc.UnaryClientInterceptor.
 func (g *Guard) UnaryClient(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	_, p, err := g.admit(ctx, clientCall(method, cc))
+	e := end{Call: clientCall(method, cc)}
+	_, p, err := g.admit(ctx, e.Call)
 	if err != nil {
 		return err
 	}
@@ -18,14 +19,16 @@ func (g *Guard) UnaryClient(ctx context.Context, method string, req, reply any, 
 	defer unwind(ctx, &p, &returned)
 	err = invoke(ctx, method, req, reply, cc, opts...)
 	returned = true
-	return g.settle(ctx, &p, judgeClient, err)
+	return g.settle(ctx, &p, e, err)
 }
 
 var _ grpc.StreamClientInterceptor = (*Guard)(nil).StreamClient
 
 // StreamClient is a grpc.StreamClientInterceptor.
 func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	b, p, err := g.admit(ctx, clientCall(method, cc))
+	e := end{Call: clientCall(method, cc)}
+	e.Stream = true
+	b, p, err := g.admit(ctx, e.Call)
 	if err != nil {
 		return nil, err
 	}
@@ -35,13 +38,13 @@ func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grp
 	returned = true
 	switch {
 	case err != nil:
-		return nil, g.settle(ctx, &p, judgeClient, err)
+		return nil, g.settle(ctx, &p, e, err)
 	case b == nil:
 		return stream, nil
 	}
 	s := &clientStream{
 		ClientStream: stream, single: !desc.ServerStreams,
-		call: call{guard: g, ctx: ctx, permit: p},
+		call: call{guard: g, ctx: ctx, end: e, permit: p},
 	}
 	s.watch()
 	return s, nil

@@ -16,15 +16,27 @@
 // breaker for each service; see WithKey. Connections to different places want
 // sets of their own, or ByTarget.
 //
-// # What counts
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is.
 //
 // The codes Unavailable, DeadlineExceeded, Internal, Unknown,
-// ResourceExhausted and DataLoss are failures (see WithFailureCodes). All other
-// codes are successes: the service answered. No evidence either way are a
-// caller's cancel, a call whose context had ended before it began, a rejection
-// by another breaker below, and the code Canceled when it was not the caller
-// who cancelled. What is judged a failure is still subject to the set's own
-// exclusions and classifier.
+// ResourceExhausted and DataLoss are failures. All other codes are successes: the
+// service answered. WithFailureCodes lists other codes, WithFailure chooses them
+// for each method or for streams alone. What is judged a failure is still subject
+// to the set's own exclusions and classifier.
+//
+// No evidence either way are:
+//
+//   - a caller's cancel, and a call whose context had ended before it began;
+//   - a call that grpc-go refuses to send: a message that is too large or cannot
+//     be marshalled or compressed, metadata that is not valid, credentials that
+//     cannot be had (unless their error has a gRPC status, which looks like the
+//     service's);
+//   - a message that is larger than the receiver's limit;
+//   - a rejection by another breaker below;
+//   - the code Canceled when it was not the caller who cancelled.
 //
 // google.rpc.RetryInfo in a failure's details lengthens the open time, as
 // breaker.RetryAfterHinter does.
@@ -37,9 +49,9 @@
 //
 // A stream's outcome is known at its end: where RecvMsg returns io.EOF or an
 // error, or, on a server, where the handler returns. A stream that its caller
-// leaves by cancelling its context is no evidence, nor is a message that could
-// not be sent for a reason of the caller's own, such as its size. No goroutine
-// is kept for a stream. Two rules make long streams fit: slow calls
+// leaves by cancelling its context is no evidence, nor is one that has answered
+// with a message and is then quiet until its caller's deadline. No goroutine is
+// kept for a stream. Two rules make long streams fit: slow calls
 // (breaker.Settings.SlowCall) are timed to the first message of the answer,
 // and while the breaker is half-open that message passes the probe, since a
 // stream may go on for hours.

@@ -13,16 +13,14 @@ import (
 // Guard is a set of breakers in the shape of gRPC interceptors. Its four
 // interceptors may be used together and by many goroutines at once.
 type Guard struct {
-	set     *breaker.Set[string]
-	key     func(Call) string
-	failing codeSet
+	set   *breaker.Set[string]
+	key   func(Call) string
+	fails func(Call, codes.Code) bool
 }
 
 // New makes a guard whose breakers are those of set.
 func New(set *breaker.Set[string], opts ...Option) *Guard {
-	g := &Guard{set: set, key: ByService, failing: codeSetOf(
-		codes.Unavailable, codes.DeadlineExceeded, codes.Internal,
-		codes.Unknown, codes.ResourceExhausted, codes.DataLoss)}
+	g := &Guard{set: set, key: ByService, fails: func(_ Call, c codes.Code) bool { return FailureCode(c) }}
 	for _, opt := range opts {
 		opt(g)
 	}
@@ -42,13 +40,26 @@ func WithKey(key func(Call) string) Option {
 // WithFailureCodes sets the codes that are failures, in place of the default
 // ones (see the package's documentation).
 func WithFailureCodes(cs ...codes.Code) Option {
-	return func(g *Guard) { g.failing = codeSetOf(cs...) }
+	failing := codeSetOf(cs...)
+	return WithFailure(func(_ Call, c codes.Code) bool { return failing.has(c) })
 }
 
-// Call is what there is to make a key of.
+// WithFailure sets which codes are failures of which calls, in place of the
+// default ones. Of WithFailureCodes and WithFailure the last one given holds.
+// fails runs on many goroutines at once, and may fall back on FailureCode:
+//
+//	breakergrpc.WithFailure(func(c breakergrpc.Call, code codes.Code) bool {
+//		return breakergrpc.FailureCode(code) && !(c.Stream && code == codes.DeadlineExceeded)
+//	})
+func WithFailure(fails func(Call, codes.Code) bool) Option {
+	return func(g *Guard) { g.fails = fails }
+}
+
+// Call is what there is to key and judge a call by.
 type Call struct {
 	Method string // the full method: "/package.Service/Method"
 	Target string // a client's: the target its connection was made with; a server's: ""
+	Stream bool   // the call is a stream, one way or both
 }
 
 // Service is the service's full name: "package.Service".
@@ -91,15 +102,12 @@ func (g *Guard) admit(ctx context.Context, c Call) (*breaker.Breaker, breaker.Pe
 	return b, p, nil
 }
 
-// judge says what a call's error is evidence of.
-type judge func(g *Guard, ctx context.Context, err error) breaker.Outcome
-
 // settle ends a call and returns what its caller is to get.
-func (g *Guard) settle(ctx context.Context, p *breaker.Permit, how judge, err error) error {
+func (g *Guard) settle(ctx context.Context, p *breaker.Permit, e end, err error) error {
 	if err == nil {
 		return p.DoneContext(ctx, nil)
 	}
-	switch how(g, ctx, err) {
+	switch g.judge(ctx, e, err) {
 	case breaker.Success:
 		_ = p.DoneContext(ctx, nil)
 	case breaker.Ignored:

@@ -3,6 +3,7 @@ package breakergrpc
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -11,6 +12,14 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
+
+// defaultFailures are the codes with which a service, or what is before it, says
+// that it does not work.
+var defaultFailures = codeSetOf(codes.Unavailable, codes.DeadlineExceeded, codes.Internal,
+	codes.Unknown, codes.ResourceExhausted, codes.DataLoss)
+
+// FailureCode reports whether c is a failure by default.
+func FailureCode(c codes.Code) bool { return defaultFailures.has(c) }
 
 // codeSet has a bit for each code.
 type codeSet uint32
@@ -41,28 +50,74 @@ func codeOf(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// judgeClient judges the end of a client's call.
-func judgeClient(g *Guard, ctx context.Context, err error) breaker.Outcome {
+// end is what is known of a call when it ends.
+type end struct {
+	Call
+	server   bool // the side that judges
+	answered bool // a stream of which a message has come
+}
+
+// judge says what a call's error is evidence of.
+func (g *Guard) judge(ctx context.Context, e end, err error) breaker.Outcome {
 	code := codeOf(err)
 	switch {
-	case errors.Is(err, breaker.ErrOpen), code == codes.Canceled && ctx.Err() != nil:
+	case errors.Is(err, breaker.ErrOpen),
+		// After its client's cancel any error of a handler may be a consequence.
+		ctx.Err() == context.Canceled && (e.server || code == codes.Canceled),
+		code == codes.Canceled && ctx.Err() != nil,
+		e.answered && code == codes.DeadlineExceeded && outOfTime(ctx),
+		!e.server && refused(code, err):
 		return breaker.Ignored
-	case g.failing.has(code):
+	case g.fails(e.Call, code):
 		return breaker.Failure
-	case code == codes.Canceled: // somebody on the way gave up, or the connection was closed
+	case code == codes.Canceled: // a party on the way gave up, or the connection was closed
 		return breaker.Ignored
 	default:
 		return breaker.Success
 	}
 }
 
-// judgeServer judges what a handler returned. After the client's cancel any
-// error may be a consequence of it.
-func judgeServer(g *Guard, ctx context.Context, err error) breaker.Outcome {
-	if ctx.Err() == context.Canceled {
-		return breaker.Ignored
+// outOfTime reports whether the caller's deadline has passed. The two sides find
+// out one after the other.
+func outOfTime(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < time.Second
+}
+
+// refused reports whether grpc-go has refused to send what the program gave it, or
+// to take a message beyond a limit of one of the two programs. Such errors have
+// the codes of failures and no types of their own.
+func refused(code codes.Code, err error) bool {
+	switch code {
+	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated:
+	default:
+		return false
 	}
-	return judgeClient(g, ctx, err)
+	text := status.Convert(err).Message()
+	for _, refusal := range refusals {
+		if strings.HasPrefix(text, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+var refusals = []string{
+	"trying to send message larger than max (",
+	"grpc: message too large (",
+	"grpc: received message larger than max ",
+	"grpc: message after decompression larger than max ",
+	"grpc: received message after decompression larger than max ",
+	"grpc: error while marshaling: ", //nolint:misspell // grpc-go spells it so
+	"grpc: error while compressing: ",
+	"grpc: Compressor is not installed for requested grpc-encoding ",
+	"no codec registered for content-subtype ",
+	"header list size to send violates the maximum size (",
+	"header key ", // has characters, or a value, that metadata must not have
+	"there is an empty key in the header",
+	"transport: per-RPC creds failed due to error: ",
+	"transport: received per-RPC creds error with illegal status: ",
+	"transport: cannot send secure credentials on an insecure connection",
 }
 
 // fail ends a call as a failure, with the hint that its details may hold.

@@ -10,7 +10,8 @@ var _ grpc.UnaryServerInterceptor = (*Guard)(nil).UnaryServer
 
 // UnaryServer is a grpc.UnaryServerInterceptor.
 func (g *Guard) UnaryServer(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	_, p, err := g.admit(ctx, Call{Method: info.FullMethod})
+	e := end{Call: Call{Method: info.FullMethod}, server: true}
+	_, p, err := g.admit(ctx, e.Call)
 	if err != nil {
 		_ = grpc.SetTrailer(ctx, noRetry()) // fails only outside a server: there is nobody to tell
 		return nil, err
@@ -19,7 +20,7 @@ func (g *Guard) UnaryServer(ctx context.Context, req any, info *grpc.UnaryServer
 	defer unwind(ctx, &p, &returned)
 	reply, err := handle(ctx, req)
 	returned = true
-	return reply, g.settle(ctx, &p, judgeServer, err)
+	return reply, g.settle(ctx, &p, e, err)
 }
 
 var _ grpc.StreamServerInterceptor = (*Guard)(nil).StreamServer
@@ -27,7 +28,8 @@ var _ grpc.StreamServerInterceptor = (*Guard)(nil).StreamServer
 // StreamServer is a grpc.StreamServerInterceptor.
 func (g *Guard) StreamServer(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	ctx := stream.Context()
-	b, p, err := g.admit(ctx, Call{Method: info.FullMethod})
+	e := end{Call: Call{Method: info.FullMethod, Stream: true}, server: true}
+	b, p, err := g.admit(ctx, e.Call)
 	if err != nil {
 		stream.SetTrailer(noRetry())
 		return err
@@ -35,14 +37,13 @@ func (g *Guard) StreamServer(srv any, stream grpc.ServerStream, info *grpc.Strea
 	if b == nil {
 		return handle(srv, stream)
 	}
-	s := &serverStream{ServerStream: stream, call: call{guard: g, ctx: ctx, permit: p}}
+	s := &serverStream{ServerStream: stream, call: call{guard: g, ctx: ctx, end: e, permit: p}}
 	returned := false
 	defer func() {
-		p := s.take()
+		p, _ := s.take()
 		unwind(ctx, &p, &returned)
 	}()
 	err = handle(srv, s)
 	returned = true
-	p = s.take()
-	return g.settle(ctx, &p, judgeServer, err)
+	return s.settle(err)
 }

@@ -17,16 +17,22 @@ type call struct {
 	guard *Guard
 	ctx   context.Context
 
-	mu       sync.Mutex // guards the fields below, and those so marked in clientStream
-	permit   breaker.Permit
-	answered bool
+	mu     sync.Mutex // guards the fields below, and those so marked in clientStream
+	end    end
+	permit breaker.Permit
 }
 
 // take hands out the permit, once, so that it is settled outside the lock.
-func (c *call) take() breaker.Permit {
+func (c *call) take() (breaker.Permit, end) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.takeLocked()
+	return c.takeLocked(), c.end
+}
+
+// settle ends the stream, unless that has been done.
+func (c *call) settle(err error) error {
+	p, e := c.take()
+	return c.guard.settle(c.ctx, &p, e, err)
 }
 
 func (c *call) takeLocked() breaker.Permit {
@@ -40,11 +46,11 @@ func (c *call) takeLocked() breaker.Permit {
 // otherwise keep the breaker half-open as long.
 func (c *call) gotMessage() {
 	c.mu.Lock()
-	if c.answered {
+	if c.end.answered {
 		c.mu.Unlock()
 		return
 	}
-	c.answered = true
+	c.end.answered = true
 	c.permit.Answered()
 	c.mu.Unlock()
 }
@@ -92,9 +98,9 @@ func (s *clientStream) RecvMsg(m any) error {
 	returned = true
 	switch {
 	case err == io.EOF, err == nil && s.single:
-		_ = s.end(nil)
+		_ = s.finish(nil)
 	case err != nil:
-		err = s.end(err)
+		err = s.finish(err)
 	default:
 		s.gotMessage()
 	}
@@ -111,7 +117,7 @@ func (s *clientStream) Header() (metadata.MD, error) {
 	md, err := s.ClientStream.Header()
 	returned = true
 	if err != nil {
-		err = s.end(err)
+		err = s.finish(err)
 	}
 	s.leave(md == nil)
 	return md, err
@@ -154,14 +160,13 @@ func (s *clientStream) abandonedLocked() breaker.Permit {
 
 func (s *clientStream) abandon() {
 	s.stop()
-	p := s.take()
+	p, _ := s.take()
 	p.Ignore()
 }
 
-func (s *clientStream) end(err error) error {
+func (s *clientStream) finish(err error) error {
 	s.stop()
-	p := s.take()
-	return s.guard.settle(s.ctx, &p, judgeClient, err)
+	return s.settle(err)
 }
 
 // unwind settles a stream whose call does not return: a codec may panic.
@@ -169,7 +174,7 @@ func (s *clientStream) unwind(returned *bool) {
 	if *returned {
 		return
 	}
-	_ = s.end(errAbandoned)
+	_ = s.finish(errAbandoned)
 	s.leave(false)
 }
 

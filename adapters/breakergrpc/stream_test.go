@@ -182,9 +182,37 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantCode(t, err, codes.Canceled)
 		wantState(t, b, breaker.Closed)
 	})
-	t.Run("a deadline while it receives is a failure", func(t *testing.T) {
+	t.Run("a deadline after it has answered is no evidence", func(t *testing.T) {
 		s, b := start(t, within(t, time.Second))
 		_, err := s.Recv()
+		wantCode(t, err, codes.DeadlineExceeded)
+		wantState(t, b, breaker.Closed)
+	})
+	t.Run("a deadline before it has answered is a failure", func(t *testing.T) {
+		g, b := guarded(breaker.Settings{FailMax: 1})
+		addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(0)})
+		client, _ := dial(t, addr, g)
+		s, err := client.StreamingOutputCall(within(t, time.Second), &pb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Recv()
+		wantCode(t, err, codes.DeadlineExceeded)
+		wantState(t, b, breaker.Open)
+	})
+	t.Run("a deadline of the service's own is a failure, answered or not", func(t *testing.T) {
+		g, b := guarded(breaker.Settings{FailMax: 1})
+		addr, _, _ := serve(t, "", &fakeService{download: func(_ *pb.StreamingOutputCallRequest, s pb.TestService_StreamingOutputCallServer) error {
+			_ = s.Send(&pb.StreamingOutputCallResponse{})
+			return status.Error(codes.DeadlineExceeded, "the database took too long")
+		}})
+		client, _ := dial(t, addr, g)
+		s, err := client.StreamingOutputCall(within(t, time.Minute), &pb.StreamingOutputCallRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = s.Recv()
+		_, err = s.Recv()
 		wantCode(t, err, codes.DeadlineExceeded)
 		wantState(t, b, breaker.Open)
 	})

@@ -16,10 +16,12 @@ import (
 // body: it tells the breaker how reading ended, and holds nothing back.
 type call struct {
 	io.ReadCloser
-	req     *http.Request
-	permit  breaker.Permit
-	running bool        // the transport has the request
-	settled atomic.Bool // the body's end is told; Read and Close may run at once
+	transport *Transport
+	req       *http.Request // the caller's
+	upload    *upload       // its body, or nil where that is not watched
+	permit    breaker.Permit
+	running   bool        // the transport has the request
+	settled   atomic.Bool // the body's end is told; Read and Close may run at once
 }
 
 // unwind is deferred around the transport: one that panics or exits the
@@ -39,11 +41,22 @@ var (
 // failed ends a call that got no answer, or not the whole of it, and returns
 // what its caller is to get.
 func (c *call) failed(err error) error {
-	if c.gaveUp() || errors.Is(err, http.ErrSkipAltProtocol) {
-		c.permit.Ignore()
-		return err
+	ctx := c.req.Context()
+	if o := c.judge(err); o != breaker.Failure {
+		return c.permit.Settle(ctx, o, err)
 	}
-	return c.permit.DoneContext(c.req.Context(), err)
+	return c.permit.DoneContext(ctx, err) // the breaker's own exclusions have the last word
+}
+
+// judge says what an error is evidence of.
+func (c *call) judge(err error) breaker.Outcome {
+	switch {
+	case c.gaveUp(), c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
+		return breaker.Ignored
+	case c.transport.errors != nil && err != errAbandoned:
+		return c.transport.errors(err)
+	}
+	return breaker.Failure
 }
 
 // gaveUp reports whether the caller called the request off. A deadline that
@@ -92,7 +105,7 @@ func (c *call) ended(err error) {
 	case err == io.EOF:
 		c.permit.Done(nil)
 	default:
-		_ = c.failed(fmt.Errorf("reading the body: %w", err)) // the reader gets err itself
+		_ = c.failed(fmt.Errorf("reading the answer's body: %w", err)) // the reader gets err itself
 	}
 }
 

@@ -12,13 +12,36 @@
 //	hosts := breaker.SetOf[string](manager, "http")
 //	client := &http.Client{Transport: breakerhttp.NewTransport(nil, breakerhttp.WithSet(hosts, breakerhttp.Host))}
 //
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is.
+//
 // An answer of 5xx or 429, an error of the transport and a deadline that
-// passes are failures; other answers, 4xx among them, are successes. A caller
-// that cancels is no evidence. An answer that begins well is judged when its
-// body is at its end or closed: should reading it fail, the call has failed.
-// Slow is what takes long to the headers; the pace of reading the body does not
-// count. Retry-After of the answer that trips the breaker lengthens the open
-// time, within breaker.Settings.ResetMax.
+// passes are failures; other answers, 4xx among them, are successes. WithStatus
+// judges codes and WithErrors errors in other ways. An answer that begins well is
+// judged when its body is at its end or closed: should reading it fail, the call
+// has failed. Slow is what takes long to the headers; the pace of reading the
+// body does not count. Retry-After of the answer that trips the breaker lengthens
+// the open time, within breaker.Settings.ResetMax.
+//
+// No evidence either way are:
+//
+//   - a caller's cancel;
+//   - a request's body that cannot be read or closed, that is not as long as
+//     announced, or that keeps the transport waiting until the caller's deadline,
+//     and a failure answer to such a request;
+//   - a request that net/http refuses to send, such as one with an invalid header
+//     or a scheme that is not supported, and an error of Transport.Proxy.
+//
+// A body that can break is watched: the transport gets a copy of the request with
+// the watched body. One that is in memory, or a file that is sent over plain
+// HTTP, is handed on as it is, because net/http treats these specially.
+//
+// A wait for one of Transport.MaxConnsPerHost connections looks like a server
+// that hangs. Limit calls with a semaphore outside of the breaker instead.
+//
+// # Rejections
 //
 // A rejected request reaches neither the network nor its own body, which is
 // closed. Its error matches breaker.ErrOpen and wraps a *breaker.OpenError,
@@ -31,5 +54,13 @@
 // # Servers
 //
 // NewHandler rejects with 503 and Retry-After while its breaker is open, which
-// the handler's own 5xx answers and panics bring about.
+// the handler's own 5xx answers and panics bring about. A failure after the
+// client has gone, or after its body could not be read, is no evidence.
+//
+// A proxy has its breaker in its Transport, and answers rejections by
+// ErrorHandler:
+//
+//	proxy := httputil.NewSingleHostReverseProxy(upstream)
+//	proxy.Transport = breakerhttp.NewTransport(nil)
+//	proxy.ErrorHandler = breakerhttp.ErrorHandler(nil)
 package breakerhttp

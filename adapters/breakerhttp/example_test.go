@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	"github.com/switchgear-go/switchgear/adapters/breakerhttp"
@@ -104,4 +107,45 @@ func ExampleTransport() {
 		fmt.Println("try again in", open.RetryAfter().Round(time.Second))
 	}
 	// Output: try again in 30s
+}
+
+// Names that cannot be resolved say nothing of the hosts.
+func ExampleWithErrors() {
+	api := breaker.New("api", breaker.Settings{})
+	transport := breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(api), breakerhttp.WithErrors(func(err error) breaker.Outcome {
+		var dns *net.DNSError
+		if errors.As(err, &dns) {
+			return breaker.Ignored
+		}
+		return breaker.Failure
+	}))
+	client := &http.Client{Transport: transport}
+	_, _ = client.Get("http://no-such-host.invalid/")
+	_, _ = client.Get("http://127.0.0.1:1/") // nobody listens there
+	fmt.Println(api.FailCount())
+	// Output: 1
+}
+
+// A proxy that tells its clients when to come back, instead of 502.
+func ExampleErrorHandler() {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer up.Close()
+	upstream, _ := url.Parse(up.URL)
+
+	proxy := httputil.NewSingleHostReverseProxy(upstream)
+	proxy.Transport = breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(
+		breaker.New("up", breaker.Settings{FailMax: 2, ResetTimeout: 30 * time.Second})))
+	proxy.ErrorHandler = breakerhttp.ErrorHandler(nil)
+
+	for range 3 {
+		w := httptest.NewRecorder()
+		proxy.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		fmt.Printf("%d, retry after %q\n", w.Code, w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 500, retry after ""
+	// 500, retry after ""
+	// 503, retry after "30"
 }

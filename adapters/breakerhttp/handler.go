@@ -2,6 +2,7 @@ package breakerhttp
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,14 +19,16 @@ type handler struct {
 
 // NewHandler guards next: what it answers with 5xx, and its panics,
 // http.ErrAbortHandler included, are failures; the panic goes on. A failure
-// after the client has gone is no evidence, or clients that hang up could open
-// the breaker. The time that makes a call slow is that to the head of the
+// after the client has gone, or after its request's body could not be read, is
+// no evidence, or clients could open the breaker. The time that makes a call slow is that to the head of the
 // answer. It panics when an option makes no sense for a handler.
 func NewHandler(next http.Handler, b *breaker.Breaker, opts ...Option) http.Handler {
 	c := newConfig(opts, serverOutcome)
 	switch {
 	case next == nil || b == nil:
 		panic("breakerhttp: NewHandler needs a handler and a breaker")
+	case c.errors != nil:
+		panic("breakerhttp: WithErrors is for transports; a handler is judged by what it answers")
 	case c.breakerOf != nil:
 		panic("breakerhttp: NewHandler takes its breaker as an argument; WithBreaker, WithBreakerFunc and WithSet are for transports")
 	}
@@ -44,24 +47,52 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rw := &writer{ResponseWriter: w, rules: &h.rules, ctx: r.Context(), permit: permit}
 	defer rw.end()
+	if r.Body != nil && r.Body != http.NoBody {
+		rw.upload = &upload{ctx: r.Context()}
+		r.Body = rw.upload.watch(r.Body) // the server keeps its own
+	}
 	h.next.ServeHTTP(rw.shape(), r)
 	rw.returned = true
 }
 
+func (h *handler) unavailable(w http.ResponseWriter, _ *http.Request, err error) {
+	unavailable(w, h.breaker, err)
+}
+
+// ErrorHandler is an ErrorHandler for httputil.ReverseProxy: it answers what a
+// Transport's breaker rejected with 503 Service Unavailable and Retry-After.
+// Other errors are next's; nil answers them with 502 Bad Gateway.
+func ErrorHandler(next func(http.ResponseWriter, *http.Request, error)) func(http.ResponseWriter, *http.Request, error) {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		var no rejected
+		switch {
+		case errors.As(err, &no):
+			unavailable(w, no.breaker, err)
+		case errors.Is(err, breaker.ErrOpen): // of a breaker elsewhere, or in words of the program's own
+			unavailable(w, nil, err)
+		case next != nil:
+			next(w, r, err)
+		default:
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}
+}
+
 // unavailable is the answer to rejected requests. It keeps to itself what the
 // rejection tells: names and errors of what is behind.
-func (h *handler) unavailable(w http.ResponseWriter, _ *http.Request, err error) {
-	w.Header().Set("Retry-After", strconv.Itoa(h.retrySeconds(err)))
+func unavailable(w http.ResponseWriter, b *breaker.Breaker, err error) {
+	w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(b, err)))
 	http.Error(w, "service unavailable, try again later", http.StatusServiceUnavailable)
 }
 
-// retrySeconds rounds up, and is never 0: that would ask for a retry at once.
-func (h *handler) retrySeconds(err error) int {
+// retrySeconds rounds up, and is never 0: that would ask for a retry at once. b
+// is the breaker that rejected, if that is known.
+func retrySeconds(b *breaker.Breaker, err error) int {
 	wait := time.Duration(0)
 	if open := openError(err); open != nil {
 		wait = open.RetryAfter()
-		if wait == 0 && open.State == breaker.ForcedOpen {
-			wait = h.breaker.Settings().ResetTimeout // until somebody releases it: as good as any
+		if wait == 0 && open.State == breaker.ForcedOpen && b != nil {
+			wait = b.Settings().ResetTimeout // until it is released: as good as any
 		}
 	}
 	return max(1, int((wait+time.Second-1)/time.Second))
@@ -76,7 +107,9 @@ func (w *writer) end() {
 	if w.status != 0 {
 		outcome = w.rules.outcome(w.status)
 	}
-	gone := w.ctx.Err() == context.Canceled
+	// A client that is gone, or whose request could not be read, may make any
+	// handler fail.
+	gone := w.ctx.Err() == context.Canceled || w.upload != nil && w.upload.broken.Load()
 	switch {
 	case w.returned && outcome == breaker.Success:
 		w.permit.Done(nil)

@@ -17,10 +17,11 @@ type config struct {
 	rules
 }
 
-// rules judge an answer by its head.
+// rules judge an answer by its head, and the error that came instead of one.
 type rules struct {
 	statuses [600]breaker.Outcome
 	stream   func(status int, header http.Header) bool
+	errors   func(error) breaker.Outcome // nil: failures
 }
 
 // WithBreaker guards all requests of a transport by one breaker. Of
@@ -69,6 +70,14 @@ func Host(req *http.Request) string {
 // transport 429 too, all others are breaker.Success.
 func WithStatus(outcomes map[int]breaker.Outcome) Option {
 	return func(c *config) { c.outcomes = outcomes }
+}
+
+// WithErrors judges the errors of a transport, and those of reading an answer's
+// body: what f returns, instead of breaker.Failure, which is the default for all
+// of them. It is not asked about what is no evidence anyway: see the package
+// documentation. f runs on many goroutines at once.
+func WithErrors(f func(error) breaker.Outcome) Option {
+	return func(c *config) { c.errors = f }
 }
 
 // WithStream says which answers go on for as long as both sides like. They are

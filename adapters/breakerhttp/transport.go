@@ -34,7 +34,8 @@ func NewTransport(base http.RoundTripper, opts ...Option) *Transport {
 }
 
 // RoundTrip sends the request, unless its breaker rejects it. It changes
-// neither the request nor, but for watching the body, the answer.
+// neither the request nor, but for watching the bodies of both, what is sent and
+// what is answered.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL == nil || req.URL.Host == "" {
 		return t.base.RoundTrip(req) // goes nowhere, and says so
@@ -48,11 +49,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			_ = req.Body.Close() // a RoundTripper's duty, whatever happens
 		}
-		return nil, rejection(err)
+		return nil, rejection(b, err)
 	}
-	c := &call{req: req, permit: permit, running: true}
+	sent, upload := watchUpload(req)
+	c := &call{transport: t, req: req, upload: upload, permit: permit, running: true}
 	defer c.unwind()
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.base.RoundTrip(sent)
 	c.running = false
 	switch {
 	case err != nil:
@@ -60,6 +62,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case resp == nil:
 		c.permit.Done(errNoAnswer)
 		return nil, nil // http.Client words it
+	}
+	if sent != req && resp.Request == sent {
+		resp.Request = req
 	}
 	t.answered(c, resp)
 	return resp, nil
@@ -78,6 +83,10 @@ func (t *Transport) CloseIdleConnections() {
 func (t *Transport) answered(c *call, resp *http.Response) {
 	switch t.outcome(resp.StatusCode) {
 	case breaker.Failure:
+		if c.upload != nil && c.upload.broken.Load() {
+			c.permit.Ignore() // an answer to half a request
+			return
+		}
 		c.permit.Done(newStatusError(resp.StatusCode, resp.Header))
 	case breaker.Ignored:
 		c.permit.Ignore()
@@ -93,11 +102,14 @@ func (t *Transport) answered(c *call, resp *http.Response) {
 }
 
 // rejected is a rejection that says when to retry.
-type rejected struct{ error }
+type rejected struct {
+	error
+	breaker *breaker.Breaker
+}
 
-func rejection(err error) error {
+func rejection(b *breaker.Breaker, err error) error {
 	if openError(err) != nil {
-		return rejected{err}
+		return rejected{err, b}
 	}
 	return err // the program's own: it says what it wants to
 }

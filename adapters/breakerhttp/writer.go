@@ -17,8 +17,9 @@ type writer struct {
 	rules    *rules
 	ctx      context.Context
 	permit   breaker.Permit
-	status   int  // 0: the head has not been written
-	settled  bool // before the handler's end
+	upload   *upload // the request's body, or nil without one
+	status   int     // 0: the head has not been written
+	settled  bool    // before the handler's end
 	returned bool
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -92,6 +93,10 @@ func TestMetrics(t *testing.T) {
 		m.Breaker("search").ForceOpen(breaker.Order{For: time.Minute})
 		m.Breaker("mail").HalfOpen(breaker.Order{})
 		_, _ = m.Breaker("mail").Allow()
+		m.CapOpen(0.1)
+		for range 7 {
+			_ = m.Breaker("held back").Do(t.Context(), down)
+		}
 		time.Sleep(10 * time.Second)
 		got := collect(t, reader)
 		for _, want := range []string{
@@ -106,6 +111,7 @@ func TestMetrics(t *testing.T) {
 			"updown override.unlimited {override} [name=tenants] 1",
 			"counter transitions {transition} [cause=consecutive-failures name=payments state=open] 1",
 			"counter open_time s [name=payments] 10",
+			"counter held_back {trip} [name=held back] 1",
 			"counter bypassed_calls {call} [name=payments] 0",
 			"counter panics {panic} [name=tenants] 0",
 			"counter calls {call} [name=payments outcome=failure] 5",
@@ -155,6 +161,50 @@ func events(t *testing.T, do func(context.Context)) (out []string) {
 		out = append(out, strings.TrimPrefix(e.Name, "switchgear.breaker.")+" "+attrs(e.Attributes))
 	}
 	return out
+}
+
+func TestRegisterTwice(t *testing.T) {
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("a")
+	reader := sdkmetric.NewManualReader()
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	register := func(m *breaker.Manager, p metric.MeterProvider) func() error {
+		t.Helper()
+		remove, err := breakerotel.Register(m, breakerotel.WithMeterProvider(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return remove
+	}
+	first := register(m, provider)
+	before := slices.Sorted(slices.Values(collect(t, reader)))
+	again, err := breakerotel.Register(m, breakerotel.WithMeterProvider(provider))
+	if !errors.Is(err, breakerotel.ErrRegistered) {
+		t.Fatalf("the second registration got %v, want ErrRegistered", err)
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+	if after := slices.Sorted(slices.Values(collect(t, reader))); !slices.Equal(before, after) {
+		t.Errorf("the second registration changed\n%v\nto\n%v", before, after)
+	}
+	if _, err := breakerotel.Register(m, breakerotel.WithMeterProvider(provider)); !errors.Is(err, breakerotel.ErrRegistered) {
+		t.Errorf("after a refused registration was removed, the next got %v, want ErrRegistered", err)
+	}
+
+	register(breaker.NewManager(breaker.Settings{}), provider)
+	register(m, sdkmetric.NewMeterProvider())
+	register(m, incomparable{MeterProvider: provider})
+	if err := first(); err != nil {
+		t.Error(err)
+	}
+	register(m, provider)
+}
+
+// incomparable is a provider that is no key of a map.
+type incomparable struct {
+	metric.MeterProvider
+	_ []int
 }
 
 func TestEvents(t *testing.T) {

@@ -6,6 +6,13 @@
 //	...
 //	order, err := breakerotel.Do(ctx, b, fetch) // breaker.Do with events
 //
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is. This package judges
+// nothing: it shows what the breakers were told, where outcomes of no evidence
+// are "ignored".
+//
 // # Metrics
 //
 // All are read when they are collected, so that calls pay nothing for them: a
@@ -20,12 +27,16 @@
 //	switchgear.breaker.override.remaining    s             gauge: until the next override ends; absent without one that ends
 //	switchgear.breaker.override.unlimited    {override}    updowncounter
 //	switchgear.breaker.transitions           {transition}  counter, by state and cause, those behind an override included
+//	switchgear.breaker.held_back             {trip}        counter: times that breaker.Manager.CapOpen kept a breaker closed
 //	switchgear.breaker.open_time             s             counter: time open or forced open, all keys of a set together
 //	switchgear.breaker.bypassed_calls        {call}        counter; not for sets
 //	switchgear.breaker.panics                {panic}       counter
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
-// Counters begin with Register, those of calls when somebody first observes them
+// A manager can be registered once with each provider: twice, its values would
+// be added up.
+//
+// Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).
 //
 // # Events

@@ -2,7 +2,9 @@ package breakerotel
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -41,34 +43,76 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 // WithCalls counts calls by what became of them, which costs each some 4 ns.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
+// ErrRegistered is the error of Register for a manager that the provider has
+// already: each of its values would be added up twice.
+var ErrRegistered = errors.New("breakerotel: the manager is registered with this meter provider already; remove that registration first")
+
 // Register shows the breakers of m as metrics, those included that are made
-// later, until remove is called. The error is the meter's.
+// later, until remove is called. The error is ErrRegistered or the meter's; remove
+// then does nothing.
 func Register(m *breaker.Manager, opts ...Option) (remove func() error, err error) {
 	o := options{provider: otel.GetMeterProvider()}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	release, ok := claim(m, o.provider)
+	if !ok {
+		return func() error { return nil }, ErrRegistered
+	}
+	stop, err := register(m, o)
+	if err != nil {
+		release()
+		return func() error { return nil }, fmt.Errorf("breakerotel: %w", err)
+	}
+	return sync.OnceValue(func() error {
+		defer release()
+		return stop()
+	}), nil
+}
+
+func register(m *breaker.Manager, o options) (stop func() error, err error) {
 	r := &reader{manager: m, calls: o.calls}
 	instruments, err := r.make(o.provider.Meter(scope))
 	if err != nil {
-		return nil, fmt.Errorf("breakerotel: %w", err)
+		return nil, err
 	}
 	r.watcher = metrics.Watch(m)
-	stop := func() {}
+	unobserve := func() {}
 	if r.calls {
-		stop = m.Observe()
+		unobserve = m.Observe()
 	}
 	registration, err := o.provider.Meter(scope).RegisterCallback(r.observe, instruments...)
 	if err != nil {
-		stop()
+		unobserve()
 		r.watcher.Close()
-		return nil, fmt.Errorf("breakerotel: %w", err)
+		return nil, err
 	}
-	return sync.OnceValue(func() error {
-		stop()
+	return func() error {
+		unobserve()
 		r.watcher.Close()
 		return registration.Unregister()
-	}), nil
+	}, nil
+}
+
+// pair is a manager and the provider that shows it.
+type pair struct {
+	manager  *breaker.Manager
+	provider metric.MeterProvider
+}
+
+// registered has the pairs of the program, as a provider does not tell what it
+// shows. Its keys are pairs.
+var registered sync.Map
+
+// claim reserves a pair until release is called. A provider that cannot be
+// compared is not told from others.
+func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
+	if !reflect.ValueOf(p).Comparable() {
+		return func() {}, true
+	}
+	key := pair{m, p}
+	_, taken := registered.LoadOrStore(key, true)
+	return func() { registered.Delete(key) }, !taken
 }
 
 // reader reads a manager when metrics are collected.
@@ -77,11 +121,12 @@ type reader struct {
 	watcher *metrics.Watcher
 	calls   bool
 
-	count, auto, probes, unlimited       metric.Int64ObservableUpDownCounter
-	failures                             metric.Int64ObservableGauge
-	remaining                            metric.Float64ObservableGauge
-	bypassed, panics, transitions, ended metric.Int64ObservableCounter
-	openTime                             metric.Float64ObservableCounter
+	count, auto, probes, unlimited metric.Int64ObservableUpDownCounter
+	failures                       metric.Int64ObservableGauge
+	remaining                      metric.Float64ObservableGauge
+	bypassed, panics, ended        metric.Int64ObservableCounter
+	transitions, heldBack          metric.Int64ObservableCounter
+	openTime                       metric.Float64ObservableCounter
 }
 
 // make makes the instruments.
@@ -108,6 +153,7 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 	r.bypassed = counter("bypassed_calls", "{call}", "Calls let through by WithBypass while it rejected; not for sets.")
 	r.panics = counter("panics", "{panic}", "Panics of the program's listeners and classifiers, recovered.")
 	r.transitions = counter("transitions", "{transition}", "Transitions by the state they led to and by what decided.")
+	r.heldBack = counter("held_back", "{trip}", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
 	if r.calls {
 		r.ended = counter("calls", "{call}", "Calls by what became of them.")
 	}
@@ -133,6 +179,9 @@ func (r *reader) observe(_ context.Context, o metric.Observer) error {
 	for t, n := range r.watcher.Transitions() {
 		o.ObserveInt64(r.transitions, int64(n), metric.WithAttributes(
 			NameKey.String(t.Name), StateKey.String(t.To.String()), CauseKey.String(string(t.Cause))))
+	}
+	for name, n := range r.watcher.HeldBack() {
+		o.ObserveInt64(r.heldBack, int64(n), metric.WithAttributes(NameKey.String(name)))
 	}
 	for name, d := range r.watcher.OpenTime(now) {
 		o.ObserveFloat64(r.openTime, d.Seconds(), metric.WithAttributes(NameKey.String(name)))

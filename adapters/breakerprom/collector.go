@@ -6,6 +6,13 @@
 // client library: one dashboard and one file of alerts (docs/ in the
 // repository) serve both. Register one or scrape the other, not both.
 //
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is. This package judges
+// nothing: it shows what the breakers were told, where outcomes of no evidence
+// are "ignored".
+//
 // # Cardinality and cost
 //
 // Series are labelled with the name of a breaker or a set, of which there are
@@ -24,6 +31,7 @@
 //	switchgear_override_remaining_seconds{name}  gauge: until the next override ends; absent without one that ends
 //	switchgear_overrides_without_expiry{name}    gauge
 //	switchgear_transitions_total{name,to,cause}  counter, those behind an override included
+//	switchgear_held_back_total{name}             counter: times that breaker.Manager.CapOpen kept a breaker closed
 //	switchgear_open_seconds_total{name}          counter: time open or forced open, all keys of a set together
 //	switchgear_bypassed_calls_total{name}        counter; not for sets
 //	switchgear_panics_total{name}                counter
@@ -31,8 +39,8 @@
 //	switchgear_key_state{name,key,state}         gauge, WithKeys: 1 for the state of a key
 //	switchgear_keys_left_out{name}               gauge, WithKeys: keys beyond the limit
 //
-// Counters begin with the collector, those of calls when somebody first observes
-// them (see breaker.Manager.Observe).
+// Counters begin with the collector, those of calls when they are first
+// observed (see breaker.Manager.Observe).
 package breakerprom
 
 import (
@@ -54,6 +62,7 @@ var (
 	bypassed     = desc("switchgear_bypassed_calls_total", "Calls let through by WithBypass while it rejected; not for sets.")
 	panics       = desc("switchgear_panics_total", "Panics of the program's listeners and classifiers, recovered.")
 	transitions  = desc("switchgear_transitions_total", "Transitions by the state they led to and by what decided.", "to", "cause")
+	heldBack     = desc("switchgear_held_back_total", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
 	openSeconds  = desc("switchgear_open_seconds_total", "Time that the breakers of a name have been open or forced open, all together.")
 	calls        = desc("switchgear_calls_total", "Calls by what became of them.", "outcome")
 	keyState     = desc("switchgear_key_state", "1 for the state of a key; the worst keys of each set, up to the limit.", "key", "state")
@@ -100,7 +109,7 @@ func WithKeys(limit int) Option { return func(c *Collector) { c.keys = limit } }
 // Describe sends what Collect may send.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		breakers, autoBreakers, failures, probes, remaining, unlimited, bypassed, panics, transitions, openSeconds,
+		breakers, autoBreakers, failures, probes, remaining, unlimited, bypassed, panics, transitions, heldBack, openSeconds,
 	} {
 		out <- d
 	}
@@ -124,6 +133,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for t, n := range c.watcher.Transitions() {
 		count(out, transitions, float64(n), t.Name, t.To.String(), string(t.Cause))
+	}
+	for name, n := range c.watcher.HeldBack() {
+		count(out, heldBack, float64(n), name)
 	}
 	for name, d := range c.watcher.OpenTime(now) {
 		count(out, openSeconds, d.Seconds(), name)

@@ -65,6 +65,8 @@ func exercise(m *breaker.Manager) {
 	m.Breaker("search").ForceOpen(breaker.Order{For: time.Minute})
 	m.Breaker("mail").HalfOpen(breaker.Order{})
 	_, _ = m.Breaker("mail").Allow()
+	m.CapOpen(0.1)
+	fail(m.Breaker("held back"), 7)
 	_ = m.Breaker("search").Do(breaker.WithBypass(context.Background(), "x"), func(context.Context) error { return nil })
 }
 
@@ -89,6 +91,7 @@ func TestCollector(t *testing.T) {
 			`switchgear_transitions_total{cause="consecutive-failures",name="payments",to="open"} 1`,
 			`switchgear_transitions_total{cause="order",name="search",to="forced-open"} 1`,
 			`switchgear_open_seconds_total{name="payments"} 10`,
+			`switchgear_held_back_total{name="held back"} 1`,
 			`switchgear_calls_total{name="payments",outcome="success"} 3`,
 			`switchgear_calls_total{name="payments",outcome="failure"} 5`,
 			`switchgear_calls_total{name="payments",outcome="rejected"} 2`,

@@ -10,31 +10,44 @@
 //	client := redis.NewClusterClient(options)
 //	err := breakerredis.Guard(client, breaker.SetOf[string](manager, "redis"))
 //
-// NewHook makes a hook of a breaker for a client that wants another name.
+// WithKey gives other names, such as those of the masters that Sentinel clients
+// ask for. NewHook makes a hook of a single breaker, for a client's AddHook.
 //
-// # What counts
+// # What is evidence
+//
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is.
 //
 // A command is one call, with its connecting, its handshake and its retries;
 // so is a pipeline or a transaction. In a cluster or a ring it is one call to
-// each node that it was tried at. Broken connections, timeouts and all other
-// errors that are not replies are failures. The server's replies, redis.Nil
-// and redis.TxFailedErr are successes: the node answered. Some replies are
-// failures all the same, because with them a node says that it serves nobody:
-// LOADING, BUSY (a script holds it), MASTERDOWN, CLUSTERDOWN and "ERR max
-// number of clients reached"; see WithFailureReplies. READONLY, OOM, MISCONF
-// and NOREPLICAS refuse writes alone, and TRYAGAIN, MOVED and ASK certain keys
-// alone: they are successes, since to reject all commands for them would make
-// half an outage a whole one.
+// each node that it was tried at. Broken connections, timeouts and replies that
+// cannot be understood are failures. The server's replies, redis.Nil and
+// redis.TxFailedErr are successes: the node answered. Some replies are failures
+// all the same, because with them a node says that it serves nobody: LOADING,
+// BUSY (a script holds it), MASTERDOWN, CLUSTERDOWN and "ERR max number of
+// clients reached"; see WithFailureReplies. A pipeline or a transaction fails if
+// one of its commands got such a reply; EXECABORT itself says nothing. READONLY,
+// OOM, MISCONF and NOREPLICAS refuse writes alone, and TRYAGAIN, MOVED and ASK
+// certain keys alone: they are successes, since to reject all commands for them
+// would make half an outage a whole one.
 //
-// No evidence either way are a caller's cancel, a command whose context had
-// ended before it began, redis.ErrClosed, and redis.ErrPoolTimeout and
-// redis.ErrPoolExhausted: that the program's own pool is too small says nothing
-// of the node. A node that hangs shows itself by Options.ReadTimeout, which
-// must not be switched off, or by a context's deadline where
-// Options.ContextTimeoutEnabled is set. What is judged a failure is still
-// subject to the breaker's own exclusions and classifier.
+// No evidence either way are:
 //
-// Commands that block on purpose, such as BLPOP, are never slow calls.
+//   - a caller's cancel, and a command whose context had ended before it began;
+//   - the wait for the program's own pool, whether redis.ErrPoolTimeout,
+//     redis.ErrPoolExhausted or the caller's deadline ends it;
+//   - redis.ErrClosed;
+//   - an argument that cannot be sent, and errors of the program's limiter,
+//     provider of credentials or OnConnect;
+//   - a command that blocks on purpose, such as BLPOP or XREAD BLOCK, whose
+//     caller's deadline comes before the end of its wait.
+//
+// A node that hangs shows itself by Options.ReadTimeout, which must not be
+// switched off, or by a context's deadline where Options.ContextTimeoutEnabled
+// is set. What is judged a failure is still subject to the breaker's own
+// exclusions and classifier.
+//
+// Commands that block on purpose are never slow calls.
 //
 // # Connections
 //
@@ -42,5 +55,7 @@
 // subscriptions, are opened without asking the breaker and are no evidence:
 // the pool dials in the background, apart from the command that waits for it,
 // and recovers by it. The handshake of a subscription is a call like any
-// other, so that an open breaker lets none through.
+// other, so that an open breaker lets none through. The hook watches
+// connections for failures, so that it can tell a node that hangs from a pool
+// that is too small; add it before the first command.
 package breakerredis

@@ -2,8 +2,9 @@ package breakerredis
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,11 +12,13 @@ import (
 )
 
 // Guard guards c: a *redis.Client, or each node of a *redis.ClusterClient or
-// shard of a *redis.Ring, with the breaker that set has for its address. It is
-// to be called once, before c is used.
+// shard of a *redis.Ring, with the breaker of set that WithKey chooses. It must
+// be called once, before c is used.
 func Guard(c redis.UniversalClient, set *breaker.Set[string], opts ...Option) error {
 	hook := func(node *redis.Client) {
-		node.AddHook(NewHook(set.Breaker(node.Options().Addr), opts...))
+		h := newHook(opts)
+		h.breaker = breakerOf(set, h.key, node.Options())
+		node.AddHook(h)
 	}
 	switch c := c.(type) {
 	case *redis.Client:
@@ -36,49 +39,90 @@ func Guard(c redis.UniversalClient, set *breaker.Set[string], opts ...Option) er
 	return nil
 }
 
-// NewHook makes a hook that guards a client of one node, for its AddHook.
+// sentinelAddr is the address that go-redis gives every client of Sentinel.
+const sentinelAddr = "FailoverClient"
+
+// naming is held while Guard looks for a key that no other client of Sentinel has.
+var naming sync.Mutex
+
+// breakerOf returns the breaker of a node. The address of a Sentinel client does
+// not tell it from others, so that without WithKey they are numbered.
+func breakerOf(set *breaker.Set[string], key func(*redis.Options) string, o *redis.Options) *breaker.Breaker {
+	if key != nil {
+		return set.Breaker(key(o))
+	}
+	if o.Addr != sentinelAddr {
+		return set.Breaker(o.Addr)
+	}
+	naming.Lock()
+	defer naming.Unlock()
+	k := sentinelAddr
+	for n := 2; ; n++ {
+		if _, taken := set.Lookup(k); !taken {
+			return set.Breaker(k)
+		}
+		k = sentinelAddr + "-" + strconv.Itoa(n)
+	}
+}
+
+// NewHook makes a hook that guards a client of one node, for its AddHook. Add
+// it before the client is used: it also watches the client's connections.
 func NewHook(b *breaker.Breaker, opts ...Option) redis.Hook {
-	h := &hook{breaker: b, failing: defaultReplies}
+	h := newHook(opts)
+	h.breaker = b
+	return h
+}
+
+func newHook(opts []Option) *hook {
+	h := &hook{failing: defaultReplies}
 	for _, opt := range opts {
 		opt(h)
 	}
 	return h
 }
 
-// Option changes how a hook judges.
+// Option changes how a hook judges, or which breakers Guard uses.
 type Option func(*hook)
+
+// WithKey sets the key in Guard's set of the breaker for a node, given the
+// node's options. Default: its address, Options.Addr. All clients of Sentinel
+// have the same address, so they are numbered instead: "FailoverClient",
+// "FailoverClient-2" and so on. Give them the names of their masters:
+//
+//	breakerredis.WithKey(func(*redis.Options) string { return "sessions" })
+func WithKey(key func(node *redis.Options) string) Option {
+	return func(h *hook) { h.key = key }
+}
 
 type hook struct {
 	breaker *breaker.Breaker
+	key     func(*redis.Options) string
 	failing []string
+	wire    wire
 }
-
-// DialHook does nothing: a command that has to wait for a connection fails
-// with it, and is what counts.
-func (h *hook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook guards a command.
 func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if h.unguarded(ctx) {
-			return next(ctx, cmd)
+		if part, ok := h.unguarded(ctx); ok {
+			return part.note(next(ctx, cmd))
 		}
 		p, err := h.admit(ctx)
 		if err != nil {
 			return err
 		}
-		if blocks(cmd) {
-			p.Answered()
-		}
-		return h.run(ctx, &p, func(ctx context.Context) error { return next(ctx, cmd) })
+		cmds := [...]redis.Cmder{cmd}
+		c := h.begin(ctx, p, cmds[:])
+		defer c.permit.Abandoned()
+		return c.end(cmds[:], next(c, cmd))
 	}
 }
 
 // ProcessPipelineHook guards a pipeline or a transaction.
 func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if h.unguarded(ctx) {
-			return next(ctx, cmds)
+		if part, ok := h.unguarded(ctx); ok {
+			return part.note(next(ctx, cmds))
 		}
 		p, err := h.admit(ctx)
 		if err != nil {
@@ -87,16 +131,20 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 			}
 			return err
 		}
-		return h.run(ctx, &p, func(ctx context.Context) error { return next(ctx, cmds) })
+		c := h.begin(ctx, p, cmds)
+		defer c.permit.Abandoned()
+		return c.end(cmds, next(c, cmds))
 	}
 }
 
 // unguarded reports whether a command is part of one that runs under this hook
-// already: the handshake of the connection that it waits for passes the hooks
-// too, and must neither count again nor need a second probe's place. And with a
-// context that has ended nobody would be asked anything.
-func (h *hook) unguarded(ctx context.Context) bool {
-	return ctx.Err() != nil || ctx.Value(h) != nil
+// already, which it returns: the handshake of the connection that it waits for
+// passes the hooks too, and must neither count again nor need a second probe's
+// place. Commands whose context has ended are not guarded either: no node is
+// asked.
+func (h *hook) unguarded(ctx context.Context) (part *command, ok bool) {
+	part, _ = ctx.Value(h).(*command)
+	return part, part != nil || ctx.Err() != nil
 }
 
 // admit asks the breaker. A rejected attempt after one that failed is no
@@ -110,33 +158,3 @@ func (h *hook) admit(ctx context.Context) (breaker.Permit, error) {
 	}
 	return p, err
 }
-
-// run makes the call, marked with the hook, and settles it.
-func (h *hook) run(ctx context.Context, p *breaker.Permit, call func(context.Context) error) error {
-	returned := false
-	defer func() {
-		if !returned {
-			_ = p.DoneContext(ctx, errAbandoned) // the panic goes on: nobody is there to get the error
-		}
-	}()
-	err := call(context.WithValue(ctx, h, true))
-	returned = true
-	if err == nil {
-		return p.DoneContext(ctx, nil)
-	}
-	switch h.judge(err) {
-	case breaker.Success:
-		_ = p.DoneContext(ctx, nil)
-	case breaker.Ignored:
-		p.Ignore()
-	default:
-		if attemptsOf(ctx).fail(h, err) {
-			return p.DoneContext(ctx, err)
-		}
-		p.Ignore() // the same command has failed here before
-	}
-	return err
-}
-
-// errAbandoned is the failure of a command that did not return.
-var errAbandoned = errors.New("the command panicked or exited its goroutine")

@@ -56,6 +56,11 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
 // start starts it, or starts it again, and waits until it answers.
 func (s *server) start() {
 	s.t.Helper()

@@ -3,16 +3,18 @@ package breakersql
 import (
 	"context"
 	"database/sql/driver"
+	"time"
 )
 
 // conn guards a connection. It has the methods that every connection has, and
-// two optional ones whose absence database/sql takes for a plain answer, which
-// is then given: Ping and CheckNamedValue. The types below have one of the
-// others each, and shape puts together those that the wrapped connection has,
-// because their absence means more.
+// those optional ones whose absence database/sql takes for a plain answer, which
+// is then given. The types below have one of the others each, and shape puts
+// together those that the wrapped connection has, because their absence means
+// more.
 type conn struct {
 	driver.Conn
-	g *guard
+	g    *guard
+	past past
 }
 
 //go:generate go run shapes_gen.go
@@ -22,8 +24,6 @@ const (
 	hasQueryer
 	hasPreparer
 	hasBeginner
-	hasResetter
-	hasValidator
 )
 
 // conn guards c, nil if there is none.
@@ -31,7 +31,7 @@ func (g *guard) conn(c driver.Conn) driver.Conn {
 	if c == nil {
 		return nil
 	}
-	return shape(&conn{c, g}, optional(c))
+	return shape(&conn{Conn: c, g: g, past: past{made: time.Now()}}, optional(c))
 }
 
 // optional says what c has. Of the two forms of Exec and Query database/sql
@@ -55,10 +55,6 @@ func optional(c driver.Conn) (has uint) {
 	note(hasPreparer, ok)
 	_, ok = c.(driver.ConnBeginTx)
 	note(hasBeginner, ok)
-	_, ok = c.(driver.SessionResetter)
-	note(hasResetter, ok)
-	_, ok = c.(driver.Validator)
-	note(hasValidator, ok)
 	return has
 }
 
@@ -69,12 +65,27 @@ func (c *conn) Ping(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	call, err := c.g.begin(ctx, work)
+	call, err := c.g.begin(ctx, c, work)
 	if err != nil {
 		return err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	return call.end(p.Ping(ctx))
+}
+
+// The pool's housekeeping is not guarded: what it finds, the next call meets.
+
+func (c *conn) ResetSession(ctx context.Context) error {
+	c.past.taken()
+	if r, ok := c.Conn.(driver.SessionResetter); ok {
+		return r.ResetSession(ctx)
+	}
+	return nil
+}
+
+func (c *conn) IsValid() bool {
+	v, ok := c.Conn.(driver.Validator)
+	return !ok || v.IsValid()
 }
 
 // CheckNamedValue touches no network: it is not guarded.
@@ -96,26 +107,27 @@ func (c *conn) Begin() (driver.Tx, error) {
 }
 
 func (c *conn) prepare(ctx context.Context, prepare func() (driver.Stmt, error)) (driver.Stmt, error) {
-	call, err := c.g.begin(ctx, step)
+	call, err := c.g.begin(ctx, c, preparing)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	s, err := prepare()
 	return c.stmt(s), call.end(err)
 }
 
 func (c *conn) begin(ctx context.Context, begin func() (driver.Tx, error)) (driver.Tx, error) {
-	call, err := c.g.begin(ctx, step)
+	call, err := c.g.begin(ctx, c, preparing)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	t, err := begin()
 	if err = call.end(err); err != nil {
 		return nil, err
 	}
-	return tx{t, c.g}, nil
+	c.past.tx = &transaction{ctx: ctx}
+	return tx{t, c, ctx}, nil
 }
 
 type execer struct{ c *conn }
@@ -125,11 +137,11 @@ func (x execer) ExecContext(ctx context.Context, query string, args []driver.Nam
 	if !ok {
 		e = plainExecer{x.c.Conn}
 	}
-	call, err := x.c.g.begin(ctx, work)
+	call, err := x.c.g.begin(ctx, x.c, work)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	res, err := e.ExecContext(ctx, query, args)
 	return res, call.end(err)
 }
@@ -141,11 +153,11 @@ func (x queryer) QueryContext(ctx context.Context, query string, args []driver.N
 	if !ok {
 		q = plainQueryer{x.c.Conn}
 	}
-	call, err := x.c.g.begin(ctx, work)
+	call, err := x.c.g.begin(ctx, x.c, work)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	return call.rows(q.QueryContext(ctx, query, args))
 }
 
@@ -165,33 +177,21 @@ func (x beginner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	})
 }
 
-// The pool's housekeeping is not guarded: what it finds, the next call meets.
-
-type resetter struct{ c *conn }
-
-func (x resetter) ResetSession(ctx context.Context) error {
-	return x.c.Conn.(driver.SessionResetter).ResetSession(ctx)
-}
-
-type validator struct{ c *conn }
-
-func (x validator) IsValid() bool { return x.c.Conn.(driver.Validator).IsValid() }
-
 // tx guards a transaction. It always ends, whatever the breaker says: its
 // connection would go back to the pool with it.
 type tx struct {
 	driver.Tx
-	g *guard
+	c   *conn
+	ctx context.Context // it was begun with
 }
 
-func (t tx) Commit() error {
-	call := t.g.finish(work)
-	defer call.unwind()
-	return call.end(t.Tx.Commit())
-}
+func (t tx) Commit() error   { return t.end(work, t.Tx.Commit) }
+func (t tx) Rollback() error { return t.end(undoing, t.Tx.Rollback) }
 
-func (t tx) Rollback() error {
-	call := t.g.finish(step)
-	defer call.unwind()
-	return call.end(t.Tx.Rollback())
+func (t tx) end(k kind, end func() error) error {
+	call := t.c.g.finish(t.ctx, t.c, k)
+	defer call.permit.Abandoned()
+	err := call.end(end())
+	t.c.past.tx = nil
+	return err
 }

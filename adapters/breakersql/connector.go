@@ -91,11 +91,11 @@ func (g *guard) connector(c driver.Connector) driver.Connector {
 }
 
 func (c guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	call, err := c.g.begin(ctx, connecting)
+	call, err := c.g.begin(ctx, nil, connecting)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	conn, err := c.Connector.Connect(ctx)
 	return c.g.conn(conn), call.end(err)
 }

@@ -11,10 +11,13 @@
 //
 //	sql.Register("guarded-pgx", breakersql.Driver(stdlib.GetDefaultDriver(), b))
 //
-// # What counts
+// # What is evidence
 //
-// Connect, ping, prepare, begin, exec, query, commit, rollback, and reading
-// rows: a query's call ends when its rows are at their end, fail, or are
+// What never left the process, what the caller did, and what the program did
+// wrong is no evidence. Only the dependency's own doing is.
+//
+// Calls are connect, ping, prepare, begin, exec, query, commit, rollback, and
+// reading rows: a query's call ends when its rows are at their end, fail, or are
 // closed, and is slow by the time to its first row. A call that prepares work
 // or takes it back (connect, prepare, begin, rollback) counts when it fails;
 // its success is no evidence, or it would hide that what follows always fails.
@@ -24,6 +27,13 @@
 // error, a deadlock) is a success, because it answered. A caller that cancels
 // is no evidence; a deadline that passes is a failure.
 //
+// driver.ErrBadConn on a connection that was in use before, or that has been in
+// the pool for a while, is no evidence: it died while it was idle, and
+// database/sql tries another, which gives the verdict. On a new connection it is
+// a failure. What follows on a connection that a caller's cancel has spoiled (the
+// rollback, the next statement of a sql.Conn) is no evidence, and what follows
+// on a broken one is no second failure. A transaction fails once.
+//
 // # While the breaker is open
 //
 // Calls return an error that matches breaker.ErrOpen, and never
@@ -31,9 +41,27 @@
 // rollback always run: a connection would go back to the pool with its
 // transaction still open.
 //
+// # Connection lifetimes
+//
+// Set sql.DB.SetConnMaxIdleTime below the time after which the server or a
+// firewall drops idle connections, and SetConnMaxLifetime so that connections
+// move to a new primary. Dead ones then seldom reach a call. Drivers that report
+// a dead connection in other words than driver.ErrBadConn fail the caller's
+// call, with the breaker as without it, and that is a failure.
+//
 // # Behind the breaker
 //
-// A guarded connection has the optional interfaces of the one it wraps.
-// sql.Conn.Raw hands out the guarded one; Raw of this package is the driver's
-// own.
+// A guarded connection has the optional interfaces of the one it wraps, and a
+// guarded DB's Driver is the driver's own. sql.Conn.Raw hands out the guarded
+// connection; Raw of this package is the driver's own behind it, and what is done
+// with that is not guarded:
+//
+//	err := conn.Raw(func(c any) error {
+//		pg := breakersql.Raw(c).(*stdlib.Conn).Conn() // pgx's own, for CopyFrom, batches and notifications
+//		...
+//	})
+//
+// A library that asks sql.Conn.Raw for its own type cannot do this, such as
+// pgdriver.CopyFrom and CopyTo of bun: give it a connection of a DB that is not
+// guarded.
 package breakersql

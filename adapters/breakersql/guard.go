@@ -30,82 +30,97 @@ type kind uint8
 
 const (
 	work       kind = iota // its success is evidence that the database works
-	step                   // prepares work or takes it back: only its failure is evidence
-	connecting             // a step whose errors are failures, unless the database said no
+	preparing              // only its failure is evidence; some drivers do it without asking the database
+	undoing                // takes work back: only its failure is evidence
+	connecting             // only its failure is evidence, and every error is one unless the database said no
 )
 
 // call is one admitted call.
 type call struct {
-	g       *guard
-	ctx     context.Context // of the caller, to tell one who gave up
-	permit  breaker.Permit
-	kind    kind
-	running bool // the driver has it
+	g      *guard
+	conn   *conn           // nil for one that connects
+	ctx    context.Context // the caller's, to tell one who gave up
+	permit breaker.Permit
+	kind   kind
+	idle   bool // the connection may have died while it was idle
+	ended  bool
 }
 
-// begin asks for a call; its error is the rejection. Who gets a call defers
-// its unwind.
-func (g *guard) begin(ctx context.Context, k kind) (*call, error) {
+// begin asks for a call; its error is the rejection. The caller defers the
+// permit's Abandoned, for a driver that panics or exits the goroutine.
+func (g *guard) begin(ctx context.Context, c *conn, k kind) (call, error) {
 	permit, err := g.b.AllowContext(ctx)
 	if err != nil {
-		return nil, err
+		return call{}, err
 	}
-	return &call{g: g, ctx: ctx, permit: permit, kind: k, running: true}, nil
+	return call{g: g, conn: c, ctx: ctx, permit: permit, kind: k, idle: c != nil && c.past.maybeStale()}, nil
 }
 
-// finish begins a call that runs in any case: nil, which tells nobody, while
-// the breaker rejects.
-func (g *guard) finish(k kind) *call {
-	if s := g.b.State(); s != breaker.Closed && s != breaker.ForcedClosed {
-		return nil
+// finish begins a call that runs in any case: its permit takes no note while
+// the breaker rejects. ctx is that of the transaction it ends.
+func (g *guard) finish(ctx context.Context, c *conn, k kind) call {
+	cl := call{g: g, conn: c, ctx: ctx, kind: k}
+	if s := g.b.State(); s == breaker.Closed || s == breaker.ForcedClosed {
+		cl.permit, _ = g.b.Allow()
 	}
-	c, _ := g.begin(context.Background(), k)
-	return c
+	return cl
 }
 
-// end tells the outcome and returns what the caller is to get. The first time
+// end settles the call and returns what the caller is to get. The first end
 // counts.
 func (c *call) end(err error) error {
-	if c == nil {
+	if c.ended {
 		return err
 	}
-	outcome := c.outcome(err)
-	c.running = false
-	switch outcome {
+	c.ended = true
+	switch o := c.outcome(err); o {
 	case breaker.Success:
-		c.permit.Done(nil)
+		_ = c.permit.DoneContext(c.ctx, nil)
 	case breaker.Failure:
-		return c.permit.DoneContext(c.ctx, err)
+		return c.permit.DoneContext(c.ctx, err) // the breaker's own exclusions have the last word
 	default:
-		c.permit.Ignore()
+		return c.permit.Settle(c.ctx, o, err)
 	}
 	return err
 }
 
-// unwind ends the call of a driver that panicked or exited the goroutine.
-func (c *call) unwind() {
-	if c != nil && c.running {
-		c.permit.Done(errAbandoned)
+// outcome says what the end of the call is evidence of.
+func (c *call) outcome(err error) breaker.Outcome {
+	if errors.Is(err, driver.ErrSkip) {
+		return breaker.Ignored // it comes again in another way
 	}
+	o := c.judge(err)
+	if c.conn != nil {
+		o = c.conn.past.judge(c, o, err)
+	}
+	if o == breaker.Success && c.kind != work {
+		return breaker.Ignored
+	}
+	return o
 }
 
-var errAbandoned = errors.New("the driver panicked or exited its goroutine")
-
-func (c *call) outcome(err error) breaker.Outcome {
-	o := breaker.Success
+// judge says what the error alone is evidence of.
+func (c *call) judge(err error) breaker.Outcome {
 	switch {
 	case err == nil:
-	case c.ctx.Err() == context.Canceled, // drivers tell a cancel in many ways
-		errors.Is(err, driver.ErrSkip): // it comes again in another way
-		return breaker.Ignored
-	default:
-		o = c.g.classify(err)
+		return breaker.Success
+	case c.canceled(): // drivers tell a cancel in many ways
+		return breaker.Canceled
 	}
-	switch {
-	case o == breaker.Success && c.kind != work:
-		return breaker.Ignored
-	case o == breaker.Ignored && (c.kind == connecting || c.ctx.Err() == context.DeadlineExceeded):
+	o := c.g.classify(err)
+	if o == breaker.Ignored && (c.kind == connecting || c.outOfTime()) {
 		return breaker.Failure
 	}
 	return o
 }
+
+// canceled reports whether the caller gave up: the call, or the transaction
+// that it is part of.
+func (c *call) canceled() bool {
+	if c.ctx.Err() == context.Canceled {
+		return true
+	}
+	return c.conn != nil && c.conn.past.tx != nil && c.conn.past.tx.ctx.Err() == context.Canceled
+}
+
+func (c *call) outOfTime() bool { return c.ctx.Err() == context.DeadlineExceeded }

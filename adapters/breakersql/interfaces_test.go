@@ -35,8 +35,8 @@ var passed = map[string]string{
 
 	"ConnPrepareContext": "when the connection has it",
 	"ConnBeginTx":        "when the connection has it",
-	"SessionResetter":    "when the connection has it",
-	"Validator":          "when the connection has it",
+	"SessionResetter":    "always; without it there is nothing to reset, as database/sql has it",
+	"Validator":          "always; without it the connection is valid, as database/sql has it",
 	"NamedValueChecker":  "always; without it ErrSkip, as database/sql has it",
 
 	"Stmt":             "wrapped",
@@ -45,6 +45,7 @@ var passed = map[string]string{
 	"ColumnConverter":  "when the statement has it",
 
 	"Rows":                           "wrapped",
+	"RowsColumnScanner":              "when the rows have it",
 	"RowsNextResultSet":              "always; without it there is no other, as database/sql has it",
 	"RowsColumnTypeScanType":         "always; without it any, as database/sql has it",
 	"RowsColumnTypeDatabaseTypeName": "always; without it none, as database/sql has it",
@@ -63,6 +64,8 @@ var _ interface {
 	driver.Conn
 	driver.Pinger
 	driver.NamedValueChecker
+	driver.SessionResetter
+	driver.Validator
 } = (*conn)(nil)
 
 var _ interface {
@@ -121,7 +124,7 @@ func TestEveryInterfaceOfTheDriverPackageIsDealtWith(t *testing.T) {
 		}
 	}
 	for name := range passed {
-		if !slices.Contains(found, name) {
+		if !slices.Contains(found, name) && name != "RowsColumnScanner" { // there from Go 1.27 on
 			t.Errorf("driver.%s is in the table and no longer in the package", name)
 		}
 	}
@@ -176,49 +179,49 @@ func testGuard() *guard { return newGuard(breaker.New("db", breaker.Settings{Fai
 
 // Every combination of the optional interfaces goes through as it is.
 func TestShapes(t *testing.T) {
-	const every = hasValidator<<1 - 1
+	const every = hasBeginner<<1 - 1
 	if got := optional(all{}); got != every {
 		t.Fatalf("a connection with all methods has %b, want %b", got, every)
 	}
 	g := testGuard()
 	for has := range every + 1 {
-		wrapped := shape(&conn{all{}, g}, has)
+		wrapped := shape(&conn{Conn: all{}, g: g}, has)
 		if got := optional(wrapped); got != has {
-			t.Fatalf("the type for %06b has %06b", has, got)
+			t.Fatalf("the type for %04b has %04b", has, got)
 		}
 		guarded := g.conn(wrapped)
 		if got := optional(guarded); got != has {
-			t.Errorf("guarded, a connection with %06b has %06b", has, got)
+			t.Errorf("guarded, a connection with %04b has %04b", has, got)
 		}
 		if Raw(guarded) != wrapped {
-			t.Errorf("%06b: Raw is not the connection that was wrapped", has)
+			t.Errorf("%04b: Raw is not the connection that was wrapped", has)
 		}
 		// Each method goes to its own place.
 		if e, ok := guarded.(driver.ExecerContext); ok {
 			if _, err := e.ExecContext(context.Background(), "", nil); err != errAll {
-				t.Errorf("%06b: ExecContext %v", has, err)
+				t.Errorf("%04b: ExecContext %v", has, err)
 			}
 		}
 		if q, ok := guarded.(driver.QueryerContext); ok {
 			if _, err := q.QueryContext(context.Background(), "", nil); err != errAll {
-				t.Errorf("%06b: QueryContext %v", has, err)
+				t.Errorf("%04b: QueryContext %v", has, err)
 			}
 		}
 		if p, ok := guarded.(driver.ConnPrepareContext); ok {
 			if _, err := p.PrepareContext(context.Background(), ""); err != errAll {
-				t.Errorf("%06b: PrepareContext %v", has, err)
+				t.Errorf("%04b: PrepareContext %v", has, err)
 			}
 		}
 		if b, ok := guarded.(driver.ConnBeginTx); ok {
 			if _, err := b.BeginTx(context.Background(), driver.TxOptions{}); err != errAll {
-				t.Errorf("%06b: BeginTx %v", has, err)
+				t.Errorf("%04b: BeginTx %v", has, err)
 			}
 		}
-		if r, ok := guarded.(driver.SessionResetter); ok && r.ResetSession(context.Background()) != errAll {
-			t.Errorf("%06b: ResetSession does not get through", has)
+		if guarded.(driver.SessionResetter).ResetSession(context.Background()) != errAll {
+			t.Errorf("%04b: ResetSession does not get through", has)
 		}
-		if v, ok := guarded.(driver.Validator); ok && v.IsValid() {
-			t.Errorf("%06b: IsValid does not get through", has)
+		if guarded.(driver.Validator).IsValid() {
+			t.Errorf("%04b: IsValid does not get through", has)
 		}
 	}
 }
@@ -232,7 +235,7 @@ func (old) Query(string, []driver.Value) (driver.Rows, error)  { return nil, err
 func TestOldConnections(t *testing.T) {
 	guarded := testGuard().conn(old{})
 	if got, want := optional(guarded), hasExecer|hasQueryer; got != want {
-		t.Fatalf("guarded, an old connection has %06b, want %06b", got, want)
+		t.Fatalf("guarded, an old connection has %04b, want %04b", got, want)
 	}
 	ctx := context.Background()
 	gone, cancel := context.WithCancel(ctx)
@@ -261,10 +264,16 @@ func TestOldConnections(t *testing.T) {
 func TestPlainConnection(t *testing.T) {
 	plain := testGuard().conn(struct{ driver.Conn }{})
 	if optional(plain) != 0 {
-		t.Errorf("guarded, a plain connection has %06b", optional(plain))
+		t.Errorf("guarded, a plain connection has %04b", optional(plain))
 	}
 	if err := plain.(driver.Pinger).Ping(context.Background()); err != nil {
 		t.Errorf("ping of a connection that cannot: %v", err)
+	}
+	if err := plain.(driver.SessionResetter).ResetSession(context.Background()); err != nil {
+		t.Errorf("reset of a connection that cannot: %v", err)
+	}
+	if !plain.(driver.Validator).IsValid() {
+		t.Error("a connection that cannot say so is not valid")
 	}
 	if err := plain.(driver.NamedValueChecker).CheckNamedValue(nil); err != driver.ErrSkip {
 		t.Errorf("check of a connection that cannot: %v, want ErrSkip", err)
@@ -283,7 +292,7 @@ func TestStatementShapes(t *testing.T) {
 		_, c := s.(conv)
 		return [3]bool{e, q, c}
 	}
-	c := &conn{all{}, testGuard()}
+	c := &conn{Conn: all{}, g: testGuard()}
 	for _, s := range []driver.Stmt{
 		struct{ driver.Stmt }{},
 		struct {

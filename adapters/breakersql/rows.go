@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 	"io"
 	"reflect"
+
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // rows tells the breaker how reading a query's rows ended. Every optional
@@ -11,21 +13,24 @@ import (
 // method answers as database/sql does in its place.
 type rows struct {
 	driver.Rows
-	call *call
+	call call
 }
 
-// rows makes r's end the end of the call. The driver has returned: unwind is
-// no longer its guard.
+// rows makes r's end the end of the call: the permit is theirs from now on.
 func (c *call) rows(r driver.Rows, err error) (driver.Rows, error) {
 	if err != nil || r == nil {
 		return r, c.end(err)
 	}
-	c.running = false
-	return &rows{r, c}, nil
+	reading := &rows{r, *c}
+	reading.call.idle = false // the database was there to begin an answer
+	c.permit = breaker.Permit{}
+	return wholeRows(reading), nil
 }
 
-func (r *rows) Next(dest []driver.Value) error {
-	err := r.Rows.Next(dest)
+func (r *rows) Next(dest []driver.Value) error { return r.next(r.Rows.Next(dest)) }
+
+// next takes note of how the step to the next row ended.
+func (r *rows) next(err error) error {
 	r.call.permit.Answered() // slow is what takes long to the first row
 	if err == io.EOF {
 		if !r.HasNextResultSet() {

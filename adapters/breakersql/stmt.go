@@ -90,21 +90,21 @@ func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
 }
 
 func (s *stmt) exec(ctx context.Context, exec func() (driver.Result, error)) (driver.Result, error) {
-	call, err := s.c.g.begin(ctx, work)
+	call, err := s.c.g.begin(ctx, s.c, work)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	res, err := exec()
 	return res, call.end(err)
 }
 
 func (s *stmt) query(ctx context.Context, query func() (driver.Rows, error)) (driver.Rows, error) {
-	call, err := s.c.g.begin(ctx, work)
+	call, err := s.c.g.begin(ctx, s.c, work)
 	if err != nil {
 		return nil, err
 	}
-	defer call.unwind()
+	defer call.permit.Abandoned()
 	return call.rows(query())
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
 // arguments is what the command line says.
@@ -39,7 +41,7 @@ func (c *command) usagef(format string, args ...any) error {
 // those of PyBreaker's program: long options by a unique beginning, values
 // behind = or in the next argument or, behind a short option, in the same, no
 // options of the program behind the subcommand, and whatever looks like a
-// negative number or has a blank in it is no option.
+// negative number or has a blank in it is not an option.
 type parser struct {
 	args    []string
 	options []*option
@@ -74,6 +76,7 @@ func parse(argv []string) (*arguments, error) {
 	a := &arguments{}
 	p := &parser{args: argv, errorf: usagef, options: []*option{
 		{short: "-h", long: "--help", help: help()},
+		{long: "--version", help: program + " " + version.Text() + "\n"},
 		{short: "-i", long: "--input-path", set: text(&a.input)},
 		{short: "-o", long: "--output-path", set: text(&a.output)},
 		{short: "-p", long: "--pid", set: a.setPID},
@@ -143,7 +146,7 @@ func (a *arguments) parseCommand(c *command, args []string) (*parser, error) {
 	}
 }
 
-// next returns the next argument that is no option, and obeys the options
+// next returns the next argument that is not an option, and obeys the options
 // before it.
 func (p *parser) next() (arg string, ok bool, err error) {
 	for len(p.args) > 0 {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,7 @@ func TestHelp(t *testing.T) {
 	for line, want := range map[string]string{
 		"-h":             usageOfAll + "\npositional arguments:\n",
 		"-i|x|--he|open": usageOfAll,
+		"--version":      "circuit_breaker_fifo development build (",
 		"status|-h":      "usage: circuit_breaker_fifo status [-h] [ident]\n\nshow all breakers, or one\n",
 		"release|--help": "usage: circuit_breaker_fifo release [-h] [--reason TEXT] ident\n",
 	} {
@@ -91,5 +94,12 @@ func TestHelp(t *testing.T) {
 	}
 	if _, _, _, err := (&parser{args: []string{"--a"}, errorf: usagef, options: []*option{{long: "--ab"}, {long: "--ac"}}}).match("--a"); err == nil {
 		t.Error("an ambiguous beginning was accepted")
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var help *helpWanted
+	if _, err := parse([]string{"--version"}); !errors.As(err, &help) || !strings.HasPrefix(help.text, program+" ") || !strings.Contains(help.text, runtime.Version()) {
+		t.Errorf("%v, want the version", err)
 	}
 }

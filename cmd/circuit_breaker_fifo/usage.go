@@ -64,6 +64,7 @@ func help() string {
 	b.WriteString(`
 optional arguments:
   -h, --help            show this help message and exit
+  --version             show the version of this program and exit
   -i INPUT_PATH, --input-path INPUT_PATH
                         the pipe of the process, instead of the config's;
                         {pid} stands for PID
@@ -72,6 +73,7 @@ optional arguments:
   -p PID, --pid PID     the id of the process
   -c CONFIG, --config CONFIG
                         the config file of the process
+  --version             show the version of this program and exit
 `)
 	return b.String()
 }

@@ -10,7 +10,7 @@ import (
 
 // asker asks processes who they are, over and over, for a screen that follows
 // them. It waits for one that hangs the first time; from then on it looks at
-// whether the answer has come meanwhile.
+// whether the answer has come by then.
 type asker struct {
 	mu      sync.Mutex // guards the field below
 	pending map[string]<-chan ops.Found
@@ -21,6 +21,26 @@ func (a *asker) ask(ctx context.Context, sockets []ops.Found) []ops.Found {
 	sockets = slices.Clone(sockets)
 	together(len(sockets), func(i int) { sockets[i] = a.one(ctx, sockets[i]) })
 	return sockets
+}
+
+// once is ask for one look, in which several -p may mean the same process: it is
+// asked once, and its answer is the same for all of them.
+func (a *asker) once(ctx context.Context) asking {
+	answers := map[string]ops.Found{}
+	return func(sockets []ops.Found) []ops.Found {
+		unasked := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool {
+			_, asked := answers[x.Path]
+			return asked
+		})
+		for _, x := range a.ask(ctx, unasked) {
+			answers[x.Path] = x
+		}
+		out := make([]ops.Found, len(sockets))
+		for i, x := range sockets {
+			out[i] = answers[x.Path]
+		}
+		return out
+	}
 }
 
 func (a *asker) one(ctx context.Context, x ops.Found) ops.Found {

@@ -16,7 +16,7 @@ import (
 func auditCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Check an audit log",
+		Short: "Show and check audit logs",
 		Long: `An audit log is a file of JSON lines, one for each order that a process was
 given, refused ones too: who claimed to give it, who the kernel says gave it,
 what it did; and one for each start of the process. A program keeps one when it
@@ -24,7 +24,7 @@ names the file (ops.Options.Audit, or audit_path in breaker.conf).`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(auditVerifyCommand(g))
+	cmd.AddCommand(auditShowCommand(g), auditVerifyCommand(g))
 	return cmd
 }
 
@@ -38,8 +38,8 @@ func auditVerifyCommand(g *globals) *cobra.Command {
 carries the hash of the one before. Where the log was rotated, name its files
 with the oldest first: they are one log. FILE may be - for the standard input.
 
-A line that a crash left unfinished is told from junk: it is the beginning of a
-line, and behind it the log goes on with the start of a process, or ends.
+A line that a crash left unfinished is not taken for junk: it is the beginning
+of a line, and the log goes on behind it with the start of a process, or ends.
 
 Lines cut off at the end do not show in the files. Keep the last hash or number,
 which this prints, somewhere else, and give it as --end the next time: the log
@@ -48,12 +48,7 @@ together.`,
 		Example: `  switchgear audit verify /var/log/shop/breakers.audit
   switchgear audit verify breakers.audit.2 breakers.audit.1 breakers.audit --end 1742
   switchgear audit verify --json - < breakers.audit | jq -r .ends`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("%s needs the files of an audit log, as in: %s", cmd.CommandPath(), cmd.UseLine())
-			}
-			return nil
-		},
+		Args: someFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := ops.VerifyAuditTo(end); err != nil && !errors.Is(err, ops.ErrAudit) {
 				return &codeError{exitUsage, fmt.Errorf("--end: %w", err)}
@@ -78,9 +73,14 @@ type auditResult struct {
 	OK bool `json:"ok"`
 }
 
-// verify gives a log that was tampered with its exit code.
-func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
-	var files []io.Reader
+// openLogs opens the files of an audit log, or none of them.
+func openLogs(cmd *cobra.Command, paths []string) (files []io.Reader, closeAll func(), err error) {
+	var opened []*os.File
+	closeAll = func() {
+		for _, f := range opened {
+			f.Close()
+		}
+	}
 	for _, path := range paths {
 		if path == "-" {
 			files = append(files, cmd.InOrStdin())
@@ -88,11 +88,22 @@ func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, er
 		}
 		f, err := os.Open(path)
 		if err != nil {
-			return ops.AuditReport{}, refused("%w", err)
+			closeAll()
+			return nil, nil, refused("%w", err)
 		}
-		defer f.Close()
+		opened = append(opened, f)
 		files = append(files, f)
 	}
+	return files, closeAll, nil
+}
+
+// verify gives a log that was tampered with its exit code.
+func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
+	files, closeAll, err := openLogs(cmd, paths)
+	if err != nil {
+		return ops.AuditReport{}, err
+	}
+	defer closeAll()
 	report, err := ops.VerifyAuditTo(end, files...)
 	var bad *ops.AuditError
 	if errors.As(err, &bad) {
@@ -108,12 +119,15 @@ func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, er
 
 func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 	out := cmd.OutOrStdout()
-	if r.Entries+r.Starts == 0 {
+	if r.Entries+r.Starts+r.Notices == 0 {
 		fmt.Fprintln(out, "0 orders hold together.")
 		return
 	}
 	fmt.Fprintf(out, "%d orders hold together, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
 	fmt.Fprintf(out, "Starts of the process: %d.\n", r.Starts)
+	if r.Notices > 0 {
+		fmt.Fprintf(out, "Orders that a start found and applied again, or lost: %d.\n", r.Notices)
+	}
 	if r.Repeats > 0 {
 		fmt.Fprintf(out, "%d more orders were refused as others were, and are only counted.\n", r.Repeats)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// completionPatience is what somebody who presses tab waits at the most.
+// completionPatience is how long the tab key may take at most.
 const completionPatience = time.Second
 
 const mostCompletions = 500

@@ -18,7 +18,7 @@ func demoCommand() *cobra.Command {
 		Short: "Run a small shop whose servers are stopped, hung and slowed",
 		Long: `Run a small shop on loopback: real HTTP servers, real clients behind breakers,
 and traffic. One server is stopped, hung and slowed in turn, again and again;
-each change of a breaker is told with its reason. The first lines say how to
+each change of a breaker is printed with its reason. The first lines say how to
 look at it and change it from a second terminal.
 
 With --fleet it is a shop of six real processes in two zones whose breakers act

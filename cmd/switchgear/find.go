@@ -61,12 +61,12 @@ type found struct {
 	named bool
 	// trouble is what stands in the way of those that are meant and did not
 	// answer; maybe is that of processes which did not say whether they are
-	// meant; dead is those that nobody named, are gone, and left a socket.
+	// meant; dead is those that were not named, are gone, and left a socket.
 	trouble, maybe, dead []error
 }
 
-const processesHelp = `A command is for every process of this host that has opened its socket (see
-ops.Listen), unless -p names others:
+const processesHelp = `A command is for every process of this host that has opened its socket
+(Plane.Listen in its program), unless -p names others:
 
   -p 1234                      the process with this number, by its socket or,
                                if it has none, by the pipe /tmp/breaker/1234.in
@@ -82,8 +82,8 @@ ops.Listen), unless -p names others:
 -p may be repeated. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the header
 Authorization. A process whose socket is there but that does not answer is named
 on the standard error; one that was stopped at once, others after two seconds.
-It keeps nobody else from being asked. What one process knows, the others need
-not: a command is done where its id is known, unless -p names the processes.
+It does not delay the others. A command is carried out in the processes that
+know its id, unless -p names the processes.
 
 A socket counts only in a folder of mode 0700 that belongs to you, and where
 socket and process are yours as well. Root sees those of other users in their
@@ -111,14 +111,14 @@ func (g *globals) find(ctx context.Context) (found, error) {
 		}
 		return f, unreachable("no process of this host has a switchgear socket; -p names a URL or a pipe")
 	}
+	ask := g.asker.once(ctx)
 	for _, spec := range g.processes {
-		ask := func(some []ops.Found) []ops.Found { return g.asker.ask(ctx, some) }
 		if err := f.add(spec, sockets, ask); err != nil {
 			return f, err
 		}
 	}
 	if len(f.targets) == 0 {
-		return f, f.untold()
+		return f, f.takeTrouble()
 	}
 	return f, nil
 }
@@ -129,7 +129,7 @@ func explicit(spec string) bool { return strings.ContainsAny(spec, "/") }
 // asking asks the processes behind sockets who they are.
 type asking func([]ops.Found) []ops.Found
 
-// add adds the processes that one -p means. Nobody is asked who cannot be meant.
+// add adds the processes that one -p means. It asks only those that it may mean.
 func (f *found) add(spec string, sockets []ops.Found, ask asking) error {
 	if paths, ok := strings.CutPrefix(spec, "pipe:"); ok {
 		p, err := newPipe(paths)
@@ -164,7 +164,9 @@ func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking)
 		return noSuchProcess("socket of process "+spec, ask(sockets))
 	}
 	p, err := newPipe(path)
-	p.owner = pipeOwner(path)
+	if uid, ok := ownerOf(path); ok {
+		p.owner = userOf(uid)
+	}
 	f.targets = append(f.targets, p)
 	return err
 }
@@ -193,8 +195,9 @@ func isPipe(path string) bool {
 	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
-// untold makes one error of all trouble, which is then told by it.
-func (f *found) untold() error {
+// takeTrouble makes one error of all trouble, which then need not be printed
+// again.
+func (f *found) takeTrouble() error {
 	err := &codeError{exitUnreachable, errors.Join(f.trouble...)}
 	f.trouble = nil
 	return err
@@ -275,7 +278,7 @@ func (f *found) short(t target) string {
 	return t.name()
 }
 
-// warn tells of what could not be asked.
+// warn reports what could not be asked.
 func (f *found) warn(cmd *cobra.Command) {
 	for _, err := range slices.Concat(f.dead, f.trouble, f.maybe) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))

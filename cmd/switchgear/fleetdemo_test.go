@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The demo of a fleet: its processes are real, and the line that it prints shows
@@ -16,8 +17,14 @@ func TestDemoOfAFleet(t *testing.T) {
 	line := p.await("switchgear fleet status")
 	p.await("zone a: 3 closed", "zone b: 3 closed", "adds up")
 	flags := regexp.MustCompile(`--redis \S+ --group demo --key-file \S+`).FindString(line)
-	if out := newHost(t).ok(append([]string{"fleet", "status"}, strings.Fields(flags)...)...); !hasAll(out, []string{"fleet demo: 6 processes", "payments", "6 closed", "a: 3 closed; b: 3 closed"}) {
-		t.Errorf("fleet status says\n%s", out)
+	for began := time.Now(); ; {
+		out := newHost(t).ok(append([]string{"fleet", "status"}, strings.Fields(flags)...)...)
+		if hasAll(out, []string{"fleet demo: 6 processes", "payments", "6 closed", "a: 3 closed; b: 3 closed"}) {
+			break
+		}
+		if time.Since(began) > 5*time.Second { // each tells of its breakers just after it has joined
+			t.Fatalf("fleet status says\n%s", out)
+		}
 	}
 	p.await("pod-1 cannot reach payments")
 	p.await("pod-1 in zone b: closed -> open: 5 failures in a row; last error: service unavailable")

@@ -1,20 +1,12 @@
 package main
 
-import (
-	"fmt"
-	"os"
-	"strings"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
-)
+import "github.com/spf13/cobra"
 
 // helpTopics are pages of help that belong to no command.
 func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "processes", Short: "How to name processes", Long: processesHelp},
 		{Use: "orders", Short: "What orders ask of you", Long: ordersHelp},
-		{Use: "settings", Short: "What can be set, and what it means", Long: settingsHelp},
 		{Use: "environment", Short: "Which variables and files play a part", Long: environmentHelp},
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesText},
 	}
@@ -29,62 +21,21 @@ const environmentHelp = `Variables:
                             /run for root, and for others switchgear-UID in the
                             folder for temporary files. Where it is set, no
                             processes but those in it are found
+  SWITCHGEAR_NOTIFY_...     secrets of webhooks, see switchgear help notify
   NO_COLOR                  whatever its value: no colours. There are none,
-                            either, where the output is no terminal
+                            either, where the output is not a terminal
 
 Files:
 
   RUNTIME_DIR/switchgear/PID.sock   the socket of a process, mode 0600 in a
                                     folder of mode 0700
   /tmp/breaker/PID.in and PID.out   the named pipe of a process and its reply,
-                                    where its program has not said otherwise`
+                                    where its program has not said otherwise.
+                                    ps finds it there, or in
+                                    SWITCHGEAR_RUNTIME_DIR/breaker if that is set`
 
 // footer stands below the help of each command.
 const footer = `{{if .Runnable}}
 Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 partly, 5 audit log
 damaged (switchgear help exit-codes).
 {{end}}`
-
-// manCommand is for those who pack the program.
-func manCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "Write the manual pages",
-		Long:    "Write the manual pages, one for each command, into the folder DIR.",
-		Example: "  switchgear man /usr/local/share/man/man1",
-		Hidden:  true,
-		Args:    exactly(1, "a folder"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
-				return usage("switchgear man: %s is no folder", args[0])
-			}
-			return doc.GenManTree(manual(), &doc.GenManHeader{Title: "SWITCHGEAR", Section: "1", Source: "Switchgear", Manual: "Switchgear"}, args[0])
-		},
-	}
-}
-
-// manual is the commands as their manual pages have them: the topics stand in
-// the first page, and what is indented stays as it is.
-func manual() *cobra.Command {
-	root := rootCommand()
-	for _, topic := range helpTopics() {
-		root.Long += fmt.Sprintf("\n\n# %s\n\n%s", strings.ToUpper(topic.Short), topic.Long)
-	}
-	indent(root)
-	root.DisableAutoGenTag = true // pages from one program are the same every day
-	return root
-}
-
-func indent(cmd *cobra.Command) {
-	lines := strings.Split(cmd.Long, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, "  ") {
-			lines[i] = "    " + line
-		}
-	}
-	cmd.Long = strings.Join(lines, "\n")
-	cmd.DisableAutoGenTag = true
-	for _, sub := range cmd.Commands() {
-		indent(sub)
-	}
-}

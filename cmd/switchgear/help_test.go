@@ -3,8 +3,10 @@ package main
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -60,16 +62,40 @@ func TestHelpNamesEverySetting(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	var out strings.Builder
+	if code := run(t.Context(), []string{"--version"}, nil, &out, io.Discard); code != exitDone || !strings.HasPrefix(out.String(), "switchgear ") || !strings.Contains(out.String(), runtime.Version()) {
+		t.Errorf("exit code %d: %s", code, &out)
+	}
+}
+
 func TestManualPages(t *testing.T) {
 	dir := t.TempDir()
 	run := func(dir string) int { return run(t.Context(), []string{"man", dir}, nil, io.Discard, io.Discard) }
 	if code := run(dir); code != exitDone {
 		t.Fatalf("exit code %d", code)
 	}
+	groff, _ := exec.LookPath("groff")
+	pages, _ := filepath.Glob(dir + "/*.1")
+	if len(pages) < 20 {
+		t.Errorf("%d pages", len(pages))
+	}
+	for _, page := range pages {
+		if groff == "" {
+			break
+		}
+		if out, err := exec.Command(groff, "-K", "utf8", "-man", "-T", "utf8", "-ww", "-z", page).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("groff of %s: %v\n%s", page, err, out)
+		}
+	}
 	for page, want := range map[string][]string{
-		"switchgear.1":              {"SWITCHGEAR_ACTOR", "3  unreachable", "-p https://host/ops/", "switchgear-force-open(1)"},
-		"switchgear-force-open.1":   {"--no-expiry", "INC-42"},
-		"switchgear-audit-verify.1": {"Lines cut off at the end"},
+		"switchgear.1": {
+			"switchgear - see and operate", ".SH SYNOPSIS\nswitchgear \\fIcommand", ".SS Order\n", ".SH OPTIONS\n", ".SH EXAMPLES\n", ".SH ENVIRONMENT AND FILES\n", "SWITCHGEAR_ACTOR",
+			".SH EXIT STATUS\n", ".TP\n3\nunreachable", ".TP\n-p https://host/ops/\nthe operations handler", "switchgear-force-open(1)",
+		},
+		"switchgear-force-open.1":   {"switchgear force-open [\\fIoptions", "\\fIID", "--no-expiry", "--yes \\fInumber", "INC-42", ".SH GLOBAL OPTIONS", "-p, --process \\fIprocess"},
+		"switchgear-settings.1":     {".TP\nfail_max\nopens on so many failures in a row [5]"},
+		"switchgear-audit-verify.1": {"Lines cut off at the end", "switchgear-audit-show(1)"},
 		"switchgear-top.1":          {"force-closed: admit every call"},
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, page))

@@ -19,8 +19,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// errSilent ends a command whose trouble has been told already.
-var errSilent = errors.New("told already")
+// errSilent ends a command whose errors have been printed already.
+var errSilent = errors.New("already printed")
 
 // writeJSON writes v for programs.
 func writeJSON(cmd *cobra.Command, v any) error {
@@ -32,8 +32,8 @@ func writeJSON(cmd *cobra.Command, v any) error {
 	return err
 }
 
-// lookAt asks every process that the command line means, and tells of those
-// that could not be asked.
+// lookAt asks every process that the command line means, and reports those that
+// could not be asked.
 func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, target) (T, error)) (found, []answer[T], error) {
 	ctx, cancel := g.bound(cmd)
 	f, err := g.find(ctx)
@@ -44,14 +44,14 @@ func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, tar
 	}
 	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
 	defer cancel()
-	good, err := sift(cmd, &f, askAll(ctx, f.targets, ask))
+	good, err := collect(cmd, &f, askAll(ctx, f.targets, ask))
 	return f, good, err
 }
 
-// sift keeps the answers and makes one error of the others: what one process
+// collect keeps the answers and makes one error of the others: what one process
 // knows, the others need not know. Where some answered and some did not, that is
 // the exit code; a refusal is an answer.
-func sift[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
+func collect[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
 	var unknown, bad []error
 	silent := len(f.trouble) + len(f.maybe)
 	for _, a := range all {
@@ -120,11 +120,11 @@ func mergeUnknown(all []error) error {
 
 // unknownOf is the error for an unknown id as it came from another process.
 func unknownOf(err error) *breaker.UnknownError {
-	var told *ops.Error
-	if !errors.As(err, &told) || told.Code != "unknown" {
+	var reply *ops.Error
+	if !errors.As(err, &reply) || reply.Code != "unknown" {
 		return nil
 	}
-	return &breaker.UnknownError{ID: told.ID, Near: told.Near}
+	return &breaker.UnknownError{ID: reply.ID, Near: reply.Near}
 }
 
 // processStatus is one process's part of status in JSON.
@@ -152,7 +152,7 @@ what happens next, and why.
   TRIPS/24h          how often it opened by itself
   WHY                why it is so
 
-Columns that have nothing to tell are left out, and the least of them where the
+Columns that are empty are left out, and the least of them where the
 terminal is too narrow. The keys of a set are shown in sum, with up to five of
 those that are not well below; --keys shows them all. An ID is a name, or
 name/key, or name/* for all keys of a set.`,
@@ -215,7 +215,7 @@ func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys b
 	return show(cmd, &f, page.Lines(by, ""), 0, err)
 }
 
-// owners tells the page whose the processes are, if any is another user's.
+// owners adds to the page whose the processes are, if any is another user's.
 func (f *found) owners(page *view.Page) {
 	if !slices.ContainsFunc(f.targets, func(t target) bool { return t.user() != "" }) {
 		return

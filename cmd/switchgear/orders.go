@@ -23,17 +23,24 @@ const ordersHelp = `Two kinds of orders:
   open, close, half-open       set the automatic state; the breaker goes on by
                                itself from there (open ends by itself, too)
   force-open, force-closed     put an override on top: it stays, whatever the
-  release                      calls do, until it is released or its time is up
+                               calls do, until it is released or its time is up
+  release                      lifts the override
 
-An override needs a --reason, because somebody else will find it, and an end:
---for 30m, or --no-expiry in so many words. Overrides do not survive a restart
-of the process.
+An override needs a --reason, because other people will find it, and an end:
+--for 30m, or --no-expiry in so many words. Overrides and settings survive a
+restart of the process if its program keeps them (ops.Options.Standing, or
+standing_path in breaker.conf); where it does but the file cannot be written,
+the order is carried out and a line on the standard error says that it will not
+survive.
 
 An order for more than one breaker (name/*, *, or an id that several processes
 have) is carried out only with --yes N, where N is the number of breakers it is
 for; on a terminal you are asked. --dry-run shows what would happen, and the
 number. --if-version V is refused unless the breaker's version is still V (see
 status --json).
+
+--state open limits an order to the breakers that are open at the moment of the
+order: one that has closed by then is left alone, and is not counted.
 
 An override for name/* is one for each key that there is: keys that come later
 begin without it. What set changes for name/*, later keys have as well.
@@ -50,15 +57,47 @@ type orderFlags struct {
 	yes           int
 	dryRun        bool
 	ifVersion     uint64
+	states        []string
 }
 
 func (o *orderFlags) define(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.reason, "reason", "", "why, for the record")
-	f.StringVar(&o.actor, "actor", "", "who gives the order (default: $SWITCHGEAR_ACTOR, or your user name)")
+	f.StringVar(&o.reason, "reason", "", "why, in your `words`, for the record")
+	o.defineCommon(cmd)
+	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
+}
+
+// defineCommon defines what every order may have.
+func (o *orderFlags) defineCommon(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.actor, "actor", "", "who gives the order: a `name`\n(default: $SWITCHGEAR_ACTOR, or your user name)")
 	f.IntVar(&o.yes, "yes", 0, "confirm an order for more than one breaker: their `number`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would happen, change nothing")
-	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
+}
+
+// defineState defines --state for orders that may depend on it.
+func (o *orderFlags) defineState(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&o.states, "state", nil, "only breakers that are in this `state` when the order\nis carried out; may be repeated")
+	_ = cmd.RegisterFlagCompletionFunc("state", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return stateNames, cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+var stateNames = []string{
+	breaker.Closed.String(), breaker.Open.String(), breaker.HalfOpen.String(),
+	breaker.ForcedOpen.String(), breaker.ForcedClosed.String(),
+}
+
+// wanted is the states of --state.
+func (o *orderFlags) wanted() (all []breaker.State, err error) {
+	for _, name := range o.states {
+		var s breaker.State
+		if err := s.UnmarshalText([]byte(name)); err != nil {
+			return nil, usage("--state %q, want one of %s", name, strings.Join(stateNames, ", "))
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 type verbInfo struct {
@@ -94,7 +133,10 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 	word := string(v.verb)
 	override := v.verb == breaker.VerbForceOpen || v.verb == breaker.VerbForceClosed
 	example := "  switchgear " + word + " payments --reason \"INC-42\""
-	if override {
+	switch {
+	case v.verb == breaker.VerbClose:
+		example += "\n  switchgear close 'inventory/*' --state open --dry-run    all open keys of inventory"
+	case override:
 		example = "  switchgear " + word + " payments --for 30m --reason \"INC-42, vendor maintenance\"\n" +
 			"  switchgear " + word + " 'inventory/*' --no-expiry --reason \"INC-42\" --dry-run"
 	}
@@ -118,11 +160,12 @@ func orderCommand(g *globals, v verbInfo) *cobra.Command {
 		},
 	}
 	o.define(cmd)
+	o.defineState(cmd)
 	if override {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts, such as 30m")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long the override lasts: a `time` such as 30m")
 		cmd.Flags().BoolVar(&o.noExpiry, "no-expiry", false, "let it last until the override is released")
 	} else if v.verb == breaker.VerbOpen {
-		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open (default: its reset timeout)")
+		cmd.Flags().DurationVar(&o.limit, "for", 0, "how long it stays open: a `time` (default: its reset timeout)")
 	}
 	return cmd
 }
@@ -141,12 +184,15 @@ func (o *orderFlags) check(cmd *cobra.Command) error {
 	switch {
 	case given("for") && o.limit <= 0:
 		return usage("--for %s, want a time above 0", o.limit)
+	case len(o.states) > 0 && o.ifVersion != 0:
+		return usage("--state with --if-version, want one of them: a version has one state")
 	case o.yes < 0:
 		return usage("--yes %d, want the number of breakers that the order is for", o.yes)
 	case given("if-version") && o.ifVersion == 0:
 		return usage("--if-version 0, want the version of a breaker: they begin with 1")
 	}
-	return nil
+	_, err := o.wanted()
+	return err
 }
 
 func (o *orderFlags) checkOverride(word string) error {
@@ -158,7 +204,7 @@ func (o *orderFlags) checkOverride(word string) error {
 	case o.limit > 0 && o.noExpiry:
 		return usage("%s has --for and --no-expiry, want one of them", word)
 	case strings.TrimSpace(o.reason) == "":
-		return usage("%s needs a --reason: somebody else will find it", word)
+		return usage("%s needs a --reason: other people will find the override", word)
 	}
 	return nil
 }
@@ -166,10 +212,11 @@ func (o *orderFlags) checkOverride(word string) error {
 // orders is an order for each id.
 func (o *orderFlags) orders(verb breaker.Verb, ids []string, settings []byte) []ops.Order {
 	all := make([]ops.Order, len(ids))
+	states, _ := o.wanted() // check has refused what is wrong
 	for i, id := range ids {
 		all[i] = ops.Order{
 			ID: id, Verb: verb, Actor: o.who(), Reason: o.reason, For: ops.Duration(o.limit),
-			NoExpiry: o.noExpiry, IfVersion: o.ifVersion, Settings: settings,
+			NoExpiry: o.noExpiry, States: states, IfVersion: o.ifVersion, Settings: settings,
 		}
 	}
 	return all
@@ -192,8 +239,8 @@ func myName() string {
 	return strconv.Itoa(os.Geteuid())
 }
 
-// deed is one order in one process.
-type deed struct {
+// plannedOrder is one order in one process.
+type plannedOrder struct {
 	target
 	order   ops.Order
 	receipt ops.Receipt
@@ -223,10 +270,13 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 	if o.dryRun {
 		return g.report(cmd, &f, plan)
 	}
+	if countOf(plan) == 0 && !isMark(plan) {
+		return g.report(cmd, &f, plan)
+	}
 	if err := confirmed(cmd, plan, o); err != nil {
 		return err
 	}
-	ctx, cancel = g.bound(cmd) // somebody may have thought about it
+	ctx, cancel = g.bound(cmd) // the answer may have taken a while
 	defer cancel()
 	return g.report(cmd, &f, give(ctx, plan))
 }
@@ -236,7 +286,7 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 // was named is not there, or is another user's and was not named by its path.
 func (f *found) forOrders() error {
 	if f.named && len(f.trouble) > 0 {
-		return f.untold()
+		return f.takeTrouble()
 	}
 	var others []error
 	f.targets = slices.DeleteFunc(f.targets, func(t target) bool {
@@ -266,9 +316,9 @@ func (f *found) forOrders() error {
 	return nil
 }
 
-// makePlan tries each order out in each process. One that nobody named and that
-// does not answer is told of, and left out.
-func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []deed, err error) {
+// makePlan does a dry run of each order in each process. A process that was not
+// named and does not answer is reported and left out.
+func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []plannedOrder, err error) {
 	for _, o := range orders {
 		dry := o
 		dry.DryRun = true
@@ -281,7 +331,7 @@ func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Or
 			switch {
 			case a.err == nil:
 				touches = true
-				plan = append(plan, deed{target: a.target, order: o, receipt: a.value})
+				plan = append(plan, plannedOrder{target: a.target, order: o, receipt: a.value})
 			case errors.Is(a.err, breaker.ErrUnknown) && !f.named:
 				unknown = append(unknown, a.err)
 			case exitCode(a.err) == exitUnreachable && !f.named && len(f.targets) > 1:
@@ -316,7 +366,7 @@ func within(f *found, t target, err error) error {
 }
 
 // countOf is how many breakers the orders are for.
-func countOf(plan []deed) (n int) {
+func countOf(plan []plannedOrder) (n int) {
 	for _, d := range plan {
 		n += d.receipt.Matched
 	}
@@ -324,7 +374,7 @@ func countOf(plan []deed) (n int) {
 }
 
 // give gives the orders, all at once.
-func give(ctx context.Context, plan []deed) []deed {
+func give(ctx context.Context, plan []plannedOrder) []plannedOrder {
 	done := slices.Clone(plan)
 	together(len(done), func(i int) {
 		d := &done[i]

@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 )
 
-// output is where a command prints. The first error ends the command: nobody
-// reads what it would print from then on.
+// output is where a command prints. The first error ends the command:
+// what it would print from then on has no reader.
 type output struct {
 	plain.Writer
 	end context.CancelFunc
@@ -61,7 +61,7 @@ func newOutput(w io.Writer, end context.CancelFunc) (o *output, through io.Write
 }
 
 // result is the error of a command whose output ended with an error, or else
-// err. That nobody reads any more is no news to whoever closed the pipe.
+// err. A closed pipe is not reported: its reader closed it on purpose.
 func (o *output) result(err error) error {
 	switch {
 	case o.err == nil:

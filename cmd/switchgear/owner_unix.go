@@ -3,18 +3,33 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
 
-// pipeOwner is the other user to whom the pipe at path belongs, or "".
-func pipeOwner(path string) string {
+// ownerOf is the user to whom the file at path belongs.
+func ownerOf(path string) (uid int, ok bool) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return ""
+		return 0, false
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return userOf(int(st.Uid))
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
 	}
-	return ""
+	return int(st.Uid), true
+}
+
+// alive reports whether there is a process with this number, here: one in
+// another container may have the same folder.
+func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// unread reports whether no process at all reads the pipe at path.
+func unread(path string) bool {
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err == nil {
+		f.Close()
+	}
+	return errors.Is(err, syscall.ENXIO)
 }

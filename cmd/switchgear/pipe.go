@@ -16,8 +16,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// pipe is a process behind a named pipe: ours or PyBreaker's, which can tell the
-// states and take five orders, and no more.
+// pipe is a process behind a named pipe: ours or PyBreaker's, which has the
+// states and five orders, and no more.
 type pipe struct {
 	client fifo.Client
 	owner  string // another user, whose it is, if it was not named by its path
@@ -97,7 +97,11 @@ func (p pipe) explain(ctx context.Context, id string) (ops.Explanation, error) {
 func (p pipe) events(context.Context, func(ops.Event)) error { return p.noEvents() }
 
 func (p pipe) noEvents() error {
-	return refused("%s: a pipe cannot tell events, want the process's socket or URL", p.name())
+	return refused("%s: a pipe has no events, want the process's socket or URL", p.name())
+}
+
+func (p pipe) settings(context.Context, ...string) (ops.SettingsList, error) {
+	return ops.SettingsList{}, refused("%s: a pipe has no settings of the program, want the process's socket or URL", p.name())
 }
 
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
@@ -109,10 +113,14 @@ func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 }
 
 // inPyBreakersWords reports whether PyBreaker's manager can do what o asks for. What it
-// cannot promise is refused: nobody may take an order for conditional, or for
-// one that ends, that is not. It keeps no reason.
+// cannot promise is refused: an order must not look conditional, or as if
+// it ended, when it is not. It keeps no reason.
 func inPyBreakersWords(o ops.Order) bool {
-	return o.Verb != breaker.VerbRelease && o.Verb != ops.VerbSet && !o.Wildcard() && o.IfVersion == 0 && o.For == 0
+	switch o.Verb {
+	case breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
+		return !o.Wildcard() && len(o.States) == 0 && o.IfVersion == 0 && o.For == 0
+	}
+	return false
 }
 
 // doPlain gives an order in PyBreaker's words.
@@ -140,8 +148,8 @@ func (p pipe) doPlain(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 // fault gives an error of the pipe its exit code. A refusal is the process's
 // own, as by its other doors.
 func (p pipe) fault(err error) error {
-	var told *ops.Error
-	if err == nil || errors.As(err, &told) {
+	var reply *ops.Error
+	if err == nil || errors.As(err, &reply) {
 		return err
 	}
 	err = fmt.Errorf("%s: %w", p.name(), err)

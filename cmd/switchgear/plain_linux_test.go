@@ -25,14 +25,15 @@ func hostilePlane(refuses bool) http.Handler {
 	var answers struct {
 		Process      ops.Process
 		Overview     ops.Overview
-		Total        int               `json:"total"`
-		Breakers     []ops.Status      `json:"breakers"`
+		Total        int          `json:"total"`
+		Breakers     []ops.Status `json:"breakers"`
+		Settings     ops.SettingsList
 		Explanations []ops.Explanation `json:"explanations"`
 		Histories    []ops.History     `json:"histories"`
 		Plots        []ops.Plot        `json:"plots"`
 		Receipt      ops.Receipt
 		Error        *ops.Error `json:"error"`
-		Events       [3]ops.Event
+		Events       [4]ops.Event
 	}
 	plaintest.Fill(&answers)
 	answers.Receipt.Matched, answers.Receipt.Touched, answers.Receipt.Failed, answers.Receipt.Omitted = 2, 2, 0, 0
@@ -41,6 +42,7 @@ func hostilePlane(refuses bool) http.Handler {
 	answers.Events[0].Order, answers.Events[0].Override = nil, nil
 	answers.Events[1].Transition, answers.Events[1].Override = nil, nil
 	answers.Events[2].Transition, answers.Events[2].Order = nil, nil
+	answers.Events[3].Transition, answers.Events[3].Override, answers.Events[3].Order = nil, nil, nil
 	for i := range answers.Events {
 		answers.Events[i].Seq = uint64(i + 1)
 	}
@@ -52,6 +54,8 @@ func hostilePlane(refuses bool) http.Handler {
 			v = answers.Process
 		case "overview":
 			v = answers.Overview
+		case "settings":
+			v = answers.Settings
 		case "orders":
 			v = answers.Receipt
 		case "events":
@@ -119,6 +123,13 @@ func commands(t *testing.T) [][]string {
 		{"explain", "x", "--json"},
 		{"history", "x"},
 		{"history", "x", "--json"},
+		{"timeline"},
+		{"timeline", "--json", "--id", "x"},
+		{"timeline", "--html", "-"},
+		{"notify", "--format", "\x1b[31m\u202e"},
+		{"settings"},
+		{"settings", "--diff"},
+		{"settings", "x", "--json"},
 		{"watch"},
 		{"watch", "--json"},
 		{"close", "x"},
@@ -129,6 +140,13 @@ func commands(t *testing.T) [][]string {
 		{"force-closed", "x", "y", "--for", "1m", "--reason", "r", "--yes", "4"},
 		{"release", "x", "--yes", "2", "--json"},
 		{"set", "x", "fail_max=1", "--yes", "2"},
+		{"close", "x/*", "--state", "open", "--yes", "2"},
+		{"extend", "x", "30m", "--yes", "2"},
+		{"note", "x", "\x1b[31m\u202e", "--yes", "2"},
+		{"ack", "x", "--yes", "2"},
+		{"mark", "\x1b[31m\u202e", "--yes", "2"},
+		{"audit", "show", log},
+		{"audit", "show", log, "--json"},
 		{"audit", "verify", log},
 		{"audit", "verify", log, "--json"},
 		{"__complete", "explain", ""},

@@ -43,8 +43,8 @@ func (p plane) overview(ctx context.Context) (o overview, err error) {
 	return o, err
 }
 
-// mostPlots is how many names a process tells of at once. The breakers come
-// worst first, so those that are left out have the least to tell.
+// mostPlots is how many plots are requested at once. The breakers come worst
+// first, so those that are left out matter least.
 const mostPlots = 200
 
 func (p plane) plots(ctx context.Context, names ...string) (map[string]ops.Plot, error) {
@@ -89,16 +89,20 @@ func (p plane) history(ctx context.Context, id string) (ops.History, error) {
 	return all[0], nil
 }
 
+func (p plane) settings(ctx context.Context, ids ...string) (ops.SettingsList, error) {
+	return p.client.Settings(ctx, ids...)
+}
+
 func (p plane) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return p.client.Order(ctx, o)
 }
 
-func (p plane) events(ctx context.Context, tell func(ops.Event)) error {
+func (p plane) events(ctx context.Context, handle func(ops.Event)) error {
 	for e, err := range p.client.Events(ctx, "") {
 		if err != nil {
 			return err
 		}
-		tell(e)
+		handle(e)
 	}
 	return nil
 }

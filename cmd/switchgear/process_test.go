@@ -84,7 +84,7 @@ func (p *process) begin() {
 
 // shortTemp is a new folder with a short path, as the path of a unix socket
 // has to be.
-func shortTemp(t *testing.T) string {
+func shortTemp(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {

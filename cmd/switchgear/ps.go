@@ -21,10 +21,11 @@ func psCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ps",
 		Short: "List the processes of this host that can be operated",
-		Long: `List the processes of this host that have a switchgear socket: those that answer
-with what their breakers are like, the others with what is wrong with them. It
-takes two seconds at the most, whatever state they are in. Exit status 4 means
-that some did not answer, 3 that none did.
+		Long: `List the processes of this host that have a switchgear socket, or else a named
+pipe in /tmp/breaker: those that answer with what their breakers are like, the
+others with what is wrong with them. It takes two seconds at the most, whatever
+state they are in. What dead processes left is listed once and removed. Exit
+status 4 means that some did not answer, 3 that none did.
 
   USER       for root: whose process it is. What another user's process says of
              itself is its own word
@@ -32,10 +33,11 @@ that some did not answer, 3 that none did.
   BREAKERS   the keys of its sets included
   STATES     how many do not just let calls pass
   OVERRIDES  how many are held open or closed by people
-  NOTE       no answer, a dead process's socket, an audit log that cannot be
-             written, many breakers that opened at once`,
+  NOTE       no answer, a dead process's socket, an audit log or a file of
+             standing orders that cannot be written, an order that a restart
+             lost, many breakers that opened at once`,
 		Example: `  switchgear ps
-  switchgear ps --json | jq -r '.[] | select(.dead) | .path'`,
+  switchgear ps --json | jq -r '.[] | select(.problem) | .pid'`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(g.processes) > 0 {
@@ -43,7 +45,7 @@ that some did not answer, 3 that none did.
 			}
 			ctx, cancel := g.bound(cmd)
 			defer cancel()
-			all := ops.Processes(ctx)
+			all := host(ctx)
 			if g.json {
 				if all == nil {
 					all = []ops.Found{}
@@ -51,7 +53,7 @@ that some did not answer, 3 that none did.
 				return errors.Join(writeJSON(cmd, all), answered(all))
 			}
 			if len(all) == 0 {
-				return unreachable("no process of this host has a switchgear socket")
+				return unreachable("no process of this host has a switchgear socket or pipe")
 			}
 			return errors.Join(printTable(cmd, processTable(all, time.Now())), answered(all))
 		},
@@ -90,7 +92,7 @@ func processTable(all []ops.Found, now time.Time) *table.Table {
 		{Title: "BREAKERS", Right: true, Optional: true},
 		{Title: "STATES", Optional: true},
 		{Title: "OVERRIDES", Right: true, Optional: true, Drop: 3},
-		{Title: "SOCKET", Min: 10, Drop: 4},
+		{Title: "PATH", Min: 10, Drop: 4},
 		{Title: "NOTE", Optional: true, Min: 20},
 	}}
 	for _, x := range all {
@@ -133,6 +135,12 @@ func processNote(p *ops.Process) string {
 	}
 	if p.AuditError != "" {
 		notes = append(notes, p.AuditError)
+	}
+	if p.StandingError != "" {
+		notes = append(notes, p.StandingError)
+	}
+	if n := len(p.LostOrders); n > 0 {
+		notes = append(notes, fmt.Sprintf("the restart lost an order: %s: %s", p.LostOrders[n-1].ID, p.LostOrders[n-1].Text))
 	}
 	return strings.Join(notes, "; ")
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// whileRead is a context that ends when nobody reads w any more, a pipe or a
+// whileRead is a context that ends when the reader of w has gone, a pipe or a
 // socket. Writing tells that too, but a command may have nothing to say for
 // hours.
 func whileRead(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {

@@ -15,22 +15,22 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// confirmed makes sure that somebody knows how many breakers the plan is for.
-func confirmed(cmd *cobra.Command, plan []deed, o *orderFlags) error {
+// confirmed makes sure that the user knows how many breakers the plan is for.
+func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	n := countOf(plan)
 	switch {
 	case n <= o.yes, n == 1 && !plan[0].order.Wildcard():
 		return nil
 	case o.yes == 0 && isTerminal(cmd.InOrStdin()):
-		return asked(cmd, plan, n)
+		return confirmAtTerminal(cmd, plan, n)
 	case o.yes == 0:
-		return refused("this is for %d breakers (%s): look at them with --dry-run, and add --yes %d", n, wherein(plan), n)
+		return refused("this is for %d breakers (%s): look at them with --dry-run, and add --yes %d", n, perProcess(plan), n)
 	}
-	return refused("this is for %d breakers by now (%s), and --yes says %d: nothing was changed", n, wherein(plan), o.yes)
+	return refused("this is for %d breakers by now (%s), and --yes says %d: nothing was changed", n, perProcess(plan), o.yes)
 }
 
-// wherein is such as "2 in shop/1, 1 in shop/2".
-func wherein(plan []deed) string {
+// perProcess is such as "2 in shop/1, 1 in shop/2".
+func perProcess(plan []plannedOrder) string {
 	var names []string
 	count := map[string]int{}
 	for _, d := range plan {
@@ -49,8 +49,11 @@ func wherein(plan []deed) string {
 	return strings.Join(names, ", ")
 }
 
-// asked puts the question to the person at the terminal.
-func asked(cmd *cobra.Command, plan []deed, n int) error {
+// confirmAtTerminal puts the question to the person at the terminal.
+func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
+	for _, line := range view.Changes(receiptsOf(plan)...) {
+		fmt.Fprintln(cmd.ErrOrStderr(), plain.Text(line))
+	}
 	for _, d := range plan {
 		if d.receipt.Note != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "Note: %s.\n", plain.Text(d.receipt.Note))
@@ -58,18 +61,17 @@ func asked(cmd *cobra.Command, plan []deed, n int) error {
 		}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
-		string(plan[0].order.Verb), n, wherein(plan), n)
-	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // an end is no answer
+		string(plan[0].order.Verb), n, perProcess(plan), n)
+	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // the end of the input is not an answer
 	if strings.TrimSpace(line) != strconv.Itoa(n) {
 		return refused("not confirmed, nothing was changed")
 	}
 	return nil
 }
 
-// report tells what became of the orders, and decides the exit code: that of
-// those that were given. Who did not answer was not asked for its part, and was
-// told of.
-func (g *globals) report(cmd *cobra.Command, f *found, done []deed) error {
+// report prints what became of the orders and decides the exit code. Only orders
+// that were given count: processes that did not answer have been reported.
+func (g *globals) report(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	failed, code := 0, exitDone
 	for _, d := range done {
 		if d.err != nil || d.receipt.Failed > 0 {
@@ -89,7 +91,7 @@ func (g *globals) report(cmd *cobra.Command, f *found, done []deed) error {
 	return &codeError{code, errSilent}
 }
 
-func (g *globals) writeReceipts(cmd *cobra.Command, f *found, done []deed) error {
+func (g *globals) writeReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	if g.json {
 		type receipt struct {
 			Process string       `json:"process"`
@@ -109,8 +111,12 @@ func (g *globals) writeReceipts(cmd *cobra.Command, f *found, done []deed) error
 	for _, d := range done {
 		if d.err != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(wrapAt(d.name(), d.err).Error()))
-		} else if d.receipt.AuditError != "" {
+		}
+		if d.receipt.AuditError != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s: done, but not recorded: %s\n", d.name(), oneLine(d.receipt.AuditError))
+		}
+		if d.receipt.StandingError != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s: done, but it will not survive a restart: %s\n", d.name(), oneLine(d.receipt.StandingError))
 		}
 	}
 	return printReceipts(cmd, f, done)
@@ -120,15 +126,16 @@ func wrapAt(name string, err error) error { return fmt.Errorf("%s: %w", name, er
 
 const receiptsShown = 50
 
-// printReceipts tells in a line what was done to one breaker, and in a table
-// what was done to several.
-func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
+// printReceipts prints a table of what was done to each breaker, and the sums if
+// there are several.
+func printReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	t := &table.Table{Columns: []table.Column{
 		{Title: "PROCESS", Optional: true},
 		{Title: "ID", Min: 12},
 		{Title: "BEFORE"},
 		{Title: "AFTER"},
 		{Title: "VERSION", Right: true, Drop: 1},
+		{Title: "ENDS", Optional: true},
 		{Title: "CHANGED", Optional: true, Min: 16},
 		{Title: "ERROR", Optional: true, Min: 16},
 	}}
@@ -148,7 +155,7 @@ func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
 		dry = dry || d.receipt.DryRun
 	}
 	if len(t.Rows) == 0 {
-		return nil // all failed, and that was told
+		return printNothingMatched(cmd, done)
 	}
 	if err := printTable(cmd, t); err != nil {
 		return err
@@ -165,25 +172,55 @@ func printReceipts(cmd *cobra.Command, f *found, done []deed) error {
 	return printNotes(cmd, done)
 }
 
+// isMark reports whether the orders are a mark of processes, which is for no
+// breaker.
+func isMark(plan []plannedOrder) bool { return len(plan) > 0 && plan[0].order.Verb == ops.VerbMark }
+
+// printNothingMatched says what orders did that were for no breaker. Those that
+// failed have been reported.
+func printNothingMatched(cmd *cobra.Command, done []plannedOrder) error {
+	var names []string
+	for _, d := range done {
+		if d.err == nil {
+			names = append(names, d.name())
+		}
+	}
+	out := cmd.OutOrStdout()
+	switch {
+	case len(names) == 0:
+		return nil
+	case isMark(done) && done[0].receipt.DryRun:
+		_, err := fmt.Fprintf(out, "Nothing was changed: %s would be marked.\n", strings.Join(names, ", "))
+		return err
+	case isMark(done):
+		_, err := fmt.Fprintf(out, "Marked %s.\n", strings.Join(names, ", "))
+		return err
+	}
+	if _, err := fmt.Fprintln(out, "No breaker is meant: nothing was changed."); err != nil {
+		return err
+	}
+	return printNotes(cmd, done)
+}
+
 // What a reader looks for first stands first: what failed, then what changes its
 // state.
 func fails(r *ops.Result) bool { return r.Error != "" }
 func moves(r *ops.Result) bool { return r.Error == "" && r.Before != r.After }
 func stays(r *ops.Result) bool { return r.Error == "" && r.Before == r.After }
 
-func receiptsOf(done []deed) (all []ops.Receipt) {
+func receiptsOf(done []plannedOrder) (all []ops.Receipt) {
 	for _, d := range done {
 		all = append(all, d.receipt)
 	}
 	return all
 }
 
-// printNotes tells once what the orders leave out.
-func printNotes(cmd *cobra.Command, done []deed) (err error) {
-	told := map[string]bool{"": true}
+// printNotes prints once what the orders leave out.
+func printNotes(cmd *cobra.Command, done []plannedOrder) (err error) {
+	printed := map[string]bool{"": true}
 	for _, d := range done {
-		if note := d.receipt.Note; !told[note] {
-			told[note] = true
+		if note := d.receipt.Note; !printed[note] {
+			printed[note] = true
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Note: %s.\n", plain.Text(note))
 		}
 	}
@@ -208,9 +245,13 @@ func resultRow(process string, r *ops.Result) []table.Cell {
 	if r.Version != 0 {
 		version = strconv.FormatUint(r.Version, 10)
 	}
+	ends := ""
+	if !r.Expires.IsZero() {
+		ends = view.Clock(r.Expires)
+	}
 	return []table.Cell{
 		table.Plain(process), table.Plain(r.ID), view.State(r.Before), view.State(r.After),
-		table.Plain(version), table.Plain(changedSettings(r)), table.Plain(r.Error),
+		table.Plain(version), table.Plain(ends), table.Plain(changedSettings(r)), table.Plain(r.Error),
 	}
 }
 

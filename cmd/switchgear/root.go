@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
+	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
 // run is the program without its process. What it prints is plain text, whatever
@@ -46,20 +47,22 @@ func rootCommand() *cobra.Command {
 		Long: `See and operate the circuit breakers of running processes.
 
 Without -p, a command is for all processes of this host that have opened their
-socket (ops.Listen in their program). See "switchgear help processes" for other
-ways in, and "switchgear help orders" for what orders ask of you.`,
+socket (Plane.Listen in their program). See "switchgear help processes" for
+other ways in, and "switchgear help orders" for what orders ask of you.`,
 		Example: `  switchgear status                     every breaker of this host, the worst first
   switchgear explain payments           why is it open, and what happens next?
   switchgear force-open payments --for 30m --reason "vendor maintenance"
   switchgear release payments
   switchgear top                        live
   switchgear demo                       a shop to try it on`,
+		Version:           version.Text(),
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	g.define(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w (see %s --help)", err, cmd.CommandPath())
@@ -75,10 +78,10 @@ ways in, and "switchgear help orders" for what orders ask of you.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), watchCommand(g), topCommand(g), fleetCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g), fleetCommand(g))
 	add(order, orderCommands(g)...)
-	add(order, setCommand(g))
-	add(more, auditCommand(g), demoCommand(), manCommand())
+	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
+	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())
 	root.SetHelpCommandGroupID(more.ID)
 	root.SetCompletionCommandGroupID(more.ID)
 	root.AddCommand(helpTopics()...)

@@ -19,12 +19,12 @@ type result struct {
 
 // host is a runtime dir of its own: the processes that the program finds.
 type host struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	env []string // further variables
 }
 
-func newHost(t *testing.T) *host { return &host{t: t, dir: shortTemp(t)} }
+func newHost(t testing.TB) *host { return &host{t: t, dir: shortTemp(t)} }
 
 func (h *host) shop(service string) *shop {
 	h.t.Helper()

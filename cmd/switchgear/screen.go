@@ -9,7 +9,7 @@ import (
 )
 
 // screen is where people read. It takes colours out of what is written to it
-// when it is no terminal, when the terminal has none, and under NO_COLOR.
+// when it is not a terminal, when the terminal has none, and under NO_COLOR.
 type screen struct {
 	io.Writer
 	width int // in columns; 0: not a terminal
@@ -36,7 +36,7 @@ func withoutColour(p colorprofile.Profile) colorprofile.Profile {
 	return p
 }
 
-// isTerminal reports whether somebody sits at r.
+// isTerminal reports whether r is a terminal.
 func isTerminal(r any) bool {
 	f, ok := r.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-const settingsHelp = `With the default in brackets:
+const settingsHelp = `What can be set, with the default in brackets:
 
   fail_max           opens on so many failures in a row [5]
   successes_to_forgive  so many successes make up for one failure; off: one
@@ -54,7 +54,8 @@ in common, for keys to come as well.
 
 The keys are those of "switchgear help settings". Times have a unit (30s), rates
 are shares (0.5), "off" switches a rule off, and 0 asks for the default. What is
-not named stays as it is. The change does not survive a restart of the process.
+not named stays as it is. The change survives a restart of the process only if
+its program keeps orders (ops.Options.Standing).
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear set payments fail_max=10 reset_timeout=30s --reason "too nervous"

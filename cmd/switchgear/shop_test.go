@@ -35,7 +35,7 @@ type shop struct {
 }
 
 // startShop starts a shop whose socket is in the runtime dir.
-func startShop(t *testing.T, runtimeDir, service string) *shop {
+func startShop(t testing.TB, runtimeDir, service string, env ...string) *shop {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -43,6 +43,7 @@ func startShop(t *testing.T, runtimeDir, service string) *shop {
 	}
 	s := &shop{cmd: exec.Command(self)}
 	s.cmd.Env = append(os.Environ(), shopEnv+"="+service, "SWITCHGEAR_RUNTIME_DIR="+runtimeDir, "SHOP_FILES="+shortTemp(t))
+	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = os.Stderr
 	in, err := s.cmd.StdinPipe() // it ends when this closes, so when the tests die as well
 	if err != nil {
@@ -69,7 +70,12 @@ func startShop(t *testing.T, runtimeDir, service string) *shop {
 // keepShop is the shop's own process.
 func keepShop(service string) error {
 	m := breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour})
-	payments := m.Breaker("payments")
+	payments, err := m.Create("payments", breaker.Settings{ResetTimeout: time.Hour},
+		breaker.WithLinks(breaker.Links{Owner: "team payments", Runbook: "https://runbooks.example/payments", Traces: "https://traces.example/{trace_id}"}),
+		breaker.WithTraceID(func(context.Context) string { return "4bf9 2f" }))
+	if err != nil {
+		return err
+	}
 	fail(payments, 5, errors.New("connection refused"))
 	fail(m.Breaker("search"), 2, errors.New("timeout"))
 	ledger := breaker.SetOf[string](m, "ledger")
@@ -85,12 +91,16 @@ func keepShop(service string) error {
 		Authorize: func(*http.Request, *ops.Order) error { return nil },
 	})
 	defer plane.Close()
-	socket, err := plane.Listen()
-	if err != nil {
-		return err
+	if folder := os.Getenv("SHOP_PIPE_ONLY"); folder != "" {
+		s.In, s.Out = fmt.Sprintf("%s/%d.in", folder, s.PID), fmt.Sprintf("%s/%d.out", folder, s.PID)
+	} else {
+		socket, err := plane.Listen()
+		if err != nil {
+			return err
+		}
+		defer socket.Close()
+		s.Socket = socket.Path()
 	}
-	defer socket.Close()
-	s.Socket = socket.Path()
 	pipe, err := fifo.Start(plane, fifo.Config{Input: s.In, Output: s.Out})
 	if err != nil {
 		return err

@@ -17,7 +17,9 @@ func explainCommand(g *globals) *cobra.Command {
 		Use:   "explain ID",
 		Short: "Say in two sentences why a breaker is as it is, and what happens next",
 		Long: `Say in two sentences why a breaker is as it is, since when, and what happens
-next. It asks each process that knows the ID.`,
+next; and below them who looks after it, the notes on it, the last errors with
+their traces, and its owner, runbook and dashboard, as far as they are known. It
+asks each process that knows the ID.`,
 		Example: `  switchgear explain payments
   switchgear explain inventory/acme -p shop`,
 		Args:              exactly(1, "the id of a breaker"),
@@ -41,6 +43,9 @@ next. It asks each process that knows the ID.`,
 					where = e.Process + ": "
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), plain.Text(where+e.Explain))
+				for _, fact := range view.Facts(&e.Explanation) {
+					fmt.Fprintln(cmd.OutOrStdout(), "  "+plain.Text(fact))
+				}
 			}
 			return err
 		},

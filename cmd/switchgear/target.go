@@ -23,9 +23,11 @@ type target interface {
 	matching(ctx context.Context, text string) ([]ops.Status, error)
 	explain(ctx context.Context, id string) (ops.Explanation, error)
 	history(ctx context.Context, id string) (ops.History, error)
+	// settings is those of ids, or without ids of all there is.
+	settings(ctx context.Context, ids ...string) (ops.SettingsList, error)
 	do(context.Context, ops.Order) (ops.Receipt, error)
-	// events tells what happens from now on, until ctx is done.
-	events(ctx context.Context, tell func(ops.Event)) error
+	// events calls handle for what happens from now on, until ctx is done.
+	events(ctx context.Context, handle func(ops.Event)) error
 }
 
 // overview is a process on one page, and what became of its calls of late, by

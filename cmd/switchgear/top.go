@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/top"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -77,8 +78,8 @@ type source struct {
 	gone map[string]time.Time // processes that were there, and since when not
 }
 
-// mournFor is how long a process that has ended is still spoken of.
-const mournFor = time.Minute
+// goneShown is how long a process that has ended is still spoken of.
+const goneShown = time.Minute
 
 func (s *source) look(ctx context.Context, unfold []top.Ref) top.Look {
 	ctx, cancel := context.WithTimeout(ctx, s.g.timeout)
@@ -103,7 +104,7 @@ func (s *source) remember(f found) (missing []string) {
 		}
 	}
 	for name, since := range s.gone {
-		if slices.ContainsFunc(f.targets, is(name)) || time.Since(since) > mournFor {
+		if slices.ContainsFunc(f.targets, is(name)) || time.Since(since) > goneShown {
 			delete(s.gone, name)
 			continue
 		}
@@ -180,7 +181,7 @@ func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err err
 	if err != nil {
 		return d, err
 	}
-	d.Text = e.Explain
+	d.Text, d.Facts = e.Explain, view.Facts(&e)
 	h, err := t.history(ctx, ref.ID)
 	d.History = h.Transitions
 	if p, ok := t.(plane); ok && err == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,9 +20,9 @@ import (
 func watchCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch [ID...]",
-		Short: "Tell each change as it happens",
-		Long: `Tell each transition and each order as it happens, one line each, until Ctrl-C.
-With --json each line is an object. Processes that start meanwhile are followed
+		Short: "Print each change as it happens",
+		Long: `Print each transition and each order as it happens, one line each, until Ctrl-C.
+With --json each line is an object. Processes that start later are followed
 too, unless -p names others.`,
 		Example: `  switchgear watch
   switchgear watch payments 'inventory/*' --json`,
@@ -52,7 +53,7 @@ const lookForNew = 2 * time.Second
 func (w *watcher) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	defer all.Wait() // after they are told to end
+	defer all.Wait() // after their context has ended
 	defer cancel()
 	for first := true; ; first = false {
 		f, err := w.g.find(ctx)
@@ -94,7 +95,7 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes", n)
 }
 
-// say is a remark to people, which is no event.
+// say prints a remark that is not an event.
 func (w *watcher) say(text string) {
 	fmt.Fprintln(w.cmd.ErrOrStderr(), "switchgear: "+oneLine(text))
 }
@@ -110,7 +111,7 @@ func (w *watcher) begin(t target) bool {
 }
 
 func (w *watcher) follow(ctx context.Context, t target) {
-	err := t.events(ctx, func(e ops.Event) { w.tell(t.name(), e) })
+	err := t.events(ctx, func(e ops.Event) { w.print(t.name(), e) })
 	if ctx.Err() != nil {
 		return
 	}
@@ -123,8 +124,8 @@ func (w *watcher) follow(ctx context.Context, t target) {
 	}
 }
 
-// tell prints an event. That it cannot be printed ends the command (see output).
-func (w *watcher) tell(process string, e ops.Event) {
+// print prints an event. An error ends the command (see output).
+func (w *watcher) print(process string, e ops.Event) {
 	if !w.wants(e.ID) {
 		return
 	}
@@ -143,7 +144,7 @@ func (w *watcher) tell(process string, e ops.Event) {
 	}
 }
 
-// wants reports whether somebody asked for id; a gap concerns all.
+// wants reports whether events of id are wanted; a gap concerns all.
 func (w *watcher) wants(id string) bool {
 	if len(w.ids) == 0 || id == "" {
 		return true
@@ -160,9 +161,17 @@ func (w *watcher) wants(id string) bool {
 func eventText(e *ops.Event) string {
 	id := plain.Text(e.ID)
 	switch {
+	case e.Kind == ops.EventHeldBack, e.Notice != "":
+		return strings.TrimLeft(id+"  ", " ") + plain.Text(view.What(e).Text+"  "+view.Reason(e))
 	case e.Transition != nil:
 		from, to := view.State(e.Transition.From), view.State(e.Transition.To)
 		return fmt.Sprintf("%s  %s -> %s  %s", id, from.Style.Render(from.Text), to.Style.Render(to.Text), plain.Text(view.Story(e.Transition)))
+	case e.Order != nil && (e.Order.Verb == ops.VerbNote || e.Order.Verb == ops.VerbAck || e.Order.Verb == ops.VerbMark):
+		text := fmt.Sprintf("%s  %s by %s", id, string(e.Order.Verb), e.Order.Actor)
+		if e.Order.Reason != "" {
+			text += ": " + e.Order.Reason
+		}
+		return plain.Text(text)
 	case e.Order != nil:
 		text := fmt.Sprintf("%s  order %s by %s: %d changed", id, string(e.Order.Verb), e.Order.Actor, e.Order.Touched)
 		if e.Order.Reason != "" {
@@ -171,6 +180,9 @@ func eventText(e *ops.Event) string {
 		return plain.Text(text)
 	case e.Override != nil:
 		return fmt.Sprintf("%s  half the time of its override is over, it ends at %s", id, view.Clock(e.Override.Expires))
+	}
+	if e.Notice != "" {
+		return plain.Text(cmp.Or(e.ID, "notice") + "  " + e.Notice)
 	}
 	return fmt.Sprintf("%d events were missed", e.Missed)
 }

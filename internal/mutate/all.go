@@ -42,7 +42,7 @@ func runAll(o options) error {
 			r.keep(o.results, p.sites[n-1].key)
 		}
 	})
-	return r.conclude()
+	return r.conclude(o.least)
 }
 
 // pick is the numbers of the mutants to run.
@@ -135,7 +135,9 @@ func (r *report) keep(file, key string) {
 	r.failed = errors.Join(r.failed, err)
 }
 
-func (r *report) conclude() error {
+// conclude prints the totals. It returns an error if fewer than this share of the
+// mutants are killed.
+func (r *report) conclude(least float64) error {
 	run := r.count[killed] + r.count[timedOut] + r.count[survived]
 	fmt.Printf("%d mutants of %d: %d killed, %d timed out, %d survived; %d more are explained\n",
 		run, r.of, r.count[killed], r.count[timedOut], r.count[survived], r.left)
@@ -143,7 +145,7 @@ func (r *report) conclude() error {
 	if len(r.stale) > 0 {
 		err = errors.Join(err, fmt.Errorf("survivors.txt explains what does not survive, or is not there:\n\t%s", strings.Join(r.stale, "\n\t")))
 	}
-	if len(r.survived) > 0 {
+	if float64(r.count[killed]+r.count[timedOut]) < least*float64(run) {
 		slices.Sort(r.survived)
 		err = errors.Join(err, fmt.Errorf("%d survived: kill them with a test, or explain them in survivors.txt:\n\t%s", len(r.survived), strings.Join(r.survived, "\n\t")))
 	}

@@ -88,9 +88,9 @@ var mutants = []named{
 
 	// I8: eviction, coming back, and forgetting.
 	{name: "I8: failures do not keep a key", in: "evidenceMask", old: "failMask"},
-	{name: "I8: an override does not keep a key", in: "evidenceMask", old: "overrideMask", by: "TestExplore/^keyed$"},
-	{name: "I8: a state does not keep a key", in: "evidenceMask", old: "stateMask", by: "TestExplore/^keyed$"},
-	{name: "I8: a ramp does not keep a key", in: "evidenceMask", old: "flagRamp", by: "^TestRampingKey"},
+	{name: "I8: an override does not keep a key", in: "evidenceMask", old: "overrideMask", by: "^TestHistoryOfHealthyKeys"},
+	{name: "I8: a state does not keep a key", in: "evidenceMask", old: "stateMask", by: "^TestHistoryOfHealthyKeys"},
+	{name: "I8: a ramp does not keep a key", in: "evidenceMask", old: "flagRamp", by: "^TestHistoryGivesWayAlone"},
 	{name: "I8: what the word does not say does not keep a key", in: "evidenceMask", old: "flagKept", by: "^TestKept"},
 	{name: "I8: a key with evidence is evicted", in: "Set.evict", old: " || w&(evidenceMask|flagHeld) != 0", new: "", by: "^TestEvict"},
 	{name: "I8: a key that has evidence again stays evicted", in: "Breaker.swapWord", old: "		is &^= flagEvicted\n", new: "		_ = is\n"},
@@ -99,7 +99,6 @@ var mutants = []named{
 	{name: "I8: an evicted breaker that is used stays evicted", in: "Set.existingLocked", old: "		s.restoreLocked(sh, k, b)\n", new: "", by: "^TestEvicted"},
 	{name: "I8: what is taken back still says evicted", in: "Set.restoreLocked", old: "	b.clearEvicted()\n", new: ""},
 	{name: "a key that is forgotten keeps its failures", in: "Breaker.forgetLocked", old: "	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)\n", new: "", by: "TestExplore/^keyed$"},
-	{name: "a key that is forgotten keeps its attempts", in: "Breaker.forgetLocked", old: "c.ramp, c.attempt = nil, 0", new: "c.ramp = nil", by: "TestForget"},
 	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinnedLocked():", new: "case b.pinnedLocked():", by: "TestExplore/^keyed$"},
 	{name: "versions begin again after forgetting", in: "Breaker.ownVersionLocked", old: "return h.versionFloor() + 1", new: "return 1", by: "^TestVersions"},
 	{name: "the history of keys has no budget", in: "Set.noteRecord", old: "if s.records.Load() >= int64(s.limits.MaxHistory) {", new: "if false {", by: "^TestHistory"},

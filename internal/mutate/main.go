@@ -6,7 +6,8 @@
 //	go run ./internal/mutate all -in ops -only order.go
 //
 // It changes no file: mutants are compiled through go's -overlay flag. It exits
-// with 1 when a mutant survives that survivors.txt does not explain.
+// with 1 when a mutant survives that survivors.txt does not explain; with -least
+// 0.8, only when more than a fifth of the mutants do.
 //
 // A mutant is called by its function, by what is done to it, and by a number
 // where the function has several of the kind. Neither the file nor the text that
@@ -41,6 +42,7 @@ type options struct {
 	step, jobs int
 	results    string
 	explained  bool
+	least      float64
 }
 
 func run(args []string) error {
@@ -53,6 +55,7 @@ func run(args []string) error {
 	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many at once")
 	flags.StringVar(&o.results, "results", "", "of all: a file that keeps what was killed, which a later run leaves out;\nremove it when the engine has changed")
 	flags.BoolVar(&o.explained, "explained", false, "of all: run those of survivors.txt too, to see whether they still live")
+	flags.Float64Var(&o.least, "least", 1, "of all: the `share` of the mutants run, explained ones aside, that must be killed")
 	if len(args) == 0 {
 		return errors.New("want named or all")
 	}

@@ -1,25 +1,32 @@
 // The page: it looks at the process, follows its events, and shows both.
 
-import { el, svg, states, stateWords, count, clock, verbWords, many } from "./words.js";
+import { el, svg, states, stateWords, count, clock, verbWords, many, plain, ident } from "./words.js";
 import { ask, follow } from "./net.js";
 import { Model } from "./model.js";
 import { List } from "./list.js";
 import { Detail } from "./detail.js";
+import { Timeline } from "./timeline.js";
 import { askOrder } from "./order.js";
+import * as place from "./place.js";
 
 const $ = (id) => document.getElementById(id);
 const look = 5000; // ms between looks at everything
 const stale = 12000; // ms without a sign of life
 
 const model = new Model();
-let chosen = "", alive = 0, gone = false, looking = false, wanted = false, cost = 0, began = "";
+let chosen = "", tab = "", alive = 0, gone = false, looking = false, wanted = false, cost = 0, began = "";
 const dirty = new Set();
 const orders = [];
 const fresh = new Set(); // names whose plots are of this look
 
-const detail = new Detail(model, (row) => askOrder(row, ordered));
+const detail = new Detail(model, {
+  order: (row) => askOrder(row, ordered),
+  timeline: (id) => turn({ tab: "timeline", breaker: "", q: id }),
+  closed: () => place.go({ breaker: "" }),
+});
+const timeline = new Timeline(model, { detail: (id) => turn({ breaker: id }) });
 const list = new List(model, {
-  detail: (r) => detail.show(r.id),
+  detail: (r) => turn({ breaker: r.id }),
   order: (r) => model.process?.read_only || askOrder(r, ordered),
   fold: (r) => {
     model.open.has(r.set.name) ? model.open.delete(r.set.name) : model.open.add(r.set.name);
@@ -105,8 +112,35 @@ function fetchSight() {
   }, 120);
 }
 
+// turn goes to another place, and shows it.
+function turn(change) {
+  place.go(change);
+  arrive(place.read());
+}
+
+// arrive shows a place. What a URL has that is not there is as if it were not named.
+function arrive(to) {
+  tab = to.tab === "timeline" ? to.tab : "";
+  chosen = states.includes(to.state) ? to.state : "";
+  const span = [...$("span").options].some((o) => o.value === to.span) ? to.span : "900";
+  list.span = +span;
+  $("span").value = span;
+  chips.last = "";
+  for (const name of ["breakers", "timeline"]) {
+    const on = (tab || "breakers") === name;
+    $("tab-" + name).setAttribute("aria-selected", String(on));
+    $("tab-" + name).tabIndex = on ? 0 : -1;
+  }
+  $("main").hidden = tab !== "";
+  if ($("search").value.trim() !== to.q) $("search").value = to.q;
+  find();
+  if (to.breaker) detail.show(to.breaker);
+  else detail.dialog.close();
+}
+
 function show() {
   const query = $("search").value.trim();
+  timeline.show(tab === "timeline", query.toLowerCase(), chosen, list.span);
   const rows = model.view(query, chosen);
   list.set(rows);
   const none = model.process && !rows.length;
@@ -121,9 +155,9 @@ function show() {
 function head() {
   const p = model.process;
   if (!p) return;
-  $("service").textContent = p.service;
-  $("where").textContent = `process ${p.pid} on ${p.host || "this host"}` + (p.read_only ? " · read-only" : "");
-  document.title = `${badness(p)}${p.service} · breakers`;
+  $("service").textContent = plain(p.service);
+  $("where").textContent = plain(`process ${p.pid} on ${p.host || "this host"}` + (p.read_only ? " · read-only" : ""));
+  document.title = plain(`${badness(p)}${p.service} · breakers`);
   chips();
   banners();
 }
@@ -140,7 +174,7 @@ function chips() {
   chips.last = text;
   const chip = (state, n, word) => el("button", {
     class: `chip s-${state || "all"}${n || !state ? "" : " none"}`, type: "button", "aria-pressed": String(chosen === state),
-    onclick: () => { chosen = chosen === state ? "" : state; chips.last = ""; show(); search(); },
+    onclick: () => turn({ state: chosen === state ? "" : state }),
   }, state ? svg("svg", { "aria-hidden": "true" }, svg("use", { href: "#" + state })) : "", el("b", {}, count(n)), word);
   $("chips").replaceChildren(chip("", model.process.breakers, "all"), ...states.map((s) => chip(s, all[s] || 0, stateWords[s].toLowerCase())));
 }
@@ -149,8 +183,11 @@ function banners() {
   const p = model.process, out = [];
   const add = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   const quiet = Date.now() - alive;
-  if (gone) add("bad", "The process does not answer.", p ? `What you see is of ${clock(model.at)}. Trying again…` : "Trying again…");
-  else if (alive && quiet > stale) add("bad", "This page is stale.", `No sign of life for ${Math.round(quiet / 1000)} s. What you see may be old.`);
+  const lost = gone ? ["The process does not answer.", p ? `What you see is of ${clock(model.at)}. Trying again…` : "Trying again…"] :
+    alive && quiet > stale ? ["This page is stale.", `No sign of life for ${Math.round(quiet / 1000)} s. What you see may be old.`] : null;
+  if (lost) add("bad", ...lost);
+  model.stopped = lost ? alive || model.at : 0;
+  detail.trouble(...(lost || []));
   if (p?.audit_error) add("warn", "The audit log cannot be written.", p.audit_error);
   if (p?.suspicion) add("warn", "Look here first.", `${p.suspicion.opened} of ${p.suspicion.of} independent breakers tripped within five seconds at ${clock(p.suspicion.at)}: the fault is likely in this process or its network.`);
   const text = out.map((b) => b.textContent).join("\n");
@@ -166,11 +203,13 @@ function banners() {
 function sign() { alive = Date.now(); }
 
 function event(e) {
+  timeline.add(e);
   if (e.kind === "gap") return later();
   if (e.kind === "order") {
     remember(e);
     if (e.id.endsWith("*")) return later();
   }
+  if (!e.id) return e.kind === "audit" && later();
   dirty.add(e.id);
   some();
 }
@@ -179,7 +218,7 @@ function remember(e) {
   if (orders.some((x) => x.seq === e.seq)) return;
   orders.unshift(e);
   orders.length = Math.min(orders.length, 100);
-  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${verbWords[x.order.verb].toLowerCase()} `, el("code", {}, x.id),
+  const o = (x) => el("li", {}, el("time", {}, clock(x.at)), el("b", {}, x.order.actor), ` ${verbWords[x.order.verb].toLowerCase()} `, el("code", {}, ...ident(x.id)),
     (x.order.for ? ` for ${x.order.for}` : "") + (x.order.touched === 1 ? "" : ` (${many(x.order.touched, "breaker")})`) + (x.order.reason ? `: “${x.order.reason}”` : ""));
   $("orders").querySelector("ol").replaceChildren(...orders.map(o));
 }
@@ -190,7 +229,7 @@ function ordered(r) {
 }
 
 let searchTimer = 0;
-function search() {
+function find() {
   clearTimeout(searchTimer);
   const query = $("search").value.trim();
   show();
@@ -207,8 +246,21 @@ function search() {
   }, 200);
 }
 
-$("search").addEventListener("input", search);
-$("span").addEventListener("change", () => { list.span = +$("span").value; show(); });
+$("search").addEventListener("input", () => {
+  place.go({ q: $("search").value.trim() }, true);
+  find();
+});
+$("span").addEventListener("change", () => turn({ span: $("span").value }));
+for (const name of ["breakers", "timeline"]) {
+  $("tab-" + name).addEventListener("click", () => turn({ tab: name === "breakers" ? "" : name }));
+  $("tab-" + name).addEventListener("keydown", (e) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(e.key)) return;
+    const other = $(name === "breakers" ? "tab-timeline" : "tab-breakers");
+    other.click();
+    other.focus();
+  });
+}
+place.follow(arrive);
 $("bulk").addEventListener("click", () => askOrder(null, ordered));
 $("log").addEventListener("click", () => {
   const shown = $("orders").hidden;
@@ -221,7 +273,7 @@ document.addEventListener("keyup", (e) => { // not keydown: the field must not g
   if (e.key === "/" && !e.target.closest?.("input, textarea, dialog")) $("search").focus();
 });
 document.addEventListener("keydown", (e) => {
-  if (e.key === "ArrowDown" && e.target === $("search")) { list.focus = 0; list.reveal(); }
+  if (e.key === "ArrowDown" && e.target === $("search") && !tab) { list.focus = 0; list.reveal(); }
 });
 
 setInterval(() => { if (!document.hidden) overview(); }, look);
@@ -234,4 +286,5 @@ if (!model.process) { // come back when it does
 function start() {
   ask("v1/orders").then((r) => r.orders.forEach(remember)).catch(() => {});
   follow(model.process.event, { event, alive: sign, lost: () => banners() });
+  arrive(place.read());
 }

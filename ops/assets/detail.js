@@ -1,21 +1,26 @@
 // The sheet with all that is known of one breaker.
 
-import { el, human, clock, stateTag, stateWords, seconds, count } from "./words.js";
+import { el, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
 import { ask } from "./net.js";
 import { plot } from "./draw.js";
 import { laneOf } from "./list.js";
 
 // Detail shows a breaker and follows it while it is open.
 export class Detail {
-  constructor(model, onOrder) {
+  // on.order gets a row, on.timeline an id; on.closed is called when it was closed.
+  constructor(model, on) {
     this.model = model;
-    this.onOrder = onOrder;
+    this.on = on;
     this.dialog = document.getElementById("detail");
     this.sheet = this.dialog.querySelector(".sheet");
-    this.dialog.addEventListener("close", () => { this.id = null; });
+    this.dialog.addEventListener("close", () => {
+      this.id = null;
+      this.on.closed();
+    });
   }
 
   async show(id) {
+    if (this.id === id) return;
     this.id = id;
     this.sheet.replaceChildren(el("p", { class: "muted" }, "…"));
     if (!this.dialog.open) this.dialog.showModal();
@@ -35,22 +40,35 @@ export class Detail {
     }
   }
 
+  // trouble says that what is shown is old, and why; "": it is not.
+  trouble(title, text) {
+    this.bad = title ? [title, text] : null;
+    const old = this.sheet.querySelector(".banner");
+    if ((old?.textContent || "") === (this.bad || []).join("")) return;
+    old?.remove();
+    if (this.bad) this.sheet.prepend(this.banner());
+  }
+
+  banner() { return el("div", { class: "banner bad", role: "alert" }, el("b", {}, this.bad[0]), el("span", {}, this.bad[1])); }
+
   closer() { return el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×"); }
 
   fill(s, past) {
     const p = this.model.plot(s.name);
-    const order = el("button", { class: "main", type: "button", onclick: () => this.onOrder({ kind: "breaker", id: s.id, s }) }, "Order…");
-    this.sheet.replaceChildren(
-      el("div", { class: "top" }, el("h2", { id: "detail-name" }, el("code", {}, s.id)), this.closer()),
+    const order = el("button", { class: "main", type: "button", onclick: () => this.on.order({ kind: "breaker", id: s.id, s }) }, "Order…");
+    this.sheet.replaceChildren(...[
+      this.bad && this.banner(),
+      el("div", { class: "top" }, el("h2", { id: "detail-name" }, el("code", {}, ...ident(s.id))), this.closer()),
       el("div", { class: "top" }, stateTag(s.state), s.override ? el("span", { class: "muted" }, "behind it: " + s.auto) : null),
       el("p", { class: "explain" }, s.explain),
+      links(s.links),
       p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48)) : null,
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
       this.facts(s),
-      el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map(entry))),
+      el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map((t) => entry(t, s.links)))),
       el("div", {}, el("h3", {}, `Settings, version ${s.settings_version}`), el("dl", { class: "facts" }, ...pairs(s.settings))),
-      this.model.process.read_only ? null : el("div", { class: "buttons" }, order));
-    for (const node of [...this.sheet.childNodes]) if (node.nodeType === Node.TEXT_NODE) node.remove();
+      el("div", { class: "buttons" }, el("button", { class: "quiet", type: "button", onclick: () => this.on.timeline(s.id) }, "Timeline"), !this.model.process.read_only && order),
+    ].filter(Boolean));
   }
 
   facts(s) {
@@ -66,8 +84,21 @@ function pairs(o) {
   return Object.entries(o).map(([k, v]) => el("div", {}, el("dt", {}, k.replaceAll("_", " ")), el("dd", {}, String(v))));
 }
 
-function entry(t) {
-  const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.error + (e.latency ? `, after ${human(seconds(e.latency))}` : "")));
+// links are what the program says about where to go from here.
+function links(l) {
+  if (!l) return null;
+  const all = [l.owner && el("span", {}, "owner: ", web(l.owner)), l.runbook && web(l.runbook, "runbook"), l.dashboard && web(l.dashboard, "dashboard"),
+    l.traces && !l.traces.includes("{trace_id}") && web(l.traces, "traces")].filter(Boolean);
+  return all.length ? el("p", { class: "links" }, ...all) : null;
+}
+
+// trace is the id of an error's trace, as a link where the program says to where.
+export function trace(id, l) {
+  return l?.traces?.includes("{trace_id}") ? web(l.traces.replaceAll("{trace_id}", encodeURIComponent(id)), "trace " + id) : el("span", {}, "trace " + id);
+}
+
+function entry(t, l) {
+  const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.error + (e.latency ? `, after ${human(seconds(e.latency))}` : ""), e.trace_id && " ", e.trace_id && trace(e.trace_id, l)));
   const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.for && `for ${human(seconds(t.for))}`, t.shadow && "behind the override", t.suspect_local && "many others opened with it: look here first"].filter(Boolean);
   return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), `${extra.length ? " (" + extra.join(", ") + ")" : ""}: ${t.summary}`, ...errors));
 }

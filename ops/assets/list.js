@@ -1,6 +1,6 @@
 // The list of breakers. There may be thousands: only the rows in sight exist.
 
-import { el, svg, human, stateWords, states, count, many } from "./words.js";
+import { el, svg, human, stateWords, states, count, many, plain, ident } from "./words.js";
 import { plot, lane } from "./draw.js";
 import { untilProbe } from "./model.js";
 
@@ -95,10 +95,10 @@ export class List {
       e.set[key] = value;
       write(value);
     };
-    const text = (key, node, value) => put(key, value, (v) => { node.textContent = v; });
+    const text = (key, node, value) => put(key, value, (v) => { node.textContent = plain(v); });
     const d = r.kind === "set" ? this.setWords(r) : this.words(r.s);
     put("class", `row${r.kind === "key" ? " child" : ""}`, (v) => { e.root.className = v; });
-    put("id", r.id, (v) => { e.root.dataset.id = v; e.order.setAttribute("aria-label", `Order for ${v}`); });
+    put("id", r.id, (v) => { e.root.dataset.id = v; e.order.setAttribute("aria-label", plain(`Order for ${v}`)); });
     put("size", this.rows.length + "/" + i, () => {
       e.root.setAttribute("aria-setsize", this.rows.length);
       e.root.setAttribute("aria-posinset", i + 1);
@@ -114,17 +114,17 @@ export class List {
       const slash = r.kind === "set" ? -1 : d.name.indexOf("/");
       e.name.replaceChildren(...[
         r.kind === "set" && svg("svg", { class: "fold", "aria-hidden": "true" }, svg("use", { href: "#folder" })),
-        slash < 0 ? d.name : d.name.slice(0, slash + 1),
-        slash >= 0 && el("span", { class: "key" }, d.name.slice(slash + 1)),
+        ...ident(slash < 0 ? d.name : d.name.slice(0, slash + 1)),
+        slash >= 0 && el("span", { class: "key" }, ...ident(d.name.slice(slash + 1))),
       ].filter(Boolean));
-      e.name.title = d.name;
+      e.name.title = plain(d.name);
       if (r.kind === "set") e.name.setAttribute("aria-expanded", d.fold);
       else e.name.removeAttribute("aria-expanded");
     });
-    put("why", d.why, (v) => { e.why.textContent = v; e.why.title = v; });
+    put("why", d.why, (v) => { e.why.textContent = e.why.title = plain(v); });
     text("auto", e.auto, d.auto);
     put("dim", d.dim, (v) => { e.auto.classList.toggle("dim", v); });
-    put("over", d.over, (v) => { e.over.textContent = v; e.over.title = v; });
+    put("over", d.over, (v) => { e.over.textContent = e.over.title = plain(v); });
     text("next", e.next, d.next);
     put("num", `${d.trips}\0${d.flaps}`, () => {
       e.num.replaceChildren(String(d.trips), d.flaps > 5 ? el("small", {}, `${d.flaps === 32 ? "32+" : d.flaps} flaps/h`) : "");
@@ -150,7 +150,7 @@ export class List {
     if (o) {
       next = o.expires ? `ends in ${human((Date.parse(o.expires) - now) / 1000)}` : "until released";
     } else if (s.state === "open") {
-      const left = untilProbe(s, this.model.at);
+      const left = untilProbe(this.model, s);
       next = left > 0 ? `probe in ${human(Math.ceil(left))}` : "next call is a probe";
     } else if (s.state === "half-open") {
       next = `${s.probes_out || 0} probing, ${s.probe_successes || 0} passed`;

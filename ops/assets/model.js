@@ -15,9 +15,14 @@ export class Model {
     this.past = new Map(); // id -> {version, points}
     this.samples = new Map(); // name -> failures on record, one per look
     this.skew = 0; // the process's clock minus ours, in ms
+    this.stopped = 0; // when it was last heard of, while it does not answer
   }
 
-  now() { return Date.now() + this.skew; }
+  // here is the time up to which something is known: ages stop with it.
+  here() { return this.stopped || Date.now(); }
+
+  // now is the same by the clock of the process.
+  now() { return this.here() + this.skew; }
 
   take(overview) {
     this.process = overview.process;
@@ -109,6 +114,6 @@ function severity(s) {
 }
 
 // untilProbe is the time until an open breaker may probe, in seconds.
-export function untilProbe(s, at) {
-  return seconds(s.until_half_open) - (Date.now() - (s.seen || at)) / 1000;
+export function untilProbe(model, s) {
+  return seconds(s.until_half_open) - (model.here() - (s.seen || model.at)) / 1000;
 }

@@ -31,7 +31,7 @@ export function follow(after, on) {
       on.lost();
       if (source.readyState === EventSource.CLOSED) setTimeout(begin, 3000);
     };
-    for (const kind of ["transition", "order", "reminder", "gap", "alive"]) {
+    for (const kind of ["transition", "held-back", "reminder", "order", "audit", "notice", "gap", "alive"]) {
       source.addEventListener(kind, (e) => {
         if (e.lastEventId) last = e.lastEventId;
         on.alive();

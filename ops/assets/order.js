@@ -1,7 +1,7 @@
 // The dialog that takes an order: what, why, for how long; what it would do;
 // what it did.
 
-import { el, verbWords, stateTag, many, count, stateWords } from "./words.js";
+import { el, verbWords, stateTag, many, count, stateWords, ident, plain } from "./words.js";
 import { order } from "./net.js";
 
 const verbs = [
@@ -81,7 +81,7 @@ function fields(row, many) {
   const s = row?.s, f = {};
   f.id = el("input", { name: "id", value: row?.id || "", required: true, placeholder: "NAME/* or *", spellcheck: "false", autocomplete: "off" });
   f.head = el("div", { class: "top" },
-    el("h2", { id: "order-title" }, "Order for ", row ? el("code", {}, row.id) : "many"),
+    el("h2", { id: "order-title" }, "Order for ", row ? el("code", {}, ...ident(row.id)) : "many"),
     s ? stateTag(s.state) : el("span", { class: "muted" }, row ? `${row.set.keys.toLocaleString("en")} keys` : ""));
   const choices = verbs.filter(([v]) => v !== "release" || many || s.override);
   f.verbs = el("fieldset", { class: "verbs" }, el("legend", { class: "sr" }, "What to do"),
@@ -120,7 +120,7 @@ function read(f, row) {
 
 function show(f, kind, ...content) {
   f.result.className = "result " + kind;
-  f.result.replaceChildren(...content);
+  f.result.replaceChildren(...content.map((c) => c instanceof Node ? c : plain(c)));
   f.result.hidden = false;
 }
 

@@ -28,10 +28,49 @@ export function seconds(text) {
 }
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+// day is the date of a time that is not today's, to stand before its clock.
+export function day(at) {
+  const d = new Date(at);
+  return d.toDateString() === new Date().toDateString() ? "" : d.toLocaleDateString([], { day: "numeric", month: "short" }) + " ";
+}
+
+// web makes a link of a URL of the web. Anything else stays text: a program's data
+// may come from anywhere.
+export function web(url, text) {
+  let safe = false;
+  try { safe = ["http:", "https:"].includes(new URL(url).protocol); } catch { /* not a URL */ }
+  return safe ? el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text || url) : el("span", {}, text && text !== url ? `${text}: ${url}` : url);
+}
+
 export const count = (n) => n.toLocaleString("en");
 export const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more || one + "s"}`;
 
-// el makes an element; children are elements or text.
+// plain is text in which nothing is invisible: what cannot be seen, or turns the
+// direction of writing, is shown by its number.
+export function plain(text) {
+  return String(text).replace(/[\p{C}\p{Zl}\p{Zp}]|[^\P{Zs} \u00a0]/gu, (c) => c === "\n" ? "\\n" : `\\u{${c.codePointAt(0).toString(16)}}`);
+}
+
+// ident is an id as nodes. Characters that may look like others are marked: letters
+// that are not Latin, combining marks, and other forms of a letter.
+export function ident(id) {
+  const nodes = [];
+  for (const [part, odd] of parts(id)) nodes.push(odd ? el("span", { class: "odd", title: [...part].map((c) => "U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")).join(" ") }, part) : plain(part));
+  return nodes;
+}
+
+function parts(id) {
+  const out = [];
+  for (const c of id) {
+    const odd = /\p{M}/u.test(c) || /[\p{L}\p{N}]/u.test(c) && (c.normalize("NFKC") !== c || /\p{L}/u.test(c) && !/\p{Script=Latin}/u.test(c));
+    if (out.length && out.at(-1)[1] === odd) out.at(-1)[0] += c;
+    else out.push([c, odd]);
+  }
+  return out;
+}
+
+// el makes an element; children are elements or text, which is made plain.
 export function el(tag, props, ...children) {
   const e = document.createElement(tag);
   for (const [k, v] of Object.entries(props || {})) {
@@ -39,9 +78,9 @@ export function el(tag, props, ...children) {
     if (k === "class") e.className = v;
     else if (k.startsWith("on")) e.addEventListener(k.slice(2), v);
     else if (v === true) e.setAttribute(k, "");
-    else e.setAttribute(k, v);
+    else e.setAttribute(k, k === "title" || k === "aria-label" ? plain(v) : v);
   }
-  e.append(...children.filter((c) => c !== undefined && c !== null && c !== false));
+  e.append(...children.filter((c) => c !== undefined && c !== null && c !== false).map((c) => c instanceof Node ? c : plain(c)));
   return e;
 }
 

@@ -58,6 +58,10 @@ func TestEverybodyCanReadThePage(t *testing.T) {
 		p.press(kb.Escape)
 		p.press(kb.Escape)
 		p.until("all sheets are closed", `!document.querySelector("dialog[open]")`)
+		p.click("#tab-timeline")
+		p.says("HTTP 502 from geo.internal")
+		check(scheme + ", timeline")
+		p.click("#tab-breakers")
 	}
 }
 

@@ -108,6 +108,8 @@ func TestGallery(t *testing.T) {
 	}{
 		{"desktop-light", 1440, 900, "light"},
 		{"desktop-dark", 1440, 900, "dark"},
+		{"desktop-forced", 1440, 900, "forced"},
+		{"laptop-light", 1280, 800, "light"},
 		{"tablet-light", 900, 900, "light"},
 		{"phone-light", 360, 760, "light"},
 		{"phone-dark", 360, 760, "dark"},
@@ -120,6 +122,10 @@ func TestGallery(t *testing.T) {
 			t.Errorf("%s: the page is %d pixels wider than the screen", v.name, over)
 		}
 		p.shot("dashboard-" + v.name)
+		p.click("#tab-timeline")
+		p.says("geo-lookup", "HTTP 502 from geo.internal")
+		p.shot("timeline-" + v.name)
+		p.click("#tab-breakers")
 		p.click(row("payments", ".name"))
 		p.says("payments has been open for", "What it went through")
 		p.shot("detail-" + v.name)

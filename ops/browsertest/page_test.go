@@ -51,8 +51,14 @@ func open(t *testing.T, url string, width, height int64, scheme string) *page {
 	p := &page{t, ctx}
 	p.watch()
 	p.screen(width, height, scheme)
-	p.do("open "+url, chromedp.Navigate(url))
+	p.visit(url)
 	return p
+}
+
+// visit goes to another page in the same tab.
+func (p *page) visit(url string) {
+	p.Helper()
+	p.do("open "+url, chromedp.Navigate(url))
 }
 
 func (p *page) watch() {
@@ -84,12 +90,16 @@ func (p *page) watch() {
 	}()
 }
 
-// screen sets the size of the window, and light or dark.
+// screen sets the size of the window, and light, dark or forced (colours).
 func (p *page) screen(width, height int64, scheme string) {
 	p.Helper()
+	forced := "none"
+	if scheme == "forced" {
+		scheme, forced = "dark", "active"
+	}
 	p.do("set the screen", chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}, {Name: "forced-colors", Value: forced}, //nolint:misspell // its name in CSS
 		}})
 		return err
 	}))

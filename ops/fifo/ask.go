@@ -90,12 +90,12 @@ func (c Client) ours(ctx context.Context, q question, into any) error {
 
 // notDone is what an ERROR reply to a word of ours says.
 func notDone(no *ReplyError) error {
-	var told refused
+	var answer refused
 	switch {
 	case strings.HasPrefix(no.Body, "Invalid command: "):
 		return fmt.Errorf("fifo: %w: it speaks PyBreaker's protocol, without release, reason and expiry; nothing was changed", ErrNotKnown)
-	case json.Unmarshal([]byte(no.Body), &told) == nil && told.Error != nil:
-		return told.Error
+	case json.Unmarshal([]byte(no.Body), &answer) == nil && answer.Error != nil:
+		return answer.Error
 	}
 	return no
 }

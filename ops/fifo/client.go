@@ -15,13 +15,13 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// DefaultPatience leaves a program time to say what is wrong within two seconds
-// of its start.
+// DefaultPatience lets a command line program report a problem within two
+// seconds of its start.
 const DefaultPatience = 1500 * time.Millisecond
 
-// Client asks and orders through the pipe of another process, a Server's or
-// PyBreaker's. A Client is a value without state: it may be copied, and used by
-// many goroutines and processes at once; they take turns.
+// Client sends queries and orders through the pipe of another process, served by
+// a Server or by PyBreaker. A Client is a value without state: it may be copied,
+// and used by many goroutines and processes at once; they take turns.
 //
 // The methods that PyBreaker's manager understands return the text that
 // circuit_breaker_fifo prints, and a *ReplyError when the other side refused.
@@ -29,21 +29,21 @@ const DefaultPatience = 1500 * time.Millisecond
 // are an *ops.Error. Other errors match ErrNoPipe, ErrNoReader, ErrNoAnswer,
 // ErrUnsafe or ErrNotKnown.
 //
-// Before anything is ordered, the other side has to answer a word that it
+// Before an order is sent, the other side must answer a word that it
 // cannot know, so that an order is never left in the pipe of a process that is
-// stuck, to be carried out when nobody wants it any more.
+// stuck, to be carried out when it is no longer wanted.
 type Client struct {
 	// Input and Output are the paths of the process's pipe and reply; {pid} in
 	// them stands for PID. Defaults DefaultInput and DefaultOutput.
 	Input, Output string
-	// PID is the process. It may be 0 when no path has {pid}; an error can say
-	// more of the process when it is known.
+	// PID is the id of the process. It may be 0 if no path contains {pid}; errors
+	// say more about the process if it is set.
 	PID int
-	// Patience is how long nothing may move before the process is called stuck,
-	// eight times as long for the answer of very many breakers; no wait for an
-	// answer is longer than ten times that. Default DefaultPatience.
-	// PyBreaker's manager looks at its pipe every sleep_delay, so Patience must be
-	// well above that.
+	// Patience is how long the reply may stay unchanged before the process is
+	// considered stuck; eight times as long for queries over many breakers. No
+	// wait for an answer is longer than ten times that. Default
+	// DefaultPatience. PyBreaker's manager looks at its pipe every sleep_delay,
+	// so Patience must be well above that.
 	Patience time.Duration
 }
 
@@ -52,7 +52,7 @@ type ReplyError struct {
 	Body string // what the other side says
 }
 
-// Error is what the other side says.
+// Error returns what the other side says.
 func (e *ReplyError) Error() string { return e.Body }
 
 // Is reports whether target is breaker.ErrUnknown and the other side said that
@@ -61,7 +61,7 @@ func (e *ReplyError) Is(target error) bool {
 	return target == breaker.ErrUnknown && strings.HasPrefix(e.Body, "Invalid identifier: ")
 }
 
-// Status returns the table of all breakers, or with an id that breaker's alone.
+// Status returns the table of all breakers, or of one breaker if id is not "".
 func (c Client) Status(ctx context.Context, id string) (string, error) {
 	return c.plain(ctx, cmdStatus, id)
 }
@@ -76,7 +76,7 @@ func (c Client) Close(ctx context.Context, id string, o breaker.Order) (string, 
 	return c.order(ctx, breaker.VerbClose, id, o)
 }
 
-// HalfOpen lets the breaker's next call probe.
+// HalfOpen makes the breaker's next call a probe.
 func (c Client) HalfOpen(ctx context.Context, id string, o breaker.Order) (string, error) {
 	return c.order(ctx, breaker.VerbHalfOpen, id, o)
 }
@@ -104,11 +104,11 @@ func (c Client) order(ctx context.Context, v breaker.Verb, id string, o breaker.
 	return c.Send(ctx, id, o)
 }
 
-// Send sends an order for one breaker. With nothing but a verb, the order goes
-// in PyBreaker's words, which do not say who gave it. Otherwise, and for a
-// release, it goes as Do sends it, with the actor (by default the user who runs
-// this process) and this process's id; an override without o.For has no end.
-// An order with DryRun has a receipt to read, and is for Do.
+// Send sends an order for one breaker. An order with only a verb is sent in
+// PyBreaker's words, which do not say who gave it. Any other order, and release,
+// is sent as Do sends it, with the actor (by default the user who runs this
+// process) and the id of this process. An override without o.For has no end. For
+// a dry run, whose result is its receipt, use Do.
 func (c Client) Send(ctx context.Context, id string, o breaker.Order) (string, error) {
 	switch _, ok := plainVerb(word(o.Verb)); {
 	case !ok:
@@ -153,7 +153,7 @@ func (c Client) send(ctx context.Context, q question) (string, error) {
 	return c.ask(ctx, q)
 }
 
-// userName is the name of the user who runs this process, or the number.
+// userName returns the name of the user who runs this process, or the number.
 func userName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username

@@ -19,17 +19,17 @@ import (
 // exchange is one question and its answer.
 //
 // Clients take turns by a lock on the pipe itself: it needs no file beside it
-// that could be left over or belong to somebody else, only those who may give
-// orders can take it, and it dies with its holder. The lock is held by the same
+// that could be left over or belong to another user, only users who may give
+// orders can take it, and it ends when its holder dies. The lock is held by the same
 // open file as the write end, so the write end stays open from before the
 // question until after the answer. That also makes PyBreaker's manager wait in
 // read(2) between the two lines, not in a sleep.
 //
-// Under the lock a word that nobody else can have sent goes first. Its echo
-// shows that the process listens, that all before it has been answered, and
-// that the reply file is the right one; so the next fitting reply is the
-// answer. PyBreaker's program takes no lock. Its answers are told apart by what
-// they say; one that fits is as good as ours, because it came after the echo.
+// Under the lock, a random word goes first. Its echo shows that the process
+// listens, that everything before it has been answered, and that the reply file
+// is the right one; so the next matching reply is the answer. PyBreaker's
+// program does not take the lock. Replies to it are recognized by their content;
+// one that matches is as good as ours, because it came after the echo.
 type exchange struct {
 	Client
 	q    question
@@ -39,7 +39,7 @@ type exchange struct {
 	sent bool        // the question is in the pipe
 }
 
-// ask is the whole of an exchange.
+// ask performs a whole exchange.
 func (c Client) ask(ctx context.Context, q question) (string, error) {
 	x := &exchange{Client: c, q: q}
 	defer x.close()
@@ -53,7 +53,7 @@ func (c Client) ask(ctx context.Context, q question) (string, error) {
 		if x.current() {
 			break
 		}
-		x.close() // the pipe was made anew while we waited
+		x.close() // the pipe was replaced while we waited
 	}
 	if err := x.hello(ctx); err != nil {
 		return "", err
@@ -69,7 +69,7 @@ func (x *exchange) close() {
 	}
 }
 
-// open opens the pipe for writing, which says at once when nobody reads it.
+// open opens the pipe for writing, which fails at once if no process reads it.
 func (x *exchange) open() error {
 	fi, err := os.Lstat(x.Input)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,8 +96,8 @@ func (x *exchange) open() error {
 	return nil
 }
 
-// takeTurn takes the lock. As long as replies change, others are being served,
-// and it waits; after Patience without a change something is stuck.
+// takeTurn takes the lock. As long as replies change, other clients are being
+// served, and it waits; after Patience without a change something is stuck.
 func (x *exchange) takeTurn(ctx context.Context) error {
 	x.lock = x.pipe
 	moved := time.Now()
@@ -135,13 +135,13 @@ func cannotLock(err error) bool {
 func (x *exchange) current() bool {
 	at, err := os.Lstat(x.Input)
 	if err != nil {
-		return errors.Is(err, fs.ErrNotExist) // removed, but read by the process for a moment yet
+		return errors.Is(err, fs.ErrNotExist) // removed, but the process still reads it for a moment
 	}
 	open, err := x.pipe.Stat()
 	return err == nil && os.SameFile(at, open)
 }
 
-// hello makes the other side show that it listens.
+// hello checks that the other side listens.
 func (x *exchange) hello(ctx context.Context) error {
 	nonce := fmt.Appendf(nil, "hello-%016x", rand.Uint64())
 	nonce = append(nonce, '\n')
@@ -150,19 +150,20 @@ func (x *exchange) hello(ctx context.Context) error {
 	}
 	return x.await(ctx, nonce, func(file []byte, fi fs.FileInfo, _ time.Duration) bool {
 		x.echo = fi
-		// It may stand behind somebody's half line, which it has ended.
+		// Another client's unfinished line may precede it; the nonce's
+		// newline has ended that line.
 		return bytes.HasSuffix(file, nonce)
 	})
 }
 
-// answer asks and waits for the answer.
+// answer sends the question and waits for the answer.
 func (x *exchange) answer(ctx context.Context) (text string, err error) {
 	if err := x.write(x.q.wire()); err != nil {
 		return "", err
 	}
 	x.sent = true
 	if x.q.many {
-		x.Patience *= 8 // it has shown that it listens
+		x.Patience *= 8 // the echo has shown that it listens
 	}
 	var again []byte
 	if x.q.cmd == cmdStatus {
@@ -172,9 +173,9 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 	err = x.await(ctx, again, func(file []byte, fi fs.FileInfo, stood time.Duration) bool {
 		var whole bool
 		r, whole = parseReply(file)
-		// A Server replaces the file, so what is there is whole. PyBreaker
-		// rewrites it in several steps: what does not show its end by itself
-		// must have stood unchanged for a while.
+		// A Server replaces the file, so its content is complete. PyBreaker
+		// rewrites it in several steps: a reply that does not mark its own end
+		// must have been unchanged for a while.
 		settled := !os.SameFile(fi, x.echo) || stood >= settleTime
 		return whole && x.q.answeredBy(r, settled)
 	})
@@ -187,8 +188,9 @@ func (x *exchange) answer(ctx context.Context) (text string, err error) {
 	return r.body, nil
 }
 
-// settleTime is how long a reply that is written in place must stand unchanged
-// before it counts as whole. Its writer makes one write(2) after the other.
+// settleTime is how long a reply that is written in place must be unchanged
+// before it counts as complete. Its writer calls write(2) several times in a
+// row.
 const settleTime = 50 * time.Millisecond
 
 func (x *exchange) write(line []byte) error {
@@ -207,18 +209,18 @@ func (x *exchange) write(line []byte) error {
 	return nil
 }
 
-// await reads the reply until done, which is told how long it has stood as it
-// is, says that it is the one. Nothing may move for Patience, nor anything else
-// be answered for ten times as long.
+// await reads the reply until done accepts it. done receives the file and how
+// long it has been unchanged. await gives up if nothing changes for Patience, or
+// if only other replies come for ten times as long.
 //
-// What is not to be trusted at the reply's place is not read. It is no reason to
-// give up at once: it may have been put there while the process was stopped or
-// busy, and its next reply replaces it. So it counts as no reply, and is the
-// error when Patience is over.
+// A file at the reply's path that cannot be trusted is not read. It is not a
+// reason to give up at once: it may have been put there while the process was
+// stopped or busy, and the next reply replaces it. So it counts as no reply, and
+// becomes the error when Patience is over.
 //
-// A program that takes no turns may overwrite the answer before it is seen. So
-// again, which must change nothing at the other side, is sent anew when another
-// answer stands there. An order is sent once.
+// A program that does not take turns may overwrite the answer before it is seen.
+// So again, which must not change anything on the other side, is sent once more
+// when another reply is there. An order is sent only once.
 func (x *exchange) await(ctx context.Context, again []byte, done func(file []byte, fi fs.FileInfo, stood time.Duration) bool) error {
 	var last []byte
 	also := x.trusted()
@@ -254,7 +256,7 @@ func (x *exchange) stuck() error {
 		ErrNoAnswer, x.Output, x.Patience, x.Input, x.process(), x.outcome())
 }
 
-// outcome is what became of the order, if it is one.
+// outcome says what happened to the order, if the question is one.
 func (x *exchange) outcome() string {
 	if x.sent && x.q.orders() {
 		return "the order was sent and may yet be carried out"
@@ -276,7 +278,7 @@ func (x *exchange) poll(ctx context.Context, step func() (bool, error)) error {
 	}
 }
 
-// readReply reads the reply file, which is not there before the first command.
+// readReply reads the reply file, which does not exist before the first command.
 func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, syscall.ELOOP) {
@@ -300,11 +302,11 @@ func readReply(path string, also int) ([]byte, fs.FileInfo, error) {
 	return text, fi, err
 }
 
-// maxReply is what is read of a reply: a table of 100,000 breakers has ten
-// megabytes.
+// maxReply limits how much of a reply is read: a table of 100,000 breakers has
+// ten megabytes.
 const maxReply = 32 << 20
 
-// stamp tells one reply from another without reading it.
+// stamp distinguishes replies without reading them.
 func stamp(path string) (size int64, at time.Time) {
 	if fi, err := os.Lstat(path); err == nil {
 		return fi.Size(), fi.ModTime()

@@ -395,7 +395,7 @@ func TestFault_12_ForeignOwner(t *testing.T) {
 	t.Parallel()
 	open := t.TempDir() + "/open"
 	must(t, errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777)))
-	if _, err := Start(planeOf(t, nil), Config{Input: open + "/in", Output: open + "/out"}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "all the world") {
+	if _, err := Start(planeOf(t, nil), Config{Input: open + "/in", Output: open + "/out"}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "world-writable") {
 		t.Errorf("a folder for all the world: %v", err)
 	}
 	must(t, os.Chmod(open, 0o777|fs.ModeSticky))
@@ -554,7 +554,7 @@ func TestFault_17_PlainFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, os.WriteFile(dir+"/in", []byte("force_open foo\n"), 0o600))
-	if _, err := Start(planeOf(t, nil), Config{Input: dir + "/in", Output: dir + "/out"}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "no named pipe") {
+	if _, err := Start(planeOf(t, nil), Config{Input: dir + "/in", Output: dir + "/out"}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "want a named pipe") {
 		t.Errorf("got %v, want ErrUnsafe", err)
 	}
 }

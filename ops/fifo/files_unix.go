@@ -13,17 +13,18 @@ import (
 	"time"
 )
 
-// Whom mine trusts besides this user and root, when it is no user's number.
+// Values of also that are not user ids: who is trusted in addition to this user
+// and root.
 const (
-	nobodyElse = -1
-	anybody    = -2
+	noOtherUser = -1
+	anyUser     = -2
 )
 
-// mine reports whether this user may rely on a file of that owner: its own,
-// root's, or also's.
-func mine(fi fs.FileInfo, also int) bool {
+// trustedOwner reports whether the file belongs to this user, to root, or to
+// also.
+func trustedOwner(fi fs.FileInfo, also int) bool {
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0 || int(st.Uid) == also || also == anybody)
+	return ok && (int(st.Uid) == os.Geteuid() || st.Uid == 0 || int(st.Uid) == also || also == anyUser)
 }
 
 func ownerError(path string, fi fs.FileInfo, also int) error {
@@ -38,21 +39,22 @@ func ownerError(path string, fi fs.FileInfo, also int) error {
 	return fmt.Errorf("%w: %s belongs to user %s, want %s", ErrUnsafe, path, uid, want)
 }
 
-// kindError is nil when the file at path is of the wanted kind and owner.
+// kindError returns nil if the file at path has the wanted type and a trusted
+// owner.
 func kindError(path string, fi fs.FileInfo, want fs.FileMode, what string, also int) error {
 	switch got := fi.Mode().Type(); {
 	case got == fs.ModeSymlink:
 		return fmt.Errorf("%w: %s is a symbolic link, want the %s itself", ErrUnsafe, path, what)
 	case got != want:
-		return fmt.Errorf("%w: %s is no %s but %s", ErrUnsafe, path, what, fi.Mode())
-	case !mine(fi, also):
+		return fmt.Errorf("%w: %s has mode %s, want a %s", ErrUnsafe, path, fi.Mode(), what)
+	case !trustedOwner(fi, also):
 		return ownerError(path, fi, also)
 	}
 	return nil
 }
 
-// checkFolder makes the folder when it is missing, and refuses one in which
-// other users could put files in the place of ours.
+// checkFolder creates the directory if it is missing, and refuses one in which
+// other users could replace our files.
 func checkFolder(dir string) error {
 	link, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,16 +67,16 @@ func checkFolder(dir string) error {
 	}
 	fi, err := os.Stat(dir)
 	switch {
-	case !mine(link, nobodyElse): // root's /var/run may be a link, a stranger's /tmp/breaker may not
-		return ownerError(dir, link, nobodyElse)
+	case !trustedOwner(link, noOtherUser): // root's /var/run may be a link, a stranger's /tmp/breaker may not
+		return ownerError(dir, link, noOtherUser)
 	case err != nil:
 		return err
 	case !fi.IsDir():
-		return fmt.Errorf("%w: %s is no folder", ErrUnsafe, dir)
-	case !mine(fi, nobodyElse):
-		return ownerError(dir, fi, nobodyElse)
+		return fmt.Errorf("%w: %s is not a directory", ErrUnsafe, dir)
+	case !trustedOwner(fi, noOtherUser):
+		return ownerError(dir, fi, noOtherUser)
 	case fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0:
-		return fmt.Errorf("%w: all the world may write to %s, want mode 0700 or the sticky bit", ErrUnsafe, dir)
+		return fmt.Errorf("%w: %s is world-writable, want mode 0700 or the sticky bit", ErrUnsafe, dir)
 	}
 	return nil
 }
@@ -83,11 +85,12 @@ func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return os.Chmod(dir, 0o700) // a umask may have taken even our own bits
+	return os.Chmod(dir, 0o700) // the umask may have removed even our own bits
 }
 
-// lockFolder keeps other servers from making or taking over a pipe in dir
-// until unlock is called. It is held for microseconds, and by nobody who died.
+// lockFolder keeps other servers from creating or taking over a pipe in dir
+// until unlock is called. The lock is held for microseconds, and the kernel
+// releases it if its holder dies.
 func lockFolder(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -105,8 +108,8 @@ func lockFolder(dir string) (unlock func(), err error) {
 	}
 }
 
-// flock takes the lock on f, or returns EWOULDBLOCK at once. The lock goes with
-// f: it ends when f is closed, or the process killed.
+// flock takes the lock on f, or returns EWOULDBLOCK at once. The lock ends when
+// f is closed or the process is killed.
 func flock(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -118,9 +121,9 @@ func flock(f *os.File) error {
 }
 
 // lockReply keeps other servers from writing to the reply at path until
-// release is called: whoever asks one of two would read the other's answer. The
-// lock is on a file beside it, because the reply is another file each time; it
-// ends with the process, and a file without a lock is in nobody's way.
+// release is called: a client of one of them would read the other's answer. The
+// lock is on a file next to it, because each reply is a new file. It ends with
+// the process, and a lock file without a lock does no harm.
 func lockReply(path string) (release func() error, err error) {
 	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
 	for {
@@ -130,7 +133,7 @@ func lockReply(path string) (release func() error, err error) {
 		}
 		held, err := f.Stat()
 		if err == nil {
-			err = kindError(name, held, 0, "plain file", nobodyElse)
+			err = kindError(name, held, 0, "plain file", noOtherUser)
 		}
 		if err == nil {
 			err = flock(f)
@@ -145,13 +148,14 @@ func lockReply(path string) (release func() error, err error) {
 		if now, err := os.Lstat(name); err == nil && os.SameFile(now, held) {
 			return func() error { defer f.Close(); return removeIfSame(name, held) }, nil
 		}
-		f.Close() // its holder removed it in between
+		f.Close() // its holder removed it meanwhile
 	}
 }
 
-// claimOutput makes the reply's path this server's until release is called. It
-// refuses what is no plain file of ours there, and removes a reply that an
-// earlier process left, which nobody must take for an answer of this one.
+// claimOutput reserves the reply's path for this server until release is called.
+// It refuses a path with anything but a plain file of ours, and removes a reply
+// that an earlier process left, so that no client takes it for an answer of this
+// one.
 func claimOutput(path string) (release func() error, err error) {
 	if err := checkFolder(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -163,7 +167,7 @@ func claimOutput(path string) (release func() error, err error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := kindError(path, fi, 0, "plain file", nobodyElse); err != nil {
+	if err := kindError(path, fi, 0, "plain file", noOtherUser); err != nil {
 		return nil, err
 	}
 	if release, err = lockReply(path); err != nil {
@@ -175,7 +179,7 @@ func claimOutput(path string) (release func() error, err error) {
 	return release, nil
 }
 
-// writeReply puts text at path as a whole: a reader finds the file before it
+// writeReply replaces the file at path at once: a reader finds the previous file
 // or this one, never a part. A link at path is replaced, not followed.
 func writeReply(path string, text []byte) (fs.FileInfo, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
@@ -195,7 +199,7 @@ func writeReply(path string, text []byte) (fs.FileInfo, error) {
 
 func fill(f *os.File, text []byte) (fs.FileInfo, error) {
 	defer f.Close()
-	if err := f.Chmod(0o600); err != nil { // a umask may have taken even our own bits
+	if err := f.Chmod(0o600); err != nil { // the umask may have removed even our own bits
 		return nil, err
 	}
 	if _, err := f.Write(text); err != nil {
@@ -204,16 +208,16 @@ func fill(f *os.File, text []byte) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// removeIfSame removes path while it still is the file fi.
+// removeIfSame removes path if it is still the file fi.
 func removeIfSame(path string, fi fs.FileInfo) error {
 	now, err := os.Lstat(path)
 	if err != nil || fi == nil || !os.SameFile(now, fi) {
-		return nil // somebody else's by now
+		return nil // not ours any more
 	}
 	return os.Remove(path)
 }
 
-// tempPath is a name beside path that nobody can guess.
+// tempPath returns a name in path's directory that cannot be guessed.
 func tempPath(path string) string {
 	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%x", filepath.Base(path), rand.Uint64()))
 }

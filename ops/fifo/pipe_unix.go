@@ -22,11 +22,12 @@ const openFlags = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 // polling. So a write end of our own is held too: then read(2) sleeps until
 // there is input.
 //
-// Held always, it would hide that the last writer has gone, which ends the line
-// of a writer who sent no line end (printf status > pipe). So it is let go
-// while half a line waits, and only then: read(2) then sleeps while any other
-// writer is there, and reports the end of the file when the last has gone. The
-// half line is run, and the write end held again.
+// If it were held all the time, it would hide that the last writer has gone,
+// which ends the line of a writer that sent no newline (printf status > pipe). So
+// it is released while an unfinished line waits, and only then: read(2) then
+// sleeps while there is any other writer, and reports the end of the file when
+// the last one has gone. The unfinished line is run, and the write end is held
+// again.
 type pipe struct {
 	path string
 	r    *os.File
@@ -54,7 +55,7 @@ func claim(path string, adopt bool) (*pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", nobodyElse); err != nil {
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", noOtherUser); err != nil {
 		return nil, err
 	}
 	read, err := hasReader(path)
@@ -70,7 +71,7 @@ func claim(path string, adopt bool) (*pipe, error) {
 }
 
 // makePipe makes the pipe under another name and moves it to path when it is
-// open, so that whoever finds it finds a reader.
+// open, so that it has a reader as soon as it can be found.
 func makePipe(path string) (*pipe, error) {
 	tmp := tempPath(path)
 	if err := syscall.Mkfifo(tmp, 0o600); err != nil {
@@ -98,7 +99,7 @@ func openPipe(path string) (*pipe, error) {
 	}
 	p := &pipe{path: path, r: r}
 	if p.info, err = r.Stat(); err == nil {
-		err = kindError(path, p.info, fs.ModeNamedPipe, "named pipe", nobodyElse)
+		err = kindError(path, p.info, fs.ModeNamedPipe, "named pipe", noOtherUser)
 	}
 	if err == nil {
 		err = p.hold()
@@ -145,7 +146,7 @@ func (p *pipe) close() {
 	p.r.Close()
 }
 
-// hasReader reports whether somebody has the pipe open for reading.
+// hasReader reports whether a process has the pipe open for reading.
 func hasReader(path string) (bool, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|openFlags, 0)
 	if errors.Is(err, syscall.ENXIO) {

@@ -34,12 +34,12 @@ func (x *exchange) process() string {
 // the process's owner, where the system tells who that is.
 func (c *Client) trusted() int {
 	if os.Geteuid() != 0 {
-		return nobodyElse
+		return noOtherUser
 	}
 	if fi, err := os.Stat(fmt.Sprintf("/proc/%d", c.PID)); err == nil {
 		if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 			return int(st.Uid)
 		}
 	}
-	return anybody
+	return anyUser
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// The words that are no orders. Those of ours alone are answered in JSON.
+// The words that are not orders. All but status are Switchgear's own, and are
+// answered in JSON.
 const (
 	cmdStatus  = "status"
 	cmdExplain = "explain"
@@ -225,7 +226,7 @@ func (d *dispatcher) tooLong(head []byte) []byte {
 
 // strip takes the blanks off both ends of a line: those of Python 3's
 // str.strip, which are Unicode's and four separators of ASCII. A byte that is
-// no UTF-8 is no blank.
+// not valid UTF-8 is not white space.
 func strip(line string) string {
 	return strings.TrimFunc(line, func(r rune) bool {
 		return unicode.IsSpace(r) || '\x1c' <= r && r <= '\x1f'

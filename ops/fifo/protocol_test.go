@@ -202,7 +202,7 @@ func TestOrderInJSON(t *testing.T) {
 		{`{"verb":"open","id":"t/*","actor":"ann"}`, "", `{"error":{"code":"confirm","message":"t/* is for 2 breakers: confirm that number","id":"t/*","matched":2}}`},
 		{`{"verb":"open","id":"b","actor":"ann"}`, "", `{"error":{"code":"unknown","message":"unknown breaker \"b\", did you mean \"a\" or \"t\"?","id":"b","near":["a","t"]}}`},
 		{`{"verb":"set","id":"a","actor":"ann","settings":{"fail_max":"x"}}`, "", `"code":"settings"`},
-		{`{"verb":"status","id":"a","actor":"ann"}`, "", `want open, close, half-open, force-open, force-closed, release or set`},
+		{`{"verb":"status","id":"a","actor":"ann"}`, "", `want open, close, half-open, force-open, force-closed, release, set, extend, note, ack or mark`},
 		{`{"verb":"force-open","id":"a","for":"soon"}`, "", `is no duration`},
 		{`{"verb":"open","id":"a","hurry":1}`, "", `unknown field \"hurry\", want one JSON object`},
 		{`{"verb":"open","id":"a","actor":"ann"} close a`, "", "want one JSON object"},

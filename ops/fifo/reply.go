@@ -14,22 +14,22 @@ const (
 	flagError   = "ERROR"
 )
 
-// reply is what a reply file says.
+// reply is the content of a reply file.
 type reply struct {
 	ok   bool
 	body string
 }
 
-// parseReply reads a reply file. whole is false while its last byte is no line
-// end: whoever writes it in place has not finished.
+// parseReply parses a reply file. whole is false while the last byte is not a
+// newline: a writer that writes in place has not finished.
 func parseReply(file []byte) (r reply, whole bool) {
 	file, whole = bytes.CutSuffix(file, []byte("\n"))
 	flag, body, _ := bytes.Cut(file, []byte("\n"))
 	return reply{string(bytes.TrimSpace(flag)) == flagSuccess, string(body)}, whole
 }
 
-// question is a line that is sent, and what tells its answer from other
-// programs' answers, because a reply does not say what it replies to.
+// question is a line to send, and what distinguishes its answer from answers to
+// other programs, because a reply does not say what it replies to.
 type question struct {
 	line string // stripped, as the other side echoes it
 	cmd  string
@@ -69,7 +69,7 @@ func (q question) answeredBy(r reply, settled bool) bool {
 		return strings.HasPrefix(r.body, `{"process":`)
 	case q.inJSON(): // of a breaker or an order
 		var of struct{ ID string }
-		// JSON has no bytes that are no UTF-8.
+		// JSON cannot contain bytes that are not valid UTF-8.
 		return json.Unmarshal([]byte(r.body), &of) == nil && (of.ID == string([]rune(q.id)) || printable(of.ID) == q.id)
 	case q.cmd == cmdStatus:
 		return settled && isTable(r.body, q.id)

@@ -269,7 +269,7 @@ func TestReplyIsBounded(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := readReply(path, nobodyElse); err == nil || !strings.Contains(err.Error(), "1099511627776 bytes, want at most") {
+	if _, _, err := readReply(path, noOtherUser); err == nil || !strings.Contains(err.Error(), "1099511627776 bytes, want at most") {
 		t.Errorf("a terabyte: %v", err)
 	}
 }
@@ -556,19 +556,19 @@ func TestMine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if mine(fi, nobodyElse) {
+	if trustedOwner(fi, noOtherUser) {
 		t.Error("a server trusts a file of a foreign owner")
 	}
-	if !mine(fi, anybody) || !mine(fi, 65534) {
+	if !trustedOwner(fi, anyUser) || !trustedOwner(fi, 65534) {
 		t.Error("root as a client does not operate other users' processes")
 	}
-	if mine(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
+	if trustedOwner(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
 		t.Errorf("somebody else's file for the process's: %v", ownerError(path, fi, 7))
 	}
-	if got := (&Client{}).trusted(); got != anybody {
-		t.Errorf("root trusts %d for an unknown process, want anybody", got)
+	if got := (&Client{}).trusted(); got != anyUser {
+		t.Errorf("root trusts %d for an unknown process, want anyUser", got)
 	}
-	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", anybody); !errors.Is(err, ErrUnsafe) {
+	if err := kindError(path, fi, fs.ModeNamedPipe, "named pipe", anyUser); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("a plain file for a pipe: %v", err)
 	}
 }

@@ -36,14 +36,14 @@ type Server struct {
 
 	// Of run alone, and of Close after it.
 	last    fs.FileInfo // the newest reply
-	trouble string      // the trouble told last, so that it is told once
+	trouble string      // the last problem logged, so that it is logged once
 }
 
-// Start makes the pipe and answers commands for the breakers of the plane until
+// Start creates the pipe and answers commands for the breakers of the plane until
 // Close. Close the server before the plane.
 //
-// The folder is made when it is missing. A pipe and a reply that a dead process
-// left are replaced. The error matches ErrInUse when another server reads the
+// The directory is created if it is missing. A pipe and a reply that a dead
+// process left are replaced. The error matches ErrInUse when another server reads the
 // pipe or writes the reply, ErrUnsafe when the files cannot be trusted, and
 // errors.ErrUnsupported where there are no named pipes. A pipe that is removed
 // later is made again within about a second.
@@ -198,7 +198,7 @@ func (s *Server) say(text []byte) {
 		return
 	}
 	fi, err := writeReply(s.output, text)
-	if errors.Is(err, fs.ErrNotExist) { // somebody tidied the folder away
+	if errors.Is(err, fs.ErrNotExist) { // the directory was removed
 		if err = checkFolder(filepath.Dir(s.output)); err == nil {
 			fi, err = writeReply(s.output, text)
 		}

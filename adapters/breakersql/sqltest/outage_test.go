@@ -53,6 +53,7 @@ func TestPostgres(t *testing.T) {
 			}{
 				{"the database's answers are no failures", answers},
 				{"callers who cancel are no failures", cancels},
+				{"callers who cancel in a transaction are no failures", cancelsInATransaction},
 				{"a time limit of the server is a failure", timeLimit},
 				{"a connection that ends while rows are read", killedWhileReading},
 				{"a transaction outlives the trip", transaction},
@@ -96,6 +97,24 @@ func answers(t *testing.T, _ *postgres, db *sql.DB, b *breaker.Breaker) {
 	}
 	if b.State() != breaker.Closed || b.FailCount() != 0 {
 		t.Errorf("%s with %d failures after the database's answers, want closed and none", b.State(), b.FailCount())
+	}
+}
+
+func cancelsInATransaction(t *testing.T, _ *postgres, db *sql.DB, b *breaker.Breaker) {
+	for range 5 {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		if _, err := tx.ExecContext(ctx, "SELECT pg_sleep(60)"); err == nil {
+			t.Fatal("a cancelled statement ended well")
+		}
+		_ = tx.Rollback() // on a connection that the driver has given up
+	}
+	if b.FailCount() != 0 {
+		t.Errorf("%d failures after callers cancelled, want none", b.FailCount())
 	}
 }
 

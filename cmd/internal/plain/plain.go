@@ -38,7 +38,7 @@ func clean(text, kept string) string {
 	return b.String()
 }
 
-// unruly is what is no plain text: everything but letters, marks, numbers,
+// unruly is what is not plain text: everything but letters, marks, numbers,
 // punctuation, symbols and the blank, and of those the ones that are invisible.
 // So bidirectional controls, zero-width characters, other blanks, separators of
 // lines, and what is for private use or not assigned are unruly.

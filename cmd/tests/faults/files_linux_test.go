@@ -208,8 +208,8 @@ func TestSomethingElseAtThePipesPlace(t *testing.T) {
 		make func(path string) error
 		says string
 	}{
-		{"a plain file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, "is no named pipe"},
-		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "is no named pipe"},
+		{"a plain file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, "want a named pipe"},
+		{"a folder", func(path string) error { return os.Mkdir(path, 0o700) }, "want a named pipe"},
 		{"a link", func(path string) error { return os.Symlink(path+".away", path) }, "is a symbolic link"},
 		{"a stranger's pipe", func(path string) error {
 			return errors.Join(syscall.Mkfifo(path, 0o666), os.Chown(path, nobody, nobody))

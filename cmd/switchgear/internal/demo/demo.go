@@ -11,7 +11,7 @@ import (
 
 // Config says how the demo runs.
 type Config struct {
-	// Out is where it tells what happens.
+	// Out is where it prints what happens.
 	Out io.Writer
 	// Width is the width of the terminal that Out is; 0: it is none, and long
 	// lines stay whole.
@@ -35,7 +35,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		defer cancel()
 	}
 	// A terminal that stands still must not hold up a call: what does not fit
-	// is not told.
+	// is not printed.
 	changes := make(chan change, 1024)
 	shop, err := newShop(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
 		select {
@@ -65,7 +65,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	return j.err
 }
 
-// play runs the script and tells what happens, on one goroutine, so that the
+// play runs the script and prints what happens, on one goroutine, so that the
 // lines stand in the order of the events.
 func play(ctx context.Context, s *shop, j *journal, changes <-chan change) error {
 	second := time.NewTicker(time.Second)

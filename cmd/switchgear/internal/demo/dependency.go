@@ -54,8 +54,8 @@ func (d *dependency) stop() {
 	}
 }
 
-// start serves again on the same port. Somebody's outgoing connection may have
-// taken it meanwhile: then it is tried again until ctx is done.
+// start serves again on the same port. An outgoing connection of another program may have
+// taken it in the meantime: then it is tried again until ctx is done.
 func (d *dependency) start(ctx context.Context) error {
 	for d.server == nil {
 		l, err := net.Listen("tcp", d.addr)

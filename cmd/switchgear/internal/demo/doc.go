@@ -1,3 +1,3 @@
 // Package demo runs a small shop on loopback whose dependencies are really
-// stopped, hung and slowed, and tells what the breakers in front of them do.
+// stopped, hung and slowed, and prints what the breakers in front of them do.
 package demo

@@ -67,7 +67,7 @@ func (d *doors) openDashboard() error {
 }
 
 // onLoopback lets orders pass that were sent to the address which the demo
-// printed, and not to a name that somebody made to point here.
+// printed, and not to another name that points here.
 func onLoopback(r *http.Request, _ *ops.Order) error {
 	host, _, err := net.SplitHostPort(r.Host)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {

@@ -11,7 +11,7 @@ const ownName = "switchgear" // of the program that runs the demo
 
 // program is the command that starts a program of this module in a second
 // terminal, and the folder to be in, "" when any will do. What is in PATH by
-// that name may be somebody else's (PyBreaker installs a circuit_breaker_fifo
+// that name may be another program's (PyBreaker installs a circuit_breaker_fifo
 // too), so it is named only when it is ours.
 func program(name string) (command, dir string) {
 	self, err := os.Executable()

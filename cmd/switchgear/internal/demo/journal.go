@@ -32,13 +32,13 @@ const (
 	nameWidth  = 18 // "inventory/umbrella"
 )
 
-// journal tells people what happens, a line at a time. It is not for more than
+// journal prints what happens, a line at a time. It is not for more than
 // one goroutine.
 type journal struct {
 	out   io.Writer
 	width int // of the terminal, 0: none
 	began time.Time
-	err   error // the first of writing: nobody reads any more
+	err   error // the first error of writing
 	total tally
 	opens map[string]int // times that a closed breaker opened
 }
@@ -98,7 +98,7 @@ func (j *journal) scene(sc scene) {
 	j.entry(sceneStyle.Render(mark + sc.says))
 }
 
-// change tells of one transition and why it happened.
+// change prints one transition and why it happened.
 func (j *journal) change(ch change) {
 	t := &ch.t
 	if t.From == breaker.Closed && t.To == breaker.Open && !t.Shadow {
@@ -122,7 +122,7 @@ func (j *journal) change(ch change) {
 	j.entry(text)
 }
 
-// second tells how the calls of the last second ended.
+// second prints how the calls of the last second ended.
 func (j *journal) second(s *shop) {
 	of := j.count(s)
 	pay, stock := of[payments], of[inventory]

@@ -29,12 +29,13 @@ const never = "never" // an override without an expiry has to be asked for by na
 
 // dialog is an order on its way: reason, expiry, dry run, confirmation.
 type dialog struct {
-	process string
-	order   ops.Order
+	refs    []Ref     // what the order is for
+	order   ops.Order // without an id
 	step    step
 	input   textinput.Model
-	offered bool     // the input has a value that nobody typed: a key replaces it
-	matched int      // breakers that the dry run found
+	offered bool     // the input has a value that was not typed: a key replaces it
+	tried   []result // what the dry run found
+	matched int      // breakers in it
 	changes []string // what would change its state, of several breakers
 	would   string   // what it would do
 	note    string   // what it leaves out
@@ -43,11 +44,11 @@ type dialog struct {
 
 // begin asks for the order's particulars.
 func (m *model) begin(verb breaker.Verb) tea.Cmd {
-	ref, ok := m.selected()
-	if !ok {
+	refs := m.chosen()
+	if len(refs) == 0 {
 		return nil
 	}
-	d := &dialog{process: ref.Process, order: ops.Order{ID: ref.ID, Verb: verb, Actor: m.c.Actor}, input: textinput.New()}
+	d := &dialog{refs: refs, order: ops.Order{Verb: verb, Actor: m.c.Actor}, input: textinput.New()}
 	d.input.CharLimit = 500
 	m.ask = d
 	return d.ask(askReason)
@@ -73,6 +74,12 @@ func (d *dialog) ask(s step) tea.Cmd {
 	return d.input.Focus()
 }
 
+// several reports whether the order may be for more than one breaker, and so
+// needs their number.
+func (d *dialog) several() bool {
+	return len(d.refs) > 1 || (&ops.Order{ID: d.refs[0].ID}).Wildcard()
+}
+
 func (d *dialog) overrides() bool {
 	return d.order.Verb == breaker.VerbForceOpen || d.order.Verb == breaker.VerbForceClosed
 }
@@ -84,7 +91,7 @@ func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 	case name == "esc":
 		m.ask = nil
 		m.say(false, "nothing was changed")
-	case d.step == confirming && !d.order.Wildcard():
+	case d.step == confirming && !d.several():
 		return m.confirm(name == "y" || name == "Y")
 	case name == "enter":
 		return m.answer(strings.TrimSpace(d.input.Value()))
@@ -94,7 +101,7 @@ func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// touched is told of a key or a paste before the input has it. Text replaces a
+// touched handles a key or a paste before the input does. Text replaces a
 // value that was only offered; any other key edits it.
 func (d *dialog) touched(msg tea.Msg) {
 	if !d.offered {
@@ -118,7 +125,7 @@ func (m *model) answer(text string) tea.Cmd {
 	switch d.step {
 	case askReason:
 		if text == "" && d.overrides() {
-			d.err = "an override needs a reason: somebody else will find it"
+			d.err = "an override needs a reason: other people will find it"
 			return nil
 		}
 		d.order.Reason = text
@@ -148,7 +155,7 @@ func (d *dialog) setFor(text string) (wrong string) {
 	}
 	t, err := time.ParseDuration(text)
 	if err != nil || t <= 0 {
-		return fmt.Sprintf("%q is no time, want one such as 30m or 2h, or %q", text, never)
+		return fmt.Sprintf("%q is not a time, want one such as 30m or 2h, or %q", text, never)
 	}
 	d.order.For = ops.Duration(t)
 	return ""
@@ -160,21 +167,19 @@ func (m *model) tryOut() tea.Cmd {
 	d.step = waiting
 	dry := d.order
 	dry.DryRun = true
-	return func() tea.Msg {
-		r, err := m.c.Do(m.ctx, d.process, dry)
-		return previewed{d, r, err}
-	}
+	return func() tea.Msg { return previewed{d, m.do(m.ctx, d.refs, dry, nil)} }
 }
 
-// preview shows what the order would do, for somebody to confirm.
-func (d *dialog) preview(r ops.Receipt, err error) {
+// preview shows what the order would do, to be confirmed.
+func (d *dialog) preview(all []result) {
+	r, err := sum(all)
 	if err != nil {
 		d.would, d.err = "", err.Error()
 		d.ask(askReason)
 		return
 	}
-	d.matched = r.Matched
-	d.changes, d.would, d.note = changes(&r), effect(r), r.Note
+	d.tried, d.matched = all, r.Matched
+	d.changes, d.would, d.note = view.Changes(r), effect(r), r.Note
 	d.ask(confirming)
 }
 
@@ -185,19 +190,12 @@ func (m *model) confirm(yes bool) tea.Cmd {
 		m.say(false, "nothing was changed")
 		return nil
 	}
-	o := d.order
-	if o.Wildcard() {
-		o.Confirm = d.matched
-	}
-	return func() tea.Msg {
-		r, err := m.c.Do(m.ctx, d.process, o)
-		return ordered{r, err}
-	}
+	return func() tea.Msg { return ordered(m.do(m.ctx, d.refs, d.order, d.tried)) }
 }
 
 // lines is the dialog as it stands at the foot of the screen.
 func (d *dialog) lines() []string {
-	out := []string{plain.Text(string(d.order.Verb) + " " + d.order.ID + " in " + d.process)}
+	out := []string{plain.Text(d.title())}
 	switch d.step {
 	case waiting:
 		out = append(out, "asking what it would do…")
@@ -209,7 +207,7 @@ func (d *dialog) lines() []string {
 		if d.note != "" {
 			out = append(out, plain.Text(d.note))
 		}
-		if d.order.Wildcard() {
+		if d.several() {
 			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to leave it: %s", d.matched, d.input.View()))
 		} else {
 			out = append(out, "y to do it, any other key to leave it")
@@ -227,6 +225,18 @@ func (d *dialog) lines() []string {
 	return out
 }
 
+// title is such as "open payments in shop/7", or "open 2 marked: payments, search".
+func (d *dialog) title() string {
+	if len(d.refs) == 1 {
+		return string(d.order.Verb) + " " + d.refs[0].ID + " in " + d.refs[0].Process
+	}
+	var ids []string
+	for _, ref := range d.refs {
+		ids = append(ids, ref.ID)
+	}
+	return fmt.Sprintf("%s %d marked: %s", string(d.order.Verb), len(ids), strings.Join(ids, ", "))
+}
+
 // terms is what the order will carry.
 func (d *dialog) terms() string {
 	text := ", by " + d.order.Actor
@@ -240,33 +250,6 @@ func (d *dialog) terms() string {
 		text += fmt.Sprintf(": %q", d.order.Reason)
 	}
 	return text
-}
-
-// What of several breakers is shown before an order is given.
-const (
-	changesShown = 3 // kinds of changes
-	idsShown     = 5 // of each
-)
-
-// changes is which breakers change their state, of an order for several.
-func changes(r *ops.Receipt) (lines []string) {
-	for _, m := range r.Moves {
-		if m.From == m.To || len(lines) == changesShown {
-			break // those that stay come last
-		}
-		var ids []string
-		for i := range r.Results {
-			if x := &r.Results[i]; x.Error == "" && x.Before == m.From && x.After == m.To && len(ids) < idsShown {
-				ids = append(ids, x.ID)
-			}
-		}
-		line := fmt.Sprintf("%d %s -> %s: %s", m.Count, m.From, m.To, strings.Join(ids, ", "))
-		if m.Count > len(ids) {
-			line += ", …"
-		}
-		lines = append(lines, line)
-	}
-	return lines
 }
 
 // effect is what a receipt says in one line.
@@ -292,6 +275,9 @@ func receiptText(r ops.Receipt, err error) string {
 	}
 	if r.AuditError != "" {
 		text += " (but the audit log: " + r.AuditError + ")"
+	}
+	if r.StandingError != "" {
+		text += " (but it will not survive a restart: " + r.StandingError + ")"
 	}
 	return text
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
-	"github.com/switchgear-go/switchgear/ops"
 )
 
 // model is the screen's state. Update changes it, on one goroutine.
@@ -24,9 +23,10 @@ type model struct {
 	filter        textinput.Model
 	lines         []view.Line
 	at            int  // the selected line
-	held          bool // somebody chose it: it stays on its breaker
+	held          bool // the user chose it: it stays on its breaker
 	top           int  // the first line on screen
 	unfold        []Ref
+	marked        []Ref   // orders go to all of them
 	detail        *Detail // of detailOf; nil: none is shown
 	detailOf      Ref
 	ask           *dialog // an order that is being given
@@ -47,14 +47,10 @@ type (
 		err error
 	}
 	previewed struct {
-		of *dialog
-		ops.Receipt
-		err error
+		of  *dialog
+		all []result
 	}
-	ordered struct {
-		ops.Receipt
-		err error
-	}
+	ordered []result
 )
 
 func newModel(ctx context.Context, c Config) *model {
@@ -89,10 +85,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.takeDetail(msg)
 	case previewed:
 		if m.ask == msg.of && m.ask != nil {
-			m.ask.preview(msg.Receipt, msg.err)
+			m.ask.preview(msg.all)
 		}
 	case ordered:
-		m.say(msg.err != nil, receiptText(msg.Receipt, msg.err))
+		r, err := sum(msg)
+		m.say(err != nil, receiptText(r, err))
+		if err == nil {
+			m.marked = nil
+		}
 		return m, m.lookNowOnce()
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
@@ -211,12 +211,14 @@ func (m *model) lookKey(name string) tea.Cmd {
 		m.arrange()
 	case "/":
 		return m.filter.Focus()
+	case "space":
+		m.mark()
 	case "t":
 		m.troubles = !m.troubles
 		m.move(0)
 	case "esc":
 		m.detail, m.detailOf = nil, Ref{}
-		m.troubles = false
+		m.troubles, m.marked = false, nil
 		m.filter.Reset()
 		m.arrange()
 	case "enter":

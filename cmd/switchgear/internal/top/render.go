@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ var (
 
 // keysLines say the keys in as many words as fit.
 var keysLines = []string{
-	"↑↓ select  enter open  s sort  / filter   o open  c close  h half-open  f force-open  F force-closed  r release   ? help  q quit",
+	"↑↓ select  space mark  enter open  s sort  / filter   o open  c close  h half-open  f force-open  F force-closed  r release   ? help  q quit",
 	"↑↓ enter s sort / filter   o open c close h half f force-open F force-closed r release   ? help q quit",
 	"o open c close h half f/F force r release  / filter  ? help q quit",
 	"? help  q quit",
@@ -32,8 +33,9 @@ var keysLines = []string{
 var Keys = []string{
 	"LOOK",
 	"  ↑ ↓ k j PgUp PgDn Home End   select a breaker",
-	"  enter                        tell its story; of a set: show its keys",
+	"  enter                        show its explanation and history; of a set: its keys",
 	"  s                            sort: worst, id, since, calls, trips",
+	"  space                        mark, or take the mark off: orders go to all that are marked",
 	"  /                            filter by process, id and state; esc ends it",
 	"  t                            unfold the line of trouble, and fold it again",
 	"",
@@ -57,7 +59,7 @@ func (m *model) View() tea.View {
 // screen is the lines of the screen: exactly as many as fit.
 func (m *model) screen(now time.Time) []string {
 	if m.width == 0 {
-		return nil // the first message tells the size
+		return nil // the first message has the size
 	}
 	out := append([]string{m.title(now)}, m.banner(now)...)
 	foot := m.foot()
@@ -86,6 +88,9 @@ func (m *model) title(now time.Time) string {
 	}
 	if f := m.filter.Value(); f != "" && !m.filter.Focused() {
 		text += "  filter: " + plain.Text(f)
+	}
+	if n := len(m.marked); n > 0 {
+		text += fmt.Sprintf("  %d marked", n)
 	}
 	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
@@ -156,12 +161,20 @@ func (m *model) rows(now time.Time) []string {
 		if i == m.at {
 			plain := ansi.Strip(rows[i])
 			plain += strings.Repeat(" ", max(0, m.width-2-ansi.StringWidth(plain)))
-			out = append(out, cursorStyle.Render("> "+plain))
+			out = append(out, cursorStyle.Render(">"+m.markOf(i)+plain))
 			continue
 		}
-		out = append(out, "  "+rows[i])
+		out = append(out, " "+m.markOf(i)+rows[i])
 	}
 	return out
+}
+
+// markOf is what stands before a line's text: "*" when it is marked.
+func (m *model) markOf(line int) string {
+	if slices.Contains(m.marked, refOf(&m.lines[line])) {
+		return "*"
+	}
+	return " "
 }
 
 // room is how many rows of the table fit: what title, banner, head and foot
@@ -207,6 +220,9 @@ func (m *model) story() []string {
 	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
 	text := lipgloss.NewStyle().Width(m.width).Render(plain.Text(m.detail.Text))
 	out = append(out, strings.Split(text, "\n")...)
+	for _, fact := range m.detail.Facts {
+		out = append(out, plain.Text(fact))
+	}
 	out = append(out, view.Spark(&m.detail.Plot, m.width)...)
 	limit := max(3, m.height/2)
 	out = out[:min(len(out), limit)]

@@ -26,9 +26,10 @@ type Look struct {
 	At        time.Time
 }
 
-// Detail is what is to be told of one breaker.
+// Detail is what there is to show of one breaker.
 type Detail struct {
-	Text    string // what it does, why, and what happens next
+	Text    string   // what it does, why, and what happens next
+	Facts   []string // what else there is to know, a line each
 	History []breaker.Transition
 	Plot    ops.Plot // of its calls, or of its set's; may be empty
 }
@@ -50,7 +51,7 @@ type Config struct {
 	Sort view.Order
 }
 
-// Run shows the screen until somebody quits or ctx is done.
+// Run shows the screen until the user quits or ctx is done.
 func Run(ctx context.Context, c Config, opts ...tea.ProgramOption) error {
 	m := newModel(ctx, c)
 	_, err := tea.NewProgram(m, append(opts, tea.WithContext(ctx))...).Run()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +25,10 @@ type rig struct {
 	m       *model
 	plane   *ops.Plane
 	manager *breaker.Manager
+	mu      sync.Mutex  // guards orders: they come from several goroutines
 	orders  []ops.Order // that were carried out
 	trouble []string    // of the next looks
+	fail    string      // the id for which orders fail
 }
 
 func newRig(t *testing.T, width, height int) *rig {
@@ -75,6 +78,11 @@ func (r *rig) detail(_ context.Context, ref Ref) (Detail, error) {
 }
 
 func (r *rig) do(_ context.Context, _ string, o ops.Order) (ops.Receipt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.ID == r.fail {
+		return ops.Receipt{}, errors.New("out of order")
+	}
 	if !o.DryRun {
 		r.orders = append(r.orders, o)
 	}
@@ -228,7 +236,7 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 	r.keys("vendor is back", "<enter>")
 	r.shows("for: 30m")
 	r.keys("<backspace>", "<enter>") // 30
-	r.shows(`"30" is no time`, "never")
+	r.shows(`"30" is not a time`, "never")
 	r.keys("m", "<enter>")
 	r.shows("payments: open -> forced-closed for 30m, by tess", "vendor is back", "y to do it")
 	if len(r.orders) > 0 || r.state("payments") != breaker.Open {
@@ -289,6 +297,49 @@ func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
 	if strings.Index(got, "12 closed -> forced-open") > strings.Index(got, "13 breakers") {
 		t.Errorf("the counts come first:\n%s", got)
 	}
+}
+
+// An order goes to all that are marked, shows what changes first, and wants the
+// number of breakers; a set that is marked counts with all its keys.
+func TestOrderForAllMarked(t *testing.T) {
+	r := newRig(t, 120, 24)
+	r.keys("<home>", " ")
+	r.shows("1 marked", " *payments")
+	r.keys("<home>", " ")
+	r.hides("marked")
+	r.keys("<home>", "   ") // all three lines
+	r.shows("3 marked")
+	r.keys("f")
+	r.shows("force-open 3 marked: payments, ", "ledger/*", "search")
+	r.keys("INC-42", "<enter>", "<enter>")
+	r.shows("closed -> forced-open: ", "1 open -> forced-open: payments", "3 marked: 5 breakers, 5 of them change for 30m, by tess", "type 5 and enter")
+	r.keys("y", "<enter>")
+	if len(r.orders) > 0 {
+		t.Fatalf("done without the number: %v", r.orders)
+	}
+	r.shows("nothing was changed", "3 marked")
+	r.keys("f", "INC-42", "<enter>", "<enter>", "5", "<enter>")
+	r.shows("done: 3 marked: 5 breakers, 5 of them change")
+	r.keys("s") // the note goes, and the title has no marks any more
+	r.hides("marked")
+	for _, id := range []string{"payments", "search", "ledger/eu-1", "ledger/us-1"} {
+		if r.state(id) != breaker.ForcedOpen {
+			t.Errorf("%s is %s", id, r.state(id))
+		}
+	}
+	r.keys("<home>", " ", "<esc>")
+	r.hides("marked")
+}
+
+// Of several, what fails is named, and the marks stay.
+func TestOrderForAllMarkedThatFailsInPart(t *testing.T) {
+	r := newRig(t, 120, 24)
+	r.keys("<home>", "   ", "r", "<enter>")
+	r.shows("type 5 and enter")
+	r.fail = "search"
+	r.keys("5", "<enter>")
+	r.shows("search in shop/7: out of order", "3 marked")
+	r.hides("payments in shop/7: ")
 }
 
 func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {

@@ -41,7 +41,7 @@ const (
 // Orders are all orders, the default first.
 var Orders = []Order{Worst, ByID, Newest, Busy, Trips}
 
-// Page is what processes told, one line after the other.
+// Page is what processes answered, one line after the other.
 type Page struct {
 	blocks []block
 	users  map[string]string // by process

@@ -3,7 +3,6 @@ package view
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,26 +12,9 @@ import (
 // Moves is such as "2 closed -> forced-open, 1 stays forced-open" of orders for
 // several breakers, those that change their state first; "" of orders for one.
 func Moves(all []ops.Receipt) string {
-	sum := map[ops.Move]int{}
-	for i := range all {
-		for _, m := range all[i].Moves {
-			n := m.Count
-			m.Count = 0
-			sum[m] += n
-		}
-	}
-	stays := func(m ops.Move) int {
-		if m.From == m.To {
-			return 1
-		}
-		return 0
-	}
-	order := slices.SortedFunc(maps.Keys(sum), func(a, b ops.Move) int {
-		return cmp.Or(stays(a)-stays(b), sum[b]-sum[a], cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
-	})
 	var parts []string
-	for _, m := range order {
-		switch n := sum[m]; {
+	for _, m := range sumOf(all) {
+		switch n := m.Count; {
 		case m.From != m.To:
 			parts = append(parts, fmt.Sprintf("%d %s -> %s", n, m.From, m.To))
 		case n == 1:
@@ -42,4 +24,60 @@ func Moves(all []ops.Receipt) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// sumOf adds up the moves of several receipts, those that change a state first.
+func sumOf(all []ops.Receipt) (out []ops.Move) {
+	sum := map[ops.Move]int{}
+	for i := range all {
+		for _, m := range all[i].Moves {
+			n := m.Count
+			m.Count = 0
+			sum[m] += n
+		}
+	}
+	for m, n := range sum {
+		m.Count = n
+		out = append(out, m)
+	}
+	stays := func(m ops.Move) int {
+		if m.From == m.To {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(out, func(a, b ops.Move) int {
+		return cmp.Or(stays(a)-stays(b), b.Count-a.Count, cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return out
+}
+
+// What of several breakers is shown before an order is given.
+const (
+	changesShown = 3 // kinds of changes
+	idsShown     = 5 // of each
+)
+
+// Changes is which breakers would change their state, in a line for each kind of
+// change, of orders for several.
+func Changes(all ...ops.Receipt) (lines []string) {
+	for _, m := range sumOf(all) {
+		if m.From == m.To || len(lines) == changesShown {
+			break // those that stay come last
+		}
+		var ids []string
+		for i := range all {
+			for j := range all[i].Results {
+				if x := &all[i].Results[j]; x.Error == "" && x.Before == m.From && x.After == m.To && len(ids) < idsShown {
+					ids = append(ids, x.ID)
+				}
+			}
+		}
+		line := fmt.Sprintf("%d %s -> %s: %s", m.Count, m.From, m.To, strings.Join(ids, ", "))
+		if m.Count > len(ids) {
+			line += ", …"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }

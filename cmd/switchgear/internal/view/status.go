@@ -97,8 +97,26 @@ func window(s *ops.Status) string {
 	return fmt.Sprintf("%d/%d/%d", s.Window.Calls, s.Window.Failures, s.Window.Slow)
 }
 
-// Why is why the breaker is as it is, in one clause; "" for a healthy one.
+// Why is why the breaker is as it is, in one clause, behind who looks after it
+// and how many notes it has; "" for a healthy one without.
 func Why(s *ops.Status) string {
+	var parts []string
+	if s.Ack != nil {
+		parts = append(parts, "[ack "+s.Ack.Actor+"]")
+	}
+	switch n := len(s.Notes); {
+	case n == 1:
+		parts = append(parts, "[1 note]")
+	case n > 1:
+		parts = append(parts, fmt.Sprintf("[%d notes]", n))
+	}
+	if text := why(s); text != "" {
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, " ")
+}
+
+func why(s *ops.Status) string {
 	switch s.State {
 	case breaker.ForcedOpen, breaker.ForcedClosed:
 		return whose(s.Override)

@@ -1,0 +1,90 @@
+package breakerhttp
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// mistaken reports whether a call that failed with err was refused before it was
+// sent, for what the program has made of the request.
+func (t *Transport) mistaken(req *http.Request, err error) bool {
+	if errors.Is(err, http.ErrSkipAltProtocol) {
+		return true
+	}
+	for _, text := range refusals {
+		if strings.HasPrefix(err.Error(), text) {
+			return true
+		}
+	}
+	if scheme := req.URL.Scheme; scheme != "http" && scheme != "https" {
+		return false // a protocol that has been registered has rules of its own
+	}
+	if req.Header == nil || !validFields(req.Header) || !validTrailer(req.Trailer) || hasControl(req.URL.RequestURI()) ||
+		req.Body == nil && req.ContentLength != 0 {
+		return true
+	}
+	// A proxy function that fails has asked nobody either.
+	base, ok := t.base.(*http.Transport)
+	if !ok || base.Proxy == nil {
+		return false
+	}
+	_, again := base.Proxy(req)
+	return again != nil && (errors.Is(err, again) || err.Error() == again.Error())
+}
+
+// refusals is how errors begin with which net/http refuses to send a request, as
+// they have no types of their own.
+var refusals = []string{
+	"unsupported protocol scheme ",
+	"http: ContentLength=", // is not the length of the body
+	"http2: request header list larger than peer's advertised limit",
+	"http2: request body larger than specified content length",
+	"http2: invalid Upgrade request header",
+	"http2: invalid Transfer-Encoding request header",
+	"http2: invalid Connection request header",
+}
+
+// validFields reports whether net/http sends these names and values.
+func validFields(h http.Header) bool {
+	for name, values := range h {
+		if name == "" || strings.ContainsFunc(name, notToken) {
+			return false
+		}
+		for _, v := range values {
+			if hasControl(strings.ReplaceAll(v, "\t", " ")) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// validTrailer reports whether net/http sends these fields after a body.
+func validTrailer(h http.Header) bool {
+	for name := range h {
+		switch http.CanonicalHeaderKey(name) {
+		case "Transfer-Encoding", "Trailer", "Content-Length":
+			return false
+		}
+	}
+	return validFields(h)
+}
+
+// notToken reports whether r must not be in the name of a field (RFC 9110, 5.6.2).
+func notToken(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}

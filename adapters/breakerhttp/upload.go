@@ -1,0 +1,133 @@
+package breakerhttp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"sync/atomic"
+)
+
+// upload notes what becomes of a request's body, which is the caller's doing:
+// where it cannot be read, or keeps the transport waiting, the dependency is not
+// to blame. The transport reads on another goroutine.
+type upload struct {
+	ctx     context.Context
+	length  int64        // as announced; 0 or less: unknown
+	broken  atomic.Bool  // it could not be read, or is not as long as announced
+	reading atomic.Int32 // Reads under way
+}
+
+// watchUpload returns the request to send: req itself where its body cannot
+// break, else a copy whose body is watched.
+func watchUpload(req *http.Request) (*http.Request, *upload) {
+	if req.Body == nil || req.Body == http.NoBody || plain(req) {
+		return req, nil
+	}
+	u := &upload{ctx: req.Context(), length: req.ContentLength}
+	watched := req.WithContext(req.Context())
+	watched.Body = u.watch(req.Body)
+	if again := req.GetBody; again != nil {
+		watched.GetBody = func() (io.ReadCloser, error) { // for a second attempt
+			body, err := again()
+			if err != nil {
+				u.broken.Store(true)
+				return body, err
+			}
+			return u.watch(body), nil
+		}
+	}
+	return watched, u
+}
+
+// plain reports whether a body is to be left as it is. net/http sends what is in
+// memory with the head in one packet, and a file over plain HTTP with sendfile.
+func plain(req *http.Request) bool {
+	body := any(req.Body)
+	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
+		body = reflect.ValueOf(body).Field(0).Interface()
+	}
+	switch r := body.(type) {
+	case *os.File:
+		return req.URL.Scheme == "http"
+	case *bytes.Reader:
+		return int64(r.Len()) == req.ContentLength
+	case *bytes.Buffer:
+		return int64(r.Len()) == req.ContentLength
+	case *strings.Reader:
+		return int64(r.Len()) == req.ContentLength
+	}
+	return false
+}
+
+// What io.NopCloser makes of a reader without WriteTo, and of one with it.
+var (
+	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
+	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(struct {
+		io.Reader
+		io.WriterTo
+	}{}))
+)
+
+// excuses reports whether a call that failed with err did so by its body.
+func (u *upload) excuses(req *http.Request, err error) bool {
+	if u == nil {
+		var path *fs.PathError
+		file, ok := req.Body.(*os.File)
+		return ok && errors.As(err, &path) && path.Path == file.Name()
+	}
+	return u.broken.Load() || u.reading.Load() > 0 && u.late()
+}
+
+// late reports whether the caller's time is over. Where that happens while the
+// body keeps the transport waiting, it is the caller's doing.
+func (u *upload) late() bool { return u.ctx.Err() == context.DeadlineExceeded }
+
+// watch makes a body tell u how reading it went.
+func (u *upload) watch(body io.ReadCloser) io.ReadCloser {
+	return &uploadBody{ReadCloser: body, upload: u}
+}
+
+type uploadBody struct {
+	io.ReadCloser
+	upload *upload
+	n      int64 // bytes read; belongs to the one who reads
+	whole  atomic.Bool
+	closed atomic.Bool
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	u, inTime := b.upload, !b.upload.late()
+	u.reading.Add(1)
+	n, err := b.ReadCloser.Read(p)
+	u.reading.Add(-1)
+	if inTime && u.late() {
+		u.broken.Store(true) // net/http may have waited for this Read before it gave up
+	}
+	b.n += int64(n)
+	switch length := u.length; {
+	case err == io.EOF:
+		b.whole.Store(true)
+		if length > 0 && b.n != length {
+			u.broken.Store(true)
+		}
+	case err != nil && !b.closed.Load(), // a transport that gives up closes the body under the Read
+		length > 0 && b.n > length:
+		u.broken.Store(true)
+	}
+	return n, err
+}
+
+func (b *uploadBody) Close() error {
+	b.closed.Store(true)
+	err := b.ReadCloser.Close()
+	if err != nil && b.whole.Load() {
+		b.upload.broken.Store(true) // net/http takes it for the request's
+	}
+	return err
+}

@@ -1,0 +1,287 @@
+package breakerhttp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/adapters/breakerhttp"
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// unreadable is a body that fails after some text.
+func unreadable(err error) io.Reader {
+	return io.MultiReader(strings.NewReader("abc"), failingBody{strings.NewReader(""), err})
+}
+
+// slowBody goes on after its caller's time is over.
+func slowBody(t *testing.T) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(w, "abc")
+		time.Sleep(200 * time.Millisecond)
+		_ = w.Close()
+	}()
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// endless has something to say all the time.
+func endless(t *testing.T) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		for {
+			if _, err := io.WriteString(w, "abc"); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+type badClose struct{ io.Reader }
+
+func (badClose) Close() error { return errors.New("the temporary file is gone") }
+
+// vanish ends the call without an answer.
+func vanish(w http.ResponseWriter, _ *http.Request) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = conn.Close()
+		return
+	}
+	panic(http.ErrAbortHandler) // over HTTP/2
+}
+
+// What becomes of a request's body is its caller's doing.
+func TestUploads(t *testing.T) {
+	errDisk := errors.New("disk gone")
+	const none, fails = "0 good, 0 bad", "0 good, 1 bad"
+	readAll := func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}
+	closedFile := func(t *testing.T) *os.File {
+		f, err := os.Create(filepath.Join(t.TempDir(), "upload"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		return f
+	}
+	for name, test := range map[string]struct {
+		serve   http.HandlerFunc
+		body    func(*testing.T) io.Reader
+		change  func(*http.Request)
+		timeout time.Duration
+		want    string
+		or      string // where the server may answer first, or HTTP/2 does not mind
+	}{
+		"cannot be read":    {body: func(*testing.T) io.Reader { return unreadable(errDisk) }, want: none},
+		"its source is cut": {body: func(*testing.T) io.Reader { return unreadable(io.ErrUnexpectedEOF) }, want: none},
+		"too big": {body: func(*testing.T) io.Reader {
+			return http.MaxBytesReader(nil, io.NopCloser(io.MultiReader(bytes.NewReader(make([]byte, 1000)))), 10)
+		}, want: none},
+		"encoder fails": {body: func(*testing.T) io.Reader {
+			r, w := io.Pipe()
+			go func() { _, _ = io.WriteString(w, "abc"); _ = w.CloseWithError(errors.New("encoder failed")) }()
+			return r
+		}, want: none},
+		"file is closed":   {body: func(t *testing.T) io.Reader { return closedFile(t) }, want: none},
+		"cannot be closed": {body: func(*testing.T) io.Reader { return badClose{strings.NewReader("abc")} }, want: none, or: "1 good, 0 bad"},
+		"shorter than announced": {
+			body:   func(*testing.T) io.Reader { return io.MultiReader(strings.NewReader("abc")) },
+			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",
+		},
+		"longer than announced": {
+			body:   func(*testing.T) io.Reader { return io.MultiReader(strings.NewReader("abcdefgh")) },
+			change: func(r *http.Request) { r.ContentLength = 2 }, want: none, or: "1 good, 0 bad",
+		},
+		"in memory, not as announced": {
+			body:   func(*testing.T) io.Reader { return strings.NewReader("abc") },
+			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",
+		},
+		"announced, but not there": {
+			body:   func(*testing.T) io.Reader { return nil },
+			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",
+		},
+		"caller keeps us waiting":       {body: slowBody, timeout: 50 * time.Millisecond, want: none},
+		"server keeps us waiting":       {serve: hang, body: func(*testing.T) io.Reader { return strings.NewReader("abc") }, timeout: 50 * time.Millisecond, want: fails},
+		"server keeps a stream waiting": {serve: hang, body: func(*testing.T) io.Reader { return io.MultiReader(strings.NewReader("abc")) }, timeout: 50 * time.Millisecond, want: fails},
+		"server dies":                   {serve: vanish, body: endless, want: fails},
+		"is fine":                       {body: func(*testing.T) io.Reader { return io.MultiReader(strings.NewReader("abc")) }, want: "1 good, 0 bad"},
+	} {
+		for _, http2 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, HTTP/2 %v", name, http2), func(t *testing.T) {
+				if test.serve == nil {
+					test.serve = readAll
+				}
+				s := httptest.NewUnstartedServer(test.serve)
+				s.Config.ErrorLog = quiet
+				if s.EnableHTTP2 = http2; http2 {
+					s.StartTLS()
+				} else {
+					s.Start()
+				}
+				defer s.Close()
+				defer s.CloseClientConnections()
+				var seen outcomes
+				b := breaker.New("up", breaker.Settings{}, breaker.WithListener(seen.listener()))
+				for _, state := range []breaker.State{breaker.Closed, breaker.HalfOpen} {
+					if state == breaker.HalfOpen {
+						b.HalfOpen(breaker.Order{})
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					if test.timeout > 0 {
+						ctx, cancel = context.WithTimeout(t.Context(), test.timeout)
+						defer cancel()
+					}
+					req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, test.body(t))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if test.change != nil {
+						test.change(req)
+					}
+					rt := breakerhttp.NewTransport(s.Client().Transport, breakerhttp.WithBreaker(b))
+					resp, err := rt.RoundTrip(req)
+					if err == nil {
+						if !http2 && resp.Request != req {
+							t.Error("the answer is not to the caller's request")
+						}
+						_, err = io.Copy(io.Discard, resp.Body)
+						_ = resp.Body.Close()
+					}
+					got := seen.String()
+					switch {
+					case got == test.or && test.or != "", state == breaker.Closed && got == test.want:
+					case state == breaker.Closed:
+						t.Errorf("%s after %v, want %s", got, err, test.want)
+					case test.or != "": // the probe may have been answered as well
+					case test.want == none && b.State() != breaker.HalfOpen:
+						t.Errorf("a probe that ended with %v left the breaker %v, want half-open", err, b.State())
+					case test.want == fails && b.State() != breaker.Open:
+						t.Errorf("a probe that ended with %v left the breaker %v, want open", err, b.State())
+					}
+				}
+			})
+		}
+	}
+}
+
+// A body that is sent a second time is watched the second time too.
+func TestSecondUpload(t *testing.T) {
+	b := breaker.New("up", breaker.Settings{FailMax: 1})
+	rt := breakerhttp.NewTransport(tripper(func(r *http.Request) (*http.Response, error) {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		_, err = io.ReadAll(body)
+		return nil, err
+	}), breakerhttp.WithBreaker(b))
+	for name, again := range map[string]func() (io.ReadCloser, error){
+		"cannot be read":   func() (io.ReadCloser, error) { return io.NopCloser(unreadable(io.ErrUnexpectedEOF)), nil },
+		"cannot be opened": func() (io.ReadCloser, error) { return nil, os.ErrNotExist },
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api.test", io.MultiReader(strings.NewReader("abc")))
+		req.GetBody = again
+		if _, err := rt.RoundTrip(req); err == nil {
+			t.Errorf("%s: no error came", name)
+		}
+		if b.State() != breaker.Closed {
+			t.Fatalf("%s: the breaker is %v", name, b.State())
+		}
+	}
+}
+
+// Nobody opens an upstream's breaker from outside the proxy.
+func TestProxiedUploads(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer up.Close()
+	to, _ := url.Parse(up.URL)
+	b := breaker.New("up", breaker.Settings{FailMax: 1})
+	done := make(chan error, 1)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport = breakerhttp.NewTransport(&http.Transport{}, breakerhttp.WithBreaker(b))
+	proxy.ErrorHandler = breakerhttp.ErrorHandler(func(w http.ResponseWriter, _ *http.Request, err error) {
+		done <- err
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 10)
+		proxy.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+
+	t.Run("too big", func(t *testing.T) {
+		resp, err := http.Post(front.URL, "text/plain", io.MultiReader(bytes.NewReader(make([]byte, 1000))))
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		var tooBig *http.MaxBytesError
+		if err := <-done; !errors.As(err, &tooBig) || b.State() != breaker.Closed {
+			t.Errorf("got %v, and the breaker is %v", err, b.State())
+		}
+	})
+	t.Run("client that hangs up", func(t *testing.T) {
+		conn, err := net.Dial("tcp", front.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+		_ = conn.Close()
+		if err := <-done; b.State() != breaker.Closed {
+			t.Errorf("after %v the breaker is %v", err, b.State())
+		}
+	})
+}
+
+// A handler that fails because its client's request could not be read has met
+// no failure of what is behind it.
+func TestUploadsToAHandler(t *testing.T) {
+	b := breaker.New("page", breaker.Settings{FailMax: 1})
+	ended := make(chan error, 1)
+	h := breakerhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+		ended <- err
+	}), b)
+	s := httptest.NewServer(h)
+	defer s.Close()
+	for name, request := range map[string]string{
+		"hangs up":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+		"broken chunks": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+	} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request)
+		_ = conn.Close()
+		if err := <-ended; err == nil {
+			t.Errorf("%s: the handler read it all", name)
+		}
+		s.CloseClientConnections()
+		if b.State() != breaker.Closed {
+			t.Errorf("%s: the breaker is %v", name, b.State())
+		}
+	}
+}

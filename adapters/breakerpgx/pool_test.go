@@ -1,0 +1,568 @@
+//go:build linux
+
+package breakerpgx_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/switchgear-go/switchgear/adapters/breakerpgx"
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// open makes a guarded pool whose breaker opens by its first failure.
+func open(t testing.TB, s *server, change func(*pgxpool.Config)) (*breakerpgx.Pool, *breaker.Breaker) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(s.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(config)
+	}
+	b := breaker.New("db", breaker.Settings{FailMax: 1, ResetTimeout: 50 * time.Millisecond})
+	p, err := breakerpgx.NewWithConfig(context.Background(), config, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p, b
+}
+
+// within is a context with a deadline soon.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// asked is a breaker that has one failure on record: a success takes it back,
+// what is no evidence does not, and a second failure adds to it.
+func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
+	t.Helper()
+	b := breaker.New("db", breaker.Settings{FailMax: 100})
+	p, err := breakerpgx.New(t.Context(), s.dsn(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	permit, _ := b.Allow()
+	permit.Done(errors.New("earlier"))
+	return p, func(t *testing.T, want breaker.Outcome) {
+		t.Helper()
+		fails := map[breaker.Outcome]int{breaker.Success: 0, breaker.Ignored: 1, breaker.Failure: 2}
+		if got := b.FailCount(); got != fails[want] {
+			t.Errorf("%d failures on record after one that was there, want %d: %s", got, fails[want], want)
+		}
+	}
+}
+
+// mistaken are arguments, sources and destinations that fail in the program.
+type mistaken struct{ err error }
+
+func (m mistaken) Value() (driver.Value, error) { return nil, m.err }
+func (m mistaken) Scan(any) error               { return m.err }
+
+func TestJudgement(t *testing.T) {
+	s := newServer(t)
+	ctx := context.Background()
+	setup, err := pgx.Connect(ctx, s.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer setup.Close(ctx)
+	if _, err := setup.Exec(ctx, "CREATE TABLE things (n int PRIMARY KEY, name text NOT NULL); INSERT INTO things VALUES (1, 'one')"); err != nil {
+		t.Fatal(err)
+	}
+	columns := []string{"n", "name"}
+	brokenPipe := &pgconn.PgError{Code: "57P01"}
+	for _, test := range []struct {
+		name string
+		want breaker.Outcome
+		call func(*breakerpgx.Pool) error
+	}{
+		{"a statement", breaker.Success, func(p *breakerpgx.Pool) error {
+			_, err := p.Exec(ctx, "SELECT 1")
+			return noError(err)
+		}},
+		{"no rows", breaker.Success, func(p *breakerpgx.Pool) error {
+			var n int
+			return p.QueryRow(ctx, "SELECT n FROM things WHERE n = 9").Scan(&n)
+		}},
+		{"a constraint", breaker.Success, statement("INSERT INTO things VALUES (1, 'again')")},
+		{"a syntax error", breaker.Success, statement("SELEC 1")},
+		{"a division by zero while rows are read", breaker.Success, func(p *breakerpgx.Pool) error {
+			r, err := p.Query(ctx, "SELECT 1/(n-1) FROM things")
+			return read(r, err)
+		}},
+		{"a time limit of the server", breaker.Failure, statement("SET LOCAL statement_timeout = 10; SELECT pg_sleep(10)")},
+		{"too few arguments", breaker.Ignored, statement("SELECT $1::int, $2::int", 1)},
+		{"an argument that cannot be encoded", breaker.Ignored, statement("SELECT $1::int", struct{}{})},
+		{"an argument whose Value fails", breaker.Ignored, statement("SELECT $1::int", mistaken{io.ErrUnexpectedEOF})},
+		{"a destination of the wrong type", breaker.Success, func(p *breakerpgx.Pool) error {
+			var n int
+			return p.QueryRow(ctx, "SELECT 'x'::text").Scan(&n)
+		}},
+		{"a context that had ended before", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+			defer cancel()
+			_, err := p.Exec(late, "SELECT 1")
+			return err
+		}},
+		{"a caller's cancel", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			gone, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			_, err := p.Exec(gone, "SELECT pg_sleep(60)")
+			return err
+		}},
+		{"a caller's deadline", breaker.Failure, func(p *breakerpgx.Pool) error {
+			_, err := p.Exec(within(t, 50*time.Millisecond), "SELECT pg_sleep(60)")
+			return err
+		}},
+		{"a deadline that passes while the caller does not read", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			soon := within(t, time.Second)
+			r, err := p.Query(soon, "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
+			if err != nil {
+				return err
+			}
+			r.Next()
+			<-soon.Done()
+			return read(r, nil)
+		}},
+		{"rows that are closed early", breaker.Success, func(p *breakerpgx.Pool) error {
+			r, err := p.Query(ctx, "SELECT * FROM generate_series(1, 1000)")
+			if err != nil {
+				return err
+			}
+			r.Next()
+			r.Close()
+			return noError(r.Err())
+		}},
+		{"COPY", breaker.Success, func(p *breakerpgx.Pool) error {
+			n, err := p.CopyFrom(ctx, pgx.Identifier{"things"}, columns, pgx.CopyFromRows([][]any{{2, "two"}, {3, "three"}}))
+			if n != 2 {
+				return errors.New("not two rows")
+			}
+			return noError(err)
+		}},
+		{"COPY of a key that is there", breaker.Success, func(p *breakerpgx.Pool) error {
+			_, err := p.CopyFrom(ctx, pgx.Identifier{"things"}, columns, pgx.CopyFromRows([][]any{{1, "one"}}))
+			return err
+		}},
+		{"COPY of a value that cannot be encoded", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			_, err := p.CopyFrom(ctx, pgx.Identifier{"things"}, columns, pgx.CopyFromRows([][]any{{"four", "four"}}))
+			return err
+		}},
+		{"COPY from a source that fails", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			_, err := p.CopyFrom(ctx, pgx.Identifier{"things"}, columns, pgx.CopyFromFunc(func() ([]any, error) { return nil, brokenPipe }))
+			return err
+		}},
+		{"COPY from a source that is slow", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			soon := within(t, time.Second)
+			_, err := p.CopyFrom(soon, pgx.Identifier{"things"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+				<-soon.Done()
+				return nil, nil
+			}))
+			return err
+		}},
+		{"a batch", breaker.Success, batch(func(b *pgx.Batch) { b.Queue("SELECT 1"); b.Queue("SELECT $1::int", 2) }, true)},
+		{"a batch with a constraint", breaker.Success, batch(func(b *pgx.Batch) { b.Queue("INSERT INTO things VALUES (1, 'x')") }, false)},
+		{"a batch with a wrong argument", breaker.Ignored, batch(func(b *pgx.Batch) { b.Queue("SELECT $1::int", struct{}{}) }, false)},
+		{"a batch whose callback fails", breaker.Ignored, batch(func(b *pgx.Batch) {
+			b.Queue("SELECT 1").Exec(func(pgconn.CommandTag) error { return io.EOF })
+		}, false)},
+		{"a transaction that has ended", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			if err := tx.Rollback(ctx); err != nil { // a step: no evidence
+				return nil
+			}
+			_, err = tx.Exec(ctx, "SELECT 1")
+			if !errors.Is(err, pgx.ErrTxClosed) {
+				return nil
+			}
+			return tx.Commit(ctx)
+		}},
+		{"a commit that is a rollback", breaker.Success, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			_, _ = tx.Exec(ctx, "SELEC 1")
+			return tx.Commit(ctx)
+		}},
+		{"a transaction whose caller cancels", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			gone, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			_, err = tx.Exec(gone, "SELECT pg_sleep(60)")
+			_, _ = tx.Exec(ctx, "SELECT 1")
+			_ = tx.Rollback(ctx)
+			return err
+		}},
+		{"a transaction that the server breaks", breaker.Failure, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
+			_, _ = tx.Exec(ctx, "SELECT 1")
+			_ = tx.Rollback(ctx)
+			return err
+		}},
+		{"a Scanner that panics", breaker.Ignored, func(p *breakerpgx.Pool) (err error) {
+			defer func() { err, _ = recover().(error) }()
+			return p.QueryRow(ctx, "SELECT 1").Scan(panics{})
+		}},
+		{"a Scanner that fails", breaker.Success, func(p *breakerpgx.Pool) error {
+			return p.QueryRow(ctx, "SELECT 1").Scan(&mistaken{io.ErrUnexpectedEOF})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, want := asked(t, s)
+			if err := test.call(p); err == nil {
+				t.Fatal("no error")
+			}
+			want(t, test.want)
+			allReturned(t, p)
+		})
+	}
+}
+
+// allReturned waits until no connection is out. The pool takes its time to
+// destroy one that broke.
+func allReturned(t *testing.T, p *breakerpgx.Pool) {
+	t.Helper()
+	eventually(t, "each connection is given back", func() bool { return p.Stat().AcquiredConns() == 0 })
+}
+
+type panics struct{}
+
+func (panics) Scan(any) error { panic(errors.New("panics")) }
+
+// errNone stands for no error in the table, whose calls are to fail.
+var errNone = errors.New("none")
+
+func noError(err error) error {
+	if err == nil {
+		return errNone
+	}
+	return nil
+}
+
+func statement(sql string, args ...any) func(*breakerpgx.Pool) error {
+	return func(p *breakerpgx.Pool) error {
+		if strings.Contains(sql, ";") {
+			args = append([]any{pgx.QueryExecModeSimpleProtocol}, args...)
+		}
+		_, err := p.Exec(context.Background(), sql, args...)
+		return err
+	}
+}
+
+func read(r pgx.Rows, err error) error {
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+	}
+	return r.Err()
+}
+
+func batch(fill func(*pgx.Batch), good bool) func(*breakerpgx.Pool) error {
+	return func(p *breakerpgx.Pool) error {
+		b := &pgx.Batch{}
+		fill(b)
+		err := p.SendBatch(context.Background(), b).Close()
+		if good {
+			return noError(err)
+		}
+		return err
+	}
+}
+
+// Connections that a restarted server has closed are replaced before anybody
+// gets one: no caller fails, and no breaker opens.
+func TestRestartWithIdleConnections(t *testing.T) {
+	s := newServer(t)
+	p, b := open(t, s, func(c *pgxpool.Config) { c.MaxConns = 20 })
+	all := func() {
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, err := p.Exec(context.Background(), "SELECT pg_sleep(0.05)"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	all()
+	s.restart()
+	all()
+	if b.State() != breaker.Closed {
+		t.Errorf("the breaker is %s after %v", b.State(), b.History())
+	}
+}
+
+// A crash under a statement is a failure, and so is each connect until the
+// server is back.
+func TestCrash(t *testing.T) {
+	s := newServer(t)
+	p, b := open(t, s, nil)
+	failed := make(chan error)
+	go func() {
+		_, err := p.Exec(context.Background(), "SELECT pg_sleep(60)")
+		failed <- err
+	}()
+	eventually(t, "the statement runs", func() bool { return p.Stat().AcquiredConns() == 1 })
+	time.Sleep(100 * time.Millisecond)
+	s.kill()
+	if err := <-failed; err == nil || b.State() != breaker.Open {
+		t.Fatalf("%v and a breaker that is %s, want open", err, b.State())
+	}
+	ctx := context.Background()
+	_, err := p.Exec(ctx, "SELECT 1")
+	wantRejection(t, err)
+	_, err = p.Query(ctx, "SELECT 1")
+	wantRejection(t, err)
+	wantRejection(t, p.QueryRow(ctx, "SELECT 1").Scan(new(int)))
+	wantRejection(t, p.SendBatch(ctx, &pgx.Batch{}).Close())
+	_, err = p.CopyFrom(ctx, pgx.Identifier{"x"}, nil, pgx.CopyFromRows(nil))
+	wantRejection(t, err)
+	_, err = p.Begin(ctx)
+	wantRejection(t, err)
+	_, err = p.Acquire(ctx)
+	wantRejection(t, err)
+	wantRejection(t, p.Ping(ctx))
+
+	if err := b.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ping(ctx); err == nil || errors.Is(err, breaker.ErrOpen) || b.State() != breaker.Open {
+		t.Errorf("the probe got %v and the breaker is %s, want a refused connection and open", err, b.State())
+	}
+	s.start()
+	closes(t, p, b)
+}
+
+func wantRejection(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, breaker.ErrOpen) {
+		t.Errorf("got %v, want a rejection", err)
+	}
+}
+
+func closes(t *testing.T, p *breakerpgx.Pool, b *breaker.Breaker) {
+	t.Helper()
+	eventually(t, "the breaker closes", func() bool {
+		return p.Ping(within(t, 5*time.Second)) == nil && b.State() == breaker.Closed
+	})
+}
+
+// A server that hangs is a failure by the caller's deadline: with a statement
+// on an idle connection, with a ping of one, and with a new connection.
+func TestHang(t *testing.T) {
+	s := newServer(t)
+	for name, change := range map[string]func(*pgxpool.Config){
+		"a statement": nil,
+		"a ping": func(c *pgxpool.Config) {
+			c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
+		},
+		"a connect": func(c *pgxpool.Config) { c.AfterRelease = func(*pgx.Conn) bool { return false } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, b := open(t, s, change)
+			if err := p.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the connection is back or gone", func() bool { return p.Stat().AcquiredConns() == 0 })
+			s.pause()
+			defer s.resume()
+			if err := p.Ping(within(t, 200*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || b.State() != breaker.Open {
+				t.Errorf("%v and the breaker is %s, want a deadline and open", err, b.State())
+			}
+			s.resume()
+			closes(t, p, b)
+		})
+	}
+}
+
+// The program's own pool, and its own hooks, say nothing about the database.
+func TestOwnPool(t *testing.T) {
+	s := newServer(t)
+	t.Run("full", func(t *testing.T) {
+		p, b := open(t, s, func(c *pgxpool.Config) { c.MaxConns = 1 })
+		held, err := p.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Ping(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want a deadline", err)
+		}
+		held.Release()
+		if b.State() != breaker.Closed {
+			t.Errorf("the breaker is %s, want closed", b.State())
+		}
+	})
+	t.Run("full, and then free, makes no slow call", func(t *testing.T) {
+		b := breaker.New("db", breaker.Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 0.1, MinCalls: 1})
+		config, err := pgxpool.ParseConfig(s.dsn() + "&pool_max_conns=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := breakerpgx.NewWithConfig(t.Context(), config, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		held, err := p.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(300*time.Millisecond, held.Release)
+		if err := p.Ping(t.Context()); err != nil || b.State() != breaker.Closed {
+			t.Errorf("%v and the breaker is %s, want closed", err, b.State())
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		p, b := open(t, s, nil)
+		p.Close()
+		if err := p.Ping(t.Context()); err == nil || b.State() != breaker.Closed {
+			t.Errorf("%v and the breaker is %s, want an error and closed", err, b.State())
+		}
+	})
+	for name, change := range map[string]func(*pgxpool.Config){
+		"BeforeConnect fails": func(c *pgxpool.Config) {
+			c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return io.ErrUnexpectedEOF }
+		},
+		"AfterConnect fails": func(c *pgxpool.Config) {
+			c.AfterConnect = func(context.Context, *pgx.Conn) error { return io.ErrUnexpectedEOF }
+		},
+		"PrepareConn fails": func(c *pgxpool.Config) {
+			c.PrepareConn = func(context.Context, *pgx.Conn) (bool, error) { return true, io.ErrUnexpectedEOF }
+		},
+		"wrong credentials": func(c *pgxpool.Config) { c.ConnConfig.User = "nobody" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, b := open(t, s, change)
+			if err := p.Ping(t.Context()); err == nil || b.State() != breaker.Closed {
+				t.Errorf("%v and the breaker is %s, want an error and closed", err, b.State())
+			}
+		})
+	}
+}
+
+// While the breaker is open a transaction's statements are rejected, and its
+// end is not.
+func TestTransactionOutlivesTheTrip(t *testing.T) {
+	s := newServer(t)
+	p, b := open(t, s, nil)
+	ctx := t.Context()
+	if _, err := p.Exec(ctx, "CREATE TABLE t (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := p.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
+	if err != nil {
+		t.Fatal(err)
+	}
+	savepoint, err := tx.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := savepoint.Exec(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	b.ForceOpen(breaker.Order{})
+	_, err = savepoint.Exec(ctx, "INSERT INTO t VALUES (2)")
+	wantRejection(t, err)
+	if err := savepoint.Commit(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
+		t.Errorf("a rollback after the commit got %v", err)
+	}
+	b.Release(breaker.Order{})
+	b.Close(breaker.Order{})
+	var n int
+	if err := p.QueryRow(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d rows and %v, want the one that was committed", n, err)
+	}
+	allReturned(t, p)
+}
+
+// A batch that begins a transaction keeps its connection for it.
+func TestBatchThatBegins(t *testing.T) {
+	s := newServer(t)
+	p, _ := open(t, s, nil)
+	ctx := t.Context()
+	b := &pgx.Batch{}
+	b.BeginTx(pgx.TxOptions{})
+	b.Queue("CREATE TABLE t (n int)")
+	results := p.SendBatch(ctx, b)
+	tx := results.Tx()
+	if err := results.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	results = p.SendBatch(ctx, &pgx.Batch{QueuedQueries: []*pgx.QueuedQuery{{SQL: "SELECT n FROM t"}, {SQL: "SELECT n FROM t"}}})
+	var n int
+	if err := results.QueryRow().Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d and %v, want 1", n, err)
+	}
+	r, err := results.Query()
+	if err := read(r, err); err != nil {
+		t.Error(err)
+	}
+	if err := results.Close(); err != nil {
+		t.Error(err)
+	}
+	allReturned(t, p)
+}
+
+// An acquired connection is guarded too, and may be released twice.
+func TestConn(t *testing.T) {
+	s := newServer(t)
+	p, b := open(t, s, nil)
+	err := p.AcquireFunc(t.Context(), func(c *breakerpgx.Conn) error {
+		defer c.Release()
+		if err := c.Ping(t.Context()); err != nil {
+			return err
+		}
+		return pgx.BeginFunc(t.Context(), c, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
+			return err
+		})
+	})
+	if err == nil || b.State() != breaker.Open {
+		t.Errorf("%v and the breaker is %s, want a broken connection and open", err, b.State())
+	}
+	allReturned(t, p)
+}

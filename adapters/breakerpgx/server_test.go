@@ -1,0 +1,147 @@
+//go:build linux
+
+package breakerpgx_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// server is a PostgreSQL of the test's own, in a folder and on a port of its
+// own.
+type server struct {
+	t    testing.TB
+	dir  string
+	port int
+	attr *syscall.SysProcAttr
+	run  *exec.Cmd
+}
+
+// lacking skips the test, or fails it where nothing may be missing.
+func lacking(t testing.TB, need string) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
+		t.Fatal("needs " + need)
+	}
+	t.Skip("SKIP: needs " + need)
+}
+
+// newServer starts a PostgreSQL that ends with the test.
+func newServer(t testing.TB) *server {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		lacking(t, "postgres (Debian's package postgresql)")
+	}
+	bin := filepath.Dir(found[len(found)-1])
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	dir, err := os.MkdirTemp("", "breakerpgx") //nolint:usetesting // only the test's user may enter t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, dir: dir, attr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
+		u, err := user.Lookup("postgres")
+		if err != nil {
+			lacking(t, "a user postgres to run PostgreSQL as")
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		s.attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := s.command("initdb", "-D", "data", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	t.Cleanup(s.kill)
+	s.start()
+	return s
+}
+
+func (s *server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, s.attr
+	return cmd
+}
+
+func (s *server) dsn() string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", s.port)
+}
+
+// start starts the server and waits until it answers.
+func (s *server) start() {
+	s.t.Helper()
+	s.run = s.command("postgres", "-D", "data", "-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", s.dir, "-F")
+	if err := s.run.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the server answers", func() bool {
+		c, err := pgx.Connect(context.Background(), s.dsn())
+		return err == nil && c.Close(context.Background()) == nil
+	})
+}
+
+// kill ends the server as a crash would.
+func (s *server) kill() { s.end(syscall.SIGQUIT) }
+
+// restart is an orderly restart, as in a fail-over: each client is told.
+func (s *server) restart() {
+	s.t.Helper()
+	s.end(syscall.SIGINT)
+	s.start()
+}
+
+func (s *server) end(sig syscall.Signal) {
+	if s.run == nil {
+		return
+	}
+	s.signal(syscall.SIGCONT)
+	_ = s.run.Process.Signal(sig)
+	_ = s.run.Wait()
+	s.run = nil
+}
+
+func (s *server) pause()  { s.signal(syscall.SIGSTOP) }
+func (s *server) resume() { s.signal(syscall.SIGCONT) }
+
+// signal signals the server and its backends.
+func (s *server) signal(sig syscall.Signal) {
+	pid := s.run.Process.Pid
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, p := range append(strings.Fields(string(children)), strconv.Itoa(pid)) {
+		if n, err := strconv.Atoi(p); err == nil {
+			_ = syscall.Kill(n, sig)
+		}
+	}
+}
+
+// eventually waits until ok is true.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}

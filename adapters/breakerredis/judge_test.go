@@ -1,0 +1,223 @@
+package breakerredis_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/switchgear-go/switchgear/adapters/breakerredis"
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// Nodes that serve nobody say so to the commands. What a pipeline or EXEC
+// returns by itself must not hide it.
+func TestNodesThatRefuse(t *testing.T) {
+	nodes := map[string]func(*testing.T) *server{
+		"LOADING": func(t *testing.T) *server {
+			s := startServer(t, "--enable-debug-command", "yes", "--rdbcompression", "no", "--loading-process-events-interval-bytes", "1024")
+			plain := redis.NewClient(&redis.Options{Addr: s.addr})
+			defer plain.Close()
+			for i := range 3000 {
+				plain.Set(t.Context(), strconv.Itoa(i), strings.Repeat("v", 2048), 0)
+			}
+			for _, args := range [][]any{
+				{"save"},
+				{"config", "set", "key-load-delay", "20000"}, // microseconds a key: a minute
+			} {
+				if err := plain.Do(t.Context(), args...).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			go redis.NewClient(&redis.Options{Addr: s.addr}).Do(context.Background(), "debug", "reload", "nosave")
+			return s
+		},
+		"BUSY": func(t *testing.T) *server {
+			s := startServer(t, "--busy-reply-threshold", "1")
+			go redis.NewClient(&redis.Options{Addr: s.addr}).Eval(context.Background(), "while true do end", nil)
+			return s
+		},
+		"CLUSTERDOWN": func(t *testing.T) *server {
+			return startServer(t, "--cluster-enabled", "yes", "--cluster-port", portOf(freeAddr(t)))
+		},
+		"MASTERDOWN": func(t *testing.T) *server {
+			s := startServer(t, "--replica-serve-stale-data", "no")
+			plain := redis.NewClient(&redis.Options{Addr: s.addr})
+			defer plain.Close()
+			if err := plain.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+	}
+	for code, start := range nodes {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			ctx := t.Context()
+			o := quick(s.addr)
+			o.MaxRetries = -1
+			plain := redis.NewClient(o)
+			defer plain.Close()
+			for deadline := time.Now().Add(20 * time.Second); !redis.HasErrorPrefix(plain.Get(ctx, "a").Err(), code); {
+				if time.Now().After(deadline) {
+					t.Fatalf("the node does not answer %s: %v", code, plain.Get(ctx, "a").Err())
+				}
+			}
+			for name, run := range map[string]func(*redis.Client) error{
+				"a command": func(c *redis.Client) error { return c.Get(ctx, "a").Err() },
+				"a pipeline that begins well": func(c *redis.Client) error {
+					_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error { p.Do(ctx, "multi"); p.Get(ctx, "a"); p.Do(ctx, "discard"); return nil })
+					return err
+				},
+				"a transaction": func(c *redis.Client) error {
+					_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error { p.Get(ctx, "a"); return nil })
+					return err
+				},
+			} {
+				c, b := guard(t, o, breaker.Settings{FailMax: 2, ResetTimeout: time.Hour})
+				err := run(c)
+				wantFails(t, b, 1, name)
+				b.HalfOpen(breaker.Order{})
+				_ = run(c)
+				if got := b.State(); got != breaker.Open {
+					t.Errorf("%s that met %s (%v) as a probe left the breaker %v, want open", name, code, err, got)
+				}
+			}
+		})
+	}
+}
+
+// In a transaction that its program spoiled, the node has answered.
+func TestAbortedTransactions(t *testing.T) {
+	s := startServer(t)
+	ctx := t.Context()
+	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 2})
+	fail(ctx, t, b)
+	_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.Do(ctx, "no-such-command")
+		p.Set(ctx, "a", 1, 0)
+		return nil
+	})
+	if !redis.HasErrorPrefix(err, "EXECABORT") {
+		t.Fatalf("got %v, want EXECABORT", err)
+	}
+	wantFails(t, b, 0, "a success")
+
+	// By hand, EXEC's own reply does not say why.
+	fail(ctx, t, b)
+	conn := c.Conn()
+	defer conn.Close()
+	process := breakerredis.NewHook(b).ProcessHook(func(ctx context.Context, cmd redis.Cmder) error { return conn.Process(ctx, cmd) })
+	conn.Do(ctx, "multi")
+	conn.Do(ctx, "no-such-command") // counted by its own reply
+	fail(ctx, t, b)
+	if err := process(ctx, redis.NewCmd(ctx, "exec")); !redis.HasErrorPrefix(err, "EXECABORT") {
+		t.Fatalf("got %v, want EXECABORT", err)
+	}
+
+	// Redis may refuse EXEC itself.
+	for _, test := range []struct {
+		reply reply
+		fails int
+	}{
+		{"EXECABORT Transaction discarded because of: BUSY Redis is busy running a script.", 1},
+		{"EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", 0},
+		{"EXECABORT Transaction discarded because of previous errors.", 0},
+	} {
+		b := breaker.New("redis", breaker.Settings{})
+		_ = breakerredis.NewHook(b).ProcessPipelineHook(func(context.Context, []redis.Cmder) error { return test.reply })(ctx,
+			[]redis.Cmder{redis.NewCmd(ctx, "multi"), redis.NewCmd(ctx, "get", "a"), redis.NewCmd(ctx, "exec")})
+		wantFails(t, b, test.fails, string(test.reply))
+	}
+	b = breaker.New("redis", breaker.Settings{})
+	b.HalfOpen(breaker.Order{})
+	_ = breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error {
+		return reply("EXECABORT Transaction discarded because of previous errors.")
+	})(ctx, redis.NewCmd(ctx, "exec"))
+	wantState(t, b, breaker.HalfOpen)
+}
+
+// fail puts one failure on record.
+func fail(ctx context.Context, t *testing.T, b *breaker.Breaker) {
+	t.Helper()
+	_ = b.Do(ctx, func(context.Context) error { return errors.New("down") })
+	wantFails(t, b, 1, "a failure")
+}
+
+type broken struct{ err error }
+
+func (b broken) MarshalBinary() ([]byte, error) { return nil, b.err }
+
+// What the program did wrong, or could not get for itself, never left the process.
+func TestMistakesOfTheProgram(t *testing.T) {
+	s := startServer(t)
+	ctx := t.Context()
+	for name, test := range map[string]struct {
+		options func(*redis.Options)
+		run     func(redis.Cmdable) error
+	}{
+		"type that cannot be sent":         {run: func(c redis.Cmdable) error { return c.Set(ctx, "k", struct{ A int }{1}, 0).Err() }},
+		"value that does not marshal":      {run: func(c redis.Cmdable) error { return c.Set(ctx, "k", broken{errors.New("no")}, 0).Err() }},
+		"value whose source is at its end": {run: func(c redis.Cmdable) error { return c.Set(ctx, "k", broken{io.EOF}, 0).Err() }},
+		"in a pipeline": {run: func(c redis.Cmdable) error {
+			_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error { p.Get(ctx, "a"); p.Set(ctx, "k", struct{}{}, 0); return nil })
+			return err
+		}},
+		"in a transaction": {run: func(c redis.Cmdable) error {
+			_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error {
+				p.Get(ctx, "a")
+				p.Set(ctx, "k", broken{errors.New("no")}, 0)
+				return nil
+			})
+			return err
+		}},
+		"no credentials": {
+			options: func(o *redis.Options) {
+				o.CredentialsProviderContext = func(context.Context) (string, string, error) { return "", "", errors.New("the token endpoint is down") }
+			},
+			run: func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
+		},
+		"limiter": {
+			options: func(o *redis.Options) { o.Limiter = limiter{} },
+			run:     func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := quick(s.addr)
+			if test.options != nil {
+				test.options(o)
+			}
+			c, b := guard(t, o, breaker.Settings{FailMax: 2})
+			fail(ctx, t, b)
+			if err := test.run(c); err == nil || isReply(err) {
+				t.Fatalf("got %v, want an error of the program's own", err)
+			}
+			wantFails(t, b, 1, "a mistake")
+			b.HalfOpen(breaker.Order{})
+			_ = test.run(c)
+			wantState(t, b, breaker.HalfOpen)
+		})
+	}
+	t.Run("values that can be sent fail with the server", func(t *testing.T) {
+		c, b := guard(t, quick("127.0.0.1:1"), breaker.Settings{})
+		text := "v"
+		c.MSet(ctx, "a", 1, "b", &text, "c", time.Now(), "d", time.Second, "e", []byte("v"), "f", true, "g", 1.5, "h", (*time.Time)(nil))
+		wantFails(t, b, 1, "a command to a dead server")
+	})
+}
+
+func isReply(err error) bool {
+	var r redis.Error
+	return errors.As(err, &r)
+}
+
+type limiter struct{}
+
+func (limiter) Allow() error       { return errors.New("too many") }
+func (limiter) ReportResult(error) {}

@@ -1,0 +1,8 @@
+//go:build !go1.27
+
+package breakersql
+
+import "database/sql/driver"
+
+// wholeRows is r: drivers scan columns by themselves from Go 1.27 on.
+func wholeRows(r *rows) driver.Rows { return r }

@@ -1,0 +1,137 @@
+package ops_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+const crowdedKeys = 50_000
+
+// playCrowded is a process with a set of many keys, behind a socket and a URL.
+func playCrowded() {
+	m := breaker.NewManager(breaker.Settings{})
+	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: crowdedKeys})
+	if err == nil {
+		for i := range crowdedKeys {
+			set.Breaker(i)
+		}
+		p := ops.New(m, ops.Options{})
+		var s *ops.Server
+		if s, err = p.Listen(); err == nil {
+			var l net.Listener
+			if l, err = net.Listen("tcp", "0.0.0.0:0"); err == nil {
+				fmt.Println(s.Path(), l.Addr().(*net.TCPAddr).Port)
+				err = http.Serve(l, p.Handler())
+			}
+		}
+	}
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+// An order by the socket while 64 readers, each from an address of its own or by
+// the socket as well, pull the status of 50,000 keys page by page, as fast as
+// they get it. The server is a process of its own.
+func BenchmarkOrderBesideReaders(b *testing.B) {
+	c := child(b, "crowded", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
+	out, err := c.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}()
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	socket, port, ok := strings.Cut(strings.TrimSpace(line), " ")
+	if !ok {
+		b.Fatal(line)
+	}
+	client, err := ops.NewClient(socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	for _, by := range []string{"nobody", "http", "socket"} {
+		b.Run("readers="+by, func(b *testing.B) {
+			ctx, stop := context.WithCancel(b.Context())
+			var readers sync.WaitGroup
+			var pages, bytes, refused atomic.Int64
+			for i := range 64 {
+				if by == "nobody" {
+					break
+				}
+				readers.Go(func() {
+					d := net.Dialer{}
+					base, network, address := "http://127.0.0.1:"+port, "tcp", "127.0.0.1:"+port
+					if by == "socket" {
+						base, network, address = "http://socket", "unix", socket
+					} else {
+						d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i+1))}
+					}
+					h := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+						return d.DialContext(ctx, network, address)
+					}}}
+					defer h.CloseIdleConnections()
+					for ctx.Err() == nil {
+						req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/status", nil)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						resp, err := h.Do(req)
+						if err != nil {
+							continue
+						}
+						n, _ := io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+						if resp.StatusCode != http.StatusOK {
+							refused.Add(1)
+							continue
+						}
+						pages.Add(1)
+						bytes.Add(n)
+					}
+				})
+			}
+			time.Sleep(500 * time.Millisecond) // until they all read
+			var times []time.Duration
+			began := time.Now()
+			for i := 0; b.Loop(); i++ {
+				start := time.Now()
+				verb := []breaker.Verb{breaker.VerbOpen, breaker.VerbClose}[i%2]
+				if _, err := client.Order(ctx, ops.Order{ID: "tenants/7", Verb: verb, Actor: "ana"}); err != nil {
+					b.Fatal(err)
+				}
+				times = append(times, time.Since(start))
+			}
+			took := time.Since(began).Seconds()
+			stop()
+			readers.Wait()
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
+			b.ReportMetric(float64(times[len(times)-1].Microseconds())/1000, "worst-ms")
+			b.ReportMetric(float64(pages.Load())/took, "pages/s")
+			b.ReportMetric(float64(refused.Load())/took, "refused/s")
+			b.ReportMetric(float64(bytes.Load())/took/1e6, "MB/s")
+		})
+	}
+}

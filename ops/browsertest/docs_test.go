@@ -1,0 +1,84 @@
+package browsertest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// pages serves the site of the documentation, built from this checkout, and has the
+// paths of its pages.
+func pages(t *testing.T) (url string, paths []string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "site")
+	cmd := exec.Command("go", "run", "./internal/site", "-out", out)
+	cmd.Dir = filepath.Join("..", "..", "docs")
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go run ./internal/site: %v\n%s", err, said)
+	}
+	err := filepath.WalkDir(out, func(path string, _ os.DirEntry, err error) error {
+		if rel, relErr := filepath.Rel(out, path); relErr == nil && strings.HasSuffix(path, ".html") {
+			paths = append(paths, "/"+filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(out)))
+	t.Cleanup(server.Close)
+	return server.URL, paths
+}
+
+func TestDocsFitAndCanBeRead(t *testing.T) {
+	t.Parallel()
+	url, paths := pages(t)
+	p := open(t, url, 1280, 800, "light")
+	for _, path := range paths {
+		for _, look := range []struct {
+			width  int64
+			scheme string
+		}{{1280, "light"}, {1280, "dark"}, {360, "light"}, {360, "dark"}} {
+			p.screen(look.width, 800, look.scheme)
+			p.visit(url + path)
+			if wide := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+				t.Errorf("%s at %d px: %d px too wide", path, look.width, wide)
+			}
+			for _, text := range eval[[]string](p, faint) {
+				t.Errorf("%s, %s: too faint: %s", path, look.scheme, text)
+			}
+			for _, e := range eval[[]string](p, nameless) {
+				t.Errorf("%s: without a name: %s", path, e)
+			}
+			for _, e := range eval[[]string](p, `[...document.images].filter((i) => !i.complete || i.naturalWidth === 0 || !i.alt).map((i) => i.src)`) {
+				t.Errorf("%s: a picture that does not show, or has no text: %s", path, e)
+			}
+			if path == "/docs/concepts.html" || path == "/index.html" {
+				p.shot("docs" + strings.ReplaceAll(strings.TrimSuffix(path, ".html"), "/", "-") + "-" + look.scheme + map[bool]string{true: "-phone"}[look.width == 360])
+			}
+		}
+	}
+}
+
+func TestDocsAreSearched(t *testing.T) {
+	t.Parallel()
+	url, _ := pages(t)
+	for _, width := range []int64{1280, 360} {
+		p := open(t, url+"/docs/migration/index.html", width, 800, "light")
+		p.press("/")
+		p.write("#search", "leases")
+		p.until("the results are there", `document.querySelector("#results a")?.innerText.includes("Concepts › Leases")`)
+		p.shot("docs-search")
+		p.press(kb.Enter)
+		p.until("the first result is opened", `location.pathname === "/docs/concepts.html" && location.hash === "#leases" && document.readyState === "complete"`)
+		p.write("#search", "nothingislikethis")
+		p.says("Nothing found.")
+	}
+}

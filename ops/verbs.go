@@ -1,0 +1,188 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+)
+
+// The verbs that the plane adds to the breaker package's.
+const (
+	// VerbSet changes settings: Order.Settings is a patch of them.
+	VerbSet breaker.Verb = "set"
+	// VerbExtend adds Order.For to the end of an override. The override keeps its
+	// reason unless the order has another one; who extends it answers for it from
+	// then on. With a wildcard it is for those that have an end.
+	VerbExtend breaker.Verb = "extend"
+	// VerbNote puts Order.Reason as a note on a breaker, beside the newest four;
+	// without a reason it takes all notes off.
+	VerbNote breaker.Verb = "note"
+	// VerbAck says that the actor knows that a breaker is not closed, and looks
+	// after it. It ends when the breaker closes. With a wildcard it is for those
+	// that are not closed.
+	VerbAck breaker.Verb = "ack"
+	// VerbMark puts Order.Reason as a mark on the timeline: of the process with
+	// "*" or no id, such as for a deployment, or of one breaker or set.
+	VerbMark breaker.Verb = "mark"
+)
+
+var verbs = []breaker.Verb{
+	breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen,
+	breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease,
+	VerbSet, VerbExtend, VerbNote, VerbAck, VerbMark,
+}
+
+// verbNames is such as "open, close or set".
+func verbNames() string {
+	var names []string
+	for _, v := range verbs {
+		names = append(names, string(v))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// checkPlaneVerb is what Check asks of the verbs that set no override and do not
+// open.
+func (o *Order) checkPlaneVerb() error {
+	if o.For != 0 && o.Verb != VerbExtend {
+		return bad("%s for %s, want no time: it does not end by itself", o.Verb, o.For)
+	}
+	if o.NoExpiry {
+		return bad("%s with no_expiry, want it with force-open or force-closed only", o.Verb)
+	}
+	switch {
+	case o.Verb == VerbSet && len(o.Settings) == 0:
+		return bad("set without settings, want an object with those to change")
+	case o.Verb == VerbSet && o.ID == "*":
+		return bad("set for *, want an id or name/*: breakers differ in what their settings mean")
+	case o.Verb == VerbExtend && o.For == 0:
+		return bad("extend without a time (for), want what is added to the end of the override, such as 30m")
+	case o.Verb == VerbNote && o.Wildcard():
+		return bad("note for %s, want the id of one breaker", o.ID)
+	case o.Verb == VerbMark && strings.TrimSpace(o.Reason) == "":
+		return bad("mark without a reason, want the text of the mark")
+	case o.IfVersion != 0 && (o.Verb == VerbNote || o.Verb == VerbAck || o.Verb == VerbMark):
+		return bad("%s with if_version, want none: it changes no version", o.Verb)
+	case len(o.States) > 0 && (o.Verb == VerbSet || o.Verb == VerbNote || o.Verb == VerbMark):
+		return bad("%s with states, want none: it does not depend on a state", o.Verb)
+	}
+	return nil
+}
+
+// normal is the order with an id where the verb does not need one.
+func (o Order) normal() Order {
+	if o.Verb == VerbMark && o.ID == "" {
+		o.ID = "*"
+	}
+	return o
+}
+
+// errNotMeant is matched by the error for a breaker that an order is not for: it
+// is in another state by now, has no override to extend, or is closed and needs
+// no acknowledgement. An order for many leaves it alone.
+var errNotMeant = errors.New("not meant")
+
+// notMeant is hidden in what people read.
+func notMeant(err error) error { return fmt.Errorf("%w%w", err, hidden{errNotMeant}) }
+
+// meant reports whether an order for many is for b, as far as can be told without
+// its lock. apply decides.
+func (o *Order) meant(b *breaker.Breaker) bool {
+	if len(o.States) > 0 && !slices.Contains(o.States, b.State()) {
+		return false
+	}
+	switch o.Verb {
+	case VerbAck:
+		return b.State() != breaker.Closed
+	case VerbExtend:
+		if s := b.State(); s != breaker.ForcedOpen && s != breaker.ForcedClosed {
+			return false
+		}
+		x := b.Status().Override
+		return x != nil && !x.Expires.IsZero()
+	}
+	return true
+}
+
+// apply gives the order to one breaker. It waits for no listener. What it says
+// about the breaker's state is true at the moment of the order: the order is for
+// the version that was looked at, and if that has moved on it looks again.
+func (p *Plane) apply(b *breaker.Breaker, o Order) (Result, error) {
+	if len(o.States) == 0 {
+		return p.applyOnce(b, o)
+	}
+	for try := 1; ; try++ {
+		s := b.Status()
+		if !slices.Contains(o.States, s.State) {
+			return Result{}, notMeant(bad("%s is %s, and the order is for those that are %s", s.ID, s.State, stateNames(o.States)))
+		}
+		o.IfVersion = s.Version
+		res, err := p.applyOnce(b, o)
+		if errors.Is(err, breaker.ErrVersion) && try < triesToSet {
+			continue
+		}
+		return res, err
+	}
+}
+
+func stateNames(states []breaker.State) string {
+	var names []string
+	for _, s := range states {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, " or ")
+}
+
+func (p *Plane) applyOnce(b *breaker.Breaker, o Order) (Result, error) {
+	switch o.Verb {
+	case VerbSet:
+		return set(b, o)
+	case VerbExtend:
+		return extend(b, o)
+	case VerbNote, VerbAck:
+		return p.notes.apply(b, o)
+	}
+	r, err := b.Apply(o.core())
+	r.ID = b.ID()
+	return Result{Receipt: r}, err
+}
+
+// extend sets the override anew, with a later end, unless it was replaced or
+// lifted since it was looked at.
+func extend(b *breaker.Breaker, o Order) (Result, error) {
+	for try := 1; ; try++ {
+		s := b.Status()
+		res := Result{Receipt: breaker.Receipt{ID: s.ID}}
+		switch {
+		case s.Override == nil:
+			return res, notMeant(bad("extend of %s, which has no override", s.ID))
+		case s.Override.Expires.IsZero():
+			return res, notMeant(bad("extend of %s, whose override has no end", s.ID))
+		}
+		longer := o.core()
+		longer.Verb = breaker.VerbForceOpen
+		if s.Override.State == breaker.ForcedClosed {
+			longer.Verb = breaker.VerbForceClosed
+		}
+		if longer.Reason == "" {
+			longer.Reason = s.Override.Reason
+		}
+		if longer.IfVersion == 0 {
+			longer.IfVersion = s.Version
+		}
+		res.Expires = s.Override.Expires.Add(time.Duration(o.For))
+		longer.For = time.Until(res.Expires)
+		r, err := b.Apply(longer)
+		if errors.Is(err, breaker.ErrVersion) && o.IfVersion == 0 && try < triesToSet {
+			continue
+		}
+		r.ID = s.ID
+		res.Receipt = r
+		return res, err
+	}
+}
