@@ -180,7 +180,7 @@ func (f *Fleet) release(s *standingOrder) {
 	_, err := f.o.Plane.Do(ops.Order{
 		ID: s.Order.Order.ID, Verb: breaker.VerbRelease, Actor: s.From, Confirm: confirmAll,
 		Reason: "taken back while this process did not hear the fleet",
-	}, ops.Peer{Transport: "fleet", Addr: s.From})
+	}, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
 		f.dropped(fmt.Errorf("release of order %d: %w", s.Number, err))
 	}
@@ -238,7 +238,7 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 		}
 		o.IfVersion = version
 	}
-	got, err := f.o.Plane.Do(o, ops.Peer{Transport: "fleet", Addr: s.From})
+	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
 		r.Error = err.Error()
 		if s.Standing() && errors.Is(err, breaker.ErrUnknown) {

@@ -67,6 +67,7 @@ func (e *endpoint) mux() *http.ServeMux {
 			}
 		})
 	}
+	e.attach(mux)
 	return mux
 }
 

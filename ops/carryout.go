@@ -14,11 +14,12 @@ import (
 // touch more breakers than Order.Confirm says.
 var ErrConfirm = errors.New("order not confirmed")
 
-// carryOut carries out an order on the breakers of the manager; see Do. With an
-// error, the receipt has what the order was.
-func (p *Plane) carryOut(o Order) (Receipt, error) {
+// carryOut carries out an order on the breakers of the manager; see Do. kept says
+// that what of it stands is kept elsewhere. With an error, the receipt has what
+// the order was.
+func (p *Plane) carryOut(o Order, kept bool) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
-	err := p.standing.do(&o, &r, func() error { return r.carryOut(p, o) })
+	err := p.standing.do(&o, &r, kept, func() error { return r.carryOut(p, o) })
 	r.shorten()
 	return r, err
 }

@@ -87,9 +87,10 @@ type Plane struct {
 	web      *gate // of the HTTP handlers
 	local    *gate // of the sockets
 
-	mu      sync.Mutex // guards the fields below
-	servers []*Server  // that Listen made
-	lost    []LostOrder
+	mu       sync.Mutex // guards the fields below
+	servers  []*Server  // that Listen made
+	lost     []LostOrder
+	attached map[string]http.Handler // by name
 }
 
 // New makes the operations plane of m. Make one, and use it for the handler
@@ -187,7 +188,7 @@ func (p *Plane) Close() error {
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	given := time.Now()
 	o = o.normal()
-	r, err := p.carryOut(o)
+	r, err := p.carryOut(o, by.Transport == TransportFleet)
 	p.record(given, o, by, &r, err)
 	if err != nil {
 		return Receipt{}, err

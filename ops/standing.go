@@ -236,8 +236,9 @@ func (s *standing) appliedLocked(r *standingRecord) {
 	}
 }
 
-// do has an order carried out and keeps what of it is to stand.
-func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
+// do has an order carried out and keeps what of it is to stand; if that is kept
+// elsewhere, it only forgets the overrides that the order ended.
+func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() error) error {
 	if s == nil {
 		return carryOut()
 	}
@@ -245,7 +246,7 @@ func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
 	err := carryOut()
 	changed, left := false, 0
 	if err == nil && !o.DryRun {
-		changed, left = s.keep(o, r)
+		changed, left = s.keep(o, r, elsewhere)
 	}
 	s.giving.Unlock()
 	if !changed && left == 0 {
@@ -260,14 +261,20 @@ func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
 }
 
 // keep takes in what an order did. left is for how many ids there was no room.
-func (s *standing) keep(o *Order, r *Receipt) (changed bool, left int) {
+func (s *standing) keep(o *Order, r *Receipt, elsewhere bool) (changed bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if o.Verb == VerbSet {
+		if elsewhere {
+			return false, 0
+		}
 		return s.keepSettingsLocked(o, now)
 	}
 	override := o.standingOverride(now)
+	if elsewhere {
+		override = nil
+	}
 	for i := range r.Results {
 		x := &r.Results[i]
 		switch {

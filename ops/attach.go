@@ -1,0 +1,110 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+)
+
+// ErrAttached is matched by the error of Attach for a name that is taken, or that
+// is none.
+var ErrAttached = errors.New("ops: cannot attach")
+
+// attachedName keeps names out of the way of those of the API.
+var attachedName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Attach serves h as a part of the plane, such as the fleet that the process
+// belongs to, over HTTP and on the sockets: its pages beneath NAME/, where h sees
+// the path without NAME, and its API beneath v1/NAME. Process names it, and the
+// page links to it. What Handler does for its own requests it does for those of
+// h, hosts, origins and allowances included; it passes on GET, HEAD and POST, and
+// refuses POST where the plane is read-only. h asks MayOrder before it carries
+// out an order. detach ends it.
+func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
+	if !attachedName.MatchString(name) || name == "v1" || name == "metrics" {
+		return nil, fmt.Errorf("%w: name %q, want lower-case letters and digits, and not v1 or metrics", ErrAttached, name)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, taken := p.attached[name]; taken {
+		return nil, fmt.Errorf("%w: %q is attached already", ErrAttached, name)
+	}
+	if p.attached == nil {
+		p.attached = make(map[string]http.Handler)
+	}
+	p.attached[name] = h
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.attached, name)
+	}, nil
+}
+
+// attachedNames are the names of what is attached.
+func (p *Plane) attachedNames() (names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range p.attached {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// MayOrder decides whether who sent r may give the order, as for the plane's own:
+// it asks Options.Authorize, which may change the actor, and lets all pass on the
+// sockets. peer is who gives it.
+func (p *Plane) MayOrder(r *http.Request, o *Order) (peer Peer, err error) {
+	peer = peerOf(r)
+	e := endpoint{Plane: p, socket: peer.Transport == "socket"}
+	if e.readOnly() {
+		return peer, refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
+	}
+	if err := e.allow(r, o); err != nil {
+		return peer, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return peer, nil
+}
+
+// attach adds the paths of what is attached to the mux of an endpoint. Which
+// names there are is looked up with each request.
+func (e *endpoint) attach(mux *http.ServeMux) {
+	serve := func(strip string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if err := e.serveAttached(w, r, strip); err != nil {
+				writeError(w, err)
+			}
+		}
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} { // GET is HEAD as well
+		mux.HandleFunc(method+" /{attached}/{rest...}", serve("page"))
+		mux.HandleFunc(method+" /v1/{attached}", serve(""))
+		mux.HandleFunc(method+" /v1/{attached}/{rest...}", serve(""))
+	}
+}
+
+func (e *endpoint) serveAttached(w http.ResponseWriter, r *http.Request, strip string) error {
+	name := r.PathValue("attached")
+	e.Plane.mu.Lock()
+	h := e.attached[name]
+	e.Plane.mu.Unlock()
+	if h == nil {
+		return refuse(http.StatusNotFound, "path", "nothing is served at %.200q", r.URL.Path)
+	}
+	kind := reads
+	if r.Method == http.MethodPost {
+		if kind = orders; e.readOnly() {
+			return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
+		}
+	}
+	if err := e.admit(r, kind); err != nil {
+		return err
+	}
+	if strip != "" {
+		h = http.StripPrefix("/"+name, h)
+	}
+	h.ServeHTTP(w, r)
+	return nil
+}
