@@ -239,13 +239,13 @@ func wellClaim(id string, w *wire.Well) verdict.Claim {
 }
 
 // quiet are those whose reports have stopped coming.
-func (of *office) quiet(f *Fleet, now time.Duration) (boots []uint64) {
+func (of *office) quiet(f *Fleet, now time.Duration) (out []wire.Quiet) {
 	for _, s := range of.seen {
-		if s.report != nil && s.silent(f, now) && len(boots) < wire.MaxQuiet {
-			boots = append(boots, s.report.Boot)
+		if s.report != nil && s.silent(f, now) && len(out) < wire.MaxQuiet {
+			out = append(out, wire.Quiet{Boot: s.report.Boot, For: now - s.at})
 		}
 	}
-	return boots
+	return out
 }
 
 func (of *office) silent(f *Fleet, now time.Duration) (n int) {
@@ -275,8 +275,10 @@ func (of *office) sweep(ctx context.Context, f *Fleet, now time.Duration) {
 		}
 		short, cancel := context.WithTimeout(ctx, storeTime)
 		err := f.store.Drop(short, ReportTable, field, s.raw)
-		if err == nil {
-			err = f.store.Drop(short, InventoryTable, field, nil)
+		for _, t := range []Table{InventoryTable, HistoryTable} {
+			if err == nil {
+				err = f.store.Drop(short, t, field, nil)
+			}
 		}
 		cancel()
 		if err != nil {

@@ -27,6 +27,7 @@ const (
 	maxStanding = 256
 	orderLasts  = 10 * time.Minute // of one that does not stand, and of receipts
 	receiptPoll = 100 * time.Millisecond
+	settleTries = 30 // at that pace: no more than a store that has lost its data needs
 )
 
 // Desk is where operators see a fleet and give it orders, straight from the
@@ -86,6 +87,7 @@ type MemberReceipt struct {
 type Receipts struct {
 	ID      string          `json:"id"`
 	Number  uint64          `json:"number"`
+	Age     time.Duration   `json:"age"` // of the order, when this was read
 	Order   ops.Order       `json:"order"`
 	Members int             `json:"members"` // that were there when it was given
 	Done    []MemberReceipt `json:"done"`    // by member
@@ -146,25 +148,18 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 	if err != nil {
 		return nil, err
 	}
-	before, err := d.standing(ctx)
+	before, members, err := d.settled(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if w.Standing() && len(before) >= maxStanding {
 		return nil, ErrStanding
 	}
-	reports, _, err := d.store.Collect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := &Receipts{ID: w.ID, Order: o.Order}
+	r := &Receipts{ID: w.ID, Order: o.Order, Members: len(members)}
 	waiting := map[string]string{}
-	for field, raw := range reports {
-		if report := d.report(raw); report != nil {
-			waiting[field] = report.Member
-		}
+	for field, m := range members {
+		waiting[field] = m.Member
 	}
-	r.Members = len(waiting)
 	if r.Number, err = d.store.Add(ctx, w.ID, message, 0, 0); err != nil {
 		return nil, err
 	}
@@ -172,6 +167,34 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 		return nil, err
 	}
 	return r, d.wait(ctx, r, waiting, progress)
+}
+
+// settled returns the orders that stand, and the members by field. A store that
+// has just lost its data gets its standing orders back from the members, who tell
+// by the numbers what is lost: a new order must wait for that, or it would pass for
+// the one that has taken the others back (F12).
+func (d *Desk) settled(ctx context.Context) (standing []standingOrder, members map[string]*wire.Report, err error) {
+	for try := 0; ; try++ {
+		var newest, done uint64
+		if standing, newest, err = d.standing(ctx); err != nil {
+			return nil, nil, err
+		}
+		reports, _, err := d.store.Collect(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		members = map[string]*wire.Report{}
+		for field, raw := range reports {
+			if m := d.report(raw); m != nil {
+				members[field] = m
+				done = max(done, m.Done)
+			}
+		}
+		if len(members) > 0 && done <= newest || try == settleTries {
+			return standing, members, nil
+		}
+		rest(ctx, receiptPoll)
+	}
 }
 
 func (d *Desk) report(raw []byte) *wire.Report {
@@ -199,12 +222,12 @@ func (s *standingOrder) left() time.Duration {
 
 func (s *standingOrder) expired() bool { return s.Order.Order.For > 0 && s.left() == 0 }
 
-// standing returns the orders that stand, the oldest first, and removes what is
-// over.
-func (d *Desk) standing(ctx context.Context) (out []standingOrder, err error) {
-	all, _, err := d.store.Orders(ctx)
+// standing returns the orders that stand, the oldest first, and the number of the
+// newest order of all. It removes what is over.
+func (d *Desk) standing(ctx context.Context) (out []standingOrder, newest uint64, err error) {
+	all, newest, err := d.store.Orders(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var over []string
 	for _, o := range all {
@@ -220,7 +243,7 @@ func (d *Desk) standing(ctx context.Context) (out []standingOrder, err error) {
 		}
 	}
 	slices.SortFunc(out, func(a, b standingOrder) int { return cmp.Compare(a.Number, b.Number) })
-	return out, d.store.Remove(ctx, over...)
+	return out, newest, d.store.Remove(ctx, over...)
 }
 
 // supersede removes the standing orders that this one takes the place of.
@@ -279,6 +302,13 @@ func (d *Desk) gather(ctx context.Context, r *Receipts, waiting map[string]strin
 	if err != nil {
 		return err
 	}
+	d.fill(r, all, waiting)
+	return nil
+}
+
+// fill gives r the receipts for it among all. waiting are the members, by field,
+// that are silent as long as there is none of theirs.
+func (d *Desk) fill(r *Receipts, all map[string][]byte, waiting map[string]string) {
 	r.Done, r.Refused, r.Silent = nil, nil, nil
 	answered := map[string]bool{}
 	for _, raw := range all {
@@ -306,5 +336,4 @@ func (d *Desk) gather(ctx context.Context, r *Receipts, waiting map[string]strin
 	slices.SortFunc(r.Done, byMember)
 	slices.SortFunc(r.Refused, byMember)
 	slices.Sort(r.Silent)
-	return nil
 }

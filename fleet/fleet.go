@@ -46,8 +46,10 @@ type Fleet struct {
 	toTell  chan struct{} // told has news
 	changed chan struct{} // state has changed
 	fetch   chan struct{} // there are orders to read
+	older   chan struct{} // past has more to tell
 	clears  chan string   // ids that were closed by order, for the coordinator
 	book    book
+	past    past
 
 	mu    sync.Mutex // guards the fields below; no other lock is taken under it
 	told  told
@@ -91,7 +93,7 @@ type State struct {
 // once: a store that is slow or away is no error, and shows in State. The error
 // matches ErrOptions.
 //
-// A fleet owns five goroutines and four connections at most. Close ends them.
+// A fleet owns six goroutines and four connections at most. Close ends them.
 func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -104,7 +106,7 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
 		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
 		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), toTell: make(chan struct{}, 1),
-		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), clears: make(chan string, 64),
+		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan string, 64),
 	}
 	f.field = fieldOf(f.boot)
 	f.state = State{Group: o.Group, Zone: o.Zone, Member: o.Member, Advise: o.Advise, Alone: true, AloneSince: f.began}
@@ -118,9 +120,19 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	// What ends with ctx is only its values: a fleet lasts until Close.
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.stops = append(f.stops, m.Observe(), m.AddListener(breaker.Listener{
-		StateChange: func(*breaker.Breaker, breaker.Transition) { poke(f.news) },
+		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+			poke(f.news)
+			f.past.add(f, b.ID(), &t)
+		},
 	}), m.OnCreate(f.created))
-	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate, f.clerk} {
+	if o.Plane != nil {
+		detach, err := o.Plane.Attach("fleet", f.Handler(o.Plane))
+		if err != nil {
+			return nil, fmt.Errorf("%w: Plane: %w", ErrOptions, err)
+		}
+		f.stops = append(f.stops, detach)
+	}
+	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate, f.clerk, f.chronicle} {
 		f.done.Go(func() { run(ctx) })
 	}
 	if o.OnChange != nil {
@@ -141,7 +153,9 @@ func (f *Fleet) Close() error {
 		f.done.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 		defer cancel()
-		err = errors.Join(f.store.Drop(ctx, ReportTable, f.field, nil), f.store.Drop(ctx, InventoryTable, f.field, nil))
+		for _, t := range []Table{ReportTable, InventoryTable, HistoryTable} {
+			err = errors.Join(err, f.store.Drop(ctx, t, f.field, nil))
+		}
 		if f.owns {
 			err = errors.Join(err, f.store.Close())
 		}

@@ -187,14 +187,14 @@ func (f *Fleet) failedBeat(err error) {
 }
 
 func (f *Fleet) report(seq uint64) *wire.Report {
+	done := f.book.through()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := &wire.Report{
 		Boot: f.boot, Seq: seq, Zone: f.o.Zone, Member: f.o.Member, Build: f.o.Build, Breakers: f.m.Len(),
 		Omitted: f.told.omitted, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
-		Claims: f.told.claims, Well: f.told.well,
+		Claims: f.told.claims, Well: f.told.well, Done: done, Clock: f.heard.clock,
 	}
-	r.Clock = f.heard.clock
 	return r
 }
 

@@ -33,7 +33,7 @@ type book struct {
 	order    []string                 // of done, the oldest first
 	standing map[string]standingOrder // those that stand
 	read     time.Duration            // when they were read
-	newest   uint64                   // number
+	newest   uint64                   // number, of those that the store had then
 }
 
 // clerk is the goroutine that carries out orders, and tells which breakers
@@ -100,6 +100,9 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 	lost := f.book.lost(all, number, f.now())
 	for i := range lost {
 		o := &lost[i]
+		if f.replaced(o, all) {
+			continue
+		}
 		if _, err := f.store.Add(short, o.Order.ID, o.StoredOrder.Order, o.Number, o.Age); err != nil {
 			return err
 		}
@@ -120,6 +123,17 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 		f.release(&missed)
 	}
 	return nil
+}
+
+// replaced reports whether one of the orders that there are is younger than s, and
+// takes its place: then the store's newest order is not what was lost. Numbers do
+// not tell, as they begin again where the store lost them.
+func (f *Fleet) replaced(s *standingOrder, all []StoredOrder) bool {
+	return slices.ContainsFunc(all, func(o StoredOrder) bool {
+		var by wire.Order
+		return o.Age < s.Age && f.seal.OpenRecord(wire.KindOrder, o.Order, &by) == nil && by.ID == o.ID &&
+			!by.Order.DryRun && supersedes(&by.Order, &s.Order.Order)
+	})
 }
 
 // lost are the standing orders that the store has not got any more: not those
@@ -150,9 +164,10 @@ func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (miss
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	there := map[string]StoredOrder{}
+	newest := number
 	for _, o := range all {
 		there[o.ID] = o
-		b.newest = max(b.newest, o.Number)
+		newest = max(newest, o.Number)
 	}
 	for id, s := range b.standing {
 		o, ok := there[id]
@@ -166,10 +181,18 @@ func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (miss
 		default: // the store has lost it, and it was just put back
 			s.Age += now - b.read
 			b.standing[id] = s
+			newest = max(newest, s.Number)
 		}
 	}
-	b.read = now
+	b.read, b.newest = now, newest
 	return missed
+}
+
+// through is the number of the newest order that was gone through here.
+func (b *book) through() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.newest
 }
 
 // release ends an override that was taken back while this process was alone.
@@ -333,6 +356,12 @@ func (b *book) stands(s standingOrder, now time.Duration) {
 func prefixOf(by, id string) bool {
 	set, ok := strings.CutSuffix(by, "/*")
 	return ok && strings.HasPrefix(id, set+"/")
+}
+
+// nameOf is the name of the breaker or set that an id belongs to.
+func nameOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
 }
 
 // sameFields reports whether a patch sets every field that old sets.

@@ -178,6 +178,66 @@ func TestFlushTakesNothingBack(t *testing.T) {
 	})
 }
 
+// An order that is given just after a flush waits until the store has the others
+// back, and so is not taken for the one that took them back (F12).
+func TestOrderJustAfterAFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, time.Second).withPlanes().start().joined()
+		for _, x := range c.all {
+			x.m.Breaker("cache")
+		}
+		c.order(forceOpen("db", time.Hour))
+		for range 3 { // so that the newest number is not that of an order that stands
+			c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbNote, Reason: "a note"}})
+		}
+		time.Sleep(time.Minute)
+		for i := range 3 {
+			c.store.Flush()
+			c.order(forceOpen("cache", time.Hour))
+			time.Sleep(time.Minute)
+			for _, x := range c.all {
+				for _, id := range []string{"db", "cache"} {
+					if s := x.m.Breaker(id).Status(); s.State != breaker.ForcedOpen {
+						t.Fatalf("flush %d, %s: %s", i, x.Member, s.Explain())
+					}
+				}
+			}
+		}
+		// What is released then stays released.
+		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}})
+		c.store.Flush()
+		time.Sleep(time.Minute)
+		v := c.view()
+		if len(v.Standing) != 1 || v.Standing[0].ID != "cache" {
+			t.Errorf("%+v", v.Standing)
+		}
+		for _, x := range c.all {
+			if s := x.m.Breaker("db").Status(); s.Override != nil {
+				t.Errorf("%s: %s", x.Member, s.Explain())
+			}
+		}
+	})
+}
+
+// A release that comes while some members have not looked at a flushed store does
+// not have them put the override back.
+func TestReleaseAmongRestores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, time.Second).withPlanes().start().joined()
+		c.order(forceOpen("db", time.Hour))
+		for range 4 {
+			c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbNote, Reason: "a note"}})
+		}
+		time.Sleep(time.Minute)
+		c.store.Flush()
+		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}})
+		time.Sleep(time.Minute)
+		if v := c.view(); len(v.Standing) != 0 {
+			t.Errorf("%+v", v.Standing)
+		}
+	})
+}
+
 // A note changes no override, so the override goes on standing; and an order that
 // members cannot keep for those that come later is refused.
 func TestNotesEndNoOverride(t *testing.T) {

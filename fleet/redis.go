@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 )
 
 // redisStore is a Store in Redis from 5.0 or Valkey. All keys of a group are in
@@ -19,6 +21,7 @@ import (
 //	sg1:{group}:r  hash     reports by member
 //	sg1:{group}:n  hash     inventories by member
 //	sg1:{group}:a  hash     receipts by order and member
+//	sg1:{group}:h  hash     what breakers went through last, by member
 //	sg1:{group}:o  hash     orders by id: "number:milliseconds:" and the order; by # the newest number
 //	sg1:{group}:t  string   the newest term
 //	sg1:{group}:l  string   the lease: holder and term
@@ -52,7 +55,7 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := "sg1:{" + group + "}:"
+	prefix := fmt.Sprintf("sg%d:{%s}:", wire.Version, group) // major versions never meet
 	return &redisStore{
 		client: own, prefix: prefix, deaf: 3 * time.Second,
 		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", term: prefix + "t", orders: prefix + "o",

@@ -19,6 +19,7 @@ const (
 	ReportTable    Table = "r" // by member: what it says each beat
 	InventoryTable Table = "n" // by member: its breakers and their settings
 	ReceiptTable   Table = "a" // by order and member: what an order did
+	HistoryTable   Table = "h" // by member: what its breakers went through last
 )
 
 // Store is what the members of a fleet share: a few small maps, a lease, and a

@@ -39,8 +39,10 @@ type Member struct {
 	Build    string `json:"build,omitempty"`
 	Breakers int    `json:"breakers"`
 	Silent   bool   `json:"silent,omitempty"` // its reports have stopped coming
-	Advise   bool   `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
-	Orders   bool   `json:"orders"`           // it carries out orders
+	// SilentFor is since when, as the coordinator has counted it.
+	SilentFor time.Duration `json:"silent_for,omitempty"`
+	Advise    bool          `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
+	Orders    bool          `json:"orders"`           // it carries out orders
 }
 
 // Breaker is a breaker in all processes. Of sets, those keys are among them that
@@ -116,16 +118,16 @@ func (d *Desk) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	standing, err := d.standing(ctx)
+	standing, _, err := d.standing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v := &view{View: View{Group: d.seal.Group}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
 	digest := v.open(d, raw)
-	quiet := map[uint64]bool{}
+	quiet := map[uint64]time.Duration{}
 	if digest != nil {
-		for _, boot := range digest.Quiet {
-			quiet[boot] = true
+		for _, q := range digest.Quiet {
+			quiet[q.Boot] = max(q.For, 1)
 		}
 	}
 	for field, raw := range reports {
@@ -194,11 +196,12 @@ func (v *view) open(d *Desk, raw []byte) *wire.Digest {
 }
 
 // member takes in what one member says.
-func (v *view) member(r *wire.Report, silent bool, has *wire.Inventory) {
+func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) {
+	silent := quiet > 0
 	v.names[r.Boot] = r.Member
 	v.Members = append(v.Members, Member{
 		Name: r.Member, Boot: fieldOf(r.Boot), Zone: r.Zone, Build: r.Build, Breakers: r.Breakers,
-		Silent: silent, Advise: r.Advise, Orders: r.Orders,
+		Silent: silent, SilentFor: quiet, Advise: r.Advise, Orders: r.Orders,
 	})
 	if silent {
 		return // what it said last is not so any more

@@ -53,15 +53,21 @@ func (p *Plane) attachedNames() (names []string) {
 	return names
 }
 
+// TakesOrders reports whether an order that comes as r came can pass at all.
+func (p *Plane) TakesOrders(r *http.Request) bool {
+	e := endpoint{Plane: p, socket: peerOf(r).Transport == "socket"}
+	return !e.readOnly()
+}
+
 // MayOrder decides whether who sent r may give the order, as for the plane's own:
 // it asks Options.Authorize, which may change the actor, and lets all pass on the
 // sockets. peer is who gives it.
 func (p *Plane) MayOrder(r *http.Request, o *Order) (peer Peer, err error) {
 	peer = peerOf(r)
-	e := endpoint{Plane: p, socket: peer.Transport == "socket"}
-	if e.readOnly() {
+	if !p.TakesOrders(r) {
 		return peer, refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
 	}
+	e := endpoint{Plane: p, socket: peer.Transport == "socket"}
 	if err := e.allow(r, o); err != nil {
 		return peer, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

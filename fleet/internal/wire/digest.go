@@ -20,12 +20,18 @@ type Digest struct {
 	Members int    // that report
 	Silent  int    // whose reports have stopped coming
 	Dropped int    // reports that could not be read
-	// Quiet are the Boots of those that are silent, the first MaxQuiet.
-	Quiet []uint64
+	// Quiet are those that are silent, the first MaxQuiet.
+	Quiet []Quiet
 	Clock verdict.Epoch
 	// Subjects are those that are not plainly healthy. Omitted: there were more.
 	Subjects map[string]*verdict.Subject
 	Omitted  int
+}
+
+// Quiet is a member whose reports have stopped coming.
+type Quiet struct {
+	Boot uint64
+	For  time.Duration
 }
 
 // Newer reports whether d was published after o.
@@ -84,8 +90,9 @@ func (d *Digest) Append() []byte {
 	out := section(nil, secFleet, b)
 	if len(d.Quiet) > 0 {
 		b = nil
-		for _, boot := range d.Quiet[:min(len(d.Quiet), MaxQuiet)] {
-			b = binary.LittleEndian.AppendUint64(b, boot)
+		for _, q := range d.Quiet[:min(len(d.Quiet), MaxQuiet)] {
+			b = binary.LittleEndian.AppendUint64(b, q.Boot)
+			b = millis(b, q.For)
 		}
 		out = section(out, secQuiet, b)
 	}
@@ -157,8 +164,8 @@ func ReadDigest(b []byte) (*Digest, error) {
 			d.read(in)
 		case secQuiet:
 			for in.more() && len(d.Quiet) < MaxQuiet {
-				if boot := in.fixed(); in.err == nil {
-					d.Quiet = append(d.Quiet, boot)
+				if q := (Quiet{in.fixed(), in.millis()}); in.err == nil {
+					d.Quiet = append(d.Quiet, q)
 				}
 			}
 		case secSubject:

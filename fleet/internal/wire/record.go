@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
@@ -26,6 +27,24 @@ type Item struct {
 	Name     string           `json:"name"`
 	Set      bool             `json:"set,omitempty"`
 	Settings breaker.Settings `json:"settings"`
+}
+
+// History is what the breakers of a member went through last, the oldest first.
+type History struct {
+	Member string `json:"member"`
+	Zone   string `json:"zone,omitempty"`
+	Past   []Past `json:"past"`
+}
+
+// Past is one transition. At is by the member's own clock: it is for people, and
+// nothing is decided by it (F9).
+type Past struct {
+	ID    string        `json:"id"`
+	At    time.Time     `json:"at"`
+	From  breaker.State `json:"from"`
+	To    breaker.State `json:"to"`
+	Cause breaker.Cause `json:"cause"`
+	Why   string        `json:"why"`
 }
 
 // Order is an order for all members.

@@ -12,7 +12,7 @@
 //	wire.go     messages, signatures, reading and writing of fields
 //	report.go   what a member says each beat
 //	digest.go   what the coordinator publishes
-//	record.go   what is in JSON: inventories, orders and receipts
+//	record.go   what is in JSON: inventories, histories, orders and receipts
 package wire
 
 import (
@@ -51,6 +51,7 @@ const (
 	KindInventory Kind = 'n'
 	KindOrder     Kind = 'o'
 	KindReceipt   Kind = 'a'
+	KindHistory   Kind = 'h'
 )
 
 // Limits of messages, in bytes.

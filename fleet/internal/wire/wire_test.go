@@ -29,7 +29,7 @@ func someReport() *Report {
 
 func someDigest() *Digest {
 	return &Digest{
-		Term: 3, Seq: 9, By: 7, Orders: 2, Members: 40, Silent: 1, Dropped: 2, Clock: 12, Quiet: []uint64{3, 4},
+		Term: 3, Seq: 9, By: 7, Orders: 2, Members: 40, Silent: 1, Dropped: 2, Clock: 12, Quiet: []Quiet{{3, time.Second}, {4, time.Minute}},
 		Subjects: map[string]*verdict.Subject{"db": {
 			ID: "db", Suspect: time.Minute, Asked: time.Second,
 			Fleet: verdict.Scope{Since: 4},
