@@ -219,21 +219,33 @@ func TestOrderJustAfterAFlush(t *testing.T) {
 	})
 }
 
-// A release that comes while some members have not looked at a flushed store does
-// not have them put the override back.
-func TestReleaseAmongRestores(t *testing.T) {
+// A member that was cut off while the store lost its data, and while the override
+// was released, does not put the override back.
+func TestReleasedAndFlushedWhileAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrew(t, 3, time.Second).withPlanes().start().joined()
+		c := newCrew(t, 3, time.Second).withPlanes()
+		away := &lossy{Store: c.store}
+		c.all[2].Store = away
+		c.start().joined()
 		c.order(forceOpen("db", time.Hour))
 		for range 4 {
 			c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbNote, Reason: "a note"}})
 		}
 		time.Sleep(time.Minute)
+		away.down.Store(true)
+		time.Sleep(2 * time.Minute)
 		c.store.Flush()
+		time.Sleep(time.Minute)
 		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}})
+		away.down.Store(false)
 		time.Sleep(time.Minute)
 		if v := c.view(); len(v.Standing) != 0 {
 			t.Errorf("%+v", v.Standing)
+		}
+		for _, x := range c.all {
+			if s := x.m.Breaker("db").Status(); s.Override != nil {
+				t.Errorf("%s: %s", x.Member, s.Explain())
+			}
 		}
 	})
 }
