@@ -22,7 +22,7 @@ var assets embed.FS
 const (
 	viewKept  = 500 * time.Millisecond // how long one look at the store serves all readers
 	lookTime  = 2 * time.Second        // what a look may take
-	orderTime = 5 * time.Second        // what a dry run may take
+	orderTime = 5 * time.Second        // what a dry run waits for receipts at most
 	maxOrder  = 64 << 10               // bytes of an order over HTTP
 )
 
@@ -58,8 +58,9 @@ type deskHandler struct {
 //	GET  v1/fleet/orders             []Receipts, see Recent
 //	POST v1/fleet/orders             an ops.Order; with "versions", see Order.Versions
 //
-// A POST is tried out if it has "dry_run", and then the answer waits for all
-// receipts; else it answers at once, and GET v1/fleet shows the receipts come in.
+// With "dry_run" the answer to a POST waits for all receipts, for up to five
+// seconds or ?wait=DURATION, and names who is silent by then; without, it comes at
+// once, and GET v1/fleet shows the receipts as they come in.
 // The plane decides on each order, see ops.Plane.MayOrder; nil: the handler is
 // read-only.
 //
@@ -155,7 +156,11 @@ func (h *deskHandler) postOrder(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), orderTime)
+	wait, err := time.ParseDuration(r.URL.Query().Get("wait"))
+	if err != nil || wait <= 0 {
+		wait = orderTime
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), min(wait, orderTime))
 	defer cancel()
 	got, err := h.Desk.Order(ctx, *o, func(*Receipts) {
 		if !o.DryRun {

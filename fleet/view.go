@@ -122,7 +122,7 @@ func (d *Desk) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{View: View{Group: d.seal.Group}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
+	v := &view{View: View{Group: d.seal.Group, Members: []Member{}, Breakers: []Breaker{}, Standing: []StandingOrder{}}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
 	digest := v.open(d, raw)
 	quiet := map[uint64]time.Duration{}
 	if digest != nil {

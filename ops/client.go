@@ -233,6 +233,17 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	return r, err
 }
 
+// Attached asks what was attached under name, see Plane.Attach: it gets v1/NAME and
+// path, or posts body there, if that is not nil, and reads the answer into into.
+func (c *Client) Attached(ctx context.Context, name, path string, q url.Values, body []byte, into any) error {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	room := int64(maxReply)
+	return c.do(ctx, method, "/v1/"+name+path, q, body, into, &room)
+}
+
 // Metrics asks for the Prometheus text.
 func (c *Client) Metrics(ctx context.Context) (string, error) {
 	var text string

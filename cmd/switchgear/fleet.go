@@ -1,42 +1,34 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/fleet"
 )
 
 const fleetHelp = `See and operate the breakers of all processes that act as one (see docs/fleet.md),
-straight from the Redis or Valkey that they share. -p and the processes of this
-host have no part in it.
+straight from the Redis or Valkey that they share (--redis), or through a process
+that belongs to the fleet: one of this host, or the one that -p names.
 
 --redis is redis://, rediss:// or unix://, with user, password and database as
 go-redis reads them; with ?master_name=NAME&addr=HOST:PORT it asks Sentinels, and
-with ?addr=HOST:PORT alone a Cluster. Orders are signed, so they need --key-file:
-a file with the key of the processes' Options.Key and nothing else.
+with ?addr=HOST:PORT alone a Cluster. Orders are signed, so with --redis they need
+--key-file: a file with the key of the processes' Options.Key and nothing else. A
+process signs them itself, if it takes orders for itself from you.
 
 The environment variables SWITCHGEAR_REDIS, SWITCHGEAR_GROUP and
 SWITCHGEAR_FLEET_KEY_FILE stand in for the flags.`
-
-// fleetFlags say which fleet a command is for.
-type fleetFlags struct {
-	*globals
-	redis, group, keyFile string
-}
 
 func fleetCommand(g *globals) *cobra.Command {
 	f := &fleetFlags{globals: g}
@@ -45,16 +37,13 @@ func fleetCommand(g *globals) *cobra.Command {
 		Short: "See and operate the breakers of many hosts that act as one",
 		Long:  fleetHelp,
 		Example: `  switchgear fleet status --redis redis://redis:6379 --group checkout
-  switchgear fleet explain payments
+  switchgear fleet explain payments -p shop
   switchgear fleet force-open payments --for 30m --reason "INC-42"`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	flags := cmd.PersistentFlags()
-	flags.StringVar(&f.redis, "redis", "", "the `URL` of the store (default: $SWITCHGEAR_REDIS)")
-	flags.StringVar(&f.group, "group", "", "the group that acts as one (default: $SWITCHGEAR_GROUP)")
-	flags.StringVar(&f.keyFile, "key-file", "", "the `file` with the key (default: $SWITCHGEAR_FLEET_KEY_FILE)")
-	cmd.AddCommand(fleetStatusCommand(f), fleetExplainCommand(f), fleetTopCommand(f))
+	f.define(cmd.PersistentFlags())
+	cmd.AddCommand(fleetStatusCommand(f), fleetExplainCommand(f), fleetHistoryCommand(f), fleetTopCommand(f))
 	cmd.AddCommand(fleetOrderCommands(f)...)
 	cmd.AddCommand(fleetSetCommand(f))
 	for _, c := range cmd.Commands() {
@@ -63,67 +52,13 @@ func fleetCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-// open returns the desk of the fleet that the flags name.
-func (f *fleetFlags) open() (*fleet.Desk, error) {
-	url := cmp.Or(f.redis, os.Getenv("SWITCHGEAR_REDIS"))
-	group := cmp.Or(f.group, os.Getenv("SWITCHGEAR_GROUP"))
-	switch {
-	case url == "":
-		return nil, usage("no store, want --redis URL, such as redis://127.0.0.1:6379, or SWITCHGEAR_REDIS")
-	case group == "":
-		return nil, usage("no group, want --group NAME, or SWITCHGEAR_GROUP")
-	}
-	logging.Disable() // of go-redis: what the store did is one line of ours
-	client, err := redisClient(url)
-	if err != nil {
-		return nil, &codeError{exitUsage, fmt.Errorf("--redis: %w", err)}
-	}
-	defer client.Close() // the desk has connections of its own
-	var key []byte
-	if file := cmp.Or(f.keyFile, os.Getenv("SWITCHGEAR_FLEET_KEY_FILE")); file != "" {
-		if key, err = os.ReadFile(file); err != nil {
-			return nil, &codeError{exitUsage, fmt.Errorf("--key-file: %w", err)}
-		}
-		key = []byte(strings.TrimRight(string(key), "\r\n"))
-	}
-	desk, err := fleet.Open(client, group, key)
-	if err != nil {
-		return nil, &codeError{exitUsage, err}
-	}
-	return desk, nil
-}
-
-// redisClient is a client for a URL: of one server, of Sentinels, or of a
-// Cluster.
-func redisClient(url string) (redis.UniversalClient, error) {
-	switch {
-	case strings.Contains(url, "master_name="):
-		o, err := redis.ParseFailoverURL(url)
-		if err != nil {
-			return nil, err
-		}
-		return redis.NewFailoverClient(o), nil
-	case strings.Contains(url, "addr="):
-		o, err := redis.ParseClusterURL(url)
-		if err != nil {
-			return nil, err
-		}
-		return redis.NewClusterClient(o), nil
-	}
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	return redis.NewClient(o), nil
-}
-
 // view asks for the whole fleet.
-func (f *fleetFlags) view(cmd *cobra.Command, desk *fleet.Desk) (*fleet.View, error) {
+func (f *fleetFlags) view(cmd *cobra.Command, w fleetWay) (*fleet.View, error) {
 	ctx, cancel := f.bound(cmd)
 	defer cancel()
-	v, err := desk.View(ctx)
+	v, err := w.View(ctx)
 	if err != nil {
-		return nil, unreachable("the store does not answer: %w", err)
+		return nil, noFleet(err)
 	}
 	return v, nil
 }
@@ -133,17 +68,17 @@ func fleetStatusCommand(f *fleetFlags) *cobra.Command {
 		Use:   "status [ID...]",
 		Short: "Show each breaker in all processes, the worst first",
 		Long: `Show each breaker in all processes, the worst first: how many are in which state,
-in each zone, and the fleet's verdict with its next probe. Above it stand who adds
-up, who is silent, and the orders that stand.`,
+in each zone, and the fleet's verdict with its next probe. Above it stand the coordinator,
+who is silent, and the orders that stand.`,
 		Example: `  switchgear fleet status
   switchgear fleet status payments --json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			desk, err := f.open()
+			w, err := f.open(cmd)
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
-			v, err := f.view(cmd, desk)
+			defer w.Close()
+			v, err := f.view(cmd, w)
 			if err != nil {
 				return err
 			}
@@ -216,7 +151,7 @@ func fleetHead(v *fleet.View) string {
 	var silent, watching []string
 	for _, m := range v.Members {
 		if m.Silent {
-			silent = append(silent, m.Name)
+			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, m.SilentFor.Round(time.Second)))
 		}
 		if m.Advise {
 			watching = append(watching, m.Name)
@@ -225,15 +160,15 @@ func fleetHead(v *fleet.View) string {
 	head := fmt.Sprintf("fleet %s: %d processes", v.Group, len(v.Members)-len(silent))
 	switch {
 	case v.Coordinator != "":
-		head += ", " + v.Coordinator + " adds up"
+		head += ", coordinator " + v.Coordinator
 	case len(v.Members) > 0:
-		head += ", no one adds up: each acts by itself"
+		head += ", no coordinator: each acts by itself"
 	}
 	if len(silent) > 0 {
 		head += fmt.Sprintf("; %d silent: %s", len(silent), strings.Join(silent[:min(3, len(silent))], ", "))
 	}
 	if len(watching) > 0 {
-		head += fmt.Sprintf("; %d only watch", len(watching))
+		head += fmt.Sprintf("; %d only advise", len(watching))
 	}
 	if v.Dropped > 0 {
 		head += fmt.Sprintf("; %d messages were not understood, or not signed with this key", v.Dropped)
@@ -306,12 +241,12 @@ stay closed against the verdict, and whose settings differ.`,
 		Example: `  switchgear fleet explain payments`,
 		Args:    exactly(1, "the id of a breaker"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			desk, err := f.open()
+			w, err := f.open(cmd)
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
-			v, err := f.view(cmd, desk)
+			defer w.Close()
+			v, err := f.view(cmd, w)
 			if err != nil {
 				return err
 			}
@@ -331,13 +266,58 @@ stay closed against the verdict, and whose settings differ.`,
 	}
 }
 
+func fleetHistoryCommand(f *fleetFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "history [ID]",
+		Short: "Show what breakers went through in all processes, the newest first",
+		Long: `Show what a breaker, or all, went through in all processes, the newest first: the
+last 32 transitions of each process. Times are by the clock of each process.`,
+		Example: `  switchgear fleet history payments`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			w, err := f.open(cmd)
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			ctx, cancel := f.bound(cmd)
+			defer cancel()
+			past, err := w.History(ctx, strings.Join(ids, ""))
+			switch {
+			case err != nil:
+				return noFleet(err)
+			case f.json:
+				return writeJSON(cmd, struct {
+					History []fleet.Past `json:"history"`
+				}{past})
+			case len(past) == 0:
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "Nothing has changed.")
+				return err
+			}
+			t := &table.Table{Columns: []table.Column{
+				{Title: "TIME"}, {Title: "PROCESS", Min: 8}, {Title: "ID", Min: 8}, {Title: "STATE"}, {Title: "WHY", Optional: true, Min: 20},
+			}}
+			for _, p := range past {
+				member := p.Member
+				if p.Zone != "" {
+					member += " (" + p.Zone + ")"
+				}
+				t.Rows = append(t.Rows, []table.Cell{
+					table.Plain(view.Clock(p.At)), table.Plain(member), table.Plain(p.ID), table.Plain(p.To.String()), table.Plain(p.Why),
+				})
+			}
+			return printTable(cmd, t)
+		},
+	}
+}
+
 func fleetTopCommand(f *fleetFlags) *cobra.Command {
 	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show the fleet live",
 		Long: `Show what "fleet status" shows, anew every second (--every), until Ctrl-C. It says
-so when the store does not answer, and when no one adds up any more.`,
+so when the store does not answer, and when there is no coordinator.`,
 		Example: `  switchgear fleet top --every 500ms`,
 		Args:    nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -349,19 +329,19 @@ so when the store does not answer, and when no one adds up any more.`,
 			case !isTerminal(cmd.OutOrStdout()):
 				return usage("switchgear fleet top needs a terminal: see fleet status")
 			}
-			desk, err := f.open()
+			w, err := f.open(cmd)
 			if err != nil {
 				return err
 			}
-			defer desk.Close()
-			return f.top(cmd, desk, every)
+			defer w.Close()
+			return f.top(cmd, w, every)
 		},
 	}
 	cmd.Flags().DurationVar(&every, "every", time.Second, "time between two looks")
 	return cmd
 }
 
-func (f *fleetFlags) top(cmd *cobra.Command, desk *fleet.Desk, every time.Duration) error {
+func (f *fleetFlags) top(cmd *cobra.Command, w fleetWay, every time.Duration) error {
 	const clear, hide, show = "\x1b[H\x1b[2J", "\x1b[?25l", "\x1b[?25h"
 	out := bare(cmd.OutOrStdout())
 	fmt.Fprint(out, hide)
@@ -369,7 +349,7 @@ func (f *fleetFlags) top(cmd *cobra.Command, desk *fleet.Desk, every time.Durati
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		v, err := f.view(cmd, desk)
+		v, err := f.view(cmd, w)
 		text := ""
 		if err != nil {
 			text = plain.Text(oneLine(err.Error())) + "\n"

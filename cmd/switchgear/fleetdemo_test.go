@@ -15,7 +15,7 @@ func TestDemoOfAFleet(t *testing.T) {
 	t.Parallel()
 	p := start(t, "demo", "--fleet", "--for", "13s")
 	line := p.await("switchgear fleet status")
-	p.await("zone a: 3 closed", "zone b: 3 closed", "adds up")
+	p.await("zone a: 3 closed", "zone b: 3 closed", "coordinator")
 	flags := regexp.MustCompile(`--redis \S+ --group demo --key-file \S+`).FindString(line)
 	for began := time.Now(); ; {
 		out := newHost(t).ok(append([]string{"fleet", "status"}, strings.Fields(flags)...)...)

@@ -93,14 +93,14 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 	if o.ifVersion != 0 {
 		return usage("--if-version with fleet, want none: each process has its own version, and the order is given only if none has changed since the dry run")
 	}
-	desk, err := f.open()
+	w, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
-	defer desk.Close()
+	defer w.Close()
 	try := fleet.Order{Order: order}
 	try.DryRun = true
-	dry, err := f.give(cmd, desk, try, false)
+	dry, err := f.give(cmd, w, try, false)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 	} else if len(dry.Refused) == 0 {
 		given.Versions = dry.Versions()
 	}
-	done, err := f.give(cmd, desk, given, !f.json && isTerminal(cmd.ErrOrStderr()))
+	done, err := f.give(cmd, w, given, !f.json && isTerminal(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -129,14 +129,14 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 }
 
 // give gives an order, and tells of the receipts as they come.
-func (f *fleetFlags) give(cmd *cobra.Command, desk *fleet.Desk, o fleet.Order, tell bool) (*fleet.Receipts, error) {
+func (f *fleetFlags) give(cmd *cobra.Command, w fleetWay, o fleet.Order, tell bool) (*fleet.Receipts, error) {
 	ctx, cancel := f.bound(cmd)
 	defer cancel()
 	var progress func(*fleet.Receipts)
 	if tell {
 		progress = func(r *fleet.Receipts) { fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", plain.Text(r.String())) }
 	}
-	r, err := desk.Order(ctx, o, progress)
+	r, err := w.Order(ctx, o, progress)
 	switch {
 	case err == nil:
 		return r, nil
@@ -145,7 +145,11 @@ func (f *fleetFlags) give(cmd *cobra.Command, desk *fleet.Desk, o fleet.Order, t
 	case errors.Is(err, fleet.ErrUnsigned):
 		return nil, usage("orders are signed, want --key-file FILE, or SWITCHGEAR_FLEET_KEY_FILE")
 	}
-	return nil, unreachable("the store does not answer: %w", err)
+	var answer *ops.Error
+	if errors.As(err, &answer) && answer.Code != "store" {
+		return nil, err
+	}
+	return nil, noFleet(err)
 }
 
 // reportFleet says what became of an order, and decides the exit code.

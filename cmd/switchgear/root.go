@@ -78,7 +78,7 @@ other ways in, and "switchgear help orders" for what orders ask of you.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g), fleetCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g), fleetCommand(g), consoleCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
 	add(more, notifyCommand(g), auditCommand(g), demoCommand(), manCommand())

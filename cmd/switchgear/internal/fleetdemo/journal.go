@@ -93,7 +93,7 @@ func (j *journal) sumLocked() string {
 			text += ": " + why
 		}
 	case counts != "":
-		text += "   " + counts + " adds up"
+		text += "   coordinator " + counts
 	}
 	return text
 }
