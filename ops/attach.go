@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // ErrAttached is matched by the error of Attach for a name that is taken, or that
@@ -74,25 +75,37 @@ func (p *Plane) MayOrder(r *http.Request, o *Order) (peer Peer, err error) {
 	return peer, nil
 }
 
-// attach adds the paths of what is attached to the mux of an endpoint. Which
-// names there are is looked up with each request.
+// attach adds the APIs of what is attached to the mux of an endpoint. Which names
+// there are is looked up with each request.
 func (e *endpoint) attach(mux *http.ServeMux) {
-	serve := func(strip string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if err := e.serveAttached(w, r, strip); err != nil {
-				writeError(w, err)
-			}
-		}
-	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} { // GET is HEAD as well
-		mux.HandleFunc(method+" /{attached}/{rest...}", serve("page"))
-		mux.HandleFunc(method+" /v1/{attached}", serve(""))
-		mux.HandleFunc(method+" /v1/{attached}/{rest...}", serve(""))
+		for _, path := range []string{" /v1/{attached}", " /v1/{attached}/{rest...}"} {
+			mux.HandleFunc(method+path, func(w http.ResponseWriter, r *http.Request) {
+				if err := e.serveAttached(w, r, r.PathValue("attached"), false); err != nil {
+					writeError(w, err)
+				}
+			})
+		}
 	}
 }
 
-func (e *endpoint) serveAttached(w http.ResponseWriter, r *http.Request, strip string) error {
-	name := r.PathValue("attached")
+// attachedPage is the name of what a path below the handler's own belongs to; ""
+// for the plane's own page. The mux would take a pattern for it as a reason to
+// redirect every file of the page to a folder.
+func (e *endpoint) attachedPage(path string) string {
+	name, _, below := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !below {
+		return ""
+	}
+	e.Plane.mu.Lock()
+	defer e.Plane.mu.Unlock()
+	if e.attached[name] == nil {
+		return ""
+	}
+	return name
+}
+
+func (e *endpoint) serveAttached(w http.ResponseWriter, r *http.Request, name string, page bool) error {
 	e.Plane.mu.Lock()
 	h := e.attached[name]
 	e.Plane.mu.Unlock()
@@ -108,7 +121,7 @@ func (e *endpoint) serveAttached(w http.ResponseWriter, r *http.Request, strip s
 	if err := e.admit(r, kind); err != nil {
 		return err
 	}
-	if strip != "" {
+	if page {
 		h = http.StripPrefix("/"+name, h)
 	}
 	h.ServeHTTP(w, r)

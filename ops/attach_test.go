@@ -40,6 +40,9 @@ func TestAttach(t *testing.T) {
 		{name: "allowed", method: "POST", path: "/v1/fleet/orders", authorize: authorize, code: 200, want: "order by ana through http"},
 		{name: "not allowed", method: "POST", path: "/v1/fleet/orders", authorize: authorize, actor: "eve", code: 200, want: "order refused: not eve"},
 		{name: "another origin", method: "POST", path: "/v1/fleet/orders", authorize: authorize, header: [2]string{"Origin", "https://elsewhere.example"}, code: 403, want: "another origin"},
+		{name: "a file of the plane's own page", method: "GET", path: "/style.css", code: 200, want: "color-scheme"},
+		{name: "an order through the page", method: "POST", path: "/fleet/v1/fleet/orders", authorize: authorize, code: 200, want: "path /v1/fleet/orders, order by ana"},
+		{name: "a POST to nothing", method: "POST", path: "/style.css", code: 405},
 		{name: "another verb", method: "PUT", path: "/v1/fleet", code: 405},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -54,7 +54,7 @@ function head() {
   const v = answer?.view, self = answer?.self, out = [];
   const banner = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   if (trouble) banner("bad", "This page is stale.", trouble + (heard ? ` What you see is ${ago(heard)} old.` : ""));
-  if (answer?.error) banner("bad", "The store does not answer.", answer.error + (answer.old ? " What you see is what it said last." : ""));
+  if (answer?.error) banner("bad", "The store does not answer.", answer.error + "." + (answer.old ? " What you see is what it said last." : ""));
   if (self?.alone) banner("warn", `This process is alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
@@ -123,7 +123,7 @@ function members(v) {
 function orders() {
   return answer.orders.filter((r) => r.order.id.toLowerCase().includes(place.q.toLowerCase())).map((r) => {
     const done = (r.done || []).length, refused = r.refused || [], silent = r.silent || [], all = Math.max(1, r.members);
-    const text = `${done} of ${r.members} done` + (refused.length ? `, ${refused.length} refused: ${refused[0].member}: ${refused[0].error}` : "") + (silent.length ? `, ${silent.length} silent: ${silent.slice(0, 5).join(", ")}` : "");
+    const text = `${done} of ${r.members} done` + (refused.length ? `, ${refused.length} refused: ${refused[0].member}: ${refused[0].error}` : "") + (silent.length ? `, ${r.age < 5e9 ? "waiting for" : "silent:"} ${silent.slice(0, 5).join(", ")}${silent.length > 5 ? ` and ${silent.length - 5} more` : ""}` : "");
     return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(r.age / 1e9) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
       el("span", {}, el("progress", { max: String(all), value: String(done), "aria-label": text }), text));
   });
