@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -13,12 +14,16 @@ const slack = 15 * time.Second
 
 var processSettings = breaker.Settings{FailMax: 5, ResetTimeout: 10 * time.Second}
 
-// Eight real processes under a real store that is broken in every way, with the
-// invariants checked on what they recorded.
+// stressed says that there is time for the long runs.
+var stressed = os.Getenv("SWITCHGEAR_STRESS") != ""
+
+// Eight real processes under a real store that is broken, with the invariants
+// checked on what they recorded. SWITCHGEAR_STRESS=60s breaks it in every way.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
+	t.Parallel()
 	s := startServer(t)
 	way := newProxy(t, s.addr)
 	p := startProcesses(t, 8, processConfig{Redis: way.addr(), Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
@@ -45,6 +50,7 @@ func TestProcesses(t *testing.T) {
 		}
 	})
 	t.Run("bad node", func(t *testing.T) {
+		needTime(t)
 		p.t = t
 		began := p.mark()
 		p.behave(func(c processConfig) bool { return c.ID == 3 })
@@ -60,6 +66,7 @@ func TestProcesses(t *testing.T) {
 		p.until(slack+10*time.Second, "all are closed", p.allClosed)
 	})
 	t.Run("bad zone", func(t *testing.T) {
+		needTime(t)
 		p.t = t
 		<-time.After(5 * time.Second)
 		began := p.mark()
@@ -89,6 +96,9 @@ func TestProcesses(t *testing.T) {
 		{"slow", func() { way.delay.Store(int64(50 * time.Millisecond)) }, func() { way.delay.Store(0) }, true},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
+			if fault.name != "killed" {
+				needTime(t)
+			}
 			p.t = t
 			p.until(3*slack, "all are together", p.together)
 			p.behave(all)
@@ -116,6 +126,13 @@ func TestProcesses(t *testing.T) {
 			t.Logf("together after %s", p.until(3*slack, "all are together again", p.together))
 			t.Logf("recovered after another %s", p.until(2*slack, "all are closed", p.allClosed))
 		})
+	}
+}
+
+func needTime(t *testing.T) {
+	t.Helper()
+	if !stressed {
+		t.Skip("takes minutes: SWITCHGEAR_STRESS=60s")
 	}
 }
 

@@ -26,6 +26,7 @@ func TestLoad(t *testing.T) {
 	}
 	sizes, measured := os.Getenv("SWITCHGEAR_FLEET_LOAD"), true
 	if sizes == "" {
+		t.Parallel()
 		sizes, measured = "10", false
 	}
 	for _, text := range strings.Split(sizes, ",") {

@@ -35,6 +35,7 @@ type processConfig struct {
 	Every      time.Duration
 	Settings   breaker.Settings
 	Key        string
+	Binary     string `json:"-"` // what it runs; "": this binary
 }
 
 // record is one line that it says.
@@ -113,7 +114,7 @@ func (c *processConfig) call(ctx context.Context) error {
 type processes struct {
 	t       *testing.T
 	dep     *httptest.Server
-	cmds    []*exec.Cmd
+	procs   []*running // by id
 	configs []processConfig
 
 	mu      sync.Mutex // guards the fields below
@@ -122,6 +123,35 @@ type processes struct {
 	records []record
 	last    map[int]fleet.State
 	open    map[int]breaker.State
+}
+
+// running is a process as its test sees it.
+type running struct {
+	cmd  *exec.Cmd
+	in   io.Closer
+	read chan struct{} // closed when all that it said is read
+}
+
+// end lets it leave, or kills it if it does not.
+func (r *running) end() {
+	r.in.Close()
+	timer := time.AfterFunc(10*time.Second, func() { _ = r.cmd.Process.Kill() })
+	<-r.read
+	_ = r.cmd.Wait()
+	timer.Stop()
+}
+
+// replace ends process i, as a deploy does, and starts another build in its place.
+func (p *processes) replace(i int, binary string) {
+	p.t.Helper()
+	p.procs[i].end()
+	p.mu.Lock()
+	delete(p.last, i)
+	delete(p.open, i)
+	c := &p.configs[i]
+	c.Binary = binary
+	p.mu.Unlock()
+	p.run(*c)
 }
 
 func startProcesses(t *testing.T, n int, base processConfig, zones ...string) *processes {
@@ -150,17 +180,28 @@ func startProcesses(t *testing.T, n int, base processConfig, zones ...string) *p
 		}
 		p.configs = append(p.configs, c)
 	}
+	p.procs = make([]*running, n)
 	for _, c := range p.configs {
 		p.run(c)
 	}
+	t.Cleanup(func() {
+		for _, r := range p.procs {
+			if r != nil {
+				r.end()
+			}
+		}
+	})
 	return p
 }
 
 func (p *processes) run(c processConfig) {
 	p.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		p.t.Fatal(err)
+	self := c.Binary
+	if self == "" {
+		var err error
+		if self, err = os.Executable(); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -180,10 +221,10 @@ func (p *processes) run(c processConfig) {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.cmds = append(p.cmds, cmd)
-	read := make(chan bool)
+	r := &running{cmd, in, make(chan struct{})}
+	p.procs[c.ID] = r
 	go func() {
-		defer close(read)
+		defer close(r.read)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			var r record
@@ -193,13 +234,6 @@ func (p *processes) run(c processConfig) {
 			p.take(r)
 		}
 	}()
-	p.t.Cleanup(func() {
-		in.Close()
-		timer := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-		<-read
-		_ = cmd.Wait()
-		timer.Stop()
-	})
 }
 
 func (p *processes) take(r record) {

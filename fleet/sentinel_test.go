@@ -44,6 +44,10 @@ func TestSentinel(t *testing.T) {
 	}
 	for _, how := range []string{"killed", "frozen"} {
 		t.Run(how, func(t *testing.T) {
+			if how == "killed" { // it is the milder one
+				needTime(t)
+			}
+			t.Parallel()
 			master := startServer(t)
 			host, port, _ := net.SplitHostPort(master.addr)
 			replica := startServer(t, "--replicaof", host, port)

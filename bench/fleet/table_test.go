@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -19,11 +20,12 @@ import (
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
 )
 
-// This file is the simulation that decided how often a fleet probes. It is the
-// shipped code, breakers and members and store and all, in virtual time:
-// processes that make calls by chance, through an outage. TestTable checks the
-// rows that matter with margins; SWITCHGEAR_FLEET_TABLE=1 prints the whole table
-// for docs/fleet.md, and SWITCHGEAR_FLEET_TABLE=N,N for so many processes.
+// The simulation decided how often a fleet probes, and how many probes must pass.
+// TestTable checks the rows that matter with margins; SWITCHGEAR_FLEET_TABLE=1
+// prints the whole table for docs/fleet.md, and SWITCHGEAR_FLEET_TABLE=N,N for so
+// many processes.
+
+var errDown = errors.New("connection refused")
 
 // play is one scenario.
 type play struct {
@@ -287,6 +289,9 @@ func TestTable(t *testing.T) {
 		{"outage, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 8 && f.probes < 1 }, "protected in 8 s"},
 		{"outage, 0.2/s", 30, -1, func(f figures) bool { return f.protect > 20 }, "alone not before 20 s: else a fleet is for nothing"},
 		{"30 % errors, 0.2/s: none should open", 30, 0, func(f figures) bool { return f.falsely <= 5 }, "at most 5 false openings"},
+		{"70 % errors, 10/s", 30, 0, func(f figures) bool { return f.protect < 5 && f.probes < 7.5 && f.after < 3 }, "protected in 5 s, 7.5 failing calls a second, 3 s lost after"},
+		{"70 % errors, 10/s", 30, -1, func(f figures) bool { return f.probes > 8 }, "alone 8 failing calls a second and more: else a fleet is for nothing"},
+		{"70 % errors, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 13 && f.probes < 2 }, "protected in 13 s"},
 		{"one bad node, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "no one else opens"},
 		{"one bad zone of 3, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 20 && f.falsely == 0 }, "protected in 20 s, no one else opens"},
 		{"two bad zones of 3, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "the third stays closed"},
