@@ -35,14 +35,64 @@ func (s spy) Beat(ctx context.Context, member string, report []byte) ([]byte, er
 	return s.Store.Beat(ctx, member, report)
 }
 
-func (s spy) Publish(ctx context.Context, holder string, term uint64, ttl time.Duration, digest []byte) error {
+func (s spy) Digest(ctx context.Context) ([]byte, error) {
 	s.look()
-	return s.Store.Publish(ctx, holder, term, ttl, digest)
+	return s.Store.Digest(ctx)
+}
+
+func (s spy) Put(ctx context.Context, t fleet.Table, field string, value []byte) error {
+	s.look()
+	return s.Store.Put(ctx, t, field, value)
+}
+
+func (s spy) All(ctx context.Context, t fleet.Table) (map[string][]byte, error) {
+	s.look()
+	return s.Store.All(ctx, t)
+}
+
+func (s spy) Drop(ctx context.Context, t fleet.Table, field string, value []byte) error {
+	s.look()
+	return s.Store.Drop(ctx, t, field, value)
+}
+
+func (s spy) Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (uint64, error) {
+	s.look()
+	return s.Store.Lead(ctx, holder, after, ttl)
 }
 
 func (s spy) Collect(ctx context.Context) (map[string][]byte, uint64, error) {
 	s.look()
 	return s.Store.Collect(ctx)
+}
+
+func (s spy) Publish(ctx context.Context, holder string, term uint64, ttl time.Duration, digest []byte) error {
+	s.look()
+	return s.Store.Publish(ctx, holder, term, ttl, digest)
+}
+
+func (s spy) Resign(ctx context.Context, holder string, term uint64) error {
+	s.look()
+	return s.Store.Resign(ctx, holder, term)
+}
+
+func (s spy) Listen(ctx context.Context, f func([]byte)) error {
+	s.look()
+	return s.Store.Listen(ctx, f)
+}
+
+func (s spy) Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error) {
+	s.look()
+	return s.Store.Add(ctx, id, order, number, age)
+}
+
+func (s spy) Orders(ctx context.Context) ([]fleet.StoredOrder, uint64, error) {
+	s.look()
+	return s.Store.Orders(ctx)
+}
+
+func (s spy) Remove(ctx context.Context, ids ...string) error {
+	s.look()
+	return s.Store.Remove(ctx, ids...)
 }
 
 // In a bubble, time stands still while a goroutine can run. So calls that take

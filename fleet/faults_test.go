@@ -93,6 +93,8 @@ func TestProcesses(t *testing.T) {
 		{"partition", func() { way.swallow.Store(true) }, func() { way.swallow.Store(false) }, false},
 		{"half-open", func() { way.half.Store(true) }, func() { way.half.Store(false) }, false},
 		{"flushed", func() { flush(t, s) }, func() {}, true},
+		{"full", func() { memory(t, s, "1", "noeviction") }, func() { memory(t, s, "0", "noeviction") }, false},
+		{"evicting", func() { evict(t, s) }, func() {}, true},
 		{"slow", func() { way.delay.Store(int64(50 * time.Millisecond)) }, func() { way.delay.Store(0) }, true},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
@@ -126,6 +128,36 @@ func TestProcesses(t *testing.T) {
 			t.Logf("together after %s", p.until(3*slack, "all are together again", p.together))
 			t.Logf("recovered after another %s", p.until(2*slack, "all are closed", p.allClosed))
 		})
+	}
+}
+
+// memory bounds that of the server, in bytes; 0 for no bound.
+func memory(t *testing.T, s *server, most, policy string) {
+	t.Helper()
+	c := s.client()
+	defer c.Close()
+	for k, v := range map[string]string{"maxmemory-policy": policy, "maxmemory": most} {
+		if err := c.ConfigSet(context.Background(), k, v).Err(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// evict takes away one key after the other, as a server does that runs out of
+// memory.
+func evict(t *testing.T, s *server) {
+	t.Helper()
+	c := s.client()
+	defer c.Close()
+	keys, err := c.Keys(context.Background(), "sg1:*").Result()
+	if err != nil || len(keys) < 4 {
+		t.Errorf("%q, %v; want the keys of the fleet", keys, err)
+	}
+	for _, k := range keys {
+		if err := c.Del(context.Background(), k).Err(); err != nil {
+			t.Error(err)
+		}
+		<-time.After(500 * time.Millisecond)
 	}
 }
 

@@ -26,11 +26,12 @@ func TestMain(m *testing.M) {
 // server is a redis-server, or a valkey-server, of the test's own, on a free
 // port and in a folder of its own.
 type server struct {
-	t    testing.TB
-	addr string
-	dir  string
-	args []string
-	cmd  *exec.Cmd
+	t       testing.TB
+	program string
+	addr    string
+	dir     string
+	args    []string
+	cmd     *exec.Cmd
 }
 
 // need skips a test whose program is not installed, by name.
@@ -48,7 +49,22 @@ func need(t testing.TB, program string) {
 func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	need(t, "redis-server")
-	s := &server{t: t, addr: freeAddr(t), dir: t.TempDir(), args: args}
+	return startProgram(t, "redis-server", args...)
+}
+
+// startValkey starts a valkey-server, which Debian 12 does not have: it is used
+// where there is one.
+func startValkey(t testing.TB) *server {
+	t.Helper()
+	if _, err := exec.LookPath("valkey-server"); err != nil {
+		t.Skip("SKIP: needs valkey-server")
+	}
+	return startProgram(t, "valkey-server")
+}
+
+func startProgram(t testing.TB, program string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, program: program, addr: freeAddr(t), dir: t.TempDir(), args: args}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -76,7 +92,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	defer out.Close()
-	s.cmd = exec.Command("redis-server", append([]string{
+	s.cmd = exec.Command(s.program, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
 	}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
@@ -94,7 +110,7 @@ func (s *server) start() {
 		}
 		if ctx.Err() != nil {
 			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			s.t.Fatalf("redis-server does not answer: %v\n%s", err, log)
+			s.t.Fatalf("%s does not answer: %v\n%s", s.program, err, log)
 		}
 		<-time.After(10 * time.Millisecond)
 	}

@@ -35,6 +35,34 @@ func TestRedisContract(t *testing.T) {
 	})
 }
 
+func TestValkeyContract(t *testing.T) {
+	s := startValkey(t)
+	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
+		c := s.client()
+		t.Cleanup(func() { c.Close() })
+		return newRedis(t, c, t.Name()), newRedis(t, c, t.Name())
+	})
+}
+
+// A Cluster of one node refuses, as any does, what is of several slots.
+func TestRedisCluster(t *testing.T) {
+	s := startServer(t, "--cluster-enabled", "yes")
+	node := s.client()
+	defer node.Close()
+	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the cluster is up", func() bool {
+		info, err := node.ClusterInfo(t.Context()).Result()
+		return err == nil && strings.Contains(info, "cluster_state:ok")
+	})
+	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
+		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.addr}})
+		t.Cleanup(func() { c.Close() })
+		return newRedis(t, c, t.Name()), newRedis(t, c, t.Name())
+	})
+}
+
 // A store that is stopped fails within its own time, whatever the user's client
 // would do, and a server that comes back empty needs no help: scripts are loaded
 // again.

@@ -226,3 +226,29 @@ func FuzzDigest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOpen: whoever has no key, or another one, gets nothing past a seal, and
+// records of any bytes are read or refused.
+func FuzzOpen(f *testing.F) {
+	key := Seal{Group: "g", Key: []byte("0123456789abcdef")}
+	for _, k := range []Kind{KindOrder, KindReceipt, KindInventory, KindHistory} {
+		m, err := Seal{}.CloseRecord(k, map[string]any{"id": "x", "order": map[string]any{"id": "db", "verb": "open"}})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(k), m)
+	}
+	f.Add(byte(KindReport), Seal{}.Close(KindReport, someReport().Append()))
+	f.Fuzz(func(t *testing.T, kind byte, message []byte) {
+		if _, err := key.Open(Kind(kind), message); err == nil {
+			t.Fatal("it has no signature")
+		}
+		forged := Seal{Group: "g", Key: []byte("another key of 16")}.Close(Kind(kind), message)
+		if _, err := key.Open(Kind(kind), forged); err == nil {
+			t.Fatal("it is signed with another key")
+		}
+		for _, v := range []any{new(Order), new(Receipt), new(Inventory), new(History)} {
+			_ = Seal{}.OpenRecord(Kind(kind), message, v) // it must not panic
+		}
+	})
+}
