@@ -40,7 +40,7 @@ type sighting struct {
 func (f *Fleet) coordinate(ctx context.Context) {
 	for ctx.Err() == nil {
 		rest(ctx, f.o.Beat/2+f.share(f.o.Beat))
-		if ctx.Err() != nil || f.hears() {
+		if ctx.Err() != nil || f.hears() || f.mute() {
 			continue
 		}
 		of, err := f.lead(ctx)
@@ -54,8 +54,15 @@ func (f *Fleet) coordinate(ctx context.Context) {
 func (f *Fleet) hears() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// Who cannot beat must not count: it could publish, and hear no one.
-	return f.heard.at > 0 && f.now()-f.heard.at < 2*f.o.Beat || f.state.Beats == 0
+	return f.heard.at > 0 && f.now()-f.heard.at < 2*f.o.Beat
+}
+
+// mute reports whether this member cannot beat. It must not be the coordinator
+// then: it could publish, and hear no one.
+func (f *Fleet) mute() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.Beats == 0 || f.failures >= aloneAfter
 }
 
 // lead asks for the lease. The office goes on from the newest digest: the one
@@ -91,7 +98,7 @@ func (f *Fleet) serve(ctx context.Context, of *office) {
 	defer f.change(func(s *State) { s.Coordinator = false })
 	for {
 		next, err := f.tally(ctx, of)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || f.mute() {
 			// It leaves: another one need not wait for the end of the lease.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 			defer cancel()

@@ -39,6 +39,7 @@ type Fleet struct {
 	digest  *wire.Digest  // the newest, as this goroutine sees it
 	heardAt time.Duration // when it came
 	clock   verdict.Epoch // the newest that was ever heard of
+	missed  int           // beats, one after the other
 
 	opened  atomic.Uint64 // breakers that a verdict opened here
 	news    chan struct{} // something happened that the fleet should hear of soon
@@ -51,10 +52,11 @@ type Fleet struct {
 	book    book
 	past    past
 
-	mu    sync.Mutex // guards the fields below; no other lock is taken under it
-	told  told
-	heard heard
-	state State
+	mu       sync.Mutex // guards the fields below; no other lock is taken under it
+	told     told
+	heard    heard
+	state    State
+	failures int // of beats, one after the other
 }
 
 // heard is what came from the coordinator last.

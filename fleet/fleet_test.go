@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +232,50 @@ func TestAdvise(t *testing.T) {
 			t.Error("it obeyed")
 		}
 	})
+}
+
+// A store that can be read and not written, as one that is full, is as one that is
+// away: who cannot be heard is held by no verdict (F6).
+func TestStoreFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, time.Second)
+		for _, x := range c.all {
+			x.Store = &full{Store: c.store}
+		}
+		c.start().joined()
+		c.allFail()
+		c.until(20*time.Second, "all are open", func() bool { _, open := c.states(); return open == 4 })
+		for _, x := range c.all {
+			x.Store.(*full).is.Store(true)
+		}
+		c.until(6*time.Second, "all are alone, and none coordinates", func() bool {
+			for _, x := range c.all {
+				if s := x.f.State(); !s.Alone || s.Coordinator {
+					return false
+				}
+			}
+			return true
+		})
+		c.allWork()
+		c.until(15*time.Second, "each probes by itself", func() bool { closed, _ := c.states(); return closed == 4 })
+		for _, x := range c.all {
+			x.Store.(*full).is.Store(false)
+		}
+		c.joined()
+	})
+}
+
+// full is the way to a store that refuses reports.
+type full struct {
+	fleet.Store
+	is atomic.Bool
+}
+
+func (f *full) Beat(ctx context.Context, member string, report []byte) ([]byte, error) {
+	if f.is.Load() {
+		return nil, errors.New("OOM command not allowed")
+	}
+	return f.Store.Beat(ctx, member, report)
 }
 
 // Keys of sets take part as well, one by one, and no verdict makes one (I12).

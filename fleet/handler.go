@@ -162,7 +162,7 @@ func (h *deskHandler) postOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), min(wait, orderTime))
 	defer cancel()
-	got, err := h.Desk.Order(ctx, *o, func(*Receipts) {
+	got, err := h.Order(ctx, *o, func(*Receipts) {
 		if !o.DryRun {
 			cancel() // the screen shows the receipts come in
 		}

@@ -15,7 +15,8 @@ const (
 	storeTime = 500 * time.Millisecond
 	// ticks of a member in a beat: calls are read, and breakers held, so often.
 	ticks = 5
-	// aloneAfter is how many beats without the coordinator make a member alone.
+	// aloneAfter is how many beats without the coordinator, or beats that failed one
+	// after the other, make a member alone.
 	aloneAfter = 3
 )
 
@@ -51,11 +52,11 @@ func (f *Fleet) member(ctx context.Context) {
 func (f *Fleet) turn(fresh bool) {
 	now := f.now()
 	f.mu.Lock()
-	f.digest, f.heardAt, f.clock = f.heard.digest, f.heard.at, f.heard.clock
+	f.digest, f.heardAt, f.clock, f.missed = f.heard.digest, f.heard.at, f.heard.clock, f.failures
 	f.mu.Unlock()
 	f.poll(now, fresh)
 	t := f.step(now, fresh)
-	alone := f.heardAt == 0 || now-f.heardAt > aloneAfter*f.o.Beat
+	alone := f.heardAt == 0 || now-f.heardAt > aloneAfter*f.o.Beat || f.missed >= aloneAfter
 	f.mu.Lock()
 	soon := newsWorthy(f.told.claims, t.claims)
 	f.told = t
@@ -96,7 +97,9 @@ func (f *Fleet) view(now time.Duration) verdict.View {
 	v := verdict.View{Member: f.boot, Zone: f.o.Zone, Advise: f.o.Advise}
 	if f.digest != nil && f.heardAt > 0 {
 		v.Clock, v.Age = f.clock, now-f.heardAt
-		v.Heard = v.Age < f.params.Patience()
+		// Who cannot be heard is in no verdict, and so is held by none: a store
+		// that is full may still be read.
+		v.Heard = v.Age < f.params.Patience() && f.missed < f.params.Silence
 	}
 	return v
 }
@@ -167,6 +170,7 @@ func (f *Fleet) beat(ctx context.Context, seq uint64) error {
 		return err
 	}
 	f.change(func(s *State) {
+		f.failures = 0
 		s.Beats++
 		s.LastError = ""
 	})
@@ -181,6 +185,7 @@ func (f *Fleet) failedBeat(err error) {
 		return
 	}
 	f.change(func(s *State) {
+		f.failures++
 		s.Failed++
 		s.LastError = err.Error()
 	})

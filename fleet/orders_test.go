@@ -391,6 +391,19 @@ func TestSettingsForAll(t *testing.T) {
 		if err != nil || len(orders) != 1 {
 			t.Errorf("%d orders, %v; want the newer one alone, as it sets all that the older one did", len(orders), err)
 		}
+		// A process that starts again has them, after a flush as well.
+		c.store.Flush()
+		time.Sleep(30 * time.Second)
+		again := &mate{every: time.Second, Options: fleet.Options{Member: "pod-9"}}
+		(&crew{t: t, all: []*mate{again}}).withPlanes()
+		c.leave(c.all[0])
+		c.all[0] = again
+		c.join(again)
+		c.joined()
+		time.Sleep(2 * time.Second)
+		if s := again.m.Breaker("db").Settings(); s.FailMax != 7 || s.ResetTimeout != 20*time.Second {
+			t.Errorf("after a restart it has %+v", s)
+		}
 	})
 }
 

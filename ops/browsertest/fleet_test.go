@@ -130,7 +130,7 @@ func TestFleetPageShowsNamesAsTheyAre(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker(`<img src=x onerror="document.title='owned'">`)
 	s := serve(t, m, ops.Options{})
-	f, err := fleet.Join(t.Context(), m, fleet.Options{Store: store, Group: "<b>shop</b>", Zone: "<i>", Member: "pod‮-1", Plane: s.p})
+	f, err := fleet.Join(t.Context(), m, fleet.Options{Store: store, Group: "<b>shop</b>", Zone: "<i>", Member: "pod\u202e-1", Plane: s.p})
 	if err != nil {
 		t.Fatal(err)
 	}
