@@ -43,8 +43,9 @@ type Answer struct {
 // deskHandler serves a Desk over HTTP.
 type deskHandler struct {
 	*Desk
-	self  func() State
-	plane *ops.Plane // decides who may give orders; nil: no one
+	mux   *http.ServeMux
+	self  func() State // nil: there is no member here
+	plane *ops.Plane   // decides who may give orders; nil: read-only
 
 	mu   sync.Mutex // guards the fields below; held while the store is looked at
 	at   time.Time
@@ -73,8 +74,8 @@ func (d *Desk) Handler(plane *ops.Plane) http.Handler { return newHandler(d, nil
 func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Desk(), f.State, plane) }
 
 func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
-	h := &deskHandler{Desk: d, self: self, plane: plane}
-	mux := http.NewServeMux()
+	h := &deskHandler{Desk: d, mux: http.NewServeMux(), self: self, plane: plane}
+	mux := h.mux
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic("fleet: " + err.Error()) // the program was built without its assets
@@ -84,8 +85,10 @@ func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
 	mux.HandleFunc("GET /v1/fleet/history", h.getHistory)
 	mux.HandleFunc("GET /v1/fleet/orders", h.getOrders)
 	mux.HandleFunc("POST /v1/fleet/orders", h.postOrder)
-	return mux
+	return h
 }
+
+func (h *deskHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 // getAll answers with one look for all who ask within half a second: a screen in
 // each hand does not cost the store more than one.

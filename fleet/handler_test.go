@@ -85,6 +85,14 @@ func TestHandler(t *testing.T) {
 			}
 		}
 
+		w := httptest.NewRecorder()
+		writer.Plane.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/metrics", nil))
+		for _, line := range []string{"switchgear_fleet_members 4\n", "switchgear_fleet_alone 0\n", "# TYPE switchgear_fleet_beats_total counter\n", "switchgear_breakers{"} {
+			if !strings.Contains(w.Body.String(), line) {
+				t.Errorf("the metrics have no %q:\n%s", line, w.Body)
+			}
+		}
+
 		var past []fleet.Past
 		time.Sleep(10 * time.Second)
 		if writer.ask(t, "GET", "v1/fleet/history?id=db", "", &past); len(past) != 4 || past[0].To != breaker.ForcedOpen || !strings.Contains(past[0].Why, "ana") {

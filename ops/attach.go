@@ -22,7 +22,8 @@ var attachedName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 // page links to it. What Handler does for its own requests it does for those of
 // h, hosts, origins and allowances included; it passes on GET, HEAD and POST, and
 // refuses POST where the plane is read-only. h asks MayOrder before it carries
-// out an order. detach ends it.
+// out an order. If h has a method WriteMetrics(io.Writer), what that writes, as Prometheus
+// text, is part of the plane's metrics. detach ends it.
 func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
 	if !attachedName.MatchString(name) || name == "v1" || name == "metrics" {
 		return nil, fmt.Errorf("%w: name %q, want lower-case letters and digits, and not v1 or metrics", ErrAttached, name)

@@ -3,6 +3,7 @@ package ops
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,6 +39,14 @@ func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
 	p.writeTransitions(out, now)
 	p.writeCalls(out)
 	p.writePlane(out)
+	for _, name := range p.attachedNames() {
+		p.mu.Lock()
+		h := p.attached[name]
+		p.mu.Unlock()
+		if m, ok := h.(interface{ WriteMetrics(io.Writer) }); ok {
+			m.WriteMetrics(out)
+		}
+	}
 }
 
 // head writes what goes before the samples of a metric.
