@@ -58,7 +58,7 @@ func (f *Fleet) hears() bool {
 }
 
 // mute reports whether this member cannot beat. It must not be the coordinator
-// then: it could publish, and hear no one.
+// then: it could publish without hearing the others.
 func (f *Fleet) mute() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,7 +128,7 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	next = f.o.Beat
 	members := of.members(f, now)
 	of.clear(f)
-	// Reports may be of members that are gone. Who is there shows within a beat
+	// Reports may be of members that are gone. Which members are there shows within a beat
 	// and a half; what goes on meanwhile stays as it is.
 	if now-of.since >= time.Duration(firstBeats*float64(f.o.Beat)) {
 		next = min(next, of.k.Step(now-of.stepped, members))
@@ -153,7 +153,8 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	return next, nil
 }
 
-// clear begins anew what people closed: evidence from before does not undo it.
+// clear makes a fresh start where people closed a breaker: older evidence must not
+// undo that.
 func (of *office) clear(f *Fleet) {
 	for {
 		select {
@@ -227,7 +228,7 @@ func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 	for _, r := range alive {
 		m := verdict.Member{ID: r.Boot, Zone: r.Zone, Clock: r.Clock, Partial: r.Omitted > 0, Claims: r.Claims}
 		for _, w := range r.Well {
-			// A hash that no one names is a breaker that no one complains about.
+			// A hash without a name is a breaker that no member complains about.
 			if id, ok := ids[w.Hash]; ok {
 				m.Claims = append(m.Claims[:len(m.Claims):len(m.Claims)], wellClaim(id, &w))
 			}

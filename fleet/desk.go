@@ -290,7 +290,7 @@ func (d *Desk) wait(ctx context.Context, r *Receipts, waiting map[string]string,
 		rest(ctx, receiptPoll)
 		if ctx.Err() != nil {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil // who is silent is named
+				return nil // the silent are named
 			}
 			return ctx.Err()
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
 )
 
-// One line joins. A store that is away is no error: the breakers act by
+// One line joins. A store that is away is not an error: the breakers act by
 // themselves until it answers.
 func ExampleJoin() {
 	run := func(ctx context.Context) error {
@@ -20,7 +20,7 @@ func ExampleJoin() {
 		client := redis.NewClient(&redis.Options{Addr: "redis:6379"})
 		f, err := fleet.Join(ctx, &manager, fleet.Options{Redis: client, Group: "checkout", Zone: "eu-1a"})
 		if err != nil {
-			return err // the options make no sense; a store that is away is no error
+			return err // the options make no sense; a store that is away is not an error
 		}
 		defer f.Close()
 		fmt.Println(f.State().Group, f.State().Alone)

@@ -97,7 +97,7 @@ func (v *Verdict) Explain() string {
 	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
 }
 
-// NextProbe says when the fleet probes next, and who does.
+// NextProbe says when the fleet probes next, and which process does.
 func (v *Verdict) NextProbe() string {
 	text := "The fleet's next probe is in " + seconds(v.Next)
 	switch {

@@ -69,10 +69,10 @@ type heard struct {
 	late, lateSeq uint64
 }
 
-// State is how a member fares.
+// State is how a member is doing.
 type State struct {
 	Joined      bool          `json:"joined"`                 // it has beaten, and heard the coordinator
-	Alone       bool          `json:"alone"`                  // it hears no one: its breakers act by themselves
+	Alone       bool          `json:"alone"`                  // it does not hear the fleet, or is not heard: its breakers act by themselves
 	AloneSince  time.Time     `json:"alone_since,omitzero"`   // since when
 	Coordinator bool          `json:"coordinator"`            // it adds up what the members say
 	Advise      bool          `json:"advise,omitempty"`       // it only watches, see Options.Advise
@@ -92,7 +92,7 @@ type State struct {
 
 // Join makes the breakers and sets of m act as one with those of the other
 // processes of the group, those included that are made later. It returns at
-// once: a store that is slow or away is no error, and shows in State. The error
+// once: a store that is slow or away is not an error, and shows in State. The error
 // matches ErrOptions.
 //
 // A fleet owns six goroutines and four connections at most. Close ends them.
@@ -168,7 +168,7 @@ func (f *Fleet) Close() error {
 	return err
 }
 
-// State returns how the member fares.
+// State returns how the member is doing.
 func (f *Fleet) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,7 +185,7 @@ func (f *Fleet) now() time.Duration { return time.Since(f.began) + time.Nanoseco
 
 func (f *Fleet) random(n int) int { return rand.IntN(n) }
 
-// poke wakes who waits for c. If no one does yet, it stays.
+// poke wakes the goroutine that waits for c, or the next one that does.
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

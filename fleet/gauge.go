@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 )
 
-// Limits of what a member keeps and tells of the keys of its sets (F11).
+// Limits of what a member keeps and reports of the keys of its sets (F11).
 const (
 	maxKeys   = 256
 	keyPause  = time.Minute // a key is given up after so long without anything to say
@@ -30,8 +30,8 @@ type gauge struct {
 	draw   float64
 }
 
-// watch makes a gauge of a breaker. Its counts so far are no evidence, but for
-// a key the failures that made it known are.
+// watch makes a gauge of a breaker. Its counts so far are not evidence,
+// except, for a key, the failures that made it known.
 func (f *Fleet) watch(b *breaker.Breaker, keyed bool, now time.Duration) *gauge {
 	g := &gauge{b: b, keyed: keyed, active: now, draw: float64(f.random(drawSteps)) / drawSteps}
 	if keyed {

@@ -29,7 +29,7 @@ const (
 // Answer is what the API answers with at v1/fleet.
 type Answer struct {
 	At time.Time `json:"at"` // by the clock of who answers
-	// Self is how the process that answers fares; nil: it is no member.
+	// Self is how the process that answers is doing; nil: it is not a member.
 	Self     *State     `json:"self,omitempty"`
 	View     *View      `json:"view,omitempty"`
 	Orders   []Receipts `json:"orders"` // see Desk.Recent
@@ -60,7 +60,7 @@ type deskHandler struct {
 //	POST v1/fleet/orders             an ops.Order; with "versions", see Order.Versions
 //
 // With "dry_run" the answer to a POST waits for all receipts, for up to five
-// seconds or ?wait=DURATION, and names who is silent by then; without, it comes at
+// seconds or ?wait=DURATION, and names the silent; without, it comes at
 // once, and GET v1/fleet shows the receipts as they come in.
 // The plane decides on each order, see ops.Plane.MayOrder; nil: the handler is
 // read-only.
@@ -70,7 +70,7 @@ type deskHandler struct {
 // keeps to.
 func (d *Desk) Handler(plane *ops.Plane) http.Handler { return newHandler(d, nil, plane) }
 
-// Handler is Desk.Handler with how this member fares.
+// Handler is Desk.Handler, with the state of this member.
 func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Desk(), f.State, plane) }
 
 func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
@@ -90,8 +90,8 @@ func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
 
 func (h *deskHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// getAll answers with one look for all who ask within half a second: a screen in
-// each hand does not cost the store more than one.
+// getAll answers all requests of half a second from one look at the store, so that
+// many open screens cost the store no more than one.
 func (h *deskHandler) getAll(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	if time.Since(h.at) > viewKept {

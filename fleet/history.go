@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 )
 
-// Limits of what a member tells of the past (F11).
+// Limits of what a member reports of the past (F11).
 const (
 	maxPast   = 32  // transitions
 	maxWhy    = 240 // bytes of each one's summary

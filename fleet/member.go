@@ -97,8 +97,8 @@ func (f *Fleet) view(now time.Duration) verdict.View {
 	v := verdict.View{Member: f.boot, Zone: f.o.Zone, Advise: f.o.Advise}
 	if f.digest != nil && f.heardAt > 0 {
 		v.Clock, v.Age = f.clock, now-f.heardAt
-		// Who cannot be heard is in no verdict, and so is held by none: a store
-		// that is full may still be read.
+		// A member that cannot be heard has no part in verdicts, so none may
+		// hold it: a store that is full can still be read.
 		v.Heard = v.Age < f.params.Patience() && f.missed < f.params.Silence
 	}
 	return v

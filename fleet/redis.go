@@ -237,7 +237,7 @@ func (s *redisStore) Listen(ctx context.Context, f func(digest []byte)) error {
 	}
 }
 
-// newestField is no id of an order.
+// newestField has the newest order's number. It cannot be the id of an order.
 const newestField = "#"
 
 // addScript: the time is the server's, so that no two members compare clocks

@@ -45,9 +45,9 @@ type Store interface {
 	// Drop removes a field if it still has this value; nil: whatever it has.
 	Drop(ctx context.Context, t Table, field string, value []byte) error
 
-	// Lead asks for the coordinator's lease. If no one has it, holder does, for
+	// Lead asks for the coordinator's lease. If it is free, holder gets it, for
 	// ttl, under a term that is higher than every earlier one and higher than
-	// after. If another one has it, the term is 0.
+	// after. If another member has it, the term is 0.
 	Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (term uint64, err error)
 	// Collect returns the table of reports, and the number of the newest order.
 	Collect(ctx context.Context) (reports map[string][]byte, orders uint64, err error)

@@ -15,7 +15,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// View is a fleet as its members tell of it: every breaker of every process.
+// View is a fleet as its members report it: every breaker of every process.
 type View struct {
 	Group string `json:"group"`
 	// Coordinator is the member that adds up; "": there is none, and every
@@ -28,7 +28,7 @@ type View struct {
 	Breakers []Breaker       `json:"breakers"`          // the worst first
 	Standing []StandingOrder `json:"standing"`          // orders, the oldest first
 	Dropped  int             `json:"dropped,omitempty"` // messages that were not understood, or not signed
-	Omitted  int             `json:"omitted,omitempty"` // breakers that there was no room to tell of
+	Omitted  int             `json:"omitted,omitempty"` // breakers that did not fit
 }
 
 // Member is a process.

@@ -22,8 +22,8 @@ func consoleCommand(g *globals) *cobra.Command {
 		Use:   "console",
 		Short: "Serve the screen of a fleet to a browser",
 		Long: `Serve the screen of a fleet to a browser, straight from the store, until Ctrl-C:
-every breaker of every process, zones side by side, who is silent, and orders with
-their receipts. Processes that belong to the fleet show it too, beside their own
+every breaker of every process, zones side by side, the silent processes, and
+orders with their receipts. Processes that belong to the fleet show it too, beside their own
 page.
 
 It listens on loopback and takes no orders unless --orders says so. It knows no

@@ -69,7 +69,7 @@ func fleetStatusCommand(f *fleetFlags) *cobra.Command {
 		Short: "Show each breaker in all processes, the worst first",
 		Long: `Show each breaker in all processes, the worst first: how many are in which state,
 in each zone, and the fleet's verdict with its next probe. Above it stand the coordinator,
-who is silent, and the orders that stand.`,
+the silent processes, and the orders that stand.`,
 		Example: `  switchgear fleet status
   switchgear fleet status payments --json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -142,7 +142,7 @@ func fleetText(v *fleet.View, width int) string {
 	}
 	b.WriteString(t.String(width))
 	if v.Omitted > 0 {
-		fmt.Fprintf(&b, "... and %d more that there was no room to tell of\n", v.Omitted)
+		fmt.Fprintf(&b, "... and %d more that did not fit\n", v.Omitted)
 	}
 	return b.String()
 }
@@ -316,8 +316,8 @@ func fleetTopCommand(f *fleetFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show the fleet live",
-		Long: `Show what "fleet status" shows, anew every second (--every), until Ctrl-C. It says
-so when the store does not answer, and when there is no coordinator.`,
+		Long: `Show what "fleet status" shows, every second (--every), until Ctrl-C. It says so
+when the store does not answer, and when there is no coordinator.`,
 		Example: `  switchgear fleet top --every 500ms`,
 		Args:    nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -15,8 +15,8 @@ import (
 
 const fleetOrderLong = `
 
-It is carried out by each process, once, and each gives its receipt; who has not
-by --timeout is named. Overrides and settings stand: processes that start later
+Each process carries it out once and sends a receipt; the processes without one by
+--timeout are named. Overrides and settings stand: processes that start later
 get them with the time that remains.
 
 It is tried first, with a dry run, and given on condition that no process has
@@ -128,7 +128,7 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 	return f.reportFleet(cmd, done)
 }
 
-// give gives an order, and tells of the receipts as they come.
+// give gives an order, and reports the receipts as they come in.
 func (f *fleetFlags) give(cmd *cobra.Command, w fleetWay, o fleet.Order, tell bool) (*fleet.Receipts, error) {
 	ctx, cancel := f.bound(cmd)
 	defer cancel()

@@ -218,7 +218,7 @@ func (w *memberWay) Order(ctx context.Context, o fleet.Order, progress func(*fle
 		select {
 		case <-time.After(w.poll):
 		case <-ctx.Done():
-			return r, nil // who is silent is named
+			return r, nil // the silent are named
 		}
 		var all []fleet.Receipts
 		if w.client.Attached(ctx, "fleet", "/orders", nil, nil, &all) != nil {

@@ -15,7 +15,7 @@ const (
 	MaxArms     = 64 // members armed for one attempt of a scope
 	MaxZones    = 32 // zones of one subject with something to remember
 
-	// retain is how long a subject is remembered of which no one says anything
+	// retain is how long a subject is remembered of which no member says anything
 	// bad: longer than the longest span, so that no evidence from before a
 	// clearing outlives the memory of it (F2).
 	retain = 2 * time.Minute
@@ -161,7 +161,7 @@ func (c *Coordinator) collect(members []Member) (by map[string][]voice, partial 
 		m := &members[i]
 		zones[m.Zone] = true
 		partial = partial || m.Partial
-		// A coordinator that remembers nothing takes the time from those who do.
+		// A coordinator that remembers nothing takes the time from members that do.
 		// One voice cannot move it far (F3).
 		if m.Clock > c.Clock && m.Clock < c.Clock+1<<32 {
 			c.Clock = m.Clock
@@ -279,7 +279,7 @@ func zonesOf(s *Subject, voices []voice) []string {
 	for z := range s.Zones {
 		set[z] = true
 	}
-	delete(set, "") // who is in no zone counts for the fleet alone
+	delete(set, "") // members without a zone count for the fleet alone
 	return slices.Sorted(maps.Keys(set))
 }
 

@@ -99,7 +99,7 @@ func (p *Params) guilty(t *Tally, k Kind, rate float64) bool {
 // counted in the span of the verdict; zone is its zone's tally, nil for a verdict
 // of the zone itself. What is nearer weighs more: the fleet's share of bad calls
 // is worth Prior calls of the zone, and what comes of that is worth Prior calls
-// of the process. So nobody is opened against its own evidence (F4), and a zone
+// of the process. So no process is opened against its own evidence (F4), and a zone
 // that is well stays closed when others are not.
 func (p *Params) obeys(own Evidence, zone *Evidence, v *Evidence, k Kind, rate float64) bool {
 	share := float64(v.bad(k)) / float64(max(1, v.Calls))

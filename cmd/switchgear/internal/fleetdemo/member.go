@@ -76,7 +76,7 @@ func (c *config) run() {
 		mu.Lock()
 		defer mu.Unlock()
 		l.Name, l.Zone = c.Name, c.Zone
-		_ = out.Encode(l) // without a parent no one reads it
+		_ = out.Encode(l) // without a parent there is no reader
 	}
 	m := breaker.NewManager(settings, breaker.WithListener(breaker.Listener{
 		StateChange: func(_ *breaker.Breaker, t breaker.Transition) { say(line{Transition: &t, Summary: t.Summary()}) },

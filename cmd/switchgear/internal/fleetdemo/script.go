@@ -18,7 +18,7 @@ func zoneB(zone string, _ string) bool { return zone == "b" }
 // scenes are played in turn, again and again.
 var scenes = []scene{
 	{"all is well", 8 * time.Second, noOne, false},
-	{"pod-1 cannot reach payments: it opens alone, and no one else", 14 * time.Second, podOne, false},
+	{"pod-1 cannot reach payments: it opens alone, and no other does", 14 * time.Second, podOne, false},
 	{"all is well again", 12 * time.Second, noOne, false},
 	{"zone b cannot reach payments: it opens as one, and zone a stays closed", 14 * time.Second, zoneB, false},
 	{"all is well again", 10 * time.Second, noOne, false},
