@@ -27,7 +27,7 @@ const (
 	maxStanding = 256
 	orderLasts  = 10 * time.Minute // of one that does not stand, and of receipts
 	receiptPoll = 100 * time.Millisecond
-	settleTries = 30 // at that pace: no more than a store that has lost its data needs
+	settleTime  = 3 * time.Second // which a store that has lost its data needs at most
 )
 
 // Desk is where operators see a fleet and give it orders, straight from the
@@ -174,7 +174,11 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 // by the numbers what is lost: a new order must wait for that, or it would pass for
 // the one that has taken the others back (F12).
 func (d *Desk) settled(ctx context.Context) (standing []standingOrder, members map[string]*wire.Report, err error) {
-	for try := 0; ; try++ {
+	patience := settleTime
+	if end, ok := ctx.Deadline(); ok { // the order itself needs time, too
+		patience = min(patience, time.Until(end)/2)
+	}
+	for began := time.Now(); ; {
 		var newest, done uint64
 		if standing, newest, err = d.standing(ctx); err != nil {
 			return nil, nil, err
@@ -190,7 +194,7 @@ func (d *Desk) settled(ctx context.Context) (standing []standingOrder, members m
 				done = max(done, m.Done)
 			}
 		}
-		if len(members) > 0 && done <= newest || try == settleTries {
+		if len(members) > 0 && done <= newest || time.Since(began) >= patience {
 			return standing, members, nil
 		}
 		rest(ctx, receiptPoll)

@@ -119,7 +119,17 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 		}
 		f.store, f.owns = store, true
 	}
-	// What ends with ctx is only its values: a fleet lasts until Close.
+	if o.Plane != nil {
+		detach, err := o.Plane.Attach("fleet", f.Handler(o.Plane))
+		if err != nil {
+			if f.owns {
+				err = errors.Join(err, f.store.Close())
+			}
+			return nil, fmt.Errorf("%w: Plane: %w", ErrOptions, err)
+		}
+		f.stops = append(f.stops, detach)
+	}
+	// Of ctx only its values are kept: a fleet lasts until Close.
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.stops = append(f.stops, m.Observe(), m.AddListener(breaker.Listener{
 		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
@@ -127,13 +137,6 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 			f.past.add(f, b.ID(), &t)
 		},
 	}), m.OnCreate(f.created))
-	if o.Plane != nil {
-		detach, err := o.Plane.Attach("fleet", f.Handler(o.Plane))
-		if err != nil {
-			return nil, fmt.Errorf("%w: Plane: %w", ErrOptions, err)
-		}
-		f.stops = append(f.stops, detach)
-	}
 	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate, f.clerk, f.chronicle} {
 		f.done.Go(func() { run(ctx) })
 	}

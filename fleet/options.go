@@ -71,7 +71,8 @@ type Options struct {
 
 	// OnChange is called when the process joins, is alone, or becomes or ceases
 	// to be the coordinator. It runs on one goroutine of the fleet, one call at a
-	// time; while it runs, further changes wait, and only the newest is told.
+	// time; while it runs, further changes wait, and only the newest is reported. It
+	// must not call Close, which waits for it.
 	OnChange func(State)
 }
 

@@ -145,6 +145,7 @@ func TestFleet(t *testing.T) {
 	step(exitDone, "force-open * --for 1h --reason INC-42 --yes 4", "2 of 2 done")
 	step(exitRefused, "close nope", "2 refused: unknown breaker")
 	step(exitRefused, "explain nope", "unknown breaker")
+	step(exitUnreachable, "close payments --group empty", "the fleet has no processes")
 	var v fleet.View
 	if err := json.Unmarshal([]byte(step(exitDone, "status --json")), &v); err != nil || len(v.Members) != 2 || len(v.Breakers) != 2 {
 		t.Errorf("%v: %+v", err, v)
