@@ -24,20 +24,45 @@ const (
 	lookTime  = 2 * time.Second        // what a look may take
 	orderTime = 5 * time.Second        // what a dry run waits for receipts at most
 	maxOrder  = 64 << 10               // bytes of an order over HTTP
+
+	// What an Answer has at most: it is asked for each second.
+	maxOrders = 50
+	maxSeen   = 2000
+	maxNamed  = 8
 )
 
 // Answer is what the API answers with at v1/fleet.
 type Answer struct {
 	At time.Time `json:"at"` // by the clock of who answers
 	// Self is how the process that answers is doing; nil: it is not a member.
-	Self     *State     `json:"self,omitempty"`
-	View     *View      `json:"view,omitempty"`
-	Orders   []Receipts `json:"orders"` // see Desk.Recent
-	History  []Past     `json:"history"`
-	Explains []string   `json:"explains"` // of each of View.Breakers
-	ReadOnly bool       `json:"read_only"`
+	Self     *State          `json:"self,omitempty"`
+	View     *View           `json:"view,omitempty"`
+	Orders   []OrderProgress `json:"orders"`   // those of Desk.Recent, the newest 50
+	History  []Past          `json:"history"`  // the newest 2,000
+	Explains []string        `json:"explains"` // of each of View.Breakers
+	ReadOnly bool            `json:"read_only"`
 	// Error is why there is no View: the store does not answer.
 	Error string `json:"error,omitempty"`
+}
+
+// OrderProgress is how far an order has come: Receipts in short.
+type OrderProgress struct {
+	ID      string          `json:"id"`
+	Age     time.Duration   `json:"age"`
+	Order   ops.Order       `json:"order"`
+	Members int             `json:"members"`
+	Done    int             `json:"done"`
+	Refused int             `json:"refused"`
+	Silent  int             `json:"silent"`
+	Why     []MemberReceipt `json:"why"`   // of those that refused, the first eight
+	Names   []string        `json:"names"` // of the silent, the first eight
+}
+
+func (r *Receipts) progress() OrderProgress {
+	return OrderProgress{
+		ID: r.ID, Age: r.Age, Order: r.Order, Members: r.Members, Done: len(r.Done), Refused: len(r.Refused), Silent: len(r.Silent),
+		Why: r.Refused[:min(len(r.Refused), maxNamed)], Names: r.Silent[:min(len(r.Silent), maxNamed)],
+	}
 }
 
 // deskHandler serves a Desk over HTTP.
@@ -112,19 +137,24 @@ func (h *deskHandler) getAll(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *deskHandler) look(ctx context.Context) Answer {
-	a := Answer{At: time.Now(), Orders: []Receipts{}, History: []Past{}, Explains: []string{}}
+	a := Answer{At: time.Now(), Orders: []OrderProgress{}, History: []Past{}, Explains: []string{}}
+	var orders []Receipts
+	var past []Past
 	v, err := h.View(ctx)
 	if err == nil {
-		a.Orders, err = h.Recent(ctx)
+		orders, err = h.Recent(ctx)
 	}
 	if err == nil {
-		a.History, err = h.History(ctx, "")
+		past, err = h.History(ctx, "")
 	}
 	if err != nil {
 		a.Error = err.Error()
 		return a
 	}
-	a.View = v
+	a.View, a.History = v, past[:min(len(past), maxSeen)]
+	for i := range orders[:min(len(orders), maxOrders)] {
+		a.Orders = append(a.Orders, orders[i].progress())
+	}
 	for i := range v.Breakers {
 		a.Explains = append(a.Explains, v.Breakers[i].Explain())
 	}

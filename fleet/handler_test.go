@@ -65,7 +65,7 @@ func TestHandler(t *testing.T) {
 			t.Fatalf("order: %d", code)
 		}
 		time.Sleep(2 * time.Second)
-		if writer.ask(t, "GET", "v1/fleet", "", &a); a.ReadOnly || len(a.Orders) != 1 || len(a.Orders[0].Done) != 4 || len(a.Orders[0].Silent) != 0 || len(a.View.Standing) != 1 {
+		if writer.ask(t, "GET", "v1/fleet", "", &a); a.ReadOnly || len(a.Orders) != 1 || a.Orders[0].Done != 4 || a.Orders[0].Silent != 0 || len(a.View.Standing) != 1 {
 			t.Errorf("%+v", a.Orders)
 		}
 		if closed, _ := c.states(); closed != 0 {

@@ -122,10 +122,10 @@ function members(v) {
 
 function orders() {
   return answer.orders.filter((r) => r.order.id.toLowerCase().includes(place.q.toLowerCase())).map((r) => {
-    const done = (r.done || []).length, refused = r.refused || [], silent = r.silent || [], all = Math.max(1, r.members);
-    const text = `${done} of ${r.members} done` + (refused.length ? `, ${refused.length} refused: ${refused[0].member}: ${refused[0].error}` : "") + (silent.length ? `, ${r.age < 5e9 ? "waiting for" : "silent:"} ${silent.slice(0, 5).join(", ")}${silent.length > 5 ? ` and ${silent.length - 5} more` : ""}` : "");
+    const all = Math.max(1, r.members), more = r.silent - (r.names || []).length;
+    const text = `${r.done} of ${r.members} done` + (r.refused ? `, ${r.refused} refused: ${r.why[0].member}: ${r.why[0].error}` : "") + (r.silent ? `, ${r.age < 5e9 ? "waiting for" : "silent:"} ${r.names.join(", ")}${more > 0 ? ` and ${more} more` : ""}` : "");
     return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(r.age / 1e9) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
-      el("span", {}, el("progress", { max: String(all), value: String(done), "aria-label": text }), text));
+      el("span", {}, el("progress", { max: String(all), value: String(r.done), "aria-label": text }), text));
   });
 }
 
