@@ -37,7 +37,7 @@ func (b *Breaker) Explain() string {
 		text string
 	}{
 		{func(p *Process) bool { return p.Overruled }, "stays closed against the verdict, because its own calls succeed"},
-		{func(p *Process) bool { return p.Advised }, "only watches: it would be open"},
+		{func(p *Process) bool { return p.Advised }, "only advises: it would be open"},
 		{func(p *Process) bool { return p.Tripped }, "was opened by its own rule alone"},
 	} {
 		if text := b.those(what.is, what.text); text != "" {

@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -230,6 +231,14 @@ func TestAdvise(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if c.all[0].m.Breaker("db").State() != breaker.Closed || c.all[0].f.State().Opened != 0 {
 			t.Error("it obeyed")
+		}
+		b, err := c.view().Breaker("db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(b.Processes, func(p fleet.Process) bool { return p.Member == "pod-0" })
+		if i < 0 || !b.Processes[i].Advised || !strings.Contains(b.Explain(), "pod-0 only advises: it would be open.") {
+			t.Errorf("it does not say what it would have done: %+v, %s", b.Processes, b.Explain())
 		}
 	})
 }

@@ -260,9 +260,9 @@ func (w *world) show() string {
 func TestExplore(t *testing.T) {
 	depth := 4
 	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "":
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !raceDetected:
 		depth = 5
-	case testing.Short():
+	case testing.Short() || raceDetected:
 		depth = 3
 	}
 	for name, start := range starts() {
@@ -280,7 +280,7 @@ func TestExplore(t *testing.T) {
 // TestWalks goes much further, by chance.
 func TestWalks(t *testing.T) {
 	walks := 1500
-	if testing.Short() {
+	if testing.Short() || raceDetected {
 		walks = 300
 	}
 	for seed := range uint64(walks) {
