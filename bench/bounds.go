@@ -10,16 +10,17 @@ import (
 	"time"
 )
 
-// The recorded bounds: what each gated target came to when somebody last
-// looked, and what a test lets it come to. Only ratios are recorded, so that
-// the file holds on every machine.
+// The recorded bounds: the value of each gated target when it was last
+// recorded, and the value that a test permits. Only ratios are recorded, so
+// that the file is valid on every machine.
 
 const boundsFile = "bounds.json"
 
 // slack is how much worse than recorded a ratio may be before the test fails.
-// Ratios that were taken on one shared machine, quiet and busy, lay up to 1.3
-// times apart (the full cycle, which waits for timers); what the bounds are for,
-// a lock, an allocation or a lost inlining on the common path, costs more.
+// Ratios measured on one shared machine, quiet and busy, differed by a factor
+// of up to 1.3 (the full cycle, which waits for timers). What the bounds are
+// meant to detect, a lock, an allocation or a lost inlining on the common
+// path, costs more.
 const slack = 1.5
 
 // A bound is one line of the file.
@@ -28,7 +29,7 @@ type bound struct {
 	Most    float64 `json:"most"`
 }
 
-// gated lists the targets that are held, by name.
+// gated lists the targets that have a bound, by name.
 func gated() map[string]target {
 	held := map[string]target{}
 	for _, t := range targets() {
@@ -39,7 +40,7 @@ func gated() map[string]target {
 	return held
 }
 
-// gateCases lists the cases that the gated targets are made of.
+// gateCases lists the cases that the gated targets consist of.
 func gateCases() []*Case {
 	needed := map[string]bool{}
 	for _, t := range gated() {
@@ -55,7 +56,7 @@ func gateCases() []*Case {
 // gateEffort is short enough for every test run: the best of some tries counts.
 var gateEffort = Effort{Rounds: 25, Batch: 3 * time.Millisecond}
 
-// measureGates measures once what each gated target comes to.
+// measureGates measures each gated target once.
 func measureGates() (map[string]float64, error) {
 	rows := measureAll(gateCases(), gateEffort, nil)
 	for _, r := range rows {
@@ -72,7 +73,7 @@ func measureGates() (map[string]float64, error) {
 	return got, nil
 }
 
-// recordBounds measures a few times and writes the middle of what came out.
+// recordBounds measures several times and writes the medians.
 func recordBounds() error {
 	tries := map[string][]float64{}
 	for range 5 {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// What no breaker can beat: the bare call, the cheapest wrappers, and the price
-// of the things that breakers are made of.
+// What no breaker can beat: the bare call, the cheapest wrappers, and the cost
+// of the parts of a breaker.
 
 const limit = "limit"
 
-// limits returns the rows that the others are read against. Those that share
-// something between workers are measured under each number of procs.
+// limits returns the rows with which the others are compared. Those that share
+// something between workers are measured with each number of procs.
 func limits(procs []int) []*Case {
 	var cs []*Case
 	for _, p := range procs {
@@ -35,9 +35,9 @@ func limits(procs []int) []*Case {
 	return append(cs, &Case{Group: limit, Who: cycleRow, Build: dependentChain, Per: 10})
 }
 
-// cycleRow is the time of one cycle of the core, as a chain of operations that
-// depend on each other shows it. It turns ns into cycles where the kernel
-// gives no counters, which is so on most virtual machines.
+// cycleRow is the time of one cycle of the core, measured by a chain of
+// operations that depend on each other. It converts ns into cycles where the
+// kernel has no counters, as on most virtual machines.
 const cycleRow = "one cycle of the core"
 
 var sink atomic.Uint64

@@ -9,7 +9,7 @@ import (
 
 const ours = "switchgear"
 
-// The rules that only we have, or that only we can switch on together.
+// The rules that only Switchgear has, or that only it can combine.
 const (
 	slowCoarse = "consecutive and slow calls, coarse clock"
 	slowExact  = "consecutive and slow calls, exact clock"
@@ -39,7 +39,7 @@ func own() []contender {
 	}
 }
 
-// settings puts the rule and the setup in our words.
+// settings converts the rule and the setup to our settings.
 func settings(rule string, s setup) breaker.Settings {
 	st := breaker.Settings{FailMax: s.fails, ResetTimeout: s.open, ProbeTimeout: time.Minute}
 	switch rule {

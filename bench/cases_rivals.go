@@ -27,9 +27,9 @@ const (
 	throttling  = "throttling"
 )
 
-// A setup is what every contender is told: the consecutive failures that open
-// it, where it counts those, and how long it stays open. The rates are the
-// same everywhere: half of at least 20 calls in 10 s, in 10 buckets.
+// A setup is the same for every contender: the number of consecutive failures
+// that open it, if it counts those, and how long it stays open. The rates are
+// the same everywhere: half of at least 20 calls in 10 s, in 10 buckets.
 type setup struct {
 	fails int
 	open  time.Duration
@@ -60,7 +60,7 @@ func rivals() []contender {
 		{"failsafe-go", "by hand", lastCalls, failsafeByHand(failsafeLast), false, 1, ""},
 		{"failsafe-go", "With.Get", consecutive, failsafeGet(failsafeConsecutive), true, 1, ""},
 		{"failsafe-go", "With.Get", timeWindow, failsafeGet(failsafeWindow), true, 1, ""},
-		{"eapache", "Run", consecutive, eapacheRun, false, 1, "counts nothing on success; its successes do not end a row of failures, so that it has to be told a higher limit under failures"},
+		{"eapache", "Run", consecutive, eapacheRun, false, 1, "counts nothing on success; its successes do not end a row of failures, so it needs a higher limit under failures"},
 		{"rubyist", "Call", consecutive, rubyistCall(false), true, 1, ""},
 		{"rubyist", "Call", timeWindow, rubyistCall(true), true, 1, ""},
 		{"hystrix-go", "Do", timeWindow, hystrixDo, false, 1, ""},
@@ -224,8 +224,8 @@ func rubyistCall(window bool) func(setup) maker {
 	}
 }
 
-// hystrixNames makes every circuit of hystrix-go one of its own: they live in
-// a map of the package.
+// hystrixNames gives every circuit of hystrix-go a new name, because they live
+// in a map of the package.
 var hystrixNames atomic.Int64
 
 func hystrixName(s setup) string {
@@ -369,8 +369,8 @@ func bytedanceKeyed([]string) func(*work, picker) loop {
 	}
 }
 
-// goZeroKeyed counts errors as what the breaker accepts: its throttling cannot
-// be told to be patient, and would reject the failing keys.
+// goZeroKeyed treats errors as acceptable, because its throttling cannot be
+// configured to tolerate them and would reject the failing keys.
 func goZeroKeyed([]string) func(*work, picker) loop {
 	accept := func(error) bool { return true }
 	return func(w *work, p picker) loop {

@@ -4,7 +4,7 @@ package main
 
 import "time"
 
-// cpuTime is not known here: no batch is repeated for it.
+// cpuTime is unknown here, so no batch is repeated for it.
 func cpuTime() time.Duration { return time.Since(started) * 64 }
 
 var started = time.Now()

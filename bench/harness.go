@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// A fault is the error of a guarded function that is told to fail. It has a
-// type of its own so that comparing with it costs one word.
+// A fault is the error of a guarded function that is scripted to fail. It has
+// its own type so that comparing with it costs one word.
 type fault struct{}
 
 func (fault) Error() string { return "fault" }
 
 var errFault error = fault{}
 
-// work is the guarded function of one worker, and the count of what really
-// ran. Every case calls it, the bare call too, so that its cost stands on both
-// sides of each ratio. It is alone on its cache lines.
+// work is the guarded function of one worker, and the number of calls that
+// really ran. Every case calls it, including the bare call, so that its cost
+// is on both sides of each ratio. It is alone on its cache lines.
 type work struct {
 	_      [128]byte
 	ran    int           // calls that ran
@@ -55,8 +55,8 @@ func (w *work) do() error {
 // failNext makes the next call fail.
 func (w *work) failNext() { w.failAt = w.ran + 1 }
 
-// The shapes that the libraries want their functions in. They are made here so
-// that no library pays for a wrapper around the wrapper.
+// The shapes in which the libraries expect their functions. They are made here
+// so that no library pays for a wrapper around the wrapper.
 
 func (w *work) plain() func() error { return func() error { return w.do() } }
 
@@ -70,8 +70,8 @@ func (w *work) ctxValue() func(context.Context) (int, error) {
 	return func(context.Context) (int, error) { return 1, w.do() }
 }
 
-// A loop runs n operations on one goroutine and returns how many errors came
-// back. The whole measured body stands in it: no call through an interface
+// A loop runs n operations on one goroutine and returns how many errors were
+// returned. It contains the whole measured body: no call through an interface
 // lies between the clock and the library.
 type loop func(n int) (errs int)
 
@@ -116,7 +116,7 @@ type tally struct {
 	waited            time.Duration // taken out of took
 }
 
-// allRan wants every operation to run its call and none to be turned away.
+// allRan requires every operation to run its call and none to be rejected.
 func allRan(t *tally) error {
 	if t.ran != t.ops || t.errs != t.faults {
 		return fmt.Errorf("%d operations ran %d calls, of which %d failed, and %d errors came back", t.ops, t.ran, t.faults, t.errs)
@@ -124,7 +124,7 @@ func allRan(t *tally) error {
 	return nil
 }
 
-// someFail wants what allRan does, and one call of every n to have failed.
+// someFail requires what allRan does, and one call of every n to have failed.
 func someFail(n int) func(*tally) error {
 	return func(t *tally) error {
 		if want := t.ops / n; t.faults < want/2-10 || t.faults > 2*want+10 {
@@ -134,7 +134,7 @@ func someFail(n int) func(*tally) error {
 	}
 }
 
-// mostRejected wants at least that share of the operations to be turned away.
+// mostRejected requires at least that share of the operations to be rejected.
 func mostRejected(share float64) func(*tally) error {
 	return func(t *tally) error {
 		if rejected := t.ops - t.ran; float64(rejected) < share*float64(t.ops) || t.errs != t.ops {
@@ -144,7 +144,7 @@ func mostRejected(share float64) func(*tally) error {
 	}
 }
 
-// fullCycles wants one failure and one success of each operation.
+// fullCycles requires one failure and one success of each operation.
 func fullCycles(t *tally) error {
 	if t.ran != 2*t.ops || t.faults != t.ops {
 		return fmt.Errorf("%d cycles ran %d calls, of which %d failed", t.ops, t.ran, t.faults)
@@ -181,7 +181,7 @@ func now() moment {
 	return moment{time.Now(), cpu}
 }
 
-// measure runs n operations and says what they did. The caller has set
+// measure runs n operations and returns what they did. The caller has set
 // GOMAXPROCS.
 func (r *runner) measure(n int, parallel bool) tally {
 	before := r.counts()
@@ -209,9 +209,9 @@ func (r *runner) counts() (t tally) {
 	return t
 }
 
-// parallel shares n operations out in chunks, so that no worker waits for one
-// that the system held up. It returns how many errors came back, and when the
-// work began.
+// parallel divides n operations into chunks, so that no worker waits for one
+// that the system delayed. It returns how many errors were returned, and when
+// the work began.
 func (r *runner) parallel(n int) (int, moment) {
 	chunk := max(1, n/(16*len(r.loops)))
 	var left, errs, ready atomic.Int64
@@ -236,10 +236,10 @@ func (r *runner) parallel(n int) (int, moment) {
 	return int(errs.Load()), began
 }
 
-// gather holds a worker until all of them run, each on a processor of its own
-// where there are enough: the system wakes a thread beside the one that woke
-// it, and takes milliseconds to find the idle processor next door. The last to
-// come calls begin.
+// gather holds a worker until all of them run, each on a separate processor if
+// there are enough: the system wakes a thread next to the one that woke it,
+// and takes milliseconds to find an idle processor. The last to come calls
+// begin.
 func (r *runner) gather(ready *atomic.Int64, begin func()) {
 	all := int64(len(r.loops))
 	if ready.Add(1) == all {
@@ -264,8 +264,8 @@ type Row struct {
 	Err     error     // the case did not do its work
 }
 
-// starved reports whether most rounds had to do without the processors they
-// asked for, so that r says nothing of how it scales.
+// starved reports whether most rounds did not get the processors they asked
+// for, so that r says nothing about how it scales.
 func (r *Row) starved() bool { return r.Procs > 1 && median(r.Shares) < 0.9 }
 
 // Median is the middle of the samples.
@@ -291,8 +291,8 @@ func quantile(xs []float64, q float64) float64 {
 	return s[i] + (at-float64(i))*(s[i+1]-s[i])
 }
 
-// ratio is the median of the ratios of a and b in each round: what drifts
-// between rounds falls out.
+// ratio returns the median of the ratios of a and b in each round, which
+// removes drift between rounds.
 func ratio(a, b *Row) float64 {
 	var rs []float64
 	for i := range min(len(a.Samples), len(b.Samples)) {
@@ -308,8 +308,8 @@ type Effort struct {
 }
 
 // measureAll measures the cases side by side: every round runs each of them
-// for a short while, in a new order, so that a machine that drifts favours
-// nobody. progress, when not nil, is told of each round.
+// for a short while, in a new order, so that drift of the machine favours no
+// case. progress, if not nil, receives each round.
 func measureAll(cases []*Case, e Effort, progress func(round int)) []*Row {
 	rows := make([]*Row, len(cases))
 	for i, c := range cases {
@@ -322,7 +322,7 @@ func measureAll(cases []*Case, e Effort, progress func(round int)) []*Row {
 		if progress != nil {
 			progress(round)
 		}
-		runtime.GC() // nobody pays for what others have left
+		runtime.GC() // no case pays for the garbage of others
 		for _, procs := range procsOf(cases) {
 			runtime.GOMAXPROCS(orElse(procs, normal))
 			for _, i := range rand.Perm(len(rows)) {
@@ -395,9 +395,9 @@ func (r *Row) countAllocs(n int) {
 	}
 }
 
-// round takes one sample. On a machine that others use too, a batch that did
+// round takes one sample. On a machine that others also use, a batch that did
 // not get its processors measures them: it is repeated, and the batch that got
-// the most counts. That choice looks at the processors, never at the result.
+// the most counts. That choice considers the processors, never the result.
 func (r *Row) round() {
 	var best tally
 	most := -1.0

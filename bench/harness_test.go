@@ -20,7 +20,7 @@ func TestQuantile(t *testing.T) {
 }
 
 // TestWorkIsCounted holds the promise that a case which does not do its work
-// is told from one that is fast.
+// is distinguished from one that is fast.
 func TestWorkIsCounted(t *testing.T) {
 	reject := errors.New("rejected")
 	guard := func(keep func(i int) bool) func() maker {

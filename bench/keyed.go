@@ -10,12 +10,12 @@ import (
 )
 
 // Guarding by a string key: a thousand, a hundred thousand and a million keys,
-// one in a hundred of them failing all the time, picked evenly. The baseline
+// one in a hundred of them failing all the time, selected evenly. The baseline
 // is what a program would write by hand: a sync.Map of unkeyed breakers.
 
 const byHand = "sync.Map of unkeyed breakers"
 
-// The rows in which keys come that were never seen before.
+// The rows in which new keys occur.
 const (
 	freshHow  = "1 call in 128 to a new key"
 	freshKeys = ", " + freshHow // as the end of a row's name
@@ -32,8 +32,8 @@ func thousands(n int) string {
 	return s
 }
 
-// patient opens only after more failures in a row than a run can count, so that
-// the failing keys go on failing instead of being rejected.
+// patient opens only after more failures in a row than a run can count, so
+// that the failing keys continue to fail instead of being rejected.
 var patient = breaker.Settings{FailMax: 500_000}
 
 // A keyedCase is one way of guarding by key. build is given the keys, has to
@@ -98,7 +98,7 @@ func makeKeys(n int) []string {
 	return keys
 }
 
-// A picker picks keys evenly and makes the calls of the failing ones fail.
+// A picker selects keys evenly and makes the calls of the failing ones fail.
 type picker struct {
 	keys  []string
 	few   uint64 // keys before this one fail

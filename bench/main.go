@@ -8,7 +8,7 @@
 //	GOWORK=off go run . -md ../BENCHMARKS.md the page of the project
 //	GOWORK=off go run . -record              the bounds that the test holds
 //
-// It exits with 1 when a case did not do the work that it was measured for.
+// It exits with 1 if a case did not do the work that it was measured for.
 package main
 
 import (
@@ -77,7 +77,7 @@ func main() {
 	}
 }
 
-// audit counts the guarded calls that ran, and the rows that went wrong.
+// audit counts the guarded calls that ran, and the rows that failed.
 func audit(rows []*Row) (calls, failed int) {
 	for _, r := range rows {
 		calls += r.Calls
@@ -89,7 +89,7 @@ func audit(rows []*Row) (calls, failed int) {
 }
 
 // everything measures all rows whose names match, in stages: what is measured
-// side by side shares a stage, and what fills the memory has one of its own.
+// side by side shares a stage, and what fills the memory has its own.
 func everything(quick bool, match *regexp.Regexp) ([]*Row, error) {
 	effort, keyed, times := Effort{Rounds: 25, Batch: 5 * time.Millisecond}, Effort{Rounds: 11, Batch: 15 * time.Millisecond}, 5
 	breakers := 100_000
@@ -126,7 +126,7 @@ func everything(quick bool, match *regexp.Regexp) ([]*Row, error) {
 	return inOrder(rows), nil
 }
 
-// matching keeps the cases of which the name matches.
+// matching returns the cases whose names match.
 func matching(cases []*Case, match *regexp.Regexp) (some []*Case) {
 	for _, c := range cases {
 		if match.MatchString(c.ID()) {
@@ -148,7 +148,7 @@ func inOrder(rows []*Row) (sorted []*Row) {
 	return sorted
 }
 
-// progress tells a person at a terminal where the run is.
+// progress shows a person at a terminal how far the run is.
 func progress(stage string, rounds int) func(int) {
 	return func(round int) { fmt.Fprintf(os.Stderr, "\r\033[K%s, round %d of %d", stage, round+1, rounds) }
 }

@@ -19,8 +19,8 @@ import (
 	gozero "github.com/zeromicro/go-zero/core/breaker"
 )
 
-// The heap that a breaker or a key holds, as the difference that many of them
-// make after a collection, and the goroutines that came with them.
+// The heap that a breaker or a key holds, measured as the difference that many
+// of them make after a collection, and the goroutines that they start.
 
 const (
 	heapBreaker = "heap per breaker"
@@ -49,8 +49,9 @@ func each[T any](mk func() T) func(int) any {
 }
 
 // atRest is each for breakers whose clock has stopped: three steps without a
-// call see to that. They are made over a second, lest their timers fire at
-// once and the runtime be left with the goroutines of all of them.
+// call ensure that. They are created over the course of a second, because
+// otherwise their timers would fire at once and leave the runtime with the
+// goroutines of all of them.
 func atRest[T any](mk func() T) func(int) any {
 	return func(n int) any {
 		some := n / 1000
@@ -163,9 +164,9 @@ func setOf(maxKeys int, fails func(i int) bool) func([]string) any {
 	}
 }
 
-// heap measures the case a few times: the table's spread shows what is noise. A
-// first time does not count: the runtime keeps what it made then for later, its
-// tables of timers and goroutines to use again.
+// heap measures the case several times; the table's spread shows the noise.
+// The first time does not count: the runtime keeps what it allocated then for
+// later use, such as its tables of timers and goroutines.
 func (m memoryCase) heap(times int) (h heaped) {
 	build := func() any { return m.build(m.n) }
 	if m.over != nil {
@@ -205,8 +206,8 @@ func liveHeap() float64 {
 	return float64(m.HeapAlloc + m.StackInuse)
 }
 
-// measureMemory measures each case in a process of its own: what the others
-// have left behind, and free later, would be counted with it.
+// measureMemory measures each case in a separate process: otherwise what
+// others have left behind, and free later, would be counted with it.
 func measureMemory(quick bool, times int, match *regexp.Regexp) ([]*Row, error) {
 	var rows []*Row
 	for i, m := range memoryCases(quick) {
@@ -228,7 +229,7 @@ func measureMemory(quick bool, times int, match *regexp.Regexp) ([]*Row, error) 
 	return rows, nil
 }
 
-// heaped is what the process of one case tells.
+// heaped is what the process of one case reports.
 type heaped struct {
 	Samples []float64
 	Note    string

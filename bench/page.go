@@ -16,7 +16,7 @@ func writePage(file string, rows []*Row, took time.Duration, command, profileFil
 	p := printer{w: &b, markdown: true}
 	p.text("# Benchmarks", "",
 		"What guarding a call costs with Switchgear, with other breakers, and with nothing. This page is the output of one",
-		"command, in `bench/`, a module of its own that nothing imports:", "",
+		"command, in `bench/`, a separate module that nothing imports:", "",
 		"    cd bench && GOWORK=off go run . "+command, "",
 		fmt.Sprintf("It ran on %s for %s.", time.Now().UTC().Format("2006-01-02"), took))
 	p.heading("Machine and versions")
@@ -46,8 +46,8 @@ func writePage(file string, rows []*Row, took time.Duration, command, profileFil
 
 var method = []string{
 	"- One process, and all cases side by side: every round runs each case for some milliseconds, in a new order, after a",
-	"  collection. A machine that drifts, or is busy with something else, favours nobody. Given are the median of the rounds",
-	"  and half the distance of its quartiles.",
+	"  collection. Drift, or other load on the machine, favours no case. The figures are the median of the rounds",
+	"  and half of the interquartile range.",
 	"- *Serial* is one goroutine, *n procs* are n goroutines under GOMAXPROCS=n, and their time is that of the whole divided by",
 	"  all operations: half of the serial time means that two procs got twice as much done.",
 	"- A batch that did not get the processors it asked for is repeated, at most twice, and the one that got the most of them",
@@ -59,14 +59,13 @@ var method = []string{
 	"  not rejected, where that is the case) is shown as such, and fails the command.",
 	"- Every loop holds the library's call itself: there is no interface, closure or wrapper between the clock and the library,",
 	"  and each library gets the function in the shape that it asks for.",
-	"- Everybody opens after 5 failures in a row (or at half of at least 20 calls in 10 s, or of the last 100 calls) for a",
+	"- All breakers open after 5 failures in a row (or at half of at least 20 calls in 10 s, or of the last 100 calls) for a",
 	"  minute. A full cycle opens at the first failure for 100 us; the wait is taken out of the time.",
 	"- *Cycles* come from a chain of dependent operations of one cycle each, timed in the same rounds.",
 	"- Memory is heap and stacks in use after two full collections, divided by how many were made.",
 }
 
-// between says of the targets that were not reached on the machines seen so far
-// why that is so.
+// between says why targets were not reached on the machines seen so far.
 var between = []string{
 	"- `Do` and the empty wrapper: beside what the wrapper does, `Do` loads the breaker's word twice, asks it for marks and",
 	"  compares it. Other shapes (a flag, a method of a guard on the stack, two functions) were measured and cost the same",

@@ -12,7 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// A printer writes headed tables: aligned for a terminal, or as Markdown.
+// A printer writes tables with headers: aligned for a terminal, or as
+// Markdown.
 type printer struct {
 	w        io.Writer
 	markdown bool
@@ -32,8 +33,8 @@ func (p printer) text(lines ...string) {
 	}
 }
 
-// table writes the first column to the left and the others to the right, but
-// for a last one of words.
+// table aligns the first column to the left and the others to the right,
+// except for a last one of words.
 func (p printer) table(head []string, body [][]string) {
 	if p.markdown {
 		fmt.Fprintf(p.w, "| %s |\n|---%s|\n", strings.Join(head, " | "), strings.Repeat("|--:", len(head)-1))
@@ -130,7 +131,7 @@ func (p printer) loops(rows []*Row, all table) {
 	p.table(head, body)
 }
 
-// cell is the median and the spread, or what went wrong.
+// cell returns the median and the spread, or what went wrong.
 func (r *Row) cell() string {
 	switch {
 	case r == nil || len(r.Samples) == 0:
@@ -144,7 +145,7 @@ func (r *Row) cell() string {
 	return fmt.Sprintf("%s ± %.0f %%", figure(r.Median()), 100*r.Spread())
 }
 
-// over is r as a multiple of another row of the same rounds.
+// over returns r as a multiple of another row of the same rounds.
 func (r *Row) over(by *Row, format string) string {
 	if r == nil || by == nil || r.Err != nil {
 		return ""

@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Rows that are no loops: the status of a large manager, and the worst call
+// Rows that are not loops: the status of a large manager, and the slowest call
 // while it is taken, or while keys come and go.
 
 const (
@@ -56,7 +56,7 @@ func measureStatus(breakers, times int) []*Row {
 	return rows
 }
 
-// A timed measures single calls: each is timed, and the worst are what counts.
+// A timed measures single calls: each is timed, and the slowest ones count.
 type timed struct {
 	who, how string
 	call     func(fn func(context.Context) error) error
@@ -118,8 +118,8 @@ func (t timed) beside() (stop func()) {
 	return func() { close(done); wg.Wait() }
 }
 
-// measureChurn times calls of which every one is to a key never seen before,
-// at the bound of the set: each makes it forget another.
+// measureChurn times calls that all have a new key, at the limit of the set,
+// so that each makes it forget another key.
 func measureChurn(times int) []*Row {
 	keys := make([]string, times*timedCalls)
 	for i := range keys {

@@ -8,8 +8,8 @@ import (
 )
 
 // A target is one line of what the project wants to reach. It is a ratio of
-// two rows of the same run, so that it holds on any machine; only memory and
-// the length of a transition are absolute.
+// two rows of the same run, so that it is valid on any machine; only memory
+// and the length of a transition are absolute.
 type target struct {
 	Path  string
 	Want  string // in words, when there is no Den
@@ -104,9 +104,9 @@ func tableOf(rows []*Row) table {
 	return t
 }
 
-// value is what t comes to in the table, NaN when a row is missing or did not
-// do its work. Each round is a ratio of its own, and the median counts: what
-// drifts between rounds falls out.
+// value returns the value of t in the table, NaN if a row is missing or did
+// not do its work. The median of the ratios of all rounds counts, which
+// removes drift between rounds.
 func (t *target) value(rows table) float64 {
 	for _, id := range t.needs() {
 		if r := rows[id]; r == nil || r.Err != nil || len(r.Samples) == 0 {
@@ -127,7 +127,7 @@ func (t *target) value(rows table) float64 {
 	return median(vs)
 }
 
-// needs lists the rows that t is made of.
+// needs lists the rows that t consists of.
 func (t *target) needs() (ids []string) {
 	for _, id := range []string{t.Num, t.Minus, t.Den} {
 		if id != "" {
@@ -137,8 +137,8 @@ func (t *target) needs() (ids []string) {
 	return ids
 }
 
-// starved reports whether t says nothing of how our rows scale. A rival whose
-// goroutines wait for a lock leaves processors idle by itself.
+// starved reports whether t says nothing about how our rows scale. A rival
+// whose goroutines wait for a lock leaves processors idle itself.
 func (t *target) starved(rows table) bool {
 	for _, id := range t.needs() {
 		if r := rows[id]; r.Who == ours && r.starved() {
@@ -184,8 +184,8 @@ func (t *target) bound() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %.4g %s", sign, t.Bound, t.Want))
 }
 
-// freeOfAllocations lists our rows that have to allocate nothing, and those of
-// them that do.
+// freeOfAllocations lists our rows that must not allocate, and those of them
+// that do not.
 func freeOfAllocations(rows []*Row) (all, guilty []*Row) {
 	for _, r := range rows {
 		if r.Who != ours || r.Allocs < 0 || r.Group != closed && r.Group != opened {

@@ -10,7 +10,7 @@ const (
 	cycling = "full cycle"
 )
 
-// workloads puts every contender through every workload.
+// workloads runs every contender through every workload.
 func workloads(cs []contender, procs []int) []*Case {
 	var cases []*Case
 	for _, c := range cs {
@@ -46,8 +46,8 @@ func workloads(cs []contender, procs []int) []*Case {
 	return cases
 }
 
-// lenient is the usual setup, but for eapache, which would be open all the
-// time: any five failures with no pause of a minute between them open it.
+// lenient is the usual setup, except for eapache, which would be open all the
+// time: any five failures without a pause of a minute between them open it.
 func lenient(c contender) setup {
 	if c.who == "eapache" {
 		return setup{1 << 40, usual.open}

@@ -29,7 +29,7 @@ func (b *Breaker) admit(ctx context.Context) (Permit, error) {
 		p := b.permit(w)
 		p.tag |= tagChecked
 		if over || w&flagBypass != 0 && markOf(ctx).kind == markBypass {
-			p.tag |= tagIgnored // no evidence (I4)
+			p.tag |= tagIgnored // not evidence (I4)
 		}
 		return p, nil
 	case over && stateOf(w) != Closed && w&flagForcedClosed == 0:
@@ -82,8 +82,9 @@ func (b *Breaker) admitLocked(m mark) (Permit, bool) {
 	switch stateOf(w) {
 	case Closed:
 		// The order matters: each call must advance the ramp's credit, whether
-		// or not an override or a mark admits it anyway.
-		if w&flagRamp != 0 && !b.rampOverLocked(now) && !b.cold.Load().ramp.admit(now) && !forced && m.kind != markProbe {
+		// or not an override admits it anyway. A mark comes here only when the
+		// call has advanced it and was rejected.
+		if w&flagRamp != 0 && !b.rampOverLocked(now) && m.kind != markProbe && !b.cold.Load().ramp.admit(now) && !forced {
 			return Permit{}, false
 		}
 		// Load again: rampOverLocked may have changed the word.
@@ -124,7 +125,7 @@ func (b *Breaker) leaseLocked(now time.Time, forced bool) (Permit, bool) {
 	c.reject.Store(nil)
 	// A breaker with a probe out counts as open for the cap until the lease
 	// ends.
-	b.cfg.cap.moved(b, c.probes.out[len(c.probes.out)-1].ends)
+	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
 	p.tag |= tagChecked | tagNested | permitTag(lease)
 	return p, true
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A call that looked at the word while the breaker was half-open, say, may find
-// it closed once it has the lock: it runs as any other.
+// A call that loaded the word while the breaker was half-open, for example,
+// may find it closed once it has the lock. It then runs like any other call.
 func TestClosedBeforeTheLock(t *testing.T) {
 	for name, do := range map[string]func(*Breaker){
 		"new":    func(*Breaker) {},
@@ -30,8 +30,8 @@ func TestClosedBeforeTheLock(t *testing.T) {
 	}
 }
 
-// A listener that exits the goroutine when it hears of half-open does not take
-// the probe's place with it (I2).
+// A listener that exits the goroutine when the breaker becomes half-open does
+// not keep the probe's place (I2).
 func TestGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, ProbeTimeout: time.Hour},
@@ -54,9 +54,9 @@ func TestGoexitAtHalfOpenReturnsThePermit(t *testing.T) {
 	})
 }
 
-// A breaker that checks contexts before each call judges what it let through: a
-// deadline that passes during the call is a failure, however late the call
-// returns (I4).
+// A breaker that checks contexts before each call judges the calls that it
+// admitted: a deadline that passes during the call is a failure, however late
+// the call returns (I4).
 func TestDeadlineDuringACheckedCall(t *testing.T) {
 	for name, prepare := range map[string]func(*Breaker){
 		"closed":    func(*Breaker) {},
@@ -78,8 +78,8 @@ func TestDeadlineDuringACheckedCall(t *testing.T) {
 	}
 }
 
-// A call whose context is over before it begins runs where it does no harm, and
-// counts nowhere (I4).
+// A call whose context is over before it begins runs where it does no harm,
+// and is never counted (I4).
 func TestLateCallRunsWhereItDoesNoHarm(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(*Breaker)
@@ -112,9 +112,9 @@ func TestLateCallRunsWhereItDoesNoHarm(t *testing.T) {
 	}
 }
 
-// A mark counts for nothing on a breaker that does not allow bypassing, also
-// where it looks at contexts anyway.
-func TestMarkWithoutLeave(t *testing.T) {
+// A mark has no effect on a breaker that does not allow bypassing, even if it
+// checks contexts anyway.
+func TestMarkWithoutPermission(t *testing.T) {
 	b := New("b", Settings{FailMax: 1})
 	_ = b.Do(WithBypass(t.Context(), "x"), broken)
 	is(t, b, Open)
@@ -123,8 +123,8 @@ func TestMarkWithoutLeave(t *testing.T) {
 	}
 }
 
-// Behind forced-closed every call is admitted, in a ramp as well, and the ramp
-// goes on behind it.
+// Behind forced-closed every call is admitted, also in a ramp, and the ramp
+// continues behind it.
 func TestForcedClosedInARamp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{Ramp: 100 * time.Second})
@@ -148,8 +148,8 @@ func TestForcedClosedInARamp(t *testing.T) {
 	})
 }
 
-// The rejection of a half-open breaker says when a probe's place is free: that
-// of the probe that is out now, not of one before it.
+// The rejection of a half-open breaker says when a place will be free: that of
+// the probe that is running now, not of an earlier one.
 func TestRetryAfterWhileHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{ProbeTimeout: 20 * time.Second, ResetBackoff: 2, Probes: 2})
@@ -176,5 +176,22 @@ func TestRetryAfterWhileHalfOpen(t *testing.T) {
 		wait(time.Second)
 		_, _ = b.Allow() // after two: 80 s
 		retry(39 * time.Second)
+	})
+}
+
+// A call that a mark lets through a ramp takes one share, so that calls without a
+// mark have theirs.
+func TestMarkedCallsLeaveTheRampToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Ramp: 10 * time.Second}, WithBypassAllowed())
+		play(b, "f.s..") // a fifth of the ramp
+		marked, plain := 0, 0
+		for range 100 {
+			marked += btoi(b.Do(WithBypassProbe(bg, "health"), nop) == nil)
+			plain += btoi(b.Do(bg, nop) == nil)
+		}
+		if marked != 100 || plain != 20 {
+			t.Errorf("%d marked and %d plain calls were admitted of 100 each, want 100 and 20", marked, plain)
+		}
 	})
 }

@@ -73,19 +73,20 @@ type deadDependency struct {
 // opening finds the first failure that opens a breaker with settings s, which
 // may be only some of the rules of d.s.
 func (d *deadDependency) opening(s *compiled) (a Advice) {
-	most := max(s.FailMax, s.WindowCalls, int(min(maxAdvised, d.inWindow())), 1)
+	// One more than the window holds: only then has the last success left it.
+	most := max(s.FailMax, s.WindowCalls, int(min(maxAdvised, d.inWindow()+1)), 1)
 	if s.FailFor > 0 { // the first failure after FailFor opens
 		most = max(most, int(min(maxAdvised, math.Ceil(d.rate*s.FailFor.Seconds())+1)))
 	}
 	a.Calls = 1 + sort.Search(most, func(k int) bool {
-		_, met := d.judge(s, k+1)
-		return met.moved
+		_, decided := d.judge(s, k+1)
+		return decided.moved
 	})
 	if a.Calls > most {
 		return Advice{}
 	}
-	_, met := d.judge(s, a.Calls)
-	a.Opens, a.Cause = true, met.cause
+	_, decided := d.judge(s, a.Calls)
+	a.Opens, a.Cause = true, decided.cause
 	a.After = d.takes + d.spacing(a.Calls-1)
 	a.Hanging = int(min(maxAdvised, d.rate*d.takes.Seconds()))
 	return a
@@ -177,8 +178,14 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 		"min_calls is 1: after a quiet time a single bad call opens the breaker")
 	warn(d.takes >= s.ProbeTimeout,
 		"a probe's lease (probe_timeout, %s) runs out before it fails (%s): more than one probe at a time waits for a dead dependency", s.ProbeTimeout, d.takes)
-	warn(s.FailureRate > 0 && s.FailureRate < 1 && d.given.FailMax == 0,
-		"fail_max is %d by default, in addition to failure_rate: at the failure rate of %s that is allowed, it opens by chance once in %s calls; turn it off or raise it", s.FailMax, percent(s.FailureRate), d.betweenRows())
+	allowed, rule := d.allowed()
+	row := d.given.FailMax == 0 && allowed < 1
+	forgiving := s.SuccessesToForgive > 0
+	warn(row && !forgiving,
+		"fail_max is %d by default, in addition to %s: at the failure rate of %s that is allowed, it opens by chance once in %s calls; turn it off or raise it", s.FailMax, rule, percent(allowed), betweenRows(allowed, s.FailMax))
+	most := 1 / float64(1+max(1, s.SuccessesToForgive))
+	warn(row && forgiving && allowed > most,
+		"fail_max is %d by default, in addition to %s: with successes_to_forgive %d it opens sooner or later if more than %s of the calls fail, and %s are allowed; turn it off or raise it", s.FailMax, rule, s.SuccessesToForgive, percent(most), percent(allowed))
 	warn(s.FailWithin > 0 && s.FailMax > 1 && d.spacing(1) > s.FailWithin,
 		"fail_max can never be reached at this rate: failures %s apart lapse after %s (fail_within)", human(d.spacing(1)), s.FailWithin)
 	warn(a.After > s.ResetTimeout,
@@ -190,11 +197,23 @@ func (d *deadDependency) warnings(a Advice) (out []string) {
 	return out
 }
 
-// betweenRows returns the mean number of calls between two trips by FailMax
-// that happen by chance, if FailureRate of the calls fail: (1-p^n) / (p^n
-// (1-p)).
-func (d *deadDependency) betweenRows() string {
-	p, n := d.s.FailureRate, float64(d.s.FailMax)
+// allowed returns the failure rate that the rules about rates allow, and which of
+// them it is; 1 if there is none.
+func (d *deadDependency) allowed() (rate float64, rule string) {
+	rate = 1
+	if d.s.BadRate > 0 {
+		rate, rule = d.s.BadRate, "bad_rate"
+	}
+	if r := d.s.FailureRate; r > 0 && r <= rate {
+		rate, rule = r, "failure_rate"
+	}
+	return rate, rule
+}
+
+// betweenRows returns the mean number of calls between two rows of n failures that
+// happen by chance, if a share p of the calls fail: (1-p^n) / (p^n (1-p)).
+func betweenRows(p float64, failMax int) string {
+	n := float64(failMax)
 	row := math.Pow(p, n)
 	return fmt.Sprintf("%.3g", (1-row)/(row*(1-p)))
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// measured is what really happens in the scene that Advice predicts.
+// measured is what really happens in the situation that Advice predicts.
 type measured struct {
 	opens      bool
 	cause      Cause
@@ -24,7 +24,7 @@ type measured struct {
 
 // measure sends evenly spaced calls to a dependency that is healthy for a
 // while and then dead, until the breaker has opened or dead has passed, and
-// then for eight open periods more.
+// then for eight more open periods.
 func measure(t *testing.T, s Settings, callsPerSecond float64, takes, dead time.Duration) (m measured) {
 	synctest.Test(t, func(t *testing.T) {
 		var died, opened, halfOpen time.Time
@@ -147,9 +147,9 @@ func TestAdvicePredicts(t *testing.T) {
 	}
 }
 
-// A lease that ends before the call does lets several probes wait for a dead
-// dependency at a time: the warning says so, and the engine does so, but the
-// first result opens it again.
+// If a lease ends before the call does, several probes wait for a dead
+// dependency at the same time: the warning says so, and the engine behaves so,
+// but the first result opens the breaker again.
 func TestAdviceOnShortLease(t *testing.T) {
 	s := Settings{ResetTimeout: 5 * time.Second, ProbeTimeout: time.Second}
 	a := s.Advice(10, 3*time.Second)
@@ -162,7 +162,7 @@ func TestAdviceOnShortLease(t *testing.T) {
 	}
 }
 
-// Each warning where it belongs, and none beside it.
+// Each warning appears where it belongs, and nowhere else.
 func TestAdviceWarnings(t *testing.T) {
 	rated := Settings{FailMax: -1, FailureRate: 0.5}
 	slow := Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.5}
@@ -177,7 +177,7 @@ func TestAdviceWarnings(t *testing.T) {
 		{rated, 100, 0, ""},
 		{slow, 100, 2 * time.Second, ""},
 		{slow, 100, time.Second, ""},
-		{slow, 100, 0, ""}, // who names no time has no say on slow calls
+		{slow, 100, 0, ""}, // settings without a time say nothing about slow calls
 		{Settings{FailMax: -1}, 10, 0, "no rule is on in these settings: the breaker can never open automatically"},
 		{Settings{FailMax: -1, FailureRate: 0.5}, 0.2, 0, "failure_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
 		{Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95}, 0.2, 0, "failure_rate can never open the breaker at this rate: a window of 10s holds 2 calls, too few for a confidence of 95%"},
@@ -219,6 +219,11 @@ func TestAdviceWarnings(t *testing.T) {
 		},
 		{Settings{FailureRate: 0.5}, 100, 0, "fail_max is 5 by default, in addition to failure_rate: at the failure rate of 50% that is allowed, it opens by chance once in 62 calls; turn it off or raise it"},
 		{Settings{FailMax: 20, FailureRate: 0.5}, 100, 0, ""},
+		{Settings{FailureRate: 1}, 100, 0, ""},
+		{Settings{BadRate: 0.5, SlowCall: time.Second}, 100, 0, "fail_max is 5 by default, in addition to bad_rate: at the failure rate of 50% that is allowed, it opens by chance once in 62 calls; turn it off or raise it"},
+		{Settings{FailureRate: 0.2, BadRate: 0.5, SlowCall: time.Second}, 100, 0, "fail_max is 5 by default, in addition to failure_rate: at the failure rate of 20% that is allowed, it opens by chance once in 3.9e+03 calls; turn it off or raise it"},
+		{Settings{FailureRate: 0.5, SuccessesToForgive: 2}, 100, 0, "fail_max is 5 by default, in addition to failure_rate: with successes_to_forgive 2 it opens sooner or later if more than 33.33% of the calls fail, and 50% are allowed; turn it off or raise it"},
+		{Settings{FailureRate: 0.3, SuccessesToForgive: 2}, 100, 0, ""},
 		{Settings{FailWithin: time.Second}, 0.5, 0, "fail_max can never be reached at this rate: failures 2s apart lapse after 1s (fail_within)"},
 		{Settings{FailMax: -1, BadRate: 0.5, SlowCall: time.Second}, 0.2, 0, "bad_rate can never open the breaker at this rate: a window of 10s holds 2 calls and min_calls is 20"},
 		{Settings{FailMax: -1, BadRate: 0.5, SlowCall: time.Second}, 100, 0, ""},
@@ -249,7 +254,7 @@ func TestAdviceText(t *testing.T) {
 	}
 }
 
-// No settings that are valid make it panic or hang, whatever the rate.
+// No valid settings make Advice panic or hang, whatever the rate.
 func FuzzAdvice(f *testing.F) {
 	f.Add(5, 0.5, 0.95, int64(time.Second), 0, 20, 10.0, int64(time.Second))
 	f.Add(-1, 1.0, 0.0, int64(time.Hour*1e6), 100_000, 1, 1e300, int64(math.MaxInt64))

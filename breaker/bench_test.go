@@ -82,7 +82,7 @@ var heard = []struct {
 	{"without-history", []Option{WithoutHistory()}},
 }
 
-// BenchmarkListenerClosed is a successful call with somebody listening.
+// BenchmarkListenerClosed is a successful call with a listener.
 func BenchmarkListenerClosed(b *testing.B) {
 	ctx := context.Background()
 	for _, l := range heard {
@@ -97,7 +97,7 @@ func BenchmarkListenerClosed(b *testing.B) {
 }
 
 // BenchmarkTrip is a trip with its record, and the order that closes again:
-// two transitions, with somebody listening.
+// two transitions, with a listener.
 func BenchmarkTrip(b *testing.B) {
 	ctx := context.Background()
 	for _, l := range heard {
@@ -147,8 +147,8 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// bytesOf is what a breaker of a set takes once do has been done to it; the
-// set's map and what its breakers share are left out.
+// bytesOf returns the memory of one breaker of a set after do has run on it,
+// without the set's map and what its breakers share.
 func bytesOf(s Settings, opts []Option, do func(*Breaker)) float64 {
 	const n = 5000
 	cfg := newConfig("s", s, opts, nil)
@@ -246,7 +246,7 @@ func wrapper(ctx context.Context, fn func(context.Context) error) error {
 	return err
 }
 
-// BenchmarkCycle is a breaker that opens, lets a probe through and closes: two
+// BenchmarkCycle is a breaker that opens, admits a probe and closes: two
 // calls.
 func BenchmarkCycle(b *testing.B) {
 	for _, c := range []struct {
@@ -267,7 +267,8 @@ func BenchmarkCycle(b *testing.B) {
 	}
 }
 
-// BenchmarkOnePercent is calls of which one in a hundred fails, without a trip.
+// BenchmarkOnePercent is calls of which one in a hundred fails, without a
+// trip.
 func BenchmarkOnePercent(b *testing.B) {
 	br := New("x", Settings{})
 	ctx := context.Background()
@@ -298,7 +299,7 @@ func BenchmarkObserved(b *testing.B) {
 	}
 }
 
-// A wave of trips costs each trip the same, however many there were in the
+// In a wave of trips each one costs the same, however many there were in the
 // last five seconds.
 func BenchmarkTripsOfASet(b *testing.B) {
 	for b.Loop() {

@@ -22,13 +22,13 @@ type Breaker struct {
 	// mu guards the fields of cold as noted there, and most writes of word, see
 	// word.go. It is held for a few instructions at a time, never while user
 	// code runs (I10).
-	mu   sync.Mutex
-	cold atomic.Pointer[cold]   // nil until the breaker first needs it; never changed afterwards
-	win  atomic.Pointer[window] // nil if no rule needs a window
-	cfg  *config
-	key  string        // the text of the key of a keyed breaker, as in its ID
-	used atomic.Uint32 // keyed breaker: the tick of its set when it was last used
-	unit uint8         // what a failure counts in word, see compiled.failUnit; guarded by mu
+	mu       sync.Mutex
+	cold     atomic.Pointer[cold]   // nil until the breaker first needs it; never changed afterwards
+	win      atomic.Pointer[window] // nil if no rule needs a window
+	cfg      *config
+	key      string        // the text of the key of a keyed breaker, as in its ID
+	used     atomic.Uint32 // keyed breaker: the tick of its set when it was last used
+	failUnit atomic.Uint32 // what a failure counts in word, see compiled.failUnit; written under mu
 }
 
 // cold is the part of a breaker that it needs from its first trip or order on.
@@ -99,9 +99,13 @@ func newBreaker(cfg *config, key string) *Breaker {
 		b.win.Store(newWindow(0, r))
 	}
 	b.word = b.flags(r)
-	b.unit = uint8(r.failUnit)
+	b.failUnit.Store(uint32(r.failUnit))
 	return b
 }
+
+// unit returns what a failure counts in word now. While Update is under way it
+// differs from that of the settings.
+func (b *Breaker) unit() int { return int(b.failUnit.Load()) }
 
 // settings returns the settings in effect, compiled.
 func (b *Breaker) settings() *compiled {
@@ -149,15 +153,13 @@ func (b *Breaker) State() State { return effective(b.load()) }
 // successes have not made up for, rounded up. Failures that have lapsed under
 // FailWithin are not included.
 func (b *Breaker) FailCount() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	r := b.settings()
-	if r.FailWithin > 0 {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.rowLapsedLocked(r, b.cfg.clock.Now()) {
-			return 0
-		}
+	if r.FailWithin > 0 && b.rowLapsedLocked(r, b.cfg.clock.Now()) {
+		return 0
 	}
-	return r.failures(unitsOf(b.load()))
+	return r.failures(b.unitsLocked(b.load(), r))
 }
 
 // ProgramSettings returns the settings that the breaker, or its set, was created

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNewPanicsOnWhatStandsInTheProgram(t *testing.T) {
+func TestNewPanicsOnInvalidArguments(t *testing.T) {
 	for name, make := range map[string]func(){
 		"settings": func() { New("db", Settings{FailureRate: 2}) },
 		"no name":  func() { New("", Settings{}) },

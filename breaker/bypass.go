@@ -27,7 +27,7 @@ type mark struct {
 //
 // The breaker must see the context: use Do or AllowContext, not Allow.
 func WithBypass(ctx context.Context, reason string) context.Context {
-	return context.WithValue(ctx, markKey{}, mark{markBypass, reason})
+	return context.WithValue(orBackground(ctx), markKey{}, mark{markBypass, reason})
 }
 
 // WithBypassProbe is WithBypass for calls that are evidence, such as health
@@ -35,7 +35,7 @@ func WithBypass(ctx context.Context, reason string) context.Context {
 // like any other. While it is open or half-open, a marked call is a probe, even
 // before the open time is over, if a probe's place is free.
 func WithBypassProbe(ctx context.Context, reason string) context.Context {
-	return context.WithValue(ctx, markKey{}, mark{markProbe, reason})
+	return context.WithValue(orBackground(ctx), markKey{}, mark{markProbe, reason})
 }
 
 func markOf(ctx context.Context) mark {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// What a marked call meets and leaves behind in each state.
+// How a marked call is treated, and what it changes, in each state.
 func TestBypass(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Order{}) }
-	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been rejected before
 	due := func(b *Breaker) { b.Open(Order{For: time.Second}); time.Sleep(time.Minute); synctest.Wait() }
 	halfOpen := func(b *Breaker) { b.HalfOpen(Order{}) }
 	probed := func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }
@@ -69,8 +69,8 @@ func TestBypass(t *testing.T) {
 	}
 }
 
-// A bypass is no evidence in a window either, and other contexts get nothing
-// of it.
+// A bypassing call is not evidence in a window either, and other contexts are
+// not affected.
 func TestBypassCountsNowhere(t *testing.T) {
 	b := New("x", Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4}, WithBypassAllowed())
 	ctx := WithBypass(t.Context(), "migration")
@@ -92,8 +92,8 @@ func TestBypassCountsNowhere(t *testing.T) {
 	}
 }
 
-// Whatever rules are on: marked work neither counts nor ends a row of
-// failures, and is not slow.
+// Whatever rules are on, marked calls do not count, do not end a row of
+// failures, and are not slow.
 func TestBypassUnderEveryRule(t *testing.T) {
 	for name, s := range map[string]Settings{
 		"row":     {},
@@ -134,8 +134,8 @@ func TestBypassUnderEveryRule(t *testing.T) {
 	}
 }
 
-// A probe that comes before the open time is over says so in the record.
-func TestBypassProbeIsOnRecord(t *testing.T) {
+// The record shows that a probe came before the open time was over.
+func TestBypassProbeIsRecorded(t *testing.T) {
 	b := New("x", Settings{FailMax: 1}, WithBypassAllowed())
 	play(b, "f")
 	if err := b.Do(WithBypassProbe(t.Context(), "health check"), nop); err != nil {
@@ -145,5 +145,17 @@ func TestBypassProbeIsOnRecord(t *testing.T) {
 	h := b.History()
 	if got, want := h[1].Summary(), `a marked call probed before the open time was over ("health check")`; h[1].Cause != CauseBypass || got != want {
 		t.Errorf("%s: %s, want %s", h[1].Cause, got, want)
+	}
+}
+
+// Without WithBypassAllowed a mark has no effect: a marked call is a probe like
+// any other.
+func TestMarksWithoutPermission(t *testing.T) {
+	for name, mark := range map[string]func(context.Context, string) context.Context{"bypass": WithBypass, "probe": WithBypassProbe} {
+		b := New("x", Settings{})
+		_ = b.HalfOpen(Order{})
+		if err := b.Do(mark(bg, "x"), nop); err != nil || b.State() != Closed {
+			t.Errorf("%s: %v, and it is %s", name, err, b.State())
+		}
 	}
 }

@@ -19,7 +19,10 @@ import (
 //
 // A panic or a runtime.Goexit in fn counts as a failure and continues to the
 // caller. Do passes ctx to fn and does not wait for it: to limit how long a call
-// may take, give ctx a deadline.
+// may take, give ctx a deadline, at which fn must return. If it returns more than
+// 100 ms later, the first such call of a closed breaker, and those in flight
+// beside it, are taken for calls whose deadline had passed before they began, and
+// do not count.
 //
 // fn may call the same breaker again with a context derived from the one it
 // received. While the breaker is half-open or in a ramp, such a nested call is
@@ -126,8 +129,9 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 	err = errAbandoned
 	defer func() {
 		// The first look at the clock is inlined and shows for most calls that
-		// they were not slow. Only if it does not is the clock asked again.
-		if err != nil || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
+		// they were not slow. Only if it does not is the clock asked again. The
+		// settings in effect now decide, and Update need not change the word.
+		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, true) {
 			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact

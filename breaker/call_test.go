@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestPanicGoesOnUntouched(t *testing.T) {
+func TestPanicContinuesUnchanged(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	defer func() {
 		if p := recover(); p != "boom" {
@@ -81,13 +81,14 @@ func TestNoContext(t *testing.T) {
 	if s := b.Status(); s.FailCount != 2 || s.Panics != 0 {
 		t.Errorf("%d failures and %d panics, want 2 and 0", s.FailCount, s.Panics)
 	}
-	// What is cancelled is the call's own context, not one that the error tells of.
+	// What matters is whether the call's own context was cancelled, not one
+	// that the error mentions.
 	if err := b.Do(t.Context(), func(context.Context) error { return context.Canceled }); !errors.Is(err, context.Canceled) || b.FailCount() != 3 {
 		t.Errorf("%v and %d failures, want 3", err, b.FailCount())
 	}
 }
 
-// A quick success ends a row of failures whatever path the call takes.
+// A quick success ends a row of failures, whichever path the call takes.
 func TestSuccessEndsTheRowOnEveryPath(t *testing.T) {
 	watcher := WithListener(Listener{Success: func(*Breaker) {}})
 	for name, b := range map[string]*Breaker{
@@ -120,7 +121,7 @@ func TestSuccessEndsTheRowOnEveryPath(t *testing.T) {
 }
 
 // A call that did not return is a failure, and a success ends the row of
-// failures that were met while it ran, by each way to call.
+// failures that occurred while it ran, for each way to make a call.
 func TestEveryWayToCallIsJudged(t *testing.T) {
 	ctx := context.Background()
 	for name, opts := range map[string][]Option{
@@ -161,7 +162,7 @@ func TestEveryWayToCallIsJudged(t *testing.T) {
 	}
 }
 
-// A call that looked at the word before SlowCall was switched off runs untimed.
+// A call that loaded the word before SlowCall was switched off runs untimed.
 func TestSlowCallSwitchedOffMeanwhile(t *testing.T) {
 	b := New("db", Settings{SlowCall: time.Second})
 	w := b.load()
@@ -173,7 +174,7 @@ func TestSlowCallSwitchedOffMeanwhile(t *testing.T) {
 	}
 }
 
-// Each call is counted once, by whatever way it is made and under every rule.
+// Each call is counted once, however it is made and under every rule.
 func TestEachCallCountsOnce(t *testing.T) {
 	for name, s := range map[string]Settings{
 		"rate":    {FailureRate: 1},
@@ -214,8 +215,9 @@ func TestEachCallCountsOnce(t *testing.T) {
 	}
 }
 
-// DoResult lets the result say how the call ended, for good answers that carry
-// a failure and errors that are none; what the caller gets is untouched.
+// With DoResult the result decides how the call ended, for answers that carry
+// a failure and for errors that are not failures. What the caller gets is
+// unchanged.
 func TestDoResultJudgesTheResult(t *testing.T) {
 	type answer struct{ code int }
 	judge := func(a answer, err error) Outcome {
@@ -259,8 +261,8 @@ func TestDoResultJudgesTheResult(t *testing.T) {
 	}
 }
 
-// What does not return under DoResult is a failure, what is rejected does not
-// run and is not judged, and a failure without an error is on record.
+// A call that does not return under DoResult is a failure, a rejected call
+// does not run and is not judged, and a failure without an error is recorded.
 func TestDoResultOfCallsThatDoNotReturn(t *testing.T) {
 	judged := 0
 	judge := func(int, error) Outcome { judged++; return Failure }
@@ -291,7 +293,7 @@ func TestDoResultOfCallsThatDoNotReturn(t *testing.T) {
 	}
 }
 
-// The zero Breaker guards nothing, by every way to call.
+// The zero Breaker guards nothing, however calls are made.
 func TestZeroBreakerGuardsNothing(t *testing.T) {
 	for way, do := range waysToCall {
 		for _, err := range []error{nil, errX, context.Canceled} {
@@ -327,5 +329,57 @@ func TestZeroBreakerGuardsNothing(t *testing.T) {
 	v, err := DoResult(t.Context(), &b, func(context.Context) (int, error) { return 1, nil }, func(int, error) Outcome { panic("bug") })
 	if v != 1 || err != nil {
 		t.Errorf("a judgement that panics made %d, %v of the zero Breaker's call", v, err)
+	}
+}
+
+// Each way to call returns the error of the function and nothing else, whatever
+// the settings, and the rejection of a breaker that is open.
+func TestErrorsOfCalls(t *testing.T) {
+	for name, s := range map[string]Settings{
+		"plain": {}, "counted": {FailureRate: 1}, "timed": {SlowCall: time.Hour}, "timed exactly": {SlowCall: time.Millisecond}, "checked": {FailMax: 1},
+	} {
+		for way, do := range waysToCall {
+			b := New("x", s)
+			if err := do(b, bg, nop); err != nil {
+				t.Errorf("%s, %s: %v after a success", name, way, err)
+			}
+			if err := do(b, bg, broken); err != errX {
+				t.Errorf("%s, %s: %v, want the error of the function", name, way, err)
+			}
+			_ = b.Open(Order{For: time.Hour})
+			for range 3 {
+				open, ok := do(b, bg, nop).(*OpenError)
+				if !ok || open == nil || open.Name != "x" || open.State != Open {
+					t.Errorf("%s, %s: %v, want a rejection", name, way, open)
+				}
+			}
+		}
+	}
+}
+
+// A success takes back what failed while it ran, in each way to call.
+func TestSuccessAfterFailuresMeanwhile(t *testing.T) {
+	for way, do := range waysToCall {
+		b := New("x", Settings{})
+		_ = do(b, bg, func(context.Context) error {
+			return b.Do(bg, func(context.Context) error { play(b, "ff"); return nil })
+		})
+		_ = do(b, bg, func(context.Context) error { play(b, "ff"); return nil })
+		if got := b.FailCount(); got != 0 {
+			t.Errorf("%s: %d failures, want none", way, got)
+		}
+	}
+}
+
+// In each way to call, the context of a probe carries it, so that a call within is
+// a part of it.
+func TestProbeCarriesItself(t *testing.T) {
+	for way, do := range waysToCall {
+		b := New("x", Settings{})
+		_ = b.HalfOpen(Order{})
+		err := do(b, bg, func(ctx context.Context) error { return b.Do(ctx, nop) })
+		if err != nil || b.State() != Closed {
+			t.Errorf("%s: %v, and it is %s", way, err, b.State())
+		}
 	}
 }

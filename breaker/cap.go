@@ -50,8 +50,8 @@ func (c *openCap) limit(share float64, open []*Breaker) {
 	for _, b := range open {
 		// In this order: a breaker's lock first, then, within moved, the cap's.
 		b.mu.Lock()
-		if w := b.load(); stateOf(w) != Closed {
-			b.cfg.cap.moved(b, b.cold.Load().openUntil)
+		if cold := b.cold.Load(); cold != nil {
+			b.cfg.cap.moved(b, cold.rejectsUntil(b.load()))
 		}
 		b.mu.Unlock()
 	}
@@ -156,9 +156,31 @@ func (c *openCap) heldLocked(now time.Time) (n int) {
 	return n
 }
 
-// moved records until when a breaker rejects calls: until the end of its open
-// time, or of its newest probe's lease; zero if it rejects none. b.mu is held,
-// or b is being removed.
+// never is later than any end of a place.
+var never = time.Unix(1<<40, 0)
+
+// rejectsUntil returns until when a breaker whose word is w rejects calls: until
+// the end of its open time, of its newest probe's lease, or of the override that
+// forces it open; zero if it rejects none. Breaker.mu is held.
+func (c *cold) rejectsUntil(w uint64) time.Time {
+	switch effective(w) {
+	case ForcedOpen:
+		if c.override.expires.IsZero() {
+			return never
+		}
+		return c.override.expires
+	case Open:
+		return c.openUntil
+	case HalfOpen:
+		if out := c.probes.out; len(out) > 0 {
+			return out[len(out)-1].ends
+		}
+	}
+	return time.Time{}
+}
+
+// moved records until when a breaker rejects calls, see rejectsUntil. b.mu is
+// held, or b is being removed.
 func (c *openCap) moved(b *Breaker, until time.Time) {
 	if !c.limits() {
 		return

@@ -3,6 +3,7 @@ package breaker
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -10,8 +11,8 @@ import (
 	"time"
 )
 
-// The cap holds, whoever comes first, for trips but not for orders, and a
-// breaker that it holds closed goes on counting and opens when there is room.
+// The cap limits trips but not orders, in whatever order they come. A breaker
+// that it keeps closed continues to count and opens when there is room.
 func TestCapOpen(t *testing.T) {
 	m, bs := crew(t, 10)
 	m.CapOpen(0.3)
@@ -38,7 +39,7 @@ func TestCapOpen(t *testing.T) {
 	is(t, bs[4], Open)
 }
 
-// Shares are met exactly, as rates are, and leave one breaker its use.
+// Shares are compared exactly, like rates, and one breaker may always open.
 func TestCapOpenIsExact(t *testing.T) {
 	for _, c := range []struct {
 		share   float64
@@ -57,7 +58,7 @@ func TestCapOpenIsExact(t *testing.T) {
 	}
 }
 
-// Trips at the same moment do not slip past the cap together.
+// Trips at the same moment do not exceed the cap together.
 func TestCapOpenUnderConcurrency(t *testing.T) {
 	for range 200 {
 		m, bs := crew(t, 8)
@@ -81,7 +82,7 @@ func TestCapOpenUnderConcurrency(t *testing.T) {
 
 // A breaker that reopens is one open breaker, not two: the cap has room again
 // when it has closed.
-func TestCapForgetsWhatHasClosed(t *testing.T) {
+func TestCapHasRoomAfterClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 2)
 		m.CapOpen(0.5)
@@ -93,8 +94,8 @@ func TestCapForgetsWhatHasClosed(t *testing.T) {
 	})
 }
 
-// The keys of a set are limited among themselves, and count as one beside the
-// manager's breakers: from half of them on.
+// The keys of a set are limited among themselves, and count as one of the
+// manager's members once half of them are open.
 func TestCapOnKeysOfOneSet(t *testing.T) {
 	m, bs := crew(t, 1)
 	m.CapOpen(0.5)
@@ -106,7 +107,7 @@ func TestCapOnKeysOfOneSet(t *testing.T) {
 		play(set.Breaker(k), "f")
 		is(t, set.Breaker(k), want)
 	}
-	play(bs[0], "f") // two of four are open: so is the set
+	play(bs[0], "f") // two of four are open, so the set counts as open
 	is(t, bs[0], Closed)
 	set.Breaker(0).Close(Order{})
 	play(bs[0], "f")
@@ -115,7 +116,8 @@ func TestCapOnKeysOfOneSet(t *testing.T) {
 	is(t, set.Breaker(2), Closed)
 }
 
-// A set's own cap goes before its manager's, and holds without a manager.
+// A set's own cap takes precedence over its manager's, and works without a
+// manager.
 func TestCapOfASet(t *testing.T) {
 	m := NewManager(Settings{FailMax: 1})
 	m.CapOpen(0.9)
@@ -138,16 +140,17 @@ func TestCapOfASet(t *testing.T) {
 	}
 }
 
-// What rejects holds a place: a breaker whose open time is over, and that no one
-// calls, does not; nor does a half-open one whose probe's lease has run out.
-func TestCapCountsWhatRejects(t *testing.T) {
+// A breaker that rejects holds a place. A breaker whose open time is over and
+// that is not called does not; nor does a half-open one whose probe's lease
+// has run out.
+func TestCapCountsRejectingBreakers(t *testing.T) {
 	for name, abandon := range map[string]func(*Breaker){
-		"open":                        func(b *Breaker) { play(b, "f") },
-		"open, a call was rejected":   func(b *Breaker) { play(b, "fs") },
-		"half-open, a probe is lost":  func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
-		"opened by order":             func(b *Breaker) { b.Open(Order{}) },
-		"forced closed over an open":  func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
-		"half-open, a probe reported": func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"open":                       func(b *Breaker) { play(b, "f") },
+		"open, a call was rejected":  func(b *Breaker) { play(b, "fs") },
+		"half-open, a probe is lost": func(b *Breaker) { play(b, "f.........."); _, _ = b.Allow() },
+		"opened by order":            func(b *Breaker) { b.Open(Order{}) },
+		"forced open for a time":     func(b *Breaker) { b.ForceOpen(Order{For: 30 * time.Second}) },
+		"forced open over half-open": func(b *Breaker) { b.HalfOpen(Order{}); b.ForceOpen(Order{For: 30 * time.Second}) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m, bs := crew(t, 4)
@@ -167,34 +170,88 @@ func TestCapCountsWhatRejects(t *testing.T) {
 	}
 }
 
-// The cap that is set while some are open counts them.
-func TestCapOpenWhileSomeAreOpen(t *testing.T) {
-	m, bs := crew(t, 4)
-	play(bs[0], "f")
-	m.CapOpen(0.25)
-	play(bs[1], "f")
-	is(t, bs[1], Closed)
-	bs[0].Close(Order{})
-	play(bs[1], "f")
-	is(t, bs[1], Open)
+// What rejects nothing holds no place, whatever its automatic state.
+func TestCapDoesNotCountWhatAdmits(t *testing.T) {
+	for name, f := range map[string]func(*Breaker){
+		"forced closed over an open":       func(b *Breaker) { play(b, "f"); b.ForceClosed(Order{}) },
+		"tripped behind forced closed":     func(b *Breaker) { b.ForceClosed(Order{}); play(b, "f") },
+		"half-open, a probe reported":      func(b *Breaker) { b.HalfOpen(Order{}); p, _ := b.Allow(); p.Ignore() },
+		"forced open and released":         func(b *Breaker) { b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open and closed":           func(b *Breaker) { b.ForceOpen(Order{}); b.Close(Order{}) },
+		"open, forced open and released":   func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Release(Order{}) },
+		"forced open, then forced closed":  func(b *Breaker) { b.ForceOpen(Order{}); b.ForceClosed(Order{}) },
+		"forced open until a moment ago":   func(b *Breaker) { b.ForceOpen(Order{For: time.Second}); wait(time.Second) },
+		"held for no time by a fleet":      func(b *Breaker) { play(b, "f"); b.Peer().Hold(b.Status().Version, 0) },
+		"open, forced open, then by order": func(b *Breaker) { play(b, "f"); b.ForceOpen(Order{}); b.Open(Order{For: 1}); wait(1) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 4)
+			m.CapOpen(0.25)
+			f(bs[0])
+			if play(bs[1], "f"); bs[1].State() != Open {
+				t.Errorf("%s: it holds a place", name)
+			}
+		})
+	}
 }
 
-// Listeners hear of a trip that is held back, once while it goes on.
-func TestHeldBackIsTold(t *testing.T) {
+// A breaker that is forced open without an end holds a place until it is released,
+// whatever its probes do meanwhile. Behind forced-closed a trip needs no place.
+func TestCapAndOverrides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 4)
 		m.CapOpen(0.25)
-		var told []Transition
-		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { told = append(told, t) }})
+		bs[0].HalfOpen(Order{})
+		p, _ := bs[0].Allow()
+		bs[0].ForceOpen(Order{})
+		p.Done(errX)
+		wait(1000 * time.Hour)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[2].ForceClosed(Order{})
+		if play(bs[2], "f"); bs[2].Status().Auto != Open {
+			t.Errorf("behind forced-closed it is %s", bs[2].Status().Auto)
+		}
+		bs[0].Release(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	})
+}
+
+// The cap that is set while some are open counts them.
+func TestCapOpenWhileSomeAreOpen(t *testing.T) {
+	for _, open := range []string{"tripped", "forced"} {
+		m, bs := crew(t, 4)
+		if open == "forced" {
+			bs[0].ForceOpen(Order{})
+		} else {
+			play(bs[0], "f")
+		}
+		m.CapOpen(0.25)
+		play(bs[1], "f")
+		is(t, bs[1], Closed)
+		bs[0].Close(Order{})
+		play(bs[1], "f")
+		is(t, bs[1], Open)
+	}
+}
+
+// Listeners are notified of a trip that is held back, once while it continues.
+func TestHeldBackIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		var received []Transition
+		m.AddListener(Listener{HeldBack: func(b *Breaker, t Transition) { received = append(received, t) }})
 		bs[0].Open(Order{For: time.Hour})
 		play(bs[1], "fff")
-		if len(told) != 1 || told[0].Cause != CauseConsecutive || told[0].To != Open || len(told[0].Errors) != 1 {
-			t.Fatalf("told %+v, want one trip", told)
+		if len(received) != 1 || received[0].Cause != CauseConsecutive || received[0].To != Open || len(received[0].Errors) != 1 {
+			t.Fatalf("received %+v, want one trip", received)
 		}
 		time.Sleep(time.Minute)
 		play(bs[1], "sf")
-		if len(told) != 2 || bs[1].Status().HeldBack != 2 {
-			t.Errorf("told %d times, want a second episode", len(told))
+		if len(received) != 2 || bs[1].Status().HeldBack != 2 {
+			t.Errorf("received %d times, want a second episode", len(received))
 		}
 		if len(bs[1].History()) != 0 {
 			t.Errorf("what did not happen is on record: %+v", bs[1].History())
@@ -202,8 +259,7 @@ func TestHeldBackIsTold(t *testing.T) {
 	})
 }
 
-// A trip that the cap of open breakers forbids leaves a closed breaker that
-// counts on.
+// A trip that the cap forbids leaves a closed breaker that continues to count.
 func TestHeldByTheCap(t *testing.T) {
 	m := NewManager(Settings{FailMax: 4})
 	m.CapOpen(0.1)
@@ -218,24 +274,24 @@ func TestHeldByTheCap(t *testing.T) {
 	}
 }
 
-// A key with settings of its own is held back for as long as its own open time,
-// and by its own window.
+// A key with settings of its own is held back for its own open time, and by
+// its own window.
 func TestHeldBackByOwnSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Hour}, SetOptions{CapOpen: 0.1})
-		var told []Transition
-		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { told = append(told, t) }})
+		var received []Transition
+		set.AddListener(Listener{HeldBack: func(_ *Breaker, t Transition) { received = append(received, t) }})
 		b := set.Breaker("own")
 		if err := b.Update(Settings{FailMax: 1, FailureRate: 1, Window: 30 * time.Second, ResetTimeout: 2 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		_ = set.Breaker("other").Open(Order{For: time.Hour})
 		play(b, "f.f.f....f")
-		if len(told) != 2 || b.Status().HeldBack != 2 {
-			t.Fatalf("told %d times, want 2: there is more than an open time between the last two trips", len(told))
+		if len(received) != 2 || b.Status().HeldBack != 2 {
+			t.Fatalf("received %d times, want 2: there is more than an open time between the last two trips", len(received))
 		}
-		if told[0].Window != 30*time.Second {
-			t.Errorf("the trip shows a window of %s, want 30s", told[0].Window)
+		if received[0].Window != 30*time.Second {
+			t.Errorf("the trip shows a window of %s, want 30s", received[0].Window)
 		}
 		if at := b.Status().HeldBackSince; time.Since(at) != 0 {
 			t.Errorf("held back for %s, want since now", time.Since(at))
@@ -243,9 +299,9 @@ func TestHeldBackByOwnSettings(t *testing.T) {
 	})
 }
 
-// What was removed from its manager is none of the breakers that its cap is
-// about, whatever happens to it before and after.
-func TestCapOfWhatWasRemoved(t *testing.T) {
+// A breaker that was removed from its manager no longer counts for the
+// manager's cap, whatever happens to it before and after.
+func TestCapOfRemovedBreakers(t *testing.T) {
 	for name, c := range map[string]struct{ before, after func(b *Breaker) }{
 		"open before":     {before: func(b *Breaker) { play(b, "f") }},
 		"trips":           {after: func(b *Breaker) { play(b, "f") }},
@@ -293,7 +349,7 @@ func TestCapOfWhatWasRemoved(t *testing.T) {
 	is(t, bs[0], Open)
 }
 
-// Places end one by one, each in its own time.
+// Places end one by one, each at its own time.
 func TestCapPlacesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 6)
@@ -314,7 +370,8 @@ func TestCapPlacesEnd(t *testing.T) {
 	})
 }
 
-// What is held back again within an open time goes on, and is logged once.
+// An episode continues if the breaker is held back again within an open time,
+// and is logged once.
 func TestHeldBackIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -333,8 +390,8 @@ func TestHeldBackIsLogged(t *testing.T) {
 	})
 }
 
-// A set counts as open from half of its keys on, once, and not while it is
-// empty. What its own cap allows beyond that is its own affair.
+// A set counts as open, once, if half of its keys are open, but not while it
+// is empty. Its own cap may allow more.
 func TestCapOfSetsTogether(t *testing.T) {
 	set := func(m *Manager, name string, keys int) []*Breaker {
 		s, err := CreateSet[int](m, name, Settings{FailMax: 1}, SetOptions{CapOpen: 1})
@@ -384,4 +441,72 @@ func TestCapOfSetsTogether(t *testing.T) {
 			t.Errorf("without a manager: key %d is open: %v, want %v", k, got, want)
 		}
 	}
+}
+
+// The manager's cap is nothing to a set that was removed from it.
+func TestCapOfARemovedSet(t *testing.T) {
+	m, bs := crew(t, 2)
+	m.CapOpen(0.5)
+	set := SetOf[int](m, "s")
+	for k := range 2 {
+		set.Breaker(k)
+	}
+	play(bs[0], "f")
+	m.Remove("s")
+	play(set.Breaker(0), "f")
+	is(t, set.Breaker(0), Open)
+}
+
+// A first episode is one even if the open time has no end.
+func TestHeldBackWithoutAnEnd(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{FailMax: 1, ResetTimeout: math.MaxInt64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = bs[0].Open(Order{For: time.Hour})
+	play(b, "ff")
+	if s := b.Status(); s.State != Closed || s.HeldBack != 1 || s.HeldBackSince.IsZero() {
+		t.Errorf("%s, held back %d times, since %s", s.State, s.HeldBack, s.HeldBackSince)
+	}
+}
+
+// The cap limits what leaves closed. What is open or half-open moves on, however
+// many hold a place.
+func TestCapLimitsTripsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		for _, b := range bs[:3] {
+			_ = b.Open(Order{For: time.Second})
+		}
+		_ = bs[3].ForceOpen(Order{})
+		wait(time.Second)
+		play(bs[0], "f")
+		is(t, bs[0], Open) // again
+		play(bs[1], "s")
+		is(t, bs[1], Closed)
+		_, _ = bs[2].Allow()
+		is(t, bs[2], HalfOpen)
+	})
+}
+
+// A place is held as long as any probe is out.
+func TestCapWithTwoProbes(t *testing.T) {
+	m, bs := crew(t, 1)
+	m.CapOpen(0.5)
+	b, err := m.Create("b", Settings{Probes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.HalfOpen(Order{})
+	first, _ := b.Allow()
+	second, _ := b.Allow()
+	first.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Closed)
+	second.Ignore()
+	play(bs[0], "f")
+	is(t, bs[0], Open)
 }

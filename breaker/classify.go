@@ -101,6 +101,7 @@ func (p *Permit) classify(ctx context.Context, err error) Outcome {
 // which come before those of its set. It calls user code: no lock is held
 // (I10).
 func (c *config) outcome(own *matchers, ctx context.Context, err error) Outcome {
+	ctx = orBackground(ctx)
 	return c.judged(func() Outcome {
 		if c.classifier != nil {
 			return c.classifier(ctx, err)
@@ -113,6 +114,14 @@ func (c *config) outcome(own *matchers, ctx context.Context, err error) Outcome 
 		}
 		return DefaultClassifier(ctx, err)
 	})
+}
+
+// orBackground returns ctx for the program's functions, which may not expect nil.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // judged calls the program's own judgement. If that panics, the call is a
@@ -138,14 +147,15 @@ func (c *config) judged(judge func() Outcome) (o Outcome) {
 //   - If the caller cancelled ctx, the call is Canceled, whichever error it
 //     returned.
 //   - The rejection of another breaker is Ignored, even if it is wrapped,
-//     because that breaker has judged the dependency already.
+//     because that breaker has judged the dependency already. That is every
+//     error that matches ErrOpen, unless it is joined with another error.
 //   - Everything else is a Failure. This includes a deadline that has passed,
 //     because a dependency that hangs shows itself in no other way.
 func DefaultClassifier(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
-	case ctx != nil && ctx.Err() == context.Canceled:
+	case orBackground(ctx).Err() == context.Canceled:
 		return Canceled
 	case rejectedOnly(err):
 		return Ignored
@@ -157,9 +167,10 @@ func DefaultClassifier(ctx context.Context, err error) Outcome {
 // not. A joined error is one if all of its parts are.
 func rejectedOnly(err error) bool {
 	for err != nil {
-		switch e := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
-		case *OpenError:
+		if isRejection(err) {
 			return true
+		}
+		switch e := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
@@ -170,4 +181,15 @@ func rejectedOnly(err error) bool {
 		}
 	}
 	return false
+}
+
+// isRejection reports whether err itself, whatever it wraps, is the rejection of
+// a breaker: an OpenError, ErrOpen, or an error of the program that says so in
+// its Is method.
+func isRejection(err error) bool {
+	if err == ErrOpen {
+		return true
+	}
+	is, ok := err.(interface{ Is(error) bool })
+	return ok && is.Is(ErrOpen)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// I4, and what is a failure at all.
+// I4, and what counts as a failure.
 func TestOutcomes(t *testing.T) {
 	canceled, cancel := context.WithCancelCause(bg)
 	errGone := errors.New("client went away")
@@ -28,7 +28,7 @@ func TestOutcomes(t *testing.T) {
 		{"excluded type", bg, &validationError{"name"}, 0},
 		{"excluded by predicate", bg, errors.New("teapot"), 0},
 		{"canceled by the caller", canceled, context.Canceled, 1},
-		{"canceled, told by cause", canceled, fmt.Errorf("get: %w", errGone), 1},
+		{"canceled, reported by cause", canceled, fmt.Errorf("get: %w", errGone), 1},
 		{"canceled, other error", canceled, errX, 1},
 		{"canceled elsewhere", bg, context.Canceled, 2},
 		{"a deadline that had passed before", expired, context.DeadlineExceeded, 1},
@@ -74,15 +74,15 @@ func TestClassifierReplacesDefault(t *testing.T) {
 	}
 }
 
-// status is an error of the kind that RPC libraries make: it tells of a
-// cancellation and wraps nothing.
+// status is an error like those of RPC libraries: it reports a cancellation
+// and wraps nothing.
 type status struct{ text string }
 
 func (s *status) Error() string { return "rpc error: " + s.text }
 
-// A call whose caller cancelled it is no evidence, whatever error came back and
-// by whatever way the call was made: neither a failure, nor a success that ends a
-// row of them, nor the result of a probe (I4).
+// A call that its caller cancelled is not evidence, whatever error it returned
+// and however it was made: neither a failure, nor a success that ends a row of
+// failures, nor the result of a probe (I4).
 func TestCanceledCallIsNoEvidence(t *testing.T) {
 	errGone := errors.New("the client went away")
 	for disguise, err := range map[string]error{
@@ -155,8 +155,8 @@ var waysToCall = map[string]func(b *Breaker, ctx context.Context, fn func(contex
 	},
 }
 
-// A cancellation that the caller did not ask for is the dependency's: its own
-// contexts, and those of an attempt that it gave up by itself.
+// A cancellation that the caller did not ask for is the dependency's: of its
+// own contexts, and of an attempt that it gave up by itself.
 func TestCancellationOfAnotherContextIsAFailure(t *testing.T) {
 	for way, do := range waysToCall {
 		b := New("db", Settings{FailMax: 1})
@@ -171,8 +171,8 @@ func TestCancellationOfAnotherContextIsAFailure(t *testing.T) {
 	}
 }
 
-// The rejection of another breaker is no evidence, however it is wrapped, as
-// long as it is all there is. With a failure beside it it is a failure.
+// The rejection of another breaker is not evidence, however it is wrapped, as
+// long as there is nothing else. Joined with a failure it is a failure.
 func TestRejectionOfAnotherBreaker(t *testing.T) {
 	inner := New("inner", Settings{})
 	inner.ForceOpen(Order{})
@@ -197,7 +197,10 @@ func TestRejectionOfAnotherBreaker(t *testing.T) {
 		"several in one text, one fails": {fmt.Errorf("%w after %w", rejected, errX), Failure},
 		"of the call that tripped":       {tripping, Failure},
 		"as text":                        {errors.New(rejected.Error()), Failure},
-		"ErrOpen alone":                  {ErrOpen, Failure},
+		"ErrOpen alone":                  {ErrOpen, Ignored},
+		"wraps ErrOpen":                  {fmt.Errorf("shed: %w", ErrOpen), Ignored},
+		"embedded":                       {rejectedBy{rejected.(*OpenError)}, Ignored},
+		"embedded, beside a failure":     {errors.Join(rejectedBy{rejected.(*OpenError)}, errX), Failure},
 		"a wrapper of nothing":           {wrapper0{}, Failure},
 		"joined of nothing":              {joined0{}, Failure},
 	} {
@@ -215,7 +218,7 @@ func TestRejectionOfAnotherBreaker(t *testing.T) {
 	}
 }
 
-// wrapper0 and joined0 say that they wrap errors, and wrap none.
+// wrapper0 and joined0 have Unwrap methods but wrap no errors.
 type (
 	wrapper0 struct{}
 	joined0  struct{}
@@ -226,8 +229,8 @@ func (wrapper0) Unwrap() error  { return nil }
 func (joined0) Error() string   { return "joins nothing" }
 func (joined0) Unwrap() []error { return []error{nil, nil} }
 
-// What a matcher ignores is no evidence; what another one excludes as well is a
-// success. Matchers can be added later, and to one key alone.
+// What a matcher ignores is not evidence; what another one excludes as well is
+// a success. Matchers can be added later, and to a single key.
 func TestIgnoredErrors(t *testing.T) {
 	fails := func(b *Breaker, err error) int {
 		b.Close(Order{})
@@ -272,8 +275,8 @@ func TestIgnoredErrors(t *testing.T) {
 	}
 }
 
-// No context is as good as one that is never over: no way to call panics
-// without one, in any state, whatever is to be called with it.
+// A nil context is treated like one that is never over: no way to make a call
+// panics because of it, in any state.
 func TestNilContextNeverPanics(t *testing.T) {
 	var none context.Context
 	states := map[string]func(b *Breaker){
@@ -326,7 +329,8 @@ func TestNilContextNeverPanics(t *testing.T) {
 	}
 }
 
-// A classifier gets what it asks for, and nonsense is no evidence.
+// A classifier receives what is documented, and an invalid outcome is not
+// evidence.
 func TestClassifierOutcomes(t *testing.T) {
 	for o, want := range map[Outcome]int{Success: 0, Failure: 2, Ignored: 1, Canceled: 1, Canceled + 1: 1, 255: 1} {
 		b := New("db", Settings{}, WithClassifier(func(context.Context, error) Outcome { return o }))
@@ -337,5 +341,39 @@ func TestClassifierOutcomes(t *testing.T) {
 		if got := b.FailCount(); got != want {
 			t.Errorf("outcome %d after a failure: %d failures, want %d", o, got, want)
 		}
+	}
+}
+
+// rejectedBy is an error that says that it is a rejection without wrapping one.
+type rejectedBy struct{ *OpenError }
+
+// The RetryAfter of a rejection is no hint, whatever the rejection is joined with.
+func TestRejectionIsNoHint(t *testing.T) {
+	inner := New("inner", Settings{})
+	inner.ForceOpen(Order{For: time.Hour})
+	var open *OpenError
+	errors.As(inner.Do(bg, nop), &open)
+	for _, rejection := range []error{open, rejectedBy{open}, fmt.Errorf("db: %w", open)} {
+		b := New("outer", Settings{FailMax: 1})
+		_ = b.Do(bg, func(context.Context) error { return errors.Join(rejection, errX) })
+		if got := b.Status().Transition; got == nil || got.HintedFor != 0 {
+			t.Errorf("%T: the trip is %+v, want one without a hint", rejection, got)
+		}
+	}
+}
+
+// The program's own functions never receive a nil context, and marks need none.
+func TestNilContextForTheProgram(t *testing.T) {
+	var none context.Context
+	looks := func(ctx context.Context) string { return fmt.Sprint(ctx.Err()) }
+	b := New("x", Settings{FailMax: 1}, WithTraceID(looks),
+		WithClassifier(func(ctx context.Context, err error) Outcome { looks(ctx); return Ignored }),
+		WithListener(Listener{BeforeCall: func(ctx context.Context, _ *Breaker) { looks(ctx) }}))
+	_ = b.Do(none, broken)
+	_ = b.Do(WithBypass(none, "x"), broken)
+	_ = b.Do(WithBypassProbe(none, "x"), broken)
+	is(t, b, Closed)
+	if n := b.Status().Panics; n != 0 {
+		t.Errorf("%d of the program's functions panicked", n)
 	}
 }

@@ -64,7 +64,7 @@ func TestClock(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			if c.word.Load()&clockRuns != 0 {
-				t.Error("it runs although nobody reads it")
+				t.Error("it runs although nothing reads it")
 			}
 			time.Sleep(time.Hour)
 			if got := c.step(); got != 3630 {
@@ -119,8 +119,8 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// A clock that stops while it is read says so: one that says that it runs has a
-// timer, or it would stand still for ever.
+// A clock that stops while it is being read must say so: a clock that claims
+// to run has a timer, or it would stand still forever.
 func TestClockStopsWhileItIsRead(t *testing.T) {
 	const n = 10_000
 	all := make([]*clock, n)
@@ -131,11 +131,42 @@ func TestClockStopsWhileItIsRead(t *testing.T) {
 	}
 	abreast(n, func(i int) { all[i].step() }, func(i int) { all[i].advance(1) })
 	for i, c := range all {
-		// Read in time, it was set for the step after that. Else it stopped, and
-		// was started again by a reader that came later.
+		// If it was read in time, it was set for the step after that.
+		// Otherwise it stopped, and a later reader started it again.
 		w := c.word.Load()
 		if w&clockRuns != 0 && w&clockUsed != 0 && c.serial == 1 {
 			t.Fatalf("clock %d stopped, but its word is %b", i, w)
 		}
 	}
+}
+
+// Only a clock that is more than deadAfter late is corrected, to the step.
+func TestClockIsDeadAfter(t *testing.T) {
+	for late, want := range map[time.Duration]uint64{
+		0: 5, deadAfter: 5, deadAfter + 20*time.Millisecond - 1: 5, deadAfter + 20*time.Millisecond: 5, deadAfter + 20*time.Millisecond + 1: 107,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClock(nil, 10*time.Millisecond)
+			for range 5 {
+				c.step()
+				wait(10 * time.Millisecond)
+			}
+			c.base = c.base.Add(-late) // as if its timer had not fired since
+			if c.check(); c.step() != want {
+				t.Errorf("%s late: it is at step %d, want %d", late, c.step(), want)
+			}
+		})
+	}
+}
+
+// A goroutine that comes second with starting a clock gets the step that the first
+// one has set.
+func TestClockIsStartedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(nil, time.Second)
+		time.Sleep(5 * time.Second)
+		if first, second := c.start(0), c.start(0); first != 5 || second != 5 || c.serial != 1 {
+			t.Errorf("steps %d and %d after %d starts, want 5 and 5 after one", first, second, c.serial)
+		}
+	})
 }

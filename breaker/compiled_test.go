@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// From 200 ms on the coarse clock serves.
+// From 200 ms on the coarse clock is used.
 func TestWhichClockTimesCalls(t *testing.T) {
 	for slow, exact := range map[time.Duration]bool{
 		0: false, time.Millisecond: true, 200*time.Millisecond - 1: true, 200 * time.Millisecond: false, time.Second: false,
@@ -18,8 +18,8 @@ func TestWhichClockTimesCalls(t *testing.T) {
 	}
 }
 
-// A short limit is kept by the exact clock though the coarse one is there and
-// running, and a long one by the coarse clock whoever else reads it.
+// A short limit uses the exact clock even if the coarse one exists and is
+// running, and a long limit uses the coarse clock, whatever else reads it.
 func TestSlowCallsBesideOthers(t *testing.T) {
 	for _, c := range []struct {
 		name     string

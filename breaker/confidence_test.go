@@ -47,8 +47,8 @@ func TestConfidenceIsTheExactBinomialTest(t *testing.T) {
 	}
 }
 
-// Large windows: no overflow, no loss of the answer, and fast enough to be
-// asked under a lock.
+// Large windows: no overflow, no loss of precision, and fast enough to be
+// tested under a lock.
 func TestConfidenceOfManyCalls(t *testing.T) {
 	for _, c := range []struct {
 		f, n int
@@ -68,7 +68,7 @@ func TestConfidenceOfManyCalls(t *testing.T) {
 	}
 }
 
-// What the docstring and the issue promise.
+// What the documentation promises.
 func TestConfidencePromises(t *testing.T) {
 	for _, c := range []struct {
 		failures, calls int
@@ -88,7 +88,7 @@ func TestConfidencePromises(t *testing.T) {
 			t.Errorf("%d of %d failed: %s, want %s", c.failures, c.calls, got, c.want)
 		}
 	}
-	// Over time each look has a tenth of the doubt.
+	// Over time each test has a tenth of the permitted error.
 	for failures, want := range map[int]State{7: Closed, 8: Open} {
 		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95})
 		playFailuresLast(b, failures, failures)
@@ -102,8 +102,9 @@ func playFailuresLast(b *Breaker, failures, calls int) {
 	play(b, strings.Repeat("s", calls-failures)+strings.Repeat("f", failures))
 }
 
-// Successes of some seconds ago do not hide that a dependency fails now: after
-// ten seconds of 100 good calls each, a dead one is found in its first second.
+// Successes from some seconds ago do not hide that a dependency is failing
+// now: after ten seconds with 100 successful calls each, a dead one is
+// detected within its first second.
 func TestConfidenceLooksAtTheNewestPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: -1, FailureRate: 0.2, Confidence: 0.999})
@@ -121,7 +122,7 @@ func TestConfidenceLooksAtTheNewestPart(t *testing.T) {
 	})
 }
 
-// One failure alone is never enough, whatever settings are valid.
+// A single failure is never enough, whatever settings are valid.
 func TestConfidenceNeverOpensOnOneOfOne(t *testing.T) {
 	valid := 0
 	for rate := 0.01; rate < 1; rate += 0.01 {
@@ -146,9 +147,9 @@ func TestConfidenceNeverOpensOnOneOfOne(t *testing.T) {
 	}
 }
 
-// The two well-known failures of a fixed minimum volume, and how Confidence
-// mends them.
-func TestConfidenceMendsMinimumVolume(t *testing.T) {
+// The two well-known problems of a fixed minimum volume, and how Confidence
+// solves them.
+func TestConfidenceFixesMinimumVolume(t *testing.T) {
 	rate := Settings{FailMax: -1, FailureRate: 0.5, Window: time.Minute}
 	sure := rate
 	sure.Confidence = 0.95
@@ -173,7 +174,7 @@ func TestConfidenceMendsMinimumVolume(t *testing.T) {
 	})
 	t.Run("the first error after a quiet night opens", func(t *testing.T) {
 		low := rate
-		low.MinCalls = 1 // what people set so that few calls can open at all
+		low.MinCalls = 1 // what people configure so that few calls can open the breaker at all
 		for _, c := range []struct {
 			s    Settings
 			want State

@@ -11,16 +11,19 @@ import (
 // hangs shows itself in no other way.
 //
 // To distinguish the two reliably, the context must be checked before the call.
-// That would add a fifth to the cost of every call on a healthy breaker. So the
-// check is made only where the breaker takes the slow path anyway, and after the
-// first call that fails with its deadline passed: from then until the next
-// transition, flagCheckCtx is set in the word. That first call is judged by its
-// timing.
+// AllowContext does so. Before Do it would add a fifth to the cost of every call
+// on a healthy breaker. So Do makes the check only where the breaker takes the
+// slow path anyway, and after the first call that fails with its deadline passed:
+// from then until the next transition, flagCheckCtx is set in the word. That
+// first call, and those in flight beside it, are judged by their timing: see
+// DESIGN.md for what that costs.
 
 // deadlineGrace is how long after its deadline a call may return. If a call
 // whose context was not checked returns later than that, its deadline is
-// assumed to have passed before it began.
-const deadlineGrace = 10 * time.Millisecond
+// assumed to have passed before it began. A process that has used up its share
+// of the processors stands still for up to 100 ms, and a call that hung until
+// its deadline then returns that late.
+const deadlineGrace = 100 * time.Millisecond
 
 // overBefore reports whether the context of a failed call was over before the
 // call began. mu is not held.

@@ -138,7 +138,9 @@ func (b *Breaker) nextNote(c *cold) (note, bool) {
 	return n, true
 }
 
-// noteDelivered ends the delivery of a note. mu is not held.
+// noteDelivered ends the delivery of a note. deliverOne defers it, because a
+// listener that exits its goroutine must not leave the queue busy: no later note
+// would be delivered. mu is not held.
 func (b *Breaker) noteDelivered(c *cold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// I7: every transition reaches every listener once, in order, whoever causes
-// it and however slow a listener is.
+// I7: every transition reaches every listener once and in order, whatever
+// causes it and however slow a listener is.
 func TestTransitionsArriveOnceAndInOrder(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	var mu sync.Mutex
@@ -54,8 +54,8 @@ func TestTransitionsArriveOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// A listener of calls that exits the goroutine does not keep the transition of
-// that call from the listeners of transitions (I7).
+// A listener of calls that exits the goroutine does not keep the transition
+// caused by that call from the other listeners (I7).
 func TestGoexitInCallListenerDelaysNoTransition(t *testing.T) {
 	b := New("x", Settings{FailMax: 1})
 	var heard []State
@@ -69,9 +69,9 @@ func TestGoexitInCallListenerDelaysNoTransition(t *testing.T) {
 	}
 }
 
-// A listener that exits the goroutine while it is told of one transition does
-// not leave the next ones untold (I7).
-func TestGoexitInStateChangeLeavesNoneUntold(t *testing.T) {
+// A listener that exits the goroutine during one transition does not prevent
+// the delivery of the next ones (I7).
+func TestGoexitInStateChangeLosesNoTransition(t *testing.T) {
 	b := New("x", Settings{})
 	var heard []State
 	b.AddListener(Listener{StateChange: func(b *Breaker, t Transition) {
@@ -87,9 +87,9 @@ func TestGoexitInStateChangeLeavesNoneUntold(t *testing.T) {
 	}
 }
 
-// A call that outlives its forgotten breaker and trips the one made since
-// tells the listeners (I7).
-func TestTripOfSuccessorIsTold(t *testing.T) {
+// A call that outlives its forgotten breaker and trips the new one notifies
+// the listeners (I7).
+func TestTripOfSuccessorIsReported(t *testing.T) {
 	s := NewSet[string]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1})
 	var heard []string
 	s.AddListener(Listener{StateChange: func(b *Breaker, t Transition) {
@@ -112,19 +112,20 @@ type exiting struct{ slog.Handler }
 
 func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
 
-// A logger that exits the goroutine keeps no transition from the listeners (I7).
-func TestGoexitInLoggerLeavesNoneUntold(t *testing.T) {
-	told := 0
+// A logger that exits the goroutine does not keep a transition from the
+// listeners (I7).
+func TestGoexitInLoggerLosesNoTransition(t *testing.T) {
+	received := 0
 	b := New("x", Settings{FailMax: 1},
 		WithLogger(slog.New(exiting{slog.NewTextHandler(io.Discard, nil)})),
-		WithListener(Listener{StateChange: func(*Breaker, Transition) { told++ }}))
+		WithListener(Listener{StateChange: func(*Breaker, Transition) { received++ }}))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = b.Do(context.Background(), broken)
 	}()
 	<-done
-	if told != 1 {
-		t.Errorf("the listener heard of %d transitions, want 1", told)
+	if received != 1 {
+		t.Errorf("the listener heard of %d transitions, want 1", received)
 	}
 }

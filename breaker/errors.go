@@ -24,7 +24,7 @@ var (
 	// ErrSettings is matched by the error for invalid settings, see
 	// SettingsError.
 	ErrSettings = errors.New("invalid settings")
-	// ErrOrder is matched by the error for an order that makes no sense.
+	// ErrOrder is matched by the error for an invalid order.
 	ErrOrder = errors.New("invalid order")
 	// ErrVersion is matched by the error for an order or update that expected
 	// another version: the breaker has changed since its actor looked at it.

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What the types call themselves.
+// The texts of the error types.
 func TestWords(t *testing.T) {
 	b := New("db", Settings{FailMax: 1}, WithErrorOnTrip())
 	trip := b.Do(t.Context(), broken)

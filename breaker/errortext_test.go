@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A text is kept whole up to its limit.
+// A text is kept completely up to its limit.
 func TestErrorTexts(t *testing.T) {
 	limit := strings.Repeat("x", maxErrorText)
 	for text, want := range map[string]string{"": "", "down": "down", limit: limit, limit + "x": limit + "..."} {
@@ -32,8 +32,8 @@ type textPanics struct{}
 
 func (textPanics) Error() string { panic("text") }
 
-// The text that WithErrorText makes of an error stands for it wherever others
-// than its caller can see it; the caller gets the error itself.
+// The text that WithErrorText returns is used wherever people other than the
+// caller can see the error; the caller gets the error itself.
 func TestWithErrorText(t *testing.T) {
 	secret := errors.New("no access with token 12345")
 	var log bytes.Buffer
@@ -60,7 +60,7 @@ func TestWithErrorText(t *testing.T) {
 			t.Errorf("%s says %s", where, text)
 		}
 	}
-	// What is no error of the program is not given to it.
+	// Errors that do not come from the program are not passed to it.
 	b = New("db", Settings{FailMax: 1}, WithErrorText(func(error) string { return "redacted" }))
 	p, _ := b.Allow()
 	p.Abandoned()

@@ -13,9 +13,9 @@ import (
 
 var errOwnOpen = errors.New("the program's own open error")
 
-// everything is what goes on at once in TestEverythingAtOnce: calls of
-// all kinds to one breaker and to a set that forgets, while people give orders
-// and programs change settings and listen.
+// everything is what happens at once in TestEverythingAtOnce: calls of all
+// kinds to one breaker and to a set that forgets, while people give orders and
+// programs change settings and listen.
 type everything struct {
 	t      *testing.T
 	m      *Manager
@@ -27,7 +27,7 @@ type everything struct {
 	ofOne, ofSet seenCalls
 }
 
-// seenCalls is what callers saw.
+// seenCalls counts what callers saw.
 type seenCalls struct{ successes, failures, ignored, rejected atomic.Uint64 }
 
 func (c *seenCalls) calls() Calls {
@@ -37,7 +37,7 @@ func (c *seenCalls) calls() Calls {
 	}
 }
 
-// everySettings are such that all states are passed through often.
+// everySettings are chosen so that all states occur often.
 var everySettings = []Settings{
 	{FailMax: 2, ResetTimeout: time.Millisecond},
 	{FailMax: 3, ResetTimeout: 2 * time.Millisecond, FailureRate: 0.5, Window: 10 * time.Millisecond, MinCalls: 5},
@@ -46,10 +46,10 @@ var everySettings = []Settings{
 	{FailMax: 4, ResetTimeout: time.Millisecond, SlowCall: 2 * time.Minute, Probes: 2, SuccessThreshold: 2},
 }
 
-// Whatever comes together in whatever order: a call that did not run has an
-// open error, each call is counted once by Observe, and when the orders end
-// time alone lets a call in (I2), good calls close the breaker, and no flag or
-// timer is left over.
+// In whatever order things come together: a call that did not run has an open
+// error, each call is counted once by Observe, and when the orders end, time
+// alone lets a call in (I2), successful calls close the breaker, and no flag
+// or timer is left over.
 func TestEverythingAtOnce(t *testing.T) {
 	for name, opts := range map[string][]Option{
 		"plain":      nil,
@@ -136,7 +136,7 @@ func (e *everything) call() {
 	e.ofSet.call(e, b, func(ctx context.Context, fn func(context.Context) error) error { return e.set.Do(ctx, k, fn) })
 }
 
-// call makes one call in any way a call can be made, and notes its end.
+// call makes one call in a random way, and notes its end.
 func (c *seenCalls) call(e *everything, b *Breaker, do func(context.Context, func(context.Context) error) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -198,8 +198,8 @@ func (c *seenCalls) inTwoSteps(b *Breaker) (ran bool, err error) {
 	return true, nil
 }
 
-// end is a call that ends by chance in any way; unjudged: what it returns is no
-// evidence.
+// end is a call that ends in a random way. unjudged means that its result is
+// not evidence.
 func (c *seenCalls) end(cancel func(), unjudged bool) error {
 	if rand.IntN(4) == 0 {
 		runtime.Gosched()
@@ -223,7 +223,7 @@ func (c *seenCalls) end(cancel func(), unjudged bool) error {
 	return errX
 }
 
-// meddle does one of the things that people and programs do beside calls.
+// meddle does one of the things that people and programs do besides calls.
 func (e *everything) meddle() {
 	b := e.one
 	if rand.IntN(2) == 0 {
@@ -255,7 +255,7 @@ func (e *everything) meddle() {
 	}[rand.IntN(16)]()
 }
 
-// calms sees b come back to rest, without an override, by time and good calls.
+// calms returns b to rest, without an override, by time and successful calls.
 func (e *everything) calms(b *Breaker) {
 	e.t.Helper()
 	b.Release(Order{})

@@ -281,7 +281,7 @@ func (s *Set[K]) trim() {
 // evictOne evicts one healthy key: of a sample, the one that has been idle
 // longest. A Breaker.mu may be held.
 func (s *Set[K]) evictOne() bool {
-	for _, c := range s.sample(func(w uint64) bool { return w&(evidenceMask|flagHeld) == 0 }) {
+	for _, c := range s.sample(func(b *Breaker) bool { return b.load()&(evidenceMask|flagHeld) == 0 }) {
 		if s.tryEvict(c) {
 			return true
 		}
@@ -310,14 +310,14 @@ func (s *Set[K]) dropOne() bool {
 	if s.healthy() > 0 && s.evictOne() {
 		return true
 	}
-	// What people have set never gives way (I5). forget checks the rest.
-	found := s.sample(func(w uint64) bool { return w&overrideMask == 0 })
+	// What people or the program have set never gives way (I5). forget checks it
+	// again, under the lock.
+	found := s.sample(func(b *Breaker) bool { return b.load()&overrideMask == 0 && !b.pinned() })
 	older := found[:(len(found)+1)/2]
 	slices.SortStableFunc(older, func(a, b candidate[K]) int {
 		return btoi(a.b.failedOften()) - btoi(b.b.failedOften())
 	})
-	// All of found, not only the older half, in case that half is pinned or
-	// busy.
+	// All of found, not only the older half, in case that half is busy.
 	for _, c := range found {
 		healthy := c.b.load()&evidenceMask == 0
 		if !c.b.forget(lapseNow) {
@@ -340,7 +340,7 @@ func (s *Set[K]) dropOne() bool {
 // counted failure.
 func (b *Breaker) failedOften() bool {
 	w := b.load()
-	return stateOf(w) != Closed || b.settings().failures(unitsOf(w)) > 1
+	return stateOf(w) != Closed || unitsOf(w) > b.unit()
 }
 
 // candidate is a key that may be evicted.
@@ -351,11 +351,11 @@ type candidate[K comparable] struct {
 	idle uint32 // ticks since its last use
 }
 
-// sample returns up to sampleCount keys whose words fit, the longest idle
-// first. It takes a few from each shard, starting at a random one. Go iterates
-// over a map from a random position, so a large set yields other keys each
-// time. Shards that are busy are skipped, since a Breaker.mu may be held.
-func (s *Set[K]) sample(fits func(w uint64) bool) []candidate[K] {
+// sample returns up to sampleCount keys that fit, the longest idle first. It
+// takes a few from each shard, starting at a random one. Go iterates over a map
+// from a random position, so a large set yields other keys each time. Shards
+// that are busy are skipped, since a Breaker.mu may be held.
+func (s *Set[K]) sample(fits func(*Breaker) bool) []candidate[K] {
 	found := make([]candidate[K], 0, sampleCount)
 	now := s.tick.Load()
 	first := rand.IntN(shardCount)
@@ -369,8 +369,8 @@ func (s *Set[K]) sample(fits func(w uint64) bool) []candidate[K] {
 		}
 		looked, enough := 0, min(sampleCount, len(found)+sampleCount/8)
 		for k, b := range sh.by {
-			// A load only. b.mu must not be taken under the shard's lock.
-			if fits(b.load()) {
+			// It loads only. b.mu must not be taken under the shard's lock.
+			if fits(b) {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
 			if looked++; len(found) == enough || looked == mostLooked {

@@ -1,22 +1,19 @@
 package breaker
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
-// A failure and an eviction may come together: the failure is counted in any
-// case, and a key with a failure is kept (I8).
+// A failure and an eviction may happen at the same time: the failure is
+// counted in any case, and a key with a failure is kept (I8).
 func TestEvictedAndCounted(t *testing.T) {
 	const n = 10_000
 	set := NewSet[int]("s", Settings{FailMax: 100}, SetOptions{MaxKeys: n})
@@ -33,8 +30,12 @@ func TestEvictedAndCounted(t *testing.T) {
 	}, func(i int) {
 		sh := set.shard(i)
 		sh.mu.Lock()
-		evicted += btoi(set.evict(sh, i, all[i]))
+		done := set.evict(sh, i, all[i])
+		_, there := sh.by[i] // if it has come back, that takes sh.mu
 		sh.mu.Unlock()
+		if evicted += btoi(done); done == there {
+			t.Errorf("key %d is kept: %v, and evict said %v", i, there, done)
+		}
 	})
 	for i := range all {
 		sh := set.shard(i)
@@ -48,7 +49,7 @@ func TestEvictedAndCounted(t *testing.T) {
 	t.Logf("%d were evicted and came back", evicted)
 }
 
-// A failure that is counted while its key comes back is not lost.
+// A failure that is counted while its key is being restored is not lost.
 func TestRestoredAndCounted(t *testing.T) {
 	const n = 20_000
 	all := make([]*Breaker, n)
@@ -67,8 +68,8 @@ func TestRestoredAndCounted(t *testing.T) {
 	}
 }
 
-// A listener of a key that is forgotten in the moment it is added is not lost
-// to the breaker made for the key next.
+// A listener of a key that is forgotten at the moment it is added is not lost:
+// the next breaker of the key has it.
 func TestListenerOfKeyForgottenMeanwhile(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
 	held := s.Breaker("a")
@@ -81,8 +82,9 @@ func TestListenerOfKeyForgottenMeanwhile(t *testing.T) {
 	}
 }
 
-// A rule that takes so long to say open that the set has forgotten the key
-// meanwhile opens the key's breaker, not one that nobody finds (I8).
+// If a rule takes so long to decide that the set has forgotten the key
+// meanwhile, it opens the key's current breaker, not one that cannot be found
+// any more (I8).
 func TestRuleOfAForgottenKey(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1}, WithRule("always", func(Counts) bool { return true }))
 	b := s.Breaker("a")
@@ -97,22 +99,9 @@ func TestRuleOfAForgottenKey(t *testing.T) {
 	}
 }
 
-// Keys whose only evidence is in a window count towards the set's limits.
-func TestWindowEvidenceIsBounded(t *testing.T) {
-	s := NewSet[int]("s", Settings{FailMax: -1, FailureRate: 0.9, WindowCalls: 20},
-		SetOptions{MaxKeys: 10, MaxEvidence: 50})
-	for k := range 1000 {
-		_ = s.Do(t.Context(), k, broken)
-		_ = s.Do(t.Context(), k, nop)
-	}
-	if n := len(s.Status()); n > 61 { // 10 healthy, 50 with evidence, 1 for the others
-		t.Errorf("the set holds %d breakers, want at most 61", n)
-	}
-}
-
-// A call of a forgotten breaker counts for the one made since while that is in
-// its first stretch, whatever override is on it; and not at all when the call
-// was of an earlier stretch of the forgotten one (I1, I11).
+// A call of a forgotten breaker counts for the key's new breaker while that is
+// in its first period, whatever override it has; and not at all if the call
+// belonged to an earlier period of the forgotten one (I1, I11).
 func TestCallOfForgottenBreaker(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -144,8 +133,8 @@ func TestCallOfForgottenBreaker(t *testing.T) {
 	}
 }
 
-// A forgotten breaker that somebody holds comes back with the settings and the
-// listeners that its set has been given meanwhile.
+// A forgotten breaker that the program still holds comes back with the
+// settings and the listeners that its set has been given meanwhile.
 func TestForgottenBreakerComesBackUpToDate(t *testing.T) {
 	s := NewSet[string]("s", Settings{FailMax: -1}, SetOptions{MaxKeys: 1})
 	held := s.Breaker("a")
@@ -166,7 +155,7 @@ func TestForgottenBreakerComesBackUpToDate(t *testing.T) {
 	}
 }
 
-// A breaker that is forgotten while a rule of the program's own looks at it
+// A breaker that is forgotten while one of the program's own rules is judging
 // opens where its set finds it.
 func TestForgottenDuringOwnRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -183,81 +172,6 @@ func TestForgottenDuringOwnRule(t *testing.T) {
 			t.Errorf("a is %s, want open: its rule said so", got)
 		}
 	})
-}
-
-// Keys whose evidence is in their windows alone are kept as well, until both
-// limits together are met (I8). Then one gives way.
-func TestFullOfEvidenceInWindows(t *testing.T) {
-	for name, c := range map[string]struct {
-		s      Settings
-		script string
-		want   Counts
-	}{
-		"failures": {Settings{FailureRate: 0.9}, "fs", Counts{2, 1, 0, 1}},
-		"slow":     {Settings{SlowCall: time.Second}, "S", Counts{1, 0, 1, 1}},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 2, MaxEvidence: 3})
-			for k := range 5 {
-				b := set.Breaker(k)
-				play(b, c.script)
-				if got, want := b.ID(), fmt.Sprintf("s/%d", k); got != want {
-					t.Fatalf("%s: key %d got the breaker %s", name, k, got)
-				}
-			}
-			if n := set.Overflowed(); n != 0 {
-				t.Errorf("%s: %d overflows, want none", name, n)
-			}
-			for k, b := range set.Breakers() {
-				if got := b.Status().Window; got != c.want {
-					t.Errorf("%s: key %d has %+v in its window, want %+v", name, k, got, c.want)
-				}
-			}
-			play(set.Breaker(5), c.script)
-			if set.Overflowed() != 1 || set.Len() != 5 {
-				t.Errorf("%s: %d overflows, %d keys, want 1 and 5", name, set.Overflowed(), set.Len())
-			}
-		})
-	}
-}
-
-// Both limits together hold when many keys come at once.
-func TestSetLimitsOvershot(t *testing.T) {
-	const most, callers = 5, 100
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			set := NewSet[int]("s", Settings{FailureRate: 0.9}, SetOptions{MaxKeys: 2, MaxEvidence: most - 2})
-			var all sync.WaitGroup
-			for k := range callers {
-				all.Go(func() { _ = set.Do(t.Context(), k, broken) })
-			}
-			all.Wait()
-			if n := set.Len(); n > most+callers {
-				t.Errorf("%d keys are remembered, want %d, and %d calls in flight", n, most, callers)
-			}
-			time.Sleep(2 * time.Second) // the sweeper has been
-			if n := len(set.Breakers()); n > most || n != set.Len() {
-				t.Errorf("%d keys are remembered and %d counted, want %d at most", n, set.Len(), most)
-			}
-		})
-	}
-}
-
-// A healthy key takes the place of another, though all come at once.
-func TestHealthyKeysDoNotOverflow(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 100, MaxEvidence: 1})
-	var all sync.WaitGroup
-	for g := range 16 {
-		all.Go(func() {
-			for i := range 300 {
-				set.Breaker(g*1000 + i)
-			}
-		})
-	}
-	all.Wait()
-	if n := set.Overflowed(); n > 0 {
-		t.Errorf("%d healthy keys got the breaker that keys beyond the limits share", n)
-	}
 }
 
 // I8: a bounded set forgets healthy keys, the longest idle first, and no
@@ -325,7 +239,7 @@ func TestForgottenBreakerStaysUsable(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{FailMax: 3}, SetOptions{MaxKeys: 1})
 	held := set.Breaker("held")
 	set.Breaker("x")
-	set.Breaker("y") // held is forgotten by now
+	set.Breaker("y") // held is forgotten now
 	_ = held.Do(bg, broken)
 	_ = set.Do(bg, "held", broken)
 	if got := set.Breaker("held").FailCount(); got != 2 {
@@ -339,8 +253,8 @@ func TestForgottenBreakerStaysUsable(t *testing.T) {
 	is(t, held, Open)
 }
 
-// A call that was in flight while its key was forgotten counts where the key
-// is now.
+// A call that was in flight while its key was forgotten is counted by the
+// key's current breaker.
 func TestFailureOfAForgottenKeyCounts(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{FailMax: 2}, SetOptions{MaxKeys: 1})
 	p, err := set.Breaker("held").Allow()
@@ -352,48 +266,6 @@ func TestFailureOfAForgottenKeyCounts(t *testing.T) {
 	_ = set.Do(bg, "held", broken)
 	p.Done(errX)
 	is(t, set.Breaker("held"), Open)
-}
-
-// A full set keeps to its limits, says so once, and guards whichever keys fail
-// now.
-func TestSetOverflows(t *testing.T) {
-	var log bytes.Buffer
-	set := NewSet[int]("n", Settings{FailMax: 2}, SetOptions{MaxKeys: 2, MaxEvidence: 5},
-		WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	for i := range 100 {
-		_ = set.Do(bg, i, broken)
-	}
-	if n := set.Overflowed(); n != 93 || set.Len() != 7 {
-		t.Errorf("Overflowed = %d with %d keys, want 93: 7 keys of 100 are remembered", n, set.Len())
-	}
-	if n := strings.Count(log.String(), "circuit breaker set is full"); n != 1 {
-		t.Errorf("the log says %d times that the set is full, want once:\n%s", n, &log)
-	}
-	for range 2 {
-		_ = set.Do(bg, 1_000, broken)
-	}
-	if err := set.Do(bg, 1_000, nop); !errors.Is(err, ErrOpen) {
-		t.Errorf("a key that fails in a full set is not guarded: got %v", err)
-	}
-	if err := set.Do(bg, 2_000, nop); err != nil {
-		t.Errorf("a healthy key of a full set was rejected: %v", err)
-	}
-}
-
-// Where no key can give way, a further one runs without a breaker.
-func TestSetFullOfOverrides(t *testing.T) {
-	set := NewSet[int]("n", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
-	set.Breaker(1).ForceOpen(Order{})
-	set.Breaker(2).ForceOpen(Order{})
-	for range 3 {
-		if err := set.Do(bg, 3, broken); !errors.Is(err, errX) {
-			t.Errorf("got %v, want the call's own error", err)
-		}
-	}
-	if n := set.Overflowed(); n != 3 || set.Len() != 2 {
-		t.Errorf("Overflowed = %d with %d keys, want 3 with 2", n, set.Len())
-	}
-	is(t, set.Breaker(1), ForcedOpen)
 }
 
 func TestSetUnderChurn(t *testing.T) {
@@ -430,7 +302,7 @@ func TestSetUnderChurn(t *testing.T) {
 	}
 }
 
-// An evicted breaker that is still held is the one that its key gets again, and
+// As long as an evicted breaker is held, its key gets the same one again, and
 // from then on the set keeps it as before.
 func TestEvictedBreakerComesBack(t *testing.T) {
 	s := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 2})
@@ -450,7 +322,7 @@ func TestEvictedBreakerComesBack(t *testing.T) {
 	runtime.KeepAlive(held)
 }
 
-// Two callers that come first with one key at once get one breaker, which is
+// Two callers that are the first with the same key get one breaker, which is
 // counted once.
 func TestKeyIsInsertedOnce(t *testing.T) {
 	const n = 5000
@@ -462,94 +334,8 @@ func TestKeyIsInsertedOnce(t *testing.T) {
 	}
 }
 
-// A key that finds no place, because no other may make room, has a breaker all
-// the same, and one only. The set takes it in when there is something to keep.
-func TestBreakerWithoutAPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set := NewSet[int]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
-		for k := range 2 {
-			_ = set.Breaker(k).ForceOpen(Order{})
-		}
-		b := set.Breaker(3)
-		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Breaker(3) != b {
-			t.Errorf("the set remembers the key: %v, of %d keys", known, set.Len())
-		}
-		if err := set.Do(t.Context(), 3, broken); !errors.Is(err, errX) {
-			t.Errorf("its call: %v", err)
-		}
-		wait(time.Minute) // the sweeper takes the place away again
-		if _, known := set.Lookup(3); known || set.Len() != 2 || set.Overflowed() != 1 {
-			t.Errorf("after a failure, the set remembers the key: %v, of %d keys, %d overflows", known, set.Len(), set.Overflowed())
-		}
-		_ = b.ForceClosed(Order{})
-		wait(time.Minute)
-		if got, known := set.Lookup(3); !known || got != b || set.Len() != 3 {
-			t.Errorf("with an override, the set remembers the key: %v, of %d keys", known, set.Len())
-		}
-	})
-}
-
-// Keys that clients invent fail once each. They give way to each other, and not
-// keys that fail again and again, or that are open, although those have been
-// idle longer.
-func TestInventedKeysGiveWayToEachOther(t *testing.T) {
-	for name, c := range map[string]struct {
-		s     Settings
-		fails string
-		lasts func(*Breaker) bool
-	}{
-		"counted":   {Settings{FailMax: 100}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
-		"forgiving": {Settings{FailMax: 100, SuccessesToForgive: 10}, "ff", func(b *Breaker) bool { return b.FailCount() == 2 }},
-		"open":      {Settings{FailMax: 2}, "ff", func(b *Breaker) bool { return b.State() == Open }},
-	} {
-		set := NewSet[int]("s", c.s, SetOptions{MaxKeys: 1, MaxEvidence: 24})
-		for k := range 8 {
-			play(set.Breaker(k), c.fails)
-		}
-		for k := range 2000 {
-			_ = set.Do(t.Context(), 1000+k, broken)
-			if n := set.Len(); n > 25 {
-				t.Fatalf("%s: %d keys are remembered, want 25 at most", name, n)
-			}
-		}
-		for k := range 8 {
-			if b, known := set.Lookup(k); !known || !c.lasts(b) {
-				t.Errorf("%s: key %d lost its failures to keys that failed once", name, k)
-			}
-		}
-		if got, want := set.Overflowed(), 2008-len(set.WithEvidence()); got != uint64(want) {
-			t.Errorf("%s: %d overflows, want %d: as many keys have lost their failures", name, got, want)
-		}
-	}
-}
-
-// A key that needs room while the healthy keys cannot be evicted costs one key
-// its evidence, not many.
-func TestOneKeyMakesRoom(t *testing.T) {
-	const evidence = 20
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: evidence})
-	busy := set.shard(0)
-	last := 0
-	next := func() int { // a key that is not in that shard
-		for last++; set.shard(last) == busy; {
-			last++
-		}
-		return last
-	}
-	for range evidence {
-		play(set.Breaker(next()), "ff")
-	}
-	set.Breaker(0)
-	busy.mu.Lock()
-	made := set.insert(next(), true)
-	busy.mu.Unlock()
-	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil || set.Len() != evidence+1 {
-		t.Errorf("%d keys have lost their failures, %d overflows, %d keys are remembered, want 1, 1 and %d", lost, set.Overflowed(), set.Len(), evidence+1)
-	}
-}
-
-// Keys that are healthy again count among the healthy ones at once: no time has
-// to pass.
+// Keys that become healthy again count as healthy at once, without any time
+// passing.
 func TestHealthyAgain(t *testing.T) {
 	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
 	for k := range 10 {
@@ -566,13 +352,13 @@ func TestHealthyAgain(t *testing.T) {
 	}
 }
 
-// namesake is a key whose text does not tell it from others.
+// namesake is a key whose text does not distinguish it from others.
 type namesake struct{ n int }
 
 func (namesake) String() string { return "same" }
 
-// What has been collected leaves nothing behind, and its text is free again; as
-// long as a breaker is held, its text is not another's.
+// A collected breaker leaves nothing behind, and its text is free again; as
+// long as a breaker is held, no other key gets its text.
 func TestCollected(t *testing.T) {
 	set := NewSet[namesake]("s", Settings{}, SetOptions{MaxKeys: 1})
 	held := set.Breaker(namesake{0})
@@ -618,5 +404,93 @@ func TestCollected(t *testing.T) {
 	collect(0)
 	if got := set.Breaker(namesake{1002}).ID(); got != "s/same" {
 		t.Errorf("a new key got the id %q, want s/same, which is free", got)
+	}
+}
+
+// A key that is evicted and comes back many times leaves nothing behind each time.
+func TestEvictedManyTimes(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	b := set.Breaker(1)
+	sh := set.shard(1)
+	cycle := func() {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		if !set.evict(sh, 1, b) {
+			t.Fatal("not evicted")
+		}
+		set.total.Add(1)
+		set.restoreLocked(sh, 1, b)
+	}
+	cycle()
+	before := heapInUse()
+	const times = 20_000
+	for range times {
+		cycle()
+	}
+	if grown := int64(heapInUse()) - int64(before); grown > 8*times {
+		t.Errorf("the heap has grown by %d bytes each time", grown/times)
+	}
+	if set.Breaker(1) != b || set.Len() != 1 {
+		t.Errorf("%d keys are remembered, want 1", set.Len())
+	}
+}
+
+// The calls of a breaker that is held but evicted count for the period it is in,
+// also in a full set, where an unknown key has none.
+func TestHeldAndEvictedIsNotUnknown(t *testing.T) {
+	set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{MaxKeys: 1})
+	held := set.Breaker("a")
+	_ = held.Open(Order{})
+	_ = held.Close(Order{})
+	set.Remove("a") // its history
+	set.Breaker("z")
+	if set.kept("a") != nil || !set.passes() {
+		t.Fatal("the key is kept, want it evicted from a full set")
+	}
+	_ = set.Do(bg, "a", broken)
+	if got := held.FailCount(); got != 1 {
+		t.Errorf("%d failures, want 1", got)
+	}
+}
+
+// An evicted breaker that changes without evidence stays evicted.
+func TestEvictedStaysEvicted(t *testing.T) {
+	set := NewSet[string]("s", Settings{}, SetOptions{MaxKeys: 1})
+	held := set.Breaker("a")
+	set.Breaker("z")
+	set.AddListener(Listener{Success: func(*Breaker) {}})
+	if held.load()&flagWatched == 0 || held.load()&flagEvicted == 0 || set.kept("a") != nil || set.Len() != 1 {
+		t.Errorf("its word is %x, and %d keys are remembered", held.load(), set.Len())
+	}
+}
+
+// A shard that is in use keeps its keys: no one waits for it.
+func TestBusyShardEvictsNothing(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	c := candidate[int]{in: set.shard(1), key: 1, b: set.Breaker(1)}
+	c.in.mu.Lock()
+	if set.tryEvict(c) {
+		t.Error("it was evicted from a shard that is in use")
+	}
+	c.in.mu.Unlock()
+	if !set.tryEvict(c) || set.Len() != 0 {
+		t.Errorf("%d keys are remembered, want none", set.Len())
+	}
+}
+
+// A text stays reserved while its key has a breaker, kept or evicted, although an
+// earlier breaker of the key is collected.
+func TestTextOfAKeyThatCameAgain(t *testing.T) {
+	for name, evict := range map[string]bool{"kept": false, "evicted": true} {
+		set := NewSet[namesake]("s", Settings{}, SetOptions{})
+		b := set.Breaker(namesake{1})
+		if evict {
+			set.tryEvict(candidate[namesake]{in: set.shard(namesake{1}), key: namesake{1}, b: b})
+		}
+		set.collected(collected[namesake]{set, namesake{1}, "same", weak.Make(new(Breaker))})
+		if got := set.Breaker(namesake{2}).ID(); got != "s/same~2" {
+			t.Errorf("%s: another key has the id %q, want s/same~2", name, got)
+		}
+		runtime.KeepAlive(b)
 	}
 }

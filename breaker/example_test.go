@@ -14,7 +14,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// A patch of settings in effect: what it does not name stays.
+// A patch of settings in effect leaves other fields unchanged.
 func ExampleSettings_UnmarshalJSON() {
 	b := breaker.New("payments", breaker.Settings{FailMax: 3})
 
@@ -63,7 +63,8 @@ func ExampleDo() {
 }
 
 // A search that finds nothing is a success for its caller, but an index that
-// answers every search that way is broken: the result is judged, not the error.
+// answers every search that way is broken: the result is judged, not the
+// error.
 func ExampleDoResult() {
 	search := breaker.New("search", breaker.Settings{FailMax: 2})
 	ctx := context.Background()
@@ -84,7 +85,7 @@ func ExampleDoResult() {
 	// 0 <nil> open
 }
 
-// A handler tells its client when to come back.
+// A handler says to its client when to try again.
 func ExampleOpenError_RetryAfter() {
 	payments := breaker.New("payments", breaker.Settings{})
 	_ = payments.Open(breaker.Order{For: 30 * time.Second})
@@ -98,7 +99,7 @@ func ExampleOpenError_RetryAfter() {
 	// Output: 503 Service Unavailable, Retry-After: 30
 }
 
-// Of two operators who look at the same status, only the first one's order is
+// Of two operators who look at the same status, only the order of the first is
 // carried out.
 func ExampleBreaker_Apply() {
 	payments := breaker.New("payments", breaker.Settings{})
@@ -186,7 +187,7 @@ func ExampleBreaker_Allow() {
 	if err != nil {
 		return // not now
 	}
-	// ... a callback, some time later, tells how it went:
+	// ... a callback, some time later, reports how it went:
 	permit.Done(errors.New("reset by peer"))
 	fmt.Println(b.FailCount())
 	// Output: 1

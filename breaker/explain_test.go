@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a sleepy operator reads, for every rule and every state.
+// What an operator reads, for every rule and every state.
 func TestExplain(t *testing.T) {
 	rate := Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 4}
 	forced := Order{Actor: "ana", Reason: "INC-42", For: 30 * time.Minute}
@@ -239,13 +239,13 @@ func TestHumanDurations(t *testing.T) {
 		3*time.Hour + 310*time.Second: "3h5m",
 	} {
 		if got := human(d); got != want {
-			t.Errorf("%s is told as %s, want %s", d, got, want)
+			t.Errorf("%s is shown as %s, want %s", d, got, want)
 		}
 	}
 }
 
-// A Status that a program has put together, or has read from what an older
-// version wrote, may lack what a breaker's own has.
+// A Status that a program has assembled, or has read from the output of an
+// older version, may lack fields that a breaker's own Status has.
 func TestExplainWithoutARecord(t *testing.T) {
 	s := Status{ID: "db", State: Open}
 	if next := s.Next(); next != "Its open time is over; the next call is a probe." {
@@ -253,7 +253,7 @@ func TestExplainWithoutARecord(t *testing.T) {
 	}
 }
 
-// The parts are what Explain is made of.
+// The parts of which Explain consists.
 func TestExplainParts(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	s := b.Status()

@@ -91,8 +91,8 @@ func explorations() []exploration {
 	whole.name, whole.orders, whole.callers = "do", 1, 3
 	whole.whole, whole.outcomes = true, allEnds
 
-	// Failures that lapse, a least time of a row, and successes that make up for
-	// half a failure.
+	// Failures that lapse, a minimum duration of a row, and successes that
+	// make up for half a failure.
 	score := base
 	score.name, score.orders, score.callers = "score", 1, 2
 	score.verbs = []step{{kind: stepOrder, verb: VerbClose}}
@@ -133,9 +133,9 @@ func TestExplore(t *testing.T) {
 	}
 }
 
-// shrink makes less of an exploration, unless SWITCHGEAR_EXPLORE is set: still
-// less with -short and under the race detector, which has little to find where
-// one step is taken at a time.
+// shrink makes an exploration smaller, unless SWITCHGEAR_EXPLORE is set. It
+// makes it still smaller with -short and under the race detector, which finds
+// little where one step is taken at a time.
 func (x *exploration) shrink(little bool) {
 	if x.name != "lease" { // whose third probe shows how leases grow
 		x.callers = min(x.callers, 2)
@@ -237,9 +237,9 @@ func (w *world) close() {
 	}
 }
 
-// key tells states apart that can behave differently from here on: all times
-// are taken relative to now, generations to the one under way, and callers in
-// a fixed order, as they are alike.
+// key distinguishes states that can behave differently from here on: all times
+// are relative to now, generations are relative to the current one, and
+// callers are sorted, because they are interchangeable.
 func (w *world) key() string {
 	word := w.b.load()
 	var k strings.Builder
@@ -265,8 +265,8 @@ func (w *world) key() string {
 	return k.String()
 }
 
-// coldKey writes what the word does not say, as the breaker has it: what the
-// specification says would hide a breaker that keeps too much.
+// coldKey writes what the word does not contain, as the breaker has it: taking
+// it from the specification would hide a breaker that keeps too much.
 func (w *world) coldKey(k *strings.Builder) {
 	c := w.b.cold.Load()
 	if c == nil {
@@ -280,7 +280,7 @@ func (w *world) coldKey(k *strings.Builder) {
 	}
 }
 
-// age is how long ago a moment was, in ticks, where it still matters.
+// age returns how long ago a moment was, in ticks, if it still matters.
 func age(at time.Time, limit time.Duration) int {
 	if limit == 0 {
 		return 0
@@ -299,7 +299,7 @@ func (w *world) timersKey(k *strings.Builder, now time.Time) {
 	k.WriteByte('|')
 }
 
-// callersKey writes the callers sorted: each with what its permit is worth.
+// callersKey writes the callers, sorted, each with the meaning of its permit.
 func (w *world) callersKey(k *strings.Builder) {
 	type hold struct{ kind, rest int }
 	var all []hold

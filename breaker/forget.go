@@ -20,7 +20,7 @@ func (b *Breaker) keepLocked() {
 
 // unkeepLocked clears flagKept if no such evidence is left. mu is held.
 func (b *Breaker) unkeepLocked() {
-	if b.cfg.owner == nil || b.load()&flagKept == 0 || b.pinnedLocked() || len(b.cold.Load().past.ring) > 0 {
+	if b.cfg.owner == nil || b.load()&flagKept == 0 || b.pinned() || len(b.cold.Load().past.ring) > 0 {
 		return
 	}
 	// Bad calls in the window are evidence, too.
@@ -62,7 +62,7 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	switch {
 	case how == lapseAll:
 		b.unpinLocked()
-	case w&overrideMask != 0 || b.pinnedLocked():
+	case w&overrideMask != 0 || b.pinned():
 		// Set by people or the program: it does not lapse (I5).
 		return false
 	case how == lapseHistory:
@@ -86,9 +86,9 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	return true
 }
 
-// pinnedLocked reports whether the program has given the key settings, matchers,
-// listeners or counters of its own. mu is held.
-func (b *Breaker) pinnedLocked() bool {
+// pinned reports whether the program has given the key settings, matchers,
+// listeners or counters of its own. mu need not be held.
+func (b *Breaker) pinned() bool {
 	c := b.cold.Load()
 	return c != nil && (c.own.Load() != nil || c.matchers.Load() != nil || c.calls.Load() != nil || len(b.ownListeners()) > 0)
 }
@@ -154,8 +154,10 @@ func (b *Breaker) hasHistory() bool {
 func (b *Breaker) dropRecordsLocked() {
 	if c := b.cold.Load(); c != nil {
 		// First, so that a new breaker of this key does not reuse a version: an
-		// order with IfVersion must not apply to another history (I12).
-		b.cfg.owner.forgotten(b.ownVersionLocked(), max(0, len(c.past.ring)-1))
+		// order with IfVersion must not apply to another history (I12). A key
+		// without a change has none to give up, and must not make those of other
+		// keys grow.
+		b.cfg.owner.forgotten(c.version, max(0, len(c.past.ring)-1))
 		// 0: versions continue above the floor, see ownVersionLocked.
 		c.version = 0
 		c.since, c.last, c.opened, c.failing = time.Time{}, nil, nil, time.Time{}

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A key with a listener of its own is not forgotten: the listener would be.
+// A key with a listener of its own is not forgotten, because the listener
+// would be forgotten, too.
 func TestKeysWithListenersAreKept(t *testing.T) {
 	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
 	b := set.Breaker(-1)
@@ -33,7 +34,7 @@ func TestKeysWithListenersAreKept(t *testing.T) {
 	}
 }
 
-// The log tells once that the set is full.
+// It is logged once that the set is full.
 func TestOverflowIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	for name, opts := range map[string][]Option{
@@ -65,7 +66,7 @@ func fill(s *Set[string], n int) {
 	}
 }
 
-// Whatever a key has that a new breaker would not have keeps it.
+// Anything that a key has and a new breaker would not have keeps the key.
 func TestKeptKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
@@ -92,7 +93,7 @@ func TestKeptKeys(t *testing.T) {
 	})
 }
 
-// The history of a key gives way when the budget of its set is used up, but
+// The history of a key is dropped when the budget of its set is used up, but
 // nothing else that the key has.
 func TestHistoryGivesWayAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -123,8 +124,8 @@ func TestHistoryGivesWayAlone(t *testing.T) {
 	})
 }
 
-// MaxHistory bounds the keys that are kept for their history alone, and the
-// longest idle lose theirs first.
+// MaxHistory bounds the keys that are kept only for their history, and the
+// longest idle ones lose theirs first.
 func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := keyed(SetOptions{MaxKeys: 5, MaxHistory: 20})
@@ -137,7 +138,7 @@ func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
 		if got := s.historyOnly.Load(); got > 20 || got < 15 {
 			t.Errorf("%d keys are kept for their history, want 15 to 20", got)
 		}
-		// One that is in use is passed over, which may be any of the last.
+		// A key that is in use is skipped, which may be any of the last.
 		for i := range 60 {
 			if b := s.kept(fmt.Sprint(i)); b != nil && len(b.History()) > 0 {
 				t.Errorf("key %d, which has been idle for long, has kept its history", i)
@@ -149,7 +150,7 @@ func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
 	})
 }
 
-// Keys that have more than a history use up none of the budget of healthy keys.
+// Keys that have more than a history do not use up the budget of healthy keys.
 func TestHistoryOfHealthyKeysIsTheirsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, give := range map[string]func(*Breaker){
@@ -176,8 +177,8 @@ func TestHistoryOfHealthyKeysIsTheirsAlone(t *testing.T) {
 	})
 }
 
-// The keys of a set share the budget for records beyond the newest of each key,
-// and get back what is forgotten.
+// The keys of a set share the budget for records beyond the newest of each
+// key, and get back what is forgotten.
 func TestHistoryHasABudget(t *testing.T) {
 	s := keyed(SetOptions{MaxHistory: 10})
 	flap := func(key string, times int) *Breaker {
@@ -206,8 +207,8 @@ func TestHistoryHasABudget(t *testing.T) {
 	}
 }
 
-// A key that was forgotten goes on from a version that it never had: an order
-// for what its breaker was before is refused.
+// The versions of a key that was forgotten continue above those it had: an
+// order for what its breaker was before is refused.
 func TestVersionsGoOnAfterForgetting(t *testing.T) {
 	s := keyed(SetOptions{})
 	b := s.Breaker("a")
@@ -227,8 +228,8 @@ func TestVersionsGoOnAfterForgetting(t *testing.T) {
 	}
 }
 
-// A key that is forgotten and used again begins without the attempts that made
-// its open time grow.
+// A key that is forgotten and used again begins without the attempts that
+// lengthened its open time.
 func TestForgetAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: time.Second, ResetBackoff: 10}, SetOptions{Retention: time.Hour})
@@ -287,8 +288,8 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-// The open time does not count as idle: an open key is kept for Retention after
-// the moment at which a call could have probed.
+// The open time does not count as idle: an open key is kept for Retention
+// after the moment at which a call could have probed.
 func TestRetentionOfALongOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet[string]("s", Settings{FailMax: 1, ResetTimeout: 48 * time.Hour}, SetOptions{Retention: 16 * time.Hour})
@@ -352,8 +353,8 @@ func TestSweeperRests(t *testing.T) {
 	})
 }
 
-// The floor of versions is that of the highest that was ever forgotten, also if
-// two keys are forgotten at once (I12).
+// The floor of versions is the highest version that was ever forgotten, even
+// if two keys are forgotten at once (I12).
 func TestVersionFloorOnlyRises(t *testing.T) {
 	s := keyed(SetOptions{})
 	fell := 0
@@ -366,15 +367,15 @@ func TestVersionFloorOnlyRises(t *testing.T) {
 	}
 }
 
-// A key that is removed has nothing left of what it had: a handle that the
-// program holds behaves like the breaker of a new key.
+// Nothing is left of a key that is removed: a handle that the program holds
+// behaves like the breaker of a new key.
 func TestRemove(t *testing.T) {
 	matched := errors.New("matched")
 	calls := 0
 	for name, c := range map[string]struct {
-		s    Settings
-		give func(b *Breaker)
-		told string // to listeners of the set
+		s        Settings
+		give     func(b *Breaker)
+		received string // to listeners of the set
 	}{
 		"nothing":       {Settings{}, func(*Breaker) {}, ""},
 		"a failure":     {Settings{}, func(b *Breaker) { play(b, "f") }, ""},
@@ -401,14 +402,14 @@ func TestRemove(t *testing.T) {
 			_ = set.Breaker("other").Open(Order{For: time.Hour})
 			b := set.Breaker("a")
 			c.give(b)
-			var told tape
-			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { told.add("%s->%s %s", t.From, t.To, t.Cause) }})
+			var received tape
+			set.AddListener(Listener{StateChange: func(_ *Breaker, t Transition) { received.add("%s->%s %s", t.From, t.To, t.Cause) }})
 			calls = 0
 			if !set.Remove("a") {
 				t.Fatalf("%s: the set does not know the key", name)
 			}
-			if got := told.take(); got != c.told {
-				t.Errorf("%s: listeners heard %q, want %q", name, got, c.told)
+			if got := received.take(); got != c.received {
+				t.Errorf("%s: listeners heard %q, want %q", name, got, c.received)
 			}
 			if _, known := set.Lookup("a"); known || set.Remove("a") {
 				t.Errorf("%s: the set remembers the key", name)
@@ -442,8 +443,9 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// What the program has given a key keeps it for ever, with its evidence; when
-// that is taken back, the key lapses, but not before what else it has.
+// What the program has given to a key keeps the key and its evidence for as
+// long as it is there. When it is removed, the key lapses, but not before its
+// other evidence does.
 func TestPinnedKeys(t *testing.T) {
 	nobody := Listener{StateChange: func(*Breaker, Transition) {}}
 	for name, give := range map[string]func(b *Breaker) (take func()){

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// What the tests of this package share.
+// Helpers shared by the tests of this package.
 
 var (
 	bg                  = context.Background()
@@ -36,7 +36,7 @@ func nop(context.Context) error    { return nil }
 func broken(context.Context) error { return errX }
 
 // play makes one call for each letter: s succeeds, f fails, S and F do so
-// slowly (2 s), i is no evidence, . waits a second.
+// slowly (2 s), i is not evidence, . waits a second.
 func play(b *Breaker, script string) {
 	for _, c := range script {
 		switch c {
@@ -78,13 +78,13 @@ func is(t *testing.T, b *Breaker, want State) {
 	}
 }
 
-// wait lets time pass, and the timers that it brings fire.
+// wait lets time pass, and lets the timers that are due fire.
 func wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// elsewhere runs f on a goroutine of its own, which f may exit, and waits.
+// elsewhere runs f on another goroutine, which f may exit, and waits.
 func elsewhere(f func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()
@@ -102,7 +102,7 @@ func crew(t *testing.T, n int) (*Manager, []*Breaker) {
 	return m, bs
 }
 
-// tape is a listener that writes down what it hears.
+// tape is a listener that records events.
 type tape struct {
 	mu    sync.Mutex
 	lines []string
@@ -133,15 +133,15 @@ func (t *tape) listener() Listener {
 }
 
 // abreast calls one and other with each number below n, on two goroutines that
-// wait for each other before each number. So what they do at the same time often
-// overlaps: each comes between a load and a swap of the other now and then.
+// wait for each other before each number. So their work often overlaps, and
+// each sometimes falls between a load and a swap of the other.
 func abreast(n int, one, other func(i int)) {
-	var at, otherAt atomic.Int32 // what they have come to
+	var at, otherAt atomic.Int32 // the numbers that they have reached
 	walk := func(own, theirs *atomic.Int32, f func(int)) {
 		defer own.Store(int32(n)) // also when f ends the test
 		for i := range n {
 			own.Store(int32(i))
-			// Yielding at once would let them take turns on one processor.
+			// With an immediate yield they would take turns on one processor.
 			for spins := 1; theirs.Load() < int32(i); spins++ {
 				if spins%10_000 == 0 {
 					runtime.Gosched()
@@ -156,8 +156,9 @@ func abreast(n int, one, other func(i int)) {
 	over.Wait()
 }
 
-// linger takes up to some microseconds, another time for each of many numbers. It
-// lets what one of two goroutines does come at any time of what the other does.
+// linger takes up to some microseconds, a different time for each of many
+// numbers, so that one of two goroutines acts at random points of what the
+// other does.
 func linger(i int) {
 	var looked atomic.Int32
 	for range i * 37 % 4000 {

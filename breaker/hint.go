@@ -30,13 +30,13 @@ func (c *config) hint(err error) (d time.Duration) {
 // comes here.
 func findHint(err error) RetryAfterHinter {
 	for err != nil {
-		if _, ok := err.(*OpenError); ok { //nolint:errorlint // this is the walk through the wrapped errors
+		if isRejection(err) {
 			return nil
 		}
 		if h, ok := err.(RetryAfterHinter); ok {
 			return h
 		}
-		switch u := err.(type) { //nolint:errorlint // as above
+		switch u := err.(type) { //nolint:errorlint // this is the walk through the wrapped errors
 		case interface{ Unwrap() error }:
 			err = u.Unwrap()
 		case interface{ Unwrap() []error }:

@@ -54,8 +54,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// A failing probe's hint counts too; one in a closed breaker that does not
-// open has no effect.
+// The hint of a failing probe counts, too. A hint has no effect in a closed
+// breaker that does not open.
 func TestHintOfAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 3, ResetTimeout: 10 * time.Second})

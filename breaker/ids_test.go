@@ -2,12 +2,14 @@ package breaker
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// What may be a name, and what the error says of what may not.
+// Which names are valid, and what the error says about one that is not.
 func TestNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"a":                      "",
@@ -29,7 +31,7 @@ func TestNames(t *testing.T) {
 }
 
 // The distance counts insertions, deletions, replacements and swaps of
-// neighbours, and is only said to be more than the limit beyond it.
+// neighbours. Beyond the limit it is only known to be larger.
 func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b  string
@@ -62,7 +64,7 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// The nearest ids come first, then by name; what is far is not named.
+// The nearest ids come first, then sorted by name; distant ones are not named.
 func TestNearestFirst(t *testing.T) {
 	var m Manager
 	for _, name := range []string{"orders-c", "orders-a", "order", "ordersss", "orders-b", "billing", "rders"} {
@@ -87,8 +89,8 @@ func TestNearestFirst(t *testing.T) {
 	}
 }
 
-// FuzzID looks up what may or may not be an id: what exists is found by its
-// ID and by nothing else, and looking makes nothing (I12).
+// FuzzID looks up strings that may or may not be ids: what exists is found by
+// its ID and by nothing else, and looking creates nothing (I12).
 func FuzzID(f *testing.F) {
 	for _, id := range []string{"a", "set/k", "set/", "set//", "a/b", "", "/", "set/(overflow)", "\x00", "größe", "a ", strings.Repeat("x", 129)} {
 		f.Add(id, "k")
@@ -135,5 +137,101 @@ func TestStructKeys(t *testing.T) {
 	b, err := m.Lookup("shard/{eu 1}")
 	if err != nil || b != set.Breaker(shard{"eu", 1}) {
 		t.Errorf("Lookup gave %v, %v", b, err)
+	}
+}
+
+// The text of a key never ends like the id of all keys, and gives the key again.
+func TestTextsOfStringKeys(t *testing.T) {
+	for key, want := range map[string]string{
+		"": "", "a": "a", "a/b": "a/b", "*": `\*`, `\*`: `\\*`, "a/*": `a/\*`, `a/\*`: `a/\\*`,
+		"*/a": "*/a", "a*": "a*", "a/b*": "a/b*", `\`: `\`, "/": "/", "(overflow)": "(overflow)",
+	} {
+		text := keyText(key)
+		if text != want {
+			t.Errorf("%q has the text %q, want %q", key, text, want)
+		}
+		if got, ok := parseKey[string](text); !ok || got != key {
+			t.Errorf("%q is the text of %q, want %q", text, got, key)
+		}
+	}
+}
+
+type (
+	plainInt   int
+	namedInt   int
+	failingInt int
+	printedInt int
+)
+
+func (namedInt) String() string               { return "named" }
+func (failingInt) Error() string              { return "failing" }
+func (printedInt) Format(s fmt.State, _ rune) { fmt.Fprint(s, "printed") }
+
+// Only strings and plain integers that print as such are identified by their text.
+func TestWhichTextsIdentify(t *testing.T) {
+	for name, c := range map[string][2]bool{
+		"string": {uniqueText[string](), true}, "int": {uniqueText[int](), true}, "uint8": {uniqueText[uint8](), true},
+		"a plain type": {uniqueText[plainInt](), true}, "a Stringer": {uniqueText[namedInt](), false}, "an error": {uniqueText[failingInt](), false},
+		"a Formatter": {uniqueText[printedInt](), false}, "float64": {uniqueText[float64](), false}, "bool": {uniqueText[bool](), false},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s: %v, want %v", name, c[0], c[1])
+		}
+	}
+}
+
+// A text is a number only in the form that the number prints in.
+func TestTextsOfIntegers(t *testing.T) {
+	for text, want := range map[string]bool{"7": true, "0": true, "255": true, "256": false, "007": false, "+7": false, "-0": false, "x": false, "": false, "-7": false, "99999999999999999999": false} {
+		if k, ok := parseKey[uint8](text); ok != want || ok && fmt.Sprint(k) != text {
+			t.Errorf("%q as uint8: %d, %v, want %v", text, k, ok, want)
+		}
+	}
+	for text, want := range map[string]bool{"7": true, "-7": true, "-128": true, "128": false, "007": false, "+7": false, "-0": false, "x": false, "99999999999999999999": false} {
+		if k, ok := parseKey[int8](text); ok != want || ok && fmt.Sprint(k) != text {
+			t.Errorf("%q as int8: %d, %v, want %v", text, k, ok, want)
+		}
+	}
+}
+
+// A key that comes again gets its text again, also while the garbage collector has
+// its earlier breaker still in hand.
+func TestClaimAgain(t *testing.T) {
+	var texts keyTexts[namesake]
+	first, again, other := texts.claim(namesake{1}, "same"), texts.claim(namesake{1}, "same"), texts.claim(namesake{2}, "same")
+	if first != "same" || again != "same" || other != "same~2" {
+		t.Errorf("%q, again %q, and another key %q", first, again, other)
+	}
+}
+
+// Which keys may be unequal to themselves.
+func TestKeysWithNaN(t *testing.T) {
+	type point struct{ _, _ float32 }
+	for want, all := range map[bool][]any{
+		true: {1.5, float32(1), complex(1, 2), [2]float64{}, point{}, struct{ p [1]point }{}, struct {
+			s string
+			x any
+		}{}},
+		false: {1, "a", true, [2]int{}, struct{}{}, struct {
+			s string
+			n int
+		}{}, new(float64)},
+	} {
+		for _, k := range all {
+			if got := hasNaN(reflect.TypeOf(k)); got != want {
+				t.Errorf("%T: %v, want %v", k, got, want)
+			}
+		}
+	}
+}
+
+// No more keys are compared than that.
+func TestIDs(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{})
+	for k := range 9 {
+		s.Breaker(k)
+	}
+	if got := len(s.ids(3)); got != 3 {
+		t.Errorf("%d ids, want 3", got)
 	}
 }

@@ -22,7 +22,7 @@ func (w *world) oneBreaker() error {
 			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
 		}
 	case w.collected && b != nil:
-		w.b, w.collected = b, false // made anew
+		w.b, w.collected = b, false // created again
 	case !w.collected:
 		return fmt.Errorf("I8: the key has %p, and %p is held", b, w.b)
 	}
@@ -55,7 +55,7 @@ func (w *world) agree(got aside) error {
 }
 
 // allowed checks the invariants that need no specification.
-func (w *world) allowed(s step, before, after aside, told []Transition) error {
+func (w *world) allowed(s step, before, after aside, received []Transition) error {
 	moved := after.gen != before.gen
 	switch s.kind {
 	case stepTick:
@@ -82,35 +82,35 @@ func (w *world) allowed(s step, before, after aside, told []Transition) error {
 	if after.live > max(w.probes(), before.live) {
 		return fmt.Errorf("I3: %d probes are out, the limit is %d", after.live, w.probes())
 	}
-	return w.recorded(s, before, after, told)
+	return w.recorded(s, before, after, received)
 }
 
-// recorded checks that each change has one record, told once (I7).
-func (w *world) recorded(s step, before, after aside, told []Transition) error {
+// recorded checks that each change has one record, delivered once (I7).
+func (w *world) recorded(s step, before, after aside, received []Transition) error {
 	changes := 0
 	if after.gen != before.gen || after.override != before.override || s.kind == stepOrder && s.verb != VerbRelease {
 		changes = 1
 	}
-	if len(told) != changes && (!w.cfg.keyed || changes == 0) {
-		return fmt.Errorf("I7: %d transitions told, want %d", len(told), changes)
+	if len(received) != changes && (!w.cfg.keyed || changes == 0) {
+		return fmt.Errorf("I7: %d transitions delivered, want %d", len(received), changes)
 	}
 	if changes == 0 {
 		return nil
 	}
-	last := told[len(told)-1]
+	last := received[len(received)-1]
 	past := w.b.History()
 	if got := past[len(past)-1]; got.Version != last.Version || got.To != last.To {
-		return fmt.Errorf("I7: told of %+v, the record's newest is %+v", last, got)
+		return fmt.Errorf("I7: delivered %+v, the record's newest is %+v", last, got)
 	}
 	if !last.Shadow && last.To != effective(w.b.load()) || last.Shadow && last.To != after.state {
-		return fmt.Errorf("I7: told of a move to %s, the state is %s", last.To, effective(w.b.load()))
+		return fmt.Errorf("I7: delivered a move to %s, the state is %s", last.To, effective(w.b.load()))
 	}
 	return nil
 }
 
-// live checks that time alone leads to an admission, though every call in
-// flight hangs for ever and no operator comes (I2). Only an override without
-// an end may stand in the way.
+// live checks that time alone leads to an admission, even if every call in
+// flight hangs forever and no operator acts (I2). Only an override without an
+// end may prevent that.
 func (w *world) live() error {
 	for range 8 {
 		if w.sp.Override == spec.ForcedOpen && !w.sp.Timed {
@@ -131,7 +131,7 @@ func (w *world) live() error {
 	return fmt.Errorf("nothing was admitted in 8 ticks")
 }
 
-// ripe is a timer that is set and whose time has come, or -1.
+// ripe returns a timer that is due, or -1.
 func (w *world) ripe() int {
 	return slices.IndexFunc(w.timers, func(t stolen) bool { return w.valid(&t) && !time.Now().Before(t.at) })
 }
@@ -142,7 +142,7 @@ func (w *world) wouldAdmit() (spec.Permit, bool) {
 	return sp.Admit(w.now())
 }
 
-// admits asks the real breaker, with one caller more.
+// admits asks the real breaker, with one additional caller.
 func (w *world) admits() error {
 	w.callers = append(w.callers, caller{})
 	for i := range w.callers {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// filled gives every field of a struct a value of its own, other than zero.
+// filled gives every field of a struct a different value other than zero.
 func filled(v reflect.Value, n *int) {
 	*n++
 	switch v.Kind() {
@@ -45,7 +45,7 @@ func filled(v reflect.Value, n *int) {
 	}
 }
 
-// What is written as JSON is read back as it was, every field of it.
+// What is written as JSON is read back unchanged, every field of it.
 func TestJSONRoundTrip(t *testing.T) {
 	for _, x := range []any{new(Status), new(Transition), new(ErrorSample), new(Override), new(Receipt)} {
 		n := 0
@@ -68,7 +68,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	}
 }
 
-// Durations are words in JSON, and a record carries its summary.
+// Durations are strings in JSON, and a record contains its summary.
 func TestJSONText(t *testing.T) {
 	for want, x := range map[string]any{
 		`{"error":"down","count":1,"latency":"1.5s"}`: ErrorSample{Error: "down", Latency: 1500 * time.Millisecond, Count: 1},
@@ -95,7 +95,7 @@ func TestJSONText(t *testing.T) {
 	}
 }
 
-// What cannot be read changes nothing.
+// Input that cannot be read changes nothing.
 func TestJSONRefused(t *testing.T) {
 	sample, record, status := ErrorSample{Error: "was"}, Transition{Rule: "was"}, Status{ID: "was"}
 	for text, into := range map[string]any{

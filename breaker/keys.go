@@ -117,6 +117,8 @@ func (s *Set[K]) nanBreaker(k K) *Breaker {
 	// Of several callers at once, one wins, and all get its breaker.
 	if s.nan.CompareAndSwap(nil, newBreaker(s.cfg, keyText(k))) {
 		s.total.Add(1)
+		// Settings or listeners may have changed since newBreaker read them.
+		s.nan.Load().refresh()
 	}
 	return s.nan.Load()
 }
@@ -276,10 +278,13 @@ func (g *untrackedCall[K]) unwind() {
 // one exception: if that breaker was created, moved and was forgotten while the
 // call ran, the outcome counts for the breaker created next.
 func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) error {
+	if g.over {
+		o = Ignored // (I4)
+	}
 	b := g.set.find(g.key)
 	// Only a failure is evidence that is worth a breaker (I8). A full set may
 	// still refuse one; then Overflowed counts the failure that was lost.
-	if b == nil && o == Failure && !g.over {
+	if b == nil && o == Failure {
 		if b = g.set.insert(g.key, false); b == nil {
 			g.set.overflow.Add(1)
 		}
@@ -290,8 +295,5 @@ func (g *untrackedCall[K]) settle(ctx context.Context, o Outcome, err error) err
 	}
 	// The zero word has generation 0: the first period of a breaker.
 	p := Permit{b: b, tag: tagChecked}
-	if g.over {
-		p.tag |= tagIgnored
-	}
 	return p.settle(ctx, o, err)
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Where a success matters to somebody, an unknown key of a full set gets a
-// breaker for it.
+// If something needs to see successes, an unknown key of a full set gets a
+// breaker for a success.
 func TestFullSetCountsSuccessesThatMatter(t *testing.T) {
 	heard := 0
 	for name, c := range map[string]struct {
@@ -84,7 +84,7 @@ func TestUnknownKeyCountsOnlyForItsGeneration(t *testing.T) {
 	}
 }
 
-// A call of a key that a full set does not know leaves a breaker behind only
+// A call of a key that is unknown to a full set leaves a breaker behind only
 // if it failed.
 func TestUnknownKeyOfAFullSet(t *testing.T) {
 	gone, cancel := context.WithCancel(context.Background())
@@ -135,8 +135,8 @@ func TestUnknownKeyOfAFullSet(t *testing.T) {
 	}
 }
 
-// All keys that are not equal to themselves share one breaker, also if two come
-// first at once.
+// All keys that are not equal to themselves share one breaker, even if two
+// come first at the same time.
 func TestNaNKeysShareOneBreaker(t *testing.T) {
 	const n = 2000
 	sets := make([]*Set[float64], n)
@@ -153,7 +153,7 @@ func TestNaNKeysShareOneBreaker(t *testing.T) {
 }
 
 // Keys that are not equal to themselves have one breaker, which can be found,
-// listed, changed and removed like any other; keys beside them have their own.
+// listed, changed and removed like any other; other keys have their own.
 func TestNaNKeys(t *testing.T) {
 	set := NewSet[float64]("s", Settings{FailMax: 2}, SetOptions{MaxKeys: 1})
 	if _, known := set.Lookup(math.NaN()); known || set.Remove(math.NaN()) {
@@ -194,7 +194,7 @@ func TestNaNKeys(t *testing.T) {
 	}
 }
 
-// A text that identifies no key is named in the error, with the set.
+// The error for a text that identifies no key names the text and the set.
 func TestBreakerOfUnknownText(t *testing.T) {
 	set := NewSet[[2]int]("s", Settings{}, SetOptions{})
 	_, err := set.BreakerOf("[1 2]")
@@ -204,7 +204,7 @@ func TestBreakerOfUnknownText(t *testing.T) {
 	}
 }
 
-// A call that began without a breaker, and does not return, counts one failure.
+// A call that began without a breaker and does not return counts one failure.
 func TestUnknownKeyThatDoesNotReturn(t *testing.T) {
 	for name, fn := range map[string]func(context.Context) error{
 		"panics": func(context.Context) error { panic("bug") },
@@ -219,5 +219,32 @@ func TestUnknownKeyThatDoesNotReturn(t *testing.T) {
 		if got := set.Breaker("k").FailCount(); got != 1 {
 			t.Errorf("%s: %d failures, want 1", name, got)
 		}
+	}
+}
+
+// A call of an unknown key of a full set whose context was over before it began is
+// no evidence, and is counted as that.
+func TestUnknownKeyBegunTooLate(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	s, err := CreateSet[int](m, "s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Breaker(1)
+	defer m.Observe()()
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	_ = s.Do(late, 2, func(ctx context.Context) error { return ctx.Err() })
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.Do(late, 3, func(context.Context) error { panic("x") })
+	}()
+	for _, n := range m.Calls() {
+		if n != (Calls{Ignored: 2}) {
+			t.Errorf("counted %+v, want 2 ignored", n)
+		}
+	}
+	if s.Len() != 1 {
+		t.Errorf("%d keys are remembered, want 1", s.Len())
 	}
 }

@@ -130,7 +130,7 @@ func (b *Breaker) listenersNow() []*Listener {
 func (b *Breaker) notifyBefore(ctx context.Context) {
 	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		if l.BeforeCall != nil {
-			l.BeforeCall(ctx, b)
+			l.BeforeCall(orBackground(ctx), b)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// One line for each transition, with why; none for a call.
+// One line for each transition, with its cause; none for a call.
 func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var buf bytes.Buffer
@@ -43,14 +43,14 @@ func TestLogLines(t *testing.T) {
 	})
 }
 
-// life has a breaker do all that listeners can hear of.
+// life makes a breaker do everything that listeners can receive.
 func life(b *Breaker) {
 	play(b, "sf")
 	b.ForceOpen(Order{For: 10 * time.Second})
 	play(b, "s"+strings.Repeat(".", 11))
 }
 
-// Any field of a listener may be nil: the others are heard, and nothing
+// Any field of a listener may be nil: the others still run, and nothing
 // panics.
 func TestListenersWithOneField(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -81,7 +81,8 @@ func TestListenersWithOneField(t *testing.T) {
 	}
 }
 
-// A listener of one key is removed alone, and hears nothing from then on.
+// A listener of one key is removed separately, and receives nothing from then
+// on.
 func TestListenersOfOneKey(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	b := set.Breaker("k")
@@ -97,13 +98,13 @@ func TestListenersOfOneKey(t *testing.T) {
 	}
 }
 
-// panicky is the handler of a logger that is broken.
+// panicky is the handler of a broken logger.
 type panicky struct{ slog.Handler }
 
 func (panicky) Handle(context.Context, slog.Record) error { panic("log") }
 
-// A panic in a listener is logged, and a logger that panics at it does no harm
-// either.
+// A panic in a listener is logged, and a logger that panics while doing so
+// does no harm either.
 func TestPanicsAreLogged(t *testing.T) {
 	bad := WithListener(Listener{Success: func(*Breaker) { panic("oh") }})
 	var log bytes.Buffer
@@ -130,7 +131,7 @@ func TestForcedOpenIsAWarning(t *testing.T) {
 	}
 }
 
-func TestListenerHearsEachCallAndTransition(t *testing.T) {
+func TestListenerReceivesEachCallAndTransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard tape
 		b := New("db", Settings{FailMax: 2}, WithListener(heard.listener()))
@@ -183,7 +184,7 @@ func TestListenerAddedLaterAndRemoved(t *testing.T) {
 }
 
 // A listener that calls back, panics, exits its goroutine or blocks cannot
-// wedge the breaker, nor change what callers get (I10).
+// block the breaker, nor change what callers get (I10).
 func TestBadListeners(t *testing.T) {
 	block := make(chan struct{})
 	for name, bad := range map[string]func(*Breaker){
@@ -262,7 +263,7 @@ func TestExcludeLater(t *testing.T) {
 	is(t, b, Open)
 }
 
-// A logger that panics is not the caller's, whatever there is to log.
+// The panic of a logger does not reach the caller, whatever is being logged.
 func TestPanicInLogger(t *testing.T) {
 	logger := slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})
 	s := NewSet[int]("n", Settings{FailMax: 1}, SetOptions{MaxEvidence: 1}, WithLogger(logger))

@@ -17,8 +17,9 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 		w, r := b.load(), b.settings()
 		// r.flags is checked as well as the word, because the word lacks
 		// flagCounted while a window of calls is clean, and before refreshLocked
-		// has set it. A failure must not bypass the window then.
-		if w&aloneMask != 0 || r.flags&flagCounted != 0 || !p.belongs(w) { // (I1)
+		// has set it. A failure must not bypass the window then. For the same
+		// reason the unit must be that of the settings.
+		if w&aloneMask != 0 || r.flags&flagCounted != 0 || b.unit() != r.failUnit || !p.belongs(w) { // (I1)
 			return false
 		}
 		units := unitsOf(w)
@@ -34,7 +35,7 @@ func (b *Breaker) countedAlone(p *Permit, o Outcome) bool {
 				return false
 			}
 			units += r.failUnit
-		case Ignored, Canceled: // no evidence (I4)
+		case Ignored, Canceled: // not evidence (I4)
 		}
 		// The generation is part of the word. If the breaker has moved since it
 		// was read, this swap fails, and the next try finds out that the permit

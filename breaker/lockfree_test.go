@@ -62,8 +62,8 @@ func TestCountedAlone(t *testing.T) {
 	}
 }
 
-// Failures that come without the lock and with it at once, while flags change
-// and decisions are taken, are all counted.
+// Failures that are counted without the lock and with it at the same time,
+// while flags change and decisions are made, are all counted.
 func TestNoFailureIsLost(t *testing.T) {
 	const rounds, callers = 300, 8
 	for name, beside := range map[string]func(b *Breaker){
@@ -104,7 +104,7 @@ func TestNoFailureIsLost(t *testing.T) {
 	}
 }
 
-// Whoever writes flags writes no failure away.
+// Changing flags never overwrites a failure.
 func TestEditKeepsFailures(t *testing.T) {
 	const callers, edits = 3, 50_000
 	b := New("b", Settings{FailMax: maxFailMax})
@@ -115,7 +115,8 @@ func TestEditKeepsFailures(t *testing.T) {
 		over.Go(func() {
 			p := Permit{b: b, word: b.load()}
 			begun.Add(1)
-			// Not beyond what opens, and less at once than a time slice lets through.
+			// Fewer than would open the breaker, and fewer at a time than a
+			// time slice lets through.
 			for n := 1; !done.Load() && counted.Load() < maxFailMax-100; n++ {
 				if b.countedAlone(&p, Failure) {
 					counted.Add(1)
@@ -145,8 +146,8 @@ func TestEditKeepsFailures(t *testing.T) {
 	}
 }
 
-// From the decision to move until the new word nothing is counted that the
-// decision does not know of.
+// From the decision to move until the new word is stored, nothing is counted
+// that the decision does not know about.
 func TestMoveHoldsTheWord(t *testing.T) {
 	for range 2000 {
 		b := New("b", Settings{FailMax: maxFailMax})
@@ -171,7 +172,7 @@ func TestMoveHoldsTheWord(t *testing.T) {
 	}
 }
 
-// A failure that is counted while a decision is taken, or while the count is
+// A failure that is counted while a decision is made, or while the count is
 // converted to other units, is not lost (I11).
 func TestFailureDuringADecision(t *testing.T) {
 	const n = 10_000

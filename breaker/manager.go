@@ -132,7 +132,7 @@ func (m *Manager) create(name string, s Settings, opts []Option, make func(*conf
 	return got, err
 }
 
-// add returns the member with this name, created by make if there is none.
+// add returns the member with this name. If there is none, make creates it.
 func (m *Manager) add(name string, s Settings, opts []Option, make func(*config) member) (got member, created bool, err error) {
 	if err := ValidateName(name); err != nil {
 		return nil, false, err
@@ -180,11 +180,11 @@ func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member)
 	return got, true
 }
 
-// OnCreate calls f with the name of each breaker and set that is made from now
-// on, until remove is called. f runs on the goroutine that makes it, before that
-// goroutine can use it, and outside every lock; another goroutine may use it at
-// the same moment. It is where an operations plane applies what people ordered
-// before the process started again. A panic in f reaches the caller.
+// OnCreate calls f with the name of each breaker and set that is created from
+// now on, until remove is called. f runs on the goroutine that creates it,
+// before that goroutine can use it, with no lock held; another goroutine may
+// already be using it. This is where an operations plane applies what people
+// ordered before the process was restarted. A panic in f reaches the caller.
 func (m *Manager) OnCreate(f func(name string)) (remove func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -358,7 +358,8 @@ func (m *Manager) Len() int {
 //
 // Breakers that reject calls are counted, whether they tripped or were ordered
 // to: open ones until their open time is over, and half-open ones while probes
-// are out. A set counts as open when half of its keys do. One breaker may
+// are out; and ones that are forced open, but not ones that are forced closed.
+// A set counts as open when half of its keys do. One breaker may
 // always be open, however small share is, and orders are not limited.
 func (m *Manager) CapOpen(share float64) {
 	m.changing.Lock()

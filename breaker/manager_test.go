@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestManagerListenerHearsAllThereIsAndWillBe(t *testing.T) {
+func TestManagerListenerReceivesAllBreakers(t *testing.T) {
 	var m Manager
 	var mu sync.Mutex
 	var got []string
@@ -42,7 +42,7 @@ func TestManagerListenerHearsAllThereIsAndWillBe(t *testing.T) {
 	}
 }
 
-func TestManagerListenerOfCallsIsHeardByLaterBreakers(t *testing.T) {
+func TestManagerCallListenerAppliesToLaterBreakers(t *testing.T) {
 	var m Manager
 	n := 0
 	m.AddListener(Listener{Success: func(*Breaker) { n++ }})
@@ -225,7 +225,7 @@ func TestZeroManagerFirstUse(t *testing.T) {
 	}
 }
 
-// I12: an unknown id is an error that helps, and creates nothing.
+// I12: an unknown id is an error with suggestions, and creates nothing.
 func TestLookupNeverCreates(t *testing.T) {
 	var m Manager
 	m.Breaker("payments")
@@ -315,7 +315,7 @@ func TestManagerOptionsReachEveryBreaker(t *testing.T) {
 	}
 }
 
-func TestStatusWhileBreakersAreMade(t *testing.T) {
+func TestStatusWhileBreakersAreCreated(t *testing.T) {
 	var m Manager
 	var wg sync.WaitGroup
 	for w := range 4 {

@@ -24,6 +24,8 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 		b.rampOverLocked(now)
 	}
 	r := b.settings()
+	// Set.Update may not have come to this key yet.
+	b.rescaleLocked(r)
 	// next draws no random numbers itself.
 	if r.ResetJitter > 0 {
 		e.draw = b.cfg.draw()
@@ -48,9 +50,10 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	if d.cause == CauseConfidence {
 		t.Counts, t.Window = e.recent.Counts, e.recent.span
 	}
-	// The cap limits automatic trips only, never orders (I5). It is asked last,
-	// because a positive answer takes a place.
-	if to.state == Open && from.state == Closed && d.cause != CauseOrder && !b.cfg.cap.admits(b, now, now.Add(d.openFor)) {
+	// The cap limits automatic trips only, never orders (I5), and not behind an
+	// override, where they reject nothing. It is asked last, because a positive
+	// answer takes a place.
+	if to.state == Open && from.state == Closed && d.cause != CauseOrder && b.load()&overrideMask == 0 && !b.cfg.cap.admits(b, now, now.Add(d.openFor)) {
 		b.heldBackLocked(from, to, t, now)
 		return false
 	}
@@ -174,7 +177,7 @@ func (b *Breaker) moveLocked(from, to auto, t *Transition, now time.Time) {
 	}
 	b.describeLocked(r, to, t)
 	// Give up the place under the cap, or extend it.
-	b.cfg.cap.moved(b, c.openUntil)
+	b.cfg.cap.moved(b, c.rejectsUntil(w))
 	b.recordLocked(t, now)
 	if to.state == Open {
 		c.opened = t

@@ -18,7 +18,7 @@ func recovering(t *testing.T, s Settings) *Breaker {
 	return b
 }
 
-// A call inside a probe of the same breaker is a part of it: it runs, takes no
+// A call inside a probe of the same breaker is part of it: it runs, takes no
 // place, and only the outer call is judged.
 func TestNestedCall(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -48,7 +48,7 @@ func TestNestedCall(t *testing.T) {
 }
 
 // A call is part of another one only while that one runs, in the period that
-// admitted it, and only of the same breaker.
+// admitted it, and only if both use the same breaker.
 func TestNestedCallIsOfOneProbe(t *testing.T) {
 	t.Run("another breaker", func(t *testing.T) {
 		outer, inner := recovering(t, Settings{}), recovering(t, Settings{FailMax: 1, Probes: 2})
@@ -124,4 +124,29 @@ func TestNestedCallInARamp(t *testing.T) {
 			t.Errorf("%d of 100 calls ran and %d calls inside them were rejected, want 50 and 0", outer, rejected)
 		}
 	})
+}
+
+// The context of a probe has the values of the caller's, and nothing else is
+// marked.
+func TestContextOfAPermit(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(bg, key{}, "x")
+	var none context.Context
+	b := New("x", Settings{})
+	p, _ := b.AllowContext(ctx)
+	if p.Context(ctx) != ctx {
+		t.Error("the context of a call of a closed breaker is marked")
+	}
+	p.Done(nil)
+	_ = b.HalfOpen(Order{})
+	p, _ = b.AllowContext(ctx)
+	if got := p.Context(ctx).Value(key{}); got != "x" {
+		t.Errorf("in the context of a probe, the caller's value is %v", got)
+	}
+	if got := p.Context(none); got != none {
+		t.Errorf("no context became %v", got)
+	}
+	if err := b.Do(none, nop); !errors.Is(err, ErrOpen) {
+		t.Errorf("a call without a context, beside the probe: %v, want a rejection", err)
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 func TestOpensAfterFailMaxConsecutiveFailures(t *testing.T) {
@@ -48,7 +50,7 @@ func TestOpensAfterFailMaxConsecutiveFailures(t *testing.T) {
 	}
 }
 
-// An open time that is as good as for ever stays so, whatever is added to it.
+// A very long open time stays as it is, whatever is added to it.
 func TestOpenTimeOfForeverDoesNotOverflow(t *testing.T) {
 	s := Settings{FailMax: 1, ResetTimeout: math.MaxInt64, ResetJitter: 0.9, ResetBackoff: 2}
 	hinted := Settings{FailMax: 1, ResetMax: math.MaxInt64, ResetJitter: 0.9}
@@ -68,7 +70,7 @@ func TestOpenTimeOfForeverDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// openTimes opens b again and again by failing probes and returns how long it
+// openTimes opens b repeatedly by failing probes and returns how long it
 // stayed open each time.
 func openTimes(t *testing.T, b *Breaker, n int) (times []time.Duration) {
 	t.Helper()
@@ -122,7 +124,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// However often it fails, the open time stays a time.
+// However often it fails, the open time stays a valid duration.
 func TestBackoffDoesNotOverflow(t *testing.T) {
 	for _, s := range []Settings{
 		{ResetBackoff: 1e300},
@@ -141,7 +143,7 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// An order, and an override, is no failed attempt.
+// An order or an override is not a failed attempt.
 func TestOrdersDoNotLengthenTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute, ResetBackoff: 2})
@@ -261,8 +263,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// A rate written in decimals is met by the calls that make it, for every such
-// rate: 7 of 100 is 0.07, although 0.07*100 is more than 7.
+// A rate written as a decimal is reached by the calls that make it, for every
+// such rate: 7 of 100 is 0.07, although 0.07*100 is more than 7.
 func TestRateIsMetExactly(t *testing.T) {
 	for calls := 1; calls <= 200; calls++ {
 		for bad := 1; bad <= calls; bad++ {
@@ -280,7 +282,7 @@ func TestRateIsMetExactly(t *testing.T) {
 	}
 }
 
-// A slow success is no failure: it can meet the slow-call rate, never the
+// A slow success is not a failure: it can reach the slow-call rate, never the
 // failure rate (I6).
 func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 	slow := func(context.Context) error { time.Sleep(2 * time.Second); return nil }
@@ -318,9 +320,9 @@ func TestSlowSuccessDoesNotDecideOnFailures(t *testing.T) {
 	}
 }
 
-// FailFor: failures open only when the first of the row is that old. A burst
-// counts as one failure less than the limit, and the next failure after the
-// time opens.
+// FailFor: failures open the breaker only when the first of the row is that
+// old. A burst counts as one failure less than the limit, and the next failure
+// after the time opens it.
 func TestFailForHoldsABurstBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 3, FailFor: 5 * time.Second})
@@ -454,6 +456,101 @@ func TestForgiveUpdatedOften(t *testing.T) {
 		}
 		if got := b.FailCount(); got != 3 {
 			t.Errorf("with %d successes for one failure: %d failures, want 3", forgive, got)
+		}
+	}
+}
+
+// Only failures count toward FailMax and are judged by it, also where a change of
+// the limit has left more of them than it allows (I6).
+func TestOnlyFailuresMeetFailMax(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, end := range map[string]func(*Breaker){
+			"a slow success": func(b *Breaker) { play(b, "S") },
+			"a slow call whose caller gave up": func(b *Breaker) {
+				p, _ := b.Allow()
+				time.Sleep(2 * time.Second)
+				_ = p.Settle(bg, Canceled, nil)
+			},
+		} {
+			s := Settings{FailMax: 9, SuccessesToForgive: 2, SlowCall: time.Second}
+			b := New("x", s)
+			play(b, "ffff")
+			s.FailMax = 2
+			_ = b.Update(s)
+			if end(b); b.State() != Closed {
+				t.Errorf("%s made it %s", name, b.State())
+			}
+			play(b, "f")
+			is(t, b, Open)
+		}
+	})
+}
+
+// A success takes back a part of a failure also where there is a window.
+func TestForgiveBesideAWindow(t *testing.T) {
+	b := New("x", Settings{FailMax: 9, SuccessesToForgive: 3, FailureRate: 1, MinCalls: 1000})
+	play(b, "ffs")
+	if got := unitsOf(b.load()); got != 5 {
+		t.Errorf("%d thirds of a failure, want 5", got)
+	}
+}
+
+// A probe that is slow has failed if a rule about slow calls is on, also if its
+// caller gave up. If none is on, it is no evidence that its caller gave up.
+func TestSlowProbes(t *testing.T) {
+	gaveUp := func(b *Breaker) {
+		p, _ := b.Allow()
+		time.Sleep(2 * time.Second)
+		_ = p.Settle(bg, Canceled, nil)
+	}
+	succeeded := func(b *Breaker) { play(b, "S") }
+	for name, c := range map[string]struct {
+		s    Settings
+		end  func(*Breaker)
+		want State
+	}{
+		"slow_rate":          {Settings{SlowRate: 0.5}, succeeded, Open},
+		"bad_rate":           {Settings{BadRate: 0.5}, succeeded, Open},
+		"none":               {Settings{}, succeeded, Closed},
+		"slow_rate, gave up": {Settings{SlowRate: 0.5}, gaveUp, Open},
+		"bad_rate, gave up":  {Settings{BadRate: 0.5}, gaveUp, Open},
+		"none, gave up":      {Settings{}, gaveUp, HalfOpen},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c.s.SlowCall = time.Second
+			b := New("x", c.s)
+			_ = b.HalfOpen(Order{})
+			if c.end(b); b.State() != c.want || b.Status().ProbesOut != 0 {
+				t.Errorf("%s: %s with %d probes out, want %s", name, b.State(), b.Status().ProbesOut, c.want)
+			}
+		})
+	}
+}
+
+// A virtual clock brings its own random numbers.
+func TestJitterOfAVirtualClock(t *testing.T) {
+	clock := vtime.New(time.Now(), func() float64 { return 0.25 })
+	b := New("x", Settings{FailMax: 1, ResetTimeout: 100 * time.Second, ResetJitter: 0.2}, vtime.Option(clock).(Option))
+	play(b, "f")
+	if got := b.Status().UntilHalfOpen; got != 90*time.Second {
+		t.Errorf("open for %s, want 90s", got)
+	}
+	// A hint is only lengthened.
+	_ = b.Close(Order{})
+	_ = b.Do(bg, func(context.Context) error { return busy{200 * time.Second} })
+	if got := b.Status().UntilHalfOpen; got != 210*time.Second {
+		t.Errorf("open for %s on a hint, want 3m30s", got)
+	}
+}
+
+// A hint may ask for ten times ResetTimeout, or ResetMax, without an overflow.
+func TestHintLimit(t *testing.T) {
+	for want, s := range map[time.Duration]Settings{
+		10 * time.Second: {ResetTimeout: time.Second}, 5 * time.Second: {ResetTimeout: time.Second, ResetMax: 5 * time.Second},
+		math.MaxInt64 / 10 * 10: {ResetTimeout: math.MaxInt64 / 10}, math.MaxInt64: {ResetTimeout: math.MaxInt64},
+	} {
+		if got := hintLimit(&s); got != want {
+			t.Errorf("%s: %s, want %s", s, got, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ type Calls struct {
 	Failures  uint64 `json:"failures"`
 	Ignored   uint64 `json:"ignored"`  // neither success nor failure, including calls that their callers cancelled
 	Rejected  uint64 `json:"rejected"` // rejected by the breaker: they did not run
-	Slow      uint64 `json:"slow"`     // took SlowCall or longer, with any outcome; also counted above
+	Slow      uint64 `json:"slow"`     // took SlowCall or longer, and are evidence, or were cancelled by their callers; also counted above
 }
 
 // callCount holds the counters behind Calls: one slot of a cell for each

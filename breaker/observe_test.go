@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// The keys that a set has when somebody begins to observe count like those to
-// come, each call once, whatever else is on; unobserved names are left out.
-func TestObserveKeysThatAreThere(t *testing.T) {
+// The keys that a set has when observing begins are counted like later ones,
+// each call once, whatever else is on; unobserved names are left out.
+func TestObserveExistingKeys(t *testing.T) {
 	for name, s := range map[string]Settings{"plain": {}, "rate": {FailureRate: 1}, "calls": {FailureRate: 1, WindowCalls: 5}} {
 		for _, heard := range []bool{false, true} {
 			var m Manager
 			for name, n := range m.Calls() {
-				t.Errorf("%s has %+v though nobody observed", name, n)
+				t.Errorf("%s has %+v though it was not observed", name, n)
 			}
 			set, err := CreateSet[string](&m, "s", s, SetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for range m.Calls() {
-				t.Error("an unobserved set is told of")
+				t.Error("an unobserved set is reported")
 			}
 			if heard {
 				set.AddListener(Listener{Success: func(*Breaker) {}})
@@ -44,7 +44,7 @@ func TestObserveKeysThatAreThere(t *testing.T) {
 	}
 }
 
-// A call of a key without a breaker counts by its outcome too.
+// A call of a key without a breaker is counted by its outcome, too.
 func TestObserveUnknownKeysByOutcome(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -84,7 +84,7 @@ func callsOf(m *Manager, name string) Calls {
 	return Calls{}
 }
 
-// Every way that a call can go is counted once, from Observe on until stop.
+// Every kind of call is counted once, from Observe until stop.
 func TestObserveCountsEveryCallOnce(t *testing.T) {
 	settings := map[string]Settings{
 		"consecutive": {FailMax: 3},
@@ -97,7 +97,7 @@ func TestObserveCountsEveryCallOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := NewManager(s)
 				early := m.Breaker("early")
-				play(early, "sss") // nobody observes yet
+				play(early, "sss") // not observed yet
 				stop, stopToo := m.Observe(), m.Observe()
 				for _, b := range []*Breaker{early, m.Breaker("late"), SetOf[string](m, "set").Breaker("k")} {
 					ctx, cancel := context.WithCancel(t.Context())
@@ -137,7 +137,7 @@ func TestObserveCountsEveryCallOnce(t *testing.T) {
 					t.Errorf("%+v after the last has stopped, want %+v", got, before)
 				}
 				if w := early.load(); w&flagObserved != 0 {
-					t.Error("the word says that somebody observes")
+					t.Error("the word says that calls are observed")
 				}
 			})
 		})
@@ -218,8 +218,8 @@ func TestObserveUnderLoad(t *testing.T) {
 	}
 }
 
-// Work that is marked to bypass is no evidence, whether its key has a breaker
-// or not.
+// Calls marked to bypass are not evidence, whether or not their key has a
+// breaker.
 func TestObserveCountsBypassesAlikeForUnknownKeys(t *testing.T) {
 	m := NewManager(Settings{})
 	s, err := CreateSet[int](m, "s", Settings{}, SetOptions{MaxKeys: 1}, WithBypassAllowed())
@@ -237,8 +237,8 @@ func TestObserveCountsBypassesAlikeForUnknownKeys(t *testing.T) {
 	}
 }
 
-// A call is counted once also when goroutines have met, and a count that nobody
-// disputes makes nobody draw again.
+// A call is counted once even if goroutines have contended, and counting
+// without contention does not make goroutines draw again.
 func TestCallCountAfterContention(t *testing.T) {
 	var c callCount
 	c.on.Store(true)

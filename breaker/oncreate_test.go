@@ -9,9 +9,9 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// OnCreate hears of each breaker and set once, and an order that it gives is in
-// effect for whoever asked for the breaker.
-func TestOnCreateHearsOfEachOnce(t *testing.T) {
+// OnCreate is called once for each breaker and set, and an order that it gives
+// is in effect before the breaker can be used.
+func TestOnCreateIsCalledOnceForEach(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("before")
 	var names []string
@@ -38,8 +38,8 @@ func TestOnCreateHearsOfEachOnce(t *testing.T) {
 	}
 }
 
-// BreakerOf makes the breaker of a key by its text, where the text says which
-// key it is.
+// BreakerOf creates the breaker of a key from its text, if the text identifies
+// the key.
 func TestBreakerOfText(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	type pair struct{ a, b int }
@@ -81,7 +81,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// ProgramSettings stay as the program said, whatever is in effect.
+// ProgramSettings stay as the program set them, whatever is in effect.
 func TestProgramSettingsStay(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{FailMax: 7})
 	b := m.Breaker("db")

@@ -102,8 +102,8 @@ func TestOrderRefused(t *testing.T) {
 	}
 }
 
-// A receipt says what the order found and left, and from which version to
-// which.
+// A receipt says what the order found and left, and the versions before and
+// after.
 func TestReceipts(t *testing.T) {
 	b := New("db", Settings{})
 	for i, c := range []struct {
@@ -128,8 +128,8 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// A time that an order cannot have is an error, by every way to give it, and
-// changes nothing.
+// A duration that an order cannot have is an error, however the order is
+// given, and changes nothing.
 func TestOrdersRefuseTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		order func(*Breaker, Order) error
@@ -158,8 +158,8 @@ func TestOrdersRefuseTimes(t *testing.T) {
 	}
 }
 
-// An order's verb is its method's, whatever it says itself, and its expected
-// version holds.
+// The verb of an order is that of its method, whatever its field says, and its
+// expected version is checked.
 func TestOrdersByMethod(t *testing.T) {
 	b := New("db", Settings{})
 	if err := b.Open(Order{Verb: VerbClose, IfVersion: 1}); err != nil {
@@ -170,4 +170,26 @@ func TestOrdersByMethod(t *testing.T) {
 		t.Errorf("an order for another version: %v, want ErrVersion", err)
 	}
 	is(t, b, Open)
+}
+
+// Apply does not wait for listeners, and they hear of it all the same.
+func TestApplyIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard tape
+		b := New("x", Settings{}, WithListener(Listener{StateChange: heard.listener().StateChange}))
+		_, _ = b.Apply(Order{Verb: VerbOpen, For: time.Hour})
+		synctest.Wait()
+		if got := heard.take(); got != "closed->open" {
+			t.Errorf("heard %q", got)
+		}
+	})
+}
+
+// The error for another version says which breaker it is and both versions.
+func TestStaleOrder(t *testing.T) {
+	b := New("x", Settings{})
+	_, err := b.Apply(Order{Verb: VerbOpen, IfVersion: 7})
+	if want := "breaker has changed: x is at version 1, the order was for 7"; !errors.Is(err, ErrVersion) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 }

@@ -6,6 +6,12 @@ import (
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
+// This file sets and ends overrides. An override consists of bits in the word,
+// which decide what calls see, and a value in the cold part, which has the
+// actor, the reason and the timers. Breaker.mu guards both. The automatic state
+// in the word stays as it is, so the automatic layer continues behind the
+// override and applies again when it ends.
+
 // override is a state that people put on top of the automatic state. Nothing
 // automatic changes it, except the expiry that was set with it (I5).
 type override struct {
@@ -23,6 +29,8 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 	o := &override{Override: Override{State: s, Actor: why.Actor, Reason: why.Reason, Since: now}}
 	c.override = o
 	if why.For > 0 {
+		// The timers pass o on: one that fires after o was replaced finds another
+		// override and does nothing (I5).
 		o.expires = now.Add(why.For)
 		o.Expires = o.expires
 		o.halfway = b.cfg.clock.AfterFunc(why.For/2, func() { b.remind(o) })
@@ -35,8 +43,10 @@ func (b *Breaker) overrideLocked(s State, why Order, now time.Time) {
 		Actor: why.Actor, Reason: why.Reason, For: max(0, why.For),
 	}, now)
 	// edit, not setWord: failures may be counted without the lock at the same
-	// time.
+	// time. A single write replaces the bits of the old override, so no call is
+	// admitted between two overrides that both reject (I5).
 	b.edit(overrideMask|flagReject, overrideFlags(s))
+	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
 }
 
 // overrideFlags returns the bits of the word for an override.
@@ -63,6 +73,8 @@ func (b *Breaker) stopOverrideLocked() {
 	if c == nil || c.override == nil {
 		return
 	}
+	// Either timer may fire once more. Then expire and remind find that the
+	// override is gone.
 	stopTimer(&c.override.halfway)
 	stopTimer(&c.override.deadline)
 	c.override = nil
@@ -83,34 +95,38 @@ func (b *Breaker) liftLocked(t *Transition, now time.Time) {
 	w := b.load()
 	t.From = effective(w)
 	b.stopOverrideLocked()
-	// Closed and judged all the time: nothing else changes.
+	// Closed and judged all the time: nothing else changes. flagReject can only
+	// be the override's here, because a closed breaker does not reject.
 	if stateOf(w) == Closed {
 		t.To = Closed
 		b.recordLocked(t, now)
 		b.edit(overrideMask|flagReject, 0)
+		b.cfg.cap.moved(b, time.Time{})
 		return
 	}
 	// Half-open is a new period, so results from behind the override do not
-	// count in it (I1).
+	// count in it (I1). moveLocked stores a word without the override's bits,
+	// since c.override is nil.
 	a := auto{state: stateOf(w), units: unitsOf(w), attempt: b.cold.Load().attempt}
 	to, _ := next(a, b.settings(), &event{kind: evHalfOpen})
 	t.To = HalfOpen
 	b.moveLocked(a, to, t, now)
 }
 
-// expire is the function of the deadline's timer.
+// expire is the function of the deadline's timer. mu is not held.
 func (b *Breaker) expire(o *override) {
 	b.mu.Lock()
 	// Otherwise the override was replaced just before the timer fired (I5).
 	if c := b.cold.Load(); c.override == o {
+		// With the actor and reason of the order that set the override.
 		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, b.cfg.clock.Now())
 	}
 	b.mu.Unlock()
 	b.deliver()
 }
 
-// remind tells listeners that half of an override's time is over. It is the
-// function of the halfway timer.
+// remind notifies listeners that half of an override's time has passed. It is
+// the function of the halfway timer. mu is not held.
 func (b *Breaker) remind(o *override) {
 	b.mu.Lock()
 	if c := b.cold.Load(); c.override == o && b.cfg.hasListeners(c) {

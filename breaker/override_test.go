@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// log collects what listeners of transitions and reminders hear.
+// log records what listeners of transitions and reminders receive.
 func logOf(b *Breaker) *[]string {
 	var heard []string
 	b.AddListener(Listener{
@@ -36,9 +36,9 @@ func wantLog(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// An override is a lease: it says who, why and until when, reminds at half the
-// time, and ends by itself, on time, through half-open where the automatic
-// state is not closed.
+// An override is limited in time: it says who, why and until when, reminds at
+// half its time, and expires on time, through half-open if the automatic state
+// is not closed.
 func TestOverrideIsALease(t *testing.T) {
 	why := Order{Actor: "ana", Reason: "INC-42", For: time.Hour}
 	for _, c := range []struct {
@@ -86,8 +86,8 @@ func TestOverrideIsALease(t *testing.T) {
 	}
 }
 
-// One that is released, replaced or lifted by another order neither reminds
-// nor ends again.
+// An override that is released, replaced or lifted by another order neither
+// reminds nor expires later.
 func TestOverrideEndsOnce(t *testing.T) {
 	hour := Order{For: time.Hour}
 	for name, c := range map[string]struct {
@@ -118,7 +118,7 @@ func TestOverrideEndsOnce(t *testing.T) {
 	}
 }
 
-// A lease can be renewed: the new one counts from now.
+// An override can be renewed: the new time counts from now.
 func TestOverrideRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{})
@@ -136,7 +136,7 @@ func TestOverrideRenewed(t *testing.T) {
 	})
 }
 
-// Without an end it stays, and nothing reminds.
+// Without an end it stays, and there is no reminder.
 func TestOverrideWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{})
@@ -152,7 +152,7 @@ func TestOverrideWithoutEnd(t *testing.T) {
 	})
 }
 
-// Releasing what is not overridden changes nothing, records nothing.
+// Releasing a breaker without an override changes nothing and records nothing.
 func TestReleaseOfNothing(t *testing.T) {
 	for _, prepare := range []func(*Breaker){
 		func(*Breaker) {},
@@ -169,8 +169,9 @@ func TestReleaseOfNothing(t *testing.T) {
 	}
 }
 
-// Behind forced-closed the automatic layer lives on: it opens, waits, probes
-// and closes, every call runs, and each of its moves is on record as a shadow.
+// Behind forced-closed the automatic layer continues: it opens, waits, probes
+// and closes, every call runs, and each of its transitions is recorded as a
+// shadow.
 func TestShadow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 2, ResetTimeout: 10 * time.Second})
@@ -193,7 +194,7 @@ func TestShadow(t *testing.T) {
 			t.Errorf("why the effective state began: %+v since %s", s.Transition, s.Since)
 		}
 		time.Sleep(9 * time.Second)
-		call(nil) // no probe: it runs, and is no evidence
+		call(nil) // not a probe: it runs, and is not evidence
 		if s := b.Status(); s.Auto != Open {
 			t.Errorf("a call behind the override moved it to %s before the open time was over", s.Auto)
 		}
@@ -218,8 +219,8 @@ func TestShadow(t *testing.T) {
 	})
 }
 
-// Forced open, calls in flight still tell the automatic layer how they ended,
-// and what callers are told is the order, not the shadow.
+// Behind forced-open, calls in flight still count for the automatic layer, and
+// callers are shown the order, not the shadow transition.
 func TestForcedOpenIsTheRejectionsCause(t *testing.T) {
 	b := New("x", Settings{FailMax: 2})
 	p, _ := b.Allow()
@@ -242,7 +243,7 @@ func TestForcedOpenIsTheRejectionsCause(t *testing.T) {
 	is(t, b, HalfOpen)
 }
 
-// I5: automation never changes an override, whatever happens beneath it.
+// I5: automation never changes an override, whatever happens behind it.
 func TestAutomationLeavesOverridesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, state := range []State{ForcedOpen, ForcedClosed} {
@@ -267,9 +268,9 @@ func TestAutomationLeavesOverridesAlone(t *testing.T) {
 	})
 }
 
-// An override that replaces another, and an order that replaces it by a state
-// that rejects too, let no call through in between (I5).
-func TestOverrideReplacedLetsNothingIn(t *testing.T) {
+// While an override replaces another, or an order replaces it by a state that
+// also rejects, no call is admitted in between (I5).
+func TestReplacedOverrideAdmitsNothing(t *testing.T) {
 	for name, order := range map[string]func(*Breaker){
 		"force open again": func(b *Breaker) { b.ForceOpen(Order{}) },
 		"open":             func(b *Breaker) { b.Open(Order{}); b.ForceOpen(Order{}) },
@@ -300,7 +301,7 @@ func TestOverrideReplacedLetsNothingIn(t *testing.T) {
 }
 
 // An override that is replaced or lifted leaves no timer behind, however far
-// its end was, and is reminded of no more though the timer has just fired.
+// away its end was, and there is no reminder even if the timer has just fired.
 func TestOverrideLeavesNoTimer(t *testing.T) {
 	year := Order{For: 365 * 24 * time.Hour}
 	for name, end := range map[string]func(*Breaker){
@@ -326,6 +327,25 @@ func TestOverrideLeavesNoTimer(t *testing.T) {
 					t.Errorf("%d reminders and %s, want none and %s", reminded, b.State(), state)
 				}
 			})
+		})
+	}
+}
+
+// The record of an override that has expired says which order had set it. What was
+// counted before it stays on view.
+func TestRecordOfAnExpiredOverride(t *testing.T) {
+	for verb, order := range map[Verb]func(*Breaker, Order) error{VerbForceOpen: (*Breaker).ForceOpen, VerbForceClosed: (*Breaker).ForceClosed} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("x", Settings{FailMax: 3})
+			play(b, "fff")
+			_ = order(b, Order{Actor: "ana", Reason: "drill", For: time.Second})
+			wait(time.Second)
+			if got := b.Status().Transition; got.Cause != CauseExpired || got.Order != verb || got.Actor != "ana" || got.Reason != "drill" || got.To != HalfOpen {
+				t.Errorf("the record is %+v", got)
+			}
+			if got := b.FailCount(); got != 3 {
+				t.Errorf("%d failures on view, want 3", got)
+			}
 		})
 	}
 }

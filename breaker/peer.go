@@ -59,7 +59,7 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	// A timer that fires nevertheless finds that openUntil has not been reached.
 	stopTimer(&c.dueTimer)
 	c.reject.Store(nil)
-	b.cfg.cap.moved(b, c.openUntil)
+	b.cfg.cap.moved(b, c.rejectsUntil(w))
 	w &^= flagDue
 	if w&flagForcedOpen == 0 {
 		w &^= flagReject // the next rejected call sets the timer again

@@ -64,18 +64,21 @@ func (b *Breaker) Allow() (p Permit, err error) {
 	return
 }
 
-// AllowContext is Allow for a call that has a context. If ctx is over before
-// the call begins, the outcome is not evidence. Marks made by WithBypass are
+// AllowContext is Allow for a call that has a context. If ctx is over when
+// AllowContext is called, the outcome is not evidence; if it ends later, the
+// outcome is, however late the call returns. Marks made by WithBypass are
 // honoured, and BeforeCall listeners receive ctx. End the permit with
 // DoneContext or Settle. Make the call with the context that Permit.Context
 // returns if the call may use the same breaker again.
 func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 	p.b = b
 	p.word = atomic.LoadUint64(&b.word)
-	if p.word&settleMask != 0 {
+	if p.word&settleMask != 0 || ctx != nil && ctx.Err() != nil {
 		err = p.askContext(ctx)
+		return p, err
 	}
-	return p, err
+	p.tag = tagChecked
+	return p, nil
 }
 
 // ask is kept out of line, so that Allow stays small enough to be inlined.
@@ -93,8 +96,9 @@ func (p *Permit) askContext(ctx context.Context) error {
 	}
 	// Closed: only counting, timing or failures to take back keep the call from
 	// the fast path.
-	if w&(admitMask&^flagTimed) == 0 {
+	if w&(admitMask&^flagTimed) == 0 && (ctx == nil || ctx.Err() == nil) {
 		*p = b.permit(w)
+		p.tag |= tagChecked
 		p.word |= permitSlow
 		return nil
 	}
@@ -181,7 +185,7 @@ func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 	if q.over() {
 		return err
 	}
-	if o == Failure && q.overBefore(ctx) {
+	if o > Canceled || o == Failure && q.overBefore(ctx) {
 		o = Ignored
 	}
 	return q.settle(ctx, o, err)
@@ -228,7 +232,9 @@ func (p *Permit) Answered() {
 		return
 	}
 	q := *p
-	_ = q.settle(nil, Success, nil) //nolint:staticcheck // a success leaves no trace
+	// Only judged: it is one call, and is observed and reported at its end.
+	_ = p.b.judge(nil, &q, Success, p.b.settings().slow(took), took, nil) //nolint:staticcheck // a success leaves no trace
+	p.b.deliver()
 	// From here on the permit belongs to the period that this success has led
 	// to, which judges the end of the stream. If that is still the same period,
 	// tagProbed keeps the probe from succeeding twice.

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A call is as slow as its answer was in coming, by the first word of it,
-// however long the rest takes and however it ends.
-func TestAnsweredTellsHowSlow(t *testing.T) {
+// Whether a call is slow depends on when its answer began, however long the
+// rest takes and however it ends.
+func TestAnsweredDecidesSlowness(t *testing.T) {
 	for _, slowCall := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} { // by either clock
 		for _, c := range []struct {
 			name             string
@@ -68,11 +68,11 @@ func TestPermitCountsOnce(t *testing.T) {
 	rejected.Ignore()
 }
 
-// A permit that is used up, or came with a rejection, says nothing more:
-// neither to the breaker nor to its listeners.
-func TestEndedPermitIsDumb(t *testing.T) {
+// A permit that has ended, or that came with a rejection, has no further
+// effect, neither on the breaker nor on its listeners.
+func TestEndedPermitHasNoEffect(t *testing.T) {
 	open := func(b *Breaker) { b.Open(Order{}) }
-	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been turned away before
+	shut := func(b *Breaker) { open(b); play(b, "s") } // a call has been rejected before
 	full := func(b *Breaker) { b.HalfOpen(Order{}); _, _ = b.Allow() }
 	ramp := func(b *Breaker) { b.HalfOpen(Order{}); play(b, "s") }
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func TestEndedPermitIsDumb(t *testing.T) {
 	}
 }
 
-// The zero Permit is none: ending it by other ways than Done(nil) does nothing.
+// Ending the zero Permit in other ways than Done(nil) does nothing.
 func TestZeroPermit(t *testing.T) {
 	var p Permit
 	p.Answered()
@@ -148,8 +148,8 @@ func TestZeroPermit(t *testing.T) {
 	}
 }
 
-// A call whose answer streams in is as slow as its answer was to begin, not as
-// slow as whoever reads it.
+// Whether a call with a streamed answer is slow depends on when the answer
+// began, not on how fast it is read.
 func TestAnsweredStopsTheClock(t *testing.T) {
 	for _, test := range []struct {
 		name            string
@@ -159,7 +159,7 @@ func TestAnsweredStopsTheClock(t *testing.T) {
 	}{
 		{"answered soon, read for long", time.Second, time.Minute, true, Closed},
 		{"answered late, read at once", 5 * time.Second, 0, true, Open},
-		{"answered soon, not told", time.Second, time.Minute, false, Open},
+		{"answered soon, not reported", time.Second, time.Minute, false, Open},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestPermitsWithAContext(t *testing.T) {
 	})
 	t.Run("the classifier and BeforeCall see it", func(t *testing.T) {
 		type key struct{}
-		mine := context.WithValue(bg, key{}, "mine")
+		own := context.WithValue(bg, key{}, "mine")
 		seen := 0
 		see := func(ctx context.Context) {
 			if ctx.Value(key{}) == "mine" {
@@ -212,8 +212,8 @@ func TestPermitsWithAContext(t *testing.T) {
 		b := New("api", Settings{},
 			WithListener(Listener{BeforeCall: func(ctx context.Context, _ *Breaker) { see(ctx) }}),
 			WithClassifier(func(ctx context.Context, _ error) Outcome { see(ctx); return Failure }))
-		p, _ := b.AllowContext(mine)
-		_ = p.DoneContext(mine, errX)
+		p, _ := b.AllowContext(own)
+		_ = p.DoneContext(own, errX)
 		if seen != 2 {
 			t.Errorf("the context was seen %d times, want 2", seen)
 		}
@@ -243,7 +243,8 @@ func TestPermitsWithAContext(t *testing.T) {
 	})
 }
 
-// A classifier that exits the goroutine loses no failure and no permit.
+// A classifier that exits the goroutine loses neither the failure nor the
+// permit.
 func TestGoexitInClassifierOfDone(t *testing.T) {
 	b := New("x", Settings{FailMax: 2}, WithClassifier(
 		func(context.Context, error) Outcome { runtime.Goexit(); return Ignored }))
@@ -255,4 +256,166 @@ func TestGoexitInClassifierOfDone(t *testing.T) {
 	if got := b.FailCount(); got != 1 {
 		t.Errorf("FailCount = %d, want 1", got)
 	}
+}
+
+// A stream that answered as a probe is one call: it is counted and reported once,
+// by its end.
+func TestAnsweredProbeIsOneCall(t *testing.T) {
+	for want, end := range map[string]error{"success": nil, "failure connection refused": errX} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 1)
+			b := bs[0]
+			play(b, "f")
+			wait(10 * time.Second)
+			var heard tape
+			l := heard.listener()
+			l.BeforeCall, l.StateChange = nil, nil
+			b.AddListener(l)
+			defer m.Observe()()
+			p, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Answered()
+			is(t, b, Closed)
+			p.Done(end)
+			if got := heard.take(); got != want {
+				t.Errorf("heard %q, want %q", got, want)
+			}
+			for _, n := range m.Calls() {
+				if n.Successes+n.Failures != 1 {
+					t.Errorf("one call is counted as %+v", n)
+				}
+			}
+		})
+	}
+}
+
+// A number that is no outcome is no evidence.
+func TestSettleWithNoOutcome(t *testing.T) {
+	m, bs := crew(t, 1)
+	defer m.Observe()()
+	for _, o := range []Outcome{Canceled + 1, Canceled + 2, 9, 10, 255} {
+		p, _ := bs[0].Allow()
+		_ = p.Settle(bg, o, errX)
+	}
+	is(t, bs[0], Closed)
+	for _, n := range m.Calls() {
+		if n != (Calls{Ignored: 5}) {
+			t.Errorf("counted %+v, want 5 ignored", n)
+		}
+	}
+}
+
+// Settle ignores a failure whose context was over before the call began, and
+// counts a success all the same.
+func TestSettleBegunTooLate(t *testing.T) {
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	b := New("x", Settings{})
+	for _, c := range []struct {
+		o    Outcome
+		want int
+	}{{Failure, 1}, {Success, 0}} {
+		play(b, "f")
+		p, _ := b.Allow() // which does not check
+		_ = p.Settle(late, c.o, errX)
+		if got := b.FailCount(); got != c.want {
+			t.Errorf("after a %s: %d failures, want %d", c.o, got, c.want)
+		}
+	}
+}
+
+// Abandoned ends a permit once.
+func TestAbandonedTwice(t *testing.T) {
+	b := New("x", Settings{})
+	p, _ := b.Allow()
+	p.Abandoned()
+	p.Abandoned()
+	if got := b.FailCount(); got != 1 {
+		t.Errorf("%d failures, want 1", got)
+	}
+}
+
+// What Answered means: a probe succeeds at that moment, once, and listeners hear
+// of it; its end is judged in the period of then; and its time ends.
+func TestAnsweredAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		s     Settings
+		takes time.Duration // until it is answered
+		end   error
+		want  State // when it is answered
+		then  State // at the end
+		fails int   // at the end
+	}{
+		"closes":                   {Settings{}, 0, nil, Closed, Closed, 0},
+		"closes, breaks later":     {Settings{FailMax: 3}, 0, errX, Closed, Closed, 1},
+		"closes, and opens":        {Settings{FailMax: 1}, 0, errX, Closed, Open, 1},
+		"one of two":               {Settings{SuccessThreshold: 2}, 0, nil, HalfOpen, HalfOpen, 0},
+		"one of two, breaks later": {Settings{SuccessThreshold: 2}, 0, errX, HalfOpen, Open, 1},
+		"slow":                     {Settings{SlowCall: time.Second, SlowRate: 0.5}, 2 * time.Second, nil, Open, Open, 1},
+		"not slow":                 {Settings{SlowCall: 3 * time.Second, SlowRate: 0.5}, 2 * time.Second, nil, Closed, Closed, 0},
+	} {
+		for _, keyed := range []bool{false, true} { // by the settings of a key, too
+			synctest.Test(t, func(t *testing.T) {
+				var heard tape
+				b := New("x", c.s)
+				if keyed {
+					b = NewSet[string]("s", Settings{}, SetOptions{}).Breaker("k")
+					_ = b.Update(c.s)
+				}
+				_ = b.HalfOpen(Order{})
+				b.AddListener(Listener{StateChange: heard.listener().StateChange})
+				p, _ := b.Allow()
+				time.Sleep(c.takes)
+				p.Answered()
+				p.Answered()
+				is(t, b, c.want)
+				if said := heard.take(); (said != "") != (c.want != HalfOpen) {
+					t.Errorf("%s: heard %q when it was answered", name, said)
+				}
+				time.Sleep(time.Hour)
+				p.Done(c.end)
+				if s := b.Status(); s.State != c.then || s.FailCount != c.fails || s.State == HalfOpen && s.ProbeSuccesses != 1 {
+					t.Errorf("%s: in the end it is %s with %d failures and %d successes, want %s with %d", name, s.State, s.FailCount, s.ProbeSuccesses, c.then, c.fails)
+				}
+			})
+		}
+	}
+}
+
+// A stream of a closed breaker is slow by the time until it was answered.
+func TestAnsweredSlowly(t *testing.T) {
+	for takes, want := range map[time.Duration]int{500 * time.Millisecond: 0, 2 * time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New("x", Settings{SlowCall: time.Second, SlowRate: 1, Window: time.Hour})
+			p, _ := b.Allow()
+			time.Sleep(takes)
+			p.Answered()
+			time.Sleep(10 * time.Second)
+			p.Answered()
+			p.Done(nil)
+			if got := b.Status().Window; got.Slow != want || got.Calls != 1 {
+				t.Errorf("answered after %s: %+v, want %d slow of 1", takes, got, want)
+			}
+		})
+	}
+}
+
+// A call that is no evidence is not counted as slow either.
+func TestIgnoredIsNotSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{SlowCall: time.Second})
+		defer m.Observe()()
+		for _, o := range []Outcome{Ignored, Canceled} {
+			p, _ := m.Breaker("b").Allow()
+			time.Sleep(2 * time.Second)
+			_ = p.Settle(bg, o, nil)
+		}
+		for _, n := range m.Calls() {
+			if n != (Calls{Ignored: 2, Slow: 1}) {
+				t.Errorf("counted %+v, want 2 ignored and 1 slow", n)
+			}
+		}
+	})
 }

@@ -89,7 +89,7 @@ func TestPyBreakerExcludingExceptions(t *testing.T) {
 	}
 }
 
-// derived stands for an exception derived from an excluded one.
+// derived is an exception derived from an excluded one.
 type derived struct{ error }
 
 func (d derived) Unwrap() error { return d.error }

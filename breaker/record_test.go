@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// The record keeps the last three distinct errors, newest first, with how
-// often each was seen and how long it took, and cuts what is long.
-func TestErrorsOnRecord(t *testing.T) {
+// The record keeps the last three distinct errors, newest first, with their
+// counts and latencies, and cuts long texts.
+func TestErrorsAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 6, SlowCall: 10 * time.Millisecond})
 		for i, text := range []string{"a", "b", "c", "b", "d", "x" + strings.Repeat("ä", 500)} {
@@ -64,7 +64,7 @@ func TestHistoryKeepsThirtyTwo(t *testing.T) {
 	}
 }
 
-// What goes on behind an override does not wash its order out of the status.
+// Transitions behind an override do not remove its order from the status.
 func TestWhyOutlastsShadows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, opts := range map[string][]Option{"history": nil, "no history": {WithoutHistory()}} {
@@ -82,9 +82,9 @@ func TestWhyOutlastsShadows(t *testing.T) {
 	})
 }
 
-// A record names the errors that led to it, not those of the time before the
-// breaker was last closed.
-func TestRecordForgetsErrorsOfBefore(t *testing.T) {
+// A record names the errors that led to it, not those from before the breaker
+// last closed.
+func TestRecordForgetsEarlierErrors(t *testing.T) {
 	b := New("x", Settings{FailMax: 2})
 	failWith := func(text string) {
 		_ = b.Do(t.Context(), func(context.Context) error { return errors.New(text) })

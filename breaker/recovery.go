@@ -98,27 +98,28 @@ func (p *probes) live(now time.Time) (n int) {
 }
 
 // nextFree returns the time at which a place becomes free even if no probe
-// reports; it is now if a place is free already.
-func (p *probes) nextFree(places int, now time.Time) (at time.Time) {
-	if p.live(now) < places {
-		return now
-	}
-	for i := range p.out {
-		if ends := p.out[i].ends; now.Before(ends) && (at.IsZero() || ends.Before(at)) {
-			at = ends
+// reports; it is now if a place is free already. Update may have left fewer
+// places than there are leases.
+func (p *probes) nextFree(places int, now time.Time) time.Time {
+	var ends []time.Time
+	for _, l := range p.out {
+		if now.Before(l.ends) {
+			ends = append(ends, l.ends)
 		}
 	}
-	return at
+	if len(ends) < places {
+		return now
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	return ends[len(ends)-places]
 }
 
 // oldest returns the time at which the first of the probes without a result
 // began, or the zero time if there is none. Probes whose lease has run out are
 // included.
 func (p *probes) oldest() (began time.Time) {
-	for i := range p.out {
-		if b := p.out[i].began; began.IsZero() || b.Before(began) {
-			began = b
-		}
+	if len(p.out) > 0 {
+		began = p.out[0].began
 	}
 	return began
 }

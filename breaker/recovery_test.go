@@ -36,7 +36,8 @@ func TestProbeDecides(t *testing.T) {
 	})
 }
 
-// I3: probes in flight never exceed Probes; the others are rejected at once.
+// I3: there are never more than Probes probes in flight; other calls are
+// rejected at once.
 func TestProbesAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 1, Probes: 3, SuccessThreshold: 5})
@@ -82,8 +83,7 @@ func TestProbesAreLimited(t *testing.T) {
 	})
 }
 
-// A breaker without a rule of its own opens again when a probe fails, and says
-// why.
+// A breaker without a rule opens again when a probe fails, and says why.
 func TestProbeOfABreakerWithoutRules(t *testing.T) {
 	b := New("b", Settings{FailMax: -1})
 	b.HalfOpen(Order{})
@@ -155,7 +155,7 @@ func TestRampIsEven(t *testing.T) {
 	}
 }
 
-// A trip during the ramp goes on with the backoff; one after it starts again.
+// A trip during the ramp continues the backoff; one after it starts again.
 func TestTripDuringRamp(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
@@ -202,8 +202,8 @@ func TestNoRampForgetsAttempts(t *testing.T) {
 	})
 }
 
-// The ramp is for a breaker that closes by itself: an order to close admits
-// all, whatever state it finds.
+// The ramp is for a breaker that closes automatically: an order to close
+// admits all calls, whatever the state before.
 func TestOrderedCloseHasNoRamp(t *testing.T) {
 	for _, prepare := range []func(*Breaker){
 		func(b *Breaker) { b.Open(Order{}) },
@@ -222,8 +222,8 @@ func TestOrderedCloseHasNoRamp(t *testing.T) {
 	}
 }
 
-// Calls keep the ramp's pace whatever becomes of them, and an update leaves a
-// ramp under way alone.
+// Calls keep the ramp's pace however they end, and an update does not change a
+// ramp in progress.
 func TestRampUnderUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, Ramp: 100 * time.Second})
@@ -244,7 +244,7 @@ func TestRampUnderUpdate(t *testing.T) {
 	})
 }
 
-// ended is every way in which a probe can end, or not.
+// ended lists every way in which a probe can end or fail to end.
 var ended = map[string]struct {
 	probe func(*Breaker)
 	want  State // at once
@@ -294,7 +294,8 @@ var ended = map[string]struct {
 	}, Open, false},
 }
 
-// I1 to I4: what a probe's end does, and that half-open always admits again.
+// I1 to I4: what the end of a probe does, and that half-open always admits
+// again.
 func TestHalfOpenMatrix(t *testing.T) {
 	for name, c := range ended {
 		for _, via := range []string{"elapsed", "ordered"} {
@@ -311,7 +312,7 @@ func TestHalfOpenMatrix(t *testing.T) {
 						time.Sleep(time.Minute)
 						synctest.Wait()
 						if strings.HasPrefix(name, "bypasses") {
-							b.HalfOpen(Order{}) // it is no probe, and does not begin the probing
+							b.HalfOpen(Order{}) // it is not a probe, and does not begin half-open
 						}
 					} else {
 						b.HalfOpen(Order{})
@@ -335,8 +336,8 @@ func TestHalfOpenMatrix(t *testing.T) {
 	}
 }
 
-// A probe that outlasts its lease gives up its place, and its result counts all
-// the same, whether another call has asked meanwhile or not (I1).
+// A probe that outlasts its lease loses its place, but its result still
+// counts, whether or not another call has asked meanwhile (I1).
 func TestProbeOutlastsItsLease(t *testing.T) {
 	for _, asked := range []bool{true, false} {
 		for err, want := range map[error]State{nil: Closed, errX: Open} {
@@ -367,14 +368,14 @@ func TestProbeOutlastsItsLease(t *testing.T) {
 	}
 }
 
-// A probe admitted in an earlier half-open has no say in a later one, although
-// its lease's number may be there again.
+// A probe admitted in an earlier half-open period has no effect in a later
+// one, even if its lease's number is in use again.
 func TestForeignProbe(t *testing.T) {
 	for _, err := range []error{nil, errX} {
 		b := New("x", Settings{FailMax: 1, Probes: 2, SuccessThreshold: 2})
 		b.HalfOpen(Order{})
 		old, _ := b.Allow()
-		b.HalfOpen(Order{}) // the same state, a new stretch
+		b.HalfOpen(Order{}) // the same state, a new period
 		p, _ := b.Allow()
 		old.Done(err)
 		is(t, b, HalfOpen)
@@ -397,13 +398,13 @@ func TestSuccessThreshold(t *testing.T) {
 	is(t, b, Closed)
 	b.HalfOpen(Order{})
 	play(b, "ss")
-	is(t, b, HalfOpen) // the successes of the last time are forgotten
+	is(t, b, HalfOpen) // the successes of the last half-open period are forgotten
 	play(b, "f")
 	is(t, b, Open)
 }
 
-// A slow probe shows that the dependency is as it was, but only where a rule
-// is about slow calls.
+// A slow probe shows that the dependency has not recovered, but only if there
+// is a rule about slow calls.
 func TestSlowProbe(t *testing.T) {
 	for _, c := range []struct {
 		s    Settings
@@ -425,8 +426,8 @@ func TestSlowProbe(t *testing.T) {
 	}
 }
 
-// The counts start at zero with each close: the window, the failures in a row
-// and the errors on record.
+// The counts start at zero after each close: the window, the failures in a row
+// and the recorded errors.
 func TestCloseForgets(t *testing.T) {
 	for _, c := range []Settings{
 		{FailMax: 3, FailureRate: 0.5, MinCalls: 6},
@@ -451,7 +452,7 @@ func TestCloseForgets(t *testing.T) {
 	}
 }
 
-// Lease numbers go round, and none is 0, which is no lease.
+// Lease numbers wrap around, and none is 0, which means no lease.
 func TestLeaseNumbersGoRound(t *testing.T) {
 	now := time.Now()
 	r := New("x", Settings{Probes: 5}).settings()
@@ -483,8 +484,8 @@ func TestHungProbesDoNotPileUp(t *testing.T) {
 	}
 }
 
-// Settling a call during the ramp is no call: it must not use up, or add to,
-// what the ramp owes to calls.
+// Settling a call during the ramp is not a new call: it must neither use up
+// nor add to the calls that the ramp may admit.
 func TestFailureInRampIsNotAnAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1000, Ramp: 100 * time.Second})
@@ -505,9 +506,10 @@ func TestFailureInRampIsNotAnAdmission(t *testing.T) {
 	})
 }
 
-// A probe that ends after its lease counts, so that a healthy dependency that
-// takes longer than that can close the breaker: in one hour 719 calls succeeded,
-// none failed, 2,881 were rejected, and it stayed half-open.
+// The result of a probe that ends after its lease counts, so that a healthy
+// dependency that takes longer than that can close the breaker. Before, in one
+// hour 719 calls succeeded, none failed, 2,881 were rejected, and it stayed
+// half-open.
 func TestLateProbeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{ProbeTimeout: time.Second})
@@ -525,7 +527,7 @@ func TestLateProbeCounts(t *testing.T) {
 }
 
 // Each lease that runs out without a result doubles the next one, up to
-// ResetMax: a dependency that hangs is not probed at one pace forever.
+// ResetMax: a dependency that hangs is not probed at the same pace forever.
 func TestLeasesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{ProbeTimeout: time.Second, ResetTimeout: time.Second, ResetBackoff: 2, ResetMax: 6 * time.Second})
@@ -549,7 +551,7 @@ func TestLeasesGrow(t *testing.T) {
 }
 
 // Only leases that ran out lengthen the next one, not probes that are running
-// beside it, nor those of an earlier half-open period.
+// at the same time, nor those of an earlier half-open period.
 func TestLeaseIsOfExpiredProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{Probes: 3, SuccessThreshold: 9, ProbeTimeout: time.Second, ResetTimeout: time.Second, ResetBackoff: 2})
@@ -576,3 +578,8 @@ func TestLeaseIsOfExpiredProbes(t *testing.T) {
 		lease(time.Second)
 	})
 }
+
+// After Update has left fewer places than there are leases, so many of them must
+// run out that one place is free.
+// After an Update of ProbeTimeout, the lease that was taken last may end first.
+// Probes that never report are given up when there are too many, the oldest first.

@@ -51,8 +51,8 @@ func TestOpenErrorReplaced(t *testing.T) {
 	}
 }
 
-// The rejection tells the same reason.
-func TestRejectionTellsWhy(t *testing.T) {
+// The rejection gives the same reason.
+func TestRejectionSaysWhy(t *testing.T) {
 	b := New("db", Settings{FailMax: 2})
 	play(b, "ff")
 	_, err := b.Allow()
@@ -61,8 +61,8 @@ func TestRejectionTellsWhy(t *testing.T) {
 	}
 }
 
-// A function of WithOpenError that has no error to give, or panics, makes no
-// success of a rejection, and keeps no transition from the listeners.
+// If a function of WithOpenError returns no error, or panics, a rejection does
+// not become a success, and transitions still reach the listeners.
 func TestOpenErrorOfNothing(t *testing.T) {
 	for name, f := range map[string]func(*OpenError) error{
 		"nil":    func(*OpenError) error { return nil },
@@ -70,8 +70,8 @@ func TestOpenErrorOfNothing(t *testing.T) {
 	} {
 		for _, watched := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, watched %v", name, watched), func(t *testing.T) {
-				told := 0
-				l := Listener{StateChange: func(*Breaker, Transition) { told++ }}
+				received := 0
+				l := Listener{StateChange: func(*Breaker, Transition) { received++ }}
 				if watched {
 					l.Success = func(*Breaker) {}
 				}
@@ -80,8 +80,8 @@ func TestOpenErrorOfNothing(t *testing.T) {
 				if err := b.Do(t.Context(), broken); !errors.Is(err, errX) || !errors.Is(err, ErrOpen) {
 					t.Errorf("the tripping call: %v, want %v and ErrOpen", err, errX)
 				}
-				if told != 1 {
-					t.Errorf("listeners heard of %d transitions, want 1", told)
+				if received != 1 {
+					t.Errorf("listeners heard of %d transitions, want 1", received)
 				}
 				err := b.Do(t.Context(), func(context.Context) error { t.Error("it ran"); return nil })
 				if !errors.Is(err, ErrOpen) {
@@ -95,9 +95,9 @@ func TestOpenErrorOfNothing(t *testing.T) {
 	}
 }
 
-// Each stretch has a rejection of its own: what a caller is told is of now,
-// whatever earlier callers were told.
-func TestEachStretchHasItsRejection(t *testing.T) {
+// Each period has its own rejection: what a caller is shown is current,
+// whatever earlier callers were shown.
+func TestEachPeriodHasItsOwnRejection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{FailMax: 1, ResetTimeout: time.Minute, Ramp: time.Hour})
 		why := Order{For: 10 * time.Minute}
@@ -133,8 +133,8 @@ func TestEachStretchHasItsRejection(t *testing.T) {
 	})
 }
 
-// A caller who was turned away before anybody could know is told nothing of
-// it; the next one is.
+// A caller who was rejected before something happened is not shown it; the
+// next one is.
 func TestRejectionOfASuspect(t *testing.T) {
 	_, bs := crew(t, 3)
 	suspect := func() bool {
@@ -153,7 +153,7 @@ func TestRejectionOfASuspect(t *testing.T) {
 	}
 }
 
-// From the second rejection on nobody asks for the lock or the time.
+// From the second rejection on, neither the lock nor the clock is used.
 func TestRejectionIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("db", Settings{})
@@ -174,8 +174,8 @@ func TestRejectionIsPrepared(t *testing.T) {
 	})
 }
 
-// A call that was about to be turned away when the breaker closed is told so,
-// and not of a ramp that there is not.
+// A call that was about to be rejected when the breaker closed says so, and
+// does not mention a ramp if there is none.
 func TestRejectionInTheMomentOfAClose(t *testing.T) {
 	b := New("db", Settings{})
 	b.Open(Order{})
@@ -186,8 +186,8 @@ func TestRejectionInTheMomentOfAClose(t *testing.T) {
 	}
 }
 
-// A panic in what makes the rejected call's error is counted too, and the
-// caller is told that the call did not run.
+// A panic while the error of a rejection is made is counted, too, and the
+// caller learns that the call did not run.
 func TestPanicInOpenErrorIsCounted(t *testing.T) {
 	b := New("x", Settings{}, WithOpenError(func(*OpenError) error { panic("no error") }))
 	b.Open(Order{})
@@ -199,7 +199,7 @@ func TestPanicInOpenErrorIsCounted(t *testing.T) {
 	}
 }
 
-// The timer of an open period ends with it, however long it was to be.
+// The timer of an open period ends with it, however long it was to run.
 func TestOpenLeavesNoTimer(t *testing.T) {
 	for name, end := range map[string]func(*Breaker){
 		"closed":    func(b *Breaker) { b.Close(Order{}) },
@@ -207,7 +207,7 @@ func TestOpenLeavesNoTimer(t *testing.T) {
 	} {
 		b := New("db", Settings{})
 		b.Open(Order{For: 365 * 24 * time.Hour})
-		play(b, "s") // the first call that is turned away sets the timer
+		play(b, "s") // the first call that is rejected sets the timer
 		timer := b.cold.Load().dueTimer
 		end(b)
 		if timer.Stop() || b.cold.Load().dueTimer != nil {
@@ -216,8 +216,7 @@ func TestOpenLeavesNoTimer(t *testing.T) {
 	}
 }
 
-// The rejection says in which state, and when to come again where that is
-// known.
+// The rejection names the state, and when to try again if that is known.
 func TestRejectionInEachState(t *testing.T) {
 	for _, c := range []struct {
 		prepare func(*Breaker)

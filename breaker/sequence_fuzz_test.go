@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 )
 
-// FuzzSequence takes long sequences of calls, orders, updates and waits on a
-// breaker and on the specification. Unlike the explorer it never takes two
-// states for the same, and it goes far.
+// FuzzSequence runs long sequences of calls, orders, updates and waits on a
+// breaker and on the specification. Unlike the explorer it never treats two
+// states as equal, and it runs much longer sequences.
 func FuzzSequence(f *testing.F) {
 	all := explorations()
 	for i := range all {

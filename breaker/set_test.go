@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Who wants no limit sets the largest number there is.
+// To have no limit, set the largest number.
 func TestLimitsThatOverflow(t *testing.T) {
 	for _, o := range []SetOptions{{MaxKeys: math.MaxInt}, {MaxEvidence: math.MaxInt}, {MaxKeys: math.MaxInt, MaxEvidence: math.MaxInt}} {
 		set := NewSet[int]("s", Settings{}, o)
@@ -89,7 +89,7 @@ func TestSetUpdate(t *testing.T) {
 	}
 }
 
-func TestSetListenersHearOldAndNewKeys(t *testing.T) {
+func TestSetListenersReceiveOldAndNewKeys(t *testing.T) {
 	set := NewSet[string]("tenant", Settings{}, SetOptions{})
 	_ = set.Do(bg, "old", nop)
 	var heard, one tape
@@ -107,7 +107,7 @@ func TestSetListenersHearOldAndNewKeys(t *testing.T) {
 	}
 }
 
-// Exclusions and listeners of a set reach the keys that there are.
+// Exclusions and listeners of a set also apply to existing keys.
 func TestSetChangesReachItsKeys(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	old := set.Breaker("old")
@@ -126,11 +126,11 @@ func TestSetChangesReachItsKeys(t *testing.T) {
 	remove()
 	play(old, "s")
 	if heard != 1 || old.load()&flagWatched != 0 {
-		t.Error("the key's calls are still watched though nobody listens")
+		t.Error("the key's calls are still watched though there is no listener")
 	}
 }
 
-func TestNewSetPanicsOnWhatIsInvalid(t *testing.T) {
+func TestNewSetPanicsOnInvalidArguments(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func()
 		want string
@@ -150,8 +150,8 @@ func TestNewSetPanicsOnWhatIsInvalid(t *testing.T) {
 	}
 }
 
-// A change of a set's settings is one of each of its keys, also of those with
-// settings of their own; a listener changes nothing.
+// A change of a set's settings changes the version of each of its keys, also
+// of those with settings of their own; a listener does not.
 func TestVersionsOfKeys(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	fresh, cold, own := set.Breaker("fresh"), set.Breaker("cold"), set.Breaker("own")
@@ -181,7 +181,7 @@ func TestVersionsOfKeys(t *testing.T) {
 	check("after an update that changes nothing", 2, 3, 3)
 }
 
-// Limits that make no sense are refused by name.
+// Invalid limits are refused with the name of the field.
 func TestSetOptionsValidate(t *testing.T) {
 	for _, c := range []struct {
 		o    SetOptions
@@ -241,7 +241,7 @@ func TestSetUpdateIf(t *testing.T) {
 	}
 }
 
-// Lookup finds what is remembered and makes nothing.
+// Lookup finds what is remembered and creates nothing.
 func TestSetLookup(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
 	if b, known := set.Lookup("a"); b != nil || known || set.Len() != 0 {
@@ -253,7 +253,7 @@ func TestSetLookup(t *testing.T) {
 	}
 }
 
-// DoKey returns what the function returns, also where the key has no breaker.
+// DoKey returns what the function returns, even if the key has no breaker.
 func TestDoKeyOfAFullSet(t *testing.T) {
 	set := NewSet[string]("s", Settings{FailMax: 1}, SetOptions{MaxKeys: 1})
 	set.Breaker("filler")

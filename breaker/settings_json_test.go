@@ -185,9 +185,9 @@ func TestSettingsJSONErrors(t *testing.T) {
 	}
 }
 
-// Settings that no Validate would pass are told as they are, and in JSON that
-// can be read.
-func TestSettingsJSONOfWhatIsInvalid(t *testing.T) {
+// Settings that are invalid are printed as they are, and as JSON that can be
+// read.
+func TestSettingsJSONOfInvalidSettings(t *testing.T) {
 	for _, c := range []struct {
 		s          Settings
 		json, text string
@@ -203,8 +203,9 @@ func TestSettingsJSONOfWhatIsInvalid(t *testing.T) {
 	}
 }
 
-// Called by itself, not by encoding/json, it meets JSON that is cut short.
-func TestSettingsJSONTorn(t *testing.T) {
+// When UnmarshalJSON is called directly, not by encoding/json, it may get
+// truncated JSON.
+func TestSettingsJSONTruncated(t *testing.T) {
 	for _, text := range []string{"", "{", `{"fail_max"`, `{"fail_max":`, `{"fail_max":3`, `{"fail_max":3,`, `{3:4}`, `{"fail_max":"\ud8"}`} {
 		s := Settings{FailMax: 9}
 		if err := s.UnmarshalJSON([]byte(text)); !errors.Is(err, ErrSettings) || s.FailMax != 9 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a program sees of the defaults is what the docs promise.
+// The defaults that a program sees are those in the documentation.
 func TestSettingsDefaults(t *testing.T) {
 	full := Settings{
 		FailMax: 5, SuccessesToForgive: -1, FailWithin: -1, FailFor: -1, ResetTimeout: time.Minute, SuccessThreshold: 1, Probes: 1, ProbeTimeout: time.Minute,
@@ -33,7 +33,7 @@ func TestSettingsDefaults(t *testing.T) {
 	}
 }
 
-// Each limit to the point: what is just within, and what is just beyond.
+// Each limit exactly: the last valid value, and the first invalid one.
 func TestSettingsLimits(t *testing.T) {
 	up := func(x float64) float64 { return math.Nextafter(x, 9) }
 	nan, inf := math.NaN(), math.Inf(1)

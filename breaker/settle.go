@@ -43,7 +43,7 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
 	b.observe(o, slow)
-	if p.word&flagWatched != 0 || b.load()&flagWatched != 0 {
+	if b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
 		b.deliver()
@@ -179,8 +179,10 @@ func (b *Breaker) freeLocked(p *Permit, o Outcome) bool {
 	if !c.probes.free(p.tag.probe()) {
 		return false
 	}
-	// A place is free now, so the prepared rejection is wrong about RetryAfter.
+	// A place is free now, so the prepared rejection is wrong about RetryAfter,
+	// and the next call is not rejected.
 	c.reject.Store(nil)
+	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
 	c.signalLocked()
 	return true
 }
@@ -216,8 +218,9 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 func (b *Breaker) dateLocked(r *compiled, e *event, w uint64, now time.Time) {
 	e.lapsed = b.rowLapsedLocked(r, now)
 	c := b.coldLocked()
-	// The first failure of a new row.
-	if unitsOf(w) == 0 || e.lapsed {
+	// The first failure of a new row, or of one whose beginning is not known,
+	// because Update has set FailFor since.
+	if unitsOf(w) == 0 || e.lapsed || c.rowBegan.IsZero() {
 		c.rowBegan = now
 	}
 	c.rowLast = now

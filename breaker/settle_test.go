@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The call that trips the breaker ran, and says what it met.
+// The call that trips the breaker ran, and its error says what happened.
 func TestTrippingCallReturnsItsOwnError(t *testing.T) {
 	b := New("db", Settings{FailMax: 1})
 	if err := b.Do(bg, broken); err != errX {
@@ -41,7 +41,7 @@ func TestErrorOnTripMatchesBoth(t *testing.T) {
 	})
 }
 
-// I1: outcomes of calls admitted in an earlier stretch count for nothing.
+// I1: outcomes of calls admitted in an earlier period do not count.
 func TestLateOutcomesDoNotCount(t *testing.T) {
 	b := New("db", Settings{FailMax: 2, SuccessThreshold: 2})
 	early, err := b.Allow()
@@ -64,7 +64,7 @@ func TestLateOutcomesDoNotCount(t *testing.T) {
 	}
 }
 
-// What decides nothing asks nothing of the error.
+// An outcome that decides nothing does not call the methods of its error.
 func TestPlainFailureReadsNoText(t *testing.T) {
 	read := 0
 	b := New("b", Settings{})
@@ -80,8 +80,8 @@ type textErr struct{ read *int }
 
 func (e textErr) Error() string { *e.read++; return "text" }
 
-// A call that trips a rule of the program's own behind forced-closed gets its
-// own error, as with the other rules: nobody is rejected.
+// A call that trips one of the program's own rules behind forced-closed gets
+// its own error, as with the other rules, because no calls are rejected.
 func TestErrorOnTripBehindOverride(t *testing.T) {
 	for name, b := range map[string]*Breaker{
 		"setting": New("x", Settings{FailMax: 1}, WithErrorOnTrip()),
@@ -98,7 +98,7 @@ func TestErrorOnTripBehindOverride(t *testing.T) {
 	}
 }
 
-// A rule of the program's own is given what the window holds, after each
+// One of the program's own rules receives what the window holds, after each
 // failure and each slow call, and nothing else.
 func TestOwnRule(t *testing.T) {
 	var asked []Counts
@@ -153,7 +153,8 @@ func TestOwnRules(t *testing.T) {
 	}
 }
 
-// A rule may take its time: no lock is held, and what happens meanwhile counts.
+// A rule may take its time: no lock is held, and what happens meanwhile
+// counts.
 func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: -1}, WithRule("slow", func(Counts) bool { time.Sleep(time.Minute); return true }))
@@ -162,7 +163,7 @@ func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
 		synctest.Wait()
 		play(b, "s")
 		b.Open(Order{})
-		b.Close(Order{}) // a new stretch: the rule's answer is about the old one
+		b.Close(Order{}) // a new period: the rule's answer is about the old one
 		if d := time.Since(began); d > 0 {
 			t.Errorf("others waited %s for the rule", d)
 		}
@@ -172,8 +173,8 @@ func TestOwnRuleRunsOutsideTheLock(t *testing.T) {
 	})
 }
 
-// Under WithErrorOnTrip the call that trips tells so, whatever rule it met; a
-// call that has succeeded stays a success.
+// Under WithErrorOnTrip the call that trips says so, whichever rule was met; a
+// call that has succeeded remains a success.
 func TestErrorOnTripByRule(t *testing.T) {
 	no, yes := func(Counts) bool { return false }, func(Counts) bool { return true }
 	slowly := func(context.Context) error { time.Sleep(2 * time.Second); return nil }
@@ -206,7 +207,7 @@ func TestErrorOnTripByRule(t *testing.T) {
 	}
 }
 
-// Who begins to listen while a call runs hears its end.
+// A listener that is added while a call runs receives its end.
 func TestListenerAddedDuringTheCall(t *testing.T) {
 	for name, s := range map[string]Settings{"plain": {}, "counted": {FailureRate: 1}, "timed": {SlowCall: time.Hour}} {
 		b := New("db", s)
@@ -229,9 +230,9 @@ func TestListenerAddedDuringTheCall(t *testing.T) {
 	}
 }
 
-// A success that looked at the word before its window was replaced is not
-// counted in the new one without the lock, nor does it stop the counting.
-func TestSuccessMeetsAnotherWindow(t *testing.T) {
+// A success that loaded the word before its window was replaced is not counted
+// in the new window without the lock, nor does it stop the counting.
+func TestSuccessAfterWindowWasReplaced(t *testing.T) {
 	s := Settings{FailMax: -1, FailureRate: 1, WindowCalls: 2, MinCalls: 2}
 	off := s
 	off.FailureRate = 0
@@ -276,8 +277,8 @@ func TestErrorOnTripIsTheTrippingCallsAlone(t *testing.T) {
 	}
 }
 
-// A breaker that has failed now and then stays small: only the errors that a
-// record could name are kept.
+// A breaker that fails now and then stays small: only the errors that a record
+// could name are kept.
 func TestFewFailuresKeepNoErrors(t *testing.T) {
 	for _, c := range []struct {
 		s     Settings
@@ -316,8 +317,8 @@ func (e badError) RetryAfter() time.Duration {
 	return 0
 }
 
-// A panic in a rule or in an error's methods reaches no caller, is counted, and
-// the failure counts.
+// A panic in a rule or in an error's methods does not reach a caller, is
+// counted, and the failure counts.
 func TestPanicsInUserCodeAreCounted(t *testing.T) {
 	for name, err := range map[string]error{
 		"text": badError{text: true}, "hint": badError{hint: true}, "rule": errX,
@@ -332,4 +333,50 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 			t.Errorf("%s: %d panics and %d failures counted, want 1 and 1", name, s.Panics, s.FailCount)
 		}
 	}
+}
+
+// A call whose caller gave up is no evidence, except that it may be slow: then it
+// is a slow call, which takes no failure back.
+func TestCanceledCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{SlowCall: time.Second, SlowRate: 1, Window: time.Hour})
+		play(b, "ff")
+		for _, c := range []struct {
+			takes time.Duration
+			want  Counts
+		}{{0, Counts{2, 2, 0, 2}}, {2 * time.Second, Counts{3, 2, 1, 3}}} {
+			p, _ := b.Allow()
+			time.Sleep(c.takes)
+			_ = p.Settle(bg, Canceled, errX)
+			if got := b.Status(); got.Window != c.want || got.FailCount != 2 {
+				t.Errorf("after %s: %+v and %d failures, want %+v and 2", c.takes, got.Window, got.FailCount, c.want)
+			}
+		}
+	})
+}
+
+// The errors on record are those of failures, whatever opened the breaker.
+func TestErrorsBeforeSlowCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{SlowCall: time.Second, SlowRate: 0.5, MinCalls: 4, Window: time.Hour})
+		play(b, "ffSS")
+		is(t, b, Open)
+		if got := b.Status().Transition; got.Cause != CauseSlowRate || len(got.Errors) != 1 || got.Errors[0].Count != 2 || got.Errors[0].Error != errX.Error() {
+			t.Errorf("the record is %+v", got)
+		}
+	})
+}
+
+// A success ends a row, and the time of the next begins with its own first failure.
+func TestFailForOfANewRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3, FailFor: 10 * time.Second})
+		play(b, "fs")
+		time.Sleep(time.Minute)
+		play(b, "ffff")
+		is(t, b, Closed)
+		time.Sleep(10 * time.Second)
+		play(b, "f")
+		is(t, b, Open)
+	})
 }

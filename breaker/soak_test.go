@@ -10,9 +10,9 @@ import (
 )
 
 // Ten days of a call every two seconds with an outage every hour: each day is
-// as the one before, to the call. No open time is a multiple of two seconds: a
-// call at the instant of a timer would come before or after it by chance. Nothing
-// grows.
+// like the one before, to the call. No open time is a multiple of two seconds:
+// a call at the instant of a timer would come before or after it by chance.
+// Nothing grows.
 func TestSoakTenDays(t *testing.T) {
 	days := 10
 	if testing.Short() {
@@ -70,9 +70,9 @@ func TestSoakTenDays(t *testing.T) {
 	})
 }
 
-// A million invented keys neither fill the memory, nor wash out real keys that
-// fail, nor get real keys rejected that do not (I8): whether each is called
-// once, or again and again.
+// A million invented keys neither fill the memory, nor displace real keys that
+// fail, nor cause real keys that do not fail to be rejected (I8), whether each
+// is called once or again and again.
 func TestSoakInventedKeys(t *testing.T) {
 	keys := 20_000
 	if os.Getenv("SWITCHGEAR_EXPLORE") != "" {
@@ -104,7 +104,8 @@ func TestSoakInventedKeys(t *testing.T) {
 				if err := s.Do(t.Context(), -1-r, []func(context.Context) error{nop, broken}[r%2]); r%2 == 0 && err != nil {
 					t.Fatalf("a healthy key was rejected: %v", err)
 				}
-				// A breaker in use that the sweeper is evicting may be taken back.
+				// The sweeper may be evicting a breaker in use, which is then
+				// restored.
 				if n := s.Len(); n > limits.MaxKeys+limits.MaxEvidence+8 {
 					t.Fatalf("the set holds %d breakers", n)
 				}

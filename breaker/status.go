@@ -57,10 +57,11 @@ func (b *Breaker) Status() Status {
 	now := b.cfg.clock.Now()
 	w := b.load()
 	r := b.settings()
+	units := b.unitsLocked(w, r)
 	s := Status{
 		ID: b.ID(), Name: b.cfg.name, Key: b.key,
 		State: effective(w), Auto: stateOf(w),
-		FailCount: r.failures(unitsOf(w)), FailuresUntilOpen: -1,
+		FailCount: r.failures(units), FailuresUntilOpen: -1,
 		Admitted: 1, Panics: uint64(b.cfg.panics.Load()),
 		Version: b.versionLocked(), SettingsVersion: r.version, Settings: r.Settings, Links: b.cfg.links,
 	}
@@ -70,7 +71,7 @@ func (b *Breaker) Status() Status {
 	if stateOf(w) == Closed && r.FailMax > 0 {
 		// After an update, or while the cap holds the breaker back, the count
 		// may be above FailMax: then the next failure opens.
-		s.FailuresUntilOpen = max(1, (r.failLimit-unitsOf(w)+r.failUnit-1)/r.failUnit)
+		s.FailuresUntilOpen = max(1, (r.failLimit-units+r.failUnit-1)/r.failUnit)
 		if s.FailCount == 0 {
 			s.FailuresUntilOpen = r.FailMax
 		}

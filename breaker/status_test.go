@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What Status says of the next call and of what is counted, state by state.
+// What Status says about the next call and about the counts, state by state.
 func TestStatusByState(t *testing.T) {
 	rated := Settings{FailMax: -1, FailureRate: 0.5, MinCalls: 2, ResetTimeout: 10 * time.Second, Ramp: 10 * time.Second}
 	wait := func(seconds int) string { return strings.Repeat(".", seconds) }
@@ -52,8 +52,8 @@ func TestStatusByState(t *testing.T) {
 	}
 }
 
-// FailingSince is when the breaker left closed by itself, through all that
-// follows until it has closed again.
+// FailingSince is when the breaker left closed automatically, until it has
+// closed again.
 func TestFailingSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second, SuccessThreshold: 2})

@@ -31,7 +31,7 @@ func stressTime(t *testing.T) time.Duration {
 	return time.Second
 }
 
-// stressSeed is SWITCHGEAR_SEED, or another one each time.
+// stressSeed is SWITCHGEAR_SEED, or a different one each time.
 func stressSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -45,13 +45,13 @@ func stressSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// tally counts what callers saw and what listeners were told.
+// tally counts what callers saw and what listeners received.
 type stressCount struct {
 	began, succeeded, failed, ignored, rejected     atomic.Int64 // by callers
 	heardBegin, heardSuccess, heardFail, heardTurns atomic.Int64 // by the listener
 
-	mu   sync.Mutex
-	told []Transition
+	mu       sync.Mutex
+	received []Transition
 }
 
 func (c *stressCount) listener() Listener {
@@ -63,12 +63,12 @@ func (c *stressCount) listener() Listener {
 		StateChange: func(_ *Breaker, t Transition) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.told = append(c.told, t)
+			c.received = append(c.received, t)
 		},
 	}
 }
 
-// call makes one call that ends by chance in any way a call can.
+// call makes one call that ends in a random way.
 func (c *stressCount) call(b *Breaker, rng *rand.Rand, badness int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -122,16 +122,16 @@ func (c *stressCount) check(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, tr := range c.told {
-		if i > 0 && tr.Version <= c.told[i-1].Version {
-			t.Fatalf("transition %d told is of version %d, after version %d", i, tr.Version, c.told[i-1].Version)
+	for i, tr := range c.received {
+		if i > 0 && tr.Version <= c.received[i-1].Version {
+			t.Fatalf("transition %d received is of version %d, after version %d", i, tr.Version, c.received[i-1].Version)
 		}
 	}
 }
 
 // Whatever 100 goroutines do to a breaker at once, each admitted call has one
-// outcome and each event is told once, transitions in order; and nothing is
-// left behind.
+// outcome and each event is delivered once, transitions in order; and nothing
+// is left behind.
 func TestStressRandomEverything(t *testing.T) {
 	seed, until := stressSeed(t), time.Now().Add(stressTime(t))
 	before, heapBefore := runtime.NumGoroutine(), heapInUse()
@@ -162,15 +162,15 @@ func TestStressRandomEverything(t *testing.T) {
 	b.Close(Order{})
 	c.check(t)
 	st := b.Status()
-	if n := len(c.told); n == 0 || c.told[n-1].Version != st.Transition.Version {
-		t.Errorf("the last transition told is not the last on record (%d told)", n)
+	if n := len(c.received); n == 0 || c.received[n-1].Version != st.Transition.Version {
+		t.Errorf("the last transition received is not the last recorded (%d received)", n)
 	}
 	if st.Panics != 0 || st.State != Closed {
 		t.Errorf("in the end: %+v", st)
 	}
 	settleDown(t, before)
-	t.Logf("%d steps, %d calls ran, %d were rejected, %d transitions", calls.Load(), c.began.Load(), c.rejected.Load(), len(c.told))
-	c.told = nil
+	t.Logf("%d steps, %d calls ran, %d were rejected, %d transitions", calls.Load(), c.began.Load(), c.rejected.Load(), len(c.received))
+	c.received = nil
 	if after := heapInUse(); after > heapBefore+4<<20 {
 		t.Errorf("the heap holds %d KB, %d KB at the start", after>>10, heapBefore>>10)
 	}
@@ -229,8 +229,8 @@ func (c *stressCount) forget(b *Breaker, rng *rand.Rand) {
 	}
 }
 
-// settleDown waits for the goroutines to be as many as before. Timers need no
-// goroutine, so none may be left.
+// settleDown waits until there are as many goroutines as before. Timers need
+// no goroutine, so none may be left.
 func settleDown(t *testing.T, before int) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
@@ -240,8 +240,8 @@ func settleDown(t *testing.T, before int) {
 	}
 }
 
-// No failure is lost: FailMax failures at once open the breaker whatever the
-// order they end in, and one less does not (I11).
+// No failure is lost: FailMax failures at once open the breaker in whatever
+// order they end, and one less does not (I11).
 func TestStressNoFailureLost(t *testing.T) {
 	rounds := 2000
 	if testing.Short() {
@@ -276,9 +276,9 @@ func failAtOnce(t *testing.T, b *Breaker, n int) {
 	wg.Wait()
 }
 
-// Probes in flight are never more than Probes (I3), counted by the probes
-// themselves: their leases outlast the test, and half of them give theirs back
-// without evidence.
+// There are never more than Probes probes in flight (I3), counted by the
+// probes themselves: their leases outlast the test, and half of them give
+// theirs back without evidence.
 func TestStressProbesNeverOverTheLimit(t *testing.T) {
 	const limit = 3
 	seed, until := stressSeed(t), time.Now().Add(stressTime(t)/2)

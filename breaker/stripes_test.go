@@ -19,8 +19,8 @@ func TestSpreadHasCellsForAllProcs(t *testing.T) {
 	}
 }
 
-// Two goroutines that meet part at the next draw, unless all the bits they draw
-// from are the same.
+// Two goroutines that contend are separated at the next draw, unless all the
+// bits they draw from are the same.
 func TestSpreadDrawsAgain(t *testing.T) {
 	var counter striped
 	counter.contended() // makes the cells
@@ -45,11 +45,11 @@ func TestSpreadDrawsAgain(t *testing.T) {
 	}
 }
 
-// However many meet, none is lost and none is turned away.
+// However many contend, no count is lost.
 func TestStripesUnderContention(t *testing.T) {
 	const goroutines, each = 50, 2000
 	var s timeWindow
-	s.good.contended() // who has a processor alone may never meet anybody
+	s.good.contended() // a goroutine that has a processor to itself may never contend
 	s.clock = newClock(nil, time.Hour)
 	var all sync.WaitGroup
 	for range goroutines {
@@ -65,8 +65,8 @@ func TestStripesUnderContention(t *testing.T) {
 	}
 }
 
-// Two goroutines that make the cells at the same time get the same ones:
-// otherwise what one has counted would be lost.
+// Two goroutines that create the cells at the same time get the same ones:
+// otherwise the counts of one would be lost.
 func TestCellsAreMadeOnce(t *testing.T) {
 	const n = 5000
 	counters := make([]callCount, n)

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,35 +18,36 @@ func suspects(bs []*Breaker) (n int) {
 	return n
 }
 
-// Half of the breakers within five seconds are suspect: said once, the earlier
-// ones marked too, and the later ones of the episode as they come.
+// If half of the breakers trip within five seconds, all are suspect: reported
+// once, the earlier trips are marked too, and the later ones of the episode as
+// they occur.
 func TestSuspectLocal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, bs := crew(t, 10)
-		var told []Suspicion
-		m.OnSuspicion(func(s Suspicion) { told = append(told, s) })
+		var received []Suspicion
+		m.OnSuspicion(func(s Suspicion) { received = append(received, s) })
 		for i, b := range bs[:4] {
 			play(b, "f.")
-			if n := suspects(bs); n != 0 || len(told) != 0 {
-				t.Fatalf("%d trips: %d suspect, told %v", i+1, n, told)
+			if n := suspects(bs); n != 0 || len(received) != 0 {
+				t.Fatalf("%d trips: %d suspect, received %v", i+1, n, received)
 			}
 		}
 		began := time.Now()
 		play(bs[4], "f")
-		if n := suspects(bs); n != 5 || len(told) != 1 {
-			t.Fatalf("5 trips of 10: %d suspect, told %v", n, told)
+		if n := suspects(bs); n != 5 || len(received) != 1 {
+			t.Fatalf("5 trips of 10: %d suspect, received %v", n, received)
 		}
 		want := Suspicion{At: began, Opened: 5, Of: 10}
-		if got, ok := m.Suspicion(); !ok || got != want || told[0] != want {
-			t.Errorf("suspicion %+v, told %+v, want %+v", got, told, want)
+		if got, ok := m.Suspicion(); !ok || got != want || received[0] != want {
+			t.Errorf("suspicion %+v, received %+v, want %+v", got, received, want)
 		}
 		if got, want := want.String(), "5 of 10 independent breakers tripped within 5s: check this process and its network first"; got != want {
 			t.Errorf("String: %s", got)
 		}
 		play(bs[5], "f")
 		play(bs[6], "f")
-		if n := suspects(bs); n != 7 || len(told) != 1 {
-			t.Errorf("two more: %d suspect, told %d times", n, len(told))
+		if n := suspects(bs); n != 7 || len(received) != 1 {
+			t.Errorf("two more: %d suspect, received %d times", n, len(received))
 		}
 		for _, b := range bs[:7] {
 			s := b.Status()
@@ -57,7 +59,7 @@ func TestSuspectLocal(t *testing.T) {
 				t.Errorf("%s: the rejection's cause is not marked: %v", b.Name(), err)
 			}
 		}
-		// A second episode, later, is told again.
+		// A second episode, later, is reported again.
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		for _, b := range bs {
@@ -66,8 +68,8 @@ func TestSuspectLocal(t *testing.T) {
 		for _, b := range bs[:5] {
 			play(b, "f")
 		}
-		if len(told) != 2 {
-			t.Errorf("told %d times of two episodes", len(told))
+		if len(received) != 2 {
+			t.Errorf("received %d times of two episodes", len(received))
 		}
 	})
 }
@@ -114,7 +116,7 @@ func TestNotSuspect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, bs := crew(t, 9)
-				m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+				m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 				c(t, m, bs)
 				if n := suspects(bs); n != 0 {
 					t.Errorf("%d transitions are suspect", n)
@@ -127,13 +129,14 @@ func TestNotSuspect(t *testing.T) {
 	}
 	t.Run("two of two", func(t *testing.T) {
 		m, bs := crew(t, 2)
-		m.OnSuspicion(func(s Suspicion) { t.Errorf("told of %v", s) })
+		m.OnSuspicion(func(s Suspicion) { t.Errorf("received %v", s) })
 		play(bs[0], "f")
 		play(bs[1], "f")
 	})
 }
 
-// A function of OnSuspicion that panics is counted, with what tripped the last.
+// A panic in the function of OnSuspicion is counted for the breaker that
+// tripped last.
 func TestOnSuspicionPanics(t *testing.T) {
 	m, bs := crew(t, 3)
 	m.OnSuspicion(func(Suspicion) { panic("oh") })
@@ -144,5 +147,54 @@ func TestOnSuspicionPanics(t *testing.T) {
 		if n, want := b.Status().Panics, uint64(btoi(i == 2)); n != want {
 			t.Errorf("%s: %d panics, want %d", b.Name(), n, want)
 		}
+	}
+}
+
+// Those who listen hear of each trip, marked if it is one of many; what a fleet
+// opened, and what was removed, is heard of without being counted.
+func TestListenersAndSuspicion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 5)
+		heard := map[string][]bool{} // whether each trip was marked
+		for _, b := range bs {
+			b.AddListener(Listener{StateChange: func(b *Breaker, t Transition) { heard[b.ID()] = append(heard[b.ID()], t.SuspectLocal) }})
+		}
+		play(bs[0], "f")
+		if _, err := bs[1].Peer().Open(1, time.Hour, Peers{}, Counts{}); err != nil {
+			t.Fatal(err)
+		}
+		m.Remove("b02")
+		play(bs[2], "f")
+		play(bs[3], "f")
+		if _, found := m.Suspicion(); found {
+			t.Error("two trips, a fleet's and a removed one's are suspect")
+		}
+		play(bs[4], "f")
+		if got, want := fmt.Sprint(heard), "map[b00:[false] b01:[false] b02:[false] b03:[false] b04:[true]]"; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+		for i, want := range []bool{true, false, false, true, true} {
+			s := bs[i].Status()
+			if s.Transition.SuspectLocal != want || s.Opened.SuspectLocal != want || bs[i].History()[0].SuspectLocal != want || s.Panics != 0 {
+				t.Errorf("%s: marked in Transition %v, in Opened %v, in the history %v, want %v; %d panics",
+					s.ID, s.Transition.SuspectLocal, s.Opened.SuspectLocal, bs[i].History()[0].SuspectLocal, want, s.Panics)
+			}
+		}
+	})
+}
+
+// Trips are together up to five seconds apart.
+func TestTripsTogether(t *testing.T) {
+	for apart, want := range map[time.Duration]bool{tripsTogether: true, tripsTogether + 1: false} {
+		synctest.Test(t, func(t *testing.T) {
+			m, bs := crew(t, 3)
+			play(bs[0], "f")
+			time.Sleep(apart)
+			play(bs[1], "f")
+			play(bs[2], "f")
+			if _, found := m.Suspicion(); found != want {
+				t.Errorf("%s apart: suspect %v, want %v", apart, found, want)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/vtime"
@@ -17,10 +18,10 @@ func (s *swept) sweep()                    { s.times++ }
 func (s *swept) sweepEvery() time.Duration { return time.Hour }
 func (s *swept) source() *vtime.Source     { return s.clock }
 
-// A key has been idle for Retention if it was last used before the newest sweep
-// that is at least that old. Many sweeps close together do not make the list of
-// them long, nor that sweep much older.
-func TestSweepsTellWhatIsIdle(t *testing.T) {
+// A key has been idle for Retention if it was last used before the newest
+// sweep that is at least that old. Many sweeps close together do not make the
+// list of sweeps long, nor that sweep much older.
+func TestSweepsFindIdleKeys(t *testing.T) {
 	const retention = 16 * time.Hour
 	var w sweeper
 	now := time.Now()
@@ -57,9 +58,9 @@ func TestSweepsTellWhatIsIdle(t *testing.T) {
 	}
 }
 
-// However often a sweep is asked for, there is one; it takes the place of the
-// next regular one, and comes after twenty times as long as the last one took,
-// and a second at least.
+// However often a sweep is requested, there is only one. It replaces the next
+// regular one, and comes after twenty times as long as the last one took, and
+// at least a second.
 func TestSweepsAreSpaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		took time.Duration // the last sweep, which has just ended; 0: there was none
@@ -94,5 +95,92 @@ func TestSweepsAreSpaced(t *testing.T) {
 		if s.clock.Advance(10 * time.Hour); s.times != 1 {
 			t.Errorf("%s: %d sweeps in the end, want one", name, s.times)
 		}
+	}
+}
+
+// A key that was used after a sweep, although no key came since, has not been idle
+// since that sweep.
+func TestIdleSinceASweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string]("s", Settings{}, SetOptions{Retention: 16 * time.Hour}) // a sweep each hour
+		play(set.Breaker("first"), "f")
+		b := set.Breaker("b")
+		wait(time.Hour)
+		time.Sleep(time.Minute)
+		play(b, "f")
+		wait(16 * time.Hour) // after a sweep that came 16 hours after one that came before b was used
+		if got := b.FailCount(); got != 1 {
+			t.Errorf("%d failures 16h after the last, want 1", got)
+		}
+		wait(time.Hour)
+		if got := b.FailCount(); got != 0 {
+			t.Errorf("%d failures 17h after the last, want none", got)
+		}
+	})
+}
+
+// A sweep leaves what the limits have room for, to the last key.
+func TestSweepKeepsToTheLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 3, MaxEvidence: 4})
+		for k := range 7 {
+			b := set.Breaker(k)
+			if k < 4 {
+				play(b, "f")
+			}
+		}
+		set.sweep()
+		if set.Len() != 7 || set.healthy() != 3 || set.Overflowed() != 0 {
+			t.Errorf("%d keys, %d of them healthy, and %d overflows, want 7, 3 and none", set.Len(), set.healthy(), set.Overflowed())
+		}
+		if !set.sweeper.ended.Equal(time.Now()) {
+			t.Errorf("the sweep ended at %s", set.sweeper.ended)
+		}
+	})
+}
+
+// A budget of histories that is just met is left alone. One that is exceeded is
+// shortened by a tenth, the longest idle first.
+func TestShortenHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxHistory: 20})
+		add := func(k int) {
+			_ = set.Breaker(k).Open(Order{})
+			_ = set.Breaker(k).Close(Order{})
+		}
+		for k := range 20 {
+			add(k)
+		}
+		set.sweep()
+		if got := set.historyOnly.Load(); got != 20 {
+			t.Errorf("%d histories, want 20", got)
+		}
+		for k := range 20 {
+			set.tick.Add(1)
+			set.Breaker(19 - k) // 19 has been idle longest now
+		}
+		add(20)
+		wait(time.Minute)
+		var left []int
+		for k := range 21 {
+			if b := set.kept(k); b != nil && b.hasHistory() {
+				left = append(left, k)
+			}
+		}
+		if len(left) != 18 || left[0] != 0 || left[16] != 16 || left[17] != 20 {
+			t.Errorf("histories of %d are left, want 0 to 16, and 20", left)
+		}
+	})
+}
+
+// A set sweeps by the clock of its breakers.
+func TestSweepByTheClockOfTheSet(t *testing.T) {
+	clock := vtime.New(time.Now(), nil)
+	set := NewSet[string]("s", Settings{}, SetOptions{Retention: time.Hour}, vtime.Option(clock).(Option))
+	b := set.Breaker("b")
+	play(b, "f")
+	clock.Advance(3 * time.Hour)
+	if got := b.FailCount(); got != 0 {
+		t.Errorf("%d failures after three hours, want none", got)
 	}
 }

@@ -34,7 +34,7 @@ func TestTallyOfADay(t *testing.T) {
 		time.Sleep(time.Hour)
 		b.ForceOpen(Order{})
 		time.Sleep(time.Minute)
-		b.Open(Order{}) // still rejecting: one stretch, and no trip
+		b.Open(Order{}) // still rejecting: one period, and no trip
 		time.Sleep(30 * time.Second)
 		b.ForceClosed(Order{})
 		check("ordered", 2, 2, 3, 3*time.Minute+30*time.Second)

@@ -24,8 +24,8 @@ func traceOf(ctx context.Context) string {
 	return id
 }
 
-// A record has the trace of the newest call that failed with each error; a
-// panic of the function, and text that is too long or no UTF-8, do no harm.
+// A record has the trace of the newest call that failed with each error. A
+// panic of the function, and text that is too long or not UTF-8, do no harm.
 func TestTraceIDIsInTheRecord(t *testing.T) {
 	for id, want := range map[string]string{
 		"4bf92f3577b34da6a3ce929d0e0e4736": "4bf92f3577b34da6a3ce929d0e0e4736",

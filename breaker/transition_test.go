@@ -38,9 +38,9 @@ func TestTransitionRecord(t *testing.T) {
 	})
 }
 
-// A record tells what belongs to its transition, and nothing of another's: the
+// A record contains what belongs to its transition, and nothing of others: the
 // errors that opened it, the window that was judged, the probe that was slow.
-func TestRecordsTellTheirOwn(t *testing.T) {
+func TestRecordsContainOnlyTheirOwn(t *testing.T) {
 	type record struct {
 		to     State
 		cause  Cause
@@ -83,7 +83,7 @@ func TestRecordsTellTheirOwn(t *testing.T) {
 			Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.5, MinCalls: 2},
 			false, func(b *Breaker) { play(b, "sS"+open+"S") },
 			[]record{
-				{Open, CauseSlowRate, 0, 10 * time.Second, false, 2}, // it is the rate that tells of slow calls
+				{Open, CauseSlowRate, 0, 10 * time.Second, false, 2}, // the rate shows the slow calls
 				{HalfOpen, CauseElapsed, 0, 10 * time.Second, false, 0},
 				{Open, CauseProbeFailed, 0, 10 * time.Second, true, 0},
 			},

@@ -14,8 +14,12 @@ import (
 	"time"
 )
 
-// Resilience4j: a misspelt name makes a breaker, forces it open and answers
-// "successfully".
+// Traps of other circuit breakers: calls, orders and listeners, each with what
+// was seen in that library. docs/traps.md has those that can be shown side by
+// side.
+
+// Resilience4j: an order for a misspelt name creates a breaker, forces it open
+// and answers "successfully".
 func TestTrap_OrderToAMisspeltName(t *testing.T) {
 	var m Manager
 	m.Breaker("payments")
@@ -29,15 +33,15 @@ func TestTrap_OrderToAMisspeltName(t *testing.T) {
 	}
 }
 
-// Resilience4j: a forced-open breaker tells of no calls, so that the noisiest
-// state is the quietest.
+// Resilience4j: a forced-open breaker reports no calls, so the state that rejects
+// most is the quietest.
 func TestTrap_ForcedOpenIsSilent(t *testing.T) {
 	rejected := 0
 	b := New("x", Settings{}, WithListener(Listener{Rejected: func(*Breaker, error) { rejected++ }}))
 	b.ForceOpen(Order{})
 	play(b, "sss")
 	if rejected != 3 {
-		t.Errorf("%d rejections were told, want 3", rejected)
+		t.Errorf("%d rejections were reported, want 3", rejected)
 	}
 }
 
@@ -64,7 +68,7 @@ func TestTrap_LockAroundTheCall(t *testing.T) {
 	})
 }
 
-// 1: failsafe-go unlocks and locks its mutex around the listener, so that one
+// failsafe-go unlocks and locks its mutex around the listener, so that one
 // that panics kills the process: "sync: unlock of unlocked mutex".
 func TestTrap_PanickingListenerIsFatal(t *testing.T) {
 	boom := func() { panic("listener bug") }
@@ -85,7 +89,7 @@ func TestTrap_PanickingListenerIsFatal(t *testing.T) {
 	}
 }
 
-// 2: gobreaker's store is a plain map: breakers of different names crash the
+// gobreaker's store is a plain map: breakers of different names crash the
 // process with "concurrent map read and map write".
 func TestTrap_ManyNamesAtOnce(t *testing.T) {
 	var m Manager
@@ -105,7 +109,7 @@ func TestTrap_ManyNamesAtOnce(t *testing.T) {
 	}
 }
 
-// 3: hystrix-go and rubyist run the function on a goroutine of their own: its
+// hystrix-go and rubyist run the function on another goroutine: its
 // panic kills the process, and the caller's recover is useless.
 func TestTrap_FunctionOnAForeignGoroutine(t *testing.T) {
 	for _, s := range []Settings{{}, {SlowCall: time.Second}, {FailureRate: 0.5}} {
@@ -121,7 +125,7 @@ func TestTrap_FunctionOnAForeignGoroutine(t *testing.T) {
 	}
 }
 
-// 7: in hystrix-go a Goexit blocks Do for ever and loses its ticket.
+// In hystrix-go a Goexit blocks Do forever and loses its ticket.
 func TestTrap_GoexitBlocksTheCaller(t *testing.T) {
 	b := New("x", Settings{})
 	ended := make(chan struct{})
@@ -135,7 +139,7 @@ func TestTrap_GoexitBlocksTheCaller(t *testing.T) {
 	}
 }
 
-// 13: autobreaker drops a result when the context ends beside it, which leaks
+// autobreaker drops a result when the context ends beside it, which leaks
 // a response's body.
 func TestTrap_ResultDropped(t *testing.T) {
 	b := New("x", Settings{})
@@ -149,7 +153,7 @@ func TestTrap_ResultDropped(t *testing.T) {
 	}
 }
 
-// 15: bytedance's collector of idle keys forgets open ones: "tripped
+// bytedance's collector of idle keys forgets open ones: "tripped
 // allowed=false; after the window drains (CoolingTimeout=1h): allowed=true".
 func TestTrap_IdleKeyForgottenWhileOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -168,8 +172,8 @@ func TestTrap_IdleKeyForgottenWhileOpen(t *testing.T) {
 	})
 }
 
-// 19: loading a rule anew closes sentinel's open breaker, even when only its
-// retry time changed.
+// Reloading a rule closes sentinel's open breaker, even if only its retry time
+// changed.
 func TestTrap_NewSettingsClose(t *testing.T) {
 	b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute})
 	play(b, "f")
@@ -183,7 +187,7 @@ func TestTrap_NewSettingsClose(t *testing.T) {
 	}
 }
 
-// 22: gobreaker and mercari call listeners under their mutex: one that asks
+// gobreaker and mercari call listeners under their mutex: one that asks
 // for the state deadlocks, a slow one stops all callers.
 func TestTrap_ListenerUnderTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -213,7 +217,7 @@ func TestTrap_ListenerUnderTheLock(t *testing.T) {
 	})
 }
 
-// 23: the metrics in failsafe-go's event are the old state's, read while others
+// The metrics in failsafe-go's event are the old state's, read while others
 // write to them: a data race. For the race detector.
 func TestTrap_EventReadsLiveState(t *testing.T) {
 	var seen atomic.Int64
@@ -244,7 +248,7 @@ func TestTrap_EventReadsLiveState(t *testing.T) {
 	}
 }
 
-// 24: in cep21 a partial update means zero for the rest ("changing only Timeout
+// In cep21 a partial update means zero for the rest ("changing only Timeout
 // sets MaxConcurrentRequests=0: total outage"), and a zero Config never opens.
 func TestTrap_ZeroFieldMeansZero(t *testing.T) {
 	b := New("x", Settings{})
@@ -271,7 +275,7 @@ func TestTrap_ZeroFieldMeansZero(t *testing.T) {
 	}
 }
 
-// 26: mercari's Reset panics once its backoff has stopped. Orders are possible
+// mercari's Reset panics once its backoff has stopped. Orders are possible
 // in every state, in any order.
 func TestTrap_ResetPanics(t *testing.T) {
 	orders := []func(*Breaker, Order) error{(*Breaker).Open, (*Breaker).Close, (*Breaker).HalfOpen, (*Breaker).ForceOpen, (*Breaker).ForceClosed, (*Breaker).Release}
@@ -293,7 +297,7 @@ func TestTrap_ResetPanics(t *testing.T) {
 	})
 }
 
-// 26: mercari, goresilience and handy keep a goroutine for each breaker, dropped
+// mercari, goresilience and handy keep a goroutine for each breaker, dropped
 // ones included: "500 dropped breakers: goroutines 6 -> 505".
 func TestTrap_GoroutineForEachBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a bubble fails where goroutines stay
@@ -314,7 +318,7 @@ func TestTrap_GoroutineForEachBreaker(t *testing.T) {
 	})
 }
 
-// 26: rubyist's injected clock does not reach its window. In a bubble, all time
+// rubyist's injected clock does not reach its window. In a bubble, all time
 // is the bubble's: open time, window, lease, ramp, override, latency.
 func TestTrap_ClockThatOnlyPartlyMoves(t *testing.T) {
 	began := time.Now()
@@ -350,7 +354,7 @@ func TestTrap_ClockThatOnlyPartlyMoves(t *testing.T) {
 	}
 }
 
-// 27: failsafehttp reads the whole body before it asks the breaker: "breaker
+// failsafehttp reads the whole body before it asks the breaker: "breaker
 // OPEN, 64MiB streaming upload: 64 MiB read". Here, nothing of a rejected call
 // is begun.
 func TestTrap_WorkBeforeAsking(t *testing.T) {

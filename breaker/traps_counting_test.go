@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// Traps of other circuit breakers: what they count, each with what was seen in
+// that library. docs/traps.md has those that can be shown side by side.
+
 // Resilience4j (#1754): ten errors, then ten successes: it opens on the 20th
 // call, a success, because then there are enough.
 func TestTrap_OpensOnASuccess(t *testing.T) {
@@ -25,7 +28,7 @@ func TestTrap_OpensOnASuccess(t *testing.T) {
 	}
 }
 
-// 5, 16: failsafe-go, cep21, mercari, goresilience and rubyist do not count a
+// failsafe-go, cep21, mercari, goresilience and rubyist do not count a
 // panic: "100 panics with threshold 1: state=closed failures=0".
 func TestTrap_PanicsAreNotCounted(t *testing.T) {
 	for name, end := range map[string]func(){
@@ -47,7 +50,7 @@ func TestTrap_PanicsAreNotCounted(t *testing.T) {
 	}
 }
 
-// 9: gobreaker's README ratio, over counts that are never cleared: "after
+// gobreaker's README ratio, over counts that are never cleared: "after
 // 100000 successes it took 150000 consecutive failures to open". The same
 // counters wrap after 2^32 calls.
 func TestTrap_RatioDrownsInHistory(t *testing.T) {
@@ -91,7 +94,7 @@ func TestTrap_CountersWrap(t *testing.T) {
 	}
 }
 
-// 10: gobreaker's interval clears the failures in a row with the window: "40
+// gobreaker's interval clears the failures in a row with the window: "40
 // consecutive failures at 15ms with Interval=50ms: closed".
 func TestTrap_ConsecutiveFailuresDecay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -105,7 +108,7 @@ func TestTrap_ConsecutiveFailuresDecay(t *testing.T) {
 	})
 }
 
-// 10: its Requests include calls in flight: "100 hung + 90 failed of 90
+// gobreaker's Requests include calls in flight: "100 hung + 90 failed of 90
 // finished at a 50 % policy: closed".
 func TestTrap_CallsInFlightDilute(t *testing.T) {
 	for _, s := range []Settings{
@@ -126,7 +129,7 @@ func TestTrap_CallsInFlightDilute(t *testing.T) {
 	}
 }
 
-// 11: resty counts transport errors in half-open only: "50 connection-refused
+// resty counts transport errors in half-open only: "50 connection-refused
 // errors with threshold 3: open=false". A server that is down never opens it.
 func TestTrap_ServerDownNeverOpens(t *testing.T) {
 	b := New("x", Settings{FailMax: 3})
@@ -145,8 +148,8 @@ func (*netError) Error() string { return "dial tcp 127.0.0.1:1: connection refus
 
 func (*netError) Temporary() bool { return true }
 
-// 12: failsafehttp opens on "3 user-cancelled requests to a healthy server",
-// whether told as context.Canceled or as the cause.
+// failsafehttp opens on "3 user-cancelled requests to a healthy server",
+// whether reported as context.Canceled or as the cause.
 func TestTrap_CallersCancelOpens(t *testing.T) {
 	left := errors.New("the user left")
 	b := New("x", Settings{FailMax: 1, FailureRate: 0.1, MinCalls: 1})
@@ -166,7 +169,7 @@ func TestTrap_CallersCancelOpens(t *testing.T) {
 	is(t, b, Open)
 }
 
-// 13: autobreaker and cep21 overlook the caller's deadline: "200/200 calls time
+// autobreaker and cep21 overlook the caller's deadline: "200/200 calls time
 // out via ctx deadline -> closed".
 func TestTrap_DeadlinesNeverOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -183,7 +186,7 @@ func TestTrap_DeadlinesNeverOpen(t *testing.T) {
 	})
 }
 
-// 14: rubyist compares with ==: "ConsecutiveBreaker(2): 3 of 20000 rounds of 4
+// rubyist compares with ==: "ConsecutiveBreaker(2): 3 of 20000 rounds of 4
 // concurrent failures never trip".
 func TestTrap_LimitJumpedOver(t *testing.T) {
 	rounds := 5000
@@ -207,7 +210,7 @@ func TestTrap_LimitJumpedOver(t *testing.T) {
 	}
 }
 
-// 18: hystrix-go counts its own rejections as errors: "backend healthy, 20
+// hystrix-go counts its own rejections as errors: "backend healthy, 20
 // concurrency rejections only: circuit open=true".
 func TestTrap_RejectionsAreCounted(t *testing.T) {
 	b := New("x", Settings{FailureRate: 0.1, MinCalls: 1, FailMax: 3})
@@ -231,7 +234,7 @@ func TestTrap_RejectionsAreCounted(t *testing.T) {
 	}
 }
 
-// 21: eapache opens on 3 errors of 300,000 calls, schigh on 1 of 10,001, hoglet
+// eapache opens on 3 errors of 300,000 calls, schigh on 1 of 10,001, hoglet
 // on 1 of 1.
 func TestTrap_FewErrorsOfManyOpen(t *testing.T) {
 	for _, s := range []Settings{{}, {FailureRate: 0.1}, {FailureRate: 0.1, WindowCalls: 1000}, {FailureRate: 0.1, Confidence: 0.95}} {
@@ -250,7 +253,7 @@ func TestTrap_FewErrorsOfManyOpen(t *testing.T) {
 	}
 }
 
-// 22: gobreaker asks IsExcluded about nil, and a panic in it records the call
+// gobreaker asks IsExcluded about nil, and a panic in it records the call
 // twice: "Requests:1 TotalFailures:1".
 func TestTrap_ClassifierOfNil(t *testing.T) {
 	asked := 0
@@ -273,7 +276,7 @@ func TestTrap_ClassifierOfNil(t *testing.T) {
 	}
 }
 
-// 25: gobreaker's done, called six times after one Allow, opens the breaker.
+// gobreaker's done, called six times after one Allow, opens the breaker.
 func TestTrap_DoneCountsEachTime(t *testing.T) {
 	b := New("x", Settings{FailMax: 2})
 	p, _ := b.Allow()

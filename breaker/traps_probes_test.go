@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// Traps of other circuit breakers: probes and half-open, each with what was seen
+// in that library. docs/traps.md has those that can be shown side by side.
+
 // Resilience4j (#935, #1389, #903, #2028, #2093): permits taken, results never
 // reported, and no limit on half-open by default.
 func TestTrap_PermitsNeverReported(t *testing.T) {
@@ -32,7 +35,7 @@ func TestTrap_PermitsNeverReported(t *testing.T) {
 }
 
 // Polly v8 (#1979, #1991): an exception that it does not handle wedged the
-// probe; its fix takes it for a success and closes. It is no evidence.
+// probe; its fix takes it for a success and closes. It is not evidence.
 func TestTrap_UnhandledOutcomeOfTheProbe(t *testing.T) {
 	odd := errors.New("neither good nor bad")
 	var outcome Outcome
@@ -191,7 +194,7 @@ func TestTrap_NeverLeavesOpenAtLowTraffic(t *testing.T) {
 	})
 }
 
-// 4: gobreaker stays half-open for ever after one Goexit, or one hung probe:
+// gobreaker stays half-open forever after one Goexit, or one hung probe:
 // "12x Timeout later: state=half-open err=too many requests".
 func TestTrap_GoexitWedgesHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -221,7 +224,7 @@ func TestTrap_HungProbeWedgesHalfOpen(t *testing.T) {
 	})
 }
 
-// 5, 6: in failsafe-go, resile, go-redis and sentinel a probe that panics, or
+// In failsafe-go, resile, go-redis and sentinel a probe that panics, or
 // an entry that is never exited, holds its place for good.
 func TestTrap_PanickingProbeWedgesHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +256,7 @@ func TestTrap_EntryNeverExited(t *testing.T) {
 	})
 }
 
-// 8: hoglet's rejections take a place and do not give it back: ten of them,
+// hoglet's rejections take a place and do not give it back: ten of them,
 // and a recovered breaker admits nothing. Its Goexit counts as a success.
 func TestTrap_RejectionsUseUpPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -286,7 +289,7 @@ func TestTrap_GoexitProbeCloses(t *testing.T) {
 	is(t, b, Open)
 }
 
-// 17: results of calls from before: in failsafe-go they free permits and close
+// Results of earlier calls: in failsafe-go they free permits and close
 // ("permits 5 -> 9 in flight"), in hystrix-go a late success closes within the
 // sleep window, in autobreaker a failure of the last half-open opens the next.
 func TestTrap_StaleResults(t *testing.T) {
@@ -333,7 +336,7 @@ func TestTrap_StaleResults(t *testing.T) {
 	})
 }
 
-// 19: sentinel says open before it has set the time of the next retry, so that
+// sentinel says open before it has set the time of the next retry, so that
 // a call in between probes at once.
 func TestTrap_ProbeInTheInstantOfOpening(t *testing.T) {
 	for range 300 {
@@ -361,7 +364,7 @@ func TestTrap_ProbeInTheInstantOfOpening(t *testing.T) {
 	}
 }
 
-// 20: mercari, eapache, goresilience, ion and sentinel admit everybody in
+// mercari, eapache, goresilience, ion and sentinel admit every call in
 // half-open: "500 callers, 500 executed".
 func TestTrap_HerdInHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

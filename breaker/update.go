@@ -1,5 +1,7 @@
 package breaker
 
+import "time"
+
 // Update changes the settings while calls run. If s is invalid, it changes
 // nothing. State and evidence are kept, except that a window of a different
 // kind or length starts empty. Update never closes an open breaker, and does
@@ -54,7 +56,7 @@ func (b *Breaker) refresh() {
 	// flagCheckCtx is never cleared here, since a call may have set it, but the
 	// settings may ask for it.
 	same := w&refreshedMask == flags&refreshedMask && flags&^w&flagCheckCtx == 0
-	if same && b.spans(r) && r.SuccessesToForgive <= 0 && stateOf(w) != Open {
+	if same && b.spans(r) && b.unit() == r.failUnit && b.cold.Load() == nil {
 		return
 	}
 	b.mu.Lock()
@@ -109,6 +111,15 @@ func (b *Breaker) refreshLocked() {
 	// After the window is stored, so that a success that sees flagCounted finds
 	// it.
 	b.edit(refreshedMask, flags)
+	if c := b.cold.Load(); c != nil {
+		// From here on failures are no longer dated.
+		if !r.dated {
+			c.rowBegan, c.rowLast = time.Time{}, time.Time{}
+		}
+		// There may be more places for probes now.
+		c.reject.Store(nil)
+		c.signalLocked()
+	}
 	b.rescaleLocked(r)
 	// A listener that is new may want to know when this open time is over.
 	if w = b.load(); stateOf(w) == Open && !b.probeDueLocked(w, b.cfg.clock.Now()) && b.cfg.wantsReady(b.cold.Load()) {
@@ -116,16 +127,20 @@ func (b *Breaker) refreshLocked() {
 	}
 }
 
-// rescaleLocked converts the failure count to the units of the settings,
+// unitsLocked returns the failure count of w in the units of the settings,
 // rounded up so that no failure is lost (I11). mu is held.
+func (b *Breaker) unitsLocked(w uint64, r *compiled) int {
+	was := b.unit()
+	return (unitsOf(w)*r.failUnit + was - 1) / was
+}
+
+// rescaleLocked converts the failure count to the units of the settings. mu is
+// held.
 func (b *Breaker) rescaleLocked(r *compiled) {
-	was, is := int(b.unit), r.failUnit
-	for was != is {
+	for b.unit() != r.failUnit {
 		w := b.load()
-		units := (unitsOf(w)*is + was - 1) / was
-		if b.swapWord(w, w&^failMask|withUnits(units)) {
-			break
+		if b.swapWord(w, w&^failMask|withUnits(b.unitsLocked(w, r))) {
+			b.failUnit.Store(uint32(r.failUnit))
 		}
 	}
-	b.unit = uint8(is)
 }

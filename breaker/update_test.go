@@ -61,7 +61,7 @@ func TestListenerAddedDuringSetUpdate(t *testing.T) {
 	}
 }
 
-// All or nothing: settings that are wrong in any field change none.
+// All or nothing: settings that are wrong in one field change nothing.
 func TestUpdateChangesNothingWhenInvalid(t *testing.T) {
 	valid := Settings{FailMax: 7, FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.5, ResetTimeout: time.Minute}
 	v := reflect.ValueOf(&valid).Elem()
@@ -92,7 +92,7 @@ func TestUpdateChangesNothingWhenInvalid(t *testing.T) {
 	}
 }
 
-// Every field can change live: what Settings returns is what was given.
+// Every field can change while calls run: Settings returns what was given.
 func TestUpdateReachesEveryField(t *testing.T) {
 	b := New("x", Settings{})
 	want := Settings{
@@ -140,7 +140,7 @@ func TestUpdateKeepsStateAndEvidence(t *testing.T) {
 			}
 		})
 	}
-	// The next failure is judged by what holds now.
+	// The next failure is judged by the new settings.
 	b := New("x", Settings{FailMax: 5})
 	play(b, "fff")
 	_ = b.Update(Settings{FailMax: 2})
@@ -148,7 +148,7 @@ func TestUpdateKeepsStateAndEvidence(t *testing.T) {
 	is(t, b, Open)
 }
 
-// It never closes an open breaker, and an open time under way stays.
+// Update never closes an open breaker, and the current open time stays.
 func TestUpdateNeverCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Minute})
@@ -169,7 +169,7 @@ func TestUpdateNeverCloses(t *testing.T) {
 	})
 }
 
-// A window starts again when its shape changes, and only then.
+// A window is reset when its kind or length changes, and only then.
 func TestUpdateAndTheWindow(t *testing.T) {
 	base := Settings{FailMax: -1, FailureRate: 0.9, MinCalls: 10, Window: time.Minute, SlowCall: time.Second}
 	calls := base
@@ -248,12 +248,18 @@ func TestUpdateSwitchesRatesOnAndOff(t *testing.T) {
 // A call is judged by the SlowCall in effect when it ends.
 func TestUpdateAndPermitsInFlight(t *testing.T) {
 	old := Settings{FailMax: -1, SlowCall: 5 * time.Second, SlowRate: 1, MinCalls: 1}
+	// Without MinCalls 1 no call checks its context, and Do takes a shorter path.
+	plain := old
+	plain.MinCalls = 1000
 	for name, c := range map[string]struct {
 		from, to Settings
 		takes    time.Duration
 		slow     int
 	}{
 		"shorter, was quick":   {old, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, shorter":       {plain, Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1}, 3 * time.Second, 1},
+		"plain, longer":        {plain, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
+		"plain, to exact":      {plain, Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, 200 * time.Millisecond, 1},
 		"longer, was slow":     {old, Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: 0.5}, 6 * time.Second, 0},
 		"on, was not timed":    {Settings{FailMax: -1, FailureRate: 1}, Settings{FailMax: -1, FailureRate: 1, SlowCall: time.Second, SlowRate: 1}, time.Hour, 0},
 		"exact to coarse":      {Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 1}, old, 5 * time.Second, 1},
@@ -285,7 +291,8 @@ func TestUpdateAndPermitsInFlight(t *testing.T) {
 	}
 }
 
-// Updates, calls, orders and readers at once: nothing is lost, nothing races.
+// Updates, calls, orders and readers at once: nothing is lost, and there is no
+// data race.
 func TestUpdateUnderLoad(t *testing.T) {
 	b := New("x", Settings{FailMax: -1})
 	shapes := []Settings{
@@ -330,8 +337,8 @@ func TestUpdateUnderLoad(t *testing.T) {
 	}
 }
 
-// Settings of its own decide everything about a key, whatever those of its set
-// are: it goes through what a breaker alone with these settings goes through.
+// Its own settings decide everything about a key, whatever those of its set
+// are: it behaves like a breaker outside a set with these settings.
 func TestOwnSettingsOfAKeyDecide(t *testing.T) {
 	all := map[string]struct {
 		s      Settings
@@ -377,10 +384,10 @@ func TestOwnSettingsOfAKeyDecide(t *testing.T) {
 }
 
 // walk changes b's settings twice, plays a script and returns what can be seen
-// of b after each letter. Beside the letters of play: p takes a permit and
-// keeps it, d ends the first of these, A and D are slow calls with a permit that
-// succeed and fail, w looks whether WaitReady would wait, L forces b closed and
-// releases it.
+// of b after each letter. In addition to the letters of play: p takes a permit
+// and keeps it, d ends the first of these, A and D are slow calls with a
+// permit that succeed and fail, w checks whether WaitReady would wait, L
+// forces b closed and releases it.
 func walk(t *testing.T, b *Breaker, s Settings, script string) (seen []string) {
 	t.Helper()
 	other := s
@@ -441,9 +448,9 @@ func walk(t *testing.T, b *Breaker, s Settings, script string) (seen []string) {
 	return seen
 }
 
-// A limit of one failure reaches the keys that are there already: from then on a
-// context that is over before the call begins is no evidence, however short ago
-// that was (I4).
+// A limit of one failure also applies to existing keys: from then on a context
+// that is over before the call begins is not evidence, however short ago that
+// was (I4).
 func TestUpdateToOneFailure(t *testing.T) {
 	for name, update := range map[string]func(set *Set[string], s Settings) error{
 		"the set's": func(set *Set[string], s Settings) error { return set.Update(s) },
@@ -467,8 +474,8 @@ func TestUpdateToOneFailure(t *testing.T) {
 }
 
 // The receipt of an update says what it changed, and an update that changes
-// nothing leaves the version as it was, also of a key that has these settings of
-// its own.
+// nothing leaves the version unchanged, also for a key that has these settings
+// itself.
 func TestReceiptOfAnUpdate(t *testing.T) {
 	for name, b := range map[string]*Breaker{
 		"db":  New("db", Settings{}),
@@ -500,4 +507,75 @@ func TestReceiptOfAnUpdate(t *testing.T) {
 			t.Errorf("%s: in the end %+v", name, got)
 		}
 	}
+}
+
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
+// Set.Update brings one key after another up to date. A call of a key whose turn
+// has not come counts as one failure, and shows as one.
+// A larger Probes frees places: a goroutine that waits for one goes on.
+func TestUpdateWakesWaitReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		ready := make(chan time.Time, 1)
+		go func() { _ = b.WaitReady(bg); ready <- time.Now() }()
+		wait(time.Second)
+		now := time.Now()
+		if err := b.Update(Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if at := <-ready; at != now {
+			t.Errorf("it waited for another %s", at.Sub(now))
+		}
+	})
+}
+
+// What is known of the time of a row of failures ends when failures are no longer
+// dated, and begins with the first that is.
+func TestUpdateOfADatedRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		off := Settings{FailMax: 5}
+		within := Settings{FailMax: 5, FailWithin: 10 * time.Second}
+		lasts := Settings{FailMax: 5, FailFor: 10 * time.Second}
+		set := NewSet[string]("s", off, SetOptions{})
+		for name, x := range map[*Breaker]func(Settings) error{
+			New("x", off): nil, set.Breaker("k"): set.Update,
+		} {
+			b, update := name, x
+			if update == nil {
+				update = b.Update
+			}
+			// FailFor set in the middle of a row.
+			play(b, "ffff")
+			_ = update(lasts)
+			play(b, "ffff")
+			is(t, b, Closed)
+			wait(10 * time.Second)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			// FailFor off for a while, and a row that went on meanwhile.
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(lasts)
+			play(b, "f")
+			is(t, b, Closed)
+			b.Close(Order{})
+			// FailWithin off for a while.
+			_ = update(within)
+			play(b, "f")
+			_ = update(off)
+			wait(time.Minute)
+			play(b, "fff")
+			_ = update(within)
+			play(b, "f")
+			is(t, b, Open)
+			b.Close(Order{})
+			_ = update(off)
+		}
+	})
 }

@@ -16,9 +16,7 @@ import (
 // rejected and wait again. It starts no goroutine, and costs the breaker
 // nothing while no goroutine waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx = orBackground(ctx)
 	for {
 		changed, wait, ready := b.readiness()
 		if ready {

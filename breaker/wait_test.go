@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// WaitReady returns as soon as a call could be admitted, whatever brings that
-// about: time, an order, or the end of a probe.
+// WaitReady returns as soon as a call could be admitted, whatever causes that:
+// time, an order, or the end of a probe.
 func TestWaitReady(t *testing.T) {
 	s := Settings{FailMax: 1, ResetTimeout: 10 * time.Second, Probes: 2, SuccessThreshold: 3, ProbeTimeout: 20 * time.Second}
 	probes := func(b *Breaker) (ps []Permit) {
@@ -76,7 +76,7 @@ func TestWaitReady(t *testing.T) {
 	}
 }
 
-// WaitReady gives up with its context.
+// WaitReady gives up when its context is done.
 func TestWaitReadyGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: time.Hour})
@@ -93,10 +93,10 @@ func TestWaitReadyGivesUp(t *testing.T) {
 	})
 }
 
-// listenForReady runs f with a breaker that opens for ten seconds, once for each
-// kind of breaker and each way to add a listener that hears of the end of that
-// time, which writes down when it did.
-func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, add func() (remove func()))) {
+// listenForReady runs f with a breaker that opens for ten seconds, once for
+// each kind of breaker and each way to add a listener that records the end of
+// that time.
+func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, received *tape, add func() (remove func()))) {
 	for of, add := range map[string]func(m *Manager, b *Breaker, l Listener) (remove func()){
 		"the breaker": func(_ *Manager, b *Breaker, l Listener) func() { return b.AddListener(l) },
 		"the manager": func(m *Manager, _ *Breaker, l Listener) func() { return m.AddListener(l) },
@@ -109,13 +109,13 @@ func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, a
 					b = SetOf[string](m, "s").Breaker("k")
 				}
 				began := time.Now()
-				var told tape
-				f(t, b, &told, func() func() {
+				var received tape
+				f(t, b, &received, func() func() {
 					return add(m, b, Listener{Ready: func(got *Breaker) {
 						if got != b {
-							t.Errorf("told of %s", got.ID())
+							t.Errorf("notified of %s", got.ID())
 						}
-						told.add("ready after %s", units(time.Since(began)))
+						received.add("ready after %s", units(time.Since(began)))
 					}})
 				})
 				if t.Failed() {
@@ -126,9 +126,9 @@ func listenForReady(t *testing.T, f func(t *testing.T, b *Breaker, told *tape, a
 	}
 }
 
-// Listeners hear once for each open period that it is over, without a call. An
-// open time that ends in another way is not over.
-func TestReadyIsTold(t *testing.T) {
+// Listeners are notified once for each open period that it is over, without a
+// call. They are not notified if it ends in another way.
+func TestReadyIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		script func(b *Breaker)
 		want   string
@@ -141,42 +141,43 @@ func TestReadyIsTold(t *testing.T) {
 		"opened for long":  {func(b *Breaker) { play(b, "f."); _ = b.Open(Order{For: time.Minute}) }, "ready after 1m1s"},
 		"held by a peer":   {func(b *Breaker) { play(b, "f."); b.Peer().Hold(b.Status().Version, time.Minute) }, "ready after 1m1s"},
 	} {
-		listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+		listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
 			add()
 			c.script(b)
 			wait(time.Hour)
-			if got := told.take(); got != c.want {
-				t.Errorf("%s: told %q, want %q", name, got, c.want)
+			if got := received.take(); got != c.want {
+				t.Errorf("%s: received %q, want %q", name, got, c.want)
 			}
 		})
 	}
 }
 
-// A listener that comes while the breaker is open hears of the end of this open
-// time, too, and of nothing after it has been removed.
-func TestReadyIsToldToLaterListeners(t *testing.T) {
-	listenForReady(t, func(t *testing.T, b *Breaker, told *tape, add func() func()) {
+// A listener that is added while the breaker is open is also notified of the
+// end of this open time, and of nothing after it has been removed.
+func TestReadyIsReportedToLaterListeners(t *testing.T) {
+	listenForReady(t, func(t *testing.T, b *Breaker, received *tape, add func() func()) {
 		play(b, "f...")
 		remove := add()
 		wait(time.Minute)
-		if got := told.take(); got != "ready after 10s" {
-			t.Errorf("told %q, want it after 10s", got)
+		if got := received.take(); got != "ready after 10s" {
+			t.Errorf("received %q, want it after 10s", got)
 		}
 		remove()
 		play(b, "f")
 		wait(time.Hour)
-		if got := told.take(); got != "" {
-			t.Errorf("told %q after it was removed", got)
+		if got := received.take(); got != "" {
+			t.Errorf("received %q after it was removed", got)
 		}
 	})
 }
 
-// A listener that comes when the open time is over does not delay the probe.
+// A listener that is added when the open time is over does not delay the
+// probe.
 func TestReadyAfterTheOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("b", Settings{FailMax: 1, ResetTimeout: 10 * time.Second})
 		play(b, "f..........")
-		b.AddListener(Listener{Ready: func(*Breaker) { t.Error("told of the end of an open time that had ended") }})
+		b.AddListener(Listener{Ready: func(*Breaker) { t.Error("notified of the end of an open time that had ended") }})
 		if err := b.Do(t.Context(), nop); err != nil {
 			t.Errorf("the probe: %v", err)
 		}

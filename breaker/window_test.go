@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A cell holds the ten steps that end with the one that is asked for, and those
-// that are just ahead of it, wherever the count of steps stands.
+// A cell holds the ten steps that end with the given one, and those just ahead
+// of it, whatever the number of the step.
 func TestCellHoldsTenSteps(t *testing.T) {
 	for _, at := range []uint64{100, 1<<31 - 5, 1 << 31, 1<<32 - 3, 1 << 32, 1<<32 + 4} {
 		for _, c := range []struct {
@@ -34,8 +34,8 @@ func TestCellHoldsTenSteps(t *testing.T) {
 	}
 }
 
-// What has left the window is cleared when it is summed, and a slot's newer
-// step is not overwritten by one that is late.
+// What has left the window is cleared when it is summed, and a late step does
+// not overwrite a newer one in its slot.
 func TestCellForgets(t *testing.T) {
 	var x cell
 	x.countStep(5)
@@ -53,7 +53,7 @@ func TestCellForgets(t *testing.T) {
 	}
 }
 
-// A count that is full stays full: it does not run over into the step.
+// A full count stays full: it does not overflow into the step.
 func TestFullCount(t *testing.T) {
 	var x cell
 	x[5].Store(15<<32 | math.MaxUint32 - 1)
@@ -75,8 +75,8 @@ func TestFullCount(t *testing.T) {
 	}
 }
 
-// A success counts in the step in which it comes, though another breaker has
-// just read the clock that they share and its own slot is of an older one.
+// A success counts in the step in which it occurs, even if another breaker has
+// just read the shared clock and the slot still holds an older step.
 func TestSuccessBesideAnotherReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewManager(Settings{FailureRate: 1})
@@ -93,12 +93,12 @@ func TestSuccessBesideAnotherReader(t *testing.T) {
 	})
 }
 
-// plainWindow is the slow, obvious window that the real ones are held to: it
-// remembers every call and looks at all of them for every answer.
+// plainWindow is the slow, obvious window that the real ones are compared
+// with: it remembers every call and looks at all of them for every answer.
 type plainWindow struct {
 	base  time.Time
 	span  time.Duration
-	size  int // over the last so many calls; 0: over span
+	size  int // over the last N calls; 0: over span
 	calls []plainCall
 }
 
@@ -237,7 +237,8 @@ func TestWindowEdges(t *testing.T) {
 	}
 }
 
-// Nothing is lost and nothing is counted twice, however many count at once.
+// Nothing is lost and nothing is counted twice, however many goroutines count
+// at once.
 func TestWindowUnderConcurrency(t *testing.T) {
 	const goroutines, each = 8, 3000
 	for name, s := range map[string]Settings{
@@ -275,8 +276,8 @@ func storm(b *Breaker, goroutines, each int) {
 	wg.Wait()
 }
 
-// A window of calls that has been clean, or just became so while others
-// failed, is exact again once it has seen its size of calls.
+// A window of calls that has been clean, or became clean while other calls
+// failed, is exact again once it has seen as many calls as it holds.
 func TestCallWindowAfterAStorm(t *testing.T) {
 	for range 50 {
 		b := New("x", Settings{FailMax: -1, SlowCall: time.Hour, WindowCalls: 20})
@@ -297,8 +298,8 @@ func TestCallWindowAfterAStorm(t *testing.T) {
 	}
 }
 
-// Stripes that nobody visits any more hold what they were given until it is
-// old, and then nothing.
+// Stripes that are no longer used keep their counts until those are old, and
+// then none.
 func TestStripesLeftAlone(t *testing.T) {
 	var s striped
 	s.own().countStep(7)
@@ -339,7 +340,7 @@ func TestCell(t *testing.T) {
 			t.Errorf("%d, want 1", got)
 		}
 	})
-	t.Run("a slot that nobody touched for 2^31 steps takes new ones", func(t *testing.T) {
+	t.Run("a slot that was not used for 2^31 steps takes new ones", func(t *testing.T) {
 		var c cell
 		c.countStep(5)
 		late := uint64(5 + 10*(1<<31/10+7)) // the same slot, its tag long gone by
@@ -399,7 +400,7 @@ func TestCell(t *testing.T) {
 	})
 }
 
-// A clock that is behind dates failures and successes alike: the calls of one
+// A clock that is late dates failures and successes alike: the calls of one
 // moment leave the window together, so that a few failures are never judged
 // without the successes that came with them.
 func TestWindowDatesAllCallsByOneClock(t *testing.T) {
@@ -419,9 +420,9 @@ func TestWindowDatesAllCallsByOneClock(t *testing.T) {
 	}
 }
 
-// Successes that meet in one slot are all counted: whether the step is new, or
+// Successes that contend for one slot are all counted, whether the step is new or
 // the slot still holds one that has left the window and is being cleared.
-func TestSuccessesMeetInASlot(t *testing.T) {
+func TestSuccessesContendForASlot(t *testing.T) {
 	const n, old, now = 10_000, 5, 25
 	count := func(x *cell) {
 		for !x.countStep(now) {
@@ -443,11 +444,12 @@ func TestSuccessesMeetInASlot(t *testing.T) {
 	}
 }
 
-// Successes of one step that meet are all counted, the quick way and the other.
-func TestSuccessesOfOneStepMeet(t *testing.T) {
+// Successes of one step that contend are all counted, on the fast path and on the
+// other.
+func TestSuccessesOfOneStepContend(t *testing.T) {
 	const rounds, each = 3000, 100
 	w := newWindow(0, New("b", Settings{FailureRate: 1, Window: 24 * time.Hour}).settings())
-	w.success() // the quick way needs a step that has one
+	w.success() // the fast path needs a step that has a success
 	step := w.time.clock.step()
 	for name, count := range map[string]func() bool{
 		"quick": w.countedFast,
@@ -468,4 +470,34 @@ func TestSuccessesOfOneStepMeet(t *testing.T) {
 			t.Errorf("%s: %d are held, want %d", name, w.counts().Calls, want)
 		}
 	}
+}
+
+// Confidence looks at the whole window in the end, not only at its newest parts.
+func TestConfidenceOverTheWholeWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5, Confidence: 0.95, Window: 10 * time.Second})
+		play(b, "ffff")
+		time.Sleep(9 * time.Second)
+		play(b, "fff")
+		is(t, b, Closed)
+		play(b, "f")
+		is(t, b, Open)
+		if got := b.Status().Transition; got.Window != 10*time.Second || got.Counts.Failures != 8 {
+			t.Errorf("the record is %+v", got)
+		}
+	})
+}
+
+// A failure finds out that the clock of its window is dead.
+func TestFailureCorrectsADeadClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: -1, FailureRate: 0.5})
+		play(b, "s")
+		clock := b.settings().step
+		clock.base = clock.base.Add(-time.Hour) // as if its timer had not fired since
+		play(b, "f")
+		if got := clock.step(); got != 3600 {
+			t.Errorf("it is at step %d, want 3600", got)
+		}
+	})
 }

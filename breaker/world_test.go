@@ -12,11 +12,11 @@ import (
 	"github.com/switchgear-go/switchgear/internal/spec"
 )
 
-// A world is a real breaker with its callers, beside the specification, and
+// A world is a real breaker with its callers next to the specification, and
 // takes one step at a time. Every method of the breaker that takes its lock is
-// one step, as is every firing of one of its timers; the explorer decides when
-// they fire, as late as it likes and after they were stopped too, since a
-// timer that is stopped may be firing already.
+// one step, and so is every firing of one of its timers. The explorer decides
+// when timers fire: arbitrarily late, and even after they were stopped,
+// because a stopped timer may already be firing.
 type world struct {
 	cfg       *exploration
 	b         *Breaker
@@ -33,7 +33,7 @@ type world struct {
 	heard     []Transition
 }
 
-// exploration is what a world is made of and how far it may go.
+// exploration defines a world and how far it may go.
 type exploration struct {
 	name     string
 	settings Settings
@@ -77,7 +77,7 @@ func (e ending) outcome() spec.Outcome {
 type stepKind uint8
 
 const (
-	stepStart   stepKind = iota // a call asks
+	stepStart   stepKind = iota // a call asks for admission
 	stepFinish                  // call n ends as end says
 	stepTick                    // time passes
 	stepFire                    // timer n fires
@@ -180,7 +180,7 @@ func newWorld(cfg *exploration) *world {
 
 func (w *world) now() time.Duration { return time.Since(w.born) }
 
-// look reads the real breaker without a step.
+// look reads the real breaker without taking a step.
 func (w *world) look() aside {
 	word := w.b.load()
 	a := aside{
@@ -257,8 +257,8 @@ func (w *world) forgetStale() {
 	}
 }
 
-// steps are those possible now. Callers are alike: only one of the idle ones
-// need try.
+// steps returns the steps that are possible now. Callers are interchangeable:
+// only one of the idle ones needs to be tried.
 func (w *world) steps() (all []step) {
 	idle := false
 	for i := range w.callers {
@@ -299,7 +299,8 @@ func (w *world) steps() (all []step) {
 	return append(all, step{kind: stepTick})
 }
 
-// take takes a step on both sides and says what is wrong then, if anything.
+// take takes a step on both sides and returns what is wrong afterwards, if
+// anything.
 func (w *world) take(s step) error {
 	before := w.look()
 	heard := len(w.heard)
@@ -318,9 +319,9 @@ func (w *world) take(s step) error {
 	case stepUpdate:
 		w.update()
 	case stepOther:
-		// Held, so that the collector, which comes when it likes, cannot take it;
-		// and idle longer than the key, so that one of the two is always first to
-		// be evicted. Otherwise a path could lead to two states.
+		// Held, so that the garbage collector, which may run at any time,
+		// cannot take it; and idle longer than the key, so that one of the two
+		// is always evicted first. Otherwise a path could lead to two states.
 		w.other = w.set.Breaker("z")
 		w.other.used.Add(^uint32(0))
 	case stepForget:
@@ -348,8 +349,8 @@ func (w *world) take(s step) error {
 	return w.allowed(s, before, after, w.heard[heard:])
 }
 
-// peek is the breaker that the set has for the key, kept or evicted, without a
-// use of it.
+// peek returns the breaker that the set has for the key, kept or evicted,
+// without using it.
 func (w *world) peek() *Breaker {
 	sh := w.set.shard("a")
 	if b := sh.by["a"]; b != nil {
@@ -361,10 +362,10 @@ func (w *world) peek() *Breaker {
 	return nil
 }
 
-// collectable reports whether the collector could take the key's breaker. Calls
-// in flight may outlive one that never moved: they began without a breaker. One
-// that moved, and calls from before, are the exception that unknown.settle
-// names.
+// collectable reports whether the garbage collector could take the key's
+// breaker. Calls in flight may outlive a breaker that never moved: they began
+// without a breaker. A breaker that moved, and calls from before, are the
+// exception that untrackedCall.settle names.
 func (w *world) collectable() bool {
 	if w.collected || w.b.load()&flagEvicted == 0 {
 		return false
@@ -374,8 +375,8 @@ func (w *world) collectable() bool {
 	return !slices.ContainsFunc(w.callers, holds) && (genOf(w.b.load()) == 0 || !slices.ContainsFunc(w.callers, unknown))
 }
 
-// collect does what the collector and the cleanup do. A breaker as new stands
-// for the key until it gets one again.
+// collect does what the garbage collector and the cleanup do. A new breaker
+// represents the key until it gets one again.
 func (w *world) collect() {
 	sh := w.set.shard("a")
 	ref := sh.evicted["a"]
@@ -411,7 +412,7 @@ func (w *world) start(before aside) error {
 
 func (w *world) probes() int { return w.b.settings().Probes }
 
-// ask asks for a call in the way of the exploration.
+// ask makes a call ask for admission in the way of the exploration.
 func (w *world) ask(c *caller) (admitted bool, gen uint32) {
 	b := w.b
 	if w.set != nil && !w.cfg.whole {
@@ -445,8 +446,9 @@ func (w *world) ask(c *caller) (admitted bool, gen uint32) {
 	return entered, genOf(w.b.load())
 }
 
-// nested makes a call within that of caller i, which succeeds. As a part of a
-// probe it is admitted and changes nothing; else it is a call as any other.
+// nested makes a call within that of caller i, which succeeds. As part of a
+// probe it is admitted and changes nothing; otherwise it is a call like any
+// other.
 func (w *world) nested(i int) error {
 	c := &w.callers[i]
 	sp, want := spec.Permit{}, true
@@ -464,7 +466,7 @@ func (w *world) nested(i int) error {
 	return nil
 }
 
-// peers is what a fleet does.
+// peers does what a fleet does.
 func (w *world) peers(s step) {
 	w.orders++
 	p := w.b.Peer()
@@ -556,7 +558,7 @@ func (w *world) order(s step) {
 	w.target().order(s.verb, Order{For: length})
 }
 
-// target is the breaker as an operator finds it.
+// target returns the breaker as an operator finds it.
 func (w *world) target() *Breaker {
 	if w.set != nil {
 		return w.set.Breaker("a")

@@ -13,15 +13,15 @@ import (
 	"github.com/switchgear-go/switchgear/breakertest"
 )
 
-// spy is a testing.TB that keeps what it is told instead of failing.
+// spy is a testing.TB that keeps messages instead of failing.
 type spy struct {
 	testing.TB
-	told []string
+	received []string
 }
 
 func (s *spy) Helper() {}
 func (s *spy) Errorf(format string, args ...any) {
-	s.told = append(s.told, fmt.Sprintf(format, args...))
+	s.received = append(s.received, fmt.Sprintf(format, args...))
 }
 
 func TestScenario(t *testing.T) {
@@ -88,8 +88,8 @@ func TestAssertions(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &spy{TB: t}
 				c.run(s)
-				if got := strings.Join(s.told, "\n"); got != c.want {
-					t.Errorf("told %q, want %q", got, c.want)
+				if got := strings.Join(s.received, "\n"); got != c.want {
+					t.Errorf("received %q, want %q", got, c.want)
 				}
 			})
 		})
@@ -166,7 +166,7 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-func TestRecorderHearsReminders(t *testing.T) {
+func TestRecorderRecordsReminders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rec breakertest.Recorder
 		b := breaker.New("db", breaker.Settings{}, breaker.WithListener(rec.Listener()))

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// kind is a kind of requests. Each has an allowance of its own for each client,
-// so that one kind cannot use up another's, and one client not another's.
+// kind is a kind of request. Each client has a separate allowance for each
+// kind, so that neither one kind nor one client can use up the allowance of
+// another.
 type kind int
 
 const (
@@ -20,7 +21,7 @@ const (
 	kinds
 )
 
-// allowances are what a client may ask for at once, and then by the second.
+// allowances are how many requests a client may make at once, and then per second.
 var allowances = [kinds]struct {
 	what        string
 	burst, rate float64
@@ -32,33 +33,32 @@ var allowances = [kinds]struct {
 }
 
 const (
-	maxClients = 1024 // remembered of those who ask over HTTP
+	maxClients = 1024 // clients remembered by the HTTP handlers
 
 	maxStreams       = 256 // readers of the events at once
 	maxStreamsClient = 64
 
-	// Large answers are made one at a time and kept until they are written, so
-	// what they take of the processors and of the memory is bounded.
+	// Large answers are made one at a time and kept until they are written,
+	// which bounds the processor time and memory that they take.
 	maxAnswers       = 16
 	maxAnswersClient = 4
 	maxWaitingClient = 64
-	answerPatience   = 5 * time.Second // what a request waits for its turn
+	answerPatience   = 5 * time.Second // how long a request waits for its turn
 )
 
-// gate lets requests in, each in its turn. A plane has one for its socket and
-// one for its HTTP handlers: those who come by one never hold up those who come
-// by the other.
+// gate admits requests. A plane has one gate for its socket and one for its
+// HTTP handlers, so that clients of one cannot hold up clients of the other.
 type gate struct {
-	unlimited bool          // as to rates: of the socket, whose user owns the process
+	unlimited bool          // no rate limits: on the socket, whose user owns the process
 	answers   chan struct{} // holds one for each large answer under way
 	making    chan struct{} // holds one while one of them is made
 
-	mu      sync.Mutex // guards the fields below, and those of the clients
+	mu      sync.Mutex // guards the fields below and those of the clients
 	clients map[string]*client
 	streams int
 }
 
-// client is somebody who asks: an address, or the user of the socket.
+// client is a sender of requests: an address, or the user of the socket.
 type client struct {
 	buckets [kinds]bucket
 	answers chan struct{} // holds one for each large answer under way
@@ -74,8 +74,8 @@ func newGate(unlimited bool) *gate {
 	}
 }
 
-// clientOf is a name for who sent r: the address, of IPv6 its network, because
-// there a host has very many.
+// clientOf returns a name for the sender of r: its address, or for IPv6 its
+// network, because a single host has very many addresses there.
 func (g *gate) clientOf(r *http.Request) string {
 	if g.unlimited {
 		return ""
@@ -86,15 +86,16 @@ func (g *gate) clientOf(r *http.Request) string {
 	}
 	ip := from.Addr().Unmap().WithZone("")
 	if ip.Is6() {
-		net, _ := ip.Prefix(64) // it has as many bits
+		net, _ := ip.Prefix(64) // a network has 64 bits
 		return net.String()
 	}
 	return ip.String()
 }
 
-// clientLocked is the client of this name. There is no memory for more than
-// maxClients: a new one takes the place of the one that was seen longest ago,
-// of those with nothing under way; when all have, it is nil.
+// clientLocked returns the client with this name. At most maxClients are
+// remembered: a new one replaces the one seen longest ago that has nothing in
+// progress. If all have something in progress, clientLocked returns nil. mu is
+// held.
 func (g *gate) clientLocked(name string, now time.Time) *client {
 	c := g.clients[name]
 	if c == nil {
@@ -124,7 +125,7 @@ func (g *gate) forgetLocked() bool {
 	return found
 }
 
-// admit takes one from the sender's allowance.
+// admit takes one request from the sender's allowance.
 func (g *gate) admit(r *http.Request, k kind) error {
 	if g.unlimited {
 		return nil
@@ -137,7 +138,7 @@ func (g *gate) admit(r *http.Request, k kind) error {
 		return busy("too many clients at once")
 	}
 	if a := allowances[k]; !c.buckets[k].take(now, a.burst, a.rate) {
-		return refuse(http.StatusTooManyRequests, "rate", "too many %s: more than %g a second", a.what, a.rate)
+		return refuse(http.StatusTooManyRequests, "rate", "too many %s: more than %g per second", a.what, a.rate)
 	}
 	return nil
 }
@@ -146,16 +147,16 @@ func busy(format string, args ...any) error {
 	return refuse(http.StatusServiceUnavailable, "busy", format, args...)
 }
 
-// follow lets a reader of the events in until leave is called.
+// follow admits a reader of the events, until leave is called.
 func (g *gate) follow(r *http.Request) (leave func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c := g.clientLocked(g.clientOf(r), time.Now())
 	switch {
 	case c == nil || g.streams >= maxStreams:
-		return nil, busy("%d readers follow the events already", maxStreams)
+		return nil, busy("%d readers are following the events already", maxStreams)
 	case c.streams >= maxStreamsClient:
-		return nil, busy("%d readers follow the events already from there", maxStreamsClient)
+		return nil, busy("%d readers from this client are following the events already", maxStreamsClient)
 	}
 	g.streams++
 	c.streams++
@@ -167,14 +168,14 @@ func (g *gate) follow(r *http.Request) (leave func(), err error) {
 	}, nil
 }
 
-// enter waits for a place for one more large answer, which is given back by
-// leave.
+// enter waits for a place for one more large answer. leave gives the place
+// back.
 func (g *gate) enter(r *http.Request) (leave func(), err error) {
 	g.mu.Lock()
 	c := g.clientLocked(g.clientOf(r), time.Now())
 	if c == nil || c.waiting >= maxWaitingClient {
 		g.mu.Unlock()
-		return nil, busy("too many requests wait already")
+		return nil, busy("too many requests are waiting already")
 	}
 	c.waiting++
 	g.mu.Unlock()

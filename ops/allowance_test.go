@@ -29,7 +29,7 @@ func TestClientIsAnAddress(t *testing.T) {
 		"[::ffff:192.0.2.7]:80":        "192.0.2.7",
 		"[2001:db8:1:2:3:4:5:6]:1":     "2001:db8:1:2::/64",
 		"[fe80::1%eth0]:1":             "fe80::/64",
-		"@":                            "@", // a unix socket of the program's own
+		"@":                            "@", // a unix socket of the program itself
 		"":                             "",
 		"[2001:db8:1:2:ffff::1]:65535": "2001:db8:1:2::/64",
 	} {
@@ -39,7 +39,7 @@ func TestClientIsAnAddress(t *testing.T) {
 	}
 }
 
-// Each kind of requests has an allowance of its own, and so has each client.
+// Each kind of request has a separate allowance, and so has each client.
 func TestAllowances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(false)
@@ -67,7 +67,8 @@ func TestAllowances(t *testing.T) {
 	})
 }
 
-// The owner of the socket has no limit but that of what is under way.
+// The owner of the socket has no rate limit, only a limit on requests in
+// progress.
 func TestSocketHasNoRates(t *testing.T) {
 	g := newGate(true)
 	for range 10_000 {
@@ -82,8 +83,8 @@ func TestSocketHasNoRates(t *testing.T) {
 	}
 }
 
-// However many addresses somebody asks from, what is remembered of them is
-// bounded, and what is under way is not forgotten.
+// However many addresses a client uses, what is remembered about them is
+// bounded, and requests in progress are not forgotten.
 func TestClientsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(false)
@@ -110,8 +111,8 @@ func TestClientsAreBounded(t *testing.T) {
 	})
 }
 
-// A client has so many large answers under way, and waits for its turn no longer
-// than a while; others have room beside it.
+// A client may have a limited number of large answers in progress, and waits
+// for its turn for a limited time; others have room besides.
 func TestLargeAnswersWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(false)

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// writeTime is how long a reader may take for an answer. Who takes longer is cut
-// off, so that it does not hold the memory of the answer for ever.
+// writeTime is how long a reader may take to receive an answer. A slower one
+// is cut off, so that it does not hold the answer in memory forever.
 const writeTime = 30 * time.Second
 
 // answer makes a large answer in its turn and writes it. Making it takes a
-// processor, and so one is made at a time; writing it takes as long as the
-// reader likes, up to writeTime.
+// processor, so only one is made at a time. Writing it may take as long as the
+// reader needs, up to writeTime.
 func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, kind string, build func(*bytes.Buffer) error) error {
 	leave, err := e.enter(r)
 	if err != nil {
@@ -37,8 +37,8 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, kind string, b
 	return nil
 }
 
-// build makes the text of an answer, compressed for a reader that takes it so:
-// on the socket that would cost more than it saves.
+// build makes the text of an answer. It is compressed if the reader accepts
+// that, except on the socket, where compressing would cost more than it saves.
 func (e *endpoint) build(r *http.Request, build func(*bytes.Buffer) error) (text bytes.Buffer, zipped bool, err error) {
 	select {
 	case e.making <- struct{}{}:
@@ -53,24 +53,24 @@ func (e *endpoint) build(r *http.Request, build func(*bytes.Buffer) error) (text
 		return text, false, nil
 	}
 	var small bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&small, gzip.BestSpeed) // the level is good
-	_, _ = z.Write(text.Bytes())                        // a buffer takes all
+	z, _ := gzip.NewWriterLevel(&small, gzip.BestSpeed) // the level is valid
+	_, _ = z.Write(text.Bytes())                        // a buffer accepts everything
 	_ = z.Close()
 	return small, true, nil
 }
 
-// write writes a whole answer. That its reader has gone, or was cut off, is
-// nobody's concern.
+// write writes a whole answer. It ignores errors: they mean that the reader
+// has gone or was cut off.
 func write(w http.ResponseWriter, r *http.Request, text []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	if r.Method == http.MethodHead {
 		return
 	}
 	c := http.NewResponseController(w)
-	// A server with a limit of its own that is shorter keeps it.
+	// A shorter limit of the server stays in force.
 	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); !ok || s.WriteTimeout <= 0 || s.WriteTimeout > writeTime {
 		if c.SetWriteDeadline(time.Now().Add(writeTime)) == nil {
-			defer func() { _ = c.SetWriteDeadline(time.Time{}) }() // the connection goes on to the next request
+			defer func() { _ = c.SetWriteDeadline(time.Time{}) }() // the connection is used for the next request
 		}
 	}
 	if _, err := w.Write(text); err == nil {
@@ -89,10 +89,10 @@ func writeJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	return nil
 }
 
-// answerJSON answers with what of says, which may be large.
-func (e *endpoint) answerJSON(w http.ResponseWriter, r *http.Request, of func() (any, error)) error {
+// answerJSON answers with the result of get, which may be large.
+func (e *endpoint) answerJSON(w http.ResponseWriter, r *http.Request, get func() (any, error)) error {
 	return e.answer(w, r, "application/json", func(out *bytes.Buffer) error {
-		v, err := of()
+		v, err := get()
 		if err != nil {
 			return err
 		}
@@ -105,9 +105,9 @@ func writeError(w http.ResponseWriter, err error) {
 	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	text, _ := json.Marshal(map[string]*Error{"error": e}) // it has nothing that JSON cannot carry
+	text, _ := json.Marshal(map[string]*Error{"error": e}) // everything in it can be encoded
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
 	w.WriteHeader(e.Status)
-	_, _ = w.Write(append(text, '\n')) // the client is gone: nobody to tell
+	_, _ = w.Write(append(text, '\n')) // an error means that the client has gone
 }

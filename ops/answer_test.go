@@ -17,7 +17,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// tenants is a manager with a set of so many keys.
+// tenants returns a manager with a set of n keys.
 func tenants(t testing.TB, keys int) (*breaker.Manager, *breaker.Set[string]) {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})
@@ -31,8 +31,8 @@ func tenants(t testing.TB, keys int) (*breaker.Manager, *breaker.Set[string]) {
 	return m, set
 }
 
-// Who takes a large answer slowly holds a page of it at the most, whatever the
-// number of breakers, and so many pages are held at once.
+// A client that reads a large answer slowly holds at most one page of it,
+// whatever the number of breakers, and the number of such pages is limited.
 func TestSlowReadersHoldLittle(t *testing.T) {
 	m, _ := tenants(t, 20_000)
 	p := ops.New(m, ops.Options{})
@@ -51,13 +51,13 @@ func TestSlowReadersHoldLittle(t *testing.T) {
 		}
 		defer c.Close()
 		fmt.Fprintf(c, "GET /v1/status?full=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		if i < 4 { // these are being served: the others wait for them
+		if i < 4 { // these are being served, and the others wait for them
 			if _, err := io.ReadFull(c, first[i:i+1]); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	<-time.After(2 * time.Second) // they would all be served by now
+	<-time.After(2 * time.Second) // otherwise they would all have been served
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > 40<<20 {
@@ -65,8 +65,8 @@ func TestSlowReadersHoldLittle(t *testing.T) {
 	}
 }
 
-// Who takes longer than half a minute for an answer is cut off, and gives its
-// place back.
+// A client that takes longer than half a minute to read an answer is cut off,
+// and gives its place back.
 func TestSlowReaderIsCutOff(t *testing.T) {
 	for _, target := range []string{"/v1/status?full=1", "/v1/overview", "/metrics", "/v1/explain?id=tenants/t000000", "/v1/history?id=tenants/t000000", "/v1/plots?name=tenants", "/v1/orders"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -99,8 +99,8 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	}
 }
 
-// A connection serves the next request as if there had been no limit on the one
-// before.
+// A connection serves the next request as if the previous one had had no time
+// limit.
 func TestConnectionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := ops.New(shop(t), ops.Options{Authorize: anybody})

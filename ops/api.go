@@ -20,7 +20,7 @@ const (
 	maxAskedID = 200 // ids in one request
 )
 
-// endpoint is one way into a plane: the unix socket or an HTTP handler.
+// endpoint is one way to reach a plane: the unix socket or an HTTP handler.
 type endpoint struct {
 	*Plane
 	*gate
@@ -33,7 +33,7 @@ type route struct {
 	serve        func(*endpoint, http.ResponseWriter, *http.Request) error
 }
 
-// routes are all that the API has; openapi.json describes them, and a test
+// routes are all routes of the API. openapi.json describes them, and a test
 // compares the two.
 var routes = []route{
 	{http.MethodGet, processPath, reads, (*endpoint).getProcess},
@@ -56,7 +56,7 @@ func (e *endpoint) mux() *http.ServeMux {
 	for _, route := range routes {
 		mux.HandleFunc(route.method+" "+route.path, func(w http.ResponseWriter, r *http.Request) {
 			var err error
-			if route.kind != orders { // an order uses up an allowance only when its giver may give it
+			if route.kind != orders { // an order counts against an allowance only if its sender may give it
 				err = e.admit(r, route.kind)
 			}
 			if err == nil {
@@ -71,7 +71,7 @@ func (e *endpoint) mux() *http.ServeMux {
 	return mux
 }
 
-// refuse makes an error with a code that has no error of its own.
+// refuse returns an error with a code that no exported error stands for.
 func refuse(status int, code, format string, args ...any) error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Status: status}
 }
@@ -85,9 +85,9 @@ func (e *endpoint) describe() Process {
 	return p
 }
 
-const maxArgs = 16 << 10 // bytes of a command line: a client reads 64 KiB of the answer
+const maxArgs = 16 << 10 // bytes of a command line; a client reads 64 KiB of the answer
 
-// commandLine is args as far as there is room for them.
+// commandLine returns as many of the arguments as there is room for.
 func commandLine(args []string) []string {
 	room := maxArgs
 	for i, arg := range args {
@@ -112,10 +112,10 @@ func (e *endpoint) getOverview(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// maxPage is what a list of breakers is ended at, in bytes, wherever it is then.
+// maxPage is the size in bytes at which a page of breakers ends.
 const maxPage = 2 << 20
 
-// getStatus answers with a page of the breakers that are asked for.
+// getStatus answers with a page of the requested breakers.
 func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 	ask, after, err := parseStatusQuery(r)
 	if err != nil {
@@ -153,8 +153,8 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// each calls of for each id that is asked for.
-func each[T any](r *http.Request, of func(id string) (T, error)) ([]T, error) {
+// each returns what get returns for each requested id.
+func each[T any](r *http.Request, get func(id string) (T, error)) ([]T, error) {
 	ids := r.URL.Query()["id"]
 	if len(ids) == 0 || len(ids) > maxAskedID {
 		return nil, refuse(http.StatusBadRequest, "order", "%d ids, want 1 to %d: ?id=NAME", len(ids), maxAskedID)
@@ -162,7 +162,7 @@ func each[T any](r *http.Request, of func(id string) (T, error)) ([]T, error) {
 	out := make([]T, len(ids))
 	for i, id := range ids {
 		var err error
-		if out[i], err = of(id); err != nil {
+		if out[i], err = get(id); err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +183,7 @@ func (e *endpoint) getHistory(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// getPlots answers with an empty plot for a name without calls.
+// getPlots answers with an empty plot for a name that has no calls.
 func (e *endpoint) getPlots(w http.ResponseWriter, r *http.Request) error {
 	names := r.URL.Query()["name"]
 	if len(names) == 0 || len(names) > maxAskedID {
@@ -196,8 +196,8 @@ func (e *endpoint) getOrders(w http.ResponseWriter, r *http.Request) error {
 	return e.answerJSON(w, r, func() (any, error) { return map[string][]Event{"orders": e.hub.lastOrders()}, nil })
 }
 
-// postOrder decides whether the order may be given before anything else: what is
-// refused to those who may not give orders uses up no allowance.
+// postOrder decides first whether the sender may give orders: an order that is
+// refused for that reason counts against no allowance.
 func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 	if e.readOnly() {
 		return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
@@ -221,7 +221,7 @@ func (e *endpoint) postOrder(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, r, receipt)
 }
 
-// allow decides on an order before it is looked at.
+// allow decides on an order before it is carried out.
 func (e *endpoint) allow(r *http.Request, o *Order) error {
 	if !e.socket {
 		if err := e.o.Authorize(r, o); err != nil {
@@ -229,7 +229,7 @@ func (e *endpoint) allow(r *http.Request, o *Order) error {
 		}
 	}
 	if givenUp(r) {
-		return errors.New("its giver has given up waiting for the answer")
+		return errors.New("its sender has stopped waiting for the answer")
 	}
 	return nil
 }
@@ -256,7 +256,7 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	return ParseOrder(body)
 }
 
-// peerOf is who sent r, as far as its endpoint knows.
+// peerOf returns the sender of r, as far as its endpoint knows.
 func peerOf(r *http.Request) Peer {
 	if c, ok := r.Context().Value(peerKey{}).(peerConn); ok {
 		return c.peer
@@ -264,24 +264,26 @@ func peerOf(r *http.Request) Peer {
 	return Peer{Transport: "http", Addr: r.RemoteAddr}
 }
 
-// peerKey is where the socket's server keeps a connection in its context.
+// peerKey is the key under which the socket's server keeps a connection in its
+// context.
 type peerKey struct{}
 
-// givenUp reports whether nobody waits for the answer to r any more. This
-// process may have been stopped since it was sent, and what was right then may
-// be wrong now.
+// givenUp reports whether the sender of r has stopped waiting for the answer.
+// This process may have been stopped since the request was sent, and an order
+// that was right then may be wrong now.
 func givenUp(r *http.Request) bool {
 	c, ok := r.Context().Value(peerKey{}).(peerConn)
 	return r.Context().Err() != nil || ok && hungUp(c.UnixConn)
 }
 
-// eventID is how a place in the stream is called: the process's, so that a
-// reader which comes back to another process does not take it for the same.
+// eventID returns the id of a place in the stream. It contains an id of the
+// process, so that a reader that reconnects to another process does not
+// mistake it for the same one.
 func (p *Plane) eventID(seq uint64) string {
 	return strconv.FormatInt(p.started.UnixNano(), 36) + "-" + strconv.FormatUint(seq, 10)
 }
 
-// place is the reverse of eventID; ok is false when it is of another plane.
+// place is the inverse of eventID. ok is false if id belongs to another plane.
 func (p *Plane) place(id string) (seq uint64, ok bool) {
 	epoch, num, _ := strings.Cut(id, "-")
 	seq, err := strconv.ParseUint(num, 10, 64)

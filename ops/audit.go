@@ -7,47 +7,52 @@ import (
 	"time"
 )
 
-// AuditEntry is a line of the audit log: an order, the start of a process, or a
-// notice of an order that it found when it started.
+// AuditEntry is a line of the audit log: an order, the start of a process, or
+// a notice about an order that the process found when it started.
 type AuditEntry struct {
-	// N counts the lines of this log, those included that could not be written.
+	// N numbers the lines of this log, including those that could not be
+	// written.
 	N       uint64    `json:"n"`
 	Time    time.Time `json:"time"`
 	Service string    `json:"service"`
 	PID     int       `json:"pid"` // the process that carried it out, or started
-	// Start: the process opened its operations plane. There is no order.
+	// Start marks the start of a process: it created its operations plane.
+	// There is no order.
 	Start bool `json:"start,omitempty"`
-	// Notice says what became of an order of Options.Standing when the process
-	// started: it was applied again, or why it was not. Order is that order.
+	// Notice says what happened to an order of Options.Standing when the
+	// process started: it was applied again, or why it was not. Order is that
+	// order.
 	Notice string `json:"notice,omitempty"`
-	// Order is what was ordered. Of one that was refused, long texts are cut.
+	// Order is what was ordered. If it was refused, long texts are cut.
 	Order   Order    `json:"order,omitzero"`
 	Peer    Peer     `json:"peer"`
-	Receipt *Receipt `json:"receipt,omitempty"` // nil when the order was refused
+	Receipt *Receipt `json:"receipt,omitempty"` // nil if the order was refused
 	Error   string   `json:"error,omitempty"`   // why it was refused
-	// Repeats: this line stands for so many refusals, of which it has the newest.
-	// They came within a minute after one that has a line of its own, from the
-	// same peer and for the same reason. Those of peers who may give no orders
-	// count as alike whatever they asked for.
+	// Repeats, if not 0, is the number of refusals that this line stands for;
+	// it shows the newest of them. They came from the same peer and for the
+	// same reason, within a minute after one that has its own line. Refusals
+	// of peers that may give no orders are counted together, whatever they
+	// ordered.
 	Repeats int `json:"repeats,omitempty"`
-	// Prev is the Hash of the line before; "" in the first line of a log. The
-	// first line of a file that took another one's place has that one's last.
+	// Prev is the Hash of the previous line, or "" in the first line of a log.
+	// The first line of a file that replaced another one has the hash of that
+	// file's last line.
 	Prev string `json:"prev"`
-	// Hash is the SHA-256, in hexadecimal, of the line up to this field: of all
-	// that stands before `,"hash":`.
+	// Hash is the SHA-256, in hexadecimal, of the line up to this field: of
+	// everything before `,"hash":`.
 	Hash string `json:"hash"`
 }
 
 const (
-	auditPatience = time.Second // what an order waits for its line
-	auditBacklog  = 256         // lines that wait for a file system that hangs
+	auditPatience = time.Second // how long an order waits until it is written
+	auditBacklog  = 256         // entries queued while the file system hangs
 )
 
-// auditor writes the audit log. A nil auditor writes none.
+// auditor writes the audit log. A nil auditor writes nothing.
 //
-// The file system may hang as well as fail, so a goroutine does the writing; it
-// lives as long as there are lines to write, and orders wait for it a second at
-// the most.
+// The file system may hang as well as fail, so a goroutine does the writing.
+// It lives as long as there are entries to write, and an order waits for it
+// for at most a second.
 type auditor struct {
 	path    string
 	service string
@@ -56,12 +61,12 @@ type auditor struct {
 	mu      sync.Mutex // guards the fields below
 	queue   []auditJob
 	writing bool
-	failing error // why the last line could not be written
+	failing error // why the last entry could not be written
 	folds   folds
 	closed  bool
-	ended   chan error // holds what closing the file came to, once closed
+	ended   chan error // receives the result of closing the file, once closed is true
 
-	file auditFile // belongs to the goroutine that writes
+	file auditFile // used only by the goroutine that writes
 }
 
 type auditJob struct {
@@ -75,13 +80,14 @@ func newAuditor(path, service string, report func(error)) *auditor {
 	a.file.start = &AuditEntry{Time: time.Now(), Service: service, PID: os.Getpid(), Start: true, Peer: Peer{Transport: "program"}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.startLocked(auditJob{done: make(chan error, 1)}) // no entry: tells early what is wrong with the file
+	a.startLocked(auditJob{done: make(chan error, 1)}) // writes no entry: reports early what is wrong with the file
 	return a
 }
 
-// write enters an order into the log. Its error says why that failed, or that
-// it takes too long. The log is for those who may give orders: nobody else can
-// fill it, or make it wait for the disk.
+// write adds an order to the log. The error says why that failed, or that it
+// takes too long. Refusals of peers that may give no orders are mostly only
+// counted (see auditfold.go), so such peers can neither fill the log nor make
+// it wait for the disk.
 func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 	if a == nil {
 		return nil
@@ -93,7 +99,7 @@ func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 			return nil
 		}
 	} else {
-		did := *r // the order's giver may not wait until it is written, and changes it
+		did := *r // the sender may change the order while it waits to be written
 		job.entry.Receipt = &did
 	}
 	if err := a.enqueue(&job); err != nil || strange(refused) {
@@ -109,8 +115,8 @@ func (a *auditor) write(o Order, by Peer, r *Receipt, refused error) error {
 	}
 }
 
-// notice enters what became of an order when the process started. It waits for
-// nothing.
+// notice adds what happened to an order when the process started. It does not
+// wait.
 func (a *auditor) notice(o Order, text string) {
 	if a == nil {
 		return
@@ -150,7 +156,7 @@ func (a *auditor) enqueue(job *auditJob) error {
 	case a.closed:
 		return fmt.Errorf("audit log %s: %w", a.path, os.ErrClosed)
 	case len(a.queue) >= auditBacklog:
-		return fmt.Errorf("audit log %s: %d orders wait to be written, this one is not recorded", a.path, len(a.queue))
+		return fmt.Errorf("audit log %s: %d orders are waiting to be written, this one is not recorded", a.path, len(a.queue))
 	}
 	a.startLocked(*job)
 	return nil
@@ -164,7 +170,7 @@ func (a *auditor) startLocked(job auditJob) {
 	}
 }
 
-// drain writes what is queued, and ends.
+// drain writes what is queued, and returns.
 func (a *auditor) drain() {
 	for {
 		a.mu.Lock()
@@ -188,7 +194,7 @@ func (a *auditor) drain() {
 	}
 }
 
-// note reports a change between working and failing.
+// note reports a change between failing and working again.
 func (a *auditor) note(err error) {
 	a.mu.Lock()
 	before := a.failing
@@ -199,7 +205,7 @@ func (a *auditor) note(err error) {
 	}
 }
 
-// state is why the log cannot be written at present, or nil.
+// state returns why the log cannot be written at present, or nil.
 func (a *auditor) state() error {
 	if a == nil {
 		return nil
@@ -209,8 +215,8 @@ func (a *auditor) state() error {
 	return a.failing
 }
 
-// close ends the log when what waits is written, and waits for that as an order
-// does.
+// close closes the log when the queue has been written. It waits for that as
+// long as an order does.
 func (a *auditor) close() error {
 	if a == nil || !a.closing() {
 		return nil
@@ -225,7 +231,8 @@ func (a *auditor) close() error {
 	}
 }
 
-// closing lets no more orders in. It reports false when that is so already.
+// closing stops further orders from being added. It returns false if that was
+// done before.
 func (a *auditor) closing() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

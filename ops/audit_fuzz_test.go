@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// An audit log may hold anything when a process opens it: what a crash or a hand
-// left. The log goes on behind it, an order is recorded, and what was good or
-// torn before is good or torn still; only what was edited already is said to be.
+// An audit log may contain anything when a process opens it, left by a crash
+// or edited by a person. The log continues after it, an order is recorded, and
+// what was valid or torn before is still valid or torn; only what had been
+// edited is reported.
 func FuzzAudit(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "audit")
 	l := auditFile{path: path}
@@ -49,7 +50,7 @@ func FuzzAudit(f *testing.F) {
 			t.Fatalf("what stood there was changed: %v", err)
 		}
 		if before.Entries+before.Starts == 0 && len(log) > 0 {
-			return // it was no audit log: what it is with a line of one is open
+			return // it was not an audit log, so it does not matter what it is with a line of one
 		}
 		after, afterErr := VerifyAudit(bytes.NewReader(text))
 		if beforeErr == nil && (afterErr != nil || after.Entries != before.Entries+1 || after.Starts != before.Starts+1 || after.Missed != before.Missed) {

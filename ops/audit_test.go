@@ -25,7 +25,7 @@ func audited(t *testing.T, path string) *ops.Plane {
 
 func order(t *testing.T, p *ops.Plane, id string) ops.Receipt {
 	t.Helper()
-	r, err := p.Do(ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, here)
+	r, err := p.Do(ops.Order{ID: id, Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,14 +42,14 @@ func verify(t *testing.T, path string) (ops.AuditReport, error) {
 	return ops.VerifyAudit(f)
 }
 
-func TestAuditTellsWhoDidWhat(t *testing.T) {
+func TestAuditRecordsWhoDidWhat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
 	uid := 1000
 	if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana", Reason: "drill"}, ops.Peer{Transport: "socket", UID: &uid, PID: 77}); err != nil {
 		t.Fatal(err)
 	}
-	_, refused := p.Do(ops.Order{ID: "paymnets", Verb: breaker.VerbOpen, Actor: "bob"}, here)
+	_, refused := p.Do(ops.Order{ID: "paymnets", Verb: breaker.VerbOpen, Actor: "bob"}, program)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -80,8 +80,8 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	}
 }
 
-// auditLines makes a log of so many orders, and is its lines: the first one is the
-// start.
+// auditLines makes a log of n orders and returns its lines: the first one is
+// the start.
 func auditLines(t *testing.T, orders int) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -127,8 +127,8 @@ func TestAuditShowsEdits(t *testing.T) {
 	}
 }
 
-// What stands at the end of a log tells a crash from a hand: a crash leaves the
-// beginning of a line.
+// The end of a log shows whether it was cut off by a crash or edited: a crash
+// leaves the beginning of a line.
 func TestAuditEndsWithJunk(t *testing.T) {
 	lines := auditLines(t, 4)
 	whole, last := strings.Join(lines[:4], ""), lines[4]
@@ -169,7 +169,7 @@ func TestAuditEndsWithJunk(t *testing.T) {
 	}
 }
 
-// Several files are one log, the oldest first.
+// Several files are one log, oldest first.
 func TestAuditOfSeveralFiles(t *testing.T) {
 	lines := auditLines(t, 6)
 	file := func(from, to int) io.Reader { return strings.NewReader(strings.Join(lines[from:to], "")) }
@@ -204,7 +204,7 @@ func TestAuditOfSeveralFiles(t *testing.T) {
 	}
 }
 
-// Whoever kept the end of the log sees that it is reached still.
+// A kept end shows that the log still reaches it.
 func TestAuditReachesItsEnd(t *testing.T) {
 	lines := auditLines(t, 4)
 	log := func(n int) io.Reader { return strings.NewReader(strings.Join(lines[:n], "")) }
@@ -235,7 +235,8 @@ func TestAuditReachesItsEnd(t *testing.T) {
 			t.Errorf("%d lines to %q: %+v, %v, want ok %t", c.lines, c.end, report, err, c.ok)
 		}
 	}
-	// The file begins behind the end that was kept, or has it in an earlier one.
+	// The file begins after the end that was kept, or contains it in an
+	// earlier file.
 	if _, err := ops.VerifyAuditTo(early.Ends, strings.NewReader(lines[3]+lines[4])); err != nil {
 		t.Errorf("a file that begins behind the end: %v", err)
 	}
@@ -249,11 +250,11 @@ func TestAuditReachesItsEnd(t *testing.T) {
 	}
 }
 
-func TestAuditGoesOnAfterARestart(t *testing.T) {
+func TestAuditContinuesAfterARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
 	order(t, p, "payments")
-	if r, err := audited(t, path).Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, here); err != nil || !strings.Contains(r.AuditError, "another process") {
+	if r, err := audited(t, path).Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, program); err != nil || !strings.Contains(r.AuditError, "another process") {
 		t.Errorf("a second writer got %+v, %v, want an audit error", r, err)
 	}
 	if err := p.Close(); err != nil {
@@ -277,7 +278,7 @@ func TestAuditGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
-func TestAuditThatIsNone(t *testing.T) {
+func TestFileThatIsNotAnAuditLog(t *testing.T) {
 	for _, text := range []string{"root:x:0:0\nbin:x:1:1\n", "{}\n", "\x00"} {
 		if r, err := ops.VerifyAudit(strings.NewReader(text)); !errors.Is(err, ops.ErrAudit) {
 			t.Errorf("%q is taken for an audit log: %+v, %v", text, r, err)
@@ -338,7 +339,7 @@ func TestAuditThatCannotBeWrittenStopsNoOrder(t *testing.T) {
 func TestAuditLineIsPlainJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	p := audited(t, path)
-	r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: `a","hash":"` + strings.Repeat("0", 64), Reason: "<&>"}, here)
+	r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: `a","hash":"` + strings.Repeat("0", 64), Reason: "<&>"}, program)
 	if err != nil || r.AuditError != "" {
 		t.Fatal(r, err)
 	}

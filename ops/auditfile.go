@@ -14,13 +14,13 @@ import (
 const (
 	hashField    = `,"hash":"`
 	hashTail     = len(hashField) + 2*sha256.Size + len(`"}`)
-	maxAuditLine = 16 << 20 // a receipt has a thousand results, each with an id and settings
+	maxAuditLine = 16 << 20 // a receipt has up to a thousand results, each with an id and settings
 )
 
-// auditFile is the log's file, with the end of its chain.
+// auditFile is the file of the log, with the end of its chain.
 type auditFile struct {
 	path   string
-	start  *AuditEntry // of this process, until it stands in the log
+	start  *AuditEntry // the entry for the start of this process, until it is in the log
 	f      *os.File
 	size   int64
 	n      uint64 // AuditEntry.N of the last line
@@ -28,9 +28,9 @@ type auditFile struct {
 	prev   string // hash of the last line
 }
 
-// write appends a line whole, or leaves the file as it was. The first one of a
-// process comes after the line of its start; an entry without a time is for that
-// alone.
+// write appends a whole line, or leaves the file as it was. The first line of
+// a process follows a line for its start; an entry without a time writes only
+// that.
 func (l *auditFile) write(e AuditEntry) error {
 	err := l.ready()
 	if err == nil && l.start != nil {
@@ -61,7 +61,7 @@ func (l *auditFile) append(e AuditEntry) error {
 	}
 	if err != nil {
 		err = errors.Join(err, l.f.Truncate(l.size))
-		l.close() // looked at anew when it is opened again
+		l.close() // checked again when the file is opened again
 		return err
 	}
 	l.size += int64(len(line))
@@ -69,7 +69,7 @@ func (l *auditFile) append(e AuditEntry) error {
 	return nil
 }
 
-// seal is an entry's line and its hash.
+// seal returns an entry's line and its hash.
 func seal(e AuditEntry) (line []byte, hash string, err error) {
 	e.Hash = ""
 	body, err := json.Marshal(e)
@@ -92,7 +92,7 @@ var (
 	errEdited  = errors.New("was edited: its hash does not fit")
 )
 
-// unseal reads a line, without its end, that seal wrote.
+// unseal parses a line written by seal, without its line end.
 func unseal(line []byte) (e AuditEntry, err error) {
 	body := len(line) - hashTail
 	if body < 0 || !bytes.HasPrefix(line[body:], []byte(hashField)) || json.Unmarshal(line, &e) != nil {
@@ -107,9 +107,9 @@ func unseal(line []byte) (e AuditEntry, err error) {
 	return e, nil
 }
 
-// cutOff reports whether line is the beginning of one that seal wrote, and not
-// all of it. Zeros may follow, where the file system made room for a line and
-// the machine went down before it was written.
+// cutOff reports whether line is an incomplete line written by seal. Zeros may
+// follow, if the file system had allocated space for the line and the machine
+// crashed before it was written.
 func cutOff(line []byte) bool {
 	const head = `{"n":`
 	begun := bytes.TrimRight(line, "\x00")
@@ -121,13 +121,13 @@ func cutOff(line []byte) bool {
 	return len(begun) == 0 || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// ready opens the file, again if it is no longer what path names: removed,
-// moved away by a log rotation, or emptied.
+// ready opens the file. It opens it again if path now names another file,
+// because the old one was removed, rotated away or emptied.
 func (l *auditFile) ready() error {
 	if l.f != nil {
 		there, err := os.Stat(l.path)
-		mine, mineErr := l.f.Stat()
-		if err == nil && mineErr == nil && os.SameFile(there, mine) && mine.Size() == l.size {
+		old, oldErr := l.f.Stat()
+		if err == nil && oldErr == nil && os.SameFile(there, old) && old.Size() == l.size {
 			return nil
 		}
 		l.close()
@@ -136,22 +136,22 @@ func (l *auditFile) ready() error {
 	if err != nil {
 		return err
 	}
-	if err := l.adopt(f); err != nil {
+	if err := l.continueAt(f); err != nil {
 		f.Close()
 		return err
 	}
 	return nil
 }
 
-// adopt goes on at the end of f. The chain goes on from what this process
-// wrote last, or else from the last whole line there is.
-func (l *auditFile) adopt(f *os.File) error {
+// continueAt continues the log at the end of f. The chain continues from what
+// this process wrote last, or else from the last whole line.
+func (l *auditFile) continueAt(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("is no regular file (%s)", info.Mode())
+		return fmt.Errorf("is not a regular file (%s)", info.Mode())
 	}
 	if err := lockFile(f); err != nil {
 		return fmt.Errorf("in use by another process: %w", err)
@@ -161,7 +161,7 @@ func (l *auditFile) adopt(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	if torn { // by a crash: ended here, so that VerifyAudit can tell it from an edit
+	if torn { // left by a crash: ended here, so that VerifyAudit can distinguish it from an edit
 		if _, err := f.WriteAt([]byte("\n"), size); err != nil {
 			return err
 		}
@@ -183,8 +183,8 @@ func (l *auditFile) close() error {
 	return err
 }
 
-// lastLine is the last whole line of a log, or the zero entry, and whether the
-// log ends without a line end.
+// lastLine returns the last whole line of a log, or the zero entry, and
+// reports whether the log ends without a line end.
 func lastLine(f *os.File, size int64) (e AuditEntry, torn bool, err error) {
 	tail := make([]byte, min(size, maxAuditLine))
 	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {

@@ -10,30 +10,32 @@ import (
 	"unicode/utf8"
 )
 
-// Refusals cost somebody who may give no orders nothing, and must not cost the
-// log much: they are recorded short, and of those that are alike only the first
-// in a minute; a line at its end says how many more there were.
+// Refusals cost a client that may give no orders nothing, so they must not
+// cost the log much. They are recorded in short form, and of several alike
+// only the first in a minute is recorded; a line at the end of the minute
+// counts the others.
 const (
 	foldTime    = time.Minute
-	maxFolded   = 64 // kinds of refusals told apart at a time
-	maxStrange  = 8  // of those, for peers who may give no orders
+	maxFolded   = 64 // kinds of refusals distinguished at a time
+	maxStrange  = 8  // the same, for peers that may give no orders
 	maxShortRef = 200
 )
 
-// folds is the refusals of the last minute. The auditor guards it.
+// folds holds the refusals of the last minute. The auditor guards it.
 type folds struct {
 	by    map[string]*fold // by what they have in common
-	timer *time.Timer      // nil: there are none
+	timer *time.Timer      // nil if there are none
 }
 
-// fold is refusals that are alike.
+// fold is a group of refusals that are alike.
 type fold struct {
 	last  AuditEntry // the newest
 	count int        // those that are not in the log yet
 }
 
-// foldKey is what refusals have in common that are told by a count. Of peers who
-// may give no orders the content is their invention, and so it does not matter.
+// foldKey returns what refusals that are counted together have in common. If
+// the peer may give no orders, the content of its orders does not matter: it
+// could be anything.
 func foldKey(e *AuditEntry, strange bool) string {
 	addr, _, err := net.SplitHostPort(e.Peer.Addr)
 	if err != nil {
@@ -50,7 +52,7 @@ func foldKey(e *AuditEntry, strange bool) string {
 	return strings.Join([]string{who, e.Order.ID, string(e.Order.Verb), e.Order.Actor, e.Error}, "\x00")
 }
 
-// addLocked takes in a refusal, and reports whether it is to be written now.
+// addLocked adds a refusal, and reports whether it is to be written now.
 func (f *folds) addLocked(e AuditEntry, strange bool, over func()) bool {
 	key, most := foldKey(&e, strange), maxFolded
 	if strange {
@@ -75,7 +77,8 @@ func (f *folds) addLocked(e AuditEntry, strange bool, over func()) bool {
 	return false
 }
 
-// endLocked is the lines that are still owed, and begins anew.
+// endLocked returns the lines that are still to be written, and starts a new
+// minute.
 func (f *folds) endLocked() (owed []AuditEntry) {
 	if f.timer != nil {
 		f.timer.Stop()
@@ -92,7 +95,7 @@ func (f *folds) endLocked() (owed []AuditEntry) {
 	return owed
 }
 
-// short is a refused order as it is recorded.
+// short returns a refused order as it is recorded.
 func (o Order) short() Order {
 	o.ID, o.Actor, o.Reason = cut(o.ID, maxShortRef), cut(o.Actor, maxShortRef), cut(o.Reason, maxShortRef)
 	o.Verb = o.Verb[:min(len(o.Verb), 32)]
@@ -102,7 +105,7 @@ func (o Order) short() Order {
 	return o
 }
 
-// cut is the beginning of text, of so many bytes at the most.
+// cut returns the beginning of text, at most this many bytes.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -113,5 +116,5 @@ func cut(text string, most int) string {
 	return text[:most] + "…"
 }
 
-// strange reports whether a refusal is one of somebody who may give no orders.
+// strange reports whether a refusal concerns a peer that may give no orders.
 func strange(refused error) bool { return errors.Is(refused, ErrRefused) }

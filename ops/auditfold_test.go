@@ -16,7 +16,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// entries are the lines of a log, which must hold together.
+// entries returns the lines of a log, which must verify.
 func entries(t *testing.T, path string) (all []AuditEntry) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -46,7 +46,8 @@ func size(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// locked is a handler whose orders nobody may give who is not signed in.
+// locked is a handler that accepts no orders from clients that are not signed
+// in.
 func lockedHandler(p *Plane) http.Handler {
 	p.o.Authorize = func(r *http.Request, o *Order) error {
 		if r.Header.Get("Authorization") == "" {
@@ -67,9 +68,9 @@ func sendOrder(h http.Handler, addr, body string, auth string) int {
 	return w.Code
 }
 
-// Who may give no orders cannot fill the log, whatever they send and from
-// however many addresses, and what they did is told all the same.
-func TestStrangersCannotFillTheLog(t *testing.T) {
+// Clients that may give no orders cannot fill the log, whatever they send and
+// from however many addresses, and yet what they did is reported.
+func TestUnauthorizedOrdersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit")
 		m := breaker.NewManager(breaker.Settings{})
@@ -115,7 +116,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 		for range 3 {
 			sendOrder(h, "192.0.2.1:1", `{"verb": "open", "id": "payments", "actor": "eve"}`, "")
 		}
-		if err := p.Close(); err != nil { // what is owed is written
+		if err := p.Close(); err != nil { // what is due is written
 			t.Fatal(err)
 		}
 		all = entries(t, path)
@@ -125,9 +126,9 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 	})
 }
 
-// Those who may give orders have each of their mistakes on record, and one that
-// is made over and over by a count.
-func TestMistakesAreOnRecord(t *testing.T) {
+// Each mistake of a client that may give orders is recorded, and one that is
+// repeated is counted.
+func TestMistakesAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit")
 		m := breaker.NewManager(breaker.Settings{})
@@ -158,8 +159,8 @@ func TestMistakesAreOnRecord(t *testing.T) {
 	})
 }
 
-// The order of somebody who may give none waits for no disk.
-func TestStrangersWaitForNoDisk(t *testing.T) {
+// The order of a client that may give none does not wait for a disk.
+func TestUnauthorizedOrdersDoNotWaitForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
 		synctest.Wait()

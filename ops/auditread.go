@@ -17,15 +17,15 @@ import (
 // ErrAudit is matched by the error for an audit log that was tampered with.
 var ErrAudit = errors.New("audit log does not hold together")
 
-// AuditError says where an audit log does not hold together, and why. It matches
+// AuditError says where an audit log is inconsistent, and why. It matches
 // ErrAudit.
 type AuditError struct {
-	File    int // of those given to VerifyAudit, from 1 on
-	Line    int // of the file; 0: what is wrong is not in a line
+	File    int // the file, of those given to VerifyAudit, counted from 1
+	Line    int // the line in the file; 0: the error is not in a line
 	Problem string
 }
 
-// Error says where and why.
+// Error returns the place and the reason.
 func (e *AuditError) Error() string {
 	text := ErrAudit.Error() + ": "
 	if e.File > 1 {
@@ -40,53 +40,57 @@ func (e *AuditError) Error() string {
 // Is reports whether target is ErrAudit.
 func (e *AuditError) Is(target error) bool { return target == ErrAudit }
 
-// AuditReport is what VerifyAudit found.
+// AuditReport is the result of VerifyAudit.
 type AuditReport struct {
 	Entries int       `json:"entries"`       // orders
-	Starts  int       `json:"starts"`        // of processes
+	Starts  int       `json:"starts"`        // starts of processes
 	Notices int       `json:"notices"`       // of orders that a process found when it started
-	Repeats int       `json:"repeats"`       // refused orders that have no line of their own
-	Chains  int       `json:"chains"`        // 1, and one more for each file that began anew
+	Repeats int       `json:"repeats"`       // refused orders without a line of their own
+	Chains  int       `json:"chains"`        // 1, plus one for each file that started a new chain
 	From    time.Time `json:"from,omitzero"` // the time of the first line
 	To      time.Time `json:"to,omitzero"`   // the time of the last
 	// Missed is the number of orders that could not be written when they were
-	// given, because the disk was full, say. The chain tells.
+	// given, for example because the disk was full. The numbers of the lines
+	// show them.
 	Missed uint64 `json:"missed,omitempty"`
-	// Torn are the numbers of lines that a crash left unfinished, all files
-	// counted as one. The chain shows that no whole line stood there, but for
-	// those at the very end.
+	// Torn holds the numbers of the lines that a crash left unfinished,
+	// counted across all files. The chain proves that no whole line stood
+	// there, except at the very end.
 	Torn []int `json:"torn,omitempty"`
-	// Begins is the hash that the first line follows: the last of the file
-	// before it, or "" when the log began with this file.
+	// Begins is the hash that the first line follows: that of the last line of
+	// the previous file, or "" if the log began with this file.
 	Begins string `json:"begins"`
-	// Ends is the hash of the last line, and Last its number. Who keeps one of
-	// them elsewhere can tell later whether lines were cut off at the end, which
-	// the file alone cannot (VerifyAuditTo).
+	// Ends is the hash of the last line, and Last its number. If you keep one
+	// of them elsewhere, VerifyAuditTo can show later whether lines were cut
+	// off at the end. The file alone cannot show that.
 	Ends string `json:"ends"`
 	Last uint64 `json:"last"`
 }
 
-// lines is the number of whole lines.
+// lines returns the number of whole lines.
 func (r *AuditReport) lines() int { return r.Entries + r.Starts + r.Notices }
 
-// VerifyAudit reads an audit log, of one file or of several that a rotation
-// made, the oldest first, and checks its chain. An error that matches ErrAudit
-// names the first line that was edited, or before which lines were taken out or
-// put in; the report then covers the lines before it. An unfinished line is one
-// that a crash left: the beginning of a line, behind which the log goes on with
-// the start of a process, or ends. Anything else is an error.
+// VerifyAudit reads an audit log and checks its chain. The log is one file, or
+// several files made by rotation, oldest first. An error that matches ErrAudit
+// names the first line that was edited, or before which lines were removed or
+// inserted; the report then covers the lines before it. An unfinished line
+// counts as left by a crash if it is the beginning of a line, and the log
+// continues with the start of a process or ends there. Anything else is an
+// error.
 //
 // A process that finds no log when it starts, because the file was moved away
-// while it was down, begins a new chain with its start. AuditReport.Chains counts
-// them: what was cut off at the end of the file before does not show.
+// while it was down, starts a new chain. AuditReport.Chains counts the chains.
+// Whether lines are missing at the end of the previous file cannot be detected
+// then.
 //
-// The chain has no secret: it shows an edit, not one by somebody who computes
-// all later hashes anew. Against that, keep AuditReport.Ends elsewhere.
+// The chain uses no secret: it reveals an edit, but not by someone who
+// recomputes all later hashes. To guard against that, keep AuditReport.Ends
+// elsewhere.
 func VerifyAudit(files ...io.Reader) (AuditReport, error) { return VerifyAuditTo("", files...) }
 
-// VerifyAuditTo is VerifyAudit of a log that has to reach end: the hash of an
-// entry, or its number (AuditReport.Ends and Last of an earlier time). It may go
-// on behind it.
+// VerifyAuditTo is VerifyAudit for a log that must contain end: the hash of an
+// entry or its number, from AuditReport.Ends or Last of an earlier check. The
+// log may continue after it.
 func VerifyAuditTo(end string, files ...io.Reader) (AuditReport, error) {
 	v := verifier{}
 	var err error
@@ -108,8 +112,8 @@ func VerifyAuditTo(end string, files ...io.Reader) (AuditReport, error) {
 	return v.report, nil
 }
 
-// auditEnd is a hash or a number that a log has to reach; the zero value is
-// reached by any.
+// auditEnd is a hash or a number that a log must reach. Every log reaches the
+// zero value.
 type auditEnd struct {
 	hash string
 	n    uint64
@@ -135,7 +139,7 @@ type verifier struct {
 	reached bool
 	file    int
 	before  int  // lines of the files before this one
-	begun   bool // this file has had a whole line
+	begun   bool // a whole line of this file has been read
 	torn    int  // the line of this file that is unfinished, if it is the last so far
 	last    AuditEntry
 }
@@ -176,7 +180,7 @@ func (v *verifier) take(line auditLine) error {
 	switch {
 	case first, firstHere && e.Start && e.Prev == "" && !e.Time.Before(v.last.Time):
 		v.report.Chains++
-		if e.Prev == "" { // it began here, maybe with orders that were missed
+		if e.Prev == "" { // the log began here, perhaps with orders that were missed
 			v.report.Missed += e.N - 1
 		}
 		if first {
@@ -187,8 +191,9 @@ func (v *verifier) take(line auditLine) error {
 	case e.N <= v.last.N:
 		return v.wrong(line.at, "has number %d after %d", e.N, v.last.N)
 	case v.torn > 0 && !e.Start && e.N == v.last.N+1:
-		// Behind a crash a process starts; and where a process could neither
-		// write a line nor take its beginning back, a number is missing.
+		// A crash is followed by the start of a process. And if a process
+		// could neither write a line nor remove its beginning, a number is
+		// missing.
 		return v.wrong(v.torn, "is unfinished, but its process went on: it was edited")
 	default:
 		v.report.Missed += e.N - v.last.N - 1
@@ -211,9 +216,9 @@ func (v *verifier) take(line auditLine) error {
 	return nil
 }
 
-// ReadAudit yields the entries of an audit log, oldest first, unfinished lines
-// left out. An error ends it; one that matches ErrAudit comes with the line
-// that was edited, and does not.
+// ReadAudit yields the entries of an audit log, oldest first, without
+// unfinished lines. An error ends the iteration, except one that matches
+// ErrAudit, which comes with the edited line.
 func ReadAudit(r io.Reader) iter.Seq2[AuditEntry, error] {
 	return func(yield func(AuditEntry, error) bool) {
 		for line, err := range auditLines(r) {

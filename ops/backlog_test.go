@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 )
 
-// While the file system hangs, orders wait a second each and no memory fills;
-// what is closed takes no more.
+// While the file system hangs, orders wait a second each and memory does not
+// fill; a closed log accepts nothing more.
 func TestAuditBacklogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
@@ -24,7 +24,7 @@ func TestAuditBacklogIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); err == nil || !strings.Contains(err.Error(), "256 orders wait to be written, this one is not recorded") {
+		if err := a.write(Order{ID: "payments"}, Peer{}, &Receipt{}, nil); err == nil || !strings.Contains(err.Error(), "256 orders are waiting to be written, this one is not recorded") {
 			t.Errorf("beyond the backlog: %v", err)
 		}
 		if err := a.close(); err == nil || !strings.Contains(err.Error(), "not written after 1s") {

@@ -21,7 +21,8 @@ import (
 
 const crowdedKeys = 50_000
 
-// playCrowded is a process with a set of many keys, behind a socket and a URL.
+// playCrowded is a process with a set of many keys, served on a socket and a
+// URL.
 func playCrowded() {
 	m := breaker.NewManager(breaker.Settings{})
 	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: crowdedKeys})
@@ -43,9 +44,9 @@ func playCrowded() {
 	os.Exit(1)
 }
 
-// An order by the socket while 64 readers, each from an address of its own or by
-// the socket as well, pull the status of 50,000 keys page by page, as fast as
-// they get it. The server is a process of its own.
+// An order on the socket while 64 readers, each from a different address or on
+// the socket as well, read the status of 50,000 keys page by page, as fast as
+// they get it. The server is a separate process.
 func BenchmarkOrderBesideReaders(b *testing.B) {
 	c := child(b, "crowded", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
 	out, err := c.StdoutPipe()
@@ -111,7 +112,7 @@ func BenchmarkOrderBesideReaders(b *testing.B) {
 					}
 				})
 			}
-			time.Sleep(500 * time.Millisecond) // until they all read
+			time.Sleep(500 * time.Millisecond) // until all of them read
 			var times []time.Duration
 			began := time.Now()
 			for i := 0; b.Loop(); i++ {

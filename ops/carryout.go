@@ -11,12 +11,12 @@ import (
 )
 
 // ErrConfirm is matched by the error for an order with a wildcard that would
-// touch more breakers than Order.Confirm says.
+// apply to more breakers than Order.Confirm allows.
 var ErrConfirm = errors.New("order not confirmed")
 
-// carryOut carries out an order on the breakers of the manager; see Do. kept says
-// that what of it stands is kept elsewhere. With an error, the receipt has what
-// the order was.
+// carryOut carries out an order on the breakers of the manager; see Do. kept means
+// that what is to outlive a restart is kept elsewhere. If it returns an error, the
+// receipt shows what the order was.
 func (p *Plane) carryOut(o Order, kept bool) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
 	err := p.standing.do(&o, &r, kept, func() error { return r.carryOut(p, o) })
@@ -44,7 +44,7 @@ func (r *Receipt) carryOut(p *Plane, o Order) error {
 	r.Matched = len(found)
 	for _, b := range found {
 		res, err := p.apply(b, o)
-		if errors.Is(err, errNotMeant) { // it was when it was counted
+		if errors.Is(err, errNotMeant) { // it existed when the breakers were counted
 			r.Matched--
 			continue
 		}
@@ -71,8 +71,8 @@ func (r *Receipt) one(p *Plane, o Order) error {
 	return nil
 }
 
-// setMark keeps the newest mark of the process. The event of the order is the
-// mark on the timeline.
+// setMark keeps the newest mark of the process. On the timeline, the mark is
+// the event of its order.
 func (p *Plane) setMark(o Order) error {
 	switch set, wild := strings.CutSuffix(o.ID, "/*"); {
 	case o.ID == "*":
@@ -100,7 +100,8 @@ func find(m *breaker.Manager, id string) (*breaker.Breaker, error) {
 	return nil, err
 }
 
-// match finds the breakers of a wildcard, if no more than are confirmed.
+// match returns the breakers that a wildcard matches, if there are no more
+// than confirmed.
 func match(m *breaker.Manager, o Order) ([]*breaker.Breaker, error) {
 	var found []*breaker.Breaker
 	if o.ID == "*" {
@@ -120,26 +121,26 @@ func match(m *breaker.Manager, o Order) ([]*breaker.Breaker, error) {
 	return found, nil
 }
 
-// ConfirmError is the answer to an order that would touch more breakers than
-// it says. It matches ErrConfirm.
+// ConfirmError is the error for an order that would apply to more breakers
+// than it confirms. It matches ErrConfirm.
 type ConfirmError struct {
 	ID      string // the order's
-	Matched int    // what Order.Confirm must reach
+	Matched int    // what Order.Confirm must be, at least
 	Confirm int    // what it was
 }
 
-// Error tells the number to confirm.
+// Error names the number to confirm.
 func (e *ConfirmError) Error() string {
 	if e.Confirm == 0 {
-		return fmt.Sprintf("%s is for %d breakers: confirm that number", e.ID, e.Matched)
+		return fmt.Sprintf("%s applies to %d breakers: confirm that number", e.ID, e.Matched)
 	}
-	return fmt.Sprintf("%s is for %d breakers by now, and %d were confirmed: nothing was changed", e.ID, e.Matched, e.Confirm)
+	return fmt.Sprintf("%s applies to %d breakers now, and %d were confirmed: nothing was changed", e.ID, e.Matched, e.Confirm)
 }
 
 // Is reports whether target is ErrConfirm.
 func (e *ConfirmError) Is(target error) bool { return target == ErrConfirm }
 
-// confirmed is n, or an error when the order may not touch so many.
+// confirmed returns n, or an error if the order may not apply to so many.
 func (o *Order) confirmed(n int) (int, error) {
 	if o.DryRun || n <= o.Confirm {
 		return n, nil

@@ -11,7 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// An order for many does not wait for a listener that hangs once for each.
+// A listener that hangs does not delay an order for many once for each
+// breaker.
 func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	const many = 500
 	free := make(chan struct{})
@@ -22,7 +23,7 @@ func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	}
 	m.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { <-free }})
 	from := time.Now()
-	r, err := planeOf(t, m, ops.Options{}).Do(ops.Order{ID: "*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: many}, here)
+	r, err := planeOf(t, m, ops.Options{}).Do(ops.Order{ID: "*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: many}, program)
 	if took := time.Since(from); err != nil || r.Touched != many || took > 10*time.Second {
 		t.Errorf("%d of %d touched after %s, %v", r.Touched, many, took, err)
 	}
@@ -33,7 +34,7 @@ func TestRegressionListenerHeldUpAnOrderForMany(t *testing.T) {
 	}
 }
 
-// A listener that exits its goroutine, or hangs, can neither keep an order from
+// A listener that exits its goroutine or hangs prevents an order neither from
 // being answered nor from being recorded.
 func TestRegressionListenerTookTheOrderAlong(t *testing.T) {
 	free := make(chan struct{})
@@ -44,7 +45,7 @@ func TestRegressionListenerTookTheOrderAlong(t *testing.T) {
 		b := m.Breaker("payments")
 		b.AddListener(breaker.Listener{StateChange: func(*breaker.Breaker, breaker.Transition) { bad() }})
 		p := ops.New(m, ops.Options{Audit: path})
-		r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+		r, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, program)
 		if err != nil || r.Touched != 1 || r.Results[0].Before != breaker.Closed || r.Results[0].After != breaker.Open || r.Results[0].Version != 2 {
 			t.Errorf("a listener that %s: %+v, %v", name, r, err)
 		}

@@ -25,30 +25,31 @@ import (
 // it is gone, or stopped, or too busy.
 var ErrUnreachable = errors.New("process does not answer")
 
-// Client speaks to the operations plane of another process. All methods may be
-// called by many goroutines at once, and give up when their context ends; those
-// without a deadline of their own give up after ten seconds, but for Events.
+// Client talks to the operations plane of another process. All methods may be
+// called by many goroutines at once, and give up when their context is done.
+// Without a deadline on the context, all methods except Events give up after
+// ten seconds.
 //
-// At a unix socket it speaks only to a process of the user to whom the socket
-// belongs. It reads at most 16 MiB of an answer.
+// On a unix socket the client talks only to a process of the user who owns the
+// socket. It reads at most 16 MiB of an answer.
 //
-// Errors are an *Error when the process refused, and match ErrUnreachable when
-// it did not answer or is not the process it should be.
+// An error is an *Error if the process refused. It matches ErrUnreachable if
+// the process did not answer, or is not the expected one.
 type Client struct {
 	address   string
 	base      string
 	http      *http.Client
 	impatient bool // does not wait for a process that is stopped
-	// Header is sent with each request: a bearer token, say, that the user's own
-	// mux asks for. Set it before the first request.
+	// Header is sent with each request, such as a bearer token that the
+	// program's mux requires. Set it before the first request.
 	Header http.Header
 }
 
 const clientPatience = 10 * time.Second
 
-// NewClient makes a client of the process at address: the path of its unix
-// socket ("/run/switchgear/1234.sock"), its number ("1234": its socket in this
-// user's runtime dir), or the URL that its handler is mounted at
+// NewClient returns a client for the process at address: the path of its unix
+// socket ("/run/switchgear/1234.sock"), its process id ("1234": the socket in
+// this user's runtime dir), or the URL at which its handler is mounted
 // ("https://host/ops/"). It does not connect yet.
 func NewClient(address string) (*Client, error) {
 	switch u, err := url.Parse(address); {
@@ -70,8 +71,8 @@ func NewClient(address string) (*Client, error) {
 	return newSocketClient(filepath.Join(defaultRuntimeDir(), socketFolder, address+".sock"), os.Geteuid()), nil
 }
 
-// newSocketClient speaks to a process of user uid (anyone: of the user to whom
-// the socket belongs).
+// newSocketClient returns a client that talks only to a process of user uid
+// (anyone: of the user who owns the socket).
 func newSocketClient(path string, uid int) *Client {
 	c := &Client{address: path, base: socketBase, Header: http.Header{}}
 	c.http = &http.Client{
@@ -90,27 +91,27 @@ func newSocketClient(path string, uid int) *Client {
 
 const socketBase = "http://socket"
 
-// neverRedirect: an operations plane does not redirect, and whoever does shall
+// neverRedirect: an operations plane never redirects, and another server must
 // not choose where the next order goes.
 func neverRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// Address is what the client was made for; a process's number has become the
-// path of its socket.
+// Address returns the address that the client was created with. A process id
+// has been replaced by the path of its socket.
 func (c *Client) Address() string { return c.address }
 
-// Close drops idle connections. The client stays usable.
+// Close closes idle connections. The client can still be used.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 const processPath = "/v1/process"
 
-// Process asks which process it is.
+// Process returns a description of the process.
 func (c *Client) Process(ctx context.Context) (p Process, err error) {
 	room := int64(maxProcessReply)
 	err = c.do(ctx, http.MethodGet, processPath, nil, nil, &p, &room)
 	return p, err
 }
 
-// Overview asks for the whole process on one page.
+// Overview returns the whole process on one page.
 func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
 	err = c.get(ctx, "/v1/overview", nil, &o)
 	return o, err
@@ -119,9 +120,9 @@ func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
 // maxStatus is how many breakers Status collects.
 const maxStatus = 250_000
 
-// Status asks for breakers, sorted by id; ask.IDs come in their order. It asks
-// for one page after the other, each of up to 5,000, until it has all of them,
-// or ask.Limit; there may be 250,000.
+// Status returns breakers, sorted by id; those of ask.IDs come in the order
+// given. It requests one page of up to 5,000 after the other, until it has all
+// of them or ask.Limit. There may be at most 250,000.
 func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) {
 	q := url.Values{"id": ask.IDs}
 	if ask.Match != "" {
@@ -156,7 +157,7 @@ func (c *Client) Status(ctx context.Context, ask StatusQuery) ([]Status, error) 
 	}
 }
 
-// Explain asks why breakers are as they are.
+// Explain says why the breakers with these ids are in their states.
 func (c *Client) Explain(ctx context.Context, ids ...string) ([]Explanation, error) {
 	var reply struct {
 		Explanations []Explanation `json:"explanations"`
@@ -165,7 +166,7 @@ func (c *Client) Explain(ctx context.Context, ids ...string) ([]Explanation, err
 	return reply.Explanations, err
 }
 
-// History asks what breakers went through.
+// History returns the past transitions of the breakers with these ids.
 func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) {
 	var reply struct {
 		Histories []History `json:"histories"`
@@ -174,7 +175,7 @@ func (c *Client) History(ctx context.Context, ids ...string) ([]History, error) 
 	return reply.Histories, err
 }
 
-// Timeline asks what happened from then on, see Plane.Timeline.
+// Timeline returns what happened since from, see Plane.Timeline.
 func (c *Client) Timeline(ctx context.Context, from time.Time, ids ...string) (t Timeline, err error) {
 	q := url.Values{"id": ids}
 	if !from.IsZero() {
@@ -184,15 +185,15 @@ func (c *Client) Timeline(ctx context.Context, from time.Time, ids ...string) (t
 	return t, err
 }
 
-// Settings asks for settings in effect and those of the program, as
-// Plane.Settings does.
+// Settings returns the settings in effect and those of the program, see
+// Plane.Settings.
 func (c *Client) Settings(ctx context.Context, ids ...string) (l SettingsList, err error) {
 	err = c.get(ctx, "/v1/settings", url.Values{"id": ids}, &l)
 	return l, err
 }
 
-// Plots asks what became of the calls of breakers and sets in the last minutes;
-// none when the process does not count calls.
+// Plots returns how the calls of breakers and sets ended in the last minutes,
+// or nothing if the process does not count calls.
 func (c *Client) Plots(ctx context.Context, names ...string) ([]Plot, error) {
 	var reply struct {
 		Plots []Plot `json:"plots"`
@@ -201,7 +202,7 @@ func (c *Client) Plots(ctx context.Context, names ...string) ([]Plot, error) {
 	return reply.Plots, err
 }
 
-// Orders asks for the newest orders that the process carried out, oldest first.
+// Orders returns the newest orders that the process carried out, oldest first.
 func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	var reply struct {
 		Orders []Event `json:"orders"`
@@ -210,8 +211,9 @@ func (c *Client) Orders(ctx context.Context) ([]Event, error) {
 	return reply.Orders, err
 }
 
-// Order gives an order. It is checked here first. An error that matches
-// ErrUnreachable says so when the order may have been carried out all the same.
+// Order gives an order, after checking it locally. An error that matches
+// ErrUnreachable says whether the order may have been carried out
+// nevertheless.
 func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, err
@@ -228,13 +230,14 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	var dial *net.OpError
 	unsent := errors.As(err, &dial) && dial.Op == "dial"
 	if errors.Is(err, ErrUnreachable) && !o.DryRun && !unsent {
-		err = fmt.Errorf("%w; the order was sent, it may yet be carried out", err)
+		err = fmt.Errorf("%w; the order was sent and may yet be carried out", err)
 	}
 	return r, err
 }
 
-// Attached asks what was attached under name, see Plane.Attach: it gets v1/NAME and
-// path, or posts body there, if that is not nil, and reads the answer into into.
+// Attached sends a request to what was attached under name (see Plane.Attach): a GET
+// of v1/NAME and path, or a POST of body, if that is not nil. It decodes the answer
+// into into.
 func (c *Client) Attached(ctx context.Context, name, path string, q url.Values, body []byte, into any) error {
 	method := http.MethodGet
 	if body != nil {
@@ -244,26 +247,26 @@ func (c *Client) Attached(ctx context.Context, name, path string, q url.Values, 
 	return c.do(ctx, method, "/v1/"+name+path, q, body, into, &room)
 }
 
-// Metrics asks for the Prometheus text.
+// Metrics returns the metrics in the Prometheus text format.
 func (c *Client) Metrics(ctx context.Context) (string, error) {
 	var text string
 	err := c.get(ctx, "/metrics", nil, &text)
 	return text, err
 }
 
-// What is read of an answer. A plane's answers are much smaller (see maxPage and
-// maxListed), but the other side may be anybody.
+// How much of an answer is read. A plane's answers are much smaller (see
+// maxPage and maxListed), but the other side may be any program.
 const (
 	maxReply        = 16 << 20
-	maxProcessReply = 64 << 10 // it is asked of each process that is found
+	maxProcessReply = 64 << 10 // requested from each process that is found
 	maxReplyHeader  = 64 << 10
 	maxPages        = 128 << 20 // all pages of a status
 )
 
-// errTooLarge is what reading more of an answer ends with.
+// errTooLarge is the error for an answer that is larger than that.
 var errTooLarge = errors.New("the answer is too large")
 
-// limited is a reader of as many bytes as there is room for.
+// limited is a reader that stops with errTooLarge after a number of bytes.
 type limited struct {
 	r    io.Reader
 	room *int64
@@ -283,7 +286,7 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, into any) e
 	return c.do(ctx, http.MethodGet, path, q, nil, into, &room)
 }
 
-// do asks, and reads an answer for which there is room.
+// do makes a request and reads an answer of limited size.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte, into any, room *int64) error {
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
@@ -337,7 +340,7 @@ func (c *Client) request(ctx context.Context, method, path string, q url.Values,
 	return req, nil
 }
 
-// unreachable says in plain words why there is no answer.
+// unreachable explains in plain words why there is no answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -366,13 +369,13 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %s: %s%w", ErrUnreachable, c.address, said, hidden{err})
 }
 
-// hidden is an error that is there to be matched and not to be read.
+// hidden is an error that errors.Is finds, but that adds nothing to the text.
 type hidden struct{ error }
 
 func (h hidden) Error() string { return "" }
 func (h hidden) Unwrap() error { return h.error }
 
-// refusal is the error of an answer that is none.
+// refusal returns the error for an answer that is not a success.
 func (c *Client) refusal(resp *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	var reply struct {

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Events yields what happens from now on, or what followed the event with the
-// StreamID after, until ctx ends or the connection does; the error is the last
-// thing yielded. Begin again with the StreamID of the last event to miss nothing
-// that the process still has.
+// Events yields what happens from now on, or what followed the event whose
+// StreamID is after. It ends when ctx is done or the connection breaks; the
+// error is the last thing yielded. Call it again with the StreamID of the last
+// event, and no event is missed that the process still keeps.
 func (c *Client) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		req, err := c.request(ctx, http.MethodGet, "/v1/events", nil, nil)
@@ -55,7 +55,7 @@ func (c *Client) read(ctx context.Context, body io.Reader, yield func(Event, err
 		case "id":
 			e.StreamID = value
 		case "event":
-			alive = value == "alive" // a sign of life, for pages
+			alive = value == "alive" // a keep-alive, for pages
 		case "data":
 			if alive {
 				continue

@@ -9,7 +9,7 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// dashboard serves the page and what it needs; nothing comes from outside.
+// dashboard serves the page and its assets. Nothing is loaded from elsewhere.
 func dashboard() http.Handler {
 	sub, err := fs.Sub(assets, "assets")
 	if err != nil {

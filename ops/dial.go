@@ -10,14 +10,14 @@ import (
 	"github.com/switchgear-go/switchgear/ops/internal/procstate"
 )
 
-// errUntrusted is why nothing is said to the process at a socket.
+// errUntrusted is the error for a socket whose process cannot be trusted.
 var errUntrusted = errors.New("not trusted")
 
-// dial connects to a unix socket if it and the process behind it are user uid's
-// (anyone: if the process is of the user to whom the socket belongs). What
-// stands at the path may be changed at any time by whoever can write to the
-// folder, so what counts is what the kernel says of the connection. An error is
-// always one of dialling: nothing was sent.
+// dial connects to a unix socket if both the socket and the process behind it
+// belong to user uid (anyone: if the process belongs to the owner of the
+// socket). Anyone who can write to the folder can change the path at any time,
+// so only what the kernel says about the connection counts. If dial fails,
+// nothing was sent.
 func dial(ctx context.Context, path string, uid int, impatient bool) (net.Conn, error) {
 	failed := func(err error) error {
 		return &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
@@ -53,5 +53,5 @@ func dial(ctx context.Context, path string, uid int, impatient bool) (net.Conn, 
 	return conn, nil
 }
 
-// errStopped: a process that is stopped cannot answer before somebody wakes it.
+// errStopped: a stopped process cannot answer until it is continued.
 var errStopped = errors.New("the process is stopped")

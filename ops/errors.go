@@ -7,26 +7,27 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Error is a refusal as it travels: the JSON that the API answers with, and
-// the error that a Client returns. It matches, with errors.Is, what the refusal
-// is about: breaker.ErrOrder, ErrUnknown, ErrVersion, ErrSettings, or ErrConfirm
-// or ErrRefused of this package.
+// Error is a refusal as it is transmitted: the JSON with which the API
+// answers, and the error that a Client returns. errors.Is matches it with what
+// was wrong: breaker.ErrOrder, ErrUnknown, ErrVersion or ErrSettings, or this
+// package's ErrConfirm or ErrRefused.
 type Error struct {
 	Code    string   `json:"code"` // "order", "unknown", "version", "settings", "confirm", "refused", ...
 	Message string   `json:"message"`
-	ID      string   `json:"id,omitempty"`      // "unknown", "confirm": the id that the order or question had
-	Near    []string `json:"near,omitempty"`    // "unknown": the nearest ids
-	Matched int      `json:"matched,omitempty"` // "confirm": the number to confirm
+	ID      string   `json:"id,omitempty"`      // for "unknown" and "confirm": the id in the order or question
+	Near    []string `json:"near,omitempty"`    // for "unknown": the nearest ids
+	Matched int      `json:"matched,omitempty"` // for "confirm": the number to confirm
 	Status  int      `json:"-"`                 // of HTTP
 }
 
-// ErrRefused is matched by the error for an order that its giver may not give.
+// ErrRefused is matched by the error for an order that its sender may not
+// give.
 var ErrRefused = errors.New("not allowed")
 
-// Error is the message.
+// Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// Is tells what the refusal is about.
+// Is reports whether target is the error that the code stands for.
 func (e *Error) Is(target error) bool {
 	for _, c := range codes {
 		if c.code == e.Code {
@@ -49,7 +50,7 @@ var codes = []struct {
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 
-// AsError is err as an Error, for those that carry answers elsewhere.
+// AsError returns err as an Error, for transports that send it in another way.
 func AsError(err error) *Error {
 	e := &Error{Code: "internal", Message: err.Error(), Status: http.StatusInternalServerError}
 	var already *Error

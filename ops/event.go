@@ -9,31 +9,32 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// EventKind says what an Event tells.
+// EventKind is the kind of an Event.
 type EventKind string
 
 // The kinds of events.
 const (
-	EventTransition EventKind = "transition" // a breaker moved: Transition
-	EventHeldBack   EventKind = "held-back"  // CapOpen kept a breaker from moving: Transition
+	EventTransition EventKind = "transition" // the state of a breaker changed: Transition
+	EventHeldBack   EventKind = "held-back"  // CapOpen kept a breaker closed: Transition
 	EventAudit      EventKind = "audit"      // the audit log fails, or works again: Notice
 	EventNotice     EventKind = "notice"     // the program or the plane reports something: Notice
-	EventReminder   EventKind = "reminder"   // half the time of an override is over: Override
+	EventReminder   EventKind = "reminder"   // half the time of an override has passed: Override
 	EventOrder      EventKind = "order"      // an order was carried out: Order
-	// EventGap says that Missed events are gone, because the reader was too slow
-	// or came too late: what it knows of the breakers is old.
+	// EventGap means that Missed events were lost, because the reader was too
+	// slow or connected too late. What it knows about the breakers is out of
+	// date.
 	EventGap EventKind = "gap"
 )
 
 // Event is something that happened to the breakers of a manager.
 type Event struct {
-	// StreamID names the event's place in the stream of one process; a Client
-	// sets it. It is what Client.Events resumes after.
+	// StreamID identifies the event's place in the stream of one process. A
+	// Client sets it, and Client.Events can resume after it.
 	StreamID   string              `json:"-"`
-	Seq        uint64              `json:"seq"` // counts the events since the plane was made
+	Seq        uint64              `json:"seq"` // numbers the events since the plane was created
 	At         time.Time           `json:"at"`
 	Kind       EventKind           `json:"kind"`
-	ID         string              `json:"id,omitempty"` // the breaker's or the order's
+	ID         string              `json:"id,omitempty"` // of the breaker or the order
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Override   *breaker.Override   `json:"override,omitempty"`
 	Order      *OrderEvent         `json:"order,omitempty"`
@@ -47,34 +48,35 @@ type OrderEvent struct {
 	Actor  string       `json:"actor"`
 	Reason string       `json:"reason,omitempty"`
 	For    Duration     `json:"for,omitzero"`
-	// Changes are what VerbSet changed in the settings of a breaker, or in those
-	// that the keys of a set have in common.
+	// Changes are the settings that VerbSet changed, of a breaker or of the
+	// common settings of a set.
 	Changes []breaker.SettingsChange `json:"changes,omitempty"`
 	Touched int                      `json:"touched"`
 	Failed  int                      `json:"failed,omitempty"`
 }
 
 const (
-	keptEvents = 2048 // for readers that come back
-	keptOrders = 100  // for a reader that comes first
+	keptEvents = 2048 // for readers that reconnect
+	keptOrders = 100  // for a reader that connects for the first time
 )
 
-// hub keeps the newest events for its readers, each of which has a place in
-// them and nothing else: a slow one finds a gap, and holds up nobody.
+// hub keeps the newest events for its readers. A reader only has a place in
+// the stream, so a slow reader finds a gap and delays no other reader.
 type hub struct {
 	timeline *timelineStore
 
 	mu     sync.Mutex // guards the fields below
 	ring   []Event
-	last   uint64 // Seq of the newest
+	last   uint64 // Seq of the newest event
 	orders []Event
-	wake   chan struct{} // closed at the next event; nil: nobody waits
+	wake   chan struct{} // closed at the next event; nil if no reader is waiting
 	closed bool
 }
 
 func newHub(t *timelineStore) *hub { return &hub{timeline: t} }
 
-// publish takes its place in the order of events, and never waits.
+// publish adds an event. The order of the calls is the order of the stream.
+// publish never waits.
 func (h *hub) publish(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,15 +120,15 @@ func (h *hub) close() {
 	h.wakeLocked()
 }
 
-// newest is the Seq of the newest event.
+// newest returns the Seq of the newest event.
 func (h *hub) newest() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last
 }
 
-// after returns up to most events that follow seq, or what to wait for when
-// there are none yet. With neither, the hub is closed.
+// after returns up to most events that follow seq. If there are none yet, it
+// returns a channel to wait for. If it returns neither, the hub is closed.
 func (h *hub) after(seq uint64, most int) (events []Event, wait <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,16 +151,17 @@ func (h *hub) after(seq uint64, most int) (events []Event, wait <-chan struct{})
 	return events, nil
 }
 
-// lastOrders are the newest orders, oldest first.
+// lastOrders returns the newest orders, oldest first.
 func (h *hub) lastOrders() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]Event{}, h.orders...)
 }
 
-// Events yields what happens from now on, or what followed the event with the
-// StreamID after, as Client.Events does, until ctx ends or the plane is closed.
-// It never yields an error. A reader that is too slow finds an EventGap.
+// Events yields what happens from now on, or what followed the event whose
+// StreamID is after, as Client.Events does. It ends when ctx is done or the
+// plane is closed, and never yields an error. A reader that is too slow finds
+// an EventGap.
 func (p *Plane) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		place := p.placeOf(after)
@@ -189,13 +192,14 @@ func (p *Plane) Events(ctx context.Context, after string) iter.Seq2[Event, error
 	}
 }
 
-// streamPlace is where a reader of the events begins.
+// streamPlace is where a reader of the events starts.
 type streamPlace struct {
-	seq   uint64 // of the last event it has had
-	stale bool   // it comes from another process, or has an id of the future: what it knows is old
+	seq   uint64 // Seq of the last event that it has received
+	stale bool   // the id is from another process or from the future: what the reader knows is out of date
 }
 
-// placeOf is the place behind the event with this id, or else the newest one.
+// placeOf returns the place after the event with this id, or else after the
+// newest event.
 func (p *Plane) placeOf(id string) streamPlace {
 	newest := p.hub.newest()
 	seq, ok := p.place(id)

@@ -9,14 +9,14 @@ import (
 
 const (
 	eventBatch   = 256                          // events written at a time
-	heartbeat    = 5 * time.Second              // between signs of life
-	streamWrite  = 10 * time.Second             // a reader that takes nothing for so long is dropped
-	heartbeatSSE = "event: alive\ndata: {}\n\n" // an event, as pages do not see comments
+	heartbeat    = 5 * time.Second              // time between keep-alives
+	streamWrite  = 10 * time.Second             // a reader that takes nothing for this long is dropped
+	heartbeatSSE = "event: alive\ndata: {}\n\n" // an event, because pages do not see comments
 )
 
-// getEvents streams events as server-sent events until the reader goes or the
-// plane is closed. A reader that comes back with Last-Event-ID goes on where it
-// was, or finds a gap.
+// getEvents streams events as server-sent events until the reader disconnects
+// or the plane is closed. A reader that reconnects with Last-Event-ID
+// continues where it was, or finds a gap.
 func (e *endpoint) getEvents(w http.ResponseWriter, r *http.Request) error {
 	leave, err := e.follow(r)
 	if err != nil {
@@ -26,7 +26,7 @@ func (e *endpoint) getEvents(w http.ResponseWriter, r *http.Request) error {
 	s := stream{w: w, control: http.NewResponseController(w), plane: e.Plane}
 	s.from(r)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back
+	w.Header().Set("X-Accel-Buffering", "no") // otherwise nginx would buffer the events
 	if s.write([]byte("retry: 2000\n\n")) != nil {
 		return nil
 	}
@@ -42,8 +42,9 @@ type stream struct {
 	streamPlace
 }
 
-// from finds where the reader wants to begin: after the event of Last-Event-ID
-// (or of ?after=, for readers that cannot set headers), or else now.
+// from returns where the reader wants to start: after the event of
+// Last-Event-ID (or of ?after=, for readers that cannot set headers), or else
+// now.
 func (s *stream) from(r *http.Request) {
 	id := r.Header.Get("Last-Event-ID")
 	if id == "" {
@@ -94,8 +95,8 @@ func (s *stream) send(events []Event) error {
 	return s.write(text)
 }
 
-// write gives the reader a bounded time. Where the server cannot do that, its
-// own WriteTimeout is the bound.
+// write gives the reader a limited time. If the server cannot do that, its own
+// WriteTimeout is the limit.
 func (s *stream) write(text []byte) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
 	if _, err := s.w.Write(text); err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // A process that can be seen and operated from a shell, and from a browser by
-// those who are signed in.
+// people who are signed in.
 func ExamplePlane_Handler() {
 	m := breaker.NewManager(breaker.Settings{})
 	p := ops.New(m, ops.Options{
@@ -74,7 +74,7 @@ func ExamplePlane_Listen() {
 		return
 	}
 
-	for _, found := range ops.Processes(context.Background(), dir) { // another program, as a rule
+	for _, found := range ops.Processes(context.Background(), dir) { // usually in another program
 		if found.Process == nil || found.Process.Service != "shop" {
 			continue
 		}
@@ -94,8 +94,8 @@ func ExamplePlane_Listen() {
 	// payments is closed and has never opened. It opens on 5 more failures in a row.
 }
 
-// Every order is in the audit log, with the hash of the line before it, so that
-// a line that was edited or removed shows.
+// Every order is in the audit log, with the hash of the line before it, so
+// that a line that was edited or removed can be detected.
 func ExampleVerifyAudit() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -130,7 +130,7 @@ func ExampleVerifyAudit() {
 	// edited: true
 }
 
-// What happened to the breakers of a program, with who and why.
+// What happened to the breakers of a program, with who did it and why.
 func ExamplePlane_Timeline() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 1})
 	plane := ops.New(manager, ops.Options{})

@@ -1,9 +1,10 @@
 package ops
 
-// EventID makes the name of an event, for tests that come back late.
+// EventID returns the name of an event, for tests of readers that reconnect
+// late.
 func (p *Plane) EventID(seq uint64) string { return p.eventID(seq) }
 
-// Routes are those of the API, as "GET /v1/status".
+// Routes returns the routes of the API, as "GET /v1/status".
 func Routes() (out []string) {
 	for _, r := range routes {
 		out = append(out, r.method+" "+r.path)
@@ -24,11 +25,11 @@ func (p *Plane) Streams() (n int) {
 // Answers is the number of large answers under way.
 func (p *Plane) Answers() int { return len(p.web.answers) + len(p.local.answers) }
 
-// ForgetOverview makes the next overview a fresh one.
+// ForgetOverview makes the next overview a new one.
 func (p *Plane) ForgetOverview() { p.overview.forget() }
 
-// FreshGate gives everybody their allowance back.
+// FreshGate restores the allowance of all clients.
 func (p *Plane) FreshGate() { p.web = newGate(false) }
 
-// LastOrders are the newest orders, oldest first.
+// LastOrders returns the newest orders, oldest first.
 func (p *Plane) LastOrders() []Event { return p.hub.lastOrders() }

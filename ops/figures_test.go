@@ -16,7 +16,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Orders by socket while a hundred calls hang.
+// Orders on the socket while a hundred calls hang.
 func TestOrdersBySocketAreQuick(t *testing.T) {
 	m := shop(t)
 	_, c := listen(t, m)
@@ -53,7 +53,7 @@ func TestOrdersBySocketAreQuick(t *testing.T) {
 }
 
 // The status of 100,000 breakers over the socket, streamed; of fewer under the
-// race detector, which would be what is measured.
+// race detector, because otherwise that would be measured.
 func TestStatusOfVeryMany(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: veryMany})

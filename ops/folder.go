@@ -14,7 +14,8 @@ const (
 	runtimeDirEnv = "SWITCHGEAR_RUNTIME_DIR"
 )
 
-// defaultRuntimeDir is where the folder of the sockets is; see Plane.Listen.
+// defaultRuntimeDir returns the directory in which the folder of the sockets
+// is created; see Plane.Listen.
 func defaultRuntimeDir() string {
 	for _, name := range []string{runtimeDirEnv, "XDG_RUNTIME_DIR"} {
 		if dir := os.Getenv(name); filepath.IsAbs(dir) {
@@ -27,9 +28,9 @@ func defaultRuntimeDir() string {
 	return filepath.Join(os.TempDir(), tempPrefix+strconv.Itoa(os.Getuid()))
 }
 
-const tempPrefix = "switchgear-" // and the user's number
+const tempPrefix = "switchgear-" // followed by the user's number
 
-// makeFolder makes the folder of the sockets, or checks the one there is.
+// makeFolder creates the folder of the sockets, or checks the existing one.
 func makeFolder(runtimeDir string) (string, error) {
 	folder := filepath.Join(cmp.Or(runtimeDir, defaultRuntimeDir()), socketFolder)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -38,9 +39,9 @@ func makeFolder(runtimeDir string) (string, error) {
 	return folder, checkFolder(folder, os.Geteuid())
 }
 
-// checkFolder makes sure that nobody but user uid and root can put a socket
-// into folder, or another folder in its place, and that nobody else can enter
-// it.
+// checkFolder makes sure that only user uid and root can put a socket into
+// folder, or put another folder in its place, and that other users cannot
+// enter it.
 func checkFolder(folder string, uid int) error {
 	if err := checkOwner(filepath.Dir(folder), uid, false); err != nil {
 		return err
@@ -48,10 +49,10 @@ func checkFolder(folder string, uid int) error {
 	return checkOwner(folder, uid, true)
 }
 
-// checkOwner makes sure that nobody but user uid and root can change what is in
-// folder. A private one must be uid's, and nobody else may even enter it.
+// checkOwner makes sure that only user uid and root can change what is in
+// folder. A private folder must belong to uid, and no other user may enter it.
 func checkOwner(folder string, uid int, private bool) error {
-	info, err := os.Lstat(folder) // a link is somebody's word for where a folder is
+	info, err := os.Lstat(folder) // a link could be redirected by its owner
 	if err != nil {
 		return err
 	}
@@ -69,8 +70,8 @@ func checkOwner(folder string, uid int, private bool) error {
 	return nil
 }
 
-// runtimeDirs are where sockets are looked for: a runtime dir, and whose it has
-// to be, or anyone.
+// runtimeDirs returns the runtime dirs in which to look for sockets, each with
+// the user it must belong to, or anyone.
 func runtimeDirs(further []string) map[string]int {
 	dirs := map[string]int{defaultRuntimeDir(): anyone}
 	for _, dir := range further {
@@ -99,11 +100,11 @@ func runtimeDirs(further []string) map[string]int {
 
 const (
 	anyone   = -1
-	maxNames = 100_000 // read of a folder to which every user may add
+	maxNames = 100_000 // entries read of a folder to which every user may add
 )
 
-// trustedOwner is the user whose sockets are in folder, if it may be trusted:
-// this user, or for root the user whose it has to be.
+// trustedOwner returns the user whose sockets are in folder, if the folder can
+// be trusted: this user, or for root the user to whom it must belong.
 func trustedOwner(folder string, whose int) (uid int, err error) {
 	info, err := os.Lstat(folder)
 	if err != nil {
@@ -117,7 +118,8 @@ func trustedOwner(folder string, whose int) (uid int, err error) {
 	return uid, checkFolder(folder, uid)
 }
 
-// namesIn is up to most names of what is in folder, in no order.
+// namesIn returns up to most names of entries in folder, in no particular
+// order.
 func namesIn(folder string, most int) (names []string) {
 	f, err := openFolder(folder)
 	if err != nil {
@@ -128,7 +130,7 @@ func namesIn(folder string, most int) (names []string) {
 		more, err := f.Readdirnames(min(1024, most-len(names)))
 		names = append(names, more...)
 		if err != nil {
-			break // all are read, or no more can be
+			break // either all entries have been read, or no more can be
 		}
 	}
 	return names

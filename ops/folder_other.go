@@ -4,7 +4,7 @@ package ops
 
 import "os"
 
-// owner cannot be told here.
+// owner cannot be determined on this system.
 func owner(os.FileInfo) int { return os.Geteuid() }
 
 func openFolder(path string) (*os.File, error) { return os.Open(path) }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// owner is the user that a file belongs to.
+// owner returns the user who owns a file.
 func owner(info os.FileInfo) int {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid)
@@ -15,8 +15,8 @@ func owner(info os.FileInfo) int {
 	return -1
 }
 
-// openFolder opens what is a folder: neither a link nor a pipe, which would make
-// it wait.
+// openFolder opens path if it is a folder, and neither a link nor a pipe,
+// which would make it wait.
 func openFolder(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }

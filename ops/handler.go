@@ -18,17 +18,17 @@ import (
 // It works under any prefix of the program's own mux, with http.StripPrefix or
 // without. The prefix must end in a slash.
 //
-// It has no authentication of its own: whoever may mount it knows who may look.
-// Orders are refused unless Options.Authorize lets them pass, and refused to
-// pages of other origins whatever it says; requests for another host than this
-// are refused as Options.Hosts says. The pages run under a strict content
+// It has no authentication: the program that mounts it decides who may look.
+// Orders are refused unless Options.Authorize admits them. Orders from pages of
+// other origins are always refused; requests for another host are refused as
+// Options.Hosts describes. The pages run under a strict content
 // security policy and cannot be framed.
 //
-// Orders, looks, scrapes of the metrics and readers of the events have an
-// allowance each, by the address that they come from; what is refused without
-// one uses up nobody's. Bodies and answers are bounded: a list has up to 5,000
-// breakers at a time, and who does not take an answer within 30 seconds is cut
-// off.
+// For orders, queries, scrapes of the metrics and readers of the events, each
+// client address has a separate allowance; a request that is refused for other
+// reasons does not count against it. Bodies and answers are bounded: a list has
+// up to 5,000 breakers at a time, and a client that does not accept an answer
+// within 30 seconds is cut off.
 func (p *Plane) Handler() http.Handler {
 	e := &endpoint{Plane: p, gate: p.web}
 	mux := e.mux()
@@ -56,7 +56,7 @@ func (p *Plane) Handler() http.Handler {
 			return
 		}
 		if err := origins.Check(r); err != nil {
-			writeError(w, refuse(http.StatusForbidden, "origin", "orders are not taken from pages of another origin"))
+			writeError(w, refuse(http.StatusForbidden, "origin", "orders are not accepted from pages of another origin"))
 			return
 		}
 		path, ok := below(r)
@@ -80,10 +80,10 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// below is the part of the path below the place where the handler is mounted.
-// A mux leaves in r.Pattern where that is; what the request was for tells
-// whether somebody has cut it off already. ok is false when the path is that
-// place without its slash.
+// below returns the part of the path after the place where the handler is
+// mounted. A mux stores that place in r.Pattern, and the target of the request
+// shows whether it has been stripped from the path already. ok is false if the
+// path is that place without its slash.
 func below(r *http.Request) (path string, ok bool) {
 	path = r.URL.Path
 	mount := mountOf(r.Pattern)
@@ -99,8 +99,8 @@ func below(r *http.Request) (path string, ok bool) {
 	return path, path != ""
 }
 
-// mountOf is the path of a mux's pattern, in segments; none when the handler
-// is mounted at the root, or without a mux.
+// mountOf returns the path of a mux's pattern, in segments; none if the
+// handler is mounted at the root, or without a mux.
 func mountOf(pattern string) []string {
 	_, path, _ := strings.Cut(pattern, "/")
 	return segments(path)
@@ -113,7 +113,8 @@ func segments(path string) []string {
 	return strings.Split(path, "/")
 }
 
-// endsWith reports whether path ends with mount, whose {wildcards} match all.
+// endsWith reports whether path ends with mount, whose {wildcards} match
+// anything.
 func endsWith(path, mount []string) bool {
 	if len(path) < len(mount) {
 		return false
@@ -126,7 +127,7 @@ func endsWith(path, mount []string) bool {
 	return true
 }
 
-// pathOf is the decoded path of a request's target.
+// pathOf returns the decoded path of a request's target.
 func pathOf(target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	if u, err := url.PathUnescape(path); err == nil {

@@ -68,7 +68,7 @@ func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
 			t.Errorf("%s: order = %d %s", name, w.Code, w.Body)
 		}
 		if c.prefix == "" || strings.HasPrefix(c.prefix, "/x/") || strings.Contains(c.prefix, "%") {
-			continue // the outer mux redirects, not we
+			continue // the outer mux redirects, not the handler
 		}
 		w := get(mux, c.prefix)
 		if to := w.Header().Get("Location"); w.Code/100 != 3 || to != c.prefix+"/" {
@@ -105,7 +105,7 @@ func TestAuthorizeDecides(t *testing.T) {
 	defer p.Close()
 	h := p.Handler()
 	if w := post(h, "/v1/orders", openPayments); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "sign in first") {
-		t.Errorf("nobody's order = %d %s", w.Code, w.Body)
+		t.Errorf("an anonymous order =  %d %s", w.Code, w.Body)
 	}
 	if w := post(h, "/v1/orders", openPayments, "X-User", "bob"); w.Code != http.StatusOK {
 		t.Errorf("bob's order = %d %s", w.Code, w.Body)
@@ -181,10 +181,10 @@ func TestRatesAreBounded(t *testing.T) {
 	}
 }
 
-// What is refused anyway uses up no allowance of those who may ask: the
-// requests of other origins, which a page elsewhere has any browser send; those
-// for another host; orders that are not allowed; and what is no request of ours.
-func TestRefusedRequestsStarveNobody(t *testing.T) {
+// Requests that are refused anyway use no allowance: those of other origins,
+// which a foreign page can make any browser send; those for another host;
+// orders that are not permitted; and requests that are not ours.
+func TestRefusedRequestsUseNoAllowance(t *testing.T) {
 	signedIn := func(r *http.Request, _ *ops.Order) error {
 		if r.Header.Get("Authorization") == "" {
 			return errors.New("sign in first")
@@ -234,8 +234,8 @@ func TestRefusedRequestsStarveNobody(t *testing.T) {
 	}
 }
 
-// Who looks too often can still be scraped, follow the events and give orders,
-// and so on in turn.
+// A client that queries too often can still be scraped, follow the events and
+// give orders, and so on in turn.
 func TestKindsOfRequestsDoNotStarveEachOther(t *testing.T) {
 	ask := map[string]func(h http.Handler) int{
 		"look":   func(h http.Handler) int { return get(h, "/v1/process").Code },
@@ -323,7 +323,7 @@ func stream(t *testing.T, url, last string) *bufio.Reader {
 	return r
 }
 
-func TestEventsResumeAndTellGaps(t *testing.T) {
+func TestEventsResumeAndReportGaps(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -351,9 +351,9 @@ func TestEventsResumeAndTellGaps(t *testing.T) {
 	}
 }
 
-// A reader that takes nothing must hold up neither breakers nor memory, and is
+// A reader that takes nothing delays no breaker, takes no memory, and is
 // dropped.
-func TestSlowReaderHoldsUpNobody(t *testing.T) {
+func TestSlowReaderDelaysNoOthers(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -382,9 +382,9 @@ func TestSlowReaderHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// However many follow the events over HTTP, or take their answers slowly, the
-// owner of the socket is served.
-func TestHTTPReadersTakeNothingOfTheSocket(t *testing.T) {
+// However many clients follow the events over HTTP, or read their answers
+// slowly, the owner of the socket is served.
+func TestHTTPReadersUseNoAllowanceOfTheSocket(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[int](m, "tenants")
 	for i := range 5000 {
@@ -496,7 +496,7 @@ func TestReaderThatTakesNothingIsDropped(t *testing.T) {
 		if n := p.Streams(); n != 1 {
 			t.Fatalf("%d readers, want 1", n)
 		}
-		time.Sleep(time.Minute) // it takes nothing, signs of life included
+		time.Sleep(time.Minute) // it reads nothing, not even keep-alives
 		if n := p.Streams(); n != 0 {
 			t.Errorf("%d readers, want none: it took nothing for a minute", n)
 		}

@@ -9,7 +9,8 @@ import (
 )
 
 // hungUp reports whether the program at the other end has closed the
-// connection: nobody waits for an answer. It takes nothing from c.
+// connection, so that it no longer waits for an answer. It reads nothing from
+// c.
 func hungUp(c *net.UnixConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// checkHost refuses a request that was meant for another name than this
-// handler's. A page elsewhere can have its own name resolve to this host, and
-// would then be of this origin for a browser (DNS rebinding). An address cannot
-// be made to mean another host, nor can localhost.
+// checkHost refuses a request for a host name that is not this handler's. A
+// foreign page can make its own name resolve to this host, and a browser would
+// then treat this host as the page's origin (DNS rebinding). An IP address
+// cannot be made to point to another host, and neither can localhost.
 func (o *Options) checkHost(r *http.Request) error {
 	if len(o.Hosts) == 0 && !byLoopback(r) {
 		return nil
@@ -23,17 +23,17 @@ func (o *Options) checkHost(r *http.Request) error {
 	if slices.ContainsFunc(o.Hosts, func(name string) bool { return hostname(name) == host }) {
 		return nil
 	}
-	return refuse(http.StatusMisdirectedRequest, "host", "the request is for the host %.100q, which is none of this handler's: a name that is has to stand in Options.Hosts", host)
+	return refuse(http.StatusMisdirectedRequest, "host", "the request is for the host %.100q, want a name that is listed in Options.Hosts", host)
 }
 
-// byLoopback reports whether r came in at an address of this host alone.
+// byLoopback reports whether r came in at a loopback address.
 func byLoopback(r *http.Request) bool {
 	at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && at.IP.IsLoopback()
 }
 
-// hostname is a Host header without its port, and without the dot that may end
-// a name.
+// hostname returns a Host header without its port, and without the dot that
+// may end a name.
 func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -10,9 +10,9 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// A page elsewhere can have its own name resolve to this host, and be of the
-// same origin then. So names that are not the handler's are refused, whatever
-// is asked.
+// A foreign page can make its own name resolve to this host, and is then of
+// the same origin. So names that are not the handler's are refused, whatever
+// is requested.
 func TestForeignHostsAreRefused(t *testing.T) {
 	const ok, no = http.StatusOK, http.StatusMisdirectedRequest
 	for _, c := range []struct {
@@ -59,7 +59,7 @@ func TestForeignHostsAreRefused(t *testing.T) {
 			req, _ := http.NewRequest(method, url+path, strings.NewReader(body))
 			req.Header.Set("Content-Type", "application/json")
 			if req.Host = c.host; c.host != "" {
-				req.Header.Set("Origin", "http://"+c.host) // as a page under that name would
+				req.Header.Set("Origin", "http://"+c.host) // as a page with that name would
 			}
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
@@ -72,7 +72,8 @@ func TestForeignHostsAreRefused(t *testing.T) {
 		}
 		srv.Close()
 	}
-	// Elsewhere the names are not known, so all are taken unless some are given.
+	// Elsewhere the names are not known, so all are accepted unless some are
+	// given.
 	away := func(o ops.Options, host string) int {
 		r := httptest.NewRequest(http.MethodGet, "/v1/status", nil)
 		r.Host = host

@@ -4,7 +4,7 @@ package ops
 
 import "os"
 
-// lockFile has no lock to take here.
+// lockFile does nothing: this system has no such lock.
 func lockFile(*os.File) error { return nil }
 
 func unlockFile(*os.File) error { return nil }

@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// lockFile takes f for this process alone, until unlockFile.
+// lockFile locks f for this process alone, until unlockFile.
 func lockFile(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// unlockFile gives f up. Closing it is not enough: a child that is just being
-// started has it open too until it runs its own program.
+// unlockFile unlocks f. Closing f is not enough: a child process that is being
+// started also holds it until it runs its own program.
 func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

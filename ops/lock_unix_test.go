@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A child that is just being started holds a copy of every file until it runs
-// its own program; a log that was closed meanwhile can be opened again.
+// A child process that is being started holds a copy of every file until it
+// runs its own program; a log that was closed meanwhile can be opened again.
 func TestRegressionAuditLockOutlivedItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	first, again := auditFile{path: path}, auditFile{path: path}

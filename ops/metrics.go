@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	maxMetricKeys = 1000 // of each set whose keys are asked for
-	maxMetricSets = 10   // whose keys are asked for at once
+	maxMetricKeys = 1000 // of each set whose keys are requested
+	maxMetricSets = 10   // sets whose keys may be requested at once
 )
 
-// getMetrics serves the Prometheus text format. Keyed breakers are added up
-// under their set, so that there are as many series as the program's text has
-// names; ?keys=SET asks for the keys of a set, the worst thousand at most.
+// getMetrics serves the Prometheus text format. The keys of a set are added up
+// under its name, so that the number of series depends only on the program's
+// source. ?keys=SET requests the keys of a set, at most the worst thousand.
 func (e *endpoint) getMetrics(w http.ResponseWriter, r *http.Request) error {
 	keysOf := slices.Compact(slices.Sorted(slices.Values(r.URL.Query()["keys"])))
 	if len(keysOf) > maxMetricSets {
@@ -49,15 +49,15 @@ func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
 	}
 }
 
-// head writes what goes before the samples of a metric.
+// head writes the lines before the samples of a metric.
 func head(out *bytes.Buffer, name, kind, help string) {
 	fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }
 
-// labelled is a label's value as the text format wants it.
+// labelled returns a label's value as the text format requires it.
 var labelled = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// sample writes one line; labels are pairs of name and value, in UTF-8.
+// sample writes one line. labels are pairs of name and value, in UTF-8.
 func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 	out.WriteString(name)
 	for i := 0; i < len(labels); i += 2 {
@@ -71,13 +71,13 @@ func sample(out *bytes.Buffer, name string, value any, labels ...string) {
 }
 
 func (p *Plane) writeStates(out *bytes.Buffer, groups []*metrics.Group) {
-	head(out, "switchgear_breakers", "gauge", "Breakers (of a set: keys remembered) by what they do with the next call.")
+	head(out, "switchgear_breakers", "gauge", "Breakers (of a set: keys remembered) by effective state.")
 	for _, n := range groups {
 		for _, s := range metrics.States() {
 			sample(out, "switchgear_breakers", n.States[s], "name", n.Name, "state", s.String())
 		}
 	}
-	head(out, "switchgear_auto_breakers", "gauge", "Breakers by their automatic state, behind overrides.")
+	head(out, "switchgear_auto_breakers", "gauge", "Breakers by automatic state, regardless of overrides.")
 	for _, n := range groups {
 		for _, s := range metrics.AutoStates() {
 			sample(out, "switchgear_auto_breakers", n.Auto[s], "name", n.Name, "state", s.String())
@@ -91,17 +91,17 @@ func (p *Plane) writeStates(out *bytes.Buffer, groups []*metrics.Group) {
 			}
 		}
 	}
-	each("switchgear_consecutive_failures", "gauge", "Consecutive failures; of a set, its worst key's.",
+	each("switchgear_consecutive_failures", "gauge", "Consecutive failures; of a set, those of its worst key.",
 		func(n *metrics.Group) (any, bool) { return n.FailCount, true })
 	each("switchgear_probes", "gauge", "Probes in flight.",
 		func(n *metrics.Group) (any, bool) { return n.Probes, true })
-	each("switchgear_override_remaining_seconds", "gauge", "Time until the next override ends; absent without one that ends.",
+	each("switchgear_override_remaining_seconds", "gauge", "Time until the first override expires; absent if none expires.",
 		func(n *metrics.Group) (any, bool) { return n.Remaining.Seconds(), n.Expiring })
-	each("switchgear_overrides_without_expiry", "gauge", "Overrides that stay until they are released.",
+	each("switchgear_overrides_without_expiry", "gauge", "Overrides that do not expire.",
 		func(n *metrics.Group) (any, bool) { return n.Unlimited, true })
-	each("switchgear_bypassed_calls_total", "counter", "Calls let through by WithBypass while it rejected; not for sets.",
+	each("switchgear_bypassed_calls_total", "counter", "Calls admitted because of WithBypass while the breaker rejected; not for sets.",
 		func(n *metrics.Group) (any, bool) { return n.Bypassed, !n.Keyed })
-	each("switchgear_panics_total", "counter", "Panics of the program's listeners and classifiers, recovered.",
+	each("switchgear_panics_total", "counter", "Recovered panics of the program's listeners and classifiers.",
 		func(n *metrics.Group) (any, bool) { return n.Panics, true })
 }
 
@@ -109,7 +109,7 @@ func writeKeys(out *bytes.Buffer, groups []*metrics.Group, keysOf []string) {
 	if len(keysOf) == 0 {
 		return
 	}
-	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand of each set that was asked for.")
+	head(out, "switchgear_key_state", "gauge", "1 for the state of a key; the worst thousand keys of each requested set.")
 	for _, g := range groups {
 		if !g.Keyed || !slices.Contains(keysOf, g.Name) {
 			continue
@@ -121,22 +121,22 @@ func writeKeys(out *bytes.Buffer, groups []*metrics.Group, keysOf []string) {
 }
 
 func (p *Plane) writeTransitions(out *bytes.Buffer, now time.Time) {
-	head(out, "switchgear_transitions_total", "counter", "Transitions by the state they led to and by what decided.")
+	head(out, "switchgear_transitions_total", "counter", "Transitions by new state and by cause.")
 	for t, n := range p.watcher.Transitions() {
 		sample(out, "switchgear_transitions_total", n, "name", t.Name, "to", t.To.String(), "cause", string(t.Cause))
 	}
-	head(out, "switchgear_held_back_total", "counter", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
+	head(out, "switchgear_held_back_total", "counter", "Times that a rule was met but the cap on open breakers kept the breaker closed.")
 	for name, n := range p.watcher.HeldBack() {
 		sample(out, "switchgear_held_back_total", n, "name", name)
 	}
-	head(out, "switchgear_open_seconds_total", "counter", "Time that the breakers of a name have been open or forced open, all together.")
+	head(out, "switchgear_open_seconds_total", "counter", "Total time that the breakers of a name have been open or forced open.")
 	for name, d := range p.watcher.OpenTime(now) {
 		sample(out, "switchgear_open_seconds_total", d.Seconds(), "name", name)
 	}
 }
 
 func (p *Plane) writeCalls(out *bytes.Buffer) {
-	head(out, "switchgear_calls_total", "counter", "Calls by what became of them.")
+	head(out, "switchgear_calls_total", "counter", "Calls by outcome.")
 	for name, c := range p.m.Calls() {
 		for _, o := range metrics.Outcomes(c) {
 			sample(out, "switchgear_calls_total", o.Count, "name", name, "outcome", o.Name)
@@ -145,7 +145,7 @@ func (p *Plane) writeCalls(out *bytes.Buffer) {
 }
 
 func (p *Plane) writePlane(out *bytes.Buffer) {
-	head(out, "switchgear_orders_total", "counter", "Orders by verb and by what became of them.")
+	head(out, "switchgear_orders_total", "counter", "Orders by verb and result.")
 	p.orders.each(func(k orderKey, n uint64) {
 		sample(out, "switchgear_orders_total", n, "verb", k.verb, "result", k.result)
 	})
@@ -153,6 +153,6 @@ func (p *Plane) writePlane(out *bytes.Buffer) {
 		head(out, "switchgear_audit_failing", "gauge", "1 while the audit log cannot be written.")
 		sample(out, "switchgear_audit_failing", btoi(p.audit.state() != nil))
 	}
-	head(out, "switchgear_start_time_seconds", "gauge", "When the operations plane was made, in seconds since 1970.")
+	head(out, "switchgear_start_time_seconds", "gauge", "When the operations plane was created, in seconds since 1970.")
 	sample(out, "switchgear_start_time_seconds", fmt.Sprintf("%.3f", float64(p.started.UnixMilli())/1000))
 }

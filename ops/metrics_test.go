@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 			{ID: "search", Verb: "\x00"},
 		} {
 			o.Actor = "ana"
-			_, _ = p.Do(o, here) // one is refused
+			_, _ = p.Do(o, program) // one is refused
 		}
 		m.CapOpen(0.1)
 		fail(m.Breaker("held back"), 7)
@@ -92,7 +92,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		if plain := get(h, "/metrics").Body.String(); strings.Contains(plain, "key=") {
-			t.Error("keys are shown although nobody asked")
+			t.Error("keys are shown although they were not requested")
 		}
 		if t.Failed() {
 			t.Log(text)
@@ -113,7 +113,7 @@ func TestMetricsSatisfyPromtool(t *testing.T) {
 	defer p.Close()
 	fail(m.Breaker("payments"), 7)
 	order(t, p, "search")
-	if _, err := p.Do(ops.Order{ID: "search", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour)}, here); err != nil {
+	if _, err := p.Do(ops.Order{ID: "search", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour)}, program); err != nil {
 		t.Fatal(err)
 	}
 	tenants := breaker.SetOf[string](m, "tenants")
@@ -131,7 +131,7 @@ func TestMetricsSatisfyPromtool(t *testing.T) {
 		}
 	}
 	if n := strings.Count(text, "\nswitchgear_key_state{"); n != 9 {
-		t.Errorf("%d keys are told of, want 9: two of the ten read alike", n)
+		t.Errorf("%d keys are shown, want 9: two of the ten look alike", n)
 	}
 	check := exec.Command(promtool, "check", "metrics")
 	check.Stdin = strings.NewReader(text)

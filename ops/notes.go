@@ -14,20 +14,20 @@ const (
 	maxAcks  = 100_000 // breakers that are acknowledged
 )
 
-// Note is what a person said about a breaker or a process.
+// Note is what a person wrote about a breaker or a process.
 type Note struct {
 	At    time.Time `json:"at"`
 	Actor string    `json:"actor"`
 	Text  string    `json:"text,omitempty"`
 }
 
-// notes are the notes on breakers and their acknowledgements. They end with the
-// process.
+// notes holds the notes on breakers and their acknowledgements. They end with
+// the process.
 type notes struct {
 	mu   sync.Mutex // guards the fields below
 	by   map[string][]Note
 	acks map[string]*Note // one for all ids of an order
-	mark *Note            // the newest of the process
+	mark *Note            // the newest mark of the process
 }
 
 // apply carries out VerbNote or VerbAck.
@@ -56,11 +56,11 @@ func (n *notes) add(id string, x Note) {
 	if n.by[id] == nil && len(n.by) >= maxNoted {
 		delete(n.by, n.oldestLocked())
 	}
-	all := append(slices.Clone(n.by[id]), x) // readers may hold the old ones
+	all := append(slices.Clone(n.by[id]), x) // readers may hold the old slice
 	n.by[id] = all[max(0, len(all)-maxNotes):]
 }
 
-// oldestLocked is the id whose newest note is the oldest.
+// oldestLocked returns the id whose newest note is the oldest. mu is held.
 func (n *notes) oldestLocked() (oldest string) {
 	var at time.Time
 	for id, all := range n.by {
@@ -77,8 +77,8 @@ func (n *notes) clear(id string) {
 	delete(n.by, id)
 }
 
-// ack acknowledges that b is not closed. It looks at the state when the
-// acknowledgement is there: if b closes after that, closed takes it away.
+// ack acknowledges that b is not closed. It checks the state after the
+// acknowledgement is stored: if b closes later, closed removes it.
 func (n *notes) ack(b *breaker.Breaker, x Note, dry bool) error {
 	id := b.ID()
 	closed := func() error { return notMeant(bad("ack of %s, which is closed", id)) }
@@ -91,7 +91,7 @@ func (n *notes) ack(b *breaker.Breaker, x Note, dry bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.acks[id] == nil && len(n.acks) >= maxAcks {
-		return bad("%d breakers are acknowledged, want no more", len(n.acks))
+		return bad("%d breakers are acknowledged already, which is the limit", len(n.acks))
 	}
 	if b.State() == breaker.Closed {
 		return closed()
@@ -103,8 +103,8 @@ func (n *notes) ack(b *breaker.Breaker, x Note, dry bool) error {
 	return nil
 }
 
-// closed ends the acknowledgement of a breaker that has closed, which its
-// listener tells.
+// closed removes the acknowledgement of a breaker that has closed. A listener
+// calls it.
 func (n *notes) closed(b *breaker.Breaker) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -125,13 +125,13 @@ func (n *notes) lastMark() *Note {
 	return n.mark
 }
 
-// of is the notes on a breaker, oldest first, and its acknowledgement. Neither
-// may be changed.
+// of returns the notes on a breaker, oldest first, and its acknowledgement.
+// Neither may be modified.
 func (n *notes) of(id string) ([]Note, *Note) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.by[id], n.acks[id]
 }
 
-// onto adds to a status what people said about the breaker.
+// onto adds to a status what people wrote about the breaker.
 func (n *notes) onto(s *Status) { s.Notes, s.Ack = n.of(s.ID) }

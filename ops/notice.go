@@ -9,11 +9,11 @@ const maxLost = 10
 // process started.
 type LostOrder struct {
 	At   time.Time `json:"at"`   // when that was noticed
-	ID   string    `json:"id"`   // the order's; "name/*" when it was for several keys
-	Text string    `json:"text"` // what was ordered, by whom and why, and why it is lost; long ones are cut
+	ID   string    `json:"id"`   // of the order; "name/*" if it was for several keys
+	Text string    `json:"text"` // what was ordered, by whom and why, and why it is lost; long texts are cut
 }
 
-// notice tells of an order that the process found when it started. It does not
+// notice reports an order that the process found when it started. It does not
 // wait for the audit log.
 func (p *Plane) notice(n standingNotice) {
 	if n.lost {
@@ -26,7 +26,7 @@ func (p *Plane) notice(n standingNotice) {
 	p.hub.publish(Event{Kind: EventNotice, ID: n.order.ID, Notice: n.text})
 }
 
-// lostOrders are the newest orders that were lost, oldest first.
+// lostOrders returns the newest orders that were lost, oldest first.
 func (p *Plane) lostOrders() []LostOrder {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// schema is as much of JSON Schema as the document uses.
+// schema is the part of JSON Schema that the document uses.
 type schema struct {
 	Ref        string             `json:"$ref"`
 	Type       string             `json:"type"`
@@ -43,14 +43,14 @@ type document struct {
 	} `json:"components"`
 }
 
-// check reports where v is not as s says, and notes which schemas were met.
-func (d *document) check(s *schema, v any, at string, met map[string]bool) []string {
+// check reports where v does not match s, and notes which schemas were used.
+func (d *document) check(s *schema, v any, at string, covered map[string]bool) []string {
 	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
-		met[name] = true
+		covered[name] = true
 		if d.Components.Schemas[name] == nil {
 			return []string{at + ": no schema " + name}
 		}
-		return d.check(d.Components.Schemas[name], v, at, met)
+		return d.check(d.Components.Schemas[name], v, at, covered)
 	}
 	wrong := func(format string, args ...any) []string { return []string{at + ": " + fmt.Sprintf(format, args...)} }
 	switch v := v.(type) {
@@ -75,18 +75,18 @@ func (d *document) check(s *schema, v any, at string, met map[string]bool) []str
 		}
 		var all []string
 		for i, x := range v {
-			all = append(all, d.check(s.Items, x, at+"["+strconv.Itoa(i)+"]", met)...)
+			all = append(all, d.check(s.Items, x, at+"["+strconv.Itoa(i)+"]", covered)...)
 		}
 		return all
 	case map[string]any:
-		return d.checkObject(s, v, at, met)
+		return d.checkObject(s, v, at, covered)
 	default:
 		return wrong("%v", v)
 	}
 	return nil
 }
 
-func (d *document) checkObject(s *schema, v map[string]any, at string, met map[string]bool) (all []string) {
+func (d *document) checkObject(s *schema, v map[string]any, at string, covered map[string]bool) (all []string) {
 	if s.Type != "object" {
 		return []string{at + ": an object, want " + s.Type}
 	}
@@ -98,7 +98,7 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, met map[s
 	for name, x := range v {
 		switch p := s.Properties[name]; {
 		case p != nil:
-			all = append(all, d.check(p, x, at+"."+name, met)...)
+			all = append(all, d.check(p, x, at+"."+name, covered)...)
 		case string(s.Additional) == "false":
 			all = append(all, at+": "+name+" is not in the document")
 		case len(s.Additional) > 0 && s.Additional[0] == '{':
@@ -106,14 +106,14 @@ func (d *document) checkObject(s *schema, v map[string]any, at string, met map[s
 			if err := json.Unmarshal(s.Additional, &each); err != nil {
 				all = append(all, err.Error())
 			}
-			all = append(all, d.check(&each, x, at+"."+name, met)...)
+			all = append(all, d.check(&each, x, at+"."+name, covered)...)
 		}
 	}
 	return all
 }
 
-// Every route is in the document and the other way round, and what the real
-// handler answers, in every way that the document knows, is as it says.
+// Every route is in the document and vice versa, and what the real handler
+// answers, in every way that the document knows, matches it.
 func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	m := shop(t)
 	standing := t.TempDir() + "/standing"
@@ -148,7 +148,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 	}
 
 	busy(t, m, p)
-	met, seen := map[string]bool{}, map[string]bool{}
+	covered, seen := map[string]bool{}, map[string]bool{}
 	answer := func(method, target string, w *httptest.ResponseRecorder) {
 		t.Helper()
 		path, _, _ := strings.Cut(target, "?")
@@ -171,7 +171,7 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 				return
 			}
 		}
-		for _, wrong := range doc.check(content.Schema, v, method+" "+target, met) {
+		for _, wrong := range doc.check(content.Schema, v, method+" "+target, covered) {
 			t.Error(wrong)
 		}
 	}
@@ -228,13 +228,13 @@ func TestOpenAPIDocumentIsTrue(t *testing.T) {
 		}
 	}
 	for name := range doc.Components.Schemas {
-		if !met[name] && name != "Order" {
+		if !covered[name] && name != "Order" {
 			t.Errorf("schema %s was not met", name)
 		}
 	}
 }
 
-// busy makes something of everything that can be told.
+// busy creates some of everything that can be shown.
 func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 	t.Helper()
 	rated, err := m.Create("rated", breaker.Settings{FailureRate: 0.5, MinCalls: 2, FailMax: -1}, breaker.WithLinks(breaker.Links{Owner: "a", Runbook: "b", Dashboard: "c", Traces: "d"}))
@@ -255,7 +255,7 @@ func busy(t *testing.T, m *breaker.Manager, p *ops.Plane) {
 		{Verb: ops.VerbMark, Reason: "v1.2.3"},
 	} {
 		o.Actor = "ana"
-		if _, err := p.Do(o, here); err != nil {
+		if _, err := p.Do(o, program); err != nil {
 			t.Fatal(err)
 		}
 	}

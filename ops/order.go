@@ -16,53 +16,57 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Limits of what an order may carry, in bytes.
+// Limits of an order, in bytes.
 const (
 	maxActor  = 256
 	maxReason = 2000
 	maxID     = 4096
 )
 
-// Order is a change that an operator asks for, the same on every transport.
+// Order is a change that an operator asks for. It is the same on every
+// transport.
 type Order struct {
-	// ID is a breaker's, "name" or "name/key"; or "name/*" for every key that
-	// the set of this name remembers; or "*" for all breakers and keys. Those that
-	// are made later are not touched, except by VerbSet with "name/*".
+	// ID is the id of a breaker, "name" or "name/key"; or "name/*" for every
+	// key that the set with this name remembers; or "*" for all breakers and
+	// keys. Those that are created later are not affected, except by VerbSet
+	// with "name/*".
 	ID string `json:"id"`
-	// Verb is one of the breaker package's, or of this one's.
+	// Verb is a verb of package breaker or of this package.
 	Verb breaker.Verb `json:"verb"`
-	// Actor is who gives the order: required.
+	// Actor is who gives the order. It is required.
 	Actor string `json:"actor"`
-	// Reason is why, in their words, or the text of a note or mark. It is
-	// required for an override, because another person will find it.
+	// Reason is why, in the actor's words, or the text of a note or mark. It
+	// is required for an override, because other people will find it.
 	Reason string `json:"reason,omitempty"`
-	// For ends an override, or is the open time of an order to open, or what
-	// VerbExtend adds. Overrides must have one, or NoExpiry.
+	// For is how long an override lasts, or the open time of an order to open,
+	// or what VerbExtend adds. An override must have For or NoExpiry.
 	For Duration `json:"for,omitzero"`
-	// NoExpiry says that an override is to stay until the override is released.
+	// NoExpiry means that an override lasts until it is released.
 	NoExpiry bool `json:"no_expiry,omitempty"`
-	// States, unless empty, are those that a breaker must be in at the moment of
-	// the order. Others are left alone: with a wildcard they do not count as
-	// matched, and for one breaker the receipt matches none.
+	// States, unless empty, are the states in which the order applies to a
+	// breaker at the moment of the order. Others are left alone: with a
+	// wildcard they do not count as matched, and for a single breaker the
+	// receipt shows that none matched.
 	States []breaker.State `json:"states,omitempty"`
-	// IfVersion, when not 0, makes the order fail unless the breaker's version
-	// is still this one; for VerbSet with "name/*", the settings version of the
-	// set. No other order with a wildcard may have one.
+	// IfVersion, unless 0, makes the order fail unless the breaker's version
+	// is still this one; for VerbSet with "name/*", the version of the set's
+	// settings. It cannot be used with a wildcard otherwise.
 	IfVersion uint64 `json:"if_version,omitempty"`
 	// Confirm is required with a wildcard, except in a dry run: the order is
-	// refused when it is for more ids than this.
+	// refused if it applies to more ids than this.
 	Confirm int `json:"confirm,omitempty"`
-	// DryRun makes the receipt without the change.
+	// DryRun returns the receipt without making the change.
 	DryRun bool `json:"dry_run,omitempty"`
 	// Settings is the patch of VerbSet: a JSON object with the settings to
-	// change, written as breaker.Settings are. With "name/*" it changes the
-	// settings of the set, for keys to come as well.
+	// change, in the format of breaker.Settings. With "name/*" it changes the
+	// settings of the set, including those of keys that are created later.
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
 
-// ParseOrder reads an order from its JSON. An unknown field is an error, because
-// the sender relies on what it does, and so is a field that comes twice. The
-// error matches breaker.ErrOrder. Whether the order makes sense is left to Check.
+// ParseOrder parses an order from JSON. An unknown field is an error, because
+// the sender relies on its effect, and so is a field that appears twice. The
+// error matches breaker.ErrOrder. ParseOrder does not check whether the order
+// is valid; see Check.
 func ParseOrder(text []byte) (o Order, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
@@ -75,9 +79,9 @@ func ParseOrder(text []byte) (o Order, err error) {
 	return o.normal(), nil
 }
 
-// wholeObject makes sure that text is one JSON object and nothing else, and that
-// no field comes twice: of two, encoding/json silently takes the last, which a
-// person or a proxy that looked at the order may not have seen.
+// wholeObject checks that text is one JSON object and nothing else, and that
+// no field appears twice. If one does, encoding/json silently takes the last,
+// which a person or a proxy that looked at the order may not have noticed.
 func wholeObject(text []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
@@ -91,7 +95,7 @@ func wholeObject(text []byte) error {
 		}
 		field := strings.ToLower(name.(string)) // encoding/json ignores case; only names are strings here
 		if seen[field] {
-			return fmt.Errorf("%s comes twice", field)
+			return fmt.Errorf("%s appears twice", field)
 		}
 		seen[field] = true
 		var value json.RawMessage
@@ -108,11 +112,11 @@ func wholeObject(text []byte) error {
 	return nil
 }
 
-// Wildcard reports whether the order may touch more than one breaker.
+// Wildcard reports whether the order may apply to more than one breaker.
 func (o *Order) Wildcard() bool { return o.ID == "*" || strings.HasSuffix(o.ID, "/*") }
 
-// Check reports what is wrong with the order by itself, whatever breakers
-// there are. The error matches breaker.ErrOrder.
+// Check reports what is wrong with the order itself, regardless of which
+// breakers exist. The error matches breaker.ErrOrder.
 func (o *Order) Check() error {
 	for _, err := range []error{checkText("actor", o.Actor, maxActor), checkText("reason", o.Reason, maxReason)} {
 		if err != nil {
@@ -180,7 +184,7 @@ func bad(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", breaker.ErrOrder, fmt.Sprintf(format, args...))
 }
 
-// note is Receipt.Note.
+// note returns Receipt.Note.
 func (o *Order) note() string {
 	switch o.Verb {
 	case breaker.VerbOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
@@ -188,10 +192,10 @@ func (o *Order) note() string {
 		return ""
 	}
 	if set, ok := strings.CutSuffix(o.ID, "/*"); ok {
-		return "keys that " + set + " makes later are not touched: they begin closed, without an override"
+		return "keys that " + set + " creates later are not affected: they begin closed, without an override"
 	}
 	if o.ID == "*" {
-		return "breakers and keys that are made later are not touched: they begin closed, without an override"
+		return "breakers and keys that are created later are not affected: they begin closed, without an override"
 	}
 	return ""
 }
@@ -212,38 +216,38 @@ type Receipt struct {
 	ID     string       `json:"id"` // the order's
 	Verb   breaker.Verb `json:"verb"`
 	DryRun bool         `json:"dry_run,omitempty"`
-	// Matched is the number of ids that the order is for: what Confirm must
-	// reach.
+	// Matched is the number of ids that the order applies to: the minimum for
+	// Confirm.
 	Matched int `json:"matched"`
 	// Touched is the number of ids that it changed, or would change.
 	Touched int `json:"touched"`
 	// Failed is the number of ids that could not be changed.
 	Failed int `json:"failed,omitempty"`
-	// Moves counts the ids of an order for several by the states that they
-	// go from and to: those that change theirs first, then those that stay.
+	// Moves counts the ids of an order for several by the states that they go
+	// from and to: first those that change, then those that stay.
 	Moves []Move `json:"moves,omitempty"`
 	// Results has one entry for each id, but at most 1,000; Omitted counts the
-	// others. Those that failed come first, then those that change their state.
+	// others. Ids that failed come first, then those that change their state.
 	Results []Result `json:"results"`
 	Omitted int      `json:"omitted,omitempty"`
-	// SetBefore and SetAfter are the settings that a set has in common, for
-	// VerbSet with "name/*".
+	// SetBefore and SetAfter are the common settings of a set, for VerbSet
+	// with "name/*".
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
 	// Note says what the order does not do although it may be expected: an
-	// override for "name/*" does not apply to keys that are made later.
+	// override for "name/*" does not apply to keys that are created later.
 	Note string `json:"note,omitempty"`
-	// AuditError says why the audit log could not take the order, which was
-	// carried out all the same.
+	// AuditError says why the order was not written to the audit log. It was
+	// carried out nevertheless.
 	AuditError string `json:"audit_error,omitempty"`
-	// StandingError says why what was ordered will not outlive a restart of the
-	// process, although Options.Standing asks for that. It was carried out all
-	// the same.
+	// StandingError says why the order will not outlive a restart of the
+	// process, although Options.Standing asks for that. It was carried out
+	// nevertheless.
 	StandingError string `json:"standing_error,omitempty"`
 }
 
-// Move is how many breakers an order takes from one state to another, or to the
-// same.
+// Move is how many breakers an order takes from one state to another, or
+// leaves in a state.
 type Move struct {
 	From  breaker.State `json:"from"`
 	To    breaker.State `json:"to"`
@@ -255,7 +259,8 @@ type Result struct {
 	breaker.Receipt
 	// Expires is when the override ends, for VerbExtend.
 	Expires time.Time `json:"expires,omitzero"`
-	// SettingsBefore and SettingsAfter are those in effect, for VerbSet.
+	// SettingsBefore and SettingsAfter are the settings in effect, for
+	// VerbSet.
 	SettingsBefore *breaker.Settings `json:"settings_before,omitempty"`
 	SettingsAfter  *breaker.Settings `json:"settings_after,omitempty"`
 	// Error says why this id could not be changed.
@@ -277,20 +282,20 @@ func (r *Result) changed(verb breaker.Verb) bool {
 	return r.Version != r.From
 }
 
-// Duration is a time.Duration that JSON shows as "1m30s".
+// Duration is a time.Duration that is a string such as "1m30s" in JSON.
 type Duration time.Duration
 
-// String is the duration as time.Duration writes it.
+// String returns the duration as time.Duration formats it.
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// MarshalText writes the duration as its String.
+// MarshalText returns the text of String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what time.ParseDuration reads.
+// UnmarshalText parses what time.ParseDuration parses.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is no duration, want one such as 30s or 1h30m", text)
+		return fmt.Errorf("%q is not a duration, want one such as 30s or 1h30m", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -309,8 +314,8 @@ func (r *Receipt) add(res Result, err error) {
 	r.Results = append(r.Results, res)
 }
 
-// shorten puts the results of many first that matter most, counts what they come
-// to, and drops those beyond maxResults.
+// shorten moves the most important results of many to the front, counts the
+// moves, and drops the results beyond maxResults.
 func (r *Receipt) shorten() {
 	if r.Matched <= 1 && len(r.Results) <= maxResults {
 		return
@@ -333,7 +338,7 @@ func (r *Receipt) shorten() {
 	r.Results = slices.Clip(r.Results[:len(r.Results)-r.Omitted])
 }
 
-// rank orders results by how much they matter.
+// rank orders results by importance.
 func (r *Result) rank() int {
 	switch {
 	case r.Error != "":

@@ -10,8 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Whatever stands in an order, it is answered, makes no breaker, and an order
-// that is carried out leaves settings that are valid.
+// Whatever an order contains, it is answered and creates no breaker, and an
+// order that is carried out leaves valid settings.
 func FuzzOrder(f *testing.F) {
 	for _, seed := range []string{
 		`{"id":"payments","verb":"open","actor":"ana"}`,

@@ -9,7 +9,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// The limits of an order's texts, to the byte; a reason alone may have lines.
+// The limits of an order's texts, to the byte; only a reason may have several
+// lines.
 func TestOrderTexts(t *testing.T) {
 	for name, c := range map[string]struct {
 		id, actor, reason string
@@ -36,9 +37,9 @@ func TestOrderTexts(t *testing.T) {
 	}
 }
 
-// A patch that asks for a default tells the value in effect, and one from the
-// right version is taken.
-func TestSetTellsWhatIsInEffect(t *testing.T) {
+// A patch that asks for a default shows the value in effect, and one for the
+// right version is accepted.
+func TestSetShowsSettingsInEffect(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -47,25 +48,25 @@ func TestSetTellsWhatIsInEffect(t *testing.T) {
 	}
 	o := setOrder("payments", `{"fail_max": 0}`)
 	o.IfVersion = m.Breaker("payments").Status().Version
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil || r.Touched != 1 || r.Results[0].SettingsAfter.FailMax != 5 {
 		t.Errorf("%+v, %v, want a fail_max of 5", r, err)
 	}
 	for _, dry := range []bool{true, false} {
 		o := setOrder("payments", `{"fail_max": 0}`)
 		o.DryRun = dry
-		if r, err := p.Do(o, here); err != nil || r.Touched != 0 {
+		if r, err := p.Do(o, program); err != nil || r.Touched != 0 {
 			t.Errorf("the same again, dry run %v: %+v, %v, want nothing touched", dry, r, err)
 		}
 	}
 	set := setOrder("tenants/*", `{"fail_max": 0, "probes": 2}`)
 	set.DryRun = true
-	dry, err := p.Do(set, here)
+	dry, err := p.Do(set, program)
 	if err != nil || dry.SetAfter.FailMax != 5 || dry.Results[0].SettingsAfter.FailMax != 5 {
 		t.Errorf("dry: %+v, %v, want a fail_max of 5 for the set and its keys", dry, err)
 	}
 	set.DryRun, set.Confirm = false, 3
-	if r, err := p.Do(set, here); err != nil || r.SetAfter.FailMax != 5 || r.SetAfter.Probes != 2 || r.Results[0].SettingsAfter.FailMax != 5 {
+	if r, err := p.Do(set, program); err != nil || r.SetAfter.FailMax != 5 || r.SetAfter.Probes != 2 || r.Results[0].SettingsAfter.FailMax != 5 {
 		t.Errorf("%+v, %v, want a fail_max of 5 for the set and its keys", r, err)
 	}
 	for patch, want := range map[string]string{
@@ -73,7 +74,7 @@ func TestSetTellsWhatIsInEffect(t *testing.T) {
 		`{`:              `invalid settings: unexpected end of JSON input`,
 		`{"probes": -1}`: `invalid settings: probes is -1, want a whole number of 0 or more`,
 	} {
-		if _, err := p.Do(setOrder("payments", patch), here); !errors.Is(err, breaker.ErrSettings) || err.Error() != want {
+		if _, err := p.Do(setOrder("payments", patch), program); !errors.Is(err, breaker.ErrSettings) || err.Error() != want {
 			t.Errorf("%s: %v, want %s", patch, err, want)
 		}
 	}

@@ -15,8 +15,8 @@ type orderTally struct {
 
 type orderKey struct{ verb, result string }
 
-// add counts an order. A verb that there is none of goes by "other": it is
-// somebody's input.
+// add counts an order. An unknown verb, which may be any input, is counted as
+// "other".
 func (y *orderTally) add(o *Order, err error) {
 	k := orderKey{string(o.Verb), "done"}
 	switch {

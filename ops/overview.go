@@ -10,28 +10,29 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// overviewCache is the last overview. To make one is to look at every breaker,
-// of which there may be a hundred thousand, so it is kept for ten times as long
-// as it took to make: overviews, whoever asks for them, take at most a tenth of
-// one processor.
+// overviewCache keeps the last overview. To make one, every breaker must be
+// visited, and there may be a hundred thousand. So it is kept for ten times as
+// long as it took to make: overviews take at most a tenth of one processor, no
+// matter how many are requested.
 type overviewCache struct {
-	mu   sync.Mutex // guards the fields below; held while the breakers are looked at
+	mu   sync.Mutex // guards the fields below; held while the breakers are visited
 	at   time.Time
 	cost time.Duration
 	page Overview // without the process and the calls
 }
 
-const overviewKept = 10 // times its cost
+const overviewKept = 10 // times the time it took
 
-// forget makes the next overview a fresh one: an order was carried out, and its
-// giver wants to see what became of it.
+// forget makes the next overview a new one: an order was carried out, and its
+// sender wants to see the result.
 func (c *overviewCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = time.Time{}
 }
 
-// get is the overview with the recent calls by name. It belongs to the caller.
+// get returns the overview, with the recent calls by name. The caller may
+// modify it.
 func (c *overviewCache) get(m *breaker.Manager, recent map[string]uint64) Overview {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,11 +44,11 @@ func (c *overviewCache) get(m *breaker.Manager, recent map[string]uint64) Overvi
 	return c.page.with(recent)
 }
 
-// overviewOf looks at all breakers of m, one after the other.
+// overviewOf visits all breakers of m, one after the other.
 func overviewOf(m *breaker.Manager) Overview {
 	o := Overview{Breakers: []Status{}, Sets: []Set{}}
 	sets := map[string]int{}
-	var s breaker.Status // one for all: it is large
+	var s breaker.Status // one value for all breakers, because it is large
 	for _, b := range m.Breakers() {
 		if s = b.Status(); s.ID == s.Name {
 			o.Breakers = append(o.Breakers, shown(&s))
@@ -67,8 +68,8 @@ func overviewOf(m *breaker.Manager) Overview {
 	return o
 }
 
-// with is a copy of o with the recent calls by name, the worst first. It has at
-// most maxListed breakers, and as many sets.
+// with returns a copy of o with the recent calls by name, worst first. It has
+// at most maxListed breakers, and as many sets.
 func (o *Overview) with(recent map[string]uint64) Overview {
 	out := Overview{Breakers: slices.Clone(o.Breakers), Sets: slices.Clone(o.Sets)}
 	for i := range out.Breakers {
@@ -86,8 +87,8 @@ func (o *Overview) with(recent map[string]uint64) Overview {
 	return out
 }
 
-// annotate adds what people said about the breakers. The worst keys of a set are
-// the cache's, so they are copied.
+// annotate adds what people wrote about the breakers. The worst keys of a set
+// belong to the cache, so they are copied.
 func (o *Overview) annotate(n *notes) {
 	for i := range o.Breakers {
 		n.onto(&o.Breakers[i])

@@ -8,8 +8,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// A look at all breakers serves for ten times as long as it took, unless an order
-// is carried out.
+// An overview is reused for ten times as long as it took, unless an order is
+// carried out.
 func TestOverviewIsKeptAsLongAsItCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := breaker.NewManager(breaker.Settings{})
@@ -45,8 +45,8 @@ func TestOverviewIsKeptAsLongAsItCost(t *testing.T) {
 	})
 }
 
-// An overview has so many breakers at the most, the worst of them, and says how
-// many it leaves out.
+// An overview has a limited number of breakers, the worst of them, and says
+// how many it leaves out.
 func TestOverviewIsBounded(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	for i := range maxListed + 10 {

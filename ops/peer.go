@@ -9,10 +9,10 @@ const TransportFleet = "fleet"
 type Peer struct {
 	// Transport is "socket", "http", "pipe", "program" or "fleet".
 	Transport string `json:"transport"`
-	// UID is the user of the process at the other end of a socket, as the kernel
-	// reports it; nil: not known.
+	// UID is the user of the process at the other end of a socket, as the
+	// kernel reports it; nil if unknown.
 	UID *int `json:"uid,omitempty"`
-	// PID is that process; 0: not known.
+	// PID is that process; 0 if unknown.
 	PID int `json:"pid,omitempty"`
 	// Addr is the network address that an HTTP request came from. Behind a
 	// proxy it is the proxy's.

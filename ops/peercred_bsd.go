@@ -7,14 +7,15 @@ import (
 	"net"
 )
 
-// kernelTells is false because a kernel of this family that does not answer is
-// no reason to refuse a connection: the owners and modes of folder and socket
-// keep other users out. An answer counts.
+// kernelTells is false because these kernels may not answer, and that is no
+// reason to refuse a connection: the owners and modes of folder and socket
+// keep other users out. If the kernel does answer, the answer counts.
 const kernelTells = false
 
 // peerOfSocket asks the kernel who is at the other end. Each of these systems
-// has its own option for it (see credentials), and package syscall has none of
-// them; it does have getters of fixed size for any option, which is all it takes.
+// has a different option for it (see credentials), and package syscall has
+// none of them. It does have getters of fixed size for arbitrary options,
+// which is all that is needed.
 func peerOfSocket(c *net.UnixConn) Peer {
 	p := Peer{Transport: "socket"}
 	raw, err := c.SyscallConn()

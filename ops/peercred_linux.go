@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// kernelTells: the kernel says who is at the other end of a socket, so a
-// connection without a known user is refused.
+// kernelTells: the kernel reports who is at the other end of a socket, so a
+// connection whose user is unknown is refused.
 const kernelTells = true
 
 // peerOfSocket asks the kernel who is at the other end.

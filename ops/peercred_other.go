@@ -6,6 +6,6 @@ import "net"
 
 const kernelTells = false
 
-// peerOfSocket knows nobody here: the system cannot be asked. The owners and
-// modes of folder and socket keep other users out all the same.
+// peerOfSocket returns no user, because the system cannot be asked. The owners
+// and modes of folder and socket keep other users out nevertheless.
 func peerOfSocket(*net.UnixConn) Peer { return Peer{Transport: "socket"} }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// credentials reads the beginning of a struct xucred: its version, which is 0,
-// and the user. The rest is groups.
+// credentials parses the beginning of a struct xucred: its version, which is
+// 0, and the user. The groups that follow are not needed.
 func credentials(fd int) (uid, pid uint32, err error) {
 	const solLocal, localPeercred = 0, 1
 	v, err := syscall.GetsockoptIPMreq(fd, solLocal, localPeercred) // 8 bytes

@@ -12,63 +12,68 @@ import (
 	"github.com/switchgear-go/switchgear/metrics"
 )
 
-// Options say how a Plane serves. The zero value is a good one: read-only over
-// HTTP, no audit log.
+// Options configure a Plane. The zero value is a sensible default: read-only
+// over HTTP, without an audit log.
 type Options struct {
-	// Service is what the process is called on the screens of operators.
-	// Default: the name of its program.
+	// Service is the name of the process on operators' screens. Default: the
+	// name of its program.
 	Service string
-	// Authorize decides on each order that comes over HTTP: nil lets it pass, an
-	// error refuses it, and its text is the answer. It may ask the request who
-	// asks (a session, a header that a proxy sets); if that is known, it may
-	// write it into order.Actor. Without an Authorize the HTTP handler is
-	// read-only. The socket does not ask it: who can open the socket owns the
-	// process.
+	// Authorize decides on each order that comes over HTTP: nil admits it, and
+	// an error refuses it with the error's text as the answer. It may find out
+	// from the request who is asking (from a session, or a header that a proxy
+	// sets), and may then write that into order.Actor. Without Authorize the
+	// HTTP handler is read-only. Authorize is not called for orders on the
+	// socket: a user who can open the socket owns the process.
 	Authorize func(r *http.Request, order *Order) error
-	// Hosts are the names by which the HTTP handler is reached, without port. A
-	// request for another name is refused, because a page elsewhere can have its
-	// own name resolve to this host (DNS rebinding); localhost and addresses are
-	// not names that it could have. Default: at a loopback address there are no
-	// others, and elsewhere every name is taken. A proxy on the same host that
-	// passes on the name it was asked for needs that name here.
+	// Hosts are the names under which the HTTP handler is reached, without
+	// port. A request for another name is refused, because a foreign page can
+	// make its own name resolve to this host (DNS rebinding); localhost and IP
+	// addresses cannot be such names and are always accepted. Default: no
+	// names at a loopback address, and any name elsewhere. If a proxy on the
+	// same host passes on the name that it was asked for, that name must be
+	// listed here.
 	Hosts []string
-	// Audit is the file of the audit log, made if there is none, in a folder
-	// that exists. Default: no log. No two processes may share one.
+	// Audit is the file of the audit log. It is created if necessary, in a
+	// folder that exists. Default: no log. Two processes must not share one.
 	Audit string
-	// AuditFailed is called when the audit log cannot be written, and once with
-	// nil when it can be again. It must not block. Status shows it too.
+	// AuditFailed is called when the audit log cannot be written, and once
+	// with nil when it can be again. It must not block. Status also shows
+	// this.
 	AuditFailed func(error)
 	// TimelineBytes bounds the memory of Plane.Timeline. When it is full, the
-	// breaker with the most events loses its oldest. Default: 4 MiB, some 8,000
-	// transitions. Negative: no timeline.
+	// breaker with the most events loses its oldest one. Default: 4 MiB, about
+	// 8,000 transitions. Negative: no timeline.
 	TimelineBytes int
-	// Standing is the file in which overrides and settings that people order are
-	// kept, made if there is none, with mode 0600 in a folder that exists. New
-	// applies what it says: to the breakers and sets that there are, and to
-	// others when the program makes them. What ended while the process was down
-	// and what cannot be applied any more is dropped; the audit log, the events
-	// and Process.LostOrders say so. Default: orders end with the process.
+	// Standing is the file in which overrides and settings that people order
+	// are kept. It is created if necessary, with mode 0600, in a folder that
+	// exists. New applies its contents: to the breakers and sets that exist,
+	// and to others when the program creates them. What has expired while the
+	// process was down, and what can no longer be applied, is dropped; the
+	// audit log, the events and Process.LostOrders report it. Default: orders
+	// end with the process.
 	//
-	// An order does not depend on the file: where it cannot be written, the order
-	// is carried out, and Receipt.StandingError says that it will not outlive a
-	// restart. The file is written anew with each order. One that cannot be read
-	// is reported, nothing of it is applied, and it is left as it is.
+	// An order does not depend on the file: if the file cannot be written, the
+	// order is carried out, and Receipt.StandingError says that it will not
+	// outlive a restart. The file is rewritten with each order. A file that
+	// cannot be read is reported and left as it is, and nothing of it is
+	// applied.
 	//
-	// No two processes may share one, except that a new process may start before
-	// the old one has ended: it applies the file then, and writes it when the old
-	// process is gone.
+	// Two processes must not share one, except that a new process may start
+	// before the old one has ended: it applies the file then, and writes it
+	// when the old process has ended.
 	Standing string
 	// StandingFailed is called when the file of Standing cannot be read or
 	// written, and once with nil when it can be again; New calls it before it
-	// returns. It must not block. Process shows it too.
+	// returns. It must not block. Process also shows this.
 	StandingFailed func(error)
-	// RuntimeDir is where the folder of the sockets is. Default: see Listen.
+	// RuntimeDir is the directory in which the folder of the sockets is
+	// created. Default: see Listen.
 	RuntimeDir string
 }
 
 // Plane is the operations plane of one manager: it carries out orders, keeps
-// the audit log and the stream of events, and serves all of it over HTTP and
-// a unix socket. All methods may be called by many goroutines at once.
+// the audit log and the stream of events, and serves them over HTTP and a unix
+// socket. All methods may be called by many goroutines at once.
 type Plane struct {
 	m        *breaker.Manager
 	o        Options
@@ -84,22 +89,22 @@ type Plane struct {
 	plots    *plots
 
 	overview overviewCache
-	web      *gate // of the HTTP handlers
-	local    *gate // of the sockets
+	web      *gate // for the HTTP handlers
+	local    *gate // for the sockets
 
 	mu       sync.Mutex // guards the fields below
-	servers  []*Server  // that Listen made
+	servers  []*Server  // created by Listen
 	lost     []LostOrder
 	attached map[string]http.Handler // by name
 }
 
-// New makes the operations plane of m. Make one, and use it for the handler
-// and the socket alike, so that each shows the orders given to the other. It
-// owns no goroutine; Close detaches it from m.
+// New returns the operations plane of m. Create one plane, and use it for both
+// the handler and the socket, so that each shows the orders given to the
+// other. It has no permanent goroutine. Close detaches it from m.
 //
-// A file of the audit log that cannot be opened is no error here, as it must
-// not keep a service from starting: it is reported as Options.AuditFailed says,
-// and tried again with each order.
+// It is not an error if the audit log cannot be opened, because that must not
+// keep a service from starting: it is reported as Options.AuditFailed
+// describes, and tried again with each order.
 func New(m *breaker.Manager, o Options) *Plane {
 	if o.Service == "" {
 		o.Service = filepath.Base(os.Args[0])
@@ -138,7 +143,8 @@ func (p *Plane) listener() breaker.Listener {
 	}
 }
 
-// auditFailed reports that the audit log fails, or with nil that it works again.
+// auditFailed reports that the audit log fails, or with nil that it works
+// again.
 func (p *Plane) auditFailed(err error) {
 	text := "the audit log can be written again"
 	if err != nil {
@@ -150,9 +156,9 @@ func (p *Plane) auditFailed(err error) {
 	}
 }
 
-// Report puts a notice on the timeline and the stream of events: that a new
-// version is being deployed, say. The id is that of a breaker, or "" for the
-// process. Text is cut at 2,000 bytes.
+// Report adds a notice to the timeline and to the stream of events, for
+// example that a new version is being deployed. id is that of a breaker, or ""
+// for the process. text is cut to 2,000 bytes.
 func (p *Plane) Report(id, text string) {
 	p.hub.publish(Event{Kind: EventNotice, ID: id, Notice: cut(text, maxReason)})
 }
@@ -176,14 +182,14 @@ func (p *Plane) Close() error {
 	return errors.Join(err, p.audit.close())
 }
 
-// Do carries out an order on the breakers of the manager and says what it did.
-// It never waits for calls in flight, nor for listeners. The order is written
-// to the audit log whether it is carried out or not.
+// Do carries out an order on the breakers of the manager and returns what it
+// did. It waits neither for calls in flight nor for listeners. The order is
+// written to the audit log whether or not it is carried out.
 //
-// The error matches breaker.ErrOrder for an order that makes no sense,
-// breaker.ErrUnknown for an id that names nothing (with the nearest ids; no
-// breaker is made), breaker.ErrVersion, breaker.ErrSettings for a bad patch, or
-// ErrConfirm; then nothing was changed. With a wildcard, what cannot be done to
+// The error matches breaker.ErrOrder for an invalid order, breaker.ErrUnknown
+// for an unknown id (with the nearest ids; no breaker is created),
+// breaker.ErrVersion, breaker.ErrSettings for an invalid patch, or ErrConfirm.
+// After an error nothing has changed. With a wildcard, an error that concerns
 // one breaker is in its Result and does not stop the others.
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	given := time.Now()
@@ -196,8 +202,9 @@ func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	return r, nil
 }
 
-// record counts an order, writes it to the audit log, and publishes it. It is
-// dated when it was given, so that it comes before its effects in a timeline.
+// record counts an order, writes it to the audit log, and publishes it. Its
+// time is when it was given, so that it comes before its effects in a
+// timeline.
 func (p *Plane) record(given time.Time, o Order, by Peer, r *Receipt, refused error) {
 	p.orders.add(&o, refused)
 	if refused == nil && !o.DryRun {

@@ -15,9 +15,9 @@ import (
 
 var ctx = context.Background()
 
-var here = ops.Peer{Transport: "program"}
+var program = ops.Peer{Transport: "program"}
 
-// planeOf is a plane of m, until the test ends.
+// planeOf returns a plane of m, until the test ends.
 func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	t.Helper()
 	p := ops.New(m, o)
@@ -25,7 +25,7 @@ func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
 	return p
 }
 
-// listen is a plane of m behind its socket, and a client of it.
+// listen returns a client of a plane of m behind its socket.
 func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
 	t.Helper()
 	s, err := planeOf(t, m, ops.Options{Service: "shop", RuntimeDir: t.TempDir()}).Listen()
@@ -41,7 +41,7 @@ func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
 	return s, c
 }
 
-// shop is a manager with two breakers and a set of three keys.
+// shop returns a manager with two breakers and a set of three keys.
 func shop(t *testing.T) *breaker.Manager {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})
@@ -78,7 +78,7 @@ func TestOrders(t *testing.T) {
 
 		dry := c.order
 		dry.DryRun = true
-		r, err := p.Do(dry, here)
+		r, err := p.Do(dry, program)
 		if err != nil || r.Touched != c.touched || r.Results[0].After != c.state || !r.DryRun {
 			t.Errorf("%s, dry: %+v, %v, want %s and %d touched", c.order.Verb, r, err, c.state, c.touched)
 		}
@@ -86,7 +86,7 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%s, dry, moved the breaker to version %d", c.order.Verb, now.Version)
 		}
 
-		r, err = p.Do(c.order, here)
+		r, err = p.Do(c.order, program)
 		if err != nil {
 			t.Fatalf("%s: %v", c.order.Verb, err)
 		}
@@ -100,7 +100,7 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-func TestOrdersThatMakeNoSenseChangeNothing(t *testing.T) {
+func TestInvalidOrdersChangeNothing(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -136,7 +136,7 @@ func TestOrdersThatMakeNoSenseChangeNothing(t *testing.T) {
 		"long reason":         {ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana", Reason: strings.Repeat("x", 2001)}, breaker.ErrOrder, "at most 2000"},
 		"bad patch":           {ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`7`)}, breaker.ErrSettings, ""},
 	} {
-		_, err := p.Do(c.order, here)
+		_, err := p.Do(c.order, program)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %v that says %q", name, err, c.want, c.says)
 		}
@@ -151,12 +151,12 @@ func TestWildcards(t *testing.T) {
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
 	o := ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", NoExpiry: true, DryRun: true}
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil || r.Matched != 3 || r.Touched != 3 {
 		t.Fatalf("dry run = %+v, %v, want 3", r, err)
 	}
 	o.DryRun, o.Confirm = false, r.Matched
-	r, err = p.Do(o, here)
+	r, err = p.Do(o, program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +169,10 @@ func TestWildcards(t *testing.T) {
 		t.Errorf("receipt has %q, want %q", ids, want)
 	}
 	later := breaker.SetOf[string](m, "tenants").Breaker("later")
-	if !strings.Contains(r.Note, "keys that tenants makes later are not touched") || later.State() != breaker.Closed {
+	if !strings.Contains(r.Note, "keys that tenants creates later are not affected") || later.State() != breaker.Closed {
 		t.Errorf("the note is %q, and a key made later is %s", r.Note, later.State())
 	}
-	r, err = p.Do(ops.Order{ID: "*", Verb: breaker.VerbRelease, Actor: "ana", Confirm: 6}, here)
+	r, err = p.Do(ops.Order{ID: "*", Verb: breaker.VerbRelease, Actor: "ana", Confirm: 6}, program)
 	if err != nil || r.Matched != 6 || r.Touched != 3 || r.Note != "" {
 		t.Errorf("release of all = %+v, %v, want 6 matched, 3 touched and no note", r, err)
 	}
@@ -198,7 +198,7 @@ func TestOrderDoesNotWaitForCalls(t *testing.T) {
 	for range 100 {
 		<-running
 	}
-	if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, here); err != nil {
+	if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "ana"}, program); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.State(); got != breaker.Open {

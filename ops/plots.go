@@ -12,28 +12,28 @@ const (
 	plotSteps = 60 // five minutes
 )
 
-// plots counts what became of the calls of each name, step by step. The breakers
-// count; a timer reads the counts once a step.
+// plots counts how the calls of each name ended, step by step. The breakers
+// count; a timer reads the counts once per step.
 type plots struct {
 	m    *breaker.Manager
-	stop func() // ends the counting
+	stop func() // stops the counting
 
 	mu     sync.Mutex // guards the fields below
 	by     map[string]*series
-	number int // of the step under way
+	number int // start of the current step
 	timer  *time.Timer
 	closed bool
 }
 
-// series is the calls of one name. The ring's slot of the step under way is
-// empty: what belongs there is what was counted since.
+// series is the calls of one name. The ring's slot of the current step is
+// empty: its calls are those counted since start.
 type series struct {
-	since  breaker.Calls // the counts when the step under way began
+	since  breaker.Calls // the counts when the current step began
 	ring   [plotSteps]breaker.Calls
 	recent uint64 // calls in the ring
 }
 
-// newPlots begins to count the calls of m.
+// newPlots starts counting the calls of m.
 func newPlots(m *breaker.Manager) *plots {
 	p := &plots{m: m, by: make(map[string]*series)}
 	p.stop = m.Observe()
@@ -46,7 +46,7 @@ func newPlots(m *breaker.Manager) *plots {
 	return p
 }
 
-// step ends the step under way.
+// step ends the current step.
 func (p *plots) step() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *plots) close() {
 	p.timer.Stop()
 }
 
-// less is what was counted from b to a.
+// less returns what was counted from b to a.
 func less(a, b breaker.Calls) breaker.Calls {
 	return breaker.Calls{
 		Successes: a.Successes - b.Successes, Failures: a.Failures - b.Failures,
@@ -90,9 +90,9 @@ func less(a, b breaker.Calls) breaker.Calls {
 
 func all(c breaker.Calls) uint64 { return c.Successes + c.Failures + c.Ignored + c.Rejected }
 
-// Plot is what became of the calls of a breaker, or of all keys of a set, over
-// the last five minutes, in steps of five seconds, oldest first. The last step
-// is under way. Calls that are no evidence are left out.
+// Plot is how the calls of a breaker, or of all keys of a set, ended over the
+// last five minutes, in steps of five seconds, oldest first. The last step is
+// not over yet. Calls that are not evidence are left out.
 type Plot struct {
 	Name     string   `json:"name"`
 	Step     Duration `json:"step"`
@@ -101,7 +101,7 @@ type Plot struct {
 	Rejected []uint32 `json:"rejected"`
 }
 
-// of is the plots of the names asked for.
+// of returns the plots of the given names.
 func (p *plots) of(names []string) []Plot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *plots) of(names []string) []Plot {
 	return out
 }
 
-// plot draws the steps of a name. mu is held.
+// plot returns the steps of a name. mu is held.
 func (p *plots) plot(name string, now breaker.Calls) Plot {
 	out := Plot{Name: name, Step: Duration(plotStep)}
 	out.Success, out.Failure, out.Rejected = make([]uint32, plotSteps), make([]uint32, plotSteps), make([]uint32, plotSteps)
@@ -134,8 +134,8 @@ func (p *plots) plot(name string, now breaker.Calls) Plot {
 	return out
 }
 
-// recent is the number of calls of each name in these five minutes, those that
-// were rejected or are no evidence included.
+// recent returns the number of calls of each name in these five minutes,
+// including those that were rejected or are not evidence.
 func (p *plots) recent() map[string]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

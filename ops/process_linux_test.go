@@ -18,8 +18,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// TestMain lets the test binary be another process: one that listens, and one
-// that knocks as somebody else.
+// TestMain lets the test binary be another process: one that listens, or one
+// that connects as another user.
 func TestMain(m *testing.M) {
 	switch os.Getenv("OPS_TEST_AS") {
 	case "listener":
@@ -131,7 +131,7 @@ func TestProcessesThatLiveAndDie(t *testing.T) {
 	}
 }
 
-func TestKernelTellsWhoAsks(t *testing.T) {
+func TestKernelReportsThePeer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit")
 	p := audited(t, path)
 	s, err := listenAt(t, p)
@@ -163,9 +163,9 @@ func listenAt(t *testing.T, p *ops.Plane) (*ops.Server, error) {
 	return s, err
 }
 
-// Even when the folder and the socket are laid open by mistake, another user
+// Even if the folder and the socket are accessible by mistake, another user
 // gets no answer.
-func TestStrangersGetNoAnswer(t *testing.T) {
+func TestOtherUsersGetNoAnswer(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIP: needs root, to become another user")
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Whoever looks for processes asks each of them, however many breakers it has:
-// so the answer must not look at them one by one.
+// Looking for processes asks each of them, however many breakers it has, so
+// the answer must not visit the breakers one by one.
 func TestProcessLooksAtNoBreaker(t *testing.T) {
 	allocs := func(keys int) float64 {
 		m := breaker.NewManager(breaker.Settings{})
@@ -33,7 +33,8 @@ func TestProcessLooksAtNoBreaker(t *testing.T) {
 	}
 }
 
-// What is counted as it happens is what a look at every breaker finds.
+// Counts that are kept as events happen equal what a visit of every breaker
+// finds.
 func TestProcessCountsWhatThereIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := shop(t)

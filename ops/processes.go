@@ -15,40 +15,43 @@ import (
 	"time"
 )
 
-// Found is a socket of this host, and the process behind it.
+// Found is a socket on this host, and the process behind it.
 type Found struct {
 	Path string `json:"path"`
-	PID  int    `json:"pid"` // by the socket's name
-	// UID is the user whose folder and socket it is, and who alone may answer
-	// there.
+	PID  int    `json:"pid"` // from the socket's name
+	// UID is the user who owns the folder and the socket. Only a process of
+	// this user may answer there.
 	UID int `json:"uid"`
-	// Process is what it says of itself; nil when it does not answer.
+	// Process is what the process says about itself; nil if it does not
+	// answer.
 	Process *Process `json:"process,omitempty"`
-	// Dead: the process is gone and left its socket.
+	// Dead means that the process has ended without removing its socket.
 	Dead bool `json:"dead,omitempty"`
-	// Problem says why there is no Process.
+	// Problem says why Process is nil.
 	Problem string `json:"problem,omitempty"`
 }
 
 const (
-	findPatience = 2 * time.Second // for each of them, all at once
+	findPatience = 2 * time.Second // for each process; all are asked at once
 	maxFound     = 500             // sockets of one user
-	maxShown     = 200             // runes of what a process says of itself in Found
+	maxShown     = 200             // characters of a process's own texts in Found
 )
 
-// Processes finds the processes of this host that have a socket where Listen
-// puts it by default, sorted by number; where SWITCHGEAR_RUNTIME_DIR is set,
-// those in it alone. dirs are further runtime dirs to look in. Of a user's
-// sockets it looks at 500.
+// Processes finds the processes on this host that have a socket in the default
+// place of Listen, sorted by process id. If SWITCHGEAR_RUNTIME_DIR is set, it
+// looks only there. dirs are further runtime dirs to look in. It looks at up
+// to 500 sockets per user.
 //
-// Every user of a host can make something that looks like such a socket. A
-// socket counts only in a folder that belongs to this user and that nobody else
-// can enter, where socket and process are this user's too. Root finds those of
-// other users as well, in the folders that are certainly theirs; Found.UID says
-// whose they are, and what they say of themselves is only their word.
+// Every user of a host can make something that looks like such a socket. So a
+// socket counts only if its folder belongs to this user, other users cannot
+// enter the folder, and socket and process are this user's as well. Root also
+// finds those of other users, in folders that certainly belong to them;
+// Found.UID says who they are. What their processes say about themselves
+// cannot be verified.
 //
-// It takes two seconds at the most, and reads little, whatever the processes
-// answer: one that does not, or that is stopped, is listed with its Problem.
+// Processes takes at most two seconds and reads little, whatever the processes
+// answer. A process that is stopped or does not answer is listed with its
+// Problem.
 func Processes(ctx context.Context, dirs ...string) []Found {
 	ctx, cancel := context.WithTimeout(ctx, findPatience)
 	defer cancel()
@@ -61,7 +64,7 @@ func Processes(ctx context.Context, dirs ...string) []Found {
 	return found
 }
 
-// Sockets lists what Processes would ask.
+// Sockets lists the sockets that Processes would ask.
 func Sockets(dirs ...string) []Found {
 	var found []Found
 	for dir, whose := range runtimeDirs(dirs) {
@@ -94,8 +97,7 @@ func socketsIn(folder string, uid int) (found []Found) {
 	return found
 }
 
-// Ask asks what kind of process is behind the socket. The answer is in the
-// fields.
+// Ask finds out what process is behind the socket, and fills in the fields.
 func (f *Found) Ask(ctx context.Context) {
 	c := f.Client()
 	defer c.Close()
@@ -112,8 +114,8 @@ func (f *Found) Ask(ctx context.Context) {
 	f.Process = &p
 }
 
-// Remove removes the socket of a dead process. It looks again whether it is dead,
-// while no process can make a socket in that folder.
+// Remove removes the socket of a dead process. It checks again that the
+// process is dead, while no process can create a socket in that folder.
 func (f *Found) Remove() error {
 	return locked(filepath.Dir(f.Path), func() error {
 		if !refuses(f.Path) {
@@ -123,7 +125,7 @@ func (f *Found) Remove() error {
 	})
 }
 
-// shortened is text of a length that fits a list.
+// shortened returns text cut to a length that fits a list.
 func shortened(text string) string {
 	if len(text) <= maxShown {
 		return text
@@ -137,8 +139,8 @@ func shortened(text string) string {
 	return text
 }
 
-// Client is a client of the process. It speaks only to user f.UID, and not to a
-// process that is stopped.
+// Client returns a client for the process. It talks only to user f.UID, and
+// not to a process that is stopped.
 func (f *Found) Client() *Client {
 	c := newSocketClient(f.Path, f.UID)
 	c.impatient = true

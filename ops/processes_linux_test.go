@@ -128,8 +128,8 @@ func readable(t *testing.T) string {
 	return exe
 }
 
-// openTemp is a folder as /tmp is one: everybody may put something there. Its
-// path is short, as that of a socket has to be.
+// openTemp returns a folder like /tmp, to which everyone may add. Its path is
+// short, because that of a socket has to be.
 func openTemp(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
@@ -143,8 +143,8 @@ func openTemp(t *testing.T) string {
 	return dir
 }
 
-// tempOfAll makes the folder for temporary files a new one, as it is for every
-// user of the host.
+// tempOfAll makes the folder for temporary files a new one, shared by all
+// users of the host.
 func tempOfAll(t *testing.T) string {
 	t.Helper()
 	dir := openTemp(t)
@@ -154,7 +154,7 @@ func tempOfAll(t *testing.T) string {
 	return dir
 }
 
-// under is what is found below dir.
+// under returns what is found below dir.
 func under(t *testing.T, dir string, found []ops.Found) (out []ops.Found) {
 	t.Helper()
 	for _, f := range found {
@@ -166,7 +166,7 @@ func under(t *testing.T, dir string, found []ops.Found) (out []ops.Found) {
 }
 
 // Every user may put a socket into the folder for temporary files. Root finds
-// it where it is that user's own for certain, and then by that user's name.
+// it if it certainly belongs to that user, and then under that user's name.
 func TestRootSeesWhoseAProcessIs(t *testing.T) {
 	tmp := tempOfAll(t)
 	startFake(t, nobody, filepath.Join(tmp, "switchgear-65534/switchgear/4242.sock"))
@@ -242,9 +242,9 @@ func TestFoldersThatAreNotTrusted(t *testing.T) {
 	}
 }
 
-// A user who is not root trusts its own folders alone: neither one that another
-// user laid out in its name, nor any other.
-func TestOthersTrustTheirOwnFoldersAlone(t *testing.T) {
+// A user who is not root trusts only their own folders: neither one that
+// another user created in their name, nor any other.
+func TestUsersTrustOnlyTheirOwnFolders(t *testing.T) {
 	for _, c := range []struct {
 		owner uint32 // of the folder of nobody, and of the fake
 		mode  string
@@ -267,12 +267,12 @@ func TestOthersTrustTheirOwnFoldersAlone(t *testing.T) {
 	}
 }
 
-// What lies between the look at a socket and the connection does not matter:
-// the kernel says who is at the other end.
+// What happens between the check of a socket and the connection does not
+// matter: the kernel reports who is at the other end.
 func TestSocketReplacedAfterTheLook(t *testing.T) {
 	tmp := tempOfAll(t)
-	mine := filepath.Join(tmp, "switchgear-65534/switchgear/4242.sock")
-	startFake(t, nobody, mine)
+	ownSocket := filepath.Join(tmp, "switchgear-65534/switchgear/4242.sock")
+	startFake(t, nobody, ownSocket)
 	found := under(t, tmp, ops.Sockets())
 	if len(found) != 1 {
 		t.Fatalf("found %+v", found)
@@ -283,11 +283,13 @@ func TestSocketReplacedAfterTheLook(t *testing.T) {
 	}
 	defer s.Close()
 	for name, swap := range map[string]func() error{
-		"a link to root's socket": func() error { return os.Symlink(s.Path(), mine) },
-		"root's socket itself":    func() error { return os.Link(s.Path(), mine) },
-		"the folder":              func() error { return replaceFolder(filepath.Dir(mine), filepath.Dir(s.Path()), s.Path(), "4242.sock") },
+		"a link to root's socket": func() error { return os.Symlink(s.Path(), ownSocket) },
+		"root's socket itself":    func() error { return os.Link(s.Path(), ownSocket) },
+		"the folder": func() error {
+			return replaceFolder(filepath.Dir(ownSocket), filepath.Dir(s.Path()), s.Path(), "4242.sock")
+		},
 	} {
-		if err := errors.Join(os.Remove(mine), swap()); err != nil {
+		if err := errors.Join(os.Remove(ownSocket), swap()); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		f := found[0]
@@ -300,13 +302,13 @@ func TestSocketReplacedAfterTheLook(t *testing.T) {
 	}
 }
 
-// replaceFolder puts a link to another folder in a folder's place, in which the
+// replaceFolder replaces a folder by a link to another one, in which the
 // socket has the same name.
 func replaceFolder(dir, other, socket, name string) error {
 	return errors.Join(os.Link(socket, filepath.Join(other, name)), os.RemoveAll(dir), os.Symlink(other, dir))
 }
 
-// A hostile process can make a look at all processes neither slow nor large.
+// A hostile process makes a look at all processes neither slow nor large.
 func TestHostileProcessesAreBounded(t *testing.T) {
 	needsRoot(t)
 	for _, kind := range []string{"bomb", "header bomb", "drip", "hang", "redirect", "long name", "long error"} {
@@ -334,7 +336,7 @@ func TestHostileProcessesAreBounded(t *testing.T) {
 					continue
 				}
 				if size := len(fmt.Sprint(f, f.Process)); size > 2000 {
-					t.Errorf("%d bytes are told of the hostile one", size)
+					t.Errorf("%d bytes are shown of the hostile one", size)
 				}
 			}
 			if !honest {
@@ -344,8 +346,8 @@ func TestHostileProcessesAreBounded(t *testing.T) {
 	}
 }
 
-// However many sockets somebody makes, and however long each of them hangs, the
-// other users' processes are seen.
+// However many sockets a user creates, and however long each of them hangs,
+// the processes of other users are seen.
 func TestManyHostileSockets(t *testing.T) {
 	tmp := tempOfAll(t)
 	first := filepath.Join(tmp, "switchgear-65534/switchgear/1.sock")

@@ -11,23 +11,23 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// StatusQuery says which breakers a status is for; the zero value asks for all.
+// StatusQuery selects the breakers of a status. The zero value selects all.
 type StatusQuery struct {
-	// IDs are ids of breakers, each of which must be known, or "name/*" for the
-	// keys of a set. None, or "*", asks for all.
+	// IDs are ids of breakers, all of which must exist, or "name/*" for the
+	// keys of a set. If it is empty or has "*", all breakers are selected.
 	IDs    []string
-	Match  string          // those with this in their id, in upper or lower case
-	States []breaker.State // those in one of these states
+	Match  string          // only those whose id contains this text, ignoring case
+	States []breaker.State // only those in one of these states
 	Full   bool            // with settings and explanations
 	Limit  int             // at most this many; 0: all
 }
 
-// maxListed is how many breakers a list has at a time, and as many sets.
+// maxListed is how many breakers, and how many sets, a list has at most.
 const maxListed = 5000
 
 var statusParameters = []string{"id", "match", "state", "full", "limit", "after"}
 
-// parseStatusQuery reads what is asked for, and where the page begins: behind
+// parseStatusQuery parses the query and the place where the page begins: after
 // the id after.
 func parseStatusQuery(r *http.Request) (ask StatusQuery, after string, err error) {
 	q := r.URL.Query()
@@ -69,12 +69,13 @@ func parseStatusQuery(r *http.Request) (ask StatusQuery, after string, err error
 	return ask, after, nil
 }
 
-// cursor says in a URL that a page begins behind id, which may be any bytes.
+// cursor returns the text in a URL for a page that begins after id, which may
+// contain any bytes.
 func cursor(id string) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
 
-// Status is the status of the breakers that q asks for, sorted by id; those of
-// q.IDs come in the order of the ids, unless one of them has a wildcard. The
-// error matches breaker.ErrUnknown.
+// Status returns the status of the breakers that q selects, sorted by id;
+// those of q.IDs come in the order given, unless one of them is a wildcard.
+// The error matches breaker.ErrUnknown.
 func (p *Plane) Status(q StatusQuery) ([]Status, error) {
 	found, err := q.find(p.m, "")
 	if err != nil {
@@ -89,7 +90,7 @@ func (p *Plane) Status(q StatusQuery) ([]Status, error) {
 	return out, nil
 }
 
-// show is s with as much detail as was asked for.
+// show returns s with as much detail as requested.
 func (q *StatusQuery) show(s *breaker.Status) Status {
 	if q.Full {
 		return full(s)
@@ -101,11 +102,12 @@ func (q *StatusQuery) show(s *breaker.Status) Status {
 type found struct {
 	page  []*breaker.Breaker
 	total int    // on all pages
-	next  string // the cursor of the next one; "": this is the last
+	next  string // the cursor of the next page; "": this is the last one
 }
 
-// find looks at the state and the id of each breaker that may be meant, which
-// takes nanoseconds, and no closer: there may be very many, and a page has few.
+// find looks only at the state and the id of each breaker that may be
+// selected, which takes nanoseconds: there may be very many, and a page has
+// few.
 func (q *StatusQuery) find(m *breaker.Manager, after string) (found, error) {
 	all, inOrder, err := q.byID(m)
 	if err != nil {
@@ -144,8 +146,8 @@ func (q *StatusQuery) find(m *breaker.Manager, after string) (found, error) {
 	return f, nil
 }
 
-// byID is the breakers of q.IDs. inOrder says that they are few, and in the order
-// of the ids.
+// byID returns the breakers of q.IDs. inOrder means that they are few, and in
+// the order of the ids.
 func (q *StatusQuery) byID(m *breaker.Manager) (all []*breaker.Breaker, inOrder bool, err error) {
 	if len(q.IDs) == 0 {
 		return m.Breakers(), false, nil
@@ -173,14 +175,15 @@ func (q *StatusQuery) byID(m *breaker.Manager) (all []*breaker.Breaker, inOrder 
 	return all, inOrder, nil
 }
 
-// first collects the most values that come first of any number.
+// first keeps the values that come first in order, at most as many as most
+// says.
 type first[T any] struct {
 	most    int
 	compare func(a, b T) int
-	dropped bool // there were more
+	dropped bool // some were dropped
 
-	all []T  // up to twice as many, before they are sorted out
-	cut bool // the first most of all are sorted; what comes behind them is not needed
+	all []T  // up to twice as many, between two sorts
+	cut bool // the first values are sorted, and all others have been dropped
 }
 
 func (x *first[T]) add(v T) {
@@ -201,7 +204,7 @@ func (x *first[T]) sort() {
 	}
 }
 
-// sorted is what there is in the end.
+// sorted returns the result.
 func (x *first[T]) sorted() []T {
 	x.sort()
 	return x.all

@@ -30,8 +30,9 @@ func getPage(t *testing.T, h http.Handler, query string) (p page) {
 	return p
 }
 
-// However many breakers there are, a page has a bounded number of them, and the
-// pages together have each once, in order, whatever bytes the keys are.
+// However many breakers there are, a page has a bounded number of them, and
+// all pages together have each once, in order, whatever bytes the keys
+// contain.
 func TestStatusComesInPages(t *testing.T) {
 	m, set := tenants(t, 12_000)
 	for _, key := range []string{"", "\xff", "\xfe\xff", "\ufffd", "é", "a b&c=d", "日本", strings.Repeat("x", 4000)} {
@@ -85,7 +86,7 @@ func TestStatusComesInPages(t *testing.T) {
 	}
 }
 
-// A page ends where it has so many bytes.
+// A page ends when it has reached a number of bytes.
 func TestPagesAreBoundedInBytes(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[string](m, "tenants")
@@ -142,8 +143,8 @@ func TestClientAsksForAllPages(t *testing.T) {
 	}
 }
 
-// What is looked at closely is what is answered with: a request for a few of very
-// many breakers costs no more than one for a few of a few.
+// Only what is returned is read completely: a request for a few of very many
+// breakers costs no more than one for a few of a few.
 func TestWorkIsProportionalToTheAnswer(t *testing.T) {
 	cost := func(keys int, target string) float64 {
 		m, set := tenants(t, keys)
@@ -163,14 +164,15 @@ func TestWorkIsProportionalToTheAnswer(t *testing.T) {
 	}
 	for _, target := range []string{"/v1/status?limit=10", "/v1/status?state=forced-open", "/metrics?keys=tenants", "/metrics?keys=tenants&keys=a&keys=b&keys=c&keys=d"} {
 		few, many := cost(2000, target), cost(20_000, target)
-		// An id is made for each breaker that may be meant; a status has much more.
+		// The id is computed for each breaker that may be selected; a status
+		// needs much more.
 		if each := (many - few) / 18_000; each > 1.2 {
 			t.Errorf("%s: %.1f allocations for each breaker that is not in the answer", target, each)
 		}
 	}
 }
 
-// Who asks for the keys of too many sets is told so.
+// A client that requests the keys of too many sets gets an error.
 func TestKeysOfManySets(t *testing.T) {
 	m, _ := tenants(t, 10)
 	h := planeOf(t, m, ops.Options{}).Handler()
@@ -186,8 +188,8 @@ func TestKeysOfManySets(t *testing.T) {
 	}
 }
 
-// The worst keys come first, where not all are told of.
-func TestMetricsTellTheWorstKeys(t *testing.T) {
+// The worst keys come first if not all are shown.
+func TestMetricsShowTheWorstKeys(t *testing.T) {
 	m, set := tenants(t, 5000)
 	for i := range 10 {
 		set.Breaker(fmt.Sprintf("t%06d", 4000+i)).Open(breaker.Order{})

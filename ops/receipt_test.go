@@ -10,7 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// A receipt counts what it lists: what failed is told, and is not touched.
+// A receipt counts what it lists: failures are reported, and not counted as
+// changed.
 func TestReceiptCountsFailures(t *testing.T) {
 	r := Receipt{Verb: breaker.VerbOpen}
 	moved := Result{Receipt: breaker.Receipt{From: 1, Version: 2}}
@@ -49,8 +50,8 @@ func TestReceiptIsShortened(t *testing.T) {
 	}
 }
 
-// What a dry run would change: an order that can be given is one, but for the
-// release of nothing.
+// What a dry run would change: every valid order would change something,
+// except the release of nothing.
 func TestDryRunTouches(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	b := m.Breaker("db")
@@ -111,10 +112,10 @@ func TestWhatIsAnEvent(t *testing.T) {
 	})
 }
 
-func TestConfirmErrorTellsWhatToConfirm(t *testing.T) {
+func TestConfirmErrorNamesTheNumber(t *testing.T) {
 	for confirmed, want := range map[int]string{
-		0: "s/* is for 3 breakers: confirm that number",
-		2: "s/* is for 3 breakers by now, and 2 were confirmed: nothing was changed",
+		0: "s/* applies to 3 breakers: confirm that number",
+		2: "s/* applies to 3 breakers now, and 2 were confirmed: nothing was changed",
 	} {
 		o := Order{ID: "s/*", Confirm: confirmed}
 		if _, err := o.confirmed(3); !errors.Is(err, ErrConfirm) || err.Error() != want {

@@ -11,8 +11,9 @@ import (
 
 const triesToSet = 10
 
-// set patches the settings of one breaker. Its version may move between the
-// look and the change, by a trip say; without IfVersion it looks again.
+// set patches the settings of one breaker. Its version may change between the
+// look and the update, for example by a trip; without IfVersion it tries
+// again.
 func set(b *breaker.Breaker, o Order) (Result, error) {
 	for try := 1; ; try++ {
 		s := b.Status()
@@ -41,8 +42,8 @@ func set(b *breaker.Breaker, o Order) (Result, error) {
 	}
 }
 
-// setAll patches the settings of a set: of the keys to come, and of those it
-// remembers except those that have settings of their own.
+// setAll patches the settings of a set: those of keys that are created later,
+// and of existing keys except those with settings of their own.
 func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
 	s, err := m.LookupSet(strings.TrimSuffix(o.ID, "/*"))
 	if err != nil {
@@ -75,7 +76,7 @@ func (r *Receipt) setAll(m *breaker.Manager, o Order) error {
 	return nil
 }
 
-// changes are what an order changed in the settings of one breaker or set.
+// changes returns what an order changed in the settings of one breaker or set.
 func (r *Receipt) changes() []breaker.SettingsChange {
 	switch {
 	case r.SetBefore != nil:
@@ -86,8 +87,8 @@ func (r *Receipt) changes() []breaker.SettingsChange {
 	return nil
 }
 
-// updateSet patches what the keys of a set have in common, and returns it as it
-// was and as it is, or in a dry run would be.
+// updateSet patches the common settings of a set, and returns them as they
+// were before and are now, or in a dry run would be.
 func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) {
 	for try := 1; ; try++ {
 		version := s.Version()
@@ -106,9 +107,9 @@ func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) 
 	}
 }
 
-// patch decodes a patch onto settings. What it does not name stays, but for
-// what has its value from another setting, as one that nobody has chosen does:
-// that follows.
+// patch decodes a patch onto settings. Fields that it does not name stay as
+// they are, except those whose default depends on another setting: unless they
+// were set explicitly, they follow it.
 func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 	s = chosen(s)
 	if err := json.Unmarshal(by, &s); err != nil {
@@ -123,8 +124,8 @@ func patch(s breaker.Settings, by json.RawMessage) (breaker.Settings, error) {
 	return s.WithDefaults(), nil
 }
 
-// chosen is s, which are in effect, without the defaults that depend on other
-// settings.
+// chosen returns s, which are in effect, without the defaults that depend on
+// other settings.
 func chosen(s breaker.Settings) breaker.Settings {
 	whole := s
 	for _, derived := range []func(*breaker.Settings){

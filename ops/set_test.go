@@ -22,7 +22,7 @@ func TestSetOneBreaker(t *testing.T) {
 	b := m.Breaker("payments")
 	o := setOrder("payments", `{"fail_max": 3, "reset_timeout": "10s"}`)
 	o.DryRun = true
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil || r.Touched != 1 || r.Results[0].SettingsBefore.FailMax != 5 || r.Results[0].SettingsAfter.FailMax != 3 {
 		t.Fatalf("dry run = %+v, %v", r, err)
 	}
@@ -30,23 +30,23 @@ func TestSetOneBreaker(t *testing.T) {
 		t.Error("a dry run changed the settings")
 	}
 	o.DryRun = false
-	r, err = p.Do(o, here)
+	r, err = p.Do(o, program)
 	if err != nil || r.Touched != 1 || r.Results[0].From != 1 || r.Results[0].Version != 2 {
 		t.Fatalf("set = %+v, %v", r, err)
 	}
 	if s := b.Settings(); s.FailMax != 3 || s.ResetTimeout != 10*time.Second || s.Probes != 1 {
 		t.Errorf("settings are %+v", s)
 	}
-	if r, err := p.Do(o, here); err != nil || r.Touched != 0 || r.Results[0].Version != 2 {
+	if r, err := p.Do(o, program); err != nil || r.Touched != 0 || r.Results[0].Version != 2 {
 		t.Errorf("the same again = %+v, %v, want nothing touched", r, err)
 	}
 	o = setOrder("payments", `{"probes": 2}`)
 	o.IfVersion = 1
-	if _, err := p.Do(o, here); !errors.Is(err, breaker.ErrVersion) {
+	if _, err := p.Do(o, program); !errors.Is(err, breaker.ErrVersion) {
 		t.Errorf("from an old version: %v", err)
 	}
 	o.DryRun = true
-	if _, err := p.Do(o, here); !errors.Is(err, breaker.ErrVersion) {
+	if _, err := p.Do(o, program); !errors.Is(err, breaker.ErrVersion) {
 		t.Errorf("from an old version, dry: %v", err)
 	}
 	for patch, says := range map[string]string{
@@ -55,7 +55,7 @@ func TestSetOneBreaker(t *testing.T) {
 		`{"failure_rate": 2}`:     "FailureRate",
 		`[]`:                      "",
 	} {
-		if _, err := p.Do(setOrder("payments", patch), here); !errors.Is(err, breaker.ErrSettings) || !strings.Contains(err.Error(), says) {
+		if _, err := p.Do(setOrder("payments", patch), program); !errors.Is(err, breaker.ErrSettings) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want ErrSettings that names %q", patch, err, says)
 		}
 	}
@@ -64,8 +64,8 @@ func TestSetOneBreaker(t *testing.T) {
 	}
 }
 
-// What has its value from another setting follows it, as long as nobody has
-// chosen otherwise; what somebody has chosen stays.
+// A value that depends on another setting follows it, unless it was set
+// explicitly; explicit values stay.
 func TestSetFollowsWhatDependsOnIt(t *testing.T) {
 	for _, tt := range []struct {
 		has   breaker.Settings
@@ -88,12 +88,12 @@ func TestSetFollowsWhatDependsOnIt(t *testing.T) {
 		for _, id := range []string{"payments", "tenants/*"} {
 			o := setOrder(id, tt.patch)
 			o.DryRun = true
-			r, err := planeOf(t, m, ops.Options{}).Do(o, here)
+			r, err := planeOf(t, m, ops.Options{}).Do(o, program)
 			if err != nil || *r.Results[0].SettingsAfter != want {
 				t.Errorf("%+v with %s, dry: %+v, %v\nwant %+v", tt.has, tt.patch, r.Results, err, want)
 			}
 			o.DryRun, o.Confirm = false, 1
-			if _, err := planeOf(t, m, ops.Options{}).Do(o, here); err != nil {
+			if _, err := planeOf(t, m, ops.Options{}).Do(o, program); err != nil {
 				t.Error(err)
 			}
 		}
@@ -103,7 +103,7 @@ func TestSetFollowsWhatDependsOnIt(t *testing.T) {
 	}
 }
 
-func TestSetASet(t *testing.T) {
+func TestSetSettingsOfASet(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
@@ -112,16 +112,16 @@ func TestSetASet(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := setOrder("tenants/*", `{"fail_max": 2}`)
-	if _, err := p.Do(o, here); !errors.Is(err, ops.ErrConfirm) {
+	if _, err := p.Do(o, program); !errors.Is(err, ops.ErrConfirm) {
 		t.Errorf("unconfirmed: %v", err)
 	}
 	o.DryRun = true
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil || r.Matched != 3 || r.Touched != 2 || r.SetBefore.FailMax != 5 || r.SetAfter.FailMax != 2 || s.Settings().FailMax != 5 {
 		t.Fatalf("dry run = %+v, %v, want 2 of 3 touched: b has settings of its own", r, err)
 	}
 	o.DryRun, o.Confirm = false, 3
-	if r, err = p.Do(o, here); err != nil || r.Touched != 2 {
+	if r, err = p.Do(o, program); err != nil || r.Touched != 2 {
 		t.Fatalf("set = %+v, %v", r, err)
 	}
 	for k, want := range map[string]int{"a": 2, "b": 99, "new": 2} {
@@ -129,7 +129,7 @@ func TestSetASet(t *testing.T) {
 			t.Errorf("FailMax of %s is %d, want %d", k, got, want)
 		}
 	}
-	if _, err := p.Do(setOrder("payments/*", `{"fail_max": 2}`), here); !errors.Is(err, breaker.ErrUnknown) {
+	if _, err := p.Do(setOrder("payments/*", `{"fail_max": 2}`), program); !errors.Is(err, breaker.ErrUnknown) {
 		t.Errorf("a breaker is no set: %v", err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 
 // SettingsOf are the settings of a breaker, or of the keys of a set.
 type SettingsOf struct {
-	ID       string           `json:"id"`       // "name/*" for what the keys of a set have in common
+	ID       string           `json:"id"`       // "name/*" for the common settings of a set
 	Settings breaker.Settings `json:"settings"` // in effect
-	Program  breaker.Settings `json:"program"`  // what the program made it with
+	Program  breaker.Settings `json:"program"`  // with which the program created it
 	Version  uint64           `json:"version"`  // as Status.SettingsVersion
 }
 
@@ -21,14 +21,14 @@ type SettingsOf struct {
 type SettingsList struct {
 	Service  string       `json:"service"` // of the process
 	Settings []SettingsOf `json:"settings"`
-	// Omitted counts those that are left out: there are up to 5,000.
+	// Omitted counts those that are left out: at most 5,000 are returned.
 	Omitted int `json:"omitted,omitempty"`
 }
 
-// Settings is the settings in effect and those of the program: with ids, of these
-// in their order; without, of every breaker and every set that has keys, and of
-// those keys whose settings differ from their set's, sorted by id. The error
-// matches breaker.ErrUnknown.
+// Settings returns the settings in effect and those of the program, of the
+// given ids in their order. Without ids it returns those of every breaker, of
+// every set that has keys, and of the keys whose settings differ from those of
+// their set, sorted by id. The error matches breaker.ErrUnknown.
 func (p *Plane) Settings(ids ...string) (SettingsList, error) {
 	l := SettingsList{Service: p.o.Service, Settings: []SettingsOf{}}
 	if len(ids) == 0 {

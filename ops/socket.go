@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Server is a process's unix socket.
+// Server serves a plane on a unix socket.
 type Server struct {
 	folder  string
 	path    string // in folder
@@ -27,18 +27,19 @@ type Server struct {
 	remains os.FileInfo
 }
 
-// Listen serves the plane as HTTP on a unix socket, <runtime dir>/switchgear/
-// <pid>.sock, until Close. The runtime dir is Options.RuntimeDir, or else
-// SWITCHGEAR_RUNTIME_DIR, or else XDG_RUNTIME_DIR, or else /run for root, or
-// else a folder of the user's own under the temporary folder.
+// Listen serves the plane over HTTP on a unix socket, <runtime
+// dir>/switchgear/<pid>.sock, until Close. The runtime dir is the first of
+// these that is set: Options.RuntimeDir, SWITCHGEAR_RUNTIME_DIR,
+// XDG_RUNTIME_DIR; otherwise it is /run for root, and for other users a
+// private folder under the temporary folder.
 //
-// Folder and socket are for this user alone (0700, 0600), and each connection's
-// user, as the kernel reports it, must be this one or root. A folder that
-// belongs to another user, or that others may enter, is refused. What a dead
-// process of the same number left is replaced; a second socket of this process
-// is called <pid>-2.sock, and so on.
+// Folder and socket are accessible to this user alone (0700, 0600), and the
+// user of each connection, as the kernel reports it, must be this user or
+// root. A folder that belongs to another user, or that other users may enter,
+// is refused. A socket that a dead process with the same id left is replaced;
+// a second socket of this process is called <pid>-2.sock, and so on.
 //
-// Errors match errors.ErrUnsupported where there are no unix sockets.
+// The error matches errors.ErrUnsupported where there are no unix sockets.
 func (p *Plane) Listen() (*Server, error) {
 	folder, err := makeFolder(p.o.RuntimeDir)
 	if err != nil {
@@ -57,24 +58,25 @@ func (p *Plane) Listen() (*Server, error) {
 		ConnContext:       withPeer,
 		ErrorLog:          log.New(io.Discard, "", 0), // the library prints nothing
 	}
-	go func() { _ = s.http.Serve(guardedListener{s.socket}) }() // ends with Close
+	go func() { _ = s.http.Serve(guardedListener{s.socket}) }() // done when Close is called
 	p.mu.Lock()
 	p.servers = append(p.servers, s)
 	p.mu.Unlock()
 	return s, nil
 }
 
-// Path is where the socket is.
+// Path returns the path of the socket.
 func (s *Server) Path() string { return s.path }
 
-// Close removes the socket and ends its connections. Plane.Close does it too.
+// Close removes the socket and closes its connections. Plane.Close does this,
+// too.
 func (s *Server) Close() error {
 	_ = locked(s.folder, func() error {
 		if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.remains) {
 			return os.Remove(s.path)
 		}
 		return nil
-	}) // a folder that is gone took it along
+	}) // if the folder is gone, so is the socket
 	err := s.http.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
@@ -85,13 +87,14 @@ func (s *Server) Close() error {
 const (
 	maxSocketsHere = 256 // of one process
 	maxSwept       = 1000
-	maxSocketPath  = 103 // of macOS; Linux has some more
+	maxSocketPath  = 103 // of macOS; Linux allows a few more
 	knock          = 100 * time.Millisecond
 )
 
-// bind makes the socket, and removes those of dead processes. What is there
-// under its name stays unless its process is dead. The folder is locked: nobody
-// else takes a name or a dead one's place meanwhile.
+// bind creates the socket, and removes those of dead processes. A socket with
+// the same name is replaced only if its process is dead. The folder is locked,
+// so that no other process takes a name or removes a dead socket at the same
+// time.
 func (s *Server) bind() error {
 	sweep(s.folder)
 	for n := 1; n <= maxSocketsHere; n++ {
@@ -108,8 +111,8 @@ func (s *Server) bind() error {
 	return fmt.Errorf("%s: %w, as are %d sockets of this process", s.path, os.ErrExist, maxSocketsHere)
 }
 
-// bindAt binds under a name of its own and then takes path, so that the socket
-// is 0600 before anybody can find it.
+// bindAt binds under a temporary name and then renames to path, so that the
+// socket has mode 0600 before others can find it.
 func (s *Server) bindAt(path string) error {
 	if len(path) > maxSocketPath {
 		return fmt.Errorf("%s has %d bytes, want at most %d: choose a shorter Options.RuntimeDir", path, len(path), maxSocketPath)
@@ -129,26 +132,27 @@ func (s *Server) bindAt(path string) error {
 	}
 	if err != nil {
 		socket.Close()
-		_ = os.Remove(fresh) // it has not got its name, or else it is not there
+		_ = os.Remove(fresh) // either it still has its temporary name, or it is not there
 		return err
 	}
 	s.socket = socket
 	return nil
 }
 
-// sweep removes the sockets of dead processes. All that have a name with .sock
-// are listened on, so one that refuses is dead.
+// sweep removes the sockets of dead processes. Every socket with a name in
+// .sock was listened on before it got that name, so one that refuses
+// connections is dead.
 func sweep(folder string) {
 	for _, name := range namesIn(folder, maxSwept) {
 		if path := filepath.Join(folder, name); strings.HasSuffix(name, ".sock") && refuses(path) {
-			_ = os.Remove(path) // it is in nobody's way
+			_ = os.Remove(path) // a socket that cannot be removed does no harm
 		}
 	}
 }
 
-// refuses reports whether nobody listens at the socket any more. One whose
-// process is stopped, or has too much to do, takes no connection but does not
-// refuse it.
+// refuses reports whether no process listens at the socket any more. If the
+// process is stopped or too busy, it accepts no connection, but does not
+// refuse it either.
 func refuses(path string) bool {
 	c, err := net.DialTimeout("unix", path, knock)
 	if err == nil {
@@ -157,16 +161,16 @@ func refuses(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// lockPatience is how long somebody may keep the folder locked: it takes
-// milliseconds.
+// lockPatience is how long another process may keep the folder locked. Usually
+// it takes milliseconds.
 const lockPatience = 5 * time.Second
 
-// binding is held where there is no lock on a folder, which keeps out the other
-// planes of this process as well.
+// binding replaces the lock where folders cannot be locked. It also excludes
+// other planes of this process.
 var binding sync.Mutex
 
-// locked runs f while nobody else makes or removes sockets in folder. The lock
-// ends with its holder.
+// locked runs f while no other process creates or removes sockets in folder.
+// The lock ends with its holder.
 func locked(folder string, f func() error) error {
 	dir, err := openFolder(folder)
 	if err != nil {
@@ -184,11 +188,11 @@ func locked(folder string, f func() error) error {
 			return fmt.Errorf("lock %s: %w", folder, err)
 		}
 	}
-	defer func() { _ = unlockFile(dir) }() // closing does, too
+	defer func() { _ = unlockFile(dir) }() // closing unlocks it, too
 	return f()
 }
 
-// guardedListener hands out only the connections of this user and of root.
+// guardedListener accepts only connections of this user and of root.
 type guardedListener struct{ *net.UnixListener }
 
 func (l guardedListener) Accept() (net.Conn, error) {

@@ -123,9 +123,9 @@ func TestSocketReplacesTheDead(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	mine := filepath.Join(folder, strconv.Itoa(os.Getpid())+".sock")
+	own := filepath.Join(folder, strconv.Itoa(os.Getpid())+".sock")
 	other := filepath.Join(folder, "999999999.sock")
-	for _, path := range []string{mine, other} {
+	for _, path := range []string{own, other} {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
 			t.Fatal(err)
@@ -149,8 +149,8 @@ func TestSocketReplacesTheDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if first.Path() != mine {
-		t.Errorf("listens at %s, want %s", first.Path(), mine)
+	if first.Path() != own {
+		t.Errorf("listens at %s, want %s", first.Path(), own)
 	}
 	if _, err := os.Lstat(other); !errors.Is(err, os.ErrNotExist) {
 		t.Error("another dead process's socket was left")
@@ -215,7 +215,7 @@ func TestSocketsAtOnce(t *testing.T) {
 	}
 }
 
-// deadSocket is the path of this process's socket in the runtime dir.
+// deadSocket returns the path of this process's socket in the runtime dir.
 func deadSocket(t *testing.T, dir string) string {
 	t.Helper()
 	folder := filepath.Join(dir, "switchgear")
@@ -231,7 +231,7 @@ func TestProcessesIsBounded(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	silent, err := net.Listen("unix", filepath.Join(folder, "4242.sock")) // as a stopped process: it accepts and says nothing
+	silent, err := net.Listen("unix", filepath.Join(folder, "4242.sock")) // like a stopped process: it accepts and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,8 @@ func TestProcessesIsBounded(t *testing.T) {
 	}
 }
 
-// Who sets the folder, as tests do, gives no orders to what else runs here.
+// A program that sets the folder, as tests do, gives no orders to other
+// processes on the host.
 func TestProcessesOfAChosenFolderAlone(t *testing.T) {
 	host := t.TempDir()
 	t.Setenv("TMPDIR", host)

@@ -16,61 +16,62 @@ import (
 )
 
 const (
-	// maxStanding is how many overrides are kept, and how many settings: as many
-	// as the keys with evidence that a set remembers by default.
+	// maxStanding is how many overrides are kept, and how many settings: as
+	// many as the keys with evidence that a set remembers by default.
 	maxStanding      = 100_000
-	standingPatience = time.Second // what an order waits for the file
+	standingPatience = time.Second // how long an order waits for the file
 )
 
 // standing keeps the overrides and settings that people ordered in a file, so
-// that a process that starts again has them. A nil standing keeps none.
+// that they outlive a restart of the process. A nil standing keeps nothing.
 //
-// The file system may hang as well as fail, so a goroutine does the writing. It
-// lives as long as there is something to write, and writes what several orders
-// changed meanwhile at once.
+// The file system may hang as well as fail, so a goroutine does the writing.
+// It lives as long as there is something to write, and each write covers
+// everything that orders have changed meanwhile.
 type standing struct {
 	m      *breaker.Manager
-	report func(error)          // of Options
+	report func(error)          // from Options
 	tell   func(standingNotice) // to the audit log and the events
 	remove func()               // from Manager.OnCreate
 
-	// giving is held while an order is carried out and kept here, and while kept
-	// ones are applied, so that what is kept is what was carried out last. It is
-	// taken before mu.
+	// giving is held while an order is carried out and kept, and while kept
+	// orders are applied, so that what is kept is what was carried out last.
+	// It is taken before mu.
 	giving sync.Mutex
 
 	mu        sync.Mutex // guards the fields below
 	names     map[string]map[string]*standingRecord
 	overrides int // in names
 	settings  int
-	waiting   int   // records whose breakers have not been made yet
-	damaged   error // the file cannot be read, and is left alone
-	failing   error // why it cannot be written
+	waiting   int   // records whose breakers have not been created yet
+	damaged   error // the file cannot be read, and is not changed
+	failing   error // why the file cannot be written
 	dirty     bool
 	writing   bool
-	waiters   []chan error // orders that wait until they are written; each has room for one
+	waiters   []chan error // orders that wait until they are written; each channel is buffered
 	closed    bool
-	ended     chan error // holds what closing the file came to, once closed
+	ended     chan error // receives the result of closing the file, once closed is true
 
-	file standingFile // belongs to the goroutine that writes
+	file standingFile // used only by the goroutine that writes
 }
 
-// standingRecord is what stands for one id.
+// standingRecord is what is kept for one id.
 type standingRecord struct {
-	override *standingOverride // one for all ids of an order; nil: none
+	override *standingOverride // shared by all ids of an order; nil: no override
 	settings []standingSetting
-	waits    bool // its breaker has not been made since the process started
+	waits    bool // its breaker has not been created since the process started
 }
 
-// standingNotice says what became of an order when the process started again.
+// standingNotice says what happened to an order when the process started
+// again.
 type standingNotice struct {
 	order Order
 	text  string
 	lost  bool
 }
 
-// newStanding reads the file. A file that cannot be read is an error that is
-// reported, and nothing of it is applied.
+// newStanding reads the file. If the file cannot be read, the error is
+// reported, and nothing of the file is applied.
 func newStanding(m *breaker.Manager, path string, report func(error), tell func(standingNotice)) *standing {
 	s := &standing{m: m, report: report, tell: tell, names: map[string]map[string]*standingRecord{}, ended: make(chan error, 1)}
 	s.file.path = path
@@ -86,13 +87,13 @@ func newStanding(m *breaker.Manager, path string, report func(error), tell func(
 	return s
 }
 
-// start applies the file to the breakers that there are, and to others when they
-// are made. The plane is whole by then: its listeners run at once.
+// start applies the file to the breakers that exist, and to others when they
+// are created. The plane must be complete, because its listeners run at once.
 func (s *standing) start() {
 	if s == nil {
 		return
 	}
-	s.remove = s.m.OnCreate(s.apply) // before those that there are, so that none is missed
+	s.remove = s.m.OnCreate(s.apply) // before those that exist, so that none is missed
 	s.mu.Lock()
 	names := slices.Sorted(maps.Keys(s.names))
 	s.mu.Unlock()
@@ -118,7 +119,7 @@ func (s *standing) exists(name string) bool {
 	return err == nil
 }
 
-// load takes in what the file says.
+// load stores the contents of the file.
 func (s *standing) load(d *standingDoc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +148,7 @@ func (s *standing) load(d *standingDoc) {
 	}
 }
 
-// nameOf is the name of the breaker or set that an id belongs to.
+// nameOf returns the name of the breaker or set that an id belongs to.
 func nameOf(id string) string {
 	name, _, _ := strings.Cut(id, "/")
 	return name
@@ -166,7 +167,7 @@ func (s *standing) recordLocked(id string) *standingRecord {
 	return r
 }
 
-// setOverrideLocked reports false when there is no room.
+// setOverrideLocked returns false if there is no room. mu is held.
 func (s *standing) setOverrideLocked(id string, o *standingOverride) bool {
 	had := s.names[nameOf(id)][id]
 	if had == nil || had.override == nil {
@@ -200,7 +201,7 @@ func (s *standing) setSettingLocked(id string, x standingSetting) bool {
 }
 
 // dropLocked forgets the override of id, its settings, or both. It reports
-// whether there was something to forget.
+// whether there was something to forget. mu is held.
 func (s *standing) dropLocked(id string, override bool, setting func(standingSetting) bool) (dropped bool) {
 	name := nameOf(id)
 	r := s.names[name][id]
@@ -228,7 +229,8 @@ func (s *standing) dropLocked(id string, override bool, setting func(standingSet
 	return dropped
 }
 
-// appliedLocked notes that a record no longer waits for its breaker.
+// appliedLocked notes that a record no longer waits for its breaker. mu is
+// held.
 func (s *standing) appliedLocked(r *standingRecord) {
 	if r.waits {
 		r.waits = false
@@ -236,8 +238,9 @@ func (s *standing) appliedLocked(r *standingRecord) {
 	}
 }
 
-// do has an order carried out and keeps what of it is to stand; if that is kept
-// elsewhere, it only forgets the overrides that the order ended.
+// do carries out an order by calling carryOut, and keeps what is to outlive a
+// restart. If that is kept elsewhere, it only forgets the overrides that the order
+// ended.
 func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() error) error {
 	if s == nil {
 		return carryOut()
@@ -260,7 +263,8 @@ func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() erro
 	return err
 }
 
-// keep takes in what an order did. left is for how many ids there was no room.
+// keep stores what an order did. It returns the number of ids for which there
+// was no room.
 func (s *standing) keep(o *Order, r *Receipt, elsewhere bool) (changed bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,14 +296,14 @@ func (s *standing) keep(o *Order, r *Receipt, elsewhere bool) (changed bool, lef
 	return changed, left
 }
 
-// extendLocked gives a kept override another end. One that the program set is not
-// kept.
+// extendLocked gives a kept override another end. An override that the program
+// set is not kept. mu is held.
 func (s *standing) extendLocked(id string, o *Order, expires time.Time) bool {
 	r := s.names[nameOf(id)][id]
 	if r == nil || r.override == nil {
 		return false
 	}
-	longer := *r.override // others may share it
+	longer := *r.override // the override may be shared
 	longer.Actor, longer.Expires = o.Actor, expires
 	if o.Reason != "" {
 		longer.Reason = o.Reason
@@ -308,7 +312,7 @@ func (s *standing) extendLocked(id string, o *Order, expires time.Time) bool {
 	return true
 }
 
-// standingOverride is the override that an order sets, or nil.
+// standingOverride returns the override that an order sets, or nil.
 func (o *Order) standingOverride(now time.Time) *standingOverride {
 	x := &standingOverride{Actor: o.Actor, Reason: o.Reason, Since: now}
 	switch o.Verb {
@@ -325,12 +329,13 @@ func (o *Order) standingOverride(now time.Time) *standingOverride {
 	return x
 }
 
-// keepSettingsLocked keeps the settings that an order named, and no others: what
-// the next version of the program says of those is not this order's to undo.
+// keepSettingsLocked keeps only the settings that an order named. An order
+// must not undo what the next version of the program says about the others. mu
+// is held.
 func (s *standing) keepSettingsLocked(o *Order, now time.Time) (changed bool, left int) {
 	var patch map[string]json.RawMessage
 	if json.Unmarshal(o.Settings, &patch) != nil {
-		return false, 0 // it was carried out, so it is an object
+		return false, 0 // the order was carried out, so this is an object
 	}
 	for _, key := range slices.Sorted(maps.Keys(patch)) {
 		x := standingSetting{Key: key, Value: patch[key], Actor: o.Actor, Reason: o.Reason, Since: now}
@@ -343,8 +348,8 @@ func (s *standing) keepSettingsLocked(o *Order, now time.Time) (changed bool, le
 	return changed, left
 }
 
-// stateChanged forgets an override that ended or was replaced otherwise than by
-// an order: it expired, or the program lifted it.
+// stateChanged forgets an override that ended or was replaced other than by an
+// order: it expired, or the program lifted it.
 func (s *standing) stateChanged(b *breaker.Breaker, t *breaker.Transition) {
 	if s == nil || t.Shadow || t.From != breaker.ForcedOpen && t.From != breaker.ForcedClosed {
 		return
@@ -361,7 +366,7 @@ func (s *standing) stateChanged(b *breaker.Breaker, t *breaker.Transition) {
 	}
 }
 
-// is reports whether o is what a breaker has.
+// is reports whether o is the override of a breaker.
 func (o *standingOverride) is(x *breaker.Override) bool {
 	return x != nil && x.State == o.State && x.Actor == o.Actor && x.Reason == o.Reason
 }
@@ -395,7 +400,7 @@ func (s *standing) startLocked() {
 	}
 }
 
-// drain writes until what is there is in the file, and ends.
+// drain writes until the file is up to date, and returns.
 func (s *standing) drain() {
 	for {
 		s.mu.Lock()
@@ -419,8 +424,8 @@ func (s *standing) drain() {
 	}
 }
 
-// replace writes the file. A damaged one stays until a person has moved it away:
-// it may still be read by them.
+// replace writes the file. A damaged file is not replaced until a person has
+// moved it away, because a person may still be able to read it.
 func (s *standing) replace(doc *standingDoc, damaged error) error {
 	if damaged != nil {
 		if _, err := os.Lstat(s.file.path); !errors.Is(err, os.ErrNotExist) {
@@ -433,7 +438,8 @@ func (s *standing) replace(doc *standingDoc, damaged error) error {
 	return s.file.write(doc)
 }
 
-// docLocked is what the file is to say, in an order that does not depend on maps.
+// docLocked returns the contents for the file, in an order that does not
+// depend on maps. mu is held.
 func (s *standing) docLocked() *standingDoc {
 	doc := &standingDoc{Version: standingVersion, Overrides: []*standingOverride{}, Settings: []standingSetting{}}
 	shared := map[*standingOverride]*standingOverride{}
@@ -468,7 +474,7 @@ func (s *standing) docLocked() *standingDoc {
 	return doc
 }
 
-// note reports a change between working and failing.
+// note reports a change between failing and working again.
 func (s *standing) note(err error) {
 	s.mu.Lock()
 	before := s.failing
@@ -479,8 +485,9 @@ func (s *standing) note(err error) {
 	}
 }
 
-// state returns for how many ids orders wait whose breakers have not been created
-// yet, and why orders will not outlive a restart at present, or nil.
+// state returns the number of ids whose orders wait because their breakers
+// have not been created yet, and why orders will not outlive a restart at
+// present, or nil.
 func (s *standing) state() (waiting int, failing error) {
 	if s == nil {
 		return 0, nil
@@ -490,8 +497,8 @@ func (s *standing) state() (waiting int, failing error) {
 	return s.waiting, s.failing
 }
 
-// close keeps no more orders, and waits as an order does until what there is has
-// been written.
+// close keeps no further orders. It waits as long as an order does until
+// everything has been written.
 func (s *standing) close() error {
 	if s == nil {
 		return nil

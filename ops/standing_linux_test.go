@@ -17,8 +17,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// playStanding is a program whose orders outlive it: a breaker that it has from
-// the start, and a breaker and a set that it makes when its plane serves.
+// playStanding is a program whose orders outlive it: it has one breaker from
+// the start, and creates a breaker and a set when its plane serves.
 func playStanding() {
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
@@ -93,7 +93,8 @@ func (p standingProgram) status(t *testing.T, id string) ops.Status {
 	return all[0]
 }
 
-// eventually waits for what another goroutine or process is about to do.
+// eventually waits for something that another goroutine or process is about to
+// do.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for late := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
@@ -103,7 +104,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// auditNotices are the notices in an audit log, by id.
+// auditNotices returns the notices in an audit log, by id.
 func auditNotices(t *testing.T, path string) map[string]string {
 	t.Helper()
 	f, err := os.Open(path)
@@ -127,9 +128,9 @@ func auditNotices(t *testing.T, path string) map[string]string {
 	return out
 }
 
-// Overrides and settings are there again after a SIGKILL, with who, why and
-// until when: for a breaker that is there from the start, for those that are made
-// later, and for keys.
+// Overrides and settings are applied again after a SIGKILL, with who, why and
+// until when: for a breaker that exists from the start, for those that are
+// created later, and for keys.
 func TestStandingOutlivesKill(t *testing.T) {
 	dir := t.TempDir()
 	p := startStanding(t, dir)
@@ -177,7 +178,8 @@ func TestStandingOutlivesKill(t *testing.T) {
 		}
 	}
 
-	// What is lifted does not come back, nor what a restart has brought back.
+	// What is lifted does not come back, nor what a restart has brought back
+	// before.
 	p.must(t, ops.Order{ID: "payments", Verb: breaker.VerbRelease})
 	p.must(t, ops.Order{ID: "late", Verb: breaker.VerbClose})
 	p.kill()
@@ -192,8 +194,8 @@ func TestStandingOutlivesKill(t *testing.T) {
 	}
 }
 
-// An override that ended while the process was down, a setting that there is no
-// more, and keys of another type are noticed. The rest is applied.
+// An override that expired while the process was down, a setting that no
+// longer exists, and keys of another type are reported. The rest is applied.
 func TestStandingOrdersThatAreLost(t *testing.T) {
 	dir := t.TempDir()
 	const old = `{"version":1,
@@ -223,11 +225,11 @@ func TestStandingOrdersThatAreLost(t *testing.T) {
 	if err != nil || x.StandingWaiting != 1 {
 		t.Errorf("%d wait, %v", x.StandingWaiting, err)
 	}
-	var told []string
+	var received []string
 	for _, l := range x.LostOrders {
-		told = append(told, l.ID+": "+l.Text)
+		received = append(received, l.ID+": "+l.Text)
 	}
-	all := strings.Join(told, "\n")
+	all := strings.Join(received, "\n")
 	for _, want := range []string{
 		`payments: force-open by ana at 2026-01-01T00:00:00Z ("INC-42") is not applied again: it ended at 2026-01-01T01:00:00Z, while the process was down`,
 		`late: set {"fail_maximum":3} by cy at 2026-01-01T00:00:00Z is lost: invalid settings: unknown key "fail_maximum", did you mean "fail_max"?`,
@@ -236,7 +238,7 @@ func TestStandingOrdersThatAreLost(t *testing.T) {
 		`tenants/*: force-open by bo at 2026-01-01T00:00:00Z ("abuse") is lost: "acme" is not the text of a key of tenants any more, with 2 keys`,
 	} {
 		if !strings.Contains(all, want) {
-			t.Errorf("not told: %s\nin:\n%s", want, all)
+			t.Errorf("not reported: %s\nin:\n%s", want, all)
 		}
 	}
 	eventually(t, "the notices in the audit log", func() bool {
@@ -250,12 +252,12 @@ func TestStandingOrdersThatAreLost(t *testing.T) {
 	p.kill()
 	p = startStanding(t, dir, "OPS_TEST_KEYS=int")
 	if x, err := p.Process(ctx); err != nil || len(x.LostOrders) != 0 || x.StandingWaiting != 1 {
-		t.Errorf("the next start: %+v, %v, want what was lost to be told once, and what waits to wait", x.LostOrders, err)
+		t.Errorf("the next start: %+v, %v, want what was lost reported once, and what waits still waiting", x.LostOrders, err)
 	}
 }
 
 // The process is killed while it carries out orders as fast as they come. The
-// file is whole each time, and has every order that was answered.
+// file is complete each time, and has every order that was answered.
 func TestStandingSurvivesKillsAtAnyMoment(t *testing.T) {
 	rounds := 10
 	if testing.Short() {
@@ -295,8 +297,9 @@ func TestStandingSurvivesKillsAtAnyMoment(t *testing.T) {
 	}
 }
 
-// A full disk takes no order's effect: it says that it will not outlive a
-// restart. The file stays as it was, and is written when there is room again.
+// A full disk does not prevent an order: its receipt says that it will not
+// outlive a restart. The file stays as it was, and is written when there is
+// room again.
 func TestStandingOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	small := filepath.Join(dir, "small")
@@ -309,7 +312,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 	defer func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) }()
 	p := ops.New(shop(t), ops.Options{Standing: small + "/standing"})
 	order := ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", NoExpiry: true}
-	if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+	if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 		t.Fatal(r, err)
 	}
 	was, _ := os.ReadFile(small + "/standing")
@@ -325,7 +328,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	order.ID = "search"
-	r, err := p.Do(order, here)
+	r, err := p.Do(order, program)
 	if err != nil || !strings.Contains(r.StandingError, "no space left") {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
@@ -338,7 +341,7 @@ func TestStandingOnAFullDisk(t *testing.T) {
 	if err := os.Remove(small + "/filler"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := p.Do(ops.Order{ID: "tenants/a", Verb: breaker.VerbForceOpen, Actor: "bo", Reason: "x", NoExpiry: true}, here); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
+	if r, err := p.Do(ops.Order{ID: "tenants/a", Verb: breaker.VerbForceOpen, Actor: "bo", Reason: "x", NoExpiry: true}, program); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
 		t.Errorf("with room again: %+v, %v", r, err)
 	}
 	if err := p.Close(); err != nil {

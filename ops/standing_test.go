@@ -18,15 +18,16 @@ import (
 
 var forceOpen = ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", NoExpiry: true}
 
-// A damaged file is one clear error. Nothing of it is applied, it is left as it
-// is, and orders say that they will not outlive a restart until it is moved away.
+// A damaged file is one clear error. Nothing of it is applied, it is left as
+// it is, and orders say that they will not outlive a restart until it is moved
+// away.
 func TestDamagedStandingFile(t *testing.T) {
 	const good = `{"version":1,"overrides":[{"ids":["payments"],"state":"forced-open","actor":"ana","since":"2026-01-01T00:00:00Z"}],"settings":[]}`
 	for _, c := range []struct{ text, want string }{
 		{"", "ends after 0 bytes, want a whole JSON object"},
 		{good[:len(good)-1], "ends after"},
-		{good + "}", "has more behind its JSON object"},
-		{good + good, "has more behind its JSON object"},
+		{good + "}", "has more after its JSON object"},
+		{good + good, "has more after its JSON object"},
 		{strings.Replace(good, "1,", "2,", 1), "has version 2, want 1"},
 		{strings.Replace(good, `"ids":["payments"],`, "", 1), "override 1 has no ids"},
 		{strings.Replace(good, "forced-open", "open", 1), "override 1 has state open, want forced-open or forced-closed"},
@@ -60,7 +61,7 @@ func TestDamagedStandingFile(t *testing.T) {
 		}
 		order := forceOpen
 		order.ID = "search"
-		if r, err := p.Do(order, here); err != nil || r.Touched != 1 || !strings.Contains(r.StandingError, "until the file is moved away") {
+		if r, err := p.Do(order, program); err != nil || r.Touched != 1 || !strings.Contains(r.StandingError, "until the file is moved away") {
 			t.Errorf("an order: %q, %v", r.StandingError, err)
 		}
 		if text, _ := os.ReadFile(path); string(text) != c.text {
@@ -69,14 +70,14 @@ func TestDamagedStandingFile(t *testing.T) {
 		if err := os.Rename(path, path+".bad"); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := p.Do(order, here); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
+		if r, err := p.Do(order, program); err != nil || r.StandingError != "" || p.Process().StandingError != "" {
 			t.Errorf("moved away: %q, %v", r.StandingError, err)
 		}
 		p.Close()
 	}
 }
 
-// Who may write the file may give orders.
+// A user who may write the file may give orders.
 func TestStandingFileThatOthersMayWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	if err := os.WriteFile(path, []byte(`{"version":1}`), 0o600); err != nil {
@@ -92,8 +93,8 @@ func TestStandingFileThatOthersMayWrite(t *testing.T) {
 	}
 }
 
-// A folder that is not there is reported at once, and orders are carried out all
-// the same.
+// A missing folder is reported at once, and orders are carried out
+// nevertheless.
 func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	var reported []error
 	m := shop(t)
@@ -104,17 +105,17 @@ func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	if len(reported) != 1 || !errors.Is(reported[0], os.ErrNotExist) {
 		t.Errorf("reported: %v", reported)
 	}
-	r, err := p.Do(forceOpen, here)
+	r, err := p.Do(forceOpen, program)
 	if b, _ := m.Lookup("payments"); err != nil || r.StandingError == "" || b.State() != breaker.ForcedOpen {
 		t.Errorf("%+v, %v", r, err)
 	}
-	r, err = p.Do(ops.Order{ID: "search", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+	r, err = p.Do(ops.Order{ID: "search", Verb: breaker.VerbOpen, Actor: "ana"}, program)
 	if err != nil || r.StandingError != "" {
 		t.Errorf("an order that does not stand: %q, %v", r.StandingError, err)
 	}
 }
 
-// An override that ends by itself, or by the program's hand, does not come back.
+// An override that expired, or that the program lifted, does not come back.
 func TestStandingForgetsWhatEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "standing")
@@ -126,7 +127,7 @@ func TestStandingForgetsWhatEnded(t *testing.T) {
 			if order.ID == "payments" {
 				order.NoExpiry, order.For = false, ops.Duration(time.Minute)
 			}
-			if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+			if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 				t.Fatal(r, err)
 			}
 		}
@@ -153,7 +154,7 @@ func TestStandingForgetsWhatEnded(t *testing.T) {
 	})
 }
 
-// Every id comes back as it was, whatever bytes it has.
+// Every id comes back as it was, whatever bytes it contains.
 func TestStandingIDs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	ids := []string{"tenants/\xff\xfe", "tenants/a/b", "tenants/ü\u202e", "tenants/\n\x00", "tenants/<script>"}
@@ -167,11 +168,11 @@ func TestStandingIDs(t *testing.T) {
 		set.Breaker(strings.TrimPrefix(id, "tenants/"))
 	}
 	p := ops.New(m, ops.Options{Standing: path})
-	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour), Confirm: 100}, here)
+	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", For: ops.Duration(time.Hour), Confirm: 100}, program)
 	if err != nil || r.StandingError != "" {
 		t.Fatal(r.StandingError, err)
 	}
-	if _, err := p.Do(ops.Order{ID: ids[0], Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 9}`)}, here); err != nil {
+	if _, err := p.Do(ops.Order{ID: ids[0], Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 9}`)}, program); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
@@ -190,7 +191,8 @@ func TestStandingIDs(t *testing.T) {
 	}
 }
 
-// What is kept is what was carried out last, however many give orders at once.
+// What is kept is what was carried out last, however many orders are given at
+// once.
 func TestStandingKeepsTheLastOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	m := shop(t)
@@ -204,10 +206,10 @@ func TestStandingKeepsTheLastOrder(t *testing.T) {
 				if (i+j)%3 == 0 {
 					order.Verb = breaker.VerbForceClosed
 				}
-				if _, err := p.Do(order, here); err != nil {
+				if _, err := p.Do(order, program); err != nil {
 					t.Error(err)
 				}
-				_, err := p.Do(ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(fmt.Sprintf(`{"fail_max": %d}`, 1+10*i+j))}, here)
+				_, err := p.Do(ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(fmt.Sprintf(`{"fail_max": %d}`, 1+10*i+j))}, program)
 				if err != nil {
 					t.Error(err)
 				}
@@ -259,12 +261,12 @@ func TestStandingLeavesFleetOrdersToTheFleet(t *testing.T) {
 	}
 }
 
-// A process that starts before the old one has ended applies the file, and says
-// that it cannot write it yet.
+// A process that starts before the old one has ended applies the file, and
+// says that it cannot write it yet.
 func TestStandingFileOfTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "standing")
 	old := ops.New(shop(t), ops.Options{Standing: path})
-	if _, err := old.Do(forceOpen, here); err != nil {
+	if _, err := old.Do(forceOpen, program); err != nil {
 		t.Fatal(err)
 	}
 	m := shop(t)
@@ -274,12 +276,12 @@ func TestStandingFileOfTwoProcesses(t *testing.T) {
 	}
 	order := forceOpen
 	order.ID = "search"
-	if r, err := p.Do(order, here); err != nil || !strings.Contains(r.StandingError, "in use by another process") {
+	if r, err := p.Do(order, program); err != nil || !strings.Contains(r.StandingError, "in use by another process") {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
 	old.Close()
 	order.ID = "tenants/a"
-	if r, err := p.Do(order, here); err != nil || r.StandingError != "" {
+	if r, err := p.Do(order, program); err != nil || r.StandingError != "" {
 		t.Errorf("%q, %v", r.StandingError, err)
 	}
 }
@@ -300,7 +302,7 @@ func TestStandingOfManyKeys(t *testing.T) {
 		set.Breaker(i)
 	}
 	p := ops.New(m, ops.Options{Standing: path})
-	r, err := p.Do(ops.Order{ID: "user/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", NoExpiry: true, Confirm: many}, here)
+	r, err := p.Do(ops.Order{ID: "user/*", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "x", NoExpiry: true, Confirm: many}, program)
 	if err != nil || r.Touched != many || r.StandingError != "10 of 100010 breakers are left out: at most 100000 are kept" && !strings.Contains(r.StandingError, "not written after") {
 		t.Fatalf("%d, %q, %v", r.Touched, r.StandingError, err)
 	}

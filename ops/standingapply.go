@@ -11,13 +11,13 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// maxNotices is how many notices there are for one name. A set may have a
-// hundred thousand keys.
+// maxNotices is the limit of notices for one name. A set may have a hundred
+// thousand keys.
 const maxNotices = 100
 
-// apply applies what stands for the breaker or set with this name, which was
-// made just now. It runs on the goroutine that made it, so it does not wait for
-// a disk.
+// apply applies what is kept for the breaker or set with this name, which has
+// just been created. It runs on the goroutine that created it, so it must not
+// wait for a disk.
 func (s *standing) apply(name string) {
 	if !s.has(name) {
 		return
@@ -47,8 +47,8 @@ func (s *standing) has(name string) bool {
 	return s.names[name] != nil
 }
 
-// idsOf is the ids of a name for which something stands: the set's first, as its
-// keys' settings are on top of it.
+// idsOf returns the ids of a name for which something is kept, the set's
+// first, because its keys' settings are applied on top of it.
 func (s *standing) idsOf(name string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +61,8 @@ func (s *standing) idsOf(name string) []string {
 	})
 }
 
-// record is a copy of what stands for id. It no longer waits.
+// record returns a copy of what is kept for id. It no longer waits for its
+// breaker.
 func (s *standing) record(id string) standingRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +80,7 @@ func (s *standing) drop(id string, override bool, setting func(standingSetting) 
 	s.dropLocked(id, override, setting)
 }
 
-// applying applies what stands for one name. giving is held.
+// applying applies what is kept for one name. giving is held.
 type applying struct {
 	s       *standing
 	name    string
@@ -87,7 +88,7 @@ type applying struct {
 	notices []*countedNotice
 }
 
-// countedNotice is one notice for all ids that it is true of.
+// countedNotice is one notice for all ids that it applies to.
 type countedNotice struct {
 	standingNotice
 	override *standingOverride
@@ -129,8 +130,8 @@ func (a *applying) one(id string) {
 	}
 }
 
-// find finds what id names: a set, with "name/*", or a breaker. The breaker of a
-// key is made if it is not there.
+// find returns what id names: a set, with "name/*", or a breaker. The breaker
+// of a key is created if necessary.
 func (a *applying) find(id string) (breaker.AnySet, *breaker.Breaker, error) {
 	_, key, keyed := strings.Cut(id, "/")
 	if !keyed {
@@ -154,7 +155,7 @@ func (a *applying) find(id string) (breaker.AnySet, *breaker.Breaker, error) {
 	return nil, b, nil
 }
 
-// lose drops all that stands for id.
+// lose drops everything that is kept for id.
 func (a *applying) lose(id string, r *standingRecord, why error) {
 	if r.override != nil {
 		a.overrideNotice(id, r.override, "is lost: "+why.Error(), lost)
@@ -183,7 +184,7 @@ func (a *applying) override(b *breaker.Breaker, id string, o *standingOverride) 
 		}
 	}
 	if o.is(b.Status().Override) {
-		return // it never ended: the plane was made anew in the same process
+		return // it never ended: the plane was created again in the same process
 	}
 	if _, err := b.Apply(core); err != nil {
 		a.overrideNotice(id, o, "is lost: "+err.Error(), lost)
@@ -193,7 +194,7 @@ func (a *applying) override(b *breaker.Breaker, id string, o *standingOverride) 
 	a.overrideNotice(id, o, "is applied again, "+until, applied)
 }
 
-// set applies those settings that there still are, together.
+// set applies those settings that still exist, all together.
 func (a *applying) set(x settable, id string, settings []standingSetting) {
 	var good []standingSetting
 	for _, one := range settings {
@@ -225,7 +226,7 @@ func (a *applying) loseSettings(id string, gone []standingSetting, why error) {
 	})
 }
 
-// patchOf is settings as the patch that an order has.
+// patchOf returns settings as a patch, as in an order.
 func patchOf(settings []standingSetting) json.RawMessage {
 	all := map[string]json.RawMessage{}
 	for _, s := range settings {
@@ -233,7 +234,7 @@ func patchOf(settings []standingSetting) json.RawMessage {
 	}
 	text, err := json.Marshal(all)
 	if err != nil {
-		return nil // a value that is not JSON, which json.Unmarshal refuses in turn
+		return nil // a value that is not JSON; json.Unmarshal refuses it
 	}
 	return text
 }
@@ -258,7 +259,7 @@ func (a *applying) overrideNotice(id string, o *standingOverride, outcome string
 	a.notices = append(a.notices, &countedNotice{standingNotice{order, describe(&order, o.Since, outcome), kind != applied}, o, outcome, kind, 1})
 }
 
-// settingsNotice makes a notice for each order that the settings are from.
+// settingsNotice makes a notice for each order that the settings come from.
 func (a *applying) settingsNotice(id string, settings []standingSetting, outcome string, kind outcomeKind) {
 	for len(settings) > 0 {
 		first := settings[0]
@@ -277,7 +278,7 @@ func (a *applying) settingsNotice(id string, settings []standingSetting, outcome
 	}
 }
 
-// describe says what became of an order.
+// describe says what happened to an order.
 func describe(o *Order, since time.Time, outcome string) string {
 	text := string(o.Verb)
 	if o.Verb == VerbSet {

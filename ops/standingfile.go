@@ -19,17 +19,18 @@ const (
 	maxStandingFile = 64 << 20
 )
 
-// standingDoc is the file of the standing orders.
+// standingDoc is the contents of the file.
 type standingDoc struct {
 	Version   int                 `json:"version"`
 	Overrides []*standingOverride `json:"overrides"`
 	Settings  []standingSetting   `json:"settings"`
 }
 
-// standingOverride is an override of one or more breakers, by one order.
+// standingOverride is an override of one or more breakers by one order.
 type standingOverride struct {
 	IDs []string `json:"ids,omitempty"`
-	// Raw are the ids that are not UTF-8, which JSON carries only as bytes.
+	// Raw are the ids that are not valid UTF-8, which JSON can contain only as
+	// bytes.
 	Raw     [][]byte      `json:"raw_ids,omitempty"`
 	State   breaker.State `json:"state"`
 	Actor   string        `json:"actor"`
@@ -41,7 +42,7 @@ type standingOverride struct {
 // standingSetting is one setting of a breaker, or with "name/*" of a set.
 type standingSetting struct {
 	ID     string          `json:"id,omitempty"`
-	Raw    []byte          `json:"raw_id,omitempty"` // the id, if it is not UTF-8
+	Raw    []byte          `json:"raw_id,omitempty"` // the id, if it is not valid UTF-8
 	Key    string          `json:"key"`
 	Value  json.RawMessage `json:"value"`
 	Actor  string          `json:"actor"`
@@ -49,7 +50,7 @@ type standingSetting struct {
 	Since  time.Time       `json:"since"`
 }
 
-// parseStanding reads the text of the file, whole or not at all.
+// parseStanding parses the text of the file, completely or not at all.
 func parseStanding(text []byte) (d standingDoc, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
@@ -60,7 +61,7 @@ func parseStanding(text []byte) (d standingDoc, err error) {
 		return d, fmt.Errorf("%w, want the JSON that this package writes", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return d, fmt.Errorf("has more behind its JSON object, at byte %d", dec.InputOffset())
+		return d, fmt.Errorf("has more after its JSON object, at byte %d", dec.InputOffset())
 	}
 	if d.Version != standingVersion {
 		return d, fmt.Errorf("has version %d, want %d", d.Version, standingVersion)
@@ -84,15 +85,15 @@ func parseStanding(text []byte) (d standingDoc, err error) {
 	return d, nil
 }
 
-// standingFile is the file of the standing orders. It is always whole: a new one
-// takes the place of the old one.
+// standingFile is the file in which orders are kept. It is always complete:
+// each write replaces it by a new file.
 type standingFile struct {
 	path string
 	lock *os.File // held from the first write on
 }
 
-// read is what the file says. Reading takes no lock: the process that is about
-// to end may still hold it.
+// read returns the contents of the file. Reading takes no lock, because the
+// process that is about to end may still hold it.
 func (f *standingFile) read() (d standingDoc, err error) {
 	file, err := os.Open(f.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -120,7 +121,7 @@ func (f *standingFile) read() (d standingDoc, err error) {
 	return parseStanding(text)
 }
 
-// write replaces the file. After an error the old one is there unchanged.
+// write replaces the file. After an error the old file is unchanged.
 func (f *standingFile) write(d *standingDoc) error {
 	if err := f.own(); err != nil {
 		return err
@@ -129,7 +130,7 @@ func (f *standingFile) write(d *standingDoc) error {
 	if err != nil {
 		return err
 	}
-	fresh := f.path + ".new" // one name: the lock keeps others away, and a crash leaves at most one
+	fresh := f.path + ".new" // always the same name: the lock excludes other writers, and a crash leaves at most one such file
 	if err := writeSynced(fresh, append(text, '\n')); err != nil {
 		return errors.Join(err, ignoreMissing(os.Remove(fresh)))
 	}
@@ -140,7 +141,7 @@ func (f *standingFile) write(d *standingDoc) error {
 }
 
 func writeSynced(path string, text []byte) error {
-	if err := ignoreMissing(os.Remove(path)); err != nil { // what a crash left may have another mode
+	if err := ignoreMissing(os.Remove(path)); err != nil { // a file left by a crash may have another mode
 		return err
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -161,8 +162,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// syncFolder makes a rename last. Where a folder cannot be opened or synced, the
-// rename is as safe as the system makes it.
+// syncFolder makes a rename durable. If a folder cannot be opened or synced,
+// the rename is as durable as the system makes it.
 func syncFolder(path string) error {
 	dir, err := openFolder(path)
 	if err != nil {
@@ -175,8 +176,8 @@ func syncFolder(path string) error {
 	return nil
 }
 
-// own takes the file for this process alone. The lock is on a file of its own,
-// because the other one is replaced with each write.
+// own locks the file for this process alone. The lock is on a separate file,
+// because the file itself is replaced by each write.
 func (f *standingFile) own() error {
 	if f.lock != nil {
 		return nil

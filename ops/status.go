@@ -11,7 +11,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Process is a process and its operations plane.
+// Process describes a process and its operations plane.
 type Process struct {
 	PID      int       `json:"pid"`
 	UID      int       `json:"uid"`
@@ -19,48 +19,48 @@ type Process struct {
 	Service  string    `json:"service"`
 	Args     []string  `json:"args,omitempty"` // the command line; only on the socket
 	Go       string    `json:"go"`             // its version
-	Started  time.Time `json:"started"`        // when the plane was made
+	Started  time.Time `json:"started"`        // when the plane was created
 	Now      time.Time `json:"now"`            // its clock
-	Breakers int       `json:"breakers"`       // keys included
-	// States counts them by what they do with the next call.
+	Breakers int       `json:"breakers"`       // includes keys
+	// States counts them by effective state.
 	States   map[string]int `json:"states"`
-	Overlaid int            `json:"overlaid"` // those with an override
-	// ReadOnly: this endpoint takes no orders.
+	Overlaid int            `json:"overlaid"` // breakers with an override
+	// ReadOnly means that this endpoint accepts no orders.
 	ReadOnly bool `json:"read_only"`
-	// Audited: there is an audit log. AuditError is why it cannot be written at
-	// present.
+	// Audited means that there is an audit log. AuditError is why it cannot be
+	// written at present.
 	Audited    bool   `json:"audited"`
 	AuditError string `json:"audit_error,omitempty"`
-	// Standing: overrides and settings that people order outlive a restart.
-	// StandingError is why they do not at present.
+	// Standing means that overrides and settings that people order outlive a
+	// restart. StandingError is why they do not at present.
 	Standing      bool   `json:"standing"`
 	StandingError string `json:"standing_error,omitempty"`
-	// StandingWaiting is for how many ids orders wait whose breakers the program
-	// has not made since it started.
+	// StandingWaiting is the number of ids whose orders wait because the
+	// program has not created their breakers since it started.
 	StandingWaiting int `json:"standing_waiting,omitempty"`
-	// LostOrders are orders that did not outlive the restart, the newest ten.
+	// LostOrders are the newest ten orders that did not outlive the restart.
 	LostOrders []LostOrder `json:"lost_orders,omitempty"`
-	// CountsCalls: there are plots of calls by outcome. A process that is reached
-	// by a pipe of PyBreaker has none.
+	// CountsCalls means that there are plots of calls by outcome. They are not
+	// available through a pipe of PyBreaker.
 	CountsCalls bool `json:"counts_calls"`
-	// Suspicion is the newest time that many independent breakers tripped
-	// together, within the last ten minutes.
+	// Suspicion is the newest time within the last ten minutes at which many
+	// independent breakers tripped together.
 	Suspicion *breaker.Suspicion `json:"suspicion,omitempty"`
-	// Mark is the newest mark that was put on the process, such as for a
-	// deployment; nil: none.
+	// Mark is the newest mark of the process, such as for a deployment; nil if
+	// there is none.
 	Mark *Note `json:"mark,omitempty"`
 	// Attached are the names of what Attach added, such as "fleet".
 	Attached []string `json:"attached,omitempty"`
-	// Event is the newest event: streams that begin after it miss nothing.
+	// Event is the newest event. A stream that begins after it misses nothing.
 	Event string `json:"event"`
 }
 
 const suspicionShown = 10 * time.Minute
 
-// Process describes the process. Its cost does not depend on how many breakers
-// there are.
+// Process returns a description of the process. Its cost does not depend on
+// the number of breakers.
 func (p *Plane) Process() Process {
-	host, _ := os.Hostname() // "" says as much as the error would
+	host, _ := os.Hostname() // on an error the name is "", which says as much
 	x := Process{
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
@@ -94,24 +94,26 @@ func (p *Plane) Process() Process {
 	return x
 }
 
-// Status is a breaker as operators see it. In a list, Settings are zero and Why,
-// Next and Explain are "", unless the list was asked for in full; breakers that
-// are not healthy have Why and Next in an overview.
+// Status is a breaker as operators see it. In a list, Settings are zero and
+// Why, Next and Explain are "", unless StatusQuery.Full is set. In an
+// overview, breakers that are not healthy have Why and Next.
 type Status struct {
 	breaker.Status
-	// Calls is the number of calls in the last five minutes, rejected ones
-	// included. It is in an overview alone, and 0 for keys.
+	// Calls is the number of calls in the last five minutes, including
+	// rejected ones. It is set only in an overview, and 0 for keys.
 	Calls uint64 `json:"calls,omitempty"`
-	// Why says in a clause why the breaker is in its state; "" when it has always
-	// been closed.
+	// Why says in one clause why the breaker is in its state; "" if it has
+	// always been closed.
 	Why string `json:"why,omitempty"`
-	// Next says in a sentence what happens next.
+	// Next says in one sentence what happens next.
 	Next string `json:"next,omitempty"`
 	// Explain is Why and Next in two sentences, with the id and times.
 	Explain string `json:"explain,omitempty"`
-	// Notes are those that people put on it, oldest first, at most five.
+	// Notes are the notes that people wrote about it, oldest first, at most
+	// five.
 	Notes []Note `json:"notes,omitempty"`
-	// Ack is who looks after it while it is not closed; nil: nobody has said so.
+	// Ack is who looks after it while it is not closed; nil if no one has
+	// acknowledged it.
 	Ack *Note `json:"ack,omitempty"`
 }
 
@@ -125,8 +127,8 @@ type statusExtras struct {
 	Ack     *Note  `json:"ack,omitempty"`
 }
 
-// MarshalJSON writes one object with the fields of both structs. Without it,
-// the method of the embedded one would leave out the others.
+// MarshalJSON writes one object with the fields of both structs. Without this
+// method, that of the embedded struct would leave out the others.
 func (s Status) MarshalJSON() ([]byte, error) {
 	all, err := json.Marshal(s.Status)
 	if err != nil {
@@ -151,24 +153,25 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// listed is a breaker in a list, of which there may be very many.
+// listed returns s as it is shown in a list, which may be very long.
 func listed(s *breaker.Status) Status {
 	out := Status{Status: *s}
 	out.Settings = breaker.Settings{}
 	if s.Opened != nil && s.Transition != nil && s.Opened.Version == s.Transition.Version {
-		out.Opened = nil // it would be there twice
+		out.Opened = nil // it would appear twice
 	}
 	return out
 }
 
-// reasoned is a breaker in a list, with why it is so and what happens next.
+// reasoned returns s as listed does, with the reason for its state and what
+// happens next.
 func reasoned(s *breaker.Status) Status {
 	out := listed(s)
 	out.Why, out.Next = s.Why(), s.Next()
 	return out
 }
 
-// full is a breaker with everything there is to see.
+// full returns s with all details.
 func full(s *breaker.Status) Status {
 	return Status{Status: *s, Why: s.Why(), Next: s.Next(), Explain: s.Explain()}
 }
@@ -176,32 +179,32 @@ func full(s *breaker.Status) Status {
 // Set is a family of keyed breakers at one moment.
 type Set struct {
 	Name     string         `json:"name"`
-	Keys     int            `json:"keys"` // remembered
+	Keys     int            `json:"keys"` // remembered keys
 	States   map[string]int `json:"states"`
 	Overlaid int            `json:"overlaid"`
-	Trips    uint64         `json:"trips"`           // of the keys remembered
-	Calls    uint64         `json:"calls,omitempty"` // as Status.Calls, of all keys
-	Worst    []Status       `json:"worst"`           // up to five that are not healthy, worst first
-	// SettingsVersion is the version of the settings that the keys have in common.
+	Trips    uint64         `json:"trips"`           // of the remembered keys
+	Calls    uint64         `json:"calls,omitempty"` // as Status.Calls, for all keys
+	Worst    []Status       `json:"worst"`           // up to five keys that are not healthy, worst first
+	// SettingsVersion is the version of the common settings of the keys.
 	SettingsVersion uint64 `json:"settings_version"`
 }
 
-// Overview is a whole process on one page: sets are folded.
+// Overview is a whole process on one page, with sets folded.
 type Overview struct {
 	Process  Process  `json:"process"`
 	Breakers []Status `json:"breakers"` // worst first
 	Sets     []Set    `json:"sets"`     // worst first
-	// Omitted counts the breakers and sets that are left out: there are up to
-	// 5,000 of each.
+	// Omitted counts the breakers and sets that are left out: at most 5,000 of
+	// each are shown.
 	Omitted int `json:"omitted,omitempty"`
 }
 
 const (
 	worstShown = 5
-	calmFlaps  = 5 // changes in an hour: two trips and what follows
+	calmFlaps  = 5 // changes in an hour: two trips and the changes after them
 )
 
-// Overview is the process on one page, with sets folded.
+// Overview returns the process on one page, with sets folded.
 func (p *Plane) Overview() Overview {
 	o := p.overview.get(p.m, p.plots.recent())
 	o.annotate(&p.notes)
@@ -209,14 +212,14 @@ func (p *Plane) Overview() Overview {
 	return o
 }
 
-// shown leaves out what a page has no room for: it may have thousands of
-// breakers, most of them healthy.
+// shown drops what does not fit on a page: it may have thousands of breakers,
+// most of them healthy.
 func shown(s *breaker.Status) Status {
 	out := listed(s)
 	if severity(s) > 0 {
 		out = reasoned(s)
 	}
-	out.Transition, out.Opened = nil, nil // Why says it
+	out.Transition, out.Opened = nil, nil // Why contains it
 	return out
 }
 
@@ -235,8 +238,8 @@ func (s *Set) add(b *breaker.Status) {
 	}
 }
 
-// CompareStatus orders breakers for people: the worst first, among equals the
-// busiest, then by id.
+// CompareStatus orders breakers for people: the worst first; among equals the
+// busiest first, then by id.
 func CompareStatus(a, b *Status) int {
 	return cmp.Or(
 		compareWorse(&a.Status, &b.Status),
@@ -244,8 +247,8 @@ func CompareStatus(a, b *Status) int {
 		compareKeys(&a.Status, &b.Status))
 }
 
-// compareKeys is CompareStatus for breakers whose calls are not counted, but for
-// those in their window.
+// compareKeys is CompareStatus for breakers whose calls are counted only in
+// their window.
 func compareKeys(a, b *breaker.Status) int {
 	return cmp.Or(
 		compareWorse(a, b),
@@ -259,14 +262,14 @@ func compareWorse(a, b *breaker.Status) int {
 		cmp.Compare(b.FailCount+b.Window.Failures, a.FailCount+a.Window.Failures))
 }
 
-// severity is how much a breaker wants somebody's attention; 0: none at all.
+// severity is how much a breaker needs a person's attention; 0: not at all.
 func severity(s *breaker.Status) int {
 	switch s.State {
 	case breaker.Open:
 		return 6
 	case breaker.ForcedClosed:
 		if s.Auto != breaker.Closed {
-			return 5 // calls go to what the breaker takes for broken
+			return 5 // calls reach a dependency that the breaker considers broken
 		}
 		return 2
 	case breaker.ForcedOpen:
@@ -277,21 +280,21 @@ func severity(s *breaker.Status) int {
 	return btoi(s.FailCount > 0 || s.Window.Failures > 0 || s.Admitted < 1 || s.Flaps > calmFlaps)
 }
 
-// Explanation is what a breaker does and why.
+// Explanation is what a breaker does, and why.
 type Explanation struct {
 	ID      string `json:"id"`
 	Why     string `json:"why,omitempty"` // as in Status
 	Next    string `json:"next"`
 	Explain string `json:"explain"`
-	// Errors are the errors of the last trip, newest first, while the breaker is
-	// not closed.
+	// Errors are the errors of the last trip, newest first, while the breaker
+	// is not closed.
 	Errors []breaker.ErrorSample `json:"errors,omitempty"`
 	Links  *breaker.Links        `json:"links,omitempty"` // as in Status
 	Notes  []Note                `json:"notes,omitempty"` // as in Status
 	Ack    *Note                 `json:"ack,omitempty"`   // as in Status
 }
 
-// Explain says why the breaker with this id is as it is. The error matches
+// Explain says why the breaker with this id is in its state. The error matches
 // breaker.ErrUnknown.
 func (p *Plane) Explain(id string) (Explanation, error) {
 	b, err := find(p.m, id)
@@ -307,14 +310,14 @@ func (p *Plane) Explain(id string) (Explanation, error) {
 	return x, nil
 }
 
-// History is what a breaker went through.
+// History is the past of a breaker.
 type History struct {
 	ID          string               `json:"id"`
 	Transitions []breaker.Transition `json:"transitions"` // oldest first, at most 32
 }
 
-// History says what the breaker with this id went through. The error matches
-// breaker.ErrUnknown.
+// History returns the past transitions of the breaker with this id. The error
+// matches breaker.ErrUnknown.
 func (p *Plane) History(id string) (History, error) {
 	b, err := find(p.m, id)
 	if err != nil {

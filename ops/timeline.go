@@ -14,9 +14,9 @@ import (
 )
 
 // Timeline is what happened, in order: transitions, overrides and their ends,
-// orders, changes of settings, and reports.
+// orders, changes of settings, and notices.
 type Timeline struct {
-	Events []Event `json:"events"` // oldest first
+	Events []Event `json:"events"` // CompleteSince is the time since which no event is missing. Zero: no event is missing at all.
 	// CompleteSince is the time from which on no event is missing. Zero: none is
 	// missing.
 	CompleteSince time.Time `json:"complete_since,omitzero"`
@@ -24,23 +24,24 @@ type Timeline struct {
 
 const (
 	defaultTimelineBytes = 4 << 20
-	idOverhead           = 256      // bytes that an id takes beside its events
-	sizeClass            = 16 << 10 // ids are compared by how many of these their events take
-	maxTimeline          = 5000     // events of an answer
-	maxTimelineBytes     = 8 << 20  // of an answer: a client reads 16 MiB
+	idOverhead           = 256      // bytes that an id takes in addition to its events
+	sizeClass            = 16 << 10 // ids are compared by the number of such units that their events take
+	maxTimeline          = 5000     // events in an answer
+	maxTimelineBytes     = 8 << 20  // bytes of an answer: a client reads 16 MiB
 )
 
 // timelineStore keeps events in bounded memory. When it is full, it drops the
-// oldest event of the id whose events take the most, so that a breaker which
-// flaps all night does not push out what happened to the others.
+// oldest event of the id whose events take the most, so that a breaker that
+// flaps all night does not push out the events of others.
 type timelineStore struct {
 	limit int // bytes
 
 	mu    sync.Mutex // guards the fields below
 	bytes int
 	byID  map[string]*idEvents
-	most  idHeap // all of byID
-	// dropped is the time of the newest dropped event of ids that have none left.
+	most  idHeap // bytes of all events in byID
+	// dropped is the time of the newest dropped event of ids that have none
+	// left.
 	dropped time.Time
 }
 
@@ -53,14 +54,14 @@ type idEvents struct {
 	place   int       // in the heap
 }
 
-// storedEvent is an event and about how many bytes it takes.
+// storedEvent is an event and its approximate size in bytes.
 type storedEvent struct {
 	Event
 	size int
 }
 
-// sizeOf is about how many bytes an event takes: its structs, and texts of other
-// sizes.
+// sizeOf returns the approximate size of an event in bytes: its structs, and
+// texts of varying length.
 func sizeOf(e *Event) int {
 	n := structSize[storedEvent]() + len(e.ID) + len(e.Notice)
 	if t := e.Transition; t != nil {
@@ -87,7 +88,7 @@ func newTimelineStore(limit int) *timelineStore {
 	return &timelineStore{limit: cmp.Or(limit, defaultTimelineBytes), byID: make(map[string]*idEvents)}
 }
 
-// add keeps an event.
+// add stores an event.
 func (t *timelineStore) add(e *Event) {
 	x := storedEvent{*e, sizeOf(e)}
 	t.mu.Lock()
@@ -100,8 +101,8 @@ func (t *timelineStore) add(e *Event) {
 		heap.Push(&t.most, of)
 	}
 	of.events = append(of.events, x)
-	// Events are published out of order: an order after it was carried out, a
-	// transition when a listener before this one has returned.
+	// Events are published out of order: an order after it was carried out,
+	// and a transition when the listeners before this one have returned.
 	for i := len(of.events) - 1; i > 0 && of.events[i-1].At.After(x.At); i-- {
 		of.events[i-1], of.events[i] = of.events[i], of.events[i-1]
 	}
@@ -113,8 +114,8 @@ func (t *timelineStore) add(e *Event) {
 	}
 }
 
-// dropLocked drops the oldest event of an id, and the id with its last one. mu is
-// held.
+// dropLocked drops the oldest event of an id, and the id itself with its last
+// event. mu is held.
 func (t *timelineStore) dropLocked(of *idEvents) {
 	x := &of.events[0]
 	of.dropped = x.At
@@ -133,8 +134,9 @@ func (t *timelineStore) dropLocked(of *idEvents) {
 	}
 }
 
-// since returns the newest events from then on of these ids, as many as an answer
-// has room for, and the time from which on none is missing. No ids ask for all.
+// since returns the newest events since from of these ids, as many as an
+// answer has room for, and the time since which none is missing. Without ids
+// it returns those of all.
 func (t *timelineStore) since(from time.Time, ids []string) Timeline {
 	found, complete := t.collect(from, ids)
 	slices.SortFunc(found, func(a, b storedEvent) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Seq, b.Seq)) })
@@ -175,9 +177,9 @@ func (t *timelineStore) collect(from time.Time, ids []string) (found []storedEve
 	return found, dropped
 }
 
-// concerns reports whether an event of id is part of the timeline of ask: an id,
-// "name/*" for the keys of a set, or "*". An event of all keys or of the whole
-// process is part of each key's.
+// concerns reports whether an event of id is part of the timeline of ask: an
+// id, "name/*" for the keys of a set, or "*". An event of all keys or of the
+// whole process is part of each key's timeline.
 func concerns(id, ask string) bool {
 	set, wild := strings.CutSuffix(ask, "/*")
 	switch {
@@ -190,8 +192,9 @@ func concerns(id, ask string) bool {
 	return all && strings.HasPrefix(ask, of+"/")
 }
 
-// idHeap has the id on top that loses the next event: the one whose events take
-// the most, and of ids that take about as much the one with the oldest event.
+// idHeap has at the top the id that loses the next event: the one whose events
+// take the most, and among ids that take about the same the one with the
+// oldest event.
 type idHeap []*idEvents
 
 func (h idHeap) Len() int { return len(h) }
@@ -226,14 +229,15 @@ func (h *idHeap) Pop() any {
 	return of
 }
 
-// Timeline is what happened from then on, of these ids or, with none, of all: the
-// newest 5,000 events at most. An id may be "name/*" for the keys of a set. A
-// zero from asks for all that is kept, see Options.TimelineBytes. Changes of
-// settings are in it when they were ordered, and not when the program made them.
-// What the events point to is shared: do not change it.
+// Timeline returns what happened since from, of these ids or, without ids, of
+// all: at most the newest 5,000 events. An id may be "name/*" for the keys of
+// a set. A zero from means all that is kept, see Options.TimelineBytes.
+// Changes of settings are included if they were ordered, but not if the
+// program made them. What the events point to is shared and must not be
+// modified.
 //
-// The error matches breaker.ErrUnknown for an id that names nothing and of which
-// no event is kept.
+// The error matches breaker.ErrUnknown for an unknown id of which no event is
+// kept.
 func (p *Plane) Timeline(from time.Time, ids ...string) (Timeline, error) {
 	for _, id := range ids {
 		if err := p.known(id); err != nil {
@@ -243,7 +247,7 @@ func (p *Plane) Timeline(from time.Time, ids ...string) (Timeline, error) {
 	return p.timeline.since(from, ids), nil
 }
 
-// known reports an error for an id that can have no events.
+// known returns an error for an id that can have no events.
 func (p *Plane) known(id string) error {
 	if id == "*" || p.timeline.has(id) {
 		return nil // a key that its set has forgotten may have events
@@ -274,7 +278,7 @@ func (e *endpoint) getTimeline(w http.ResponseWriter, r *http.Request) error {
 	return e.answerJSON(w, r, func() (any, error) { return e.Timeline(from, q["id"]...) })
 }
 
-// parseSince reads a time, or how long ago it was; "" is the beginning.
+// parseSince parses a time, or how long ago it was; "" means the beginning.
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

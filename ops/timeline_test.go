@@ -23,7 +23,7 @@ import (
 func do(t *testing.T, p *ops.Plane, orders ...ops.Order) {
 	t.Helper()
 	for _, o := range orders {
-		if _, err := p.Do(o, here); err != nil {
+		if _, err := p.Do(o, program); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,7 +38,7 @@ func timeline(t *testing.T, p *ops.Plane, from time.Time, ids ...string) ops.Tim
 	return got
 }
 
-// line is an event in a few words.
+// line returns an event in a few words.
 func line(e *ops.Event) string {
 	switch {
 	case e.Transition != nil:
@@ -127,7 +127,7 @@ func TestTimeline(t *testing.T) {
 	})
 }
 
-// size is what the events take as JSON.
+// size returns the size of the events as JSON.
 func size(t *testing.T, tl ops.Timeline) int {
 	t.Helper()
 	text, err := json.Marshal(tl)
@@ -137,7 +137,7 @@ func size(t *testing.T, tl ops.Timeline) int {
 	return len(text)
 }
 
-// A breaker that flaps all night loses its own oldest events and no others'.
+// A breaker that flaps all night loses its own oldest events and no others.
 func TestTimelineIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 256 << 10
@@ -180,7 +180,8 @@ func TestTimelineIsFair(t *testing.T) {
 	})
 }
 
-// Very many keys with an event each are bounded, too: the oldest go.
+// Very many keys with one event each are bounded, too: the oldest events are
+// dropped.
 func TestTimelineOfManyKeys(t *testing.T) {
 	const limit = 128 << 10
 	m := breaker.NewManager(breaker.Settings{FailMax: 1})
@@ -208,7 +209,8 @@ func TestTimelineOfManyKeys(t *testing.T) {
 	}
 }
 
-// An answer has the newest 5,000 events and says from when on they are all.
+// An answer has the newest 5,000 events and says from when on they are
+// complete.
 func TestTimelineOfThousandsOfEvents(t *testing.T) {
 	m := shop(t)
 	p := planeOf(t, m, ops.Options{TimelineBytes: 64 << 20})

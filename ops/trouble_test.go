@@ -16,8 +16,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// What an operator's client is told when the other side is no operations plane,
-// or is cut off.
+// What a client reports if the other side is not an operations plane, or the
+// connection breaks.
 func TestClientInTrouble(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve http.HandlerFunc
@@ -88,7 +88,7 @@ func TestClientLooksAtAllThereIs(t *testing.T) {
 	}
 }
 
-// An order for very many keys is told in a receipt that can be read.
+// The receipt of an order for very many keys can be read.
 func TestReceiptOfManyIsShort(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	keys := breaker.SetOf[int](m, "tenants")
@@ -97,13 +97,14 @@ func TestReceiptOfManyIsShort(t *testing.T) {
 	}
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
-	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: 1500}, here)
+	r, err := p.Do(ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: 1500}, program)
 	if err != nil || r.Matched != 1500 || r.Touched != 1500 || len(r.Results) != 1000 || r.Omitted != 500 {
 		t.Errorf("matched %d, touched %d, %d results, %d omitted, %v", r.Matched, r.Touched, len(r.Results), r.Omitted, err)
 	}
 }
 
-// The worst set comes first, and those that have nothing to tell by name.
+// The worst set comes first, and sets without anything to report are sorted by
+// name.
 func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{})
 	for _, name := range []string{"d", "c", "b", "a"} {
@@ -136,9 +137,9 @@ func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
 	}
 }
 
-// Of an order for many, what changes its state comes first, and counts tell the
-// rest, also of those that are left out.
-func TestReceiptTellsWhatChangesFirst(t *testing.T) {
+// In a receipt for many, what changes its state comes first, and counts cover
+// the rest, including results that are left out.
+func TestReceiptShowsChangesFirst(t *testing.T) {
 	m, set := tenants(t, 3000)
 	for i := range 20 {
 		set.Breaker(fmt.Sprintf("t%06d", 2900+i)).Open(breaker.Order{})
@@ -147,7 +148,7 @@ func TestReceiptTellsWhatChangesFirst(t *testing.T) {
 	p := ops.New(m, ops.Options{})
 	defer p.Close()
 	o := ops.Order{ID: "tenants/*", Verb: breaker.VerbClose, Actor: "ana", DryRun: true}
-	r, err := p.Do(o, here)
+	r, err := p.Do(o, program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +165,10 @@ func TestReceiptTellsWhatChangesFirst(t *testing.T) {
 		t.Errorf("%d results, %d omitted", len(r.Results), r.Omitted)
 	}
 	o.DryRun, o.Confirm = false, 3000
-	if r, err = p.Do(o, here); err != nil || !slices.Equal(r.Moves, want) {
+	if r, err = p.Do(o, program); err != nil || !slices.Equal(r.Moves, want) {
 		t.Errorf("done: %+v, %v", r.Moves, err)
 	}
-	one, err := p.Do(ops.Order{ID: "tenants/t000001", Verb: breaker.VerbOpen, Actor: "ana"}, here)
+	one, err := p.Do(ops.Order{ID: "tenants/t000001", Verb: breaker.VerbOpen, Actor: "ana"}, program)
 	if err != nil || one.Moves != nil {
 		t.Errorf("of one: %+v, %v", one, err)
 	}

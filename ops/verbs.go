@@ -10,23 +10,24 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// The verbs that the plane adds to the breaker package's.
+// The verbs that the plane adds to those of package breaker.
 const (
 	// VerbSet changes settings: Order.Settings is a patch of them.
 	VerbSet breaker.Verb = "set"
-	// VerbExtend adds Order.For to the end of an override. The override keeps its
-	// reason unless the order has another one; who extends it answers for it from
-	// then on. With a wildcard it is for those that have an end.
+	// VerbExtend adds Order.For to the end of an override. The override keeps
+	// its reason unless the order has one; the actor of the order becomes that
+	// of the override. With a wildcard it applies to overrides that have an
+	// end.
 	VerbExtend breaker.Verb = "extend"
-	// VerbNote puts Order.Reason as a note on a breaker, beside the newest four;
-	// without a reason it takes all notes off.
+	// VerbNote adds Order.Reason as a note to a breaker, which keeps its
+	// newest five. Without a reason it removes all notes.
 	VerbNote breaker.Verb = "note"
-	// VerbAck says that the actor knows that a breaker is not closed, and looks
-	// after it. It ends when the breaker closes. With a wildcard it is for those
-	// that are not closed.
+	// VerbAck says that the actor knows that a breaker is not closed, and
+	// looks after it. It lasts until the breaker closes. With a wildcard it
+	// applies to breakers that are not closed.
 	VerbAck breaker.Verb = "ack"
-	// VerbMark puts Order.Reason as a mark on the timeline: of the process with
-	// "*" or no id, such as for a deployment, or of one breaker or set.
+	// VerbMark adds Order.Reason as a mark to the timeline: of the process
+	// with "*" or no id, such as for a deployment, or of one breaker or set.
 	VerbMark breaker.Verb = "mark"
 )
 
@@ -36,7 +37,7 @@ var verbs = []breaker.Verb{
 	VerbSet, VerbExtend, VerbNote, VerbAck, VerbMark,
 }
 
-// verbNames is such as "open, close or set".
+// verbNames returns the verbs in words, such as "open, close or set".
 func verbNames() string {
 	var names []string
 	for _, v := range verbs {
@@ -46,8 +47,8 @@ func verbNames() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// checkPlaneVerb is what Check asks of the verbs that set no override and do not
-// open.
+// checkPlaneVerb checks what Check leaves to the verbs that neither set an
+// override nor open.
 func (o *Order) checkPlaneVerb() error {
 	if o.For != 0 && o.Verb != VerbExtend {
 		return bad("%s for %s, want no time: it does not end by itself", o.Verb, o.For)
@@ -74,7 +75,7 @@ func (o *Order) checkPlaneVerb() error {
 	return nil
 }
 
-// normal is the order with an id where the verb does not need one.
+// normal returns the order with an id if its verb does not require one.
 func (o Order) normal() Order {
 	if o.Verb == VerbMark && o.ID == "" {
 		o.ID = "*"
@@ -82,16 +83,17 @@ func (o Order) normal() Order {
 	return o
 }
 
-// errNotMeant is matched by the error for a breaker that an order is not for: it
-// is in another state by now, has no override to extend, or is closed and needs
-// no acknowledgement. An order for many leaves it alone.
+// errNotMeant is matched by the error for a breaker that an order does not
+// apply to: it is in another state now, has no override to extend, or is
+// closed and needs no acknowledgement. An order with a wildcard leaves it
+// alone.
 var errNotMeant = errors.New("not meant")
 
-// notMeant is hidden in what people read.
+// notMeant adds errNotMeant to err without changing its text.
 func notMeant(err error) error { return fmt.Errorf("%w%w", err, hidden{errNotMeant}) }
 
-// meant reports whether an order for many is for b, as far as can be told without
-// its lock. apply decides.
+// meant reports whether an order with a wildcard applies to b, as far as that
+// can be seen without its lock. apply decides.
 func (o *Order) meant(b *breaker.Breaker) bool {
 	if len(o.States) > 0 && !slices.Contains(o.States, b.State()) {
 		return false
@@ -110,8 +112,9 @@ func (o *Order) meant(b *breaker.Breaker) bool {
 }
 
 // apply gives the order to one breaker. It waits for no listener. What it says
-// about the breaker's state is true at the moment of the order: the order is for
-// the version that was looked at, and if that has moved on it looks again.
+// about the breaker's state is true at the moment of the order: the order is
+// for the version that apply looked at, and if that has changed, apply looks
+// again.
 func (p *Plane) apply(b *breaker.Breaker, o Order) (Result, error) {
 	if len(o.States) == 0 {
 		return p.applyOnce(b, o)
@@ -152,8 +155,8 @@ func (p *Plane) applyOnce(b *breaker.Breaker, o Order) (Result, error) {
 	return Result{Receipt: r}, err
 }
 
-// extend sets the override anew, with a later end, unless it was replaced or
-// lifted since it was looked at.
+// extend sets the override again with a later end, unless it was replaced or
+// lifted since apply looked at it.
 func extend(b *breaker.Breaker, o Order) (Result, error) {
 	for try := 1; ; try++ {
 		s := b.Status()

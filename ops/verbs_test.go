@@ -45,8 +45,8 @@ func TestChecksOfTheFurtherVerbs(t *testing.T) {
 	}
 }
 
-// An order for those in a state is for no others: not for the count to confirm,
-// not for the receipt.
+// An order for breakers in a state applies to no others: not in the count to
+// confirm, not in the receipt.
 func TestOrderByState(t *testing.T) {
 	m := shop(t)
 	p := planeOf(t, m, ops.Options{})
@@ -61,32 +61,33 @@ func TestOrderByState(t *testing.T) {
 	set.Breaker("healthy")
 	order := ops.Order{ID: "tenants/*", Verb: breaker.VerbClose, Actor: "ana", States: []breaker.State{breaker.Open}}
 	var confirm *ops.ConfirmError
-	if _, err := p.Do(order, here); !errors.As(err, &confirm) || confirm.Matched != 2 {
+	if _, err := p.Do(order, program); !errors.As(err, &confirm) || confirm.Matched != 2 {
 		t.Fatalf("%v, want 2 to confirm", err)
 	}
 	dry := order
 	dry.DryRun = true
-	r, err := p.Do(dry, here)
+	r, err := p.Do(dry, program)
 	if err != nil || r.Matched != 2 || r.Touched != 2 || len(r.Results) != 2 || len(r.Moves) != 1 || r.Moves[0] != (ops.Move{From: breaker.Open, To: breaker.Closed, Count: 2}) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	order.Confirm = 2
-	if r, err = p.Do(order, here); err != nil || r.Matched != 2 || r.Touched != 2 {
+	if r, err = p.Do(order, program); err != nil || r.Matched != 2 || r.Touched != 2 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if halfOpen.State() != breaker.HalfOpen {
 		t.Errorf("the half-open one is %s", halfOpen.State())
 	}
-	// One breaker that is in another state is left alone, and the receipt says so.
-	r, err = p.Do(ops.Order{ID: "tenants/c/d", Verb: breaker.VerbClose, Actor: "ana", States: []breaker.State{breaker.Open, breaker.ForcedOpen}}, here)
+	// A single breaker that is in another state is left alone, and the receipt
+	// says so.
+	r, err = p.Do(ops.Order{ID: "tenants/c/d", Verb: breaker.VerbClose, Actor: "ana", States: []breaker.State{breaker.Open, breaker.ForcedOpen}}, program)
 	if err != nil || r.Matched != 0 || r.Touched != 0 || r.Results == nil || r.Note != "tenants/c/d is half-open, and the order is for those that are open or forced-open" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-// Keys move while an order for those that are open is carried out. None that was
-// not open at its moment is touched: such a key would have been opened again by
-// an order to open it for an hour.
+// Keys change state while an order for open ones is carried out. None that was
+// not open at that moment is touched: an order to open for an hour would have
+// opened such a key again.
 func TestOrderByStateIsDecidedAtItsMoment(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{FailMax: 1, ResetTimeout: time.Nanosecond})
 	set := breaker.SetOf[int](m, "k")
@@ -108,7 +109,7 @@ func TestOrderByStateIsDecidedAtItsMoment(t *testing.T) {
 	}
 	touched := 0
 	for late := time.Now().Add(20 * time.Second); touched < 100 && time.Now().Before(late); {
-		r, err := p.Do(ops.Order{ID: "k/*", Verb: breaker.VerbClose, Actor: "ana", Confirm: keys, States: []breaker.State{breaker.Open}}, here)
+		r, err := p.Do(ops.Order{ID: "k/*", Verb: breaker.VerbClose, Actor: "ana", Confirm: keys, States: []breaker.State{breaker.Open}}, program)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +135,7 @@ func TestExtend(t *testing.T) {
 		m := shop(t)
 		path := filepath.Join(t.TempDir(), "standing")
 		p := ops.New(m, ops.Options{Standing: path})
-		if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", For: ops.Duration(time.Hour)}, here); err != nil {
+		if _, err := p.Do(ops.Order{ID: "payments", Verb: breaker.VerbForceOpen, Actor: "ana", Reason: "INC-42", For: ops.Duration(time.Hour)}, program); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
@@ -143,7 +144,7 @@ func TestExtend(t *testing.T) {
 		end := began.Add(90 * time.Minute)
 		for _, dry := range []bool{true, false} {
 			extend.DryRun = dry
-			r, err := p.Do(extend, here)
+			r, err := p.Do(extend, program)
 			if err != nil || r.Touched != 1 || !r.Results[0].Expires.Equal(end) || r.Results[0].After != breaker.ForcedOpen {
 				t.Fatalf("%+v, %v", r, err)
 			}
@@ -171,23 +172,23 @@ func TestExtend(t *testing.T) {
 			if id == "tenants/a" {
 				order := forceOpen
 				order.ID = id
-				if _, err := p2.Do(order, here); err != nil {
+				if _, err := p2.Do(order, program); err != nil {
 					t.Fatal(err)
 				}
 			}
 			extend.ID = id
-			if _, err := p2.Do(extend, here); !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "not meant") {
+			if _, err := p2.Do(extend, program); !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "not meant") {
 				t.Errorf("%s: %v", id, err)
 			}
 		}
-		// With a wildcard, those without an end are left alone.
+		// With a wildcard, overrides without an end are left alone.
 		order := forceOpen
 		order.ID, order.NoExpiry, order.For = "tenants/b", false, ops.Duration(time.Minute)
-		if _, err := p2.Do(order, here); err != nil {
+		if _, err := p2.Do(order, program); err != nil {
 			t.Fatal(err)
 		}
 		extend.ID, extend.Confirm = "*", 1
-		if r, err := p2.Do(extend, here); err != nil || r.Matched != 1 || r.Failed != 0 || r.Results[0].ID != "tenants/b" {
+		if r, err := p2.Do(extend, program); err != nil || r.Matched != 1 || r.Failed != 0 || r.Results[0].ID != "tenants/b" {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -208,7 +209,7 @@ func TestNotes(t *testing.T) {
 	note := ops.Order{ID: "payments", Verb: ops.VerbNote, Actor: "ana"}
 	for i := range 7 {
 		note.Reason = fmt.Sprint("note ", i)
-		if r, err := p.Do(note, here); err != nil || r.Touched != 1 {
+		if r, err := p.Do(note, program); err != nil || r.Touched != 1 {
 			t.Fatal(r, err)
 		}
 	}
@@ -232,16 +233,16 @@ func TestNotes(t *testing.T) {
 		t.Errorf("%d events", orders)
 	}
 	note.Reason = ""
-	if _, err := p.Do(note, here); err != nil || len(noteOf(t, p, "payments").Notes) != 0 {
+	if _, err := p.Do(note, program); err != nil || len(noteOf(t, p, "payments").Notes) != 0 {
 		t.Errorf("notes that were taken off are there")
 	}
-	// Bounded, however many breakers get one: the oldest goes.
+	// Bounded, however many breakers get one: the oldest is dropped.
 	set := breaker.SetOf[string](m, "tenants")
 	note.Reason = "x"
 	for i := range 1005 {
 		set.Breaker(fmt.Sprint(i))
 		note.ID = fmt.Sprint("tenants/", i)
-		if _, err := p.Do(note, here); err != nil {
+		if _, err := p.Do(note, program); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,16 +260,16 @@ func TestAck(t *testing.T) {
 		p := planeOf(t, m, ops.Options{})
 		b := m.Breaker("payments")
 		ack := ops.Order{ID: "payments", Verb: ops.VerbAck, Actor: "ana", Reason: "looking into it"}
-		if _, err := p.Do(ack, here); !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), "ack of payments, which is closed") {
+		if _, err := p.Do(ack, program); !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), "ack of payments, which is closed") {
 			t.Errorf("a closed one: %v", err)
 		}
 		fail(b, 5)
 		dry := ack
 		dry.DryRun = true
-		if r, err := p.Do(dry, here); err != nil || r.Touched != 1 || noteOf(t, p, "payments").Ack != nil {
+		if r, err := p.Do(dry, program); err != nil || r.Touched != 1 || noteOf(t, p, "payments").Ack != nil {
 			t.Errorf("a dry run: %+v, %v", r, err)
 		}
-		if r, err := p.Do(ack, here); err != nil || r.Touched != 1 {
+		if r, err := p.Do(ack, program); err != nil || r.Touched != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
 		if a := noteOf(t, p, "payments").Ack; a == nil || a.Actor != "ana" || a.Text != "looking into it" {
@@ -290,7 +291,7 @@ func TestAck(t *testing.T) {
 		fail(set.Breaker("a"), 5)
 		fail(set.Breaker("b"), 5)
 		ack.ID, ack.Confirm = "tenants/*", 2
-		if r, err := p.Do(ack, here); err != nil || r.Matched != 2 || r.Touched != 2 {
+		if r, err := p.Do(ack, program); err != nil || r.Matched != 2 || r.Touched != 2 {
 			t.Errorf("all that are not closed: %+v, %v", r, err)
 		}
 	})
@@ -306,7 +307,7 @@ func TestMark(t *testing.T) {
 		{ID: "tenants/*", Verb: ops.VerbMark, Reason: "new shard"},
 	} {
 		o.Actor = "ci"
-		if _, err := p.Do(o, here); err != nil {
+		if _, err := p.Do(o, program); err != nil {
 			t.Error(err)
 		}
 	}
@@ -321,7 +322,7 @@ func TestMark(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for _, id := range []string{"nosuch", "nosuch/*"} {
-		if _, err := p.Do(ops.Order{ID: id, Verb: ops.VerbMark, Actor: "ci", Reason: "v1"}, here); !errors.Is(err, breaker.ErrUnknown) {
+		if _, err := p.Do(ops.Order{ID: id, Verb: ops.VerbMark, Actor: "ci", Reason: "v1"}, program); !errors.Is(err, breaker.ErrUnknown) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}

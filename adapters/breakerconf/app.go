@@ -13,21 +13,24 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// App is a program's breakers and the pipe through which they are operated.
+// App is the breakers of a program, and the pipe through which they are
+// operated.
 type App struct {
 	// Manager has the file's settings as its defaults, and the breakers that
 	// have a section.
 	Manager *breaker.Manager
 	// Plane carries out the orders of the pipe, and keeps the audit log if the
-	// file asks for one. Its Listen and Handler serve the same breakers elsewhere.
+	// file names one. Its Listen and Handler serve the same breakers
+	// elsewhere.
 	Plane *ops.Plane
-	// Pipe answers at the paths that the file names.
+	// Pipe serves the paths that the file names.
 	Pipe *fifo.Server
 }
 
-// Open reads the file at path and starts what it says: PyBreaker's from_config.
-// opts are for every breaker. Errors are Read's and fifo.Start's; then nothing
-// has been started.
+// Open reads the file at path and starts what it describes. It is the
+// counterpart of PyBreaker's from_config. opts apply to every breaker. The
+// errors are those of Read and fifo.Start; after an error nothing has been
+// started.
 func Open(path string, opts ...breaker.Option) (*App, error) {
 	c, err := Read(path)
 	if err != nil {
@@ -36,8 +39,8 @@ func Open(path string, opts ...breaker.Option) (*App, error) {
 	return c.Open(nil, opts...)
 }
 
-// Open starts what the Config says. log gets the pipe's orders and problems,
-// unless it is nil.
+// Open starts what the Config describes. log receives the orders and problems
+// of the pipe, unless it is nil.
 func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
 	if err := c.Settings.Validate(); err != nil {
 		return nil, fmt.Errorf("breakerconf: %w", err)
@@ -57,6 +60,6 @@ func (c Config) Open(log *slog.Logger, opts ...breaker.Option) (*App, error) {
 	return &App{m, plane, pipe}, nil
 }
 
-// Close closes the pipe and the plane. The breakers need no closing and go on
-// working.
+// Close closes the pipe and the plane. The breakers need not be closed and
+// continue to work.
 func (a *App) Close() error { return errors.Join(a.Pipe.Close(), a.Plane.Close()) }

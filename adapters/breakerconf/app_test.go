@@ -71,7 +71,7 @@ reset_timeout = 5m
 	}
 }
 
-// The orders of the pipe stand in the audit log that the file asks for.
+// The orders of the pipe are in the audit log that the file names.
 func TestOpenWithAudit(t *testing.T) {
 	path, dir := write(t, `[pybreaker]
 input_path = DIR/in
@@ -101,7 +101,7 @@ fail_max = 1
 	}
 }
 
-// The orders of the pipe outlive the program where the file asks for that.
+// The orders of the pipe outlive the program if the file asks for that.
 func TestOpenWithStandingOrders(t *testing.T) {
 	path, dir := write(t, `[pybreaker]
 input_path = DIR/in

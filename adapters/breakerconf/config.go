@@ -22,36 +22,37 @@ const (
 
 func isMain(name string) bool { return name == sectionPy || name == sectionOurs }
 
-// DefaultSleepDelay is PyBreaker's.
+// DefaultSleepDelay is the default of PyBreaker.
 const DefaultSleepDelay = 100 * time.Millisecond
 
-// Config is what a file says.
+// Config is the contents of a file.
 type Config struct {
 	// Input and Output are the paths of the pipe and its reply; {pid} in them
 	// stands for the process id. Defaults fifo.DefaultInput and DefaultOutput.
 	Input, Output string
 	// SleepDelay is how often PyBreaker's manager looks at its pipe. A
-	// fifo.Server does not sleep and has no use for it; circuit_breaker_fifo
-	// waits the longer for an answer. Default DefaultSleepDelay.
+	// fifo.Server does not need it, because it does not sleep;
+	// circuit_breaker_fifo waits longer for an answer if it is larger. Default
+	// DefaultSleepDelay.
 	SleepDelay time.Duration
-	// Ops are the options of the operations plane. The file says Audit, in which
-	// {pid} stands for the process id, and no others.
+	// Ops are the options of the operations plane. The file can set only Audit
+	// and Standing, in which {pid} stands for the process id.
 	Ops ops.Options
 	// Settings are those of a breaker without a section.
 	Settings breaker.Settings
-	// Breakers are those with a section, in the order of the file.
+	// Breakers are the breakers with a section, in the order of the file.
 	Breakers []Breaker
 }
 
-// Breaker is a section of one breaker.
+// Breaker is the section of one breaker.
 type Breaker struct {
 	Name     string
 	Settings breaker.Settings
 }
 
 // Read reads the file at path. The error names the file, the line and what
-// would be right; it matches breaker.ErrSettings or breaker.ErrName where a
-// setting or a name is wrong, and fs.ErrNotExist when there is no file.
+// would be right. It matches breaker.ErrSettings or breaker.ErrName if a
+// setting or a name is wrong, and fs.ErrNotExist if the file does not exist.
 func Read(path string) (Config, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +74,7 @@ func read(text string) (Config, error) {
 		return Config{}, err
 	}
 	if len(all) == 0 {
-		return Config{}, errors.New("no section of ours, want [pybreaker]")
+		return Config{}, errors.New("no section for circuit breakers, want [pybreaker]")
 	}
 	main, def := &section{}, &section{}
 	for _, s := range all {
@@ -130,13 +131,13 @@ func readMain(main, def *section) (Config, error) {
 	return c, validate("defaults", c.Settings, main, settings)
 }
 
-// addBreaker reads a breaker's section, over what the main section says.
+// addBreaker reads a breaker's section, on top of the main section.
 func (c *Config) addBreaker(s *section, name string) error {
 	settings := c.Settings
 	for _, e := range s.keys {
 		switch e.key {
 		case "input_path", "output_path", "audit_path", "standing_path", "sleep_delay":
-			return wrong(e.line, "%s is not a breaker's, want it in [pybreaker]", e.key)
+			return wrong(e.line, "%s is not a setting of a single breaker, want it in [pybreaker]", e.key)
 		}
 		if err := set(&settings, e); err != nil {
 			return err
@@ -149,7 +150,8 @@ func (c *Config) addBreaker(s *section, name string) error {
 	return nil
 }
 
-// validate asks the core, and says on which line the field is that it refuses.
+// validate checks the settings, and adds the line of the field that is
+// invalid.
 func validate(name string, set breaker.Settings, s *section, keys []entry) error {
 	err := breaker.ValidateName(name)
 	if err == nil {

@@ -89,9 +89,9 @@ fail_max = 9
 
 func TestReadErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"", "no section of ours, want [pybreaker]"},
-		{"[app]\nx = 1\n", "no section of ours, want [pybreaker]"},
-		{"fail_max = 5\n", `1: "fail_max = 5" stands before the first section, want [pybreaker] above it`},
+		{"", "no section for circuit breakers, want [pybreaker]"},
+		{"[app]\nx = 1\n", "no section for circuit breakers, want [pybreaker]"},
+		{"fail_max = 5\n", `1: "fail_max = 5" is before the first section, want [pybreaker] above it`},
 		{"[pybreaker\n", `1: "[pybreaker" is not a section, want [name]`},
 		{"[pybraeker]\n[PyBreaker]\n", `2: unknown section [PyBreaker], want [pybreaker], [switchgear], [DEFAULT] or [breaker NAME]`},
 		{"[breaker]\n", `1: unknown section [breaker], want [pybreaker], [switchgear], [DEFAULT] or [breaker NAME]`},
@@ -114,10 +114,10 @@ func TestReadErrors(t *testing.T) {
 		{"[pybreaker]\nsleep_delay = -1\n", `2: sleep_delay is "-1", want seconds, such as .1, or a time with a unit, such as 100ms`},
 		{"[pybreaker]\n\nfailure_rate = 1.5\n", "3: invalid settings: FailureRate is 1.5, want a share in (0, 1]"},
 		{"[pybreaker]\n[breaker a]\nfail_max = 1\nslow_rate = .5\n", "4: invalid settings: SlowRate is 0.5, want a SlowCall to go with it"},
-		{"[breaker a]\ninput_path = /x\n", "2: input_path is not a breaker's, want it in [pybreaker]"},
+		{"[breaker a]\ninput_path = /x\n", "2: input_path is not a setting of a single breaker, want it in [pybreaker]"},
 		{"[pybreaker]\ninput_path = %(dir)s/x\n", "2: input_path names %(dir)s, want a key of this section or of [DEFAULT]"},
 		{"[pybreaker]\ninput_path = 100%\n", "2: input_path has a lone %, want %% for a percent sign, or %(key)s"},
-		{"[pybreaker]\na = %(b)s\nb = %(a)s\noutput_path = %(a)s\n", "4: b goes round in circles"},
+		{"[pybreaker]\na = %(b)s\nb = %(a)s\noutput_path = %(a)s\n", "4: b is a circular reference"},
 		{"[pybreaker]\ninput_path = /x/{user}\n", `2: input_path is "/x/{user}", want no braces but {pid}`},
 		{"[pybreaker]\ninput_path =\n", `2: input_path is "", want a path, or no such line for the default`},
 	}

@@ -8,7 +8,7 @@ import (
 	"gopkg.in/ini.v1"
 )
 
-// section is a section of the file in which every key has its line.
+// section is a section of the file, with the line of each key.
 type section struct {
 	name string
 	line int
@@ -29,11 +29,12 @@ func (s *section) get(key string) (entry, bool) {
 	return entry{}, false
 }
 
-// iniOptions are Python's rules: quotes and backslashes mean nothing.
+// iniOptions are Python's rules: quotes and backslashes have no special
+// meaning.
 var iniOptions = ini.LoadOptions{
 	InsensitiveKeys:         true,
 	IgnoreContinuation:      true,
-	IgnoreInlineComment:     true, // cutComment knows Python's rule
+	IgnoreInlineComment:     true, // cutComment implements Python's rule
 	PreserveSurroundedQuote: true,
 	KeyValueDelimiters:      "=:",
 }
@@ -51,16 +52,16 @@ func wrong(line int, format string, args ...any) error {
 	return &lineError{line, fmt.Errorf(format, args...)}
 }
 
-// parse divides the text into the sections that are ours.
+// parse splits the text into the sections that concern this package.
 //
-// The INI library is given one line at a time, because it has no line numbers
-// and the errors of this package have. No maintained INI package in Go keeps the
-// lines of keys: ini.v1 and gookit/ini do not, go-configparser and tinyini know
-// the line of a syntax error alone and are not maintained. Values that span
-// lines are errors here, as they have no meaning.
+// The INI library gets one line at a time, because it has no line numbers and
+// the errors of this package need them. No maintained INI package for Go keeps
+// the lines of keys: ini.v1 and gookit/ini do not, and go-configparser and
+// tinyini only know the line of a syntax error and are not maintained. Values
+// that span several lines are errors here, because they have no meaning.
 func parse(text string) ([]*section, error) {
 	var all []*section
-	var now *section // nil before the first section, and in another program's
+	var now *section // nil before the first section, and in a section of another program
 	begun := false
 	text = strings.TrimPrefix(text, "\ufeff")
 	for i, line := range strings.Split(text, "\n") {
@@ -81,7 +82,7 @@ func parse(text string) ([]*section, error) {
 				all = append(all, now)
 			}
 		case !begun:
-			return nil, wrong(n, "%q stands before the first section, want [pybreaker] above it", line)
+			return nil, wrong(n, "%q is before the first section, want [pybreaker] above it", line)
 		case now != nil:
 			if err := now.add(line, n); err != nil {
 				return nil, err
@@ -91,8 +92,8 @@ func parse(text string) ([]*section, error) {
 	return all, nil
 }
 
-// cutComment takes the blanks and the comment off a line. A comment begins the
-// line or follows a blank, so a path may hold a # or a ;.
+// cutComment removes blanks and the comment from a line. A comment begins the
+// line or follows a blank, so a path may contain a # or a ;.
 func cutComment(line string) string {
 	for i := range len(line) {
 		if line[i] != '#' && line[i] != ';' {
@@ -115,8 +116,8 @@ func header(line string) (string, error) {
 	return strings.TrimSpace(names[len(names)-1]), nil
 }
 
-// begin begins the section of this name, or returns nil for a section of another
-// program. all are the sections before it.
+// begin begins the section with this name, or returns nil for a section of
+// another program. all are the sections before it.
 func begin(all []*section, name string, line int) (*section, error) {
 	kind, of, _ := strings.Cut(name, " ")
 	switch {
@@ -136,7 +137,7 @@ func begin(all []*section, name string, line int) (*section, error) {
 	return &section{name: name, line: line}, nil
 }
 
-// looksLikeOurs tells a misspelt section from another program's.
+// looksLikeOurs distinguishes a misspelt section from one of another program.
 func looksLikeOurs(name string) bool {
 	name = strings.ToLower(name)
 	return strings.Contains(name, "break") || strings.Contains(name, "switchg") || name == "default"

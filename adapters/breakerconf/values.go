@@ -13,7 +13,8 @@ import (
 // maxSeconds is the longest time that a time.Duration can hold.
 const maxSeconds = float64(1<<63-1) / float64(time.Second)
 
-// set sets the field of a key. A bare number where a time belongs is seconds.
+// set sets the field of a key. A bare number in place of a duration is in
+// seconds.
 func set(s *breaker.Settings, e entry) error {
 	err := s.Set(e.key, e.value)
 	if d, secErr := seconds(e.value); err != nil && secErr == nil {
@@ -31,7 +32,7 @@ func set(s *breaker.Settings, e entry) error {
 	return nil
 }
 
-// duration reads a time: seconds as Python writes a float, or with a unit.
+// duration parses a time: seconds as Python writes a float, or with a unit.
 func duration(e entry) (time.Duration, error) {
 	d, err := seconds(e.value)
 	if err != nil {
@@ -54,14 +55,15 @@ func seconds(text string) (time.Duration, error) {
 	return time.Duration(x * float64(time.Second)), nil
 }
 
-// vars are the keys that a path may name.
+// vars are the keys that a path may refer to.
 type vars struct {
 	main, def *section
 	used      map[string]bool // keys that are not settings
-	steps     int             // keys put in so far
+	steps     int             // keys inserted so far
 }
 
-// maxSteps ends what goes round in circles, or would never end in practice.
+// maxSteps stops references that are circular, or would take forever in
+// practice.
 const maxSteps = 100
 
 func (v *vars) get(key string) (entry, bool) {
@@ -71,7 +73,7 @@ func (v *vars) get(key string) (entry, bool) {
 	return v.def.get(key)
 }
 
-// entries are the keys of both sections, where they differ those of main.
+// entries returns the keys of both sections; those of main take precedence.
 func (v *vars) entries() []entry {
 	all := v.main.keys
 	for _, e := range v.def.keys {
@@ -82,7 +84,8 @@ func (v *vars) entries() []entry {
 	return all
 }
 
-// path is a path with other keys put in. {pid} is left as it is.
+// path returns a path with the values of other keys inserted. {pid} is left as
+// it is.
 func (v *vars) path(e entry) (string, error) {
 	p, err := v.expand(e)
 	if err != nil {
@@ -116,7 +119,7 @@ func (v *vars) expand(e entry) (string, error) {
 			return "", fmt.Errorf("%s names %%(%s)s, want a key of this section or of [DEFAULT]", e.key, name)
 		}
 		if v.steps++; v.steps > maxSteps {
-			return "", fmt.Errorf("%s goes round in circles, want a key that does not lead back to it", e.key)
+			return "", fmt.Errorf("%s is a circular reference, want a key that does not refer back to it", e.key)
 		}
 		v.used[other.key] = true
 		text, err := v.expand(other)

@@ -24,10 +24,11 @@
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - what never left the client: a message that is too large or cannot be
 //     marshalled, an invalid header, an unsupported scheme;
-//   - a response larger than the client's own limit (connect.WithReadMaxBytes);
+//   - a message larger than its receiver's limit (connect.WithReadMaxBytes);
 //   - the rejection of another breaker below, and the code Canceled where it was
 //     not the caller who cancelled;
-//   - on a server, an error after the client's cancel. A deadline is the client's
+//   - on a server, an error after the client's cancel, and one of reading the
+//     client's messages that a handler returns. A deadline is the client's
 //     choice there: where clients are not to be trusted with it, leave
 //     DeadlineExceeded out.
 //
@@ -45,7 +46,7 @@
 // A stream's outcome is known at its end: where Receive returns io.EOF or an
 // error, or, on a server, where the handler returns. A client that closes the
 // response before the end, or whose deadline passes after the first message,
-// had an answer: a success. Before the first message the one is no evidence,
+// had an answer: a success. Before the first message the one is not evidence,
 // and the other a failure. Slow calls (breaker.Settings.SlowCall) are timed to
 // the first message of the answer, and that message passes a probe, since a
 // stream may go on for hours.

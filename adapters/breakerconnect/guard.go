@@ -10,8 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Guard is a set of breakers in the shape of a connect.Interceptor. It may be
-// used by many clients and handlers, and many goroutines, at once.
+// Guard is a set of breakers as a connect.Interceptor. It may be used by many
+// clients and handlers, and many goroutines, at once.
 type Guard struct {
 	set     *breaker.Set[string]
 	key     func(Call) string
@@ -20,7 +20,7 @@ type Guard struct {
 
 var _ connect.Interceptor = (*Guard)(nil)
 
-// New makes a guard whose breakers are those of set.
+// New returns a guard that uses the breakers of set.
 func New(set *breaker.Set[string], opts ...Option) *Guard {
 	g := &Guard{set: set, key: ByService, failing: codeSetOf(
 		connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeInternal,
@@ -34,23 +34,23 @@ func New(set *breaker.Set[string], opts ...Option) *Guard {
 // Option changes how a Guard keys and judges calls.
 type Option func(*Guard)
 
-// WithKey sets what a call is keyed by: ByService (the default), ByProcedure,
-// ByHost or a function of the program's own. A call whose key is "" is not
-// guarded. It runs before each call, on many goroutines at once.
+// WithKey sets the key of a call: ByService (the default), ByProcedure, ByHost
+// or a function of the program. A call whose key is "" is not guarded. The
+// function runs before each call, on many goroutines at once.
 func WithKey(key func(Call) string) Option {
 	return func(g *Guard) { g.key = key }
 }
 
-// WithFailureCodes sets the codes that are failures, in place of the default
-// ones (see the package's documentation).
+// WithFailureCodes sets the codes that are failures, instead of the default
+// ones (see the package documentation).
 func WithFailureCodes(codes ...connect.Code) Option {
 	return func(g *Guard) { g.failing = codeSetOf(codes...) }
 }
 
-// Call is what there is to make a key of.
+// Call is what a key can be derived from.
 type Call struct {
 	Spec connect.Spec
-	Host string // of a client's call: the host and port of its URL; of a server's: ""
+	Host string // for a client's call, the host and port of its URL; for a server's, ""
 }
 
 // Service is the service's full name: "package.Service".
@@ -65,8 +65,8 @@ func ByService(c Call) string { return c.Service() }
 // ByProcedure keys calls by "package.Service/Method".
 func ByProcedure(c Call) string { return strings.TrimPrefix(c.Spec.Procedure, "/") }
 
-// ByHost keys a client's calls by the host that they go to. A server's have
-// none and are keyed by service.
+// ByHost keys a client's calls by the host that they go to. A server's calls
+// have no host and are keyed by service.
 func ByHost(c Call) string {
 	if c.Host == "" {
 		return c.Service()
@@ -86,8 +86,8 @@ func callOf(spec connect.Spec, peer connect.Peer) Call {
 var errAbandoned = errors.New("the handler panicked or exited its goroutine")
 
 // admit asks for permission to make a call. The permit is the zero one, which
-// takes no note, for calls that are not guarded: a key of "", and a context
-// that has ended already, with which nobody would be asked anything.
+// has no effect, for calls that are not guarded: with a key of "", or a
+// context that has already ended, so that the call would reach no service.
 func (g *Guard) admit(ctx context.Context, c Call) (breaker.Permit, error) {
 	key := g.key(c)
 	if key == "" || ctx.Err() != nil {
@@ -101,7 +101,7 @@ func (g *Guard) admit(ctx context.Context, c Call) (breaker.Permit, error) {
 	return p, nil
 }
 
-// settle ends a call and returns what its caller is to get.
+// settle ends a call and returns the error for its caller.
 func settle(ctx context.Context, p *breaker.Permit, o breaker.Outcome, err error) error {
 	switch o {
 	case breaker.Success:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -60,6 +61,8 @@ func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.O
 		return o
 	}
 	switch {
+	case code == connect.CodeResourceExhausted && tooLarge(err): // beyond the server's limit, or the client's own
+		return breaker.Ignored
 	case connect.IsWireError(err): // the server said so
 		return g.judgeCode(code)
 	case !left && !network(err), // it never left the client
@@ -74,11 +77,27 @@ func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.O
 	return g.judgeCode(code)
 }
 
+// tooLarge reports whether err says, as connect and grpc-go do, that a message is
+// beyond its receiver's limit.
+func tooLarge(err error) bool {
+	var e *connect.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	text := e.Message()
+	return strings.HasPrefix(text, "message ") && strings.Contains(text, " larger than configured max ") ||
+		strings.HasPrefix(text, "grpc: received message ") && strings.Contains(text, "larger than max ")
+}
+
 // judgeServer judges what a handler returned. After the client's cancel any
-// error may be a consequence of it.
-func (g *Guard) judgeServer(ctx context.Context, err error) breaker.Outcome {
+// error may be a consequence of it. unread is the error with which the handler
+// could not read the client's messages, if there was one.
+func (g *Guard) judgeServer(ctx context.Context, unread, err error) breaker.Outcome {
 	if o, known := plain(ctx, err); known {
 		return o
+	}
+	if unread != nil && errors.Is(err, unread) {
+		return breaker.Ignored
 	}
 	return g.judgeCode(codeOf(err))
 }
@@ -117,7 +136,6 @@ func network(err error) bool {
 
 // fail ends a call as a failure, with the hint that its details may hold.
 func fail(ctx context.Context, p *breaker.Permit, err error) error {
-	ctx = context.WithoutCancel(ctx) // it was not over when the call began: admit has looked
 	after := retryDelay(err)
 	if after <= 0 {
 		return p.DoneContext(ctx, err)

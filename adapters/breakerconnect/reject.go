@@ -12,15 +12,15 @@ import (
 )
 
 // Reason and Domain are those of the google.rpc.ErrorInfo of a rejection. Its
-// metadata has "breaker", the breaker's id, and "state", why it rejects. They
-// are those of package breakergrpc too.
+// metadata has "breaker", the breaker's id, and "state", the state that
+// rejects. Package breakergrpc uses the same.
 const (
 	Reason = "CIRCUIT_BREAKER_OPEN"
 	Domain = "switchgear"
 )
 
-// reject makes a *connect.Error of a breaker's. An error of the program's own
-// (breaker.WithOpenError) that is one already stays as it is.
+// reject makes a *connect.Error from a breaker's error. If the program's own
+// error (breaker.WithOpenError) is one already, it stays as it is.
 func reject(b *breaker.Breaker, client bool, open error) error {
 	var own *connect.Error
 	if errors.As(open, &own) {
@@ -39,7 +39,8 @@ func reject(b *breaker.Breaker, client bool, open error) error {
 		}
 	}
 	for _, m := range details {
-		// Fails for an id that is not UTF-8: better no detail than no rejection.
+		// Fails for an id that is not UTF-8: a rejection without the detail is
+		// better than none.
 		if d, err := connect.NewErrorDetail(m); err == nil {
 			e.AddDetail(d)
 		}
@@ -47,8 +48,9 @@ func reject(b *breaker.Breaker, client bool, open error) error {
 	return e
 }
 
-// quiet is a server's rejection. What it says goes to clients, and leaves out
-// what the breaker saw: errors of calls are not for every client's eyes.
+// quiet is the rejection of a server. It is sent to clients, so it does not
+// contain what the breaker saw: not every client may see errors of other
+// calls.
 type quiet struct {
 	open error
 	id   string

@@ -24,7 +24,8 @@ type (
 
 const service = "test.v1.Echo"
 
-// echo is a service with a method of each kind, whose handlers are the test's.
+// echo is a service with a method of each kind, whose handlers the test
+// provides.
 type echo struct {
 	unary    func(context.Context, string) (string, error)
 	download func(context.Context, *connect.ServerStream[msg]) error
@@ -85,8 +86,8 @@ var protocols = map[string][]connect.ClientOption{
 	"connect": nil, "grpc": {connect.WithGRPC()}, "grpc-web": {connect.WithGRPCWeb()},
 }
 
-// guarded is a guard, and the breaker that calls of the test's service meet,
-// with one failure on record.
+// guarded returns a guard, and the breaker for calls of the test's service,
+// with one failure counted.
 func guarded(t testing.TB, opts ...breakerconnect.Option) (*breakerconnect.Guard, *breaker.Breaker) {
 	t.Helper()
 	set := breaker.NewSet[string]("rpc", breaker.Settings{FailMax: 100, ProbeTimeout: time.Hour}, breaker.SetOptions{})
@@ -126,7 +127,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// listen is a listener of the test's own: nobody accepts what connects to it.
+// listen returns a listener that never accepts what connects to it.
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

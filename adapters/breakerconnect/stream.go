@@ -45,7 +45,7 @@ func (g *Guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 		err = next(ctx, s)
 		returned = true
 		p = s.take()
-		return settle(ctx, &p, g.judgeServer(ctx, err), err)
+		return settle(ctx, &p, g.judgeServer(ctx, s.cannotRead(), err), err)
 	}
 }
 
@@ -82,10 +82,28 @@ func (c *call) gotMessage() {
 	}
 }
 
-// serverStream sees a handler's first message.
+// serverStream sees a handler's first message, and what it cannot read.
 type serverStream struct {
 	connect.StreamingHandlerConn
 	call
+	unread error // that of reading the client's messages. mu guards it
+}
+
+// Receive receives a message from the client.
+func (s *serverStream) Receive(m any) error {
+	err := s.StreamingHandlerConn.Receive(m)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.mu.Lock()
+		s.unread = err
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *serverStream) cannotRead() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unread
 }
 
 // Send sends a message of the answer.

@@ -307,3 +307,29 @@ func TestServerStreams(t *testing.T) {
 		})
 	}
 }
+
+// What a handler could not read was its client's doing. What it could not get
+// elsewhere, in the same words, was not.
+func TestServerThatCannotRead(t *testing.T) {
+	for name, opts := range protocols {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(t)
+			srv := serve(t, echo{}, connect.WithReadMaxBytes(3), connect.WithInterceptors(g))
+			s := dial(srv.Client(), srv.URL, "Talk", nil, opts...).CallBidiStream(t.Context())
+			_ = s.Send(wrapperspb.String("hello"))
+			_, err := s.Receive()
+			wantCode(t, err, connect.CodeResourceExhausted)
+			srv.Close()
+			wantOutcome(t, b, breaker.Ignored)
+		})
+	}
+	g, b := guarded(t)
+	elsewhere := connect.NewError(connect.CodeResourceExhausted, errors.New("message size 5 is larger than configured max 3"))
+	srv := serve(t, echo{download: sends(0, elsewhere, false)}, connect.WithInterceptors(g))
+	s, err := dial(srv.Client(), srv.URL, "Download", nil).CallServerStream(t.Context(), connect.NewRequest(wrapperspb.String("x")))
+	if err == nil && s.Receive() {
+		t.Fatal("a message came")
+	}
+	srv.Close()
+	wantOutcome(t, b, breaker.Failure)
+}

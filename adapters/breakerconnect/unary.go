@@ -23,7 +23,7 @@ func (g *Guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			defer unwind(&p, &returned, breaker.Failure, errAbandoned)
 			resp, err := next(ctx, req)
 			returned = true
-			return resp, settle(ctx, &p, g.judgeServer(ctx, err), err)
+			return resp, settle(ctx, &p, g.judgeServer(ctx, nil, err), err)
 		}
 		// What panics on a client is its own: a codec, an interceptor.
 		defer unwind(&p, &returned, breaker.Ignored, nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +121,16 @@ func TestUnary(t *testing.T) {
 			{"an unsupported scheme", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
 				return call(t.Context(), dial(http.DefaultClient, "gopher://127.0.0.1:1", "Unary", g, opts...), "hello")
 			}},
+			{"a message larger than the server's limit", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				srv := serve(t, echo{}, connect.WithReadMaxBytes(3))
+				return call(t.Context(), dial(srv.Client(), srv.URL, "Unary", g, opts...), "hello")
+			}},
+			{"a message larger than a limit of grpc-go's", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				srv := serve(t, echo{unary: func(context.Context, string) (string, error) {
+					return "", connect.NewError(connect.CodeResourceExhausted, errors.New("grpc: received message larger than max (5 vs. 3)"))
+				}})
+				return call(t.Context(), dial(srv.Client(), srv.URL, "Unary", g, opts...), "hello")
+			}},
 			{"a response larger than the client's limit", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
 				srv := serve(t, echo{})
 				return call(t.Context(), dial(srv.Client(), srv.URL, "Unary", g, append(opts, connect.WithReadMaxBytes(3))...), "hello")
@@ -146,6 +157,40 @@ func TestUnary(t *testing.T) {
 				wantOutcome(t, b, test.want)
 			})
 		}
+	}
+}
+
+// Calls without side effects go by GET, with the message in the URL.
+func TestUnaryByGet(t *testing.T) {
+	idempotent := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
+	long := strings.Repeat("x", 1000)
+	for _, test := range []struct {
+		name, said, url string
+		opts            []connect.ClientOption
+		say             error
+		want            breaker.Outcome
+	}{
+		{name: "an answer", said: "hello", want: breaker.Success},
+		{name: "an error", said: "hello", say: connect.NewError(connect.CodeUnavailable, errors.New("as asked")), want: breaker.Failure},
+		{name: "nobody listens", said: "hello", url: "http://127.0.0.1:1", want: breaker.Failure},
+		{name: "not marshalled", said: "\xff", want: breaker.Ignored},
+		{name: "a URL that is too long", said: long, opts: []connect.ClientOption{connect.WithHTTPGetMaxURLSize(500, false)}, want: breaker.Ignored},
+		{name: "a URL that is too long, sent by POST", said: long, opts: []connect.ClientOption{connect.WithHTTPGetMaxURLSize(500, true)}, want: breaker.Success},
+		{name: "a cached answer", said: "hello", say: connect.NewNotModifiedError(nil), want: breaker.Success},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			srv := serve(t, echo{unary: func(_ context.Context, said string) (string, error) { return said, test.say }}, idempotent)
+			if test.url == "" {
+				test.url = srv.URL
+			}
+			g, b := guarded(t)
+			c := dial(srv.Client(), test.url, "Unary", g, append(test.opts, connect.WithHTTPGet(), idempotent)...)
+			err := call(t.Context(), c, test.said)
+			if test.want == breaker.Ignored && err == nil {
+				t.Error("it was sent")
+			}
+			wantOutcome(t, b, test.want)
+		})
 	}
 }
 
@@ -292,7 +337,7 @@ func TestPanics(t *testing.T) {
 	wantOutcome(t, b, breaker.Ignored)
 }
 
-// On a server, what follows a client's cancel is no evidence.
+// On a server, what follows a client's cancel is not evidence.
 func TestServerAfterTheClientsCancel(t *testing.T) {
 	g, b := guarded(t)
 	began, ended := make(chan bool), make(chan bool)

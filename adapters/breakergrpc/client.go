@@ -10,7 +10,7 @@ var _ grpc.UnaryClientInterceptor = (*Guard)(nil).UnaryClient
 
 // UnaryClient is a grpc.UnaryClientInterceptor.
 func (g *Guard) UnaryClient(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	e := end{Call: clientCall(method, cc)}
+	e := end{Call: clientCall(method, cc), request: req}
 	_, p, err := g.admit(ctx, e.Call)
 	if err != nil {
 		return err
@@ -42,6 +42,7 @@ func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grp
 	case b == nil:
 		return stream, nil
 	}
+	e.opened = true
 	s := &clientStream{
 		ClientStream: stream, single: !desc.ServerStreams,
 		call: call{guard: g, ctx: ctx, end: e, permit: p},

@@ -97,7 +97,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// hang serves calls that hang until they are given up; asked tells of each.
+// hang serves calls that hang until they are given up; asked receives each.
 func hang(t *testing.T) (addr string, asked chan struct{}) {
 	t.Helper()
 	asked = make(chan struct{}, 10)
@@ -359,7 +359,7 @@ func TestBypass(t *testing.T) {
 	}
 }
 
-// A rejection by another breaker below says nothing of the service.
+// A rejection by another breaker below says nothing about the service.
 func TestRejectionFromBelowIsNoEvidence(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{})
 	outer, b := guarded(breaker.Settings{FailMax: 1})

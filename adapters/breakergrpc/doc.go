@@ -19,7 +19,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is no evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only the dependency's own doing is.
 //
 // The codes Unavailable, DeadlineExceeded, Internal, Unknown,
 // ResourceExhausted and DataLoss are failures. All other codes are successes: the
@@ -27,7 +27,7 @@
 // for each method or for streams alone. What is judged a failure is still subject
 // to the set's own exclusions and classifier.
 //
-// No evidence either way are:
+// Not evidence either way are:
 //
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - a call that grpc-go refuses to send: a message that is too large or cannot
@@ -41,7 +41,8 @@
 // google.rpc.RetryInfo in a failure's details lengthens the open time, as
 // breaker.RetryAfterHinter does.
 //
-// On a server an error after the client's cancel is no evidence. A deadline is
+// On a server an error after the client's cancel is not evidence, nor is one of
+// reading the client's messages that a handler returns. A deadline is
 // the client's choice there: where clients are not to be trusted with it,
 // leave DeadlineExceeded out.
 //
@@ -49,7 +50,7 @@
 //
 // A stream's outcome is known at its end: where RecvMsg returns io.EOF or an
 // error, or, on a server, where the handler returns. A stream that its caller
-// leaves by cancelling its context is no evidence, nor is one that has answered
+// leaves by cancelling its context is not evidence, nor is one that has answered
 // with a message and is then quiet until its caller's deadline. No goroutine is
 // kept for a stream. Two rules make long streams fit: slow calls
 // (breaker.Settings.SlowCall) are timed to the first message of the answer,

@@ -23,7 +23,7 @@ import (
 func Example() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 30 * time.Second})
 	guard := breakergrpc.New(breaker.SetOf[string](manager, "payments"))
-	conn, err := grpc.NewClient("127.0.0.1:1", // nobody is there
+	conn, err := grpc.NewClient("127.0.0.1:1", // nothing listens there
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithChainUnaryInterceptor(guard.UnaryClient),
 		grpc.WithChainStreamInterceptor(guard.StreamClient))
@@ -67,7 +67,7 @@ func (o *orders) EmptyCall(ctx context.Context, _ *pb.Empty) (*pb.Empty, error) 
 }
 
 // A gRPC service with a breaker around what it depends on, and one around
-// itself that sheds its callers while its handlers fail.
+// itself that rejects its callers while its handlers fail.
 func Example_service() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 2})
 	guard := breakergrpc.New(breaker.SetOf[string](manager, "served"),

@@ -20,7 +20,7 @@ import (
 
 const service = "grpc.testing.TestService"
 
-// fakeService is a service whose methods are the test's.
+// fakeService is a service whose methods the test provides.
 type fakeService struct {
 	pb.UnimplementedTestServiceServer
 	unary    func(context.Context, *pb.SimpleRequest) (*pb.SimpleResponse, error)
@@ -103,7 +103,7 @@ func blackHole(t *testing.T) (addr string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().String() // the kernel accepts, nobody reads
+	return l.Addr().String() // the kernel accepts, but no one reads
 }
 
 // dial connects to addr through g, which may be nil.
@@ -121,7 +121,7 @@ func dial(t testing.TB, addr string, g *breakergrpc.Guard, opts ...grpc.DialOpti
 	return pb.NewTestServiceClient(conn), conn
 }
 
-// guarded is a guard, and the breaker that calls of the test's service meet.
+// guarded returns a guard, and the breaker for calls of the test's service.
 func guarded(s breaker.Settings, opts ...breakergrpc.Option) (*breakergrpc.Guard, *breaker.Breaker) {
 	set := breaker.NewSet[string]("grpc", s, breaker.SetOptions{}, breaker.WithBypassAllowed())
 	return breakergrpc.New(set, opts...), set.Breaker(service)
@@ -148,7 +148,7 @@ func wantCode(t *testing.T, err error, want codes.Code) {
 	}
 }
 
-// within is a context for calls that ought to end soon.
+// within returns a context for calls that should end soon.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)

@@ -10,15 +10,15 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Guard is a set of breakers in the shape of gRPC interceptors. Its four
-// interceptors may be used together and by many goroutines at once.
+// Guard is a set of breakers as gRPC interceptors. Its four interceptors may
+// be used together and by many goroutines at once.
 type Guard struct {
 	set   *breaker.Set[string]
 	key   func(Call) string
 	fails func(Call, codes.Code) bool
 }
 
-// New makes a guard whose breakers are those of set.
+// New returns a guard that uses the breakers of set.
 func New(set *breaker.Set[string], opts ...Option) *Guard {
 	g := &Guard{set: set, key: ByService, fails: func(_ Call, c codes.Code) bool { return FailureCode(c) }}
 	for _, opt := range opts {
@@ -30,15 +30,15 @@ func New(set *breaker.Set[string], opts ...Option) *Guard {
 // Option changes how a Guard keys and judges calls.
 type Option func(*Guard)
 
-// WithKey sets what a call is keyed by: ByService (the default), ByMethod,
-// ByTarget or a function of the program's own. A call whose key is "" is not
-// guarded. It runs before each call, on many goroutines at once.
+// WithKey sets the key of a call: ByService (the default), ByMethod, ByTarget
+// or a function of the program. A call whose key is "" is not guarded. The
+// function runs before each call, on many goroutines at once.
 func WithKey(key func(Call) string) Option {
 	return func(g *Guard) { g.key = key }
 }
 
-// WithFailureCodes sets the codes that are failures, in place of the default
-// ones (see the package's documentation).
+// WithFailureCodes sets the codes that are failures, instead of the default
+// ones (see the package documentation).
 func WithFailureCodes(cs ...codes.Code) Option {
 	failing := codeSetOf(cs...)
 	return WithFailure(func(_ Call, c codes.Code) bool { return failing.has(c) })
@@ -55,10 +55,10 @@ func WithFailure(fails func(Call, codes.Code) bool) Option {
 	return func(g *Guard) { g.fails = fails }
 }
 
-// Call is what there is to key and judge a call by.
+// Call is what a call is keyed and judged by.
 type Call struct {
 	Method string // the full method: "/package.Service/Method"
-	Target string // a client's: the target its connection was made with; a server's: ""
+	Target string // for a client, the target of its connection; for a server, ""
 	Stream bool   // the call is a stream, one way or both
 }
 
@@ -75,7 +75,7 @@ func ByService(c Call) string { return c.Service() }
 func ByMethod(c Call) string { return strings.TrimPrefix(c.Method, "/") }
 
 // ByTarget keys a client's calls by the target of their connection. A server's
-// have none and are keyed by service.
+// calls have no target and are keyed by service.
 func ByTarget(c Call) string {
 	if c.Target == "" {
 		return c.Service()
@@ -86,9 +86,9 @@ func ByTarget(c Call) string {
 // errAbandoned is the failure of a call that did not return.
 var errAbandoned = errors.New("the call panicked or exited its goroutine")
 
-// admit asks for leave to make a call. The permit is the zero one, which takes
-// no note, for calls that are not guarded: a key of "", and a context that has
-// ended already, with which nobody would be asked anything.
+// admit asks for permission to make a call. The permit is the zero one, which
+// has no effect, for calls that are not guarded: with a key of "", or a
+// context that has already ended, so that the call would reach no service.
 func (g *Guard) admit(ctx context.Context, c Call) (*breaker.Breaker, breaker.Permit, error) {
 	key := g.key(c)
 	if key == "" || ctx.Err() != nil {
@@ -102,7 +102,7 @@ func (g *Guard) admit(ctx context.Context, c Call) (*breaker.Breaker, breaker.Pe
 	return b, p, nil
 }
 
-// settle ends a call and returns what its caller is to get.
+// settle ends a call and returns the error for its caller.
 func (g *Guard) settle(ctx context.Context, p *breaker.Permit, e end, err error) error {
 	if err == nil {
 		return p.DoneContext(ctx, nil)
@@ -121,6 +121,6 @@ func (g *Guard) settle(ctx context.Context, p *breaker.Permit, e end, err error)
 // unwind is deferred around a call, and settles one that does not return.
 func unwind(ctx context.Context, p *breaker.Permit, returned *bool) {
 	if !*returned {
-		_ = p.DoneContext(ctx, errAbandoned) // the panic goes on: nobody is there to get the error
+		_ = p.DoneContext(ctx, errAbandoned) // the panic continues, so no one receives the error
 	}
 }

@@ -3,12 +3,14 @@ package breakergrpc
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -54,6 +56,8 @@ func codeOf(err error) codes.Code {
 type end struct {
 	Call
 	server   bool // the side that judges
+	request  any  // a unary call's, on the client
+	opened   bool // a client's stream that was opened: what SendMsg refuses does not come here
 	answered bool // a stream of which a message has come
 }
 
@@ -66,7 +70,7 @@ func (g *Guard) judge(ctx context.Context, e end, err error) breaker.Outcome {
 		ctx.Err() == context.Canceled && (e.server || code == codes.Canceled),
 		code == codes.Canceled && ctx.Err() != nil,
 		e.answered && code == codes.DeadlineExceeded && outOfTime(ctx),
-		!e.server && refused(code, err):
+		!e.server && e.refused(code, err):
 		return breaker.Ignored
 	case g.fails(e.Call, code):
 		return breaker.Failure
@@ -77,38 +81,57 @@ func (g *Guard) judge(ctx context.Context, e end, err error) breaker.Outcome {
 	}
 }
 
-// outOfTime reports whether the caller's deadline has passed. The two sides find
-// out one after the other.
+// allowance is how much earlier than the caller the service may find the
+// caller's deadline over: it is told of it with other steps.
+const allowance = 10 * time.Millisecond
+
+// outOfTime reports whether the caller's deadline has passed.
 func outOfTime(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return ok && time.Until(deadline) < time.Second
+	return ok && time.Until(deadline) < allowance
 }
 
 // refused reports whether grpc-go has refused to send what the program gave it, or
 // to take a message beyond a limit of one of the two programs. Such errors have
 // the codes of failures and no types of their own.
-func refused(code codes.Code, err error) bool {
+func (e *end) refused(code codes.Code, err error) bool {
 	switch code {
 	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated:
 	default:
 		return false
 	}
 	text := status.Convert(err).Message()
-	for _, refusal := range refusals {
-		if strings.HasPrefix(text, refusal) {
+	begins := func(with string) bool { return strings.HasPrefix(text, with) }
+	switch {
+	case slices.ContainsFunc(limits, begins), begins("message ") && strings.Contains(text, " larger than configured max "): // connect-go's
+		return true
+	case e.opened:
+		return false // the service says so, of its answer
+	case begins(notMarshalled):
+		// The service says so too. Only the request tells.
+		m, ok := e.request.(proto.Message)
+		if !ok {
 			return true
 		}
+		_, again := proto.Marshal(m)
+		return again != nil
 	}
-	return false
+	return slices.ContainsFunc(refusals, begins)
 }
 
-var refusals = []string{
-	"trying to send message larger than max (",
-	"grpc: message too large (",
+const notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+
+// limits are how errors begin that say that a message is beyond its receiver's limit.
+var limits = []string{
 	"grpc: received message larger than max ",
 	"grpc: message after decompression larger than max ",
 	"grpc: received message after decompression larger than max ",
-	"grpc: error while marshaling: ", //nolint:misspell // grpc-go spells it so
+}
+
+// refusals are how errors begin by which grpc-go refuses to send a request.
+var refusals = []string{
+	"trying to send message larger than max (",
+	"grpc: message too large (",
 	"grpc: error while compressing: ",
 	"grpc: Compressor is not installed for requested grpc-encoding ",
 	"no codec registered for content-subtype ",

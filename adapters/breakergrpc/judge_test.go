@@ -191,6 +191,75 @@ func TestServerJudgesStreams(t *testing.T) {
 	}
 }
 
+// What the service cannot send is its own failure, though it says so in the words
+// in which grpc-go refuses a client's message.
+func TestAnswersThatAreRefused(t *testing.T) {
+	tooLarge := status.Error(codes.ResourceExhausted, "trying to send message larger than max (3 vs. 2)")
+	addr, _, _ := serve(t, "", &fakeService{
+		unary: func(context.Context, *pb.SimpleRequest) (*pb.SimpleResponse, error) {
+			return &pb.SimpleResponse{Username: "\xff"}, nil
+		},
+		duplex: func(s pb.TestService_FullDuplexCallServer) error {
+			_, _ = s.Recv()
+			return tooLarge
+		},
+	})
+	for name, call := range map[string]func(pb.TestServiceClient) error{
+		"unary": func(c pb.TestServiceClient) error {
+			_, err := c.UnaryCall(t.Context(), &pb.SimpleRequest{})
+			return err
+		},
+		"stream": func(c pb.TestServiceClient) error {
+			s, err := c.FullDuplexCall(t.Context())
+			if err == nil && s.Send(&pb.StreamingOutputCallRequest{}) == nil {
+				_, err = s.Recv()
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(breaker.Settings{})
+			client, _ := dial(t, addr, g)
+			if err := call(client); err == nil {
+				t.Fatal("it was sent")
+			}
+			wantFails(t, b, 1)
+		})
+	}
+}
+
+// What a handler could not read was its client's doing.
+func TestServerThatCannotRead(t *testing.T) {
+	for name, body := range map[string][]byte{"too large": make([]byte, 2000), "fine": nil} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(breaker.Settings{})
+			ended := make(chan struct{})
+			addr, _, _ := serve(t, "", &fakeService{duplex: func(s pb.TestService_FullDuplexCallServer) error {
+				if _, err := s.Recv(); err != nil {
+					return err
+				}
+				return status.Error(codes.Internal, "the database is down")
+			}}, grpc.MaxRecvMsgSize(1000), grpc.ChainStreamInterceptor(
+				func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+					defer close(ended)
+					return g.StreamServer(srv, s, info, h)
+				}))
+			client, _ := dial(t, addr, nil)
+			s, err := client.FullDuplexCall(within(t, 10*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = s.Send(&pb.StreamingOutputCallRequest{Payload: &pb.Payload{Body: body}})
+			<-ended
+			want := 1
+			if body != nil {
+				want = 0
+			}
+			wantFails(t, b, want)
+		})
+	}
+}
+
 // A message beyond the receiver's limit was refused, not failed.
 func TestMessagesBeyondALimit(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{unary: func(_ context.Context, r *pb.SimpleRequest) (*pb.SimpleResponse, error) {

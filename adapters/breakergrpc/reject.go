@@ -14,21 +14,22 @@ import (
 )
 
 // Reason and Domain are those of the google.rpc.ErrorInfo of a rejection. Its
-// metadata has "breaker", the breaker's id, and "state", why it rejects.
+// metadata has "breaker", the breaker's id, and "state", the state that
+// rejects.
 const (
 	Reason = "CIRCUIT_BREAKER_OPEN"
 	Domain = "switchgear"
 )
 
-// rejection is the error of a rejected call: a breaker's on the side that
-// rejected, a gRPC status on the wire.
+// rejection is the error of a rejected call: a breaker's error on the side
+// that rejected, a gRPC status on the wire.
 type rejection struct {
 	breaker *breaker.Breaker
 	open    error
 }
 
-// reject makes an error of open that gRPC understands. An error of the
-// program's own (breaker.WithOpenError) that has a status keeps it.
+// reject makes an error from open that gRPC understands. If the program's own
+// error (breaker.WithOpenError) has a status, it keeps it.
 func reject(b *breaker.Breaker, open error) error {
 	if _, plain := open.(*breaker.OpenError); !plain { //nolint:errorlint // a wrapped one is the program's own
 		if _, ok := status.FromError(open); ok {
@@ -41,13 +42,13 @@ func reject(b *breaker.Breaker, open error) error {
 func (r *rejection) Error() string { return r.open.Error() }
 func (r *rejection) Unwrap() error { return r.open }
 
-// GRPCStatus is what goes over the wire. Its message leaves out what the
-// breaker saw: errors of calls are not for every client's eyes.
+// GRPCStatus returns what is sent over the wire. Its message does not contain
+// what the breaker saw: not every client may see errors of other calls.
 func (r *rejection) GRPCStatus() *status.Status {
 	s := status.New(codes.Unavailable, r.breaker.ID()+": "+breaker.ErrOpen.Error())
 	with, err := s.WithDetails(r.details()...)
 	if err != nil {
-		return s // the breaker's name is not UTF-8 on the wire: better no details than no status
+		return s // the breaker's name is not valid UTF-8: a status without details is better than none
 	}
 	return with
 }
@@ -64,6 +65,6 @@ func (r *rejection) details() []protoadapt.MessageV1 {
 	return out
 }
 
-// noRetry is the trailer by which a server tells a client's retry policy that
-// it is of no use.
+// noRetry is the trailer with which a server asks a client's retry policy not
+// to retry.
 func noRetry() metadata.MD { return metadata.Pairs("grpc-retry-pushback-ms", "-1") }

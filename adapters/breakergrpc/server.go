@@ -13,7 +13,7 @@ func (g *Guard) UnaryServer(ctx context.Context, req any, info *grpc.UnaryServer
 	e := end{Call: Call{Method: info.FullMethod}, server: true}
 	_, p, err := g.admit(ctx, e.Call)
 	if err != nil {
-		_ = grpc.SetTrailer(ctx, noRetry()) // fails only outside a server: there is nobody to tell
+		_ = grpc.SetTrailer(ctx, noRetry()) // fails only outside a server, where there is no client
 		return nil, err
 	}
 	returned := false

@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// call is an admitted stream. Several goroutines may come to its end at once:
-// the first settles it.
+// call is an admitted stream. Several goroutines may see its end at the same
+// time: the first settles it.
 type call struct {
 	guard *Guard
 	ctx   context.Context
@@ -22,14 +22,14 @@ type call struct {
 	permit breaker.Permit
 }
 
-// take hands out the permit, once, so that it is settled outside the lock.
+// take returns the permit once, so that it is settled outside the lock.
 func (c *call) take() (breaker.Permit, end) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.takeLocked(), c.end
 }
 
-// settle ends the stream, unless that has been done.
+// settle ends the stream, unless it has ended already.
 func (c *call) settle(err error) error {
 	p, e := c.take()
 	return c.guard.settle(c.ctx, &p, e, err)
@@ -41,9 +41,9 @@ func (c *call) takeLocked() breaker.Permit {
 	return p
 }
 
-// gotMessage takes note of a message of the answer. The first stops the slow
-// call's clock, and passes a probe: a stream that goes on for hours would
-// otherwise keep the breaker half-open as long.
+// gotMessage notes a message of the answer. The first one stops the clock of a
+// slow call and makes a probe succeed: otherwise a stream that runs for hours
+// would keep the breaker half-open for as long.
 func (c *call) gotMessage() {
 	c.mu.Lock()
 	if c.end.answered {
@@ -55,27 +55,27 @@ func (c *call) gotMessage() {
 	c.mu.Unlock()
 }
 
-// clientStream tells the breaker how a client's stream ended.
+// clientStream reports to the breaker how a client's stream ended.
 type clientStream struct {
 	grpc.ClientStream
 	call
 	single bool        // the answer is one message: the first is the end
 	stop   func() bool // no longer wait for the context's end
 
-	busy  int  // calls of SendMsg, RecvMsg and Header under way. mu guards it
+	busy  int  // calls of SendMsg, RecvMsg and Header in progress. mu guards it
 	ended bool // the context has ended. mu guards it
-	owed  bool // gRPC has said that RecvMsg will tell how the stream ended. mu guards it
+	owed  bool // gRPC has said that RecvMsg will report how the stream ended. mu guards it
 }
 
-// watch settles the stream when its caller leaves it by ending the context.
+// watch settles the stream when its caller abandons it by ending the context.
 func (s *clientStream) watch() {
-	// The caller's context, not the stream's: to ask for that one would switch
-	// gRPC's own retries off.
+	// The caller's context, not the stream's: asking for that one would switch
+	// off gRPC's own retries.
 	s.stop = context.AfterFunc(s.ctx, s.contextEnded)
 }
 
-// SendMsg sends a message. An error of its own is the caller's fault; the
-// stream's comes from RecvMsg, and is io.EOF here.
+// SendMsg sends a message. Its own errors are the caller's fault; an error of
+// the stream is io.EOF here, and comes from RecvMsg.
 func (s *clientStream) SendMsg(m any) error {
 	s.enter()
 	returned := false
@@ -108,8 +108,8 @@ func (s *clientStream) RecvMsg(m any) error {
 	return err
 }
 
-// Header waits for the answer's header. When there is none, gRPC keeps the
-// error for RecvMsg.
+// Header waits for the answer's header. If there is none, gRPC keeps the error
+// for RecvMsg.
 func (s *clientStream) Header() (metadata.MD, error) {
 	s.enter()
 	returned := false
@@ -129,8 +129,8 @@ func (s *clientStream) enter() {
 	s.mu.Unlock()
 }
 
-// leave ends a call on the stream; owed says that RecvMsg is still to tell the
-// outcome.
+// leave ends a call on the stream; owed means that RecvMsg will still report
+// the outcome.
 func (s *clientStream) leave(owed bool) {
 	s.mu.Lock()
 	s.busy--
@@ -140,9 +140,9 @@ func (s *clientStream) leave(owed bool) {
 	p.Ignore()
 }
 
-// contextEnded settles a stream that its caller has left. Where the caller is
-// waiting in a call on the stream, that call tells the outcome: a deadline
-// that passes meanwhile is the dependency's failure.
+// contextEnded settles a stream that its caller has abandoned. If the caller
+// is waiting in a call on the stream, that call reports the outcome: a
+// deadline that passes meanwhile is the dependency's failure.
 func (s *clientStream) contextEnded() {
 	s.mu.Lock()
 	s.ended = true
@@ -178,7 +178,7 @@ func (s *clientStream) unwind(returned *bool) {
 	s.leave(false)
 }
 
-// serverStream sees a handler's first message.
+// serverStream notices a handler's first message.
 type serverStream struct {
 	grpc.ServerStream
 	call

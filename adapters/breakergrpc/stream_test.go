@@ -59,12 +59,14 @@ func TestDownloadEnds(t *testing.T) {
 		{"well", nil, 0},
 		{"with a failure after three messages", status.Error(codes.Unavailable, "going away"), 1},
 		{"with an answer that is no failure", status.Error(codes.NotFound, "no more"), 0},
+		{"with a deadline of the service's own", status.Error(codes.DeadlineExceeded, "the database took too long"), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			addr, _, _ := serve(t, "", &fakeService{download: sends(3, test.err)})
 			g, b := guarded(breaker.Settings{})
 			client, _ := dial(t, addr, g)
-			s, err := client.StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{})
+			// The caller's deadline is near, but has not passed.
+			s, err := client.StreamingOutputCall(within(t, 900*time.Millisecond), &pb.StreamingOutputCallRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,11 @@ type call struct {
 	upload    *upload       // its body, or nil where that is not watched
 	permit    breaker.Permit
 	running   bool        // the transport has the request
-	settled   atomic.Bool // the body's end is told; Read and Close may run at once
+	settled   atomic.Bool // the body's end has been reported; Read and Close may run at once
+
+	// Used by the reader of the answer's body only.
+	over bool // the context had ended when the last Read returned
+	late bool // its deadline passed between two Reads
 }
 
 // unwind is deferred around the transport: one that panics or exits the
@@ -51,7 +55,7 @@ func (c *call) failed(err error) error {
 // judge says what an error is evidence of.
 func (c *call) judge(err error) breaker.Outcome {
 	switch {
-	case c.gaveUp(), c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
+	case c.gaveUp(), c.late, c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
 		return breaker.Ignored
 	case c.transport.errors != nil && err != errAbandoned:
 		return c.transport.errors(err)
@@ -84,8 +88,15 @@ func (c *call) watch(body io.ReadCloser) io.ReadCloser {
 	return c
 }
 
+// Read notes a deadline that has passed while nobody read: the one who reads is
+// slow then, and not the dependency.
 func (c *call) Read(p []byte) (int, error) {
+	ctx := c.req.Context()
+	if !c.over && ctx.Err() == context.DeadlineExceeded {
+		c.late = true
+	}
 	n, err := c.ReadCloser.Read(p)
+	c.over = ctx.Err() != nil
 	if err != nil {
 		c.ended(err)
 	}

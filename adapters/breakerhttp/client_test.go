@@ -2,8 +2,6 @@ package breakerhttp_test
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -33,17 +31,7 @@ type situation struct {
 	http2 bool
 	serve http.HandlerFunc
 	call  func(t *testing.T, s *server, c *http.Client) string
-	want  string // what the breaker is told
-}
-
-type server struct {
-	*httptest.Server
-	seen chan string // what the handler has to say
-}
-
-// transport is a fresh one, with HTTP/2 or without.
-func (s *server) transport() *http.Transport {
-	return s.Client().Transport.(*http.Transport).Clone()
+	want  string // the outcomes that the breaker counts
 }
 
 var errCause = errors.New("the user closed the page")
@@ -110,19 +98,19 @@ func TestClientSituations(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			bare, _ := play(t, test, false)
-			guarded, told := play(t, test, true)
+			guarded, received := play(t, test, true)
 			if guarded != bare {
 				t.Errorf("guarded: %s\nbare:    %s", guarded, bare)
 			}
-			if got := told.String(); got != test.want {
-				t.Errorf("the breaker was told %s, want %s; %q", got, test.want, told.errs)
+			if got := received.String(); got != test.want {
+				t.Errorf("the breaker was given %s, want %s; %q", got, test.want, received.errs)
 			}
 		})
 	}
 }
 
 // play runs a situation on a server of its own.
-func play(t *testing.T, test situation, guard bool) (transcript string, told *outcomes) {
+func play(t *testing.T, test situation, guard bool) (transcript string, received *outcomes) {
 	s := &server{seen: make(chan string, 100)}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		test.serve(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, s)))
@@ -136,181 +124,20 @@ func play(t *testing.T, test situation, guard bool) (transcript string, told *ou
 	}
 	defer s.Close()
 	defer s.CloseClientConnections()
-	told = &outcomes{}
+	received = &outcomes{}
 	base := s.transport()
 	base.ExpectContinueTimeout = 10 * time.Second
 	defer base.CloseIdleConnections()
 	client := &http.Client{Transport: base}
 	if guard {
-		b := breaker.New("api", breaker.Settings{FailMax: -1}, breaker.WithListener(told.listener()))
+		b := breaker.New("api", breaker.Settings{FailMax: -1}, breaker.WithListener(received.listener()))
 		client.Transport = breakerhttp.NewTransport(base, breakerhttp.WithBreaker(b))
 	}
 	transcript = test.call(t, s, client)
 	for _, secret := range []string{s.URL, strings.TrimPrefix(s.URL, "http://"), strings.TrimPrefix(s.URL, "https://")} {
 		transcript = strings.ReplaceAll(transcript, secret, "SERVER")
 	}
-	return transcript, told
-}
-
-type serverKey struct{}
-
-// say adds to the transcript from within a handler.
-func say(r *http.Request, format string, args ...any) {
-	r.Context().Value(serverKey{}).(*server).seen <- fmt.Sprintf(format, args...)
-}
-
-// describe is all that a client can see of an answer.
-func describe(resp *http.Response, err error) string {
-	if err != nil {
-		return "error: " + flat(err)
-	}
-	body, readErr := io.ReadAll(resp.Body)
-	closeErr := resp.Body.Close()
-	resp.Header.Del("Date")
-	return fmt.Sprintf("%s %s length=%d encoding=%v uncompressed=%t close=%t header=%v body=%q read=%v close=%v trailer=%v",
-		resp.Proto, resp.Status, resp.ContentLength, resp.TransferEncoding, resp.Uncompressed, resp.Close,
-		resp.Header, body, flat(readErr), closeErr, resp.Trailer)
-}
-
-// flat is an error's text, without the port numbers that differ.
-func flat(err error) string {
-	if err == nil {
-		return "<nil>"
-	}
-	var ne net.Error
-	timeout := errors.As(err, &ne) && ne.Timeout()
-	text := err.Error()
-	if timeout && errors.Is(err, context.DeadlineExceeded) {
-		// For a transport that is not of its own type the client ends a request
-		// that is out of time in two ways at once, with two texts.
-		text = "out of time"
-	}
-	for _, ports := range []string{"->", "read tcp ", "write tcp "} {
-		if i := strings.Index(text, ports); i >= 0 {
-			text = text[:i] + text[strings.LastIndex(text, ":"):]
-		}
-	}
-	return fmt.Sprintf("%s (timeout %t, cancelled %t, deadline %t)", text, timeout,
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded))
-}
-
-// Handlers.
-
-func status(code int) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }
-}
-
-func echo(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Length", fmt.Sprint(r.ContentLength))
-	body, err := io.ReadAll(r.Body)
-	fmt.Fprintf(w, "%s %s %v: %s", r.Method, r.URL, err, body)
-}
-
-// drip sends a line and waits for the client to go.
-func drip(w http.ResponseWriter, r *http.Request) {
-	io.WriteString(w, "first\n")
-	http.NewResponseController(w).Flush()
-	if r.URL.Path == "/end" {
-		io.WriteString(w, "last\n")
-		return
-	}
-	<-r.Context().Done()
-}
-
-func hang(w http.ResponseWriter, r *http.Request) {
-	say(r, "reached")
-	<-r.Context().Done()
-}
-
-func pingPong(w http.ResponseWriter, r *http.Request) {
-	http.NewResponseController(w).Flush()
-	lines := bufio.NewScanner(r.Body)
-	for lines.Scan() {
-		fmt.Fprintf(w, "%s back\n", lines.Text())
-		http.NewResponseController(w).Flush()
-	}
-}
-
-func trailers(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Trailer", "X-Sum")
-	io.WriteString(w, "body")
-	w.Header().Set("X-Sum", "42")
-	w.Header().Set(http.TrailerPrefix+"X-Late", "43")
-}
-
-func earlyHints(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Link", "</style.css>; rel=preload")
-	w.WriteHeader(http.StatusEarlyHints)
-	io.WriteString(w, "page")
-}
-
-func zipped(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	io.WriteString(z, strings.Repeat("zip ", 100))
-	z.Close()
-}
-
-func brokenZip(w http.ResponseWriter, r *http.Request) {
-	var all bytes.Buffer
-	z := gzip.NewWriter(&all)
-	io.WriteString(z, strings.Repeat("zip ", 100))
-	z.Close()
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Write(all.Bytes()[:all.Len()-6])
-}
-
-func redirects(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/":
-		http.Redirect(w, r, "/two", http.StatusFound)
-	case "/two":
-		http.SetCookie(w, &http.Cookie{Name: "seen", Value: "two"})
-		http.Redirect(w, r, "/three", http.StatusMovedPermanently)
-	default:
-		fmt.Fprint(w, r.Method, r.Referer())
-	}
-}
-
-func redirects307(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/" {
-		io.Copy(io.Discard, r.Body)
-		http.Redirect(w, r, "/again", http.StatusTemporaryRedirect)
-		return
-	}
-	echo(w, r)
-}
-
-func loop(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }
-
-func upgrade(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Connection", "Upgrade")
-	w.Header().Set("Upgrade", "chat")
-	w.WriteHeader(http.StatusSwitchingProtocols)
-	conn, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	line, _ := rw.ReadString('\n')
-	fmt.Fprintf(conn, "you said %s", line)
-}
-
-// dies writes some bytes and closes the connection.
-func dies(after string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
-			io.WriteString(conn, after)
-			conn.Close()
-		}
-	}
-}
-
-func aborts(w http.ResponseWriter, r *http.Request) {
-	io.WriteString(w, "half of")
-	http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
+	return transcript, received
 }
 
 // Calls.

@@ -15,7 +15,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is no evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only the dependency's own doing is.
 //
 // An answer of 5xx or 429, an error of the transport and a deadline that
 // passes are failures; other answers, 4xx among them, are successes. WithStatus
@@ -25,12 +25,14 @@
 // body does not count. Retry-After of the answer that trips the breaker lengthens
 // the open time, within breaker.Settings.ResetMax.
 //
-// No evidence either way are:
+// Not evidence either way are:
 //
 //   - a caller's cancel;
 //   - a request's body that cannot be read or closed, that is not as long as
-//     announced, or that keeps the transport waiting until the caller's deadline,
-//     and a failure answer to such a request;
+//     announced, or that keeps the transport waiting until the caller's deadline
+//     or, for most of the call, until the server gives up, and a failure answer to
+//     such a request;
+//   - a deadline that passes while the caller does not read the answer's body;
 //   - a request that net/http refuses to send, such as one with an invalid header
 //     or a scheme that is not supported, and an error of Transport.Proxy.
 //
@@ -55,7 +57,7 @@
 //
 // NewHandler rejects with 503 and Retry-After while its breaker is open, which
 // the handler's own 5xx answers and panics bring about. A failure after the
-// client has gone, or after its body could not be read, is no evidence.
+// client has gone, or after its body could not be read, is not evidence.
 //
 // A proxy has its breaker in its Transport, and answers rejections by
 // ErrorHandler:

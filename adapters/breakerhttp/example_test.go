@@ -48,7 +48,7 @@ func ExampleWithSet() {
 	client := &http.Client{Transport: breakerhttp.NewTransport(nil, breakerhttp.WithSet(hosts, breakerhttp.Host))}
 
 	for range 3 {
-		_, _ = client.Get("http://127.0.0.1:1/") // nobody listens there
+		_, _ = client.Get("http://127.0.0.1:1/") // nothing listens there
 	}
 	for _, s := range manager.Status() {
 		fmt.Println(s.ID, s.State)
@@ -109,7 +109,7 @@ func ExampleTransport() {
 	// Output: try again in 30s
 }
 
-// Names that cannot be resolved say nothing of the hosts.
+// Names that cannot be resolved say nothing about the hosts.
 func ExampleWithErrors() {
 	api := breaker.New("api", breaker.Settings{})
 	transport := breakerhttp.NewTransport(nil, breakerhttp.WithBreaker(api), breakerhttp.WithErrors(func(err error) breaker.Outcome {
@@ -121,12 +121,12 @@ func ExampleWithErrors() {
 	}))
 	client := &http.Client{Transport: transport}
 	_, _ = client.Get("http://no-such-host.invalid/")
-	_, _ = client.Get("http://127.0.0.1:1/") // nobody listens there
+	_, _ = client.Get("http://127.0.0.1:1/") // nothing listens there
 	fmt.Println(api.FailCount())
 	// Output: 1
 }
 
-// A proxy that tells its clients when to come back, instead of 502.
+// A proxy that tells its clients when to come back, instead of answering 502.
 func ExampleErrorHandler() {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)

@@ -17,11 +17,12 @@ type handler struct {
 	rules
 }
 
-// NewHandler guards next: what it answers with 5xx, and its panics,
-// http.ErrAbortHandler included, are failures; the panic goes on. A failure
-// after the client has gone, or after its request's body could not be read, is
-// no evidence, or clients could open the breaker. The time that makes a call slow is that to the head of the
-// answer. It panics when an option makes no sense for a handler.
+// NewHandler guards next: its 5xx answers and its panics, including
+// http.ErrAbortHandler, are failures; a panic continues. A failure after the
+// client has gone, or after its request's body could not be read, is not
+// evidence, because clients could otherwise open the breaker. A call is slow
+// by the time to the header of the answer. NewHandler panics if an option does
+// not apply to a handler.
 func NewHandler(next http.Handler, b *breaker.Breaker, opts ...Option) http.Handler {
 	c := newConfig(opts, serverOutcome)
 	switch {
@@ -59,16 +60,17 @@ func (h *handler) unavailable(w http.ResponseWriter, _ *http.Request, err error)
 	unavailable(w, h.breaker, err)
 }
 
-// ErrorHandler is an ErrorHandler for httputil.ReverseProxy: it answers what a
-// Transport's breaker rejected with 503 Service Unavailable and Retry-After.
-// Other errors are next's; nil answers them with 502 Bad Gateway.
+// ErrorHandler is an ErrorHandler for httputil.ReverseProxy: it answers
+// requests that a Transport's breaker rejected with 503 Service Unavailable
+// and Retry-After. Other errors are passed to next; if next is nil, they are
+// answered with 502 Bad Gateway.
 func ErrorHandler(next func(http.ResponseWriter, *http.Request, error)) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		var no rejected
 		switch {
 		case errors.As(err, &no):
 			unavailable(w, no.breaker, err)
-		case errors.Is(err, breaker.ErrOpen): // of a breaker elsewhere, or in words of the program's own
+		case errors.Is(err, breaker.ErrOpen): // of a breaker elsewhere, or replaced by the program
 			unavailable(w, nil, err)
 		case next != nil:
 			next(w, r, err)
@@ -78,21 +80,21 @@ func ErrorHandler(next func(http.ResponseWriter, *http.Request, error)) func(htt
 	}
 }
 
-// unavailable is the answer to rejected requests. It keeps to itself what the
-// rejection tells: names and errors of what is behind.
+// unavailable answers rejected requests. It does not pass on what the
+// rejection contains: names and errors of the services behind.
 func unavailable(w http.ResponseWriter, b *breaker.Breaker, err error) {
 	w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(b, err)))
 	http.Error(w, "service unavailable, try again later", http.StatusServiceUnavailable)
 }
 
-// retrySeconds rounds up, and is never 0: that would ask for a retry at once. b
-// is the breaker that rejected, if that is known.
+// retrySeconds rounds up, and never returns 0, which would ask for an
+// immediate retry. b is the breaker that rejected, if that is known.
 func retrySeconds(b *breaker.Breaker, err error) int {
 	wait := time.Duration(0)
 	if open := openError(err); open != nil {
 		wait = open.RetryAfter()
 		if wait == 0 && open.State == breaker.ForcedOpen && b != nil {
-			wait = b.Settings().ResetTimeout // until it is released: as good as any
+			wait = b.Settings().ResetTimeout // until it is released: any value will do
 		}
 	}
 	return max(1, int((wait+time.Second-1)/time.Second))
@@ -107,8 +109,8 @@ func (w *writer) end() {
 	if w.status != 0 {
 		outcome = w.rules.outcome(w.status)
 	}
-	// A client that is gone, or whose request could not be read, may make any
-	// handler fail.
+	// If the client is gone, or its request could not be read, any handler may
+	// fail.
 	gone := w.ctx.Err() == context.Canceled || w.upload != nil && w.upload.broken.Load()
 	switch {
 	case w.returned && outcome == breaker.Success:

@@ -173,7 +173,8 @@ func TestSlowHandlersAreMeasuredToTheHead(t *testing.T) {
 	}
 }
 
-// What a handler finds in its http.ResponseWriter is what the server put there.
+// What a handler finds in its http.ResponseWriter is what the server put
+// there.
 func TestWriterKeepsItsInterfaces(t *testing.T) {
 	interfaces := func(w http.ResponseWriter) string {
 		_, flusher := w.(http.Flusher)

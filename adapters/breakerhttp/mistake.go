@@ -2,6 +2,7 @@ package breakerhttp
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -9,7 +10,8 @@ import (
 // mistaken reports whether a call that failed with err was refused before it was
 // sent, for what the program has made of the request.
 func (t *Transport) mistaken(req *http.Request, err error) bool {
-	if errors.Is(err, http.ErrSkipAltProtocol) {
+	var address *net.AddrError // such as one with port 99999
+	if errors.Is(err, http.ErrSkipAltProtocol) || errors.As(err, &address) {
 		return true
 	}
 	for _, text := range refusals {
@@ -37,9 +39,13 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 // they have no types of their own.
 var refusals = []string{
 	"unsupported protocol scheme ",
+	"net/http: invalid method ",
+	"http: invalid Host header",
 	"http: ContentLength=", // is not the length of the body
 	"http2: request header list larger than peer's advertised limit",
 	"http2: request body larger than specified content length",
+	"http2: invalid Host header",
+	"http2: invalid request :path ",
 	"http2: invalid Upgrade request header",
 	"http2: invalid Transfer-Encoding request header",
 	"http2: invalid Connection request header",

@@ -24,6 +24,8 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 	if resp, err := small.Client().Get(small.URL); err == nil { // learns what the server takes
 		_ = resp.Body.Close()
 	}
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	defer proxy.Close()
 	for name, test := range map[string]struct {
 		url    string
 		change func(*http.Request)
@@ -38,10 +40,16 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 			r.Method, r.Body, r.ContentLength = "POST", stream(strings.NewReader("abc")), -1
 			r.Trailer = http.Header{"Content-Length": {"1"}}
 		}},
-		"scheme":    {url: "ftp://127.0.0.1:1/"},
-		"no scheme": {change: func(r *http.Request) { r.URL.Scheme = "" }},
-		"path":      {change: func(r *http.Request) { r.URL.Opaque = "/a\nb" }},
-		"proxy":     {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy for this host") }}},
+		"method":       {change: func(r *http.Request) { r.Method = "GE T" }},
+		"host":         {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}, url: "http://api.test", change: func(r *http.Request) { r.Host = "api test" }},
+		"host, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.Host = "api test" }},
+		"path, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.URL.Opaque = "api" }},
+		"port":         {url: "http://127.0.0.1:99999/"},
+		"cookie":       {change: func(r *http.Request) { r.Header["Cookie"] = []string{"a=b\x00"} }},
+		"scheme":       {url: "ftp://127.0.0.1:1/"},
+		"no scheme":    {change: func(r *http.Request) { r.URL.Scheme = "" }},
+		"path":         {change: func(r *http.Request) { r.URL.Opaque = "/a\nb" }},
+		"proxy":        {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy for this host") }}},
 		"trailer that is none, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) {
 			r.Method, r.Body, r.ContentLength = "POST", stream(strings.NewReader("abc")), -1
 			r.Trailer = http.Header{"Content-Length": {"1"}}

@@ -7,7 +7,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Option changes what NewTransport or NewHandler makes.
+// Option changes what NewTransport or NewHandler returns.
 type Option func(*config)
 
 type config struct {
@@ -17,15 +17,15 @@ type config struct {
 	rules
 }
 
-// rules judge an answer by its head, and the error that came instead of one.
+// rules judge an answer by its header, and the error in place of an answer.
 type rules struct {
 	statuses [600]breaker.Outcome
 	stream   func(status int, header http.Header) bool
 	errors   func(error) breaker.Outcome // nil: failures
 }
 
-// WithBreaker guards all requests of a transport by one breaker. Of
-// WithBreaker, WithBreakerFunc and WithSet the last one given holds.
+// WithBreaker guards all requests of a transport with one breaker. Of
+// WithBreaker, WithBreakerFunc and WithSet the last one given applies.
 func WithBreaker(b *breaker.Breaker) Option {
 	if b == nil {
 		panic("breakerhttp: WithBreaker got no breaker; leave the option out for a breaker per host")
@@ -33,23 +33,24 @@ func WithBreaker(b *breaker.Breaker) Option {
 	return WithBreakerFunc(func(*http.Request) *breaker.Breaker { return b })
 }
 
-// WithBreakerFunc guards each request of a transport by the breaker that f
+// WithBreakerFunc guards each request of a transport with the breaker that f
 // returns for it; nil leaves the request unguarded. f runs on many goroutines
-// at once, and must not keep or change the request.
+// at once, and must neither keep nor change the request.
 func WithBreakerFunc(f func(*http.Request) *breaker.Breaker) Option {
 	return func(c *config) { c.breakerOf = f }
 }
 
-// WithSet guards each request of a transport by the breaker of set that keyOf
-// says. Default: a set of its own named "http", with default settings, keyed by
-// Host. keyOf runs on many goroutines at once, and must not keep or change the
-// request.
+// WithSet guards each request of a transport with the breaker of set for the
+// key that keyOf returns. Default: a separate set named "http", with default
+// settings, keyed by Host. keyOf runs on many goroutines at once, and must
+// neither keep nor change the request.
 func WithSet[K comparable](set *breaker.Set[K], keyOf func(*http.Request) K) Option {
 	return WithBreakerFunc(func(req *http.Request) *breaker.Breaker { return set.Breaker(keyOf(req)) })
 }
 
-// Host is the request's host and port, such as "example.com:443": lower case,
-// the port always there. It is "" for a request without a host.
+// Host returns the request's host and port, such as "example.com:443": in
+// lower case, always with the port. It returns "" for a request without a
+// host.
 func Host(req *http.Request) string {
 	if req.URL == nil || req.URL.Host == "" {
 		return ""
@@ -65,33 +66,33 @@ func Host(req *http.Request) string {
 	return host + ":80"
 }
 
-// WithStatus changes what status codes say of the dependency; codes that are
-// not in the map keep their meaning. Default: 5xx is breaker.Failure, for a
-// transport 429 too, all others are breaker.Success.
+// WithStatus changes what status codes mean for the dependency; codes that are
+// not in the map keep their meaning. Default: 5xx is breaker.Failure, and for
+// a transport so is 429; all others are breaker.Success.
 func WithStatus(outcomes map[int]breaker.Outcome) Option {
 	return func(c *config) { c.outcomes = outcomes }
 }
 
-// WithErrors judges the errors of a transport, and those of reading an answer's
-// body: what f returns, instead of breaker.Failure, which is the default for all
-// of them. It is not asked about what is no evidence anyway: see the package
-// documentation. f runs on many goroutines at once.
+// WithErrors judges the errors of a transport, and those of reading an
+// answer's body, by what f returns. The default is breaker.Failure for all of
+// them. f is not called for errors that are not evidence anyway; see the
+// package documentation. f runs on many goroutines at once.
 func WithErrors(f func(error) breaker.Outcome) Option {
 	return func(c *config) { c.errors = f }
 }
 
-// WithStream says which answers go on for as long as both sides like. They are
-// judged by their head; waiting for their end would keep a half-open breaker
-// waiting. Default: 101 Switching Protocols and text/event-stream, as well as
-// CONNECT.
+// WithStream says which answers continue for as long as both sides like. They
+// are judged by their header, because waiting for their end would keep a
+// half-open breaker waiting. Default: 101 Switching Protocols and
+// text/event-stream, as well as CONNECT.
 func WithStream(f func(status int, header http.Header) bool) Option {
 	return func(c *config) { c.stream = f }
 }
 
 // WithRejected answers the requests that a handler's breaker rejects. err is
-// the rejection, a *breaker.OpenError if the breaker has no error of its own.
-// Default: 503 Service Unavailable with Retry-After, and a body that tells
-// nothing of the breaker.
+// the rejection, a *breaker.OpenError unless the program replaces it. Default:
+// 503 Service Unavailable with Retry-After, and a body that says nothing about
+// the breaker.
 func WithRejected(f func(w http.ResponseWriter, r *http.Request, err error)) Option {
 	return func(c *config) { c.rejected = f }
 }
@@ -106,15 +107,15 @@ func newConfig(opts []Option, byDefault func(status int) breaker.Outcome) config
 	}
 	for status, o := range c.outcomes {
 		if status < 100 || status >= len(c.statuses) {
-			panic("breakerhttp: WithStatus has a code that is none, want 100 to 599")
+			panic("breakerhttp: WithStatus has an invalid status code, want 100 to 599")
 		}
 		c.statuses[status] = o
 	}
 	return c
 }
 
-// outcome judges a status code. Codes of 600 and up are not HTTP's: they are
-// no evidence.
+// outcome judges a status code. Codes from 600 up are not HTTP's: they are not
+// evidence.
 func (r *rules) outcome(status int) breaker.Outcome {
 	if status < 0 || status >= len(r.statuses) {
 		return breaker.Ignored

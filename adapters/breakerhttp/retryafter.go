@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// RetryAfter reads the Retry-After header: a number of seconds, or an HTTP
-// date, which is taken from now. A date that has passed is 0. It reports
-// whether there is a valid one.
+// RetryAfter parses the Retry-After header: a number of seconds, or an HTTP
+// date, which is counted from now. A date that has passed is 0. It reports
+// whether there is a valid value.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if text == "" {
@@ -27,7 +27,7 @@ func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return max(0, date.Sub(now)), true
 }
 
-// wholeSeconds is a number of seconds, or as much as a Duration holds.
+// wholeSeconds returns a number of seconds, or as much as a Duration can hold.
 func wholeSeconds(digits string) time.Duration {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n > int64(math.MaxInt64/time.Second) {
@@ -36,9 +36,9 @@ func wholeSeconds(digits string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// StatusError is what the breaker is told of an answer that counts as a
-// failure. The caller never gets it but as breaker.Listener.Failure or in a
-// classifier: the answer itself is theirs.
+// StatusError is the error that the breaker records for an answer that counts
+// as a failure. Callers do not receive it, only breaker.Listener.Failure and
+// classifiers do; callers receive the answer itself.
 type StatusError struct {
 	Code int // the status code
 	wait time.Duration
@@ -52,7 +52,7 @@ func newStatusError(code int, h http.Header) *StatusError {
 	return e
 }
 
-// Error is the status line, such as "503 Service Unavailable".
+// Error returns the status line, such as "503 Service Unavailable".
 func (e *StatusError) Error() string {
 	if text := http.StatusText(e.Code); text != "" {
 		return fmt.Sprintf("%d %s", e.Code, text)
@@ -60,6 +60,6 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %d", e.Code)
 }
 
-// RetryAfter is the Retry-After of the answer, or 0. See
+// RetryAfter returns the Retry-After of the answer, or 0. See
 // breaker.RetryAfterHinter.
 func (e *StatusError) RetryAfter() time.Duration { return e.wait }

@@ -58,6 +58,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.running = false
 	switch {
 	case err != nil:
+		c.upload.noteStall()
 		return resp, c.failed(err)
 	case resp == nil:
 		c.permit.Done(errNoAnswer)
@@ -83,6 +84,7 @@ func (t *Transport) CloseIdleConnections() {
 func (t *Transport) answered(c *call, resp *http.Response) {
 	switch t.outcome(resp.StatusCode) {
 	case breaker.Failure:
+		c.upload.noteStall()
 		if c.upload != nil && c.upload.broken.Load() {
 			c.permit.Ignore() // an answer to half a request
 			return

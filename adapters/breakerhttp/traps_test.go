@@ -13,11 +13,11 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// The traps of other circuit breakers that are about HTTP; the number is the
-// one in our survey's list of 27. Those about calls in general are in package
-// breaker.
+// Traps of other circuit breakers that are about HTTP, each with what was seen
+// there. Those about calls in general are in package breaker; see
+// docs/traps.md.
 
-// 9: gobreaker's example for HTTP looks at the error alone, so 500s are
+// gobreaker's example for HTTP looks at the error alone, so 500s are
 // successes. 12: failsafehttp's default, "50 x 503: state=closed".
 func TestTrap_ServerErrorsAreSuccesses(t *testing.T) {
 	for _, status := range []int{500, 502, 503, 504, 429} {
@@ -32,7 +32,7 @@ func TestTrap_ServerErrorsAreSuccesses(t *testing.T) {
 	}
 }
 
-// 11: resty counts transport errors in half-open alone: "50 connection-refused
+// resty counts transport errors in half-open alone: "50 connection-refused
 // errors with threshold 3: open=false".
 func TestTrap_ADownServerNeverOpens(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -51,7 +51,7 @@ func TestTrap_ADownServerNeverOpens(t *testing.T) {
 	}
 }
 
-// 12: failsafehttp, "3 user-cancelled requests to a healthy server: open".
+// failsafehttp, "3 user-cancelled requests to a healthy server: open".
 func TestTrap_CancelledRequestsOpen(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{FailMax: 3})
 	rt := breakerhttp.NewTransport(tripper(func(req *http.Request) (*http.Response, error) {
@@ -71,7 +71,7 @@ func TestTrap_CancelledRequestsOpen(t *testing.T) {
 	}
 }
 
-// 12: failsafehttp's server handler never sees the status: "50 x 500 with
+// failsafehttp's server handler never sees the status: "50 x 500 with
 // HandleIf(>=500): executions=3 failures=0 closed".
 func TestTrap_TheServerHandlerNeverOpens(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{FailMax: 3, ResetTimeout: 42 * time.Second})
@@ -89,7 +89,7 @@ func TestTrap_TheServerHandlerNeverOpens(t *testing.T) {
 	}
 }
 
-// 27: failsafehttp reads the whole body before it asks the breaker: "breaker
+// failsafehttp reads the whole body before it asks the breaker: "breaker
 // OPEN, 64MiB streaming upload: body bytes read into memory: 64 MiB".
 func TestTrap_ARejectedUploadIsReadFirst(t *testing.T) {
 	b := breaker.New("api", breaker.Settings{})

@@ -11,16 +11,41 @@ import (
 	"reflect"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // upload notes what becomes of a request's body, which is the caller's doing:
-// where it cannot be read, or keeps the transport waiting, the dependency is not
-// to blame. The transport reads on another goroutine.
+// where it cannot be read, is not as long as announced, or keeps the transport
+// waiting, it is broken, and the dependency is not to blame. The transport reads
+// on another goroutine.
 type upload struct {
 	ctx     context.Context
-	length  int64        // as announced; 0 or less: unknown
-	broken  atomic.Bool  // it could not be read, or is not as long as announced
+	length  int64     // as announced; 0 or less: unknown
+	began   time.Time // of the call
+	broken  atomic.Bool
 	reading atomic.Int32 // Reads under way
+	waited  atomic.Int64 // how long the latest Read took; while it is under way, see noteStall
+}
+
+// stall is how long a body must keep the transport waiting before it is taken
+// for the reason why the server gave up: servers allow some seconds.
+const stall = time.Second
+
+// noteStall notes, when a call has failed, whether the body had kept the server
+// waiting for most of it. It is not asked once an answer has begun: from there
+// on both sides may wait as long as they like.
+func (u *upload) noteStall() {
+	if u == nil {
+		return
+	}
+	now := time.Since(u.began)
+	waited := time.Duration(u.waited.Load())
+	if waited < 0 { // -1 less the time when the Read began, after began
+		waited += now + 1
+	}
+	if waited >= max(stall, now/2) {
+		u.broken.Store(true)
+	}
 }
 
 // watchUpload returns the request to send: req itself where its body cannot
@@ -29,7 +54,7 @@ func watchUpload(req *http.Request) (*http.Request, *upload) {
 	if req.Body == nil || req.Body == http.NoBody || plain(req) {
 		return req, nil
 	}
-	u := &upload{ctx: req.Context(), length: req.ContentLength}
+	u := &upload{ctx: req.Context(), length: req.ContentLength, began: time.Now()}
 	watched := req.WithContext(req.Context())
 	watched.Body = u.watch(req.Body)
 	if again := req.GetBody; again != nil {
@@ -102,10 +127,12 @@ type uploadBody struct {
 }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
-	u, inTime := b.upload, !b.upload.late()
+	u, inTime, start := b.upload, !b.upload.late(), time.Since(b.upload.began)
+	u.waited.Store(int64(-1 - start))
 	u.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
 	u.reading.Add(-1)
+	u.waited.Store(int64(time.Since(u.began) - start))
 	if inTime && u.late() {
 		u.broken.Store(true) // net/http may have waited for this Read before it gave up
 	}

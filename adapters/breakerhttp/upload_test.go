@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/switchgear-go/switchgear/adapters/breakerhttp"
@@ -251,6 +252,106 @@ func TestProxiedUploads(t *testing.T) {
 		}
 	})
 }
+
+// Nor does a client that sends half a body and no more, until the upstream no
+// longer waits for it.
+func TestStalledUploads(t *testing.T) {
+	type test struct {
+		name  string
+		serve func(w http.ResponseWriter, err error)
+		http2 bool
+	}
+	fails := func(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusInternalServerError) }
+	hangsUp := func(w http.ResponseWriter, _ error) { vanish(w, nil) }
+	for _, test := range []test{{"fails", fails, false}, {"fails", fails, true}, {"hangs up", hangsUp, false}, {"hangs up", hangsUp, true}} {
+		t.Run(fmt.Sprintf("%s, HTTP/2 %v", test.name, test.http2), func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
+				_, err := io.Copy(io.Discard, r.Body)
+				test.serve(w, err)
+			}))
+			s.Config.ErrorLog, s.EnableHTTP2 = quiet, test.http2
+			if s.StartTLS(); !test.http2 {
+				s.Client().Transport.(*http.Transport).ForceAttemptHTTP2 = false
+			}
+			defer s.Close()
+			b := breaker.New("up", breaker.Settings{FailMax: 1})
+			b.HalfOpen(breaker.Order{})
+			body, half := io.Pipe()
+			defer half.Close()
+			go func() {
+				_, _ = io.WriteString(half, "abc")
+				time.Sleep(2500 * time.Millisecond)
+				_, _ = io.WriteString(half, "def") // net/http waits for this, over HTTP/1
+			}()
+			rt := breakerhttp.NewTransport(s.Client().Transport, breakerhttp.WithBreaker(b))
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, body)
+			resp, err := rt.RoundTrip(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			if b.State() != breaker.HalfOpen {
+				t.Errorf("after %v the breaker is %v", err, b.State())
+			}
+		})
+	}
+}
+
+// What an upload that waits excuses: only what happens before the answer begins,
+// and only if it has waited for most of the call.
+func TestUploadsThatWait(t *testing.T) {
+	refused := errors.New("connection reset by peer")
+	for name, test := range map[string]struct {
+		waits time.Duration // before the body's second half
+		after time.Duration // until the server's end
+		head  bool          // an answer has begun
+		want  string
+	}{
+		"waits for most of the call": {waits: time.Hour, after: 30 * time.Second, want: "0 good, 0 bad"},
+		"waits a little":             {waits: time.Hour, after: 900 * time.Millisecond, want: "0 good, 1 bad"},
+		"goes on":                    {waits: 25 * time.Second, after: 30 * time.Second, want: "0 good, 1 bad"},
+		"both sides wait":            {waits: time.Hour, after: 30 * time.Second, head: true, want: "0 good, 1 bad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var seen outcomes
+				b := breaker.New("up", breaker.Settings{}, breaker.WithListener(seen.listener()))
+				rt := breakerhttp.NewTransport(tripper(func(r *http.Request) (*http.Response, error) {
+					go func() { _, _ = io.Copy(io.Discard, r.Body) }()
+					breaks := func() error { time.Sleep(test.after); _ = r.Body.Close(); return refused }
+					if test.head {
+						return &http.Response{StatusCode: 200, Body: stream(readFunc(breaks))}, nil
+					}
+					return nil, breaks()
+				}), breakerhttp.WithBreaker(b))
+				body, half := io.Pipe()
+				done := make(chan struct{})
+				defer func() { <-done }()
+				go func() {
+					defer close(done)
+					_, _ = io.WriteString(half, "abc")
+					time.Sleep(test.waits)
+					_, _ = io.WriteString(half, "def")
+					time.Sleep(time.Hour)
+					_ = half.Close()
+				}()
+				req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api.test", body)
+				if resp, err := rt.RoundTrip(req); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+				}
+				if got := seen.String(); got != test.want {
+					t.Errorf("%s, want %s", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// readFunc is a reader that fails.
+type readFunc func() error
+
+func (f readFunc) Read([]byte) (int, error) { return 0, f() }
 
 // A handler that fails because its client's request could not be read has met
 // no failure of what is behind it.

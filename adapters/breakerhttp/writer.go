@@ -10,7 +10,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// writer notes the status of an answer on its way out. Like every
+// writer notes the status of an answer as it is written. Like every
 // http.ResponseWriter it belongs to one goroutine at a time.
 type writer struct {
 	http.ResponseWriter
@@ -18,7 +18,7 @@ type writer struct {
 	ctx      context.Context
 	permit   breaker.Permit
 	upload   *upload // the request's body, or nil without one
-	status   int     // 0: the head has not been written
+	status   int     // 0: the header has not been written
 	settled  bool    // before the handler's end
 	returned bool
 }
@@ -41,7 +41,8 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// note takes the first final status. A stream that begins well is judged now.
+// note records the first final status. A stream that begins well is judged
+// now.
 func (w *writer) note(status int) {
 	if w.status != 0 || status < 200 && status != http.StatusSwitchingProtocols {
 		return
@@ -63,8 +64,8 @@ func (w *writer) settle() {
 	}
 }
 
-// shape is w with the optional interfaces that the server's own writer has
-// over HTTP/1 or HTTP/2. http.ResponseController finds those of others.
+// shape returns w with the optional interfaces that the server's own writer
+// has over HTTP/1 or HTTP/2. http.ResponseController finds those of others.
 func (w *writer) shape() http.ResponseWriter {
 	flusher, flushes := w.ResponseWriter.(http.Flusher)
 	hijacker, hijacks := w.ResponseWriter.(http.Hijacker)
@@ -102,7 +103,7 @@ type http1Writer struct {
 	hijacker http.Hijacker
 }
 
-// Hijack hands the connection over: what becomes of it is no longer the
+// Hijack hands the connection over: what happens on it is no longer the
 // handler's answer.
 func (w *http1Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.hijacker.Hijack()

@@ -10,8 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// BenchmarkCall is what metrics cost the calls: nothing, but WithCalls; and
-// what Do costs without a span.
+// BenchmarkCall measures what metrics cost calls: nothing, except with
+// WithCalls; and what Do costs without a span.
 func BenchmarkCall(b *testing.B) {
 	fn := func(context.Context) (int, error) { return 0, nil }
 	for _, kind := range []string{"bare", "registered", "WithCalls", "Do"} {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -199,6 +200,34 @@ func TestRegisterTwice(t *testing.T) {
 		t.Error(err)
 	}
 	register(m, provider)
+}
+
+// The global provider of before otel.SetMeterProvider stands for the one that is
+// set.
+func TestRegisterTwiceByTheGlobalProvider(t *testing.T) {
+	early, late := breaker.NewManager(breaker.Settings{}), breaker.NewManager(breaker.Settings{})
+	early.Breaker("early")
+	late.Breaker("late")
+	reader := sdkmetric.NewManualReader()
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+	register := func(m *breaker.Manager, want error, opts ...breakerotel.Option) {
+		t.Helper()
+		if _, err := breakerotel.Register(m, opts...); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	register(early, nil)
+	register(late, nil)
+	register(late, nil, breakerotel.WithMeterProvider(provider)) // nobody can tell yet
+	otel.SetMeterProvider(provider)
+	register(early, breakerotel.ErrRegistered)
+	register(early, breakerotel.ErrRegistered, breakerotel.WithMeterProvider(provider))
+	for _, name := range []string{"early", "late"} {
+		want := "updown count {breaker} [name=" + name + " state=closed] 1"
+		if got := collect(t, reader); !slices.Contains(got, want) {
+			t.Errorf("%s is not in\n%s", want, strings.Join(got, "\n"))
+		}
+	}
 }
 
 // incomparable is a provider that is no key of a map.

@@ -12,7 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// A call whose span tells that its breaker opened.
+// A call whose span shows that its breaker opened.
 func ExampleDo() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 1})
 	remove, err := breakerotel.Register(manager) // metrics, with the global provider

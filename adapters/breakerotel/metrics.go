@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
@@ -40,16 +39,16 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(o *options) { o.provider = p }
 }
 
-// WithCalls counts calls by what became of them, which costs each some 4 ns.
+// WithCalls counts calls by outcome, which adds about 4 ns to each.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
-// ErrRegistered is the error of Register for a manager that the provider has
-// already: each of its values would be added up twice.
+// ErrRegistered is the error of Register for a manager that is registered with
+// the provider already: each of its values would be added up twice.
 var ErrRegistered = errors.New("breakerotel: the manager is registered with this meter provider already; remove that registration first")
 
-// Register shows the breakers of m as metrics, those included that are made
-// later, until remove is called. The error is ErrRegistered or the meter's; remove
-// then does nothing.
+// Register shows the breakers of m as metrics, including those that are
+// created later, until remove is called. The error is ErrRegistered or comes
+// from the meter; remove then does nothing.
 func Register(m *breaker.Manager, opts ...Option) (remove func() error, err error) {
 	o := options{provider: otel.GetMeterProvider()}
 	for _, opt := range opts {
@@ -71,7 +70,7 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 }
 
 func register(m *breaker.Manager, o options) (stop func() error, err error) {
-	r := &reader{manager: m, calls: o.calls}
+	r := &reader{manager: m, provider: o.provider, calls: o.calls}
 	instruments, err := r.make(o.provider.Meter(scope))
 	if err != nil {
 		return nil, err
@@ -94,32 +93,12 @@ func register(m *breaker.Manager, o options) (stop func() error, err error) {
 	}, nil
 }
 
-// pair is a manager and the provider that shows it.
-type pair struct {
-	manager  *breaker.Manager
-	provider metric.MeterProvider
-}
-
-// registered has the pairs of the program, as a provider does not tell what it
-// shows. Its keys are pairs.
-var registered sync.Map
-
-// claim reserves a pair until release is called. A provider that cannot be
-// compared is not told from others.
-func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
-	if !reflect.ValueOf(p).Comparable() {
-		return func() {}, true
-	}
-	key := pair{m, p}
-	_, taken := registered.LoadOrStore(key, true)
-	return func() { registered.Delete(key) }, !taken
-}
-
 // reader reads a manager when metrics are collected.
 type reader struct {
-	manager *breaker.Manager
-	watcher *metrics.Watcher
-	calls   bool
+	manager  *breaker.Manager
+	provider metric.MeterProvider
+	watcher  *metrics.Watcher
+	calls    bool
 
 	count, auto, probes, unlimited metric.Int64ObservableUpDownCounter
 	failures                       metric.Int64ObservableGauge
@@ -129,7 +108,7 @@ type reader struct {
 	openTime                       metric.Float64ObservableCounter
 }
 
-// make makes the instruments.
+// make creates the instruments.
 func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 	note := func(i metric.Observable, e error) {
 		if all = append(all, i); err == nil {
@@ -146,32 +125,35 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 		note(i, e)
 		return i
 	}
-	r.count = upDown("count", "{breaker}", "Breakers (of a set: keys remembered) by what they do with the next call.")
-	r.auto = upDown("automatic_count", "{breaker}", "Breakers by their automatic state, behind overrides.")
+	r.count = upDown("count", "{breaker}", "Breakers (of a set: keys remembered) by effective state.")
+	r.auto = upDown("automatic_count", "{breaker}", "Breakers by automatic state, regardless of overrides.")
 	r.probes = upDown("probes", "{call}", "Probes in flight.")
-	r.unlimited = upDown("override.unlimited", "{override}", "Overrides that stay until they are released.")
-	r.bypassed = counter("bypassed_calls", "{call}", "Calls let through by WithBypass while it rejected; not for sets.")
-	r.panics = counter("panics", "{panic}", "Panics of the program's listeners and classifiers, recovered.")
-	r.transitions = counter("transitions", "{transition}", "Transitions by the state they led to and by what decided.")
-	r.heldBack = counter("held_back", "{trip}", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
+	r.unlimited = upDown("override.unlimited", "{override}", "Overrides that do not expire.")
+	r.bypassed = counter("bypassed_calls", "{call}", "Calls admitted because of WithBypass while the breaker rejected; not for sets.")
+	r.panics = counter("panics", "{panic}", "Recovered panics of the program's listeners and classifiers.")
+	r.transitions = counter("transitions", "{transition}", "Transitions by new state and by cause.")
+	r.heldBack = counter("held_back", "{trip}", "Times that a rule was met but the cap on open breakers kept the breaker closed.")
 	if r.calls {
-		r.ended = counter("calls", "{call}", "Calls by what became of them.")
+		r.ended = counter("calls", "{call}", "Calls by outcome.")
 	}
 	var e error
 	r.failures, e = m.Int64ObservableGauge("switchgear.breaker.consecutive_failures", metric.WithUnit("{failure}"),
-		metric.WithDescription("Consecutive failures; of a set, its worst key's."))
+		metric.WithDescription("Consecutive failures; of a set, those of its worst key."))
 	note(r.failures, e)
 	r.remaining, e = m.Float64ObservableGauge("switchgear.breaker.override.remaining", metric.WithUnit("s"),
-		metric.WithDescription("Time until the next override ends; absent without one that ends."))
+		metric.WithDescription("Time until the first override expires; absent if none expires."))
 	note(r.remaining, e)
 	r.openTime, e = m.Float64ObservableCounter("switchgear.breaker.open_time", metric.WithUnit("s"),
-		metric.WithDescription("Time that the breakers of a name have been open or forced open, all together."))
+		metric.WithDescription("Total time that the breakers of a name have been open or forced open."))
 	note(r.openTime, e)
 	return all, err
 }
 
 // observe is the callback of all instruments.
 func (r *reader) observe(_ context.Context, o metric.Observer) error {
+	if doubled(r.manager, r.provider) {
+		return nil
+	}
 	now := time.Now()
 	for _, g := range metrics.Groups(r.manager, now) {
 		r.observeGroup(o, g)

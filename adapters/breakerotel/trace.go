@@ -16,19 +16,19 @@ const (
 	TransitionEvent = "switchgear.breaker.transition"
 )
 
-// Do is breaker.Do with events on the span of ctx: RejectedEvent when the call
-// was rejected, and a TransitionEvent for each move of the breaker that happened
-// while the call ran: the call that trips it has one, and so have others that run
-// at that moment.
+// Do is breaker.Do with events on the span of ctx: RejectedEvent if the call
+// was rejected, and a TransitionEvent for each transition of the breaker while
+// the call ran. The call that trips the breaker has such an event, and so have
+// others that run at that moment.
 //
-// A span that is not recording costs the look at it, and no event.
+// A span that is not recording costs one check, and gets no event.
 func Do[T any](ctx context.Context, b *breaker.Breaker, fn func(context.Context) (T, error)) (T, error) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return breaker.Do(ctx, b, fn)
 	}
 	before := b.Status().Version
-	defer func() { addTransitions(span, b, before) }() // deferred: a panic is a failure, and may trip
+	defer func() { addTransitions(span, b, before) }() // deferred, because a panic is a failure and may trip the breaker
 	v, err := breaker.Do(ctx, b, fn)
 	if err != nil {
 		RecordRejection(ctx, err)
@@ -36,9 +36,10 @@ func Do[T any](ctx context.Context, b *breaker.Breaker, fn func(context.Context)
 	return v, err
 }
 
-// RecordRejection adds a RejectedEvent to the span of ctx if err is a breaker's
-// rejection, and reports whether it is. It is for calls that a breaker guards
-// elsewhere: in an HTTP transport, a gRPC interceptor, a Redis hook.
+// RecordRejection adds a RejectedEvent to the span of ctx if err is the
+// rejection of a breaker, and reports whether it is. It is for calls that are
+// guarded elsewhere: in an HTTP transport, a gRPC interceptor, or a Redis
+// hook.
 func RecordRejection(ctx context.Context, err error) bool {
 	var open *breaker.OpenError
 	if !errors.As(err, &open) {
@@ -59,7 +60,7 @@ func RecordRejection(ctx context.Context, err error) bool {
 	return true
 }
 
-// addTransitions adds those of b that came after version.
+// addTransitions adds the transitions of b that came after version.
 func addTransitions(span trace.Span, b *breaker.Breaker, version uint64) {
 	for _, t := range b.History() {
 		if t.Version <= version {

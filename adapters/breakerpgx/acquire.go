@@ -16,7 +16,7 @@ import (
 type acquiring struct {
 	context.Context
 	asked atomic.Bool // the database has been asked: a connect or a ping has begun
-	own   atomic.Bool // a hook of the program's own has failed, and not for the connection's sake
+	own   atomic.Bool // one of the program's own hooks has failed, and not because of the connection
 }
 
 type acquiringKey struct{}
@@ -29,8 +29,8 @@ func (a *acquiring) Value(key any) any {
 	return a.Context.Value(key)
 }
 
-// of is the wait that ctx belongs to. What the pool does of its own accord
-// belongs to none, and is noted in an acquiring that is thrown away.
+// of returns the wait that ctx belongs to. What the pool does by itself
+// belongs to no wait, and is noted in an acquiring that is discarded.
 func of(ctx context.Context) *acquiring {
 	if a, ok := ctx.Value(acquiringKey{}).(*acquiring); ok {
 		return a
@@ -38,8 +38,8 @@ func of(ctx context.Context) *acquiring {
 	return &acquiring{}
 }
 
-// watched is a copy of config whose hooks note what they see, around those of
-// the program.
+// watched returns a copy of config whose hooks note what they see, around
+// those of the program.
 func watched(config *pgxpool.Config) *pgxpool.Config {
 	c := config.Copy()
 	beforeConnect, afterConnect, prepareConn, shouldPing := c.BeforeConnect, c.AfterConnect, c.PrepareConn, c.ShouldPing
@@ -77,8 +77,8 @@ func watched(config *pgxpool.Config) *pgxpool.Config {
 		} else {
 			ping = p.IdleDuration > time.Second // pgxpool's default
 		}
-		// A server does not speak to an idle connection, unless to end it or to
-		// notify. The ping finds out which.
+		// A server sends nothing on an idle connection, except to close it or
+		// to notify. The ping finds out which.
 		ping = ping || pending(p.Conn.PgConn().Conn())
 		if ping {
 			of(ctx).asked.Store(true)
@@ -95,8 +95,8 @@ func noteOwn(ctx context.Context, conn *pgx.Conn, err error) {
 	}
 }
 
-// tookTime is how long a wait for a connection may be without a new start of
-// the call's time.
+// tookTime is the length of a wait for a connection above which the call's
+// time starts again.
 const tookTime = time.Millisecond
 
 // start asks the breaker, and takes a connection from the pool for the call.
@@ -116,8 +116,9 @@ func (p *Pool) start(ctx context.Context, k kind) (*call, error) {
 		return nil, c.settle(p.g.judgeAcquire(ctx, a, err), err)
 	}
 	c.hold(held)
-	// The wait was the program's own, or that for a new connection: it makes no
-	// slow call. While the breaker is half-open the call keeps its place.
+	// The wait was for the program's own pool or for a new connection: it does
+	// not make the call slow. While the breaker is half-open the call keeps
+	// its place.
 	if time.Since(began) >= tookTime && p.g.b.State() == breaker.Closed {
 		if again, err := p.g.admit(ctx); err == nil {
 			c.permit.Ignore()
@@ -138,5 +139,5 @@ func (g *guard) judgeAcquire(ctx context.Context, a *acquiring, err error) break
 	if o := g.classify(err); o != breaker.Success {
 		return o
 	}
-	return breaker.Ignored // the server answered that it will not have us
+	return breaker.Ignored // the server answered that it does not accept us
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// batchResults tells the breaker how a batch ended. It is judged by its first
-// error, after which the server runs nothing more of it.
+// batchResults reports to the breaker how a batch ended. It is judged by its
+// first error, after which the server runs no more of it.
 type batchResults struct {
 	results pgx.BatchResults
 	call    *call

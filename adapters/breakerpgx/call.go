@@ -65,7 +65,7 @@ type call struct {
 	permit  breaker.Permit  // the zero one takes no note
 	kind    kind
 	q       querier
-	conn    *pgx.Conn     // nil where the call is no evidence: then nobody may look at it
+	conn    *pgx.Conn     // nil where the call is not evidence: then nobody may look at it
 	held    *pgxpool.Conn // released at the call's end, if the call took it from the pool
 	running bool
 	ours    bool // the program's own code failed, or used up the time
@@ -125,9 +125,7 @@ func (c *call) settle(o breaker.Outcome, err error) error {
 		_ = c.permit.DoneContext(c.ctx, nil)
 		return err
 	case o == breaker.Failure:
-		// The breaker's own exclusions apply. The context was not over when the call
-		// began: admit has looked.
-		return c.permit.DoneContext(context.WithoutCancel(c.ctx), err)
+		return c.permit.DoneContext(c.ctx, err) // the breaker's own exclusions apply
 	}
 	_ = c.permit.Settle(c.ctx, o, err)
 	return err

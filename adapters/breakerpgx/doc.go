@@ -21,7 +21,7 @@
 // 57, 58 and XX. All other answers of the server are successes: no rows, a
 // constraint, a syntax error, a deadlock. WithClassifier changes that.
 //
-// No evidence either way are:
+// Not evidence either way are:
 //
 //   - a caller's cancel, and what follows on the connection that pgx closed
 //     because of it, such as the rollback;
@@ -51,7 +51,7 @@
 // when an idle connection has something to say, which on Unix costs one system
 // call: a server that restarted or failed over has closed its connections, and
 // no caller gets one of them. Connections that the pool opens of its own accord
-// (MinConns) are no evidence, and are opened while the breaker is open too.
+// (MinConns) are not evidence, and are opened while the breaker is open too.
 //
 // # While the breaker is open
 //

@@ -4,5 +4,6 @@ package breakerpgx
 
 import "net"
 
-// pending cannot tell here whether there is something to read on a connection.
+// pending always returns false: this system cannot tell whether there is
+// something to read.
 func pending(net.Conn) bool { return false }

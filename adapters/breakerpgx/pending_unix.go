@@ -9,11 +9,11 @@ import (
 )
 
 // pending reports whether there is something to read on c, which may be its
-// end, without waiting and without reading it. If that cannot be told, there is
-// not.
+// end, without waiting and without reading it. If that cannot be determined,
+// it returns false.
 //
-// It asks through Control, not Read: a read that pgx has begun in the background
-// would hold the lock of Read.
+// It asks through Control, not Read: a read that pgx has begun in the
+// background would hold the lock of Read.
 func pending(c net.Conn) (some bool) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

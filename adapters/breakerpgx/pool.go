@@ -21,10 +21,10 @@ type Pool struct {
 type Option func(*guard)
 
 // WithClassifier replaces the judgement of errors that the database or its
-// connection is the cause of. f may call breakersql.PostgreSQL for the SQLSTATE
-// of a *pgconn.PgError. It is not called for what is no evidence in any case
-// (see the package's documentation). It runs on many goroutines at once, and
-// what it calls a breaker.Failure is still subject to the breaker's own
+// connection caused. f may call breakersql.PostgreSQL for the SQLSTATE of a
+// *pgconn.PgError. It is not called for errors that are never evidence (see
+// the package documentation). It runs on many goroutines at once, and a
+// breaker.Failure that it returns is still subject to the breaker's own
 // exclusions.
 func WithClassifier(f func(error) breaker.Outcome) Option {
 	return func(g *guard) { g.classify = f }

@@ -20,7 +20,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// open makes a guarded pool whose breaker opens by its first failure.
+// open returns a guarded pool whose breaker opens at its first failure.
 func open(t testing.TB, s *server, change func(*pgxpool.Config)) (*breakerpgx.Pool, *breaker.Breaker) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(s.dsn())
@@ -46,8 +46,8 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// asked is a breaker that has one failure on record: a success takes it back,
-// what is no evidence does not, and a second failure adds to it.
+// asked returns a breaker with one failure counted: a success takes it back,
+// what is not evidence does not, and a second failure adds to it.
 func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
 	t.Helper()
 	b := breaker.New("db", breaker.Settings{FailMax: 100})
@@ -184,6 +184,54 @@ func TestJudgement(t *testing.T) {
 		{"a batch whose callback fails", breaker.Ignored, batch(func(b *pgx.Batch) {
 			b.Queue("SELECT 1").Exec(func(pgconn.CommandTag) error { return io.EOF })
 		}, false)},
+		{"a batch that the server breaks, read by parts", breaker.Failure, func(p *breakerpgx.Pool) error {
+			b := &pgx.Batch{}
+			b.Queue("SELECT 1")
+			b.Queue("SELECT pg_terminate_backend(pg_backend_pid())")
+			results := p.SendBatch(ctx, b)
+			_, _ = results.Exec()
+			_, err := results.Exec()
+			return errors.Join(err, results.Close())
+		}},
+		{"a batch with a mistake, read by parts", breaker.Success, func(p *breakerpgx.Pool) error {
+			b := &pgx.Batch{}
+			b.Queue("SELECT 1/0")
+			results := p.SendBatch(ctx, b)
+			var n int
+			err := results.QueryRow().Scan(&n)
+			return errors.Join(err, results.Close())
+		}},
+		{"a savepoint that is rolled back", breaker.Success, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			savepoint, err := tx.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			_, failed := savepoint.Exec(ctx, "SELECT 1/0")
+			if err := errors.Join(savepoint.Rollback(ctx), tx.Commit(ctx)); err != nil {
+				t.Error(err)
+			}
+			return failed
+		}},
+		{"a savepoint whose caller cancels", breaker.Ignored, func(p *breakerpgx.Pool) error {
+			tx, err := p.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			savepoint, err := tx.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			gone, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			_, err = savepoint.Exec(gone, "SELECT pg_sleep(60)")
+			_ = savepoint.Rollback(ctx)
+			_ = tx.Rollback(ctx)
+			return err
+		}},
 		{"a transaction that has ended", breaker.Ignored, func(p *breakerpgx.Pool) error {
 			tx, err := p.Begin(ctx)
 			if err != nil {
@@ -300,7 +348,7 @@ func batch(fill func(*pgx.Batch), good bool) func(*breakerpgx.Pool) error {
 	}
 }
 
-// Connections that a restarted server has closed are replaced before anybody
+// Connections that a restarted server has closed are replaced before a caller
 // gets one: no caller fails, and no breaker opens.
 func TestRestartWithIdleConnections(t *testing.T) {
 	s := newServer(t)
@@ -425,7 +473,7 @@ func TestOwnPool(t *testing.T) {
 		}
 	})
 	t.Run("full, and then free, makes no slow call", func(t *testing.T) {
-		b := breaker.New("db", breaker.Settings{FailMax: -1, SlowCall: 100 * time.Millisecond, SlowRate: 0.1, MinCalls: 1})
+		b := breaker.New("db", breaker.Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 0.1, MinCalls: 1})
 		config, err := pgxpool.ParseConfig(s.dsn() + "&pool_max_conns=1")
 		if err != nil {
 			t.Fatal(err)
@@ -439,7 +487,7 @@ func TestOwnPool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(300*time.Millisecond, held.Release)
+		time.AfterFunc(1500*time.Millisecond, held.Release)
 		if err := p.Ping(t.Context()); err != nil || b.State() != breaker.Closed {
 			t.Errorf("%v and the breaker is %s, want closed", err, b.State())
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// rows tells the breaker how reading a query's rows ended.
+// rows reports to the breaker how reading a query's rows ended.
 type rows struct {
 	pgx.Rows
 	call *call
@@ -18,7 +18,7 @@ func (r *rows) Next() bool {
 	r.call.enter()
 	more := r.Rows.Next()
 	if more {
-		r.call.permit.Answered() // slow is what takes long to the first row
+		r.call.permit.Answered() // a query is slow by the time to its first row
 	} else {
 		r.end()
 	}
@@ -66,7 +66,7 @@ func (r *rows) end() {
 	}
 }
 
-// row tells the breaker how a query of one row ended.
+// row reports to the breaker how a query of one row ended.
 type row struct {
 	row  pgx.Row
 	call *call

@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// server is a PostgreSQL of the test's own, in a folder and on a port of its
-// own.
+// server is a PostgreSQL server for the test, in its own folder and on its own
+// port.
 type server struct {
 	t    testing.TB
 	dir  string
@@ -105,7 +105,7 @@ func (s *server) start() {
 // kill ends the server as a crash would.
 func (s *server) kill() { s.end(syscall.SIGQUIT) }
 
-// restart is an orderly restart, as in a fail-over: each client is told.
+// restart is an orderly restart, as in a fail-over: each client is notified.
 func (s *server) restart() {
 	s.t.Helper()
 	s.end(syscall.SIGINT)

@@ -121,8 +121,8 @@ func (s statements) ping(ctx context.Context) error {
 	return c.end(err)
 }
 
-// source notes when it was the source that failed, or that used up the caller's
-// time. pgx reads it on another goroutine, which ends before CopyFrom returns.
+// source notes whether the source failed or used up the caller's time. pgx
+// reads it on another goroutine, which ends before CopyFrom returns.
 type source struct {
 	pgx.CopyFromSource
 	ctx     context.Context
@@ -143,7 +143,7 @@ func (s *source) Values() ([]any, error) {
 	return v, err
 }
 
-// note takes note of an error, and of a context that ended meanwhile.
+// note notes an error, and a context that ended meanwhile.
 func (s *source) note(err error, inTime bool) {
 	s.toBlame = s.toBlame || err != nil || inTime && s.ctx.Err() != nil
 }

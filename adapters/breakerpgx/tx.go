@@ -24,8 +24,8 @@ func newTx(g *guard, t pgx.Tx, held *pgxpool.Conn) *tx {
 	return x
 }
 
-// over reports whether the transaction has ended. Its connection may be
-// another goroutine's then: it must not be looked at.
+// over reports whether the transaction has ended. Then its connection may
+// belong to another goroutine, and must not be looked at.
 func (x *tx) over() bool {
 	for ; x != nil; x = x.outer {
 		if x.ended {

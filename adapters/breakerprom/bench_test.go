@@ -10,7 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// BenchmarkCall is what a collector costs the calls: nothing, but WithCalls.
+// BenchmarkCall measures what a collector costs calls: nothing, except with
+// WithCalls.
 func BenchmarkCall(b *testing.B) {
 	for _, kind := range []string{"bare", "collected", "WithCalls"} {
 		b.Run(kind, func(b *testing.B) {

@@ -9,8 +9,8 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is no evidence. Only the dependency's own doing is. This package judges
-// nothing: it shows what the breakers were told, where outcomes of no evidence
+// wrong is not evidence. Only what the dependency does is. This package judges
+// nothing: it shows the outcomes of the breakers, where those that are not evidence
 // are "ignored".
 //
 // # Cardinality and cost
@@ -19,18 +19,18 @@
 // as many as the program's text has; keys are added up under their set. WithKeys
 // shows a limited number of keys.
 //
-// A scrape reads the status of all breakers. Calls pay nothing for it: a call
-// that succeeds on a closed breaker is counted nowhere, unless WithCalls says so.
+// A scrape reads the status of all breakers. It adds no cost to calls: a call
+// that succeeds on a closed breaker is not counted, unless WithCalls says so.
 //
 // # Metrics
 //
 //	switchgear_breakers{name,state}              gauge: 1 for the state that a breaker is in, 0 for the others; of a set, its keys in that state
-//	switchgear_auto_breakers{name,state}         gauge: the same by automatic state, behind overrides
-//	switchgear_consecutive_failures{name}        gauge: of a set, its worst key's
+//	switchgear_auto_breakers{name,state}         gauge: the same by automatic state, regardless of overrides
+//	switchgear_consecutive_failures{name}        gauge; of a set, that of its worst key
 //	switchgear_probes{name}                      gauge: probes in flight
-//	switchgear_override_remaining_seconds{name}  gauge: until the next override ends; absent without one that ends
+//	switchgear_override_remaining_seconds{name}  gauge: until the first override expires; absent if none expires
 //	switchgear_overrides_without_expiry{name}    gauge
-//	switchgear_transitions_total{name,to,cause}  counter, those behind an override included
+//	switchgear_transitions_total{name,to,cause}  counter, including those behind an override
 //	switchgear_held_back_total{name}             counter: times that breaker.Manager.CapOpen kept a breaker closed
 //	switchgear_open_seconds_total{name}          counter: time open or forced open, all keys of a set together
 //	switchgear_bypassed_calls_total{name}        counter; not for sets
@@ -53,18 +53,18 @@ import (
 )
 
 var (
-	breakers     = desc("switchgear_breakers", "Breakers (of a set: keys remembered) by what they do with the next call.", "state")
-	autoBreakers = desc("switchgear_auto_breakers", "Breakers by their automatic state, behind overrides.", "state")
-	failures     = desc("switchgear_consecutive_failures", "Consecutive failures; of a set, its worst key's.")
+	breakers     = desc("switchgear_breakers", "Breakers (of a set: keys remembered) by effective state.", "state")
+	autoBreakers = desc("switchgear_auto_breakers", "Breakers by automatic state, regardless of overrides.", "state")
+	failures     = desc("switchgear_consecutive_failures", "Consecutive failures; of a set, those of its worst key.")
 	probes       = desc("switchgear_probes", "Probes in flight.")
-	remaining    = desc("switchgear_override_remaining_seconds", "Time until the next override ends; absent without one that ends.")
-	unlimited    = desc("switchgear_overrides_without_expiry", "Overrides that stay until they are released.")
-	bypassed     = desc("switchgear_bypassed_calls_total", "Calls let through by WithBypass while it rejected; not for sets.")
-	panics       = desc("switchgear_panics_total", "Panics of the program's listeners and classifiers, recovered.")
-	transitions  = desc("switchgear_transitions_total", "Transitions by the state they led to and by what decided.", "to", "cause")
-	heldBack     = desc("switchgear_held_back_total", "Times that a rule was met and the cap on open breakers kept the breaker closed.")
-	openSeconds  = desc("switchgear_open_seconds_total", "Time that the breakers of a name have been open or forced open, all together.")
-	calls        = desc("switchgear_calls_total", "Calls by what became of them.", "outcome")
+	remaining    = desc("switchgear_override_remaining_seconds", "Time until the first override expires; absent if none expires.")
+	unlimited    = desc("switchgear_overrides_without_expiry", "Overrides that do not expire.")
+	bypassed     = desc("switchgear_bypassed_calls_total", "Calls admitted because of WithBypass while the breaker rejected; not for sets.")
+	panics       = desc("switchgear_panics_total", "Recovered panics of the program's listeners and classifiers.")
+	transitions  = desc("switchgear_transitions_total", "Transitions by new state and by cause.", "to", "cause")
+	heldBack     = desc("switchgear_held_back_total", "Times that a rule was met but the cap on open breakers kept the breaker closed.")
+	openSeconds  = desc("switchgear_open_seconds_total", "Total time that the breakers of a name have been open or forced open.")
+	calls        = desc("switchgear_calls_total", "Calls by outcome.", "outcome")
 	keyState     = desc("switchgear_key_state", "1 for the state of a key; the worst keys of each set, up to the limit.", "key", "state")
 	keysLeftOut  = desc("switchgear_keys_left_out", "Keys of a set that are beyond the limit.")
 )
@@ -81,8 +81,8 @@ type Collector struct {
 	keys    int
 }
 
-// NewCollector makes a collector of m's breakers, those included that are made
-// later. It begins to count at once.
+// NewCollector returns a collector of the breakers of m, including those that
+// are created later. It begins to count at once.
 func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 	c := &Collector{manager: m}
 	for _, opt := range opts {
@@ -98,12 +98,12 @@ func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 // Option changes what a Collector shows.
 type Option func(*Collector)
 
-// WithCalls counts calls by what became of them, which costs each some 4 ns.
+// WithCalls counts calls by outcome, which adds about 4 ns to each.
 func WithCalls() Option { return func(c *Collector) { c.calls = true } }
 
-// WithKeys shows the state of the keys of each set, at most limit of them, those
-// that are not closed or have failed first. Keys that come and go make new
-// series: choose it where the keys are few. Default: none.
+// WithKeys shows the state of at most limit keys of each set, first those that
+// are not closed or have failed. Keys that come and go create new series, so
+// use it if there are few keys. Default: none.
 func WithKeys(limit int) Option { return func(c *Collector) { c.keys = limit } }
 
 // Describe sends what Collect may send.

@@ -36,7 +36,7 @@ func succeed(b *breaker.Breaker, times int) {
 	}
 }
 
-// text is what a scrape of cs gets.
+// text returns the result of a scrape of cs.
 func text(t *testing.T, cs ...prometheus.Collector) string {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -53,7 +53,7 @@ func text(t *testing.T, cs ...prometheus.Collector) string {
 	return w.Body.String()
 }
 
-// exercise makes something happen of every kind.
+// exercise makes some of everything happen.
 func exercise(m *breaker.Manager) {
 	succeed(m.Breaker("payments"), 3)
 	fail(m.Breaker("payments"), 7)

@@ -34,8 +34,8 @@ func readDoc(t *testing.T, name string) []byte {
 	return data
 }
 
-// expressions are the dashboard's queries, by panel. Variables are filled in
-// with all there is and with a rate's time that suits the test.
+// expressions returns the dashboard's queries, by panel. Variables are filled
+// in with everything, and with a rate interval that suits the test.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	var board struct {
@@ -75,8 +75,8 @@ var (
 	matcher  = regexp.MustCompile(`(\w+)(?:=~|!~|!=|=)\\?["']([^"'\\]*)`)
 )
 
-// What the dashboard and the alerts ask for, and what the alerts' tests make
-// up, must really be exported, with these labels and these values of them.
+// What the dashboard and the alerts query, and what the alerts' tests make up,
+// must really be exported, with these labels and these values.
 func TestDocsNameWhatIsExported(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	m := breaker.NewManager(breaker.Settings{})
@@ -196,7 +196,7 @@ func startPrometheus(t *testing.T, target string) (api string) {
 	return "http://" + addr
 }
 
-// query is the number of series that expr gets.
+// query returns the number of series that expr matches.
 func query(api, expr string) (int, error) {
 	res, err := http.Get(api + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // wholeCommand is the hook of a cluster client or a ring, which retry outside
-// of their nodes' hooks. It ties a command's attempts together, so that they
-// are one call to each node, as they are for a client of one node.
+// the hooks of their nodes. It combines the attempts of a command, so that
+// they are one call to each node, as they are for a client of one node.
 type wholeCommand struct{}
 
 // DialHook does nothing: only nodes dial.
@@ -31,10 +31,10 @@ func (wholeCommand) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 
 type attemptsKey struct{}
 
-// attempts is what a command's attempts at several nodes have come to. A nil
-// one belongs to a client of one node, which makes a single attempt.
+// attempts is the result of a command's attempts at several nodes. A nil
+// attempts belongs to a client of one node, which makes a single attempt.
 type attempts struct {
-	mu     sync.Mutex // guards the field below: a pipeline asks its nodes at once
+	mu     sync.Mutex // guards the field below, because a pipeline asks its nodes at the same time
 	failed map[*hook]error
 }
 
@@ -43,8 +43,8 @@ func attemptsOf(ctx context.Context) *attempts {
 	return a
 }
 
-// fail takes note of a failed attempt and reports whether it is the first at
-// that node.
+// fail notes a failed attempt and reports whether it is the first at that
+// node.
 func (a *attempts) fail(h *hook, err error) (first bool) {
 	if a == nil {
 		return true
@@ -61,7 +61,7 @@ func (a *attempts) fail(h *hook, err error) (first bool) {
 	return true
 }
 
-// failure is the first error of an attempt at that node, or nil.
+// failure returns the first error of an attempt at that node, or nil.
 func (a *attempts) failure(h *hook) error {
 	if a == nil {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// command is an admitted command, pipeline or transaction, and the context that
-// it runs under: what runs under it finds it by its hook.
+// command is an admitted command, pipeline or transaction, and the context
+// under which it runs: hooks that run under it find it in the context.
 type command struct {
 	context.Context // the caller's
 
@@ -33,8 +33,9 @@ func (c *command) Value(key any) any {
 
 func (h *hook) begin(ctx context.Context, p breaker.Permit, cmds []redis.Cmder) *command {
 	c := &command{Context: ctx, hook: h, permit: p, began: time.Now(), waits: waitOf(cmds)}
-	// The time of a wait on purpose says nothing. A probe must not report
-	// Answered, which is a success, before it is: succeed handles it.
+	// The time of an intended wait says nothing. A probe must not report
+	// Answered, which is a success, before it has succeeded: succeed handles
+	// it.
 	if c.waits != 0 && h.breaker.State() == breaker.Closed {
 		c.permit.Answered()
 		c.answered = true
@@ -42,7 +43,8 @@ func (h *hook) begin(ctx context.Context, p breaker.Permit, cmds []redis.Cmder) 
 	return c
 }
 
-// note records how a command ended that is a part of c. A nil c records nothing.
+// note records the end of a command that is part of c. A nil c records
+// nothing.
 func (c *command) note(err error) error {
 	if c != nil && err != nil && !isReply(err) {
 		c.noHello.Store(true)
@@ -50,7 +52,7 @@ func (c *command) note(err error) error {
 	return err
 }
 
-// end settles the command and returns what its caller is to get.
+// end settles the command and returns the error for its caller.
 func (c *command) end(cmds []redis.Cmder, err error) error {
 	outcome, cause := c.judge(cmds, err)
 	switch outcome {
@@ -63,7 +65,8 @@ func (c *command) end(cmds []redis.Cmder, err error) error {
 			c.permit.Ignore() // the same command has failed here before
 			return err
 		}
-		// The breaker's own exclusions have the last word, and a caller's cancel.
+		// The breaker's own exclusions take precedence, and a caller's
+		// cancellation.
 		if got := c.permit.DoneContext(c.Context, cause); err != nil && got != cause {
 			return got
 		}
@@ -71,8 +74,8 @@ func (c *command) end(cmds []redis.Cmder, err error) error {
 	return err
 }
 
-// succeed settles a success. A probe that waited on purpose would look slow, so
-// it counts as one that begins now.
+// succeed settles a success. A probe that waited as intended would look slow,
+// so it counts as one that begins now.
 func (c *command) succeed() {
 	if c.waits != 0 && !c.answered {
 		c.permit.Ignore()

@@ -16,7 +16,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is no evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only the dependency's own doing is.
 //
 // A command is one call, with its connecting, its handshake and its retries;
 // so is a pipeline or a transaction. In a cluster or a ring it is one call to
@@ -31,12 +31,13 @@
 // certain keys alone: they are successes, since to reject all commands for them
 // would make half an outage a whole one.
 //
-// No evidence either way are:
+// Not evidence either way are:
 //
 //   - a caller's cancel, and a command whose context had ended before it began;
 //   - the wait for the program's own pool, whether redis.ErrPoolTimeout,
 //     redis.ErrPoolExhausted or the caller's deadline ends it;
-//   - redis.ErrClosed;
+//   - a client that the program closes, and what follows on a redis.Conn whose
+//     connection is broken;
 //   - an argument that cannot be sent, and errors of the program's limiter,
 //     provider of credentials or OnConnect;
 //   - a command that blocks on purpose, such as BLPOP or XREAD BLOCK, whose
@@ -52,7 +53,7 @@
 // # Connections
 //
 // Connections that the pool opens of its own accord, and those of
-// subscriptions, are opened without asking the breaker and are no evidence:
+// subscriptions, are opened without asking the breaker and are not evidence:
 // the pool dials in the background, apart from the command that waits for it,
 // and recovers by it. The handshake of a subscription is a call like any
 // other, so that an open breaker lets none through. The hook watches

@@ -17,7 +17,7 @@ import (
 // the manager's, so operators see it as redis/127.0.0.1:1.
 func Example() {
 	manager := breaker.NewManager(breaker.Settings{FailMax: 2, ResetTimeout: 10 * time.Second})
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1}) // nobody is there
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1}) // nothing listens there
 	defer client.Close()
 	if err := breakerredis.Guard(client, breaker.SetOf[string](manager, "redis")); err != nil {
 		fmt.Println(err)
@@ -38,10 +38,10 @@ func Example() {
 // work handles the jobs of a list until ctx ends. A job stays in the list
 // "working" while it is handled, so that none is lost with the worker.
 //
-// The breaker is around the handling alone: a job that it rejects was not
-// tried, so it goes back to the head of the queue, and the worker rests until
-// the breaker lets somebody try again, instead of going through the queue at
-// full speed and failing all of it.
+// The breaker only guards the handling: a job that it rejects was not tried,
+// so it goes back to the head of the queue, and the worker pauses until the
+// breaker admits calls again, instead of going through the queue at full speed
+// and failing all of it.
 func work(ctx context.Context, queue *redis.Client, b *breaker.Breaker, handle func(context.Context, string) error) error {
 	for {
 		job, err := queue.BLMove(ctx, "jobs", "working", "LEFT", "RIGHT", time.Second).Result()

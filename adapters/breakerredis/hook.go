@@ -12,8 +12,8 @@ import (
 )
 
 // Guard guards c: a *redis.Client, or each node of a *redis.ClusterClient or
-// shard of a *redis.Ring, with the breaker of set that WithKey chooses. It must
-// be called once, before c is used.
+// shard of a *redis.Ring, with the breaker of set that WithKey selects. It
+// must be called once, before c is used.
 func Guard(c redis.UniversalClient, set *breaker.Set[string], opts ...Option) error {
 	hook := func(node *redis.Client) {
 		h := newHook(opts)
@@ -28,7 +28,7 @@ func Guard(c redis.UniversalClient, set *breaker.Set[string], opts ...Option) er
 		c.OnNewNode(hook)
 	case *redis.Ring:
 		c.AddHook(wholeCommand{})
-		c.OnNewNode(hook) // those that SetAddrs will add; the present ones have been made already
+		c.OnNewNode(hook) // those that SetAddrs will add; the present ones exist already
 		return c.ForEachShard(context.Background(), func(_ context.Context, shard *redis.Client) error {
 			hook(shard)
 			return nil
@@ -42,11 +42,12 @@ func Guard(c redis.UniversalClient, set *breaker.Set[string], opts ...Option) er
 // sentinelAddr is the address that go-redis gives every client of Sentinel.
 const sentinelAddr = "FailoverClient"
 
-// naming is held while Guard looks for a key that no other client of Sentinel has.
+// naming is held while Guard looks for a key that no other Sentinel client
+// has.
 var naming sync.Mutex
 
-// breakerOf returns the breaker of a node. The address of a Sentinel client does
-// not tell it from others, so that without WithKey they are numbered.
+// breakerOf returns the breaker of a node. The address of a Sentinel client
+// does not distinguish it from others, so without WithKey they are numbered.
 func breakerOf(set *breaker.Set[string], key func(*redis.Options) string, o *redis.Options) *breaker.Breaker {
 	if key != nil {
 		return set.Breaker(key(o))
@@ -65,8 +66,9 @@ func breakerOf(set *breaker.Set[string], key func(*redis.Options) string, o *red
 	}
 }
 
-// NewHook makes a hook that guards a client of one node, for its AddHook. Add
-// it before the client is used: it also watches the client's connections.
+// NewHook returns a hook that guards a client of one node, for its AddHook.
+// Add it before the client is used, because it also watches the client's
+// connections.
 func NewHook(b *breaker.Breaker, opts ...Option) redis.Hook {
 	h := newHook(opts)
 	h.breaker = b
@@ -137,18 +139,17 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// unguarded reports whether a command is part of one that runs under this hook
-// already, which it returns: the handshake of the connection that it waits for
-// passes the hooks too, and must neither count again nor need a second probe's
-// place. Commands whose context has ended are not guarded either: no node is
-// asked.
+// unguarded reports whether a command is part of one that already runs under
+// this hook, which it returns: the handshake of a connection passes the hooks
+// too, and must neither count again nor need a second probe's place. Commands
+// whose context has ended are not guarded either, because they reach no node.
 func (h *hook) unguarded(ctx context.Context) (part *command, ok bool) {
 	part, _ = ctx.Value(h).(*command)
 	return part, part != nil || ctx.Err() != nil
 }
 
-// admit asks the breaker. A rejected attempt after one that failed is no
-// rejection of the command: part of it ran, so it gets the failure.
+// admit asks the breaker. A rejected attempt after a failed one does not mean
+// that the command was rejected: part of it ran, so it gets the failure.
 func (h *hook) admit(ctx context.Context) (breaker.Permit, error) {
 	p, err := h.breaker.AllowContext(ctx)
 	if err != nil {

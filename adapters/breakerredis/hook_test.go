@@ -126,7 +126,7 @@ func TestServerPaused(t *testing.T) {
 	})
 }
 
-// Replies are answers, whatever they say, but for those with which a node
+// Replies are answers, whatever they say, except those with which a node
 // refuses everything.
 func TestReplies(t *testing.T) {
 	s := startServer(t)
@@ -285,7 +285,7 @@ func TestNoEvidenceGivesAProbeBack(t *testing.T) {
 	}
 }
 
-// Nobody is asked with a context that has ended: no evidence.
+// A command whose context has ended reaches no node, and is not evidence.
 func TestContextThatHadEnded(t *testing.T) {
 	b := breaker.New("redis", breaker.Settings{FailMax: 1})
 	process := breakerredis.NewHook(b).ProcessHook(func(ctx context.Context, _ redis.Cmder) error { return ctx.Err() })

@@ -89,6 +89,8 @@ func (c *command) judgeError(cmds []redis.Cmder, err error) breaker.Outcome {
 		errors.Is(err, redis.ErrClosed),
 		errors.Is(err, redis.ErrPoolTimeout),
 		errors.Is(err, redis.ErrPoolExhausted),
+		errors.Is(err, net.ErrClosed), // by the program: the node's end is io.EOF
+		strings.HasPrefix(err.Error(), badState),
 		unmarshallable(cmds, err):
 		return breaker.Ignored
 	case c.waitedOnPurpose(err):
@@ -106,6 +108,10 @@ func (c *command) judgeError(cmds []redis.Cmder, err error) breaker.Outcome {
 	// A limiter, a provider of credentials, OnConnect, another hook: the program's.
 	return breaker.Ignored
 }
+
+// badState is how go-redis begins the error of each command on a redis.Conn
+// after one that broke its connection. They are not sent.
+const badState = "redis: Conn is in a bad state"
 
 // ownPrefix is how go-redis begins its own errors. When none of the cases above
 // fits they say that a reply cannot be understood.
@@ -126,7 +132,7 @@ func stopped(err error) bool {
 
 // isNetwork reports whether err is of a connection.
 func isNetwork(err error) bool {
-	for _, target := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, net.ErrClosed} {
+	for _, target := range []error{io.EOF, io.ErrUnexpectedEOF, os.ErrDeadlineExceeded} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -221,3 +221,40 @@ type limiter struct{}
 
 func (limiter) Allow() error       { return errors.New("too many") }
 func (limiter) ReportResult(error) {}
+
+// What goes on with a connection that the program has spoiled or closed by itself
+// is no evidence.
+func TestConnectionsOfTheProgramsOwn(t *testing.T) {
+	s := startServer(t)
+	for name, run := range map[string]func(*redis.Client) error{
+		"a pinned one after the caller's deadline": func(c *redis.Client) error {
+			pinned := c.Conn()
+			defer pinned.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := pinned.BLPop(ctx, time.Minute, "nothing").Err(); err == nil {
+				return nil
+			}
+			_ = pinned.Get(t.Context(), "k").Err()
+			return pinned.Get(t.Context(), "k").Err()
+		},
+		"a client that is closed": func(c *redis.Client) error {
+			time.AfterFunc(50*time.Millisecond, func() { _ = c.Close() })
+			return c.BLPop(t.Context(), time.Minute, "nothing").Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := quick(s.addr)
+			o.MaxRetries, o.ContextTimeoutEnabled = -1, true
+			c, b := guard(t, o, breaker.Settings{})
+			if err := c.Ping(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			err := run(c)
+			if err == nil || errors.Is(err, redis.Nil) {
+				t.Fatalf("got %v, want an error of the connection", err)
+			}
+			wantFails(t, b, 0, err.Error())
+		})
+	}
+}

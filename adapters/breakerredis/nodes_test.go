@@ -13,7 +13,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// checkNodes kills one of two nodes: the keys of the other must not suffer.
+// checkNodes kills one of two nodes: the keys of the other must not be
+// affected.
 func checkNodes(t *testing.T, c redis.UniversalClient, set *breaker.Set[string], dead, alive *server) {
 	t.Helper()
 	ctx := t.Context()

@@ -18,12 +18,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logging.Disable() // of go-redis: it tells of every dead server that the tests make
+	logging.Disable() // of go-redis: it logs every dead server that the tests make
 	os.Exit(m.Run())
 }
 
-// server is a redis-server of the test's own, on a free port and in a folder
-// of its own.
+// server is a redis-server for the test, on a free port and in its own folder.
 type server struct {
 	t    testing.TB
 	addr string
@@ -115,7 +114,7 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
-// connections is the number of connections it ever got.
+// connections returns the number of connections that it has ever had.
 func (s *server) connections() int {
 	s.t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.addr})

@@ -1,6 +1,7 @@
 package breakerredis
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -46,6 +47,26 @@ func waitOf(cmds []redis.Cmder) wait {
 	return 0
 }
 
+// waitOfRequest is the wait of the first command that has one in the beginning of
+// a request as it is sent: lines that end with CR LF, for each command "*2", and
+// for each argument "$4" and the argument. An argument that looks like a "*2" can
+// only make it see a wait where there is none.
+func waitOfRequest(request []byte) wait {
+	var args []any
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(request), "\r\n"), "\r\n") {
+		switch {
+		case strings.HasPrefix(line, "*"):
+			if w := waitOfOne(redis.NewCmd(context.Background(), args...)); w != 0 {
+				return w
+			}
+			args = nil
+		case !strings.HasPrefix(line, "$"):
+			args = append(args, line)
+		}
+	}
+	return waitOfOne(redis.NewCmd(context.Background(), args...))
+}
+
 func waitOfOne(cmd redis.Cmder) wait {
 	switch cmd.Name() {
 	case "blpop", "brpop", "brpoplpush", "blmove", "bzpopmin", "bzpopmax":
@@ -67,8 +88,10 @@ func waitOfOne(cmd redis.Cmder) wait {
 // waitOption is the wait of a command that blocks only with the option BLOCK.
 // What follows STREAMS are names.
 func waitOption(args []any) wait {
-	for i, arg := range args {
-		switch strings.ToLower(argText(arg)) {
+	for i := 1; i < len(args); i++ {
+		switch strings.ToLower(argText(args[i])) {
+		case "group":
+			i += 2 // names too
 		case "block":
 			return waitArg(args, i+1, time.Millisecond)
 		case "streams":

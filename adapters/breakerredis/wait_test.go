@@ -111,6 +111,7 @@ func TestBlockingCommandsAreNotSlow(t *testing.T) {
 		{[]any{"blpop"}, breaker.Closed}, // not a command; must not panic
 		{[]any{"xread", "streams", "s", "$"}, breaker.Open},
 		{[]any{"xread", "streams", "block", "$"}, breaker.Open},
+		{[]any{"xreadgroup", "group", "block", "block", "streams", "s", ">"}, breaker.Open},
 		{[]any{"get", "k"}, breaker.Open},
 	} {
 		for _, probe := range []bool{false, true} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -117,9 +118,13 @@ type conn struct {
 	net.Conn
 	wire *wire
 
-	mu    sync.Mutex // guards wrote: a subscription writes while it reads
+	mu    sync.Mutex // guards the fields below: a subscription writes while it reads
 	wrote time.Time  // when the last request was sent
+	head  []byte     // how it began
 }
+
+// headSize is enough of a request to tell whether it waits on purpose.
+const headSize = 256
 
 // watch keeps what go-redis asks a connection for: its file descriptor, by which
 // it finds dead ones, or the connection below TLS.
@@ -145,7 +150,7 @@ type wrapper interface{ NetConn() net.Conn }
 func (c *conn) Write(p []byte) (int, error) {
 	now := time.Now()
 	c.mu.Lock()
-	c.wrote = now
+	c.wrote, c.head = now, append(c.head[:0], p[:min(len(p), headSize)]...)
 	c.mu.Unlock()
 	n, err := c.Conn.Write(p)
 	c.check(err)
@@ -158,13 +163,17 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// check takes note of an error, unless the program has closed the connection.
+// check takes note of an error, unless the program has closed the connection, or
+// has asked the node to wait and ends that wait.
 func (c *conn) check(err error) {
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
 	c.mu.Lock()
-	wrote := c.wrote
+	wrote, waits := c.wrote, waitOfRequest(c.head)
 	c.mu.Unlock()
+	if waits != 0 && !waits.over(wrote) && errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
 	c.wire.exchangeFailed(wrote)
 }

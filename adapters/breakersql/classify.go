@@ -14,14 +14,14 @@ import (
 )
 
 // Classify says what an error of a driver is evidence of. It is the default,
-// and what a classifier of the program's own falls back to.
+// and a classifier of the program may call it.
 //
-// The database's own codes decide, where it finds them: SQLSTATE in errors
-// with a method SQLState() string (pgx, lib/pq and others) by PostgreSQL, the
-// number in a MySQLError by MySQL, the code in errors of SQLite drivers by
-// SQLite. Else a broken connection or a time-out is a breaker.Failure,
-// sql.ErrNoRows a breaker.Success, and what it does not know is
-// breaker.Ignored: no evidence either way.
+// If there is a code of the database, it decides: SQLSTATE in errors with a
+// method SQLState() string (pgx, lib/pq and others) by PostgreSQL, the number
+// in a MySQLError by MySQL, the code in errors of SQLite drivers by SQLite.
+// Otherwise a broken connection or a time-out is a breaker.Failure,
+// sql.ErrNoRows is a breaker.Success, and an unknown error is breaker.Ignored:
+// not evidence either way.
 func Classify(err error) breaker.Outcome {
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		return breaker.Success
@@ -38,7 +38,7 @@ func Classify(err error) breaker.Outcome {
 	return breaker.Ignored
 }
 
-// broken reports whether err is of the connection, not of the database.
+// broken reports whether err concerns the connection, not the database.
 func broken(err error) bool {
 	for _, target := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded} {
 		if errors.Is(err, target) {
@@ -49,8 +49,8 @@ func broken(err error) bool {
 	return errors.As(err, &ne) || strings.HasSuffix(err.Error(), mysqlInvalidConn)
 }
 
-// mysqlInvalidConn is all that the MySQL driver says when a connection breaks
-// in the middle of something.
+// mysqlInvalidConn is the only error of the MySQL driver when a connection
+// breaks during an operation.
 const mysqlInvalidConn = "invalid connection"
 
 // byCode looks for a code of a known database.
@@ -72,7 +72,7 @@ func byCode(err error) (breaker.Outcome, bool) {
 	return breaker.Ignored, false
 }
 
-// tree is err and what it wraps.
+// tree yields err and everything that it wraps.
 func tree(err error) func(yield func(error) bool) {
 	var walk func(error, func(error) bool) bool
 	walk = func(err error, yield func(error) bool) bool {
@@ -97,8 +97,8 @@ func tree(err error) func(yield func(error) bool) {
 	return func(yield func(error) bool) { walk(err, yield) }
 }
 
-// mysqlNumber is the number in a *mysql.MySQLError, which has it in a field
-// and no method to get it by.
+// mysqlNumber returns the number in a *mysql.MySQLError, which has it in a
+// field without a method.
 func mysqlNumber(err error) (int, bool) {
 	v := reflect.Indirect(reflect.ValueOf(err))
 	if v.Kind() != reflect.Struct || v.Type().Name() != "MySQLError" {
@@ -107,8 +107,8 @@ func mysqlNumber(err error) (int, bool) {
 	return whole(v.FieldByName("Number"))
 }
 
-// sqliteCode is the result code in an error of a package with sqlite in its
-// path: a method Code or a field Code, as the driver has it.
+// sqliteCode returns the result code in an error of a package with sqlite in
+// its path: a method Code or a field Code, depending on the driver.
 func sqliteCode(err error) (int, bool) {
 	v := reflect.ValueOf(err)
 	to := reflect.Indirect(v) // not valid for a nil pointer
@@ -124,7 +124,7 @@ func sqliteCode(err error) (int, bool) {
 	return 0, false
 }
 
-// whole is the whole number in v, if there is one.
+// whole returns the integer in v, if there is one.
 func whole(v reflect.Value) (int, bool) {
 	switch {
 	case v.IsValid() && v.CanInt():

@@ -2,12 +2,13 @@ package breakersql
 
 import "github.com/switchgear-go/switchgear/breaker"
 
-// PostgreSQL judges a SQLSTATE of PostgreSQL, or of a database that speaks as
-// it does. Failures are the classes 08 (connection), 53 (resources), 57
-// (operator intervention: shutting down, starting up, statement_timeout), 58
-// (system) and XX (internal). A session that the server closed for being idle
-// is no evidence. All others are successes: the server answered, though it be
-// with a constraint, a deadlock, a lock not to be had, or wrong credentials.
+// PostgreSQL judges a SQLSTATE of PostgreSQL, or of a compatible database.
+// Failures are the classes 08 (connection), 53 (resources), 57 (operator
+// intervention: shutting down, starting up, statement_timeout), 58 (system)
+// and XX (internal). A session that the server closed because it was idle is
+// not evidence. All others are successes, because the server answered, even if
+// the answer is a constraint, a deadlock, an unavailable lock, or wrong
+// credentials.
 func PostgreSQL(sqlState string) breaker.Outcome {
 	if len(sqlState) != 5 {
 		return breaker.Ignored
@@ -24,10 +25,10 @@ func PostgreSQL(sqlState string) breaker.Outcome {
 }
 
 // MySQL judges an error number of MySQL or MariaDB. Failures are those of
-// connections, of resources, of a server that goes down or is not ready, and
-// max_execution_time. A query that somebody killed is no evidence. All others
-// are successes: the server answered, though it be with a duplicate key, a
-// deadlock, a lock not to be had, or wrong credentials.
+// connections, of resources, of a server that shuts down or is not ready, and
+// max_execution_time. A query that was killed is not evidence. All others are
+// successes, because the server answered, even if the answer is a duplicate
+// key, a deadlock, an unavailable lock, or wrong credentials.
 func MySQL(number int) breaker.Outcome {
 	switch number {
 	case 1105, 1317, 1927, 4031: // unknown (proxies say it of anything), interrupted, killed, idle
@@ -47,9 +48,9 @@ func MySQL(number int) breaker.Outcome {
 
 // SQLite judges a result code of SQLite, extended or not. Failures are those
 // of the file and the machine: out of memory, an input or output error, a
-// corrupt, full, unopenable or foreign file, internal errors. An interrupt is no
-// evidence. All others are successes, a busy or locked database among them:
-// somebody else is at work.
+// corrupt, full, unopenable or foreign file, internal errors. An interrupt is
+// not evidence. All others are successes, including a busy or locked database:
+// another connection is using it.
 func SQLite(code int) breaker.Outcome {
 	switch code & 0xff { // the extended codes have more above
 	case 9: // SQLITE_INTERRUPT

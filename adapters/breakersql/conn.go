@@ -7,10 +7,10 @@ import (
 )
 
 // conn guards a connection. It has the methods that every connection has, and
-// those optional ones whose absence database/sql takes for a plain answer, which
-// is then given. The types below have one of the others each, and shape puts
-// together those that the wrapped connection has, because their absence means
-// more.
+// those optional ones for whose absence database/sql has a plain answer, which
+// it then gives. Each of the types below has one of the other methods, and
+// shape combines those that the wrapped connection has, because their absence
+// matters.
 type conn struct {
 	driver.Conn
 	g    *guard
@@ -26,7 +26,7 @@ const (
 	hasBeginner
 )
 
-// conn guards c, nil if there is none.
+// conn guards c, or returns nil if there is none.
 func (g *guard) conn(c driver.Conn) driver.Conn {
 	if c == nil {
 		return nil
@@ -34,9 +34,9 @@ func (g *guard) conn(c driver.Conn) driver.Conn {
 	return shape(&conn{Conn: c, g: g, past: past{made: time.Now()}}, optional(c))
 }
 
-// optional says what c has. Of the two forms of Exec and Query database/sql
-// asks for the one with a context first; a guarded connection has that one in
-// place of either.
+// optional returns which optional methods c has. Of the two forms of Exec and
+// Query, database/sql asks for the one with a context first; a guarded
+// connection has that one in place of either.
 func optional(c driver.Conn) (has uint) {
 	note := func(bit uint, ok bool) {
 		if ok {
@@ -73,7 +73,7 @@ func (c *conn) Ping(ctx context.Context) error {
 	return call.end(p.Ping(ctx))
 }
 
-// The pool's housekeeping is not guarded: what it finds, the next call meets.
+// The pool's housekeeping is not guarded: the next call notices what it finds.
 
 func (c *conn) ResetSession(ctx context.Context) error {
 	c.past.taken()
@@ -88,7 +88,7 @@ func (c *conn) IsValid() bool {
 	return !ok || v.IsValid()
 }
 
-// CheckNamedValue touches no network: it is not guarded.
+// CheckNamedValue uses no network, so it is not guarded.
 func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 	if n, ok := c.Conn.(driver.NamedValueChecker); ok {
 		return n.CheckNamedValue(v)
@@ -177,8 +177,8 @@ func (x beginner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	})
 }
 
-// tx guards a transaction. It always ends, whatever the breaker says: its
-// connection would go back to the pool with it.
+// tx guards a transaction. It can always be ended, whatever the breaker says:
+// otherwise its connection would return to the pool with it.
 type tx struct {
 	driver.Tx
 	c   *conn

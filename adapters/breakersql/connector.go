@@ -9,20 +9,20 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Option changes what Connector, Driver or Open makes.
+// Option changes what Connector, Driver or Open returns.
 type Option func(*guard)
 
 // WithClassifier replaces Classify. f is called for each error that is not
-// nil, on many goroutines at once; not when the caller has cancelled, which is
-// breaker.Ignored anyway. A failure to connect that f calls Ignored is a
-// breaker.Failure: no connection is evidence enough. What f calls a Failure the
-// breaker's own exclusions can still take out.
+// nil, on many goroutines at once, except if the caller has cancelled, which
+// is breaker.Ignored anyway. A failure to connect that f calls Ignored is
+// still a breaker.Failure, because having no connection is evidence enough. A
+// Failure that f returns is still subject to the breaker's own exclusions.
 func WithClassifier(f func(error) breaker.Outcome) Option {
 	return func(g *guard) { g.classify = f }
 }
 
-// Open is sql.Open with the breaker in front of the driver. As there, no
-// connection is made yet.
+// Open is sql.Open with the breaker in front of the driver. Like sql.Open, it
+// makes no connection yet.
 func Open(driverName, dataSource string, b *breaker.Breaker, opts ...Option) (*sql.DB, error) {
 	db, err := sql.Open(driverName, dataSource) // there is no other way to a driver by its name
 	if err != nil {
@@ -41,7 +41,7 @@ func Open(driverName, dataSource string, b *breaker.Breaker, opts ...Option) (*s
 	return sql.OpenDB(Connector(c, b, opts...)), nil
 }
 
-// Connector guards the connections of c, for sql.OpenDB. It panics when c or b
+// Connector guards the connections of c, for sql.OpenDB. It panics if c or b
 // is nil.
 func Connector(c driver.Connector, b *breaker.Breaker, opts ...Option) driver.Connector {
 	if c == nil {
@@ -50,8 +50,8 @@ func Connector(c driver.Connector, b *breaker.Breaker, opts ...Option) driver.Co
 	return newGuard(b, opts).connector(c)
 }
 
-// Driver guards the connections of d, for sql.Register. It panics when d or b
-// is nil.
+// Driver guards the connections of d, for sql.Register. It panics if d or b is
+// nil.
 func Driver(d driver.Driver, b *breaker.Breaker, opts ...Option) driver.Driver {
 	if d == nil {
 		panic("breakersql: Driver got no driver")
@@ -63,8 +63,8 @@ func Driver(d driver.Driver, b *breaker.Breaker, opts ...Option) driver.Driver {
 	return plain
 }
 
-// Raw is the driver's own connection behind the one that sql.Conn.Raw hands
-// out. A connection that is not guarded is returned as it is.
+// Raw returns the driver's own connection behind the one that sql.Conn.Raw
+// passes. A connection that is not guarded is returned as it is.
 func Raw(driverConn any) any {
 	if c, ok := driverConn.(interface{ raw() driver.Conn }); ok {
 		return c.raw()
@@ -72,8 +72,8 @@ func Raw(driverConn any) any {
 	return driverConn
 }
 
-// guardedConnector keeps Driver as it is: programs look at its type to tell
-// the database.
+// guardedConnector returns the original Driver, because programs look at its
+// type to identify the database.
 type guardedConnector struct {
 	driver.Connector
 	g *guard
@@ -122,7 +122,7 @@ func (d guardedDriverContext) OpenConnector(dataSource string) (driver.Connector
 	return d.g.connector(c), nil
 }
 
-// dsnConnector is the connector of a driver that makes none.
+// dsnConnector is the connector for a driver that has none.
 type dsnConnector struct {
 	dataSource string
 	d          driver.Driver

@@ -14,24 +14,25 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is no evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only the dependency's own doing is.
 //
 // Calls are connect, ping, prepare, begin, exec, query, commit, rollback, and
 // reading rows: a query's call ends when its rows are at their end, fail, or are
 // closed, and is slow by the time to its first row. A call that prepares work
 // or takes it back (connect, prepare, begin, rollback) counts when it fails;
-// its success is no evidence, or it would hide that what follows always fails.
+// its success is not evidence, or it would hide that what follows always fails.
 //
 // Classify says what an error is evidence of: a broken connection is a failure,
 // the database's word about the statement (no rows, a constraint, a syntax
 // error, a deadlock) is a success, because it answered. A caller that cancels
-// is no evidence; a deadline that passes is a failure.
+// is not evidence; a deadline that passes is a failure, unless it passes while rows
+// wait to be read.
 //
 // driver.ErrBadConn on a connection that was in use before, or that has been in
-// the pool for a while, is no evidence: it died while it was idle, and
+// the pool for a while, is not evidence: it died while it was idle, and
 // database/sql tries another, which gives the verdict. On a new connection it is
 // a failure. What follows on a connection that a caller's cancel has spoiled (the
-// rollback, the next statement of a sql.Conn) is no evidence, and what follows
+// rollback, the next statement of a sql.Conn) is not evidence, and what follows
 // on a broken one is no second failure. A transaction fails once.
 //
 // # While the breaker is open

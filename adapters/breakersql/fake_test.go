@@ -13,7 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// fake is a database that does as it is told, and notes what it is asked.
+// fake is a database that follows a script, and records what it is asked.
 type fake struct {
 	mu   sync.Mutex
 	log  []string
@@ -23,7 +23,7 @@ type fake struct {
 	wrap func(*fakeRows) driver.Rows
 }
 
-// op notes an operation and says how it ends.
+// op records an operation and says how it ends.
 func (f *fake) op(ctx context.Context, name string) error {
 	f.mu.Lock()
 	f.log = append(f.log, name)
@@ -156,7 +156,7 @@ func (r *fakeRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// outcomes counts what a breaker was told.
+// outcomes counts the outcomes of a breaker.
 type outcomes struct {
 	mu   sync.Mutex
 	good int

@@ -43,6 +43,7 @@ type call struct {
 	permit breaker.Permit
 	kind   kind
 	idle   bool // the connection may have died while it was idle
+	late   bool // the caller's time was over before the database was asked
 	ended  bool
 }
 
@@ -53,15 +54,15 @@ func (g *guard) begin(ctx context.Context, c *conn, k kind) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
-	return call{g: g, conn: c, ctx: ctx, permit: permit, kind: k, idle: c != nil && c.past.maybeStale()}, nil
+	return call{g: g, conn: c, ctx: ctx, permit: permit, kind: k, idle: c != nil && c.past.maybeStale(), late: ctx.Err() != nil}, nil
 }
 
 // finish begins a call that runs in any case: its permit takes no note while
 // the breaker rejects. ctx is that of the transaction it ends.
 func (g *guard) finish(ctx context.Context, c *conn, k kind) call {
-	cl := call{g: g, conn: c, ctx: ctx, kind: k}
+	cl := call{g: g, conn: c, ctx: ctx, kind: k, late: ctx.Err() != nil}
 	if s := g.b.State(); s == breaker.Closed || s == breaker.ForcedClosed {
-		cl.permit, _ = g.b.Allow()
+		cl.permit, _ = g.b.AllowContext(ctx)
 	}
 	return cl
 }
@@ -106,6 +107,8 @@ func (c *call) judge(err error) breaker.Outcome {
 		return breaker.Success
 	case c.canceled(): // drivers tell a cancel in many ways
 		return breaker.Canceled
+	case c.late:
+		return breaker.Ignored
 	}
 	o := c.g.classify(err)
 	if o == breaker.Ignored && (c.kind == connecting || c.outOfTime()) {

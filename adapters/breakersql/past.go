@@ -54,7 +54,7 @@ func (p *past) judge(c *call, o breaker.Outcome, err error) breaker.Outcome {
 			p.tx.failed = true
 		}
 	}
-	if c.canceled() {
+	if c.canceled() || c.late {
 		p.left = true // even if the call got through: drivers cancel in the background
 	}
 	if excused {
@@ -68,7 +68,7 @@ func (p *past) judge(c *call, o breaker.Outcome, err error) breaker.Outcome {
 // must not look like a database that works.
 func (p *past) taken() { p.broken = false }
 
-// excuses reports whether a failure is no evidence.
+// excuses reports whether a failure is not evidence.
 func (p *past) excuses(c *call, err error, coded bool) bool {
 	switch {
 	case p.tx != nil && p.tx.failed:

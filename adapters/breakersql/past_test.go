@@ -17,7 +17,8 @@ import (
 )
 
 // links is a database whose connections are numbered from 1, and answer each
-// operation as say tells: a driver keeps to the context, then fails so.
+// operation as say returns: a driver obeys the context, then fails in this
+// way.
 type links struct {
 	made int
 	say  func(conn int, op string) error

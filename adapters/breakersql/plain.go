@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// plainExecer and plainQueryer stand for connections that know Exec and Query
-// in their old form only. They do what database/sql does for those.
+// plainExecer and plainQueryer are for connections that have Exec and Query
+// only in their old form. They do what database/sql does for those.
 
 type plainExecer struct{ driver.Conn }
 

@@ -14,6 +14,7 @@ import (
 type rows struct {
 	driver.Rows
 	call call
+	over bool // the context had ended when the driver last returned
 }
 
 // rows makes r's end the end of the call: the permit is theirs from now on.
@@ -21,16 +22,31 @@ func (c *call) rows(r driver.Rows, err error) (driver.Rows, error) {
 	if err != nil || r == nil {
 		return r, c.end(err)
 	}
-	reading := &rows{r, *c}
+	reading := &rows{Rows: r, call: *c}
 	reading.call.idle = false // the database was there to begin an answer
+	reading.leave()
 	c.permit = breaker.Permit{}
 	return wholeRows(reading), nil
 }
 
-func (r *rows) Next(dest []driver.Value) error { return r.next(r.Rows.Next(dest)) }
+// enter and leave are around what the driver does. A deadline that passes
+// between two steps passes by the slowness of the one who reads.
+func (r *rows) enter() {
+	if !r.over && r.call.outOfTime() {
+		r.call.late = true
+	}
+}
+
+func (r *rows) leave() { r.over = r.call.ctx.Err() != nil }
+
+func (r *rows) Next(dest []driver.Value) error {
+	r.enter()
+	return r.next(r.Rows.Next(dest))
+}
 
 // next takes note of how the step to the next row ended.
 func (r *rows) next(err error) error {
+	r.leave()
 	r.call.permit.Answered() // slow is what takes long to the first row
 	if err == io.EOF {
 		if !r.HasNextResultSet() {
@@ -46,7 +62,10 @@ func (r *rows) next(err error) error {
 
 // Close before the end is a success: the database answered, and the caller has
 // seen enough.
-func (r *rows) Close() error { return r.call.end(r.Rows.Close()) }
+func (r *rows) Close() error {
+	r.enter()
+	return r.call.end(r.Rows.Close())
+}
 
 func (r *rows) HasNextResultSet() bool {
 	n, ok := r.Rows.(driver.RowsNextResultSet)
@@ -58,7 +77,9 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
+	r.enter()
 	err := n.NextResultSet()
+	r.leave()
 	if err == io.EOF {
 		_ = r.call.end(nil)
 		return io.EOF

@@ -1,12 +1,15 @@
 package breakersql_test
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"io"
 	"reflect"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/switchgear-go/switchgear/adapters/breakersql"
 	"github.com/switchgear-go/switchgear/breaker"
@@ -27,7 +30,7 @@ func (r *resultSets) NextResultSet() error {
 	return r.f.op(r.ctx, "next set")
 }
 
-// described are rows that tell all of their columns.
+// described are rows that describe all of their columns.
 type described struct{ *fakeRows }
 
 func (described) ColumnTypeScanType(int) reflect.Type               { return reflect.TypeFor[int64]() }
@@ -98,4 +101,52 @@ func readAll(t *testing.T, db *sql.DB) (said string) {
 		said += "end;"
 	}
 	return said + fmt.Sprint(rows.Err(), ";")
+}
+
+// A deadline that passes while the program does something else than read is
+// its own doing. One that passes while the driver waits for a row is not.
+func TestDeadlineOfAReader(t *testing.T) {
+	for name, test := range map[string]struct {
+		reader time.Duration // what it does between the first row and the second
+		hangs  bool          // the second row does not come
+		want   [2]int
+	}{
+		"in time":          {0, false, [2]int{1, 0}},
+		"the reader waits": {time.Hour, false, [2]int{0, 0}},
+		"the driver waits": {0, true, [2]int{0, 1}},
+	} {
+		for _, scan := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, scan %v", name, scan), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var seen outcomes
+					b := breaker.New("db", breaker.Settings{}, breaker.WithListener(seen.listener()))
+					rows := 0
+					f := &fake{rows: 3, do: map[string]func(context.Context) error{
+						"next": func(ctx context.Context) error {
+							if rows++; rows == 2 && test.hangs {
+								<-ctx.Done()
+							}
+							return ctx.Err()
+						},
+						"rows.close": func(ctx context.Context) error { return ctx.Err() },
+					}}
+					db := openFake(t, f, b)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					r, err := db.QueryContext(ctx, "x")
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Next()
+					time.Sleep(test.reader) // database/sql closes the rows by itself
+					for (scan || test.hangs) && r.Next() {
+					}
+					_ = r.Close()
+					if got := seen.got(); got != test.want {
+						t.Errorf("%d good and %d bad, want %v: %v", got[0], got[1], test.want, r.Err())
+					}
+				})
+			})
+		}
+	}
 }

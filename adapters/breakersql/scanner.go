@@ -11,9 +11,12 @@ type scanningRows struct {
 	scanner driver.RowsColumnScanner
 }
 
-func (r scanningRows) NextRow() error { return r.next(r.scanner.NextRow()) }
+func (r scanningRows) NextRow() error {
+	r.enter()
+	return r.next(r.scanner.NextRow())
+}
 
-// ScanColumn touches the row that is there: what it says is no evidence.
+// ScanColumn touches the row that is there: what it says is not evidence.
 func (r scanningRows) ScanColumn(ctx driver.ScanContext, index int, dest any) error {
 	return r.scanner.ScanColumn(ctx, index, dest)
 }

@@ -4,5 +4,5 @@ package breakersql
 
 import "database/sql/driver"
 
-// wholeRows is r: drivers scan columns by themselves from Go 1.27 on.
+// wholeRows returns r: drivers scan columns themselves from Go 1.27 on.
 func wholeRows(r *rows) driver.Rows { return r }

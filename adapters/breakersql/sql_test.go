@@ -116,7 +116,7 @@ func TestOutcomeOfOperations(t *testing.T) {
 		{"query", "query", driver.ErrSkip, [2]int{1, 0}},
 		{"first row", "", nil, [2]int{1, 0}},
 		{"first row", "rows.close", errBroken, [2]int{0, 1}},
-		{"prepared exec", "", nil, [2]int{1, 0}}, // preparing is no evidence
+		{"prepared exec", "", nil, [2]int{1, 0}}, // preparing is not evidence
 		{"prepared exec", "prepare", errBroken, [2]int{0, 1}},
 		{"prepared exec", "prepare", stateError("42601"), [2]int{0, 0}},
 		{"prepared exec", "stmt.exec", errBroken, [2]int{0, 1}},
@@ -125,7 +125,7 @@ func TestOutcomeOfOperations(t *testing.T) {
 		{"prepared query", "next", errBroken, [2]int{0, 1}},
 		{"transaction", "", nil, [2]int{2, 0}}, // exec, commit
 		{"transaction", "begin", errBroken, [2]int{0, 1}},
-		{"transaction", "exec", errBroken, [2]int{0, 1}}, // and the rollback is no evidence
+		{"transaction", "exec", errBroken, [2]int{0, 1}}, // and the rollback is not evidence
 		{"transaction", "commit", errBroken, [2]int{1, 1}},
 		{"transaction", "commit", unique, [2]int{2, 0}},
 		{"rollback", "", nil, [2]int{0, 0}},

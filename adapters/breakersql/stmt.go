@@ -5,14 +5,14 @@ import (
 	"database/sql/driver"
 )
 
-// stmt guards a prepared statement. It is shaped as a conn is: CheckNamedValue
-// is always there, the others when the wrapped statement has them.
+// stmt guards a prepared statement. It is built like conn: CheckNamedValue is
+// always there, the others if the wrapped statement has them.
 type stmt struct {
 	driver.Stmt
 	c *conn
 }
 
-// stmt guards s, nil if there is none.
+// stmt guards s, or returns nil if there is none.
 func (c *conn) stmt(s driver.Stmt) driver.Stmt {
 	if s == nil {
 		return nil
@@ -68,7 +68,7 @@ func (c *conn) stmt(s driver.Stmt) driver.Stmt {
 	}
 }
 
-// CheckNamedValue asks the statement, else its connection, as database/sql
+// CheckNamedValue asks the statement, or else its connection, as database/sql
 // does.
 func (s *stmt) CheckNamedValue(v *driver.NamedValue) error {
 	if n, ok := s.Stmt.(driver.NamedValueChecker); ok {

@@ -58,8 +58,8 @@ func solve(m [][]*big.Rat) *big.Rat {
 	return new(big.Rat).Quo(m[0][n], m[0][0])
 }
 
-// chanceADay is the probability of one trip or more in a day of so many calls a
-// second, and how many trips to expect.
+// chanceADay returns the probability of at least one trip in a day with this
+// many calls per second, and how many trips to expect.
 func chanceADay(callsToTrip, rate float64) (chance, trips float64) {
 	trips = day * rate / callsToTrip
 	return -math.Expm1(-trips), trips

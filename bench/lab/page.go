@@ -99,14 +99,15 @@ func (p *page) healthy() {
 	}
 }
 
-// A sum is what a contender made of all outages.
+// A sum is the result of a contender over all outages.
 type sum struct {
 	found, episodes                                int
 	delay, failed, wasted, in, out, probes, closes float64
 }
 
-// outagesOf sums up O1 to O9: delay is the geometric mean of the scenes' means,
-// the others are their arithmetic means, each over the scenes that have one.
+// outagesOf sums up O1 to O9: delay is the geometric mean of the scenes'
+// means, the others are their arithmetic means, each over the scenes that have
+// one.
 func (all results) outagesOf(name string) (t sum) {
 	scenes := sick()
 	logs, found := 0.0, 0.0
@@ -237,7 +238,8 @@ func (p *page) byShare(failing []int, cell func(calls float64) string) {
 	}
 }
 
-// likely writes a chance a day, or the trips a day if there are some for sure.
+// likely writes a chance per day, or the number of trips per day if there are
+// certainly some.
 func likely(chance, trips float64) string {
 	switch {
 	case trips >= 5:

@@ -11,8 +11,8 @@ var errFailed = errors.New("the dependency failed")
 // slots is how many calls may be in flight at once.
 const slots = 1 << 12
 
-// A subject is a breaker of any make in which a call is two steps. now is the
-// time since the start of the scene.
+// A subject is a breaker of any library in which a call is two steps. now is
+// the time since the start of the scene.
 type subject interface {
 	allow(now time.Duration, slot int) bool
 	done(now time.Duration, slot int, failed bool)
@@ -26,7 +26,7 @@ type wrapper interface {
 	closed(now time.Duration) bool
 }
 
-// notes is what one run of a scene shows from outside: what was let run, and
+// notes is what one run of a scene shows from outside: which calls ran, and
 // when the breaker was closed.
 type notes struct {
 	mu            sync.Mutex // a wrapper's calls are on goroutines, one at a time
@@ -48,7 +48,7 @@ func (n *notes) look(now time.Duration, closed bool) {
 	n.open = !closed
 }
 
-// began records that a call was let run or rejected.
+// began records that a call ran or was rejected.
 func (n *notes) began(i int, ran, closed bool) {
 	n.ran[i] = ran
 	n.look(n.s.calls[i].at, closed)

@@ -8,9 +8,9 @@ import (
 
 const pageHead = `# The lab: rules compared
 
-Which rule finds an outage soonest, which is fooled by chance, and what does each cost? The lab plays 18 scenes, whose truth is
-known, to Switchgear with various settings, to other breakers for Go, and to models of breakers for other languages. The code is
-in [bench/lab](../bench/lab), and this page is written by it:
+Which rule finds an outage soonest, which is fooled by chance, and what does each cost? The lab plays 18 scenes with known
+ground truth to Switchgear with various settings, to other breakers for Go, and to models of breakers for other languages. The code is
+in [bench/lab](../bench/lab), which writes this page:
 
     cd bench/lab && GOWORK=off go test -run TestPage -write . -timeout 2h .
 
@@ -20,12 +20,12 @@ plays our rows and some of the others again, and fails if they have changed.
 
 **How they run.** Switchgear is the engine that ships, on a virtual clock; a test checks that it does the same in a
 ` + "`testing/synctest`" + ` bubble. The other breakers for Go are the libraries themselves, in such bubbles, with their defaults or with what
-their README shows first. Those marked *(model)* are not the code that their users run: they are written after the documentation of
+their README shows first. Those marked *(model)* are not the code that their users run: they are modelled on the documentation of
 their defaults. PyBreaker's defaults are ours. hystrix-go and cep21/circuit run without their limits of time and of concurrency,
 which are not rules of a breaker. go-zero, aegis and the throttle of the SRE book have no open state: they count as open from the time that
 they reject half of the last 20 calls until they reject less than a tenth.
 
-Settings of ours that name no open time have that of Recommended(): 5 s, doubling to 30 s, with a jitter of 0.2. "8 forgive 2" is
+Settings of ours that do not name an open time have that of Recommended(): 5 s, doubling to 30 s, with a jitter of 0.2. "8 forgive 2" is
 FailMax 8 with SuccessesToForgive 2.
 `
 
@@ -35,36 +35,36 @@ Calls arrive at random and fail at random, independently of each other, except i
 ## What is measured
 
 - **found**: outages in which the breaker opened, or was open already.
-- **delay**: from the begin of an outage to the trip. The column is the geometric mean over the scenes in which any outage was found, so
-  it flatters those that find only the easy ones.
+- **delay**: from the beginning of an outage to the trip. The column is the geometric mean over the scenes in which any outage was found, so
+  it favours those that find only the easy ones.
 - **failed before the trip**: calls that began in the outage and failed by then.
-- **false trips**: trips outside of outages, a day. A trip within a second of an outage's end, plus the duration of a failure, is none.
-- **rejected out**: share of the good calls outside of outages that were rejected: after the end of an outage, or for a false trip.
+- **false trips**: trips outside outages, per day. A trip within a second of an outage's end, plus the duration of a failure, does not count.
+- **rejected out**: share of the good calls outside outages that were rejected: after the end of an outage, or for a false trip.
 - **rejected in**: share of the calls in outages that were rejected and would have succeeded.
 - **wasted**: share of the calls in outages that ran and failed.
-- **probes a minute**: calls let run while not closed, for each minute of not being closed. For those that throttle it is what still runs.
+- **probes a minute**: calls that ran while not closed, for each minute of not being closed. For throttles it is what still runs.
 - **recovery**: from the end of a found outage until closed.
 
-Figures over several scenes are means of the scenes, whatever their number of calls. Those that depend on the jitter of the open time are good to a twentieth or so.
+Figures over several scenes are means of the scenes, regardless of their number of calls. Those that depend on the jitter of the open time are accurate to about a twentieth.
 `
 
 const pageChances = `
 ## Chance: how often a healthy dependency trips, and what partial outages take
 
-FailMax counts failures in a row, and SuccessesToForgive makes it a count that successes pay off. How many calls either takes is computed exactly, as a Markov
+FailMax counts failures in a row, and with SuccessesToForgive successes reduce the count. How many calls each rule takes is computed exactly, as a Markov
 chain, for calls that fail independently; a test compares the chain with the engine. With SuccessesToForgive 2 the count
-falls on average while less than a third of the calls fail, so chance alone hardly ever reaches 8; above a third it rises, and 8 is a matter of time. A row of 5 needs no
-rising count: at high traffic it comes by chance, while half of the calls have to fail for 62 calls before it comes.
+falls on average while less than a third of the calls fail, so chance alone hardly ever reaches 8; above a third it rises, and 8 is a matter of time. A row of 5 does not need a
+rising count: at high traffic it occurs by chance, but if half of the calls fail it takes 62 calls to occur.
 In practice failures come in groups (a bad host, a retry, a lost connection), and then both trip more often than this table says: see H7 and H8 above, and FailFor.
 `
 
 const pageLimits = `
 ## What this does not say
 
-- The traffic is made. Real traffic has bursts, keys and retries; what matters for yours is a recording of it.
-- The dependency does not feel the load. Where rejecting calls helps it to recover, an open breaker does better than here, and where every caller comes back at once, a ramp does.
+- The traffic is artificial. Real traffic has bursts, keys and retries; for yours, use a recording of it.
+- The dependency does not react to load. Where rejecting calls helps it to recover, an open breaker does better than here, and where every caller comes back at once, a ramp does.
 - A false reject, a failed call and a second of waiting are not weighed against each other. That depends on what a call is worth.
-- One breaker guards one dependency. Where a part of it fails, breakers for each part do better than any rule: see [choosing rules](choosing-rules.md).
+- One breaker guards one dependency. If a part of it fails, a breaker for each part does better than any rule: see [choosing rules](choosing-rules.md).
 `
 
 // rejectedOut is the mean over the 18 scenes of the good calls rejected outside
@@ -84,14 +84,14 @@ func (p *page) verdict() {
 	row := func(scene, name string) row { return p.all[scene][name] }
 	out := func(name string) string { return digits(p.all.rejectedOut(name)) + " %" }
 	p.say("\n## Does this justify Recommended()?\n")
-	p.say("In place of the defaults, yes. What it gives:\n")
+	p.say("As a replacement for the defaults, yes. Its advantages:\n")
 	p.say("- After the end of an outage it closes within %s s on average, the defaults within %s s. Outside of outages it rejects %s of the good calls (mean of the 18 scenes), the defaults %s. The open time does this: with 60 s the same rule rejects %s.",
 		digits(rec.closes), digits(def.closes), out(recommended), out(defaults), out("8 forgive 2, 60 s"))
 	p.say("- When half of the calls fail, it opens after %s s instead of %s s (O4); when 30 %% fail, after %s s instead of %s s (O5).",
 		digits(row("O4", recommended).Delay), digits(row("O4", defaults).Delay), digits(row("O5", recommended).Delay), digits(row("O5", defaults).Delay))
 	p.say("- At 10 %% failing it trips %s times a day instead of %s (H3); behind a bad shard, %s times instead of %s (H7).",
 		digits(row("H3", recommended).FalseTrips), digits(row("H3", defaults).FalseTrips), digits(row("H7", recommended).FalseTrips), digits(row("H7", defaults).FalseTrips))
-	p.say("\nWhat it costs:\n")
+	p.say("\nIts costs:\n")
 	p.say("- A dependency that is down gets %s probes a minute instead of %s, and %s %% of the calls in outages run and fail instead of %s %%.",
 		digits(rec.probes), digits(def.probes), digits(rec.wasted), digits(def.wasted))
 	p.say("- Eight failures take longer than five where calls are rare: %s s instead of %s s at 0.2 calls/s (O3). That is the price of fewer trips by chance.",

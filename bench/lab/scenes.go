@@ -28,7 +28,7 @@ type scene struct {
 	slow     bool                    // the episodes are slow, without failures
 }
 
-// An episode is an outage: a stretch in which a breaker should be open.
+// An episode is an outage: a period in which a breaker should be open.
 type episode struct{ from, to time.Duration }
 
 func flat(x float64) func(float64) float64 { return func(float64) float64 { return x } }
@@ -36,8 +36,8 @@ func flat(x float64) func(float64) float64 { return func(float64) float64 { retu
 // seconds is the time t seconds after the start.
 func seconds(t float64) time.Duration { return time.Duration(t * float64(time.Second)) }
 
-// outages makes episodes about every period seconds that last between half of
-// long and one and a half times that.
+// outages returns episodes about every period seconds that last between half
+// of long and one and a half times that.
 func outages(span, period, long float64) (sick []episode) {
 	r := rand.New(rand.NewPCG(11, 11))
 	for t := period * 0.6; t+1.5*long < span; t += period {
@@ -71,7 +71,8 @@ const (
 	day  = 24 * hour
 )
 
-// scenes is the 18 scenes: first those in which a breaker should stay closed.
+// scenes returns the 18 scenes: first those in which a breaker should stay
+// closed.
 func scenes() []*scene {
 	all := healthy()
 	return append(all, sick()...)
@@ -132,7 +133,7 @@ func sick() []*scene {
 	return all
 }
 
-// slowScenes is not part of the study's 18: nothing fails, but the answers
+// slowScenes are not part of the 18: nothing fails, but the answers
 // take 2 s instead of 20 ms.
 func slowScenes() []*scene {
 	s := &scene{id: "S1", what: "answers after 2 s for 2 minutes, 50 calls/s", span: 3 * hour, rate: flat(50), fail: 0.02, failing: flat(0.001), slow: true}
@@ -141,16 +142,16 @@ func slowScenes() []*scene {
 	return []*scene{s}
 }
 
-// everyScene is the 18 and the slow one.
+// everyScene returns the 18 and the slow one.
 func everyScene() []*scene { return append(scenes(), slowScenes()...) }
 
-// A call is what happens if it is let run.
+// A call is what happens if it runs.
 type call struct {
 	at, end time.Duration // since the start
 	bad     bool
 }
 
-// An event is the begin or the end of a call.
+// An event is the start or the end of a call.
 type event uint32
 
 func (e event) call() int  { return int(e >> 1) }

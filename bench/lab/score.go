@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A row is what a contender made of a scene. Shares are in per cent.
+// A row is the result of a contender in a scene. Shares are in per cent.
 type row struct {
 	Calls           int
 	Episodes, Found int     // episodes, and how many the breaker opened in
@@ -39,8 +39,8 @@ func (n *notes) score() row {
 	return r
 }
 
-// closed is when the breaker closed after its trip i: the end of the scene if
-// it did not.
+// closed returns when the breaker closed after its trip i: the end of the
+// scene if it did not.
 func (n *notes) closed(i int) time.Duration {
 	if i < len(n.closes) {
 		return n.closes[i]
@@ -120,7 +120,7 @@ func (n *notes) episodes(r *row) {
 	r.FalseTrips = float64(len(n.trips)-caused) / n.s.days()
 }
 
-// failures counts the calls that began at from or later and failed by to.
+// failures counts the calls that began at from or later and had failed by to.
 func (n *notes) failures(from, to time.Duration) (failed int) {
 	i, _ := slices.BinarySearchFunc(n.s.calls, from, func(c call, at time.Duration) int { return int(c.at - at) })
 	for ; i < len(n.s.calls) && n.s.calls[i].at <= to; i++ {

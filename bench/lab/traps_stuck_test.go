@@ -84,7 +84,7 @@ func TestTrap_hystrix_PanicInTheCallKillsTheProcess(t *testing.T) {
 
 // A probe that never comes back: the goroutine ended (t.FailNow does that in a
 // test helper), or the call hangs.
-func TestTrap_gobreaker_LostProbeBlocksForEver(t *testing.T) {
+func TestTrap_gobreaker_LostProbeBlocksForever(t *testing.T) {
 	inBubble(t, func() {
 		cb := gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 			Timeout:     time.Second,
@@ -101,7 +101,7 @@ func TestTrap_gobreaker_LostProbeBlocksForEver(t *testing.T) {
 	})
 }
 
-func TestTrap_failsafe_PanickingProbeBlocksForEver(t *testing.T) {
+func TestTrap_failsafe_PanickingProbeBlocksForever(t *testing.T) {
 	inBubble(t, func() {
 		cb := circuitbreaker.NewBuilder[any]().WithDelay(time.Second).Build()
 		cb.RecordFailure()
@@ -163,7 +163,7 @@ func TestTrap_gobreaker_ListenerUnderTheLock(t *testing.T) {
 	select {
 	case <-returned:
 		t.Error("Execute returned: the trap is gone")
-	case <-time.After(200 * time.Millisecond): // it would be for ever
+	case <-time.After(200 * time.Millisecond): // it would block forever
 	}
 
 	seen := breaker.Closed

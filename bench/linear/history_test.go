@@ -28,7 +28,7 @@ type world struct {
 	spec []spec.Settings
 	// inParts: a success enters the window of a rate without the lock, a moment
 	// after it ended the row of failures, so the two may be apart in the
-	// order of things. Each is still linearizable. See stretch.
+	// order of things. Each is still linearizable. See lengthen.
 	inParts bool
 }
 
@@ -236,14 +236,14 @@ func history(w *world, seed uint64) []porcupine.Operation {
 		})
 	}
 	h := slices.Concat(r.ops[:]...)
-	stretch(h)
+	lengthen(h)
 	return h
 }
 
-// stretch lets a success enter the window as late as a failure's settling
+// lengthen lets a success enter the window as late as a failure's settling
 // ends that it met: a failure reads the window first and opens the breaker
 // then, and a success in between is not in what it read.
-func stretch(h []porcupine.Operation) {
+func lengthen(h []porcupine.Operation) {
 	for i := range h {
 		if h[i].Input.(input).Kind != windowPart {
 			continue

@@ -77,7 +77,8 @@ func model(sets []spec.Settings) porcupine.Model {
 	}
 }
 
-// step takes an operation, and reports whether it may have that output.
+// step performs an operation on the state, and reports whether the operation
+// may have that output.
 func (s *state) step(in input, out output, sets []spec.Settings) bool {
 	held := &s.held[in.Client]
 	switch in.Kind {
@@ -136,7 +137,7 @@ func (s *state) view() view {
 	return v
 }
 
-// viewOf is the real breaker's side of it.
+// viewOf returns the same view of the real breaker.
 func viewOf(s breaker.Status) view {
 	return view{
 		State: s.State, Auto: s.Auto, Fails: s.FailCount, Version: s.Version,

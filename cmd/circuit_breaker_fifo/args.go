@@ -10,7 +10,7 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
-// arguments is what the command line says.
+// arguments holds the parsed command line.
 type arguments struct {
 	input, output, config string
 	pid                   int // 0: not given
@@ -19,12 +19,12 @@ type arguments struct {
 	forTime               time.Duration // 0: not given
 }
 
-// usageError is a command line that makes no sense.
+// usageError is an error in the command line.
 type usageError struct{ usage, prog, text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// helpWanted is a command line that asks for help.
+// helpWanted is returned for a command line that asks for help.
 type helpWanted struct{ text string }
 
 func (*helpWanted) Error() string { return "help wanted" }
@@ -37,23 +37,24 @@ func (c *command) usagef(format string, args ...any) error {
 	return &usageError{c.usage(), c.prog(), fmt.Sprintf(format, args...)}
 }
 
-// parser reads a command line by the rules of Python's argparse, which are
-// those of PyBreaker's program: long options by a unique beginning, values
-// behind = or in the next argument or, behind a short option, in the same, no
-// options of the program behind the subcommand, and whatever looks like a
-// negative number or has a blank in it is not an option.
+// parser parses a command line by the rules of Python's argparse, as
+// PyBreaker's program does: a long option may be abbreviated to a unique
+// prefix; a value follows =, or is the next argument, or directly follows a
+// short option; options of the program must come before the subcommand; and
+// anything that looks like a negative number or contains a blank is not an
+// option.
 type parser struct {
 	args    []string
 	options []*option
-	rest    bool // behind --: no options any more
+	rest    bool // after --: no more options
 	errorf  func(format string, args ...any) error
-	unknown []string // left over, for one error at the end
+	unknown []string // unexpected arguments, reported together at the end
 }
 
 type option struct {
 	short, long string // "-i", "--input-path"; short may be ""
 	set         func(value string) error
-	help        string // the text to show; then it takes no value
+	help        string // the text to show; such an option takes no value
 }
 
 func (o *option) String() string {
@@ -70,7 +71,7 @@ func text(to *string) func(string) error {
 	}
 }
 
-// parse reads the whole command line. The error is a *usageError or a
+// parse parses the whole command line. The error is a *usageError or a
 // *helpWanted.
 func parse(argv []string) (*arguments, error) {
 	a := &arguments{}
@@ -113,7 +114,7 @@ func (a *arguments) setPID(v string) error {
 	return nil
 }
 
-// parseCommand reads what is behind the subcommand.
+// parseCommand parses what follows the subcommand.
 func (a *arguments) parseCommand(c *command, args []string) (*parser, error) {
 	p := &parser{args: args, errorf: c.usagef, options: []*option{{short: "-h", long: "--help", help: c.helpText()}}}
 	if c.why {
@@ -139,15 +140,15 @@ func (a *arguments) parseCommand(c *command, args []string) (*parser, error) {
 		case found:
 			p.unknown = append(p.unknown, v)
 		case strings.Contains(v, "\n"):
-			return nil, c.usagef("argument ident: %q has a line end in it, which would begin another command", v)
+			return nil, c.usagef("argument ident: %q contains a line end, which would begin another command", v)
 		default:
 			a.ident, found = v, true
 		}
 	}
 }
 
-// next returns the next argument that is not an option, and obeys the options
-// before it.
+// next returns the next argument that is not an option, after applying the
+// options before it.
 func (p *parser) next() (arg string, ok bool, err error) {
 	for len(p.args) > 0 {
 		arg, p.args = p.args[0], p.args[1:]
@@ -193,7 +194,8 @@ func (p *parser) obey(arg string) error {
 	return o.set(value)
 }
 
-// match finds the option that arg is, and the value that it brings along.
+// match returns the option that arg is, and the value that arg contains, if
+// any.
 func (p *parser) match(arg string) (o *option, value string, has bool, err error) {
 	if !strings.HasPrefix(arg, "--") {
 		for _, o := range p.options {

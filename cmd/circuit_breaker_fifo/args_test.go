@@ -65,7 +65,7 @@ func TestUsage(t *testing.T) {
 		{"-i|/{pid}|-o|/b|status", usageOfAll + "circuit_breaker_fifo: error: /{pid} and /b need the id of the process, want -p/--pid\n"},
 		{"open", "usage: circuit_breaker_fifo open [-h] [--reason TEXT] [--for TIME] ident\ncircuit_breaker_fifo open: error: too few arguments\n"},
 		{"close|-x", "usage: circuit_breaker_fifo close [-h] [--reason TEXT] ident\ncircuit_breaker_fifo close: error: too few arguments\n"},
-		{"status|x\nopen y", "usage: circuit_breaker_fifo status [-h] [ident]\ncircuit_breaker_fifo status: error: argument ident: \"x\\nopen y\" has a line end in it, which would begin another command\n"},
+		{"status|x\nopen y", "usage: circuit_breaker_fifo status [-h] [ident]\ncircuit_breaker_fifo status: error: argument ident: \"x\\nopen y\" contains a line end, which would begin another command\n"},
 		{"open|x|--for|soon", "usage: circuit_breaker_fifo open [-h] [--reason TEXT] [--for TIME] ident\ncircuit_breaker_fifo open: error: argument --for: invalid time: 'soon', want one such as 30m\n"},
 		{"release|x|--for|1h", usageOfAll + "circuit_breaker_fifo: error: unrecognized arguments: --for 1h\n"},
 	}

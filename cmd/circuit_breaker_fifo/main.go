@@ -9,11 +9,11 @@
 //	$ circuit_breaker_fifo -c breaker.conf -p 1234 close foo
 //	Changed `foo` state
 //
-// Where Switchgear is on the other side it also knows release, and --reason and
-// --for behind an order.
+// If the other side is Switchgear, it also accepts release, and --reason and
+// --for after an order.
 //
-// Its exit status is 0 when the process did it, 1 when it did not, and 2 when
-// the command line makes no sense.
+// Its exit status is 0 if the process carried out the command, 1 if it did not,
+// and 2 if the command line is invalid.
 package main
 
 import (
@@ -37,14 +37,14 @@ const (
 	exitUsage  = 2
 )
 
-// limit is the longest that the program runs, however many others have their
-// turn before it.
+// limit is the longest that the program runs, no matter how many others are
+// served before it.
 const limit = time.Minute
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is the program without its process. It prints plain text, whatever the
-// other side of the pipe says.
+// run is the program without its process. It prints only plain text, whatever
+// the other side of the pipe answers.
 func run(argv []string, stdout, stderr io.Writer) int {
 	stderr = plain.Writer{W: stderr}
 	out := &output{Writer: plain.Writer{W: stdout}}
@@ -56,7 +56,7 @@ func run(argv []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// output remembers that it could not be written.
+// output remembers an error of writing.
 type output struct {
 	plain.Writer
 	err error
@@ -105,8 +105,8 @@ func answer(argv []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// client is the way to the process. What the command line says goes before
-// what the file says.
+// client returns a client for the process. The command line takes precedence
+// over the config file.
 func client(a *arguments) (fifo.Client, error) {
 	var c fifo.Client
 	if a.config != "" {
@@ -140,7 +140,7 @@ func client(a *arguments) (fifo.Client, error) {
 }
 
 func ask(a *arguments, c fifo.Client) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not done within %s, others have their turns on %s", limit, c.Input))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not done within %s, other programs are using %s", limit, c.Input))
 	defer cancel()
 	if a.command == cmdStatus {
 		return c.Status(ctx, a.ident)

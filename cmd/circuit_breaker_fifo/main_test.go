@@ -97,7 +97,7 @@ func TestRunReason(t *testing.T) {
 	}
 }
 
-// A process whose manager knows PyBreaker's commands only.
+// A process whose manager only knows PyBreaker's commands.
 func TestRunReference(t *testing.T) {
 	path := conf(t, paths)
 	dir := filepath.Dir(path)
@@ -166,8 +166,8 @@ func TestCommandsAreVerbs(t *testing.T) {
 	}
 }
 
-// Whatever stands at the other end of the pipe, nothing of what it says reaches
-// the terminal raw.
+// Whatever the other end of the pipe answers, nothing of it reaches the
+// terminal unescaped.
 func TestReplyIsPrintedPlain(t *testing.T) {
 	dir := t.TempDir()
 	in, out := dir+"/in", dir+"/out"
@@ -212,7 +212,7 @@ func TestReplyIsPrintedPlain(t *testing.T) {
 	}
 }
 
-// What cannot be printed is an error.
+// An output that cannot be written is an error.
 func TestOutputCannotBeWritten(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -14,7 +14,7 @@ const (
 type command struct {
 	name string
 	help string
-	open bool // the ident may be left out
+	open bool // the ident is optional
 	why  bool // takes --reason
 	ends bool // takes --for
 }
@@ -23,9 +23,9 @@ var commands = []command{
 	{cmdStatus, "show all breakers, or one", true, false, false},
 	{"open", "open the circuit, until the reset timeout has passed", false, true, true},
 	{"close", "close the circuit", false, true, false},
-	{"half_open", "let the next call try", false, true, false},
+	{"half_open", "let the next call through as a probe", false, true, false},
 	{"force_open", "reject every call, until another command", false, true, true},
-	{"force_closed", "let every call through, until another command", false, true, true},
+	{"force_closed", "admit every call, until another command", false, true, true},
 	{"release", "undo force_open and force_closed (Switchgear only)", false, true, false},
 }
 

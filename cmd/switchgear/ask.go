@@ -8,23 +8,23 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// asker asks processes who they are, over and over, for a screen that follows
-// them. It waits for one that hangs the first time; from then on it looks at
-// whether the answer has come by then.
+// asker asks processes repeatedly who they are, for a screen that follows
+// them. It waits for a process that hangs only the first time; afterwards it
+// checks whether the answer has arrived.
 type asker struct {
 	mu      sync.Mutex // guards the field below
 	pending map[string]<-chan ops.Found
 }
 
-// ask asks all at once.
+// ask asks all processes at once.
 func (a *asker) ask(ctx context.Context, sockets []ops.Found) []ops.Found {
 	sockets = slices.Clone(sockets)
 	together(len(sockets), func(i int) { sockets[i] = a.one(ctx, sockets[i]) })
 	return sockets
 }
 
-// once is ask for one look, in which several -p may mean the same process: it is
-// asked once, and its answer is the same for all of them.
+// once is ask for a single look, in which several -p may name the same
+// process: it is asked once, and all of them get the same answer.
 func (a *asker) once(ctx context.Context) asking {
 	answers := map[string]ops.Found{}
 	return func(sockets []ops.Found) []ops.Found {
@@ -45,7 +45,7 @@ func (a *asker) once(ctx context.Context) asking {
 
 func (a *asker) one(ctx context.Context, x ops.Found) ops.Found {
 	answer := a.take(x.Path)
-	if answer != nil { // it had its time
+	if answer != nil { // it has had its time
 		select {
 		case x := <-answer:
 			return a.heard(x)
@@ -64,8 +64,8 @@ func (a *asker) one(ctx context.Context, x ops.Found) ops.Found {
 	return x
 }
 
-// heard is an answer. Of a process that still hangs it is asked anew, so that the
-// next look need not wait.
+// heard handles an answer. A process that still hangs is asked again, so that
+// the next look need not wait.
 func (a *asker) heard(x ops.Found) ops.Found {
 	if x.Process == nil && !x.Dead {
 		a.keep(x.Path, begin(x))
@@ -73,7 +73,8 @@ func (a *asker) heard(x ops.Found) ops.Found {
 	return x
 }
 
-// begin asks one process, whatever becomes of who wants to know.
+// begin asks one process. The question continues even if its caller stops
+// waiting.
 func begin(x ops.Found) <-chan ops.Found {
 	answer := make(chan ops.Found, 1)
 	go func() {
@@ -85,7 +86,7 @@ func begin(x ops.Found) <-chan ops.Found {
 	return answer
 }
 
-// take takes the question that is under way, if there is one.
+// take takes over the question in progress, if there is one.
 func (a *asker) take(path string) <-chan ops.Found {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -15,7 +15,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// A screen waits once for a process that hangs, and sees when it answers again.
+// A screen waits once for a process that hangs, and notices when it answers
+// again.
 func TestAskerWaitsOnce(t *testing.T) {
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {
@@ -50,7 +51,7 @@ func TestAskerWaitsOnce(t *testing.T) {
 	}
 	for i := range 20 {
 		began := time.Now()
-		if x := look(time.Hour); x.Process != nil || x.Problem == "" { // it would wait as long
+		if x := look(time.Hour); x.Process != nil || x.Problem == "" { // otherwise it would wait as long
 			t.Fatalf("look %d: %+v", i, x)
 		}
 		if took := time.Since(began); took > time.Second {

@@ -17,10 +17,11 @@ func auditCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show and check audit logs",
-		Long: `An audit log is a file of JSON lines, one for each order that a process was
-given, refused ones too: who claimed to give it, who the kernel says gave it,
-what it did; and one for each start of the process. A program keeps one when it
-names the file (ops.Options.Audit, or audit_path in breaker.conf).`,
+		Long: `An audit log is a file of JSON lines. There is one line for each order that a
+process was given, including refused ones: who claimed to give it, who gave it
+according to the kernel, and what it did; and one for each start of the
+process. A program writes one if it names the file (ops.Options.Audit, or
+audit_path in breaker.conf).`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -34,17 +35,17 @@ func auditVerifyCommand(g *globals) *cobra.Command {
 		Use:                   "verify FILE...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Check that no line of an audit log was changed",
-		Long: `Check that no line of an audit log was changed, taken out, put in or moved: each
-carries the hash of the one before. Where the log was rotated, name its files
-with the oldest first: they are one log. FILE may be - for the standard input.
+		Long: `Check that no line of an audit log was edited, removed, inserted or moved: each
+line contains the hash of the one before. If the log was rotated, name all of
+its files, oldest first. FILE may be - for standard input.
 
-A line that a crash left unfinished is not taken for junk: it is the beginning
-of a line, and the log goes on behind it with the start of a process, or ends.
+A line that a crash left unfinished is not an error: it is the beginning of a
+line, after which the log continues with the start of a process, or ends.
 
-Lines cut off at the end do not show in the files. Keep the last hash or number,
-which this prints, somewhere else, and give it as --end the next time: the log
-has to reach it, and may go on. Exit status 5 means that the log does not hold
-together.`,
+The files alone cannot show that lines were cut off at the end. Keep the last
+hash or number, which this command prints, somewhere else, and give it as --end
+the next time: the log must contain it, and may continue after it. Exit code 5
+means that the log was edited or is damaged.`,
 		Example: `  switchgear audit verify /var/log/shop/breakers.audit
   switchgear audit verify breakers.audit.2 breakers.audit.1 breakers.audit --end 1742
   switchgear audit verify --json - < breakers.audit | jq -r .ends`,
@@ -64,7 +65,7 @@ together.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&end, "end", "", "a `hash or number` that the log has to reach")
+	cmd.Flags().StringVar(&end, "end", "", "a `hash or number` that the log must reach")
 	return cmd
 }
 
@@ -73,7 +74,7 @@ type auditResult struct {
 	OK bool `json:"ok"`
 }
 
-// openLogs opens the files of an audit log, or none of them.
+// openLogs opens all files of an audit log, or none of them.
 func openLogs(cmd *cobra.Command, paths []string) (files []io.Reader, closeAll func(), err error) {
 	var opened []*os.File
 	closeAll = func() {
@@ -97,7 +98,7 @@ func openLogs(cmd *cobra.Command, paths []string) (files []io.Reader, closeAll f
 	return files, closeAll, nil
 }
 
-// verify gives a log that was tampered with its exit code.
+// verify gives the error for an edited log its exit code.
 func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, error) {
 	files, closeAll, err := openLogs(cmd, paths)
 	if err != nil {
@@ -120,16 +121,16 @@ func verify(cmd *cobra.Command, end string, paths []string) (ops.AuditReport, er
 func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 	out := cmd.OutOrStdout()
 	if r.Entries+r.Starts+r.Notices == 0 {
-		fmt.Fprintln(out, "0 orders hold together.")
+		fmt.Fprintln(out, "0 orders verified.")
 		return
 	}
-	fmt.Fprintf(out, "%d orders hold together, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
+	fmt.Fprintf(out, "%d orders verified, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
 	fmt.Fprintf(out, "Starts of the process: %d.\n", r.Starts)
 	if r.Notices > 0 {
-		fmt.Fprintf(out, "Orders that a start found and applied again, or lost: %d.\n", r.Notices)
+		fmt.Fprintf(out, "Orders that were applied again or lost at a start: %d.\n", r.Notices)
 	}
 	if r.Repeats > 0 {
-		fmt.Fprintf(out, "%d more orders were refused as others were, and are only counted.\n", r.Repeats)
+		fmt.Fprintf(out, "%d more orders were refused like others, and are only counted.\n", r.Repeats)
 	}
 	if r.Missed > 0 {
 		fmt.Fprintf(out, "%d orders could not be written when they were given.\n", r.Missed)
@@ -141,10 +142,10 @@ func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 		fmt.Fprintf(out, "Lines that a crash left unfinished: %v.\n", r.Torn)
 	}
 	if r.Chains > 1 {
-		fmt.Fprintf(out, "The process found no log when it started, and began anew: %d times. Whether lines\nare missing at the end of the file before does not show.\n", r.Chains-1)
+		fmt.Fprintf(out, "The process found no log when it started, and began a new chain: %d times. Whether\nlines are missing at the end of the previous file cannot be seen.\n", r.Chains-1)
 	}
 	if r.Begins != "" {
-		fmt.Fprintf(out, "It follows a log that ends with %s.\n", plain.Text(r.Begins))
+		fmt.Fprintf(out, "It continues a log that ends with %s.\n", plain.Text(r.Begins))
 	}
 	fmt.Fprintf(out, "The last hash is %s, its number %d.\n", r.Ends, r.Last)
 }

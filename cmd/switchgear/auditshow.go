@@ -14,7 +14,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// auditFilter is which entries audit show shows.
+// auditFilter selects the entries that audit show shows.
 type auditFilter struct {
 	id, actor, since string
 	from             time.Time
@@ -27,19 +27,19 @@ func auditShowCommand(g *globals) *cobra.Command {
 		Use:                   "show FILE...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show who ordered what, when and why",
-		Long: `Show the entries of audit logs: who ordered what, when, why and what came of it,
-and the starts of processes. The entries of several files, of one process or of
-several, come in the order of their times. FILE may be - for the standard input.
+		Long: `Show the entries of audit logs: who ordered what, when, why and with what
+result, and the starts of processes. The entries of several files, of one or
+several processes, are sorted by time. FILE may be - for standard input.
 
---id shows the orders for one breaker, those for name/* and * included; with
-name/*, those for the set and each of its keys. --since is a time that has passed
-(2h), or a date and time (2026-01-31 15:04, or as in RFC 3339).
+--id shows the orders for one breaker, including those for name/* and *; with
+name/*, those for the set and each of its keys. --since is how long ago (2h), or
+a date and time (2026-01-31 15:04, or as in RFC 3339).
 
-Dry runs that were not refused are left out, unless --dry-runs asks for them:
-this program tries each order out before it gives it.
+Dry runs that were not refused are left out, unless --dry-runs is given: this
+program makes a dry run before each order.
 
-An edited line is shown and named on the standard error, and the exit status is 5.
-Use "switchgear audit verify" for the whole truth: it also sees what is missing.`,
+An edited line is shown and reported on standard error, and the exit code is 5.
+Use "switchgear audit verify" for a full check: it also detects missing lines.`,
 		Example: `  switchgear audit show /var/log/shop/*.audit --since 2h
   switchgear audit show breakers.audit.1 breakers.audit --id payments --actor ana`,
 		Args: someFiles,
@@ -65,12 +65,12 @@ Use "switchgear audit verify" for the whole truth: it also sees what is missing.
 	}
 	cmd.Flags().StringVar(&f.id, "id", "", "only orders for this `id`, or name/*")
 	cmd.Flags().StringVar(&f.actor, "actor", "", "only orders of this `actor`")
-	cmd.Flags().BoolVar(&f.dryRuns, "dry-runs", false, "dry runs too")
+	cmd.Flags().BoolVar(&f.dryRuns, "dry-runs", false, "also show dry runs")
 	cmd.Flags().StringVar(&f.since, "since", "", "only entries from this `time` on, such as 2h or \"2026-01-31 15:04\"")
 	return cmd
 }
 
-// someFiles wants the files of an audit log.
+// someFiles requires the files of an audit log.
 func someFiles(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usage("%s needs the files of an audit log, as in: %s", cmd.CommandPath(), cmd.UseLine())
@@ -78,7 +78,7 @@ func someFiles(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// sinceTime reads --since.
+// sinceTime parses --since.
 func sinceTime(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -91,11 +91,11 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, usage("--since %q, want a time that has passed such as 2h, or a date such as \"2026-01-31 15:04\"", text)
+	return time.Time{}, usage("--since %q, want how long ago, such as 2h, or a date such as \"2026-01-31 15:04\"", text)
 }
 
-// read reads the entries that match, in the order of their times. An edited line
-// is an error that does not end it.
+// read returns the entries that match, in the order of their times. An edited
+// line is an error that does not end reading.
 func (f *auditFilter) read(cmd *cobra.Command, paths []string) (out []ops.AuditEntry, err error) {
 	out = []ops.AuditEntry{}
 	files, closeAll, err := openLogs(cmd, paths)
@@ -133,7 +133,7 @@ func (f *auditFilter) matches(e *ops.AuditEntry) bool {
 		(f.id == "" || concerns(e.Order.ID, f.id))
 }
 
-// concerns reports whether an order for one id is for the other as well.
+// concerns reports whether an order for one id also applies to the other.
 func concerns(ordered, id string) bool {
 	if ordered == id || ordered == "*" || id == "*" && ordered != "" {
 		return true
@@ -168,8 +168,8 @@ func auditTable(entries []ops.AuditEntry) *table.Table {
 	return t
 }
 
-// peerText is who gave the order as far as the transport knows, beside who the
-// order says.
+// peerText says who sent the order according to the transport, in addition to
+// the order's actor.
 func peerText(p *ops.Peer) string {
 	switch {
 	case p.UID != nil:

@@ -23,7 +23,7 @@ func TestAuditShow(t *testing.T) {
 		return h.ok(append(args("audit", "show", b.Audit, a.Audit), words...)...)
 	}
 	lines := strings.Split(strings.TrimSpace(show()), "\n")
-	if len(lines) != 9 { // the head, two starts, six orders
+	if len(lines) != 9 { // the header, two starts, six orders
 		t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
 	for i, want := range []string{"TIME", "the process started", "the process started", "close payments", "close payments", "force-open ledger/* for 1h", "force-open ledger/* for 1h", "refused: breaker has changed", "set search {\"fail_max\":9}"} {
@@ -46,7 +46,7 @@ func TestAuditShow(t *testing.T) {
 	if got := show("--actor", "eve"); got != "No entry matches.\n" {
 		t.Errorf("%q", got)
 	}
-	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want a time that has passed such as 2h`)
+	h.fails(2, args("audit", "show", a.Audit, "--since", "soon"), `--since "soon", want how long ago, such as 2h`)
 	h.fails(2, args("audit", "show"), "needs the files")
 	h.fails(1, args("audit", "show", a.Audit, "/no/such"), "no such file")
 	text, err := os.ReadFile(a.Audit)

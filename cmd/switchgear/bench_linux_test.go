@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// What a command takes on a host with 13 processes, while all of them answer and
-// while one of them is stopped.
+// How long a command takes on a host with 13 processes, while all of them
+// answer and while one of them is stopped.
 func BenchmarkThirteenProcesses(b *testing.B) {
 	h := newHost(b)
 	var shops []*shop

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// still takes out of a text what differs from run to run.
+// still removes from a text what differs from run to run.
 func still(text string) string {
 	for _, r := range [][2]string{
 		{`\b\d+(\.\d+)?(ms|µs)\b`, "0ms"},
@@ -64,7 +64,7 @@ runbook: https://runbooks.example/payments
 TIME  FROM  TO  WHY
 hh:mm:ss.mmm  closed  OPEN  5 failures in a row; last error: connection refused; open for 59m59s
 `)
-	compare(t, "history of a quiet one", h.ok("history", "search"), "search has never been anything but closed.\n")
+	compare(t, "history of a quiet one", h.ok("history", "search"), "search has always been closed.\n")
 	ps := fmt.Sprintf(`
 PID  SERVICE  UP  BREAKERS  STATES  OVERRIDES  PATH
 %d  shop  0ms  5  1 open, 1 forced-open  1  %s
@@ -93,7 +93,7 @@ payments  FORCED-CLOSED  HALF-OPEN        4
 	compare(t, "release again", h.ok("release", "payments"), `
 ID        BEFORE     AFTER      VERSION
 payments  HALF-OPEN  HALF-OPEN        4
-It was so already.
+No change: it was so already.
 `)
 	h.fails(1, args("close", "payments", "--if-version", "3"), "is at version 4", "was for 3")
 	h.ok("close", "payments", "--if-version", "4")
@@ -112,13 +112,13 @@ Nothing was changed: 1 of 1 would be.
 `)
 }
 
-func TestOrdersForManyWantTheirNumber(t *testing.T) {
+func TestOrdersForManyNeedTheirNumber(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.shop("shop")
 	force := args("force-open", "ledger/*", "--no-expiry", "--reason", "INC-43")
-	h.fails(1, force, "this is for 3 breakers (3 in shop/", "--yes 3")
-	h.fails(1, append(force, "--yes", "2"), "this is for 3 breakers by now", "nothing was changed")
+	h.fails(1, force, "this applies to 3 breakers (3 in shop/", "--yes 3")
+	h.fails(1, append(force, "--yes", "2"), "this applies to 3 breakers now", "nothing was changed")
 	if got := h.ok("status", "ledger/eu-1"); !strings.Contains(got, "closed") {
 		t.Errorf("an order that was refused changed something:\n%s", got)
 	}
@@ -129,7 +129,7 @@ ledger/us-1  closed       FORCED-OPEN        1
 ledger/eu-2  FORCED-OPEN  FORCED-OPEN        2
 2 closed -> forced-open, 1 stays forced-open.
 Nothing was changed: 3 of 3 would be.
-Note: keys that ledger makes later are not touched: they begin closed, without an override.
+Note: keys that ledger creates later are not affected: they begin closed, without an override.
 `)
 	if got := h.ok(append(force, "--yes", "3")...); !strings.Contains(got, "Changed 3 of 3.") {
 		t.Errorf("force-open ledger/*:\n%s", got)
@@ -144,7 +144,7 @@ func TestSeveralProcesses(t *testing.T) {
 		t.Errorf("status:\n%s", got)
 	}
 	h.fails(2, args("close", "payments", "--if-version", "2", "-p", strconv.Itoa(a.PID), "-p", strconv.Itoa(b.PID)), "--if-version is for one breaker")
-	// An id that two processes have is two breakers.
+	// The same id in two processes is two breakers.
 	h.fails(1, args("close", "payments"), "2 breakers", "1 in shop/", "1 in desk/", "--yes 2")
 	h.ok("close", "payments", "-p", "shop")
 	if got := h.ok("explain", "payments"); !hasAll(got, []string{
@@ -157,36 +157,36 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 }
 
-func TestEveryDoorLeadsIn(t *testing.T) {
+func TestEveryEndpointWorks(t *testing.T) {
 	t.Parallel()
 	s := startShop(t, shortTemp(t), "shop")
 	h := newHost(t) // where it is not found
-	for _, door := range []string{s.Socket, s.URL, "pipe:" + s.In, s.In, "pipe:" + s.In + "," + s.Out} {
-		if got := h.ok("status", "-p", door); !hasAll(got, []string{"payments", "OPEN", "eu-2", "FORCED-OPEN"}) {
-			t.Errorf("status -p %s:\n%s", door, got)
+	for _, endpoint := range []string{s.Socket, s.URL, "pipe:" + s.In, s.In, "pipe:" + s.In + "," + s.Out} {
+		if got := h.ok("status", "-p", endpoint); !hasAll(got, []string{"payments", "OPEN", "eu-2", "FORCED-OPEN"}) {
+			t.Errorf("status -p %s:\n%s", endpoint, got)
 		}
-		if got := h.ok("half-open", "payments", "-p", door, "--reason", "a look"); !strings.Contains(got, "HALF-OPEN") {
-			t.Errorf("half-open -p %s:\n%s", door, got)
+		if got := h.ok("half-open", "payments", "-p", endpoint, "--reason", "a look"); !strings.Contains(got, "HALF-OPEN") {
+			t.Errorf("half-open -p %s:\n%s", endpoint, got)
 		}
-		if got := h.ok("open", "payments", "-p", door); !strings.Contains(got, "OPEN") {
-			t.Errorf("open -p %s:\n%s", door, got)
+		if got := h.ok("open", "payments", "-p", endpoint); !strings.Contains(got, "OPEN") {
+			t.Errorf("open -p %s:\n%s", endpoint, got)
 		}
-		if got := h.ok("explain", "payments", "-p", door); !strings.Contains(got, "opened by") {
-			t.Errorf("explain -p %s:\n%s", door, got)
+		if got := h.ok("explain", "payments", "-p", endpoint); !strings.Contains(got, "opened by") {
+			t.Errorf("explain -p %s:\n%s", endpoint, got)
 		}
-		if got := h.ok("history", "payments", "-p", door); !strings.Contains(got, "a look") {
-			t.Errorf("history -p %s:\n%s", door, got)
+		if got := h.ok("history", "payments", "-p", endpoint); !strings.Contains(got, "a look") {
+			t.Errorf("history -p %s:\n%s", endpoint, got)
 		}
-		h.fails(1, args("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill"), "this is for 3 breakers")
-		if got := h.ok("force-closed", "ledger/*", "-p", door, "--for", "1m", "--reason", "drill", "--yes", "3"); !strings.Contains(got, "of 3.") {
-			t.Errorf("force-closed ledger/* -p %s:\n%s", door, got)
+		h.fails(1, args("force-closed", "ledger/*", "-p", endpoint, "--for", "1m", "--reason", "drill"), "this applies to 3 breakers")
+		if got := h.ok("force-closed", "ledger/*", "-p", endpoint, "--for", "1m", "--reason", "drill", "--yes", "3"); !strings.Contains(got, "of 3.") {
+			t.Errorf("force-closed ledger/* -p %s:\n%s", endpoint, got)
 		}
-		if got := h.ok("set", "search", "-p", door, "fail_max=7", "--dry-run"); !hasAll(got, []string{"fail_max 5 -> 7", "1 of 1 would be"}) {
-			t.Errorf("set -p %s:\n%s", door, got)
+		if got := h.ok("set", "search", "-p", endpoint, "fail_max=7", "--dry-run"); !hasAll(got, []string{"fail_max 5 -> 7", "1 of 1 would be"}) {
+			t.Errorf("set -p %s:\n%s", endpoint, got)
 		}
-		h.fails(1, args("close", "search", "-p", door, "--if-version", "99"), "the order was for 99")
-		h.fails(1, args("close", "serch", "-p", door), `did you mean`)
-		h.ok("force-open", "ledger/eu-2", "-p", door, "--no-expiry", "--reason", "INC-42 vendor maintenance")
+		h.fails(1, args("close", "search", "-p", endpoint, "--if-version", "99"), "the order was for 99")
+		h.fails(1, args("close", "serch", "-p", endpoint), `did you mean`)
+		h.ok("force-open", "ledger/eu-2", "-p", endpoint, "--no-expiry", "--reason", "INC-42 vendor maintenance")
 	}
 	h.fails(1, args("close", "payments", "-p", s.Locked), "read-only")
 	h.fails(1, args("watch", "-p", s.In), "a pipe has no events")
@@ -195,7 +195,7 @@ func TestEveryDoorLeadsIn(t *testing.T) {
 	h.fails(3, args("status", "-p", "http://127.0.0.1:1/"), "connection refused")
 }
 
-func TestExitCodesOfWhatIsWrong(t *testing.T) {
+func TestExitCodesOfErrors(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.fails(3, args("status"), "no process of this host has a switchgear socket")
@@ -240,7 +240,7 @@ func TestExitCodesOfWhatIsWrong(t *testing.T) {
 		{2, args("close", "ledger/*", "--yes", "-1"), args("--yes -1", "the number")},
 		{2, args("open", "payments", "--for", "0s"), args("--for 0s", "above 0")},
 		{2, args("open", "payments", "--for", "-1m"), args("--for -1m", "above 0")},
-		{2, args("close", "payments", "--if-version", "0"), args("--if-version 0", "begin with 1")},
+		{2, args("close", "payments", "--if-version", "0"), args("--if-version 0", "at least 1")},
 		{2, args("demo", "--for", "-1s"), args("--for -1s", "above 0")},
 		{2, args("top", "--json"), args("watch --json")},
 		{2, args("top"), args("needs a terminal")},
@@ -268,7 +268,7 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	_ = dead.cmd.Wait()
 	stop(t, stopped)
 	isGone, isStopped := fmt.Sprintf("process %d is gone", dead.PID), fmt.Sprintf("process %d does not answer: the process is stopped", stopped.PID)
-	// Some did not answer: one code for all looks.
+	// Some did not answer: the exit code is the same for all queries.
 	for _, words := range [][]string{args("status"), args("explain", "payments"), args("history", "payments"), args("status", "--json"), args("status", "payments")} {
 		began := time.Now()
 		r := h.run(words...)
@@ -282,15 +282,16 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	if r := h.run("explain", "nosuch"); r.code != 4 || !hasAll(r.errOut, []string{`unknown breaker "nosuch"`, isStopped}) {
 		t.Errorf("an id that none of those that answer knows: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	// The order was carried out in all that have it, as far as they answer.
+	// The order was carried out in all processes that have the id, as far as
+	// they answer.
 	if r := h.run("close", "payments"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, isStopped) {
 		t.Errorf("close: exit %d, want 0, and the name of the one that was not asked\n%s%s", r.code, r.out, r.errOut)
 	}
 	h.fails(3, args("close", "payments", "-p", strconv.Itoa(dead.PID)), isGone+" and left its socket")
 	h.fails(3, args("close", "payments", "-p", strconv.Itoa(stopped.PID)), isStopped)
 	h.fails(3, args("status", "-p", strconv.Itoa(stopped.PID)), isStopped)
-	// Of two that are named, one is there: a look tells what it says, an order is
-	// not given to half of them.
+	// Of two processes that are named, one is there: a query shows its answer,
+	// but an order is not given to only one of them.
 	both := args("-p", "shop", "-p", strconv.Itoa(stopped.PID))
 	if r := h.run(append(args("status"), both...)...); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, isStopped) {
 		t.Errorf("status of two: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
@@ -309,7 +310,7 @@ func TestDeadAndStoppedProcessesAreNamedInBoundedTime(t *testing.T) {
 	}
 }
 
-// When nothing answers, the code says so.
+// If nothing answers, the exit code says so.
 func TestNothingAnswers(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -326,7 +327,7 @@ func TestNothingAnswers(t *testing.T) {
 	}
 }
 
-// stop stops a shop, as Ctrl-Z does, and waits until it stands.
+// stop stops a shop, as Ctrl-Z does, and waits until it has stopped.
 func stop(t *testing.T, s *shop) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -371,7 +372,7 @@ func TestJSONForPrograms(t *testing.T) {
 	}
 }
 
-func TestWatchTellsEachChange(t *testing.T) {
+func TestWatchPrintsEachChange(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.shop("shop")
@@ -402,7 +403,7 @@ func TestWatchTellsEachChange(t *testing.T) {
 			t.Errorf("no JSON: %s", line)
 		}
 		if events.saw("payments") {
-			t.Errorf("it told of payments, which nobody asked for")
+			t.Errorf("it showed payments, which was not requested")
 		}
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
@@ -420,7 +421,7 @@ func TestAuditVerify(t *testing.T) {
 	h.ok("close", "payments", "--reason", "one")
 	h.ok("open", "payments", "--reason", "two")
 	h.ok("close", "payments", "--reason", "three")
-	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders hold together", "Starts of the process: 1.", "The last hash is "}) { // dry runs are on record, too
+	if got := h.ok("audit", "verify", s.Audit); !hasAll(got, []string{"6 orders verified", "Starts of the process: 1.", "The last hash is "}) { // dry runs are recorded, too
 		t.Errorf("audit verify:\n%s", got)
 	}
 	text, err := os.ReadFile(s.Audit)
@@ -434,7 +435,7 @@ func TestAuditVerify(t *testing.T) {
 	if r := h.run("audit", "verify", forged); r.code != 5 || !hasAll(r.errOut, []string{forged, "line 4"}) {
 		t.Errorf("audit verify of a forged log: exit %d, want 5 and the line\n%s%s", r.code, r.out, r.errOut)
 	}
-	// A rotated log is several files, and has to reach the end that was kept.
+	// A rotated log is several files, and must reach the end that was kept.
 	lines := strings.SplitAfter(string(text), "\n")
 	var files []string
 	for i, part := range [][]string{lines[:3], lines[3:5], lines[5:]} {
@@ -444,7 +445,7 @@ func TestAuditVerify(t *testing.T) {
 		}
 	}
 	verify := args("audit", "verify")
-	if got := h.ok(append(verify, append(files, "--end", "7")...)...); !hasAll(got, []string{"6 orders hold together", "its number 7."}) {
+	if got := h.ok(append(verify, append(files, "--end", "7")...)...); !hasAll(got, []string{"6 orders verified", "its number 7."}) {
 		t.Errorf("audit verify of three files:\n%s", got)
 	}
 	for _, tt := range []struct {

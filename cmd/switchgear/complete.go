@@ -13,7 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// completionPatience is how long the tab key may take at most.
+// completionPatience is the longest that the tab key may take.
 const completionPatience = time.Second
 
 const mostCompletions = 500
@@ -21,12 +21,13 @@ const mostCompletions = 500
 // completeIDs offers the ids that the processes know.
 func (g *globals) completeIDs(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience/2)
-	f, _ := g.find(ctx) // what answered is enough
+	f, _ := g.find(ctx) // answers of some processes are enough
 	cancel()
 	var out []cobra.Completion
 	seen := map[string]bool{}
 	offer := func(id, what string) {
-		// An id that is not plain cannot be typed, and must not reach the shell.
+		// An id that is not plain cannot be typed, and must not reach the
+		// shell.
 		if strings.HasPrefix(id, begun) && !seen[id] && len(out) < mostCompletions && plain.Text(id) == id {
 			seen[id] = true
 			out = append(out, cobra.CompletionWithDesc(id, what))

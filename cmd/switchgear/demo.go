@@ -18,14 +18,14 @@ func demoCommand() *cobra.Command {
 		Short: "Run a small shop whose servers are stopped, hung and slowed",
 		Long: `Run a small shop on loopback: real HTTP servers, real clients behind breakers,
 and traffic. One server is stopped, hung and slowed in turn, again and again;
-each change of a breaker is printed with its reason. The first lines say how to
-look at it and change it from a second terminal.
+each change of a breaker is printed with its cause. The first lines say how to
+watch and change the breakers from a second terminal.
 
 With --fleet it is a shop of six real processes in two zones whose breakers act
 as one. One process's network, a zone's, the dependency and the store are broken
 in turn. The store is part of the demo, unless --redis names one.
 
-It ends after --for, or by Ctrl-C, and removes everything that it made.`,
+It ends after --for, or with Ctrl-C, and removes everything that it created.`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flag("for").Changed && limit <= 0 {
@@ -41,7 +41,7 @@ It ends after --for, or by Ctrl-C, and removes everything that it made.`,
 			return demo.Run(cmd.Context(), demo.Config{Out: out, Width: out.width, For: limit})
 		},
 	}
-	cmd.Flags().DurationVar(&limit, "for", 0, "end after this time (default: go on until Ctrl-C)")
+	cmd.Flags().DurationVar(&limit, "for", 0, "end after this time (default: run until Ctrl-C)")
 	cmd.Flags().BoolVar(&ofFleet, "fleet", false, "a shop of several processes that act as one")
 	cmd.Flags().StringVar(&store, "redis", "", "the `URL` of the store of --fleet, such as redis://127.0.0.1:6379")
 	return cmd

@@ -17,7 +17,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// pipeOf is the client of the pipe that the demo prints.
+// pipeOf returns a client for the pipe that the demo prints.
 func pipeOf(t *testing.T, line string) fifo.Client {
 	t.Helper()
 	m := regexp.MustCompile(`-i (\S+) -o (\S+) status`).FindStringSubmatch(line)
@@ -36,7 +36,7 @@ func TestDemoOpensAndCloses(t *testing.T) {
 	p.await("payments", "closed -> open", "calls failed in the last 1s", "connection refused")
 	p.await("calls: payments", "rejected")
 
-	// People's orders travel through the pipe while it trades.
+	// Orders work through the pipe while the shop trades.
 	table, err := pipe.Status(t.Context(), "")
 	if err != nil || !strings.Contains(table, "inventory/umbrella") {
 		t.Fatalf("status: %v\n%s", err, table)
@@ -75,7 +75,7 @@ func TestDemoEndsBySignal(t *testing.T) {
 	}
 }
 
-func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
+func TestDemoUsesNoColourWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	p := start(t, "demo", "--for", "1500ms")
 	p.await("Over after")
@@ -86,7 +86,7 @@ func TestDemoTellsWithoutColourWhereThereIsNoTerminal(t *testing.T) {
 }
 
 // A reader that goes away, as in "switchgear demo | head", ends the demo.
-func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
+func TestDemoCleansUpWithoutAReader(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -106,17 +106,23 @@ func TestDemoCleansUpWhenNobodyReads(t *testing.T) {
 	p.leavesNothing()
 }
 
-// The commands that it prints are there to be pasted into a second terminal:
-// each is run as it stands.
+// The commands that it prints can be pasted into a second terminal: each is
+// run as it is.
 func TestDemoCommandsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
+	// Built first, so that the wait below is for the demo and not for the compiler.
+	build := exec.Command("go", "run", "./cmd/switchgear", "--version")
+	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "GOWORK=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	p := startAs(t, nil, exec.Command("go", "run", "./cmd/switchgear", "demo", "--for", "60s"))
 	p.cmd.Dir = filepath.Join("..", "..")
 	p.cmd.Env = append(p.cmd.Env, "GOWORK=") // as in a fresh clone, whatever the tests run under
 	p.begin()
 	p.await("In a second terminal")
 	cd := p.await("  cd ")
-	top := p.await("./cmd/switchgear top -p ") // is for a terminal, and has the process's number
+	top := p.await("./cmd/switchgear top -p ") // needs a terminal, and contains the process id
 	pid, err := strconv.Atoi(top[strings.LastIndex(top, " ")+1:])
 	if err != nil {
 		t.Fatal(err)

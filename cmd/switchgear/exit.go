@@ -23,16 +23,16 @@ const (
 const exitCodesText = `For scripts:
 
   0  done
-  1  refused: an unknown id, a version that has moved on, an order that was not
-     confirmed or not allowed; nothing was changed
-  2  usage: the command line makes no sense; nothing was asked or changed
-  3  unreachable: no such process, it is gone, or it did not answer in time
+  1  refused: an unknown id, a version that has changed, or an order that was
+     not confirmed or not permitted; nothing was changed
+  2  usage: the command line is invalid; nothing was asked or changed
+  3  unreachable: the process does not exist or did not answer in time
   4  partly: done in some processes or breakers, but not in all
-  5  the audit log does not verify: it was changed, or is damaged
+  5  the audit log does not verify: it was edited or is damaged
 
-What went wrong is one line on the standard error.`
+Errors are printed as one line on standard error.`
 
-// codeError is an error that decides the exit code.
+// codeError is an error that determines the exit code.
 type codeError struct {
 	code int
 	err  error
@@ -53,7 +53,7 @@ func unreachable(format string, args ...any) error {
 	return &codeError{exitUnreachable, fmt.Errorf(format, args...)}
 }
 
-// exitCode is the code of what a command returned.
+// exitCode returns the exit code for the error of a command.
 func exitCode(err error) int {
 	var coded *codeError
 	switch {

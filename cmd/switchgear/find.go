@@ -29,13 +29,13 @@ type globals struct {
 
 func (g *globals) define(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringArrayVarP(&g.processes, "process", "p", nil, "a `process`: number, service, socket, URL or pipe\n(default: all of this host; see help processes)")
+	f.StringArrayVarP(&g.processes, "process", "p", nil, "a `process`: number, service, socket, URL or pipe\n(default: all on this host; see help processes)")
 	f.BoolVar(&g.json, "json", false, "answer in JSON, for programs")
-	f.DurationVar(&g.timeout, "timeout", 3*time.Second, "how long a process has to answer")
+	f.DurationVar(&g.timeout, "timeout", 3*time.Second, "how long a process may take to answer")
 	_ = root.RegisterFlagCompletionFunc("process", completeProcesses)
 }
 
-// check refuses flags that make no sense.
+// check refuses invalid flags.
 func (g *globals) check() error {
 	switch {
 	case g.timeout <= 0:
@@ -46,26 +46,28 @@ func (g *globals) check() error {
 	return nil
 }
 
-// bound is a context for one round of questions.
+// bound returns a context for one round of questions.
 func (g *globals) bound(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(cmd.Context(), g.timeout)
 }
 
-// findPatience is how long a process has to say who it is.
+// findPatience is how long a process may take to say who it is.
 const findPatience = 2 * time.Second
 
-// found is the processes that a command is for.
+// found is the processes that a command applies to.
 type found struct {
 	targets []target
-	// named: they were chosen by -p, so that each of them has to do its part.
+	// named means that they were selected by -p, so that each of them has to
+	// do its part.
 	named bool
-	// trouble is what stands in the way of those that are meant and did not
-	// answer; maybe is that of processes which did not say whether they are
-	// meant; dead is those that were not named, are gone, and left a socket.
+	// trouble holds errors about processes that were meant but did not answer,
+	// maybe those about processes that did not say whether they were meant.
+	// dead holds notes about processes that were not named and have ended
+	// without removing their socket.
 	trouble, maybe, dead []error
 }
 
-const processesHelp = `A command is for every process of this host that has opened its socket
+const processesHelp = `A command applies to every process of this host that has opened its socket
 (Plane.Listen in its program), unless -p names others:
 
   -p 1234                      the process with this number, by its socket or,
@@ -74,25 +76,26 @@ const processesHelp = `A command is for every process of this host that has open
   -p /run/switchgear/7.sock    the socket at this path
   -p https://host/ops/         the operations handler mounted at this URL
   -p pipe:/tmp/breaker/7.in    the named pipe at this path, with its reply in
-                               7.out beside it; or pipe:IN,OUT. All but watch
-                               works through it. Behind a pipe of PyBreaker's
-                               there are states and plain orders for one
-                               breaker, and what it cannot do is refused.
+                               7.out beside it; or pipe:IN,OUT. It has neither
+                               events nor a timeline, nor the settings of the
+                               program. PyBreaker's pipe only has states, and
+                               plain orders for one breaker; everything else
+                               is refused.
 
 -p may be repeated. For a URL, SWITCHGEAR_AUTHORIZATION is sent as the header
-Authorization. A process whose socket is there but that does not answer is named
-on the standard error; one that was stopped at once, others after two seconds.
-It does not delay the others. A command is carried out in the processes that
-know its id, unless -p names the processes.
+Authorization. A process that has a socket but does not answer is reported on
+standard error: a stopped one at once, others after two seconds. It does not
+delay the others. A command is carried out in the processes that know its id,
+unless -p names the processes.
 
-A socket counts only in a folder of mode 0700 that belongs to you, and where
-socket and process are yours as well. Root sees those of other users in their
-folders, by the name of the user behind that of the process: what such a process
-says of itself is its own word. Root gives orders to it only where -p names the
+A socket counts only if its folder has mode 0700 and belongs to you, and the
+socket and its process are yours as well. Root also sees those of other users,
+with the name of the user after that of the process; what such a process says
+about itself cannot be verified. Root gives orders to it only if -p names the
 path of its socket or pipe.`
 
-// find is the processes that the command line means. Its error matches
-// ops.ErrUnreachable when there is none that answers.
+// find returns the processes that the command line selects. The error matches
+// ops.ErrUnreachable if none of them answers.
 func (g *globals) find(ctx context.Context) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, findPatience)
 	defer cancel()
@@ -123,13 +126,14 @@ func (g *globals) find(ctx context.Context) (found, error) {
 	return f, nil
 }
 
-// explicit reports whether spec says by itself where the process is.
+// explicit reports whether spec alone says where the process is.
 func explicit(spec string) bool { return strings.ContainsAny(spec, "/") }
 
 // asking asks the processes behind sockets who they are.
 type asking func([]ops.Found) []ops.Found
 
-// add adds the processes that one -p means. It asks only those that it may mean.
+// add adds the processes that one -p selects. It asks only those that it may
+// select.
 func (f *found) add(spec string, sockets []ops.Found, ask asking) error {
 	if paths, ok := strings.CutPrefix(spec, "pipe:"); ok {
 		p, err := newPipe(paths)
@@ -154,9 +158,9 @@ func (f *found) add(spec string, sockets []ops.Found, ask asking) error {
 }
 
 func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking) error {
-	mine := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool { return x.PID != pid })
-	if len(mine) > 0 {
-		f.take(ask(mine))
+	ofPID := slices.DeleteFunc(slices.Clone(sockets), func(x ops.Found) bool { return x.PID != pid })
+	if len(ofPID) > 0 {
+		f.take(ask(ofPID))
 		return nil
 	}
 	path := strings.ReplaceAll(fifo.DefaultInput, "{pid}", spec)
@@ -171,8 +175,8 @@ func (f *found) addNumber(spec string, pid int, sockets []ops.Found, ask asking)
 	return err
 }
 
-// addService adds the processes of a service. Those that do not answer may be of
-// it as well.
+// addService adds the processes of a service. A process that does not answer
+// may belong to it as well.
 func (f *found) addService(service string, sockets []ops.Found, ask asking) error {
 	host := ask(sockets)
 	n := len(f.targets)
@@ -181,7 +185,7 @@ func (f *found) addService(service string, sockets []ops.Found, ask asking) erro
 		case x.Process != nil && x.Process.Service == service:
 			f.take([]ops.Found{x})
 		case x.Process == nil && !x.Dead:
-			f.maybe = append(f.maybe, fmt.Errorf("process %d does not answer, and may be of the service %s: %s", x.PID, service, x.Problem))
+			f.maybe = append(f.maybe, fmt.Errorf("process %d does not answer, and may belong to the service %s: %s", x.PID, service, x.Problem))
 		}
 	}
 	if len(f.targets) == n {
@@ -195,8 +199,8 @@ func isPipe(path string) bool {
 	return err == nil && info.Mode().Type() == os.ModeNamedPipe
 }
 
-// takeTrouble makes one error of all trouble, which then need not be printed
-// again.
+// takeTrouble combines all trouble into one error, so that it need not be
+// printed again.
 func (f *found) takeTrouble() error {
 	err := &codeError{exitUnreachable, errors.Join(f.trouble...)}
 	f.trouble = nil
@@ -211,7 +215,7 @@ func noSuchProcess(what string, host []ops.Found) error {
 		}
 	}
 	if len(there) == 0 {
-		return unreachable("no %s, nor any other on this host", what)
+		return unreachable("no %s, and no other process on this host", what)
 	}
 	return unreachable("no %s on this host, there are: %s", what, strings.Join(there, ", "))
 }
@@ -231,8 +235,8 @@ func (f *found) addAddress(address string) error {
 	return nil
 }
 
-// take sorts what was asked into what answers and what does not. A process that
-// is named twice is taken once.
+// take sorts the processes into those that answered and those that did not. A
+// process that is named twice is added once.
 func (f *found) take(asked []ops.Found) {
 	for _, x := range asked {
 		switch {
@@ -251,13 +255,14 @@ func (f *found) take(asked []ops.Found) {
 	}
 }
 
-// stem is the name of a socket without its ending: the number of the process,
-// and what tells several sockets of one apart.
+// stem returns the name of a socket without its extension: the process id, and
+// what distinguishes several sockets of one process.
 func stem(x *ops.Found) string { return strings.TrimSuffix(filepath.Base(x.Path), ".sock") }
 
 func labelOf(x *ops.Found) string { return x.Process.Service + "/" + stem(x) }
 
-// userOf is the name of another user, or "" for the one who runs this.
+// userOf returns the name of another user, or "" for the user who runs this
+// program.
 func userOf(uid int) string {
 	if uid == os.Geteuid() {
 		return ""
@@ -269,8 +274,8 @@ func userOf(uid int) string {
 	return number
 }
 
-// short is how a target is called on the screen: nothing when it is the only
-// one, and is the user's own.
+// short returns the name of a target on the screen: "" if it is the only one
+// and belongs to the user.
 func (f *found) short(t target) string {
 	if len(f.targets) == 1 && t.user() == "" {
 		return ""
@@ -278,7 +283,7 @@ func (f *found) short(t target) string {
 	return t.name()
 }
 
-// warn reports what could not be asked.
+// warn reports which processes could not be asked.
 func (f *found) warn(cmd *cobra.Command) {
 	for _, err := range slices.Concat(f.dead, f.trouble, f.maybe) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "switchgear: %s\n", oneLine(err.Error()))

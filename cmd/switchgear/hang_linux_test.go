@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// silent is a process that takes connections and never answers, as one does
-// that is busy with something else for ever. It counts who comes.
+// silent is a process that accepts connections and never answers, like one
+// that is busy forever. It counts the connections.
 type silent struct{ asked atomic.Int32 }
 
 func (h *host) silent(pid int) *silent {
@@ -45,7 +45,7 @@ func (h *host) silent(pid int) *silent {
 	return s
 }
 
-// Who names a process by its number asks that one alone.
+// If a process is named by its number, only that one is asked.
 func TestNumberAsksThatProcessAlone(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -62,8 +62,8 @@ func TestNumberAsksThatProcessAlone(t *testing.T) {
 	}
 }
 
-// What answers is shown, whatever else hangs.
-func TestWhatAnswersIsShown(t *testing.T) {
+// Answers are shown, whatever else hangs.
+func TestAnswersAreShown(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	shop := h.shop("shop")
@@ -72,14 +72,14 @@ func TestWhatAnswersIsShown(t *testing.T) {
 	if r := h.run("status"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, hangs) {
 		t.Errorf("status: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	// A process of no known service may be of the one that is asked for.
-	if r := h.run("status", "-p", "shop"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, "may be of the service shop") {
+	// A process whose service is unknown may belong to the requested one.
+	if r := h.run("status", "-p", "shop"); r.code != 4 || !strings.Contains(r.out, "payments") || !strings.Contains(r.errOut, "may belong to the service shop") {
 		t.Errorf("status -p shop: exit %d, want 4\n%s%s", r.code, r.out, r.errOut)
 	}
-	if r := h.run("close", "payments", "-p", "shop"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, "may be of the service shop") {
+	if r := h.run("close", "payments", "-p", "shop"); r.code != 0 || !strings.Contains(r.out, "closed") || !strings.Contains(r.errOut, "may belong to the service shop") {
 		t.Errorf("close -p shop: exit %d, want 0\n%s%s", r.code, r.out, r.errOut)
 	}
-	// Who presses tab gets what there is.
+	// The tab key offers what has been answered so far.
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -103,13 +103,13 @@ func endsSoon(t *testing.T, what string, cmd *exec.Cmd) {
 	case <-done:
 	case <-time.After(15 * time.Second):
 		_ = cmd.Process.Kill()
-		t.Errorf("%s goes on although nobody reads", what)
+		t.Errorf("%s continues although its output is not read", what)
 		<-done
 	}
 }
 
-// Watch ends when its reader has gone, as in "switchgear watch | head -1": at the
-// next event, and when there is none.
+// Watch ends when its reader has gone, as in "switchgear watch | head -1": at
+// the next event, and also without one.
 func TestWatchEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	for _, lines := range []int{0, 1} {
@@ -138,11 +138,11 @@ func TestWatchEndsWithItsReader(t *testing.T) {
 					_, err := bufio.NewReader(r).ReadString('\n')
 					got <- err
 				}()
-				for told := false; !told; { // the stream may begin a little later
+				for received := false; !received; { // the stream may begin a little later
 					h.ok("open", "search")
 					select {
 					case err := <-got:
-						if told = true; err != nil {
+						if received = true; err != nil {
 							t.Fatal(err)
 						}
 					case <-time.After(100 * time.Millisecond):
@@ -158,8 +158,8 @@ func TestWatchEndsWithItsReader(t *testing.T) {
 	}
 }
 
-// Every command ends when what it prints cannot be written, and its exit status
-// says so; an order is carried out all the same.
+// Every command ends when its output cannot be written, and its exit code says
+// so; an order is carried out nevertheless.
 func TestWriteErrorsEndEveryCommand(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -187,7 +187,7 @@ func TestWriteErrorsEndEveryCommand(t *testing.T) {
 		r.Close()
 		code, errOut = h.into(w, words...)
 		if w.Close(); prints && (code == 0 || strings.Contains(errOut, "pipe")) {
-			t.Errorf("%d: %q to nobody: exit %d, %s", i, words, code, errOut)
+			t.Errorf("%d: %q without a reader: exit %d, %s", i, words, code, errOut)
 		}
 	}
 	if got := h.ok("status", "search", "--json"); !strings.Contains(got, `"fail_max": 7`) {
@@ -195,7 +195,7 @@ func TestWriteErrorsEndEveryCommand(t *testing.T) {
 	}
 }
 
-// into runs the program with an output of its own, to its end.
+// into runs the program with a given output, to its end.
 func (h *host) into(out *os.File, words ...string) (code int, errOut string) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)

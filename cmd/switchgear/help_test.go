@@ -20,7 +20,7 @@ func hasEach(text string, all []string) bool {
 	return !slices.ContainsFunc(all, func(one string) bool { return !strings.Contains(text, one) })
 }
 
-// Whoever knows nothing but the name of a command finds the rest.
+// From the name of a command alone, its help shows the rest.
 func TestHelpOfEveryCommand(t *testing.T) {
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -94,8 +94,8 @@ func TestManualPages(t *testing.T) {
 			".SH EXIT STATUS\n", ".TP\n3\nunreachable", ".TP\n-p https://host/ops/\nthe operations handler", "switchgear-force-open(1)",
 		},
 		"switchgear-force-open.1":   {"switchgear force-open [\\fIoptions", "\\fIID", "--no-expiry", "--yes \\fInumber", "INC-42", ".SH GLOBAL OPTIONS", "-p, --process \\fIprocess"},
-		"switchgear-settings.1":     {".TP\nfail_max\nopens on so many failures in a row [5]"},
-		"switchgear-audit-verify.1": {"Lines cut off at the end", "switchgear-audit-show(1)"},
+		"switchgear-settings.1":     {".TP\nfail_max\nopens after this many failures in a row [5]"},
+		"switchgear-audit-verify.1": {"The files alone cannot show", "switchgear-audit-show(1)"},
 		"switchgear-top.1":          {"force-closed: admit every call"},
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, page))

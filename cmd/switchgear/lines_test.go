@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// lines is what a program writes, line by line as it comes.
+// lines is what a program writes, line by line as it arrives.
 type lines struct {
 	t      *testing.T
 	c      chan string
@@ -29,7 +29,7 @@ func linesOf(t *testing.T, r io.ReadCloser) *lines {
 }
 
 // await reads lines up to the one that has all the words, and returns it. A
-// line that has told of something is read once.
+// line that has been returned is not returned again.
 func (l *lines) await(words ...string) string {
 	l.t.Helper()
 	limit := time.After(20 * time.Second)
@@ -60,7 +60,7 @@ func (l *lines) next(limit <-chan time.Time) (line string, ok bool) {
 }
 
 // has waits a moment for a line, and reports whether one has the word. It
-// leaves them for await.
+// leaves the lines for await.
 func (l *lines) has(word string) bool {
 	select {
 	case line, ok := <-l.c:

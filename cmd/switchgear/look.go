@@ -32,8 +32,8 @@ func writeJSON(cmd *cobra.Command, v any) error {
 	return err
 }
 
-// lookAt asks every process that the command line means, and reports those that
-// could not be asked.
+// lookAt asks every process that the command line selects, and reports those
+// that could not be asked.
 func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, target) (T, error)) (found, []answer[T], error) {
 	ctx, cancel := g.bound(cmd)
 	f, err := g.find(ctx)
@@ -42,15 +42,15 @@ func lookAt[T any](g *globals, cmd *cobra.Command, ask func(context.Context, tar
 	if err != nil {
 		return f, nil, err
 	}
-	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
+	ctx, cancel = g.bound(cmd) // a process that hangs must not use up the time of the others
 	defer cancel()
 	good, err := collect(cmd, &f, askAll(ctx, f.targets, ask))
 	return f, good, err
 }
 
-// collect keeps the answers and makes one error of the others: what one process
-// knows, the others need not know. Where some answered and some did not, that is
-// the exit code; a refusal is an answer.
+// collect keeps the answers and combines the errors into one. An id that one
+// process knows need not be known to the others. If some processes answered
+// and some did not, the exit code says so; a refusal counts as an answer.
 func collect[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answer[T], err error) {
 	var unknown, bad []error
 	silent := len(f.trouble) + len(f.maybe)
@@ -95,7 +95,7 @@ func collect[T any](cmd *cobra.Command, f *found, all []answer[T]) (good []answe
 	return good, &codeError{code, errSilent}
 }
 
-// mergeUnknown is one error for an id that no process knows.
+// mergeUnknown combines the errors for an id that no process knows.
 func mergeUnknown(all []error) error {
 	var one *breaker.UnknownError
 	for _, err := range all {
@@ -118,7 +118,8 @@ func mergeUnknown(all []error) error {
 	return one
 }
 
-// unknownOf is the error for an unknown id as it came from another process.
+// unknownOf returns the error for an unknown id as it came from another
+// process.
 func unknownOf(err error) *breaker.UnknownError {
 	var reply *ops.Error
 	if !errors.As(err, &reply) || reply.Code != "unknown" {
@@ -142,20 +143,20 @@ func statusCommand(g *globals) *cobra.Command {
 		Long: `Show breakers, the worst first: what each does with the next call, since when,
 what happens next, and why.
 
-  STATE              what the next call meets
-  AUTO               under an override: what the breaker would do by itself
-  SINCE              how long it has been so
+  STATE              the state that applies to the next call
+  AUTO               the automatic state, if it is behind an override
+  SINCE              how long it has been in this state
   NEXT               what happens next, and when
   60s OK/FAIL/REJ    calls of the last minute that succeeded, failed, and were
-                     rejected, where the process counts calls
+                     rejected, if the process counts calls
   WINDOW N/FAIL/SLOW what the window of its rates holds
-  TRIPS/24h          how often it opened by itself
-  WHY                why it is so
+  TRIPS/24h          how often it opened automatically
+  WHY                why it is in this state
 
-Columns that are empty are left out, and the least of them where the
-terminal is too narrow. The keys of a set are shown in sum, with up to five of
-those that are not well below; --keys shows them all. An ID is a name, or
-name/key, or name/* for all keys of a set.`,
+Empty columns are left out, and so are the least important ones if the terminal
+is too narrow. The keys of a set are added up on one line, followed by up to
+five that are not healthy; --keys shows them all. An ID is a name, or name/key,
+or name/* for all keys of a set.`,
 		Example: `  switchgear status
   switchgear status payments
   switchgear status 'inventory/*' --sort trips
@@ -215,7 +216,8 @@ func (g *globals) status(cmd *cobra.Command, ids []string, by view.Order, keys b
 	return show(cmd, &f, page.Lines(by, ""), 0, err)
 }
 
-// owners adds to the page whose the processes are, if any is another user's.
+// owners adds to the page which user owns each process, if any belongs to
+// another user.
 func (f *found) owners(page *view.Page) {
 	if !slices.ContainsFunc(f.targets, func(t target) bool { return t.user() != "" }) {
 		return
@@ -225,7 +227,7 @@ func (f *found) owners(page *view.Page) {
 	}
 }
 
-// statusOf asks for each id, or for all there is.
+// statusOf asks for each id, or for everything.
 func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error) {
 	if len(ids) == 0 {
 		return t.status(ctx, "")
@@ -241,8 +243,8 @@ func statusOf(ctx context.Context, t target, ids []string) ([]ops.Status, error)
 	return all, nil
 }
 
-// show prints lines, if there are any, says how many breakers and sets are left
-// out, and passes err on.
+// show prints lines, if there are any, says how many breakers and sets are
+// left out, and returns err.
 func show(cmd *cobra.Command, f *found, lines []view.Line, omitted int, err error) error {
 	out := cmd.OutOrStdout()
 	switch {

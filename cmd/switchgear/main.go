@@ -1,4 +1,4 @@
-// Switchgear sees and operates the circuit breakers of running processes.
+// Switchgear shows and operates the circuit breakers of running processes.
 package main
 
 import (
@@ -16,8 +16,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	// A closed pipe at the other end of our output is an error to be handled,
-	// not a death that leaves things behind.
+	// Writing to a pipe whose reader has gone must return an error, so that
+	// the program can clean up, instead of killing it.
 	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// manCommand is for those who pack the program.
+// manCommand is for those who package the program.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "man DIR",
@@ -29,8 +29,8 @@ func manCommand() *cobra.Command {
 	}
 }
 
-// writeManual writes the page of a command and those of the commands below it.
-// Pages of one build are the same every day: they carry no date.
+// writeManual writes the page of a command and of its subcommands. Pages
+// contain no date, so that a build always writes the same pages.
 func writeManual(cmd *cobra.Command, dir string) error {
 	cmd.InitDefaultHelpFlag()
 	page := manPage(cmd)
@@ -48,7 +48,7 @@ func writeManual(cmd *cobra.Command, dir string) error {
 	return nil
 }
 
-// hasPage reports whether a command has a page: the topics of help are part of
+// hasPage reports whether a command has its own page: help topics are part of
 // the first page.
 func hasPage(cmd *cobra.Command) bool {
 	return !cmd.Hidden && (cmd.Runnable() || cmd.HasSubCommands()) && cmd.Name() != "help" && cmd.Name() != "completion"
@@ -56,8 +56,8 @@ func hasPage(cmd *cobra.Command) bool {
 
 func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
 
-// manPage is a page in the macros of man(7), with the sections that readers of
-// manual pages look for.
+// manPage returns a page in the macros of man(7), with the sections that
+// readers of manual pages expect.
 func manPage(cmd *cobra.Command) string {
 	m := &roff{}
 	root := !cmd.HasParent()
@@ -110,8 +110,7 @@ func manPage(cmd *cobra.Command) string {
 	return m.String()
 }
 
-// standardTitles are the sections that topics of help are called by in manual
-// pages.
+// standardTitles are the names of help topics as sections of a manual page.
 var standardTitles = map[string]string{"environment": "ENVIRONMENT AND FILES", "exit-codes": "EXIT STATUS"}
 
 func reference(cmd *cobra.Command) string { return `\fB` + escape(pageName(cmd)) + `\fP(1)` }
@@ -133,7 +132,7 @@ func seeAlso(cmd *cobra.Command) (all []string) {
 	return all
 }
 
-// synopsis has the command in bold, and what its user puts in in italics.
+// synopsis shows the command in bold, and what the user fills in in italics.
 func synopsis(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return `\fBswitchgear\fP \fIcommand\fP [\fIoptions\fP] [\fIarguments\fP]`
@@ -151,7 +150,7 @@ func synopsis(cmd *cobra.Command) string {
 
 var argument = regexp.MustCompile(`[A-Z]+`)
 
-// roff is a manual page that is being written.
+// roff builds a manual page.
 type roff struct{ strings.Builder }
 
 func (m *roff) line(format string, args ...any) { fmt.Fprintf(m, format+"\n", args...) }
@@ -207,11 +206,11 @@ func (m *roff) options(title string, flags *pflag.FlagSet) {
 	})
 }
 
-// described is a line such as "  -p 1234    the process with this number".
+// described matches a line such as " -p 1234 the process with this number".
 var described = regexp.MustCompile(`^  (\S.*?) {2,}(\S.*)$`)
 
-// prose writes the text of a help page: paragraphs, and lists of indented terms
-// with what is said of them.
+// prose writes the text of a help page: paragraphs, and lists of indented
+// terms with their descriptions.
 func (m *roff) prose(text string) {
 	for i, block := range strings.Split(text, "\n\n") {
 		if i > 0 {
@@ -228,14 +227,14 @@ func (m *roff) prose(text string) {
 	}
 }
 
-// list writes indented lines: as terms with what is said of them where each has
-// its column, or else as they are.
+// list writes indented lines: as terms with descriptions if they have two
+// columns, or else unchanged.
 func (m *roff) list(lines []string) {
 	var items [][2]string
 	for _, line := range lines {
 		parts := described.FindStringSubmatch(line)
 		switch {
-		case strings.HasPrefix(line, "   ") && len(items) > 0: // it goes on
+		case strings.HasPrefix(line, "   ") && len(items) > 0: // a continuation line
 			items[len(items)-1][1] += " " + strings.TrimSpace(line)
 		case parts == nil:
 			m.literal(lines)
@@ -249,8 +248,8 @@ func (m *roff) list(lines []string) {
 	}
 }
 
-// escape makes text of what has a meaning in roff: a hyphen stays a minus sign,
-// which can be copied into a shell.
+// escape escapes what has a meaning in roff. A hyphen stays a minus sign, so
+// that it can be copied into a shell.
 func escape(text string) string {
 	return strings.NewReplacer(`\`, `\e`, `-`, `\-`).Replace(text)
 }

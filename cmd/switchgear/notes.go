@@ -16,9 +16,9 @@ func extendCommand(g *globals) *cobra.Command {
 		Use:   "extend ID... TIME",
 		Short: "Add a time to the end of an override",
 		Long: `Add TIME to the end of an override: one that would end at 15:00 ends at 15:30
-after "extend ID 30m". The override keeps its reason, unless --reason has another
-one, and you answer for it from then on. With name/* the order is for the keys
-that have an override with an end.
+after "extend ID 30m". The override keeps its reason, unless --reason gives a
+new one, and from then on you are its actor. With name/* the order applies to
+the keys that have an override with an end.
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear extend payments 30m
@@ -34,7 +34,7 @@ See "switchgear help orders" for what all orders have in common.`,
 			ids, text := args[:len(args)-1], args[len(args)-1]
 			by, err := time.ParseDuration(text)
 			if err != nil || by <= 0 {
-				return usage("extend by %q, want a time above 0 behind the ids, such as 30m", text)
+				return usage("extend by %q, want a time above 0 after the ids, such as 30m", text)
 			}
 			o.limit = by
 			if err := o.check(cmd); err != nil {
@@ -54,9 +54,9 @@ func noteCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "note ID TEXT",
 		Short: "Put a note on a breaker",
-		Long: `Put a note on a breaker: the next person sees it in status, explain, top and on
-the dashboard, with who wrote it and when. A breaker has its newest five notes.
-They end with the process; the audit log keeps them. --clear takes them off.`,
+		Long: `Put a note on a breaker: other people see it in status, explain, top and on the
+dashboard, with who wrote it and when. A breaker keeps its newest five notes
+until the process ends; the audit log keeps them all. --clear removes them.`,
 		Example: `  switchgear note payments "flaky since the 14:00 deployment, see INC-42"
   switchgear note payments --clear`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -66,7 +66,7 @@ They end with the process; the audit log keeps them. --clear takes them off.`,
 			case !clearAll && len(args) != 2:
 				return usage("switchgear note needs the id of a breaker and a text in quotes, as in: switchgear note payments \"see INC-42\"")
 			case !clearAll && strings.TrimSpace(args[1]) == "":
-				return usage("switchgear note without a text, want one, or --clear to take the notes off")
+				return usage("switchgear note without a text, want one, or --clear to remove the notes")
 			}
 			return nil
 		},
@@ -79,7 +79,7 @@ They end with the process; the audit log keeps them. --clear takes them off.`,
 		},
 	}
 	o.defineCommon(cmd)
-	cmd.Flags().BoolVar(&clearAll, "clear", false, "take all notes off")
+	cmd.Flags().BoolVar(&clearAll, "clear", false, "remove all notes")
 	return cmd
 }
 
@@ -87,10 +87,10 @@ func ackCommand(g *globals) *cobra.Command {
 	var o orderFlags
 	cmd := &cobra.Command{
 		Use:   "ack ID...",
-		Short: "Say that you look after a breaker that is not closed",
-		Long: `Acknowledge that a breaker is not closed, so that others see that you look after
-it. It changes nothing else, and ends when the breaker closes. With name/* it is
-for the keys that are not closed.`,
+		Short: "Say that you are looking after a breaker that is not closed",
+		Long: `Acknowledge that a breaker is not closed, so that others see that you are looking
+after it. It changes nothing else, and ends when the breaker closes. With name/*
+it applies to the keys that are not closed.`,
 		Example: `  switchgear ack payments --reason "looking into it"
   switchgear ack 'inventory/*' --yes 3`,
 		Args:              someIDs,
@@ -103,7 +103,7 @@ for the keys that are not closed.`,
 		},
 	}
 	o.defineCommon(cmd)
-	cmd.Flags().StringVar(&o.reason, "reason", "", "what to tell the others, in your `words`")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "a message for others, in your own `words`")
 	o.defineState(cmd)
 	return cmd
 }
@@ -114,9 +114,9 @@ func markCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mark TEXT",
 		Short: "Put a mark on the timeline, such as for a deployment",
-		Long: `Put a mark on the timeline of each process: what happened at this moment outside
-of the breakers, such as a deployment. It is an event, stands in the audit log,
-and changes nothing.`,
+		Long: `Put a mark on the timeline of each process: something that happens now outside
+the breakers, such as a deployment. A mark is an event and is written to the
+audit log. It changes nothing.`,
 		Example: `  switchgear mark "deploy v1.42" -p shop --actor ci
   switchgear mark "new endpoint" --id payments`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -132,6 +132,6 @@ and changes nothing.`,
 		},
 	}
 	o.defineCommon(cmd)
-	cmd.Flags().StringVar(&id, "id", "", "the `id` of a breaker or set that it is about")
+	cmd.Flags().StringVar(&id, "id", "", "the `id` of the breaker or set that the mark is about")
 	return cmd
 }

@@ -16,7 +16,7 @@ func TestOrdersByState(t *testing.T) {
 	h := newHost(t)
 	s := h.shop("shop")
 	h.ok("open", "ledger/eu-1")
-	h.fails(1, args("close", "*", "--state", "open"), "this is for 2 breakers (2 in shop/", "--yes 2")
+	h.fails(1, args("close", "*", "--state", "open"), "this applies to 2 breakers (2 in shop/", "--yes 2")
 	compare(t, "dry run", h.ok("close", "*", "--state", "open", "--dry-run"), `
 ID           BEFORE  AFTER   VERSION
 ledger/eu-1  OPEN    closed        2
@@ -32,10 +32,10 @@ payments     OPEN    closed        3
 Changed 2 of 2.
 `)
 	for _, words := range [][]string{{"close", "*", "--state", "open"}, {"release", "ledger/*", "--state", "half-open,forced-closed", "--dry-run"}} {
-		compare(t, "none is open any more", h.ok(words...), "No breaker is meant: nothing was changed.\n")
+		compare(t, "none is open any more", h.ok(words...), "The order applies to no breaker: nothing was changed.\n")
 	}
 	compare(t, "one that is not open", h.ok("close", "search", "--state", "open"), `
-No breaker is meant: nothing was changed.
+The order applies to no breaker: nothing was changed.
 Note: search is closed, and the order is for those that are open.
 `)
 	if got := h.ok("status", "ledger/eu-2"); !strings.Contains(got, "FORCED-OPEN") {
@@ -43,7 +43,7 @@ Note: search is closed, and the order is for those that are open.
 	}
 	h.fails(2, args("close", "*", "--state", "shut"), `--state "shut", want one of closed, open, half-open, forced-open, forced-closed`)
 	h.fails(2, args("close", "search", "--state", "open", "--if-version", "1"), "want one of them")
-	compare(t, "by the pipe", h.ok("close", "ledger/*", "--state", "open", "-p", s.In), "No breaker is meant: nothing was changed.\n")
+	compare(t, "by the pipe", h.ok("close", "ledger/*", "--state", "open", "-p", s.In), "The order applies to no breaker: nothing was changed.\n")
 }
 
 func TestExtendNoteAckMark(t *testing.T) {
@@ -111,7 +111,7 @@ func TestExtendNoteAckMark(t *testing.T) {
 	}
 }
 
-// eventually waits for what another process is about to do.
+// eventually waits for something that another process is about to do.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for late := time.Now().Add(15 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {

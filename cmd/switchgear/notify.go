@@ -15,7 +15,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops/notify"
 )
 
-// The variables with secrets. Command lines can be seen by every user of a host.
+// The variables with secrets. Command lines are visible to every user of a
+// host.
 const (
 	notifyURL  = "SWITCHGEAR_NOTIFY_URL"
 	notifyKey  = "SWITCHGEAR_NOTIFY_KEY"
@@ -30,31 +31,31 @@ func notifyCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "notify",
 		Short: "Send notices about all processes to a webhook",
-		Long: `Send notices about all processes to a webhook until Ctrl-C: run it as a service,
-once on each host. Processes that start meanwhile are watched too, unless -p
-names others. A program can do the same by itself, with package ops/notify.
+		Long: `Send notices about all processes to a webhook until Ctrl-C. Run it as a service,
+once on each host. Processes that start later are watched too, unless -p names
+others. A program can do the same itself, with package ops/notify.
 
-  opened           a breaker opened by itself
+  opened           a breaker opened automatically
   closed           it closed again, or its process ended
-  flapping         it opens again and again; its trips are not told one by one
+  flapping         it opens again and again; its trips are not reported singly
   failing          it has not closed for a while
   override-ending  an override ends soon
-  override-lost    the process ended or started again, and its override is gone
+  override-lost    an override was lost when its process ended or restarted
   audit-failing    the audit log cannot be written
-  audit-works      it can be written again
-  report           what the program reported, such as a deploy
+  audit-works      the audit log can be written again
+  report           what the program reported, such as a deployment
 
-The URL of the webhook is a secret, as is all that grants access. They are taken
-from the environment or from files, and never shown:
+The URL of the webhook is a secret, like everything else that grants access.
+Secrets are read from the environment or from files, and are never shown:
 
   SWITCHGEAR_NOTIFY_URL            the URL. --format alertmanager adds the path
-                                   /api/v2/alerts to one without a path;
-                                   --format pagerduty needs none
+                                   /api/v2/alerts if the URL has none;
+                                   --format pagerduty needs no URL
   SWITCHGEAR_NOTIFY_KEY            the routing key of a PagerDuty service
   SWITCHGEAR_NOTIFY_AUTHORIZATION  sent as the header Authorization
 
-Notices that come together go out together. A request that fails is repeated
-until it is taken or refused.`,
+Notices that occur together are sent together. A request that fails is repeated
+until it is accepted or refused.`,
 		Example: `  SWITCHGEAR_NOTIFY_URL=https://hooks.slack.com/services/... switchgear notify --format slack
   switchgear notify --format alertmanager --url-file /etc/switchgear/alertmanager
   switchgear notify --format pagerduty --key-file key --kinds failing,closed
@@ -87,15 +88,15 @@ until it is taken or refused.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&format, "format", string(notify.JSON), "json, slack (Mattermost and Rocket.Chat as well),\nalertmanager or pagerduty")
-	f.StringVar(&urlFile, "url-file", "", "a `file` with the URL, in place of the variable")
-	f.StringVar(&keyFile, "key-file", "", "a `file` with the key, in place of the variable")
-	f.StringSliceVar(&kinds, "kinds", nil, "send these `kinds` only, as in opened,closed")
+	f.StringVar(&urlFile, "url-file", "", "a `file` with the URL, instead of the variable")
+	f.StringVar(&keyFile, "key-file", "", "a `file` with the key, instead of the variable")
+	f.StringSliceVar(&kinds, "kinds", nil, "send only these `kinds`, such as opened,closed")
 	f.DurationVar(&o.Wait, "wait", 2*time.Second, "how long a notice waits for others to go with it")
-	f.DurationVar(&o.Every, "every", 0, "the least time between requests (default 10s, or 1s for\npagerduty)")
-	f.DurationVar(&o.FailingFor, "failing-for", 15*time.Minute, "how long until an open breaker is failing")
-	f.IntVar(&o.FlapsPerHour, "flaps", 5, "how often it may open in an hour until it is flapping")
-	f.DurationVar(&o.EndingWithin, "ending-within", 10*time.Minute, "how long before its end an override is a notice")
-	f.BoolVar(&test, "test", false, "send one notice, say whether it was taken, and end")
+	f.DurationVar(&o.Every, "every", 0, "minimum time between requests (default 10s, or 1s for\npagerduty)")
+	f.DurationVar(&o.FailingFor, "failing-for", 15*time.Minute, "how long a breaker must have been failing to be\nreported")
+	f.IntVar(&o.FlapsPerHour, "flaps", 5, "how often a breaker may open in an hour before it is\ncalled flapping")
+	f.DurationVar(&o.EndingWithin, "ending-within", 10*time.Minute, "how long before its end an override is reported")
+	f.BoolVar(&test, "test", false, "send one notice, say whether it was accepted, and exit")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(words(notify.Formats()), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("kinds", cobra.FixedCompletions(words(notify.Kinds()), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -108,7 +109,7 @@ func words[S ~string](all []S) (out []string) {
 	return out
 }
 
-// secret is that of a file, or of a variable.
+// secret returns the secret in a file, or in a variable.
 func secret(variable, file string) (string, error) {
 	if file == "" {
 		return os.Getenv(variable), nil
@@ -150,17 +151,17 @@ func (s *sender) failed(err error) {
 func (s *sender) test() error {
 	ctx, cancel := s.g.bound(s.cmd)
 	defer cancel()
-	host, _ := os.Hostname() // "" says as much as the error would
+	host, _ := os.Hostname() // on an error the name is "", which says as much
 	err := s.n.Send(ctx, notify.Notice{Kind: notify.Report, At: time.Now(), Service: "switchgear", PID: os.Getpid(), Host: host, Text: "This is a test of switchgear notify."})
 	if err = errors.Join(err, s.n.Close()); err != nil {
 		return &codeError{exitUnreachable, errors.New(strings.TrimPrefix(err.Error(), "notify: "))}
 	}
-	fmt.Fprintln(s.cmd.OutOrStdout(), "A test was sent, and taken.")
+	fmt.Fprintln(s.cmd.OutOrStdout(), "A test notice was sent and accepted.")
 	return nil
 }
 
-// run looks for processes that started or ended until ctx is done. What waits then
-// is still sent.
+// run looks for processes that started or ended until ctx is done. What is
+// queued then is still sent.
 func (s *sender) run(ctx context.Context) error {
 	for first := true; ; first = false {
 		f, err := s.g.find(ctx)
@@ -170,21 +171,21 @@ func (s *sender) run(ctx context.Context) error {
 		if err != nil && first && len(s.g.processes) > 0 {
 			return errors.Join(err, s.n.Close())
 		}
-		here := make(map[string]bool)
+		found := make(map[string]bool)
 		for _, t := range f.targets {
 			p, ok := t.(plane)
 			if !ok {
 				return errors.Join(usage("%s is a pipe, which has no events; name the socket or the URL of the process", t.name()), s.n.Close())
 			}
-			here[p.name()] = true
+			found[p.name()] = true
 			if s.watched[p.name()] == nil {
 				s.watched[p.name()] = &sent{p, s.n.Watch(p.client)}
 				if !first {
-					s.say("%s is watched", p.name())
+					s.say("watching %s", p.name())
 				}
 			}
 		}
-		s.forget(ctx, here)
+		s.forget(ctx, found)
 		if first {
 			s.say("watching %s, Ctrl-C ends it", processes(len(f.targets)))
 		}
@@ -196,11 +197,11 @@ func (s *sender) run(ctx context.Context) error {
 	}
 }
 
-// forget forgets processes that are gone for good, and not those that do not
-// answer at present. What is at a URL may come back.
-func (s *sender) forget(ctx context.Context, here map[string]bool) {
+// forget forgets processes that are gone for good, but not those that do not
+// answer at present. A process at a URL may come back.
+func (s *sender) forget(ctx context.Context, found map[string]bool) {
 	for name, x := range s.watched {
-		if here[name] || x.path == "" {
+		if found[name] || x.path == "" {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, s.g.timeout)

@@ -32,7 +32,7 @@ func webhook(t *testing.T) (url string, texts chan string) {
 	return server.URL + "/s3cr3t", texts
 }
 
-// await waits for a notice that begins so.
+// await waits for a notice that begins with want.
 func await(t *testing.T, texts chan string, want string) {
 	t.Helper()
 	limit := time.After(20 * time.Second)
@@ -68,7 +68,7 @@ func TestNotifyWatchesAllProcesses(t *testing.T) {
 	remarks.await("watching 1 process")
 	await(t, texts, "failing shop: payments has been failing for ")
 	later := h.shop("later")
-	remarks.await("later/", "is watched")
+	remarks.await("watching later/")
 	await(t, texts, "failing later: payments has been failing for ")
 	if err := later.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestNotifyTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.env = []string{"SWITCHGEAR_NOTIFY_AUTHORIZATION=Bearer t0k3n"}
-	if out := h.ok("notify", "--test", "--url-file", file); out != "A test was sent, and taken.\n" {
+	if out := h.ok("notify", "--test", "--url-file", file); out != "A test notice was sent and accepted.\n" {
 		t.Errorf("it says %q", out)
 	}
 	await(t, texts, "report switchgear: This is a test of switchgear notify.")

@@ -20,36 +20,36 @@ import (
 
 const ordersHelp = `Two kinds of orders:
 
-  open, close, half-open       set the automatic state; the breaker goes on by
-                               itself from there (open ends by itself, too)
-  force-open, force-closed     put an override on top: it stays, whatever the
-                               calls do, until it is released or its time is up
+  open, close, half-open       set the automatic state, from which the breaker
+                               continues by itself (an open one probes later)
+  force-open, force-closed     set an override: it stays, regardless of how
+                               calls end, until it is released or expires
   release                      lifts the override
 
 An override needs a --reason, because other people will find it, and an end:
---for 30m, or --no-expiry in so many words. Overrides and settings survive a
-restart of the process if its program keeps them (ops.Options.Standing, or
-standing_path in breaker.conf); where it does but the file cannot be written,
-the order is carried out and a line on the standard error says that it will not
-survive.
+--for 30m, or explicitly --no-expiry. Overrides and settings survive a restart
+of the process if its program keeps them (ops.Options.Standing, or
+standing_path in breaker.conf). If the program keeps them but the file cannot
+be written, the order is carried out, and a line on standard error says that
+it will not survive.
 
 An order for more than one breaker (name/*, *, or an id that several processes
-have) is carried out only with --yes N, where N is the number of breakers it is
-for; on a terminal you are asked. --dry-run shows what would happen, and the
-number. --if-version V is refused unless the breaker's version is still V (see
-status --json).
+have) must be confirmed: with --yes N, where N is the number of breakers that
+it applies to, or interactively on a terminal. --dry-run shows what would
+happen, and the number. With --if-version V an order is refused unless the
+breaker's version is still V (see status --json).
 
---state open limits an order to the breakers that are open at the moment of the
-order: one that has closed by then is left alone, and is not counted.
+--state open limits an order to the breakers that are open when the order is
+carried out: one that has closed meanwhile is left alone and not counted.
 
-An override for name/* is one for each key that there is: keys that come later
-begin without it. What set changes for name/*, later keys have as well.
+An override for name/* applies to each existing key: keys that are created
+later start without it. What set changes for name/* also applies to later keys.
 
 An order never waits for calls in flight. Every order is recorded with who gave
-it (--actor, or SWITCHGEAR_ACTOR, or your user name) in the history and, where
-the process has one, in the audit log.`
+it (--actor, or SWITCHGEAR_ACTOR, or your user name) in the history and, if the
+process has one, in the audit log.`
 
-// orderFlags are what an order may carry.
+// orderFlags are the flags of an order.
 type orderFlags struct {
 	reason, actor string
 	limit         time.Duration
@@ -62,12 +62,12 @@ type orderFlags struct {
 
 func (o *orderFlags) define(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.reason, "reason", "", "why, in your `words`, for the record")
+	f.StringVar(&o.reason, "reason", "", "why, in your own `words`")
 	o.defineCommon(cmd)
 	f.Uint64Var(&o.ifVersion, "if-version", 0, "only if the breaker's `version` is still this one")
 }
 
-// defineCommon defines what every order may have.
+// defineCommon defines the flags that every order has.
 func (o *orderFlags) defineCommon(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.actor, "actor", "", "who gives the order: a `name`\n(default: $SWITCHGEAR_ACTOR, or your user name)")
@@ -88,7 +88,7 @@ var stateNames = []string{
 	breaker.ForcedOpen.String(), breaker.ForcedClosed.String(),
 }
 
-// wanted is the states of --state.
+// wanted returns the states in --state.
 func (o *orderFlags) wanted() (all []breaker.State, err error) {
 	for _, name := range o.states {
 		var s breaker.State
@@ -107,18 +107,19 @@ type verbInfo struct {
 
 var verbs = []verbInfo{
 	{breaker.VerbOpen, "Open a breaker, as if it had tripped", `Open a breaker, as if it had tripped: it rejects calls for its reset timeout, or
---for, then lets probes through and closes when they succeed. An override is
-lifted. To keep it open whatever happens, use force-open.`},
-	{breaker.VerbClose, "Close a breaker and forget its evidence", `Close a breaker and forget its evidence. It opens again when a rule is met. An
-override is lifted. To keep it closed whatever happens, use force-closed.`},
-	{breaker.VerbHalfOpen, "Let the next calls probe", `Let the next calls probe: the breaker closes when they succeed and opens when one
-fails. An override is lifted.`},
-	{breaker.VerbForceOpen, "Reject every call until released, or for a time", `Reject every call until the breaker is released or the time is up. What the
-breaker would do by itself is kept beneath, and goes on through half-open then.`},
-	{breaker.VerbForceClosed, "Admit every call until released, or for a time", `Admit every call until the breaker is released or the time is up. The breaker
-goes on judging beneath: status shows what it would do by itself.`},
-	{breaker.VerbRelease, "Lift an override", `Lift an override. A breaker that is not closed beneath goes on through
-half-open.`},
+--for, then admits probes and closes when they succeed. An override is lifted.
+To keep it open regardless of how calls end, use force-open.`},
+	{breaker.VerbClose, "Close a breaker and reset its counts", `Close a breaker and reset its counts. It opens again when a rule is met. An
+override is lifted. To keep it closed regardless of how calls end, use
+force-closed.`},
+	{breaker.VerbHalfOpen, "Let the next calls probe", `Let the next calls probe: the breaker closes when they succeed and opens again
+when one fails. An override is lifted.`},
+	{breaker.VerbForceOpen, "Reject every call until released, or for a time", `Reject every call until the override is released or expires. The automatic
+state is kept behind it; if it is not closed, it then continues as half-open.`},
+	{breaker.VerbForceClosed, "Admit every call until released, or for a time", `Admit every call until the override is released or expires. Behind it the
+breaker continues to judge calls: status shows its automatic state.`},
+	{breaker.VerbRelease, "Lift an override", `Lift an override. If the automatic state is not closed, the breaker continues
+as half-open.`},
 }
 
 func orderCommands(g *globals) (cmds []*cobra.Command) {
@@ -177,8 +178,7 @@ func someIDs(cmd *cobra.Command, ids []string) error {
 	return nil
 }
 
-// check refuses numbers that make no sense, rather than take them for a flag
-// that is not there.
+// check refuses invalid numbers, instead of treating them like an absent flag.
 func (o *orderFlags) check(cmd *cobra.Command) error {
 	given := func(flag string) bool { f := cmd.Flag(flag); return f != nil && f.Changed }
 	switch {
@@ -187,9 +187,9 @@ func (o *orderFlags) check(cmd *cobra.Command) error {
 	case len(o.states) > 0 && o.ifVersion != 0:
 		return usage("--state with --if-version, want one of them: a version has one state")
 	case o.yes < 0:
-		return usage("--yes %d, want the number of breakers that the order is for", o.yes)
+		return usage("--yes %d, want the number of breakers that the order applies to", o.yes)
 	case given("if-version") && o.ifVersion == 0:
-		return usage("--if-version 0, want the version of a breaker: they begin with 1")
+		return usage("--if-version 0, want the version of a breaker, which is at least 1")
 	}
 	_, err := o.wanted()
 	return err
@@ -209,10 +209,10 @@ func (o *orderFlags) checkOverride(word string) error {
 	return nil
 }
 
-// orders is an order for each id.
+// orders returns an order for each id.
 func (o *orderFlags) orders(verb breaker.Verb, ids []string, settings []byte) []ops.Order {
 	all := make([]ops.Order, len(ids))
-	states, _ := o.wanted() // check has refused what is wrong
+	states, _ := o.wanted() // check has refused invalid values
 	for i, id := range ids {
 		all[i] = ops.Order{
 			ID: id, Verb: verb, Actor: o.who(), Reason: o.reason, For: ops.Duration(o.limit),
@@ -231,7 +231,7 @@ func defaultActor() string {
 	return myName()
 }
 
-// myName is the name of the user who runs this, or the number.
+// myName returns the name of the user who runs this program, or the number.
 func myName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username
@@ -247,8 +247,8 @@ type plannedOrder struct {
 	err     error
 }
 
-// carryOut finds out what the orders are for, asks for confirmation if that is
-// more than one breaker, and gives them. When something is wrong with one of
+// carryOut finds out what the orders apply to, asks for confirmation if that
+// is more than one breaker, and gives them. If something is wrong with one of
 // them, none is given.
 func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags) error {
 	ctx, cancel := g.bound(cmd)
@@ -261,7 +261,7 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 	if err != nil {
 		return err
 	}
-	ctx, cancel = g.bound(cmd) // one that hangs has taken nothing of the others' time
+	ctx, cancel = g.bound(cmd) // a process that hangs must not use up the time of the others
 	plan, err := makePlan(ctx, cmd, &f, orders)
 	cancel()
 	if err != nil {
@@ -281,9 +281,9 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 	return g.report(cmd, &f, give(ctx, plan))
 }
 
-// forOrders leaves out what orders are not for: the processes of other users,
-// which can call themselves what they like. It is an error when a process that
-// was named is not there, or is another user's and was not named by its path.
+// forOrders leaves out processes to which orders must not go: those of other
+// users, which can choose any name. It is an error if a process that was named
+// is not there, or belongs to another user and was not named by its path.
 func (f *found) forOrders() error {
 	if f.named && len(f.trouble) > 0 {
 		return f.takeTrouble()
@@ -300,7 +300,7 @@ func (f *found) forOrders() error {
 		case pipe:
 			path = "pipe:" + t.client.Input
 		}
-		others = append(others, fmt.Errorf("%s is another user's, to whom orders go only by the path: -p %s", t.name(), path))
+		others = append(others, fmt.Errorf("%s belongs to another user, want the path of its socket or pipe: -p %s", t.name(), path))
 		return true
 	})
 	switch {
@@ -311,13 +311,13 @@ func (f *found) forOrders() error {
 	case len(others) == 1:
 		f.maybe = append(f.maybe, others[0])
 	case len(others) > 1:
-		f.maybe = append(f.maybe, fmt.Errorf("%d processes of other users are left out: orders go to them only by the path, see ps", len(others)))
+		f.maybe = append(f.maybe, fmt.Errorf("%d processes of other users are left out: give them orders by their paths, see ps", len(others)))
 	}
 	return nil
 }
 
-// makePlan does a dry run of each order in each process. A process that was not
-// named and does not answer is reported and left out.
+// makePlan does a dry run of each order in each process. A process that was
+// not named and does not answer is reported and left out.
 func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Order) (plan []plannedOrder, err error) {
 	for _, o := range orders {
 		dry := o
@@ -352,12 +352,12 @@ func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Or
 		}
 	}
 	if n := countOf(plan); n > 1 && orders[0].IfVersion != 0 {
-		return nil, usage("--if-version is for one breaker in one process, this order is for %d: name it, with -p", n)
+		return nil, usage("--if-version is for one breaker in one process, this order applies to %d: name one, with -p", n)
 	}
 	return plan, nil
 }
 
-// within says which process an error is of, if there are several.
+// within adds the process to an error, if there are several processes.
 func within(f *found, t target, err error) error {
 	if f.short(t) == "" {
 		return err
@@ -365,7 +365,7 @@ func within(f *found, t target, err error) error {
 	return &codeError{exitCode(err), wrapAt(t.name(), err)}
 }
 
-// countOf is how many breakers the orders are for.
+// countOf returns how many breakers the orders apply to.
 func countOf(plan []plannedOrder) (n int) {
 	for _, d := range plan {
 		n += d.receipt.Matched
@@ -373,7 +373,7 @@ func countOf(plan []plannedOrder) (n int) {
 	return n
 }
 
-// give gives the orders, all at once.
+// give gives all orders at once.
 func give(ctx context.Context, plan []plannedOrder) []plannedOrder {
 	done := slices.Clone(plan)
 	together(len(done), func(i int) {

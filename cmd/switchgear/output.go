@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 )
 
-// output is where a command prints. The first error ends the command:
-// what it would print from then on has no reader.
+// output is where a command prints. The first error ends the command, because
+// nothing that it would still print has a reader.
 type output struct {
 	plain.Writer
 	end context.CancelFunc
@@ -30,8 +30,8 @@ func (o *output) Write(text []byte) (int, error) {
 	return 0, o.err
 }
 
-// fileOutput is an output that is a file, which may be a terminal: it is all that
-// the libraries for terminals want to see of one.
+// fileOutput is an output that is a file, which may be a terminal. It has what
+// libraries for terminals require.
 type fileOutput struct {
 	*output
 	f *os.File
@@ -41,8 +41,8 @@ func (o fileOutput) Fd() uintptr                   { return o.f.Fd() }
 func (o fileOutput) Read(text []byte) (int, error) { return o.f.Read(text) }
 func (o fileOutput) Close() error                  { return o.f.Close() }
 
-// bare is w itself, for a program that draws the screen and so writes what a
-// terminal obeys: it makes the text plain before it draws.
+// bare returns w itself, for a program that draws the screen and therefore
+// writes control sequences. It makes text plain before it draws.
 func bare(w io.Writer) io.Writer {
 	if o, ok := w.(fileOutput); ok {
 		return o.f
@@ -50,8 +50,8 @@ func bare(w io.Writer) io.Writer {
 	return w
 }
 
-// newOutput makes the output of a command, and what it is written through. end
-// is called at the first error.
+// newOutput returns the output of a command, and what it is written through.
+// end is called at the first error.
 func newOutput(w io.Writer, end context.CancelFunc) (o *output, through io.Writer) {
 	o = &output{Writer: plain.Writer{W: w, Styled: true}, end: end}
 	if f, ok := w.(*os.File); ok {
@@ -60,8 +60,8 @@ func newOutput(w io.Writer, end context.CancelFunc) (o *output, through io.Write
 	return o, o
 }
 
-// result is the error of a command whose output ended with an error, or else
-// err. A closed pipe is not reported: its reader closed it on purpose.
+// result returns the error of a command whose output failed, or else err. A
+// closed pipe is not reported: its reader closed it on purpose.
 func (o *output) result(err error) error {
 	switch {
 	case o.err == nil:

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// ownerOf is the user to whom the file at path belongs.
+// ownerOf returns the user who owns the file at path.
 func ownerOf(path string) (uid int, ok bool) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -21,11 +21,11 @@ func ownerOf(path string) (uid int, ok bool) {
 	return int(st.Uid), true
 }
 
-// alive reports whether there is a process with this number, here: one in
-// another container may have the same folder.
+// alive reports whether a process with this number exists on this system. A
+// process in another container may use the same folder.
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// unread reports whether no process at all reads the pipe at path.
+// unread reports whether no process reads the pipe at path.
 func unread(path string) bool {
 	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err == nil {

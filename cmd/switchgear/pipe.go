@@ -16,15 +16,15 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// pipe is a process behind a named pipe: ours or PyBreaker's, which has the
-// states and five orders, and no more.
+// pipe is a process behind a named pipe: Switchgear's, or PyBreaker's, which
+// has only states and five orders.
 type pipe struct {
 	client fifo.Client
-	owner  string // another user, whose it is, if it was not named by its path
+	owner  string // the owner if it is another user and the pipe was not named by its path
 }
 
-// newPipe reads "IN" or "IN,OUT". Without OUT the reply file is the one beside
-// IN whose name has out for in.
+// newPipe parses "IN" or "IN,OUT". Without OUT the reply file is beside IN,
+// with out in place of in.
 func newPipe(paths string) (pipe, error) {
 	in, out, two := strings.Cut(paths, ",")
 	if !two {
@@ -38,7 +38,7 @@ func newPipe(paths string) (pipe, error) {
 			return pipe{}, usage("-p pipe:%s does not say where the reply comes, want pipe:%s,REPLY", in, in)
 		}
 	}
-	pid, _, _ := strings.Cut(filepath.Base(in), ".") // if it is one, errors can say more of the process
+	pid, _, _ := strings.Cut(filepath.Base(in), ".") // if it is a process id, errors can say more about the process
 	return pipe{client: fifo.Client{Input: in, Output: out, PID: number(pid)}}, nil
 }
 
@@ -54,7 +54,7 @@ func (p pipe) overview(ctx context.Context) (overview, error) {
 	return overview{Overview: ops.Overview{Breakers: all}}, err
 }
 
-// status falls back on the table, which is all that PyBreaker's manager knows.
+// status falls back on the table, which is all that PyBreaker's manager has.
 func (p pipe) status(ctx context.Context, id string) ([]ops.Status, error) {
 	all, err := p.client.Look(ctx, id)
 	if errors.Is(err, fifo.ErrNotKnown) {
@@ -112,9 +112,9 @@ func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return r, p.fault(err)
 }
 
-// inPyBreakersWords reports whether PyBreaker's manager can do what o asks for. What it
-// cannot promise is refused: an order must not look conditional, or as if
-// it ended, when it is not. It keeps no reason.
+// inPyBreakersWords reports whether PyBreaker's manager can do what o asks
+// for. What it cannot guarantee is refused: an order must not look conditional
+// or temporary if it is not. It keeps no reason.
 func inPyBreakersWords(o ops.Order) bool {
 	switch o.Verb {
 	case breaker.VerbOpen, breaker.VerbClose, breaker.VerbHalfOpen, breaker.VerbForceOpen, breaker.VerbForceClosed:
@@ -145,8 +145,8 @@ func (p pipe) doPlain(ctx context.Context, o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-// fault gives an error of the pipe its exit code. A refusal is the process's
-// own, as by its other doors.
+// fault gives an error of the pipe its exit code. A refusal comes from the
+// process itself, as on other endpoints.
 func (p pipe) fault(err error) error {
 	var reply *ops.Error
 	if err == nil || errors.As(err, &reply) {
@@ -161,11 +161,11 @@ func (p pipe) fault(err error) error {
 	return &codeError{exitRefused, err}
 }
 
-// pipeRow is a row of the status table. Cells are apart by four blanks, and an
-// id may have blanks of its own.
+// pipeRow matches a row of the status table. Cells are separated by four
+// blanks, and an id may contain blanks.
 var pipeRow = regexp.MustCompile(`^ *(.+?) {4,}(\S+) {4,}(None|(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(\.\d+)?) {4,}(-?\d+) {4,}(None|-?\d+) *$`)
 
-// parsePipeTable reads the table that status prints.
+// parsePipeTable parses the table that status prints.
 func parsePipeTable(text string) ([]ops.Status, error) {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	var all []ops.Status
@@ -180,7 +180,7 @@ func parsePipeTable(text string) ([]ops.Status, error) {
 			return nil, err
 		}
 		s.Auto = s.State
-		if s.State >= breaker.ForcedOpen { // PyBreaker's word for it is forced_open as well
+		if s.State >= breaker.ForcedOpen { // PyBreaker also calls this forced_open
 			s.Auto = breaker.Closed
 			s.Override = &breaker.Override{State: s.State}
 		}
@@ -194,7 +194,7 @@ func parsePipeTable(text string) ([]ops.Status, error) {
 	return all, nil
 }
 
-// pipeDuration reads days, hours, minutes, seconds and ".micros".
+// pipeDuration parses days, hours, minutes, seconds and ".micros".
 func pipeDuration(parts []string) time.Duration {
 	d := time.Duration(number(parts[0]))*24*time.Hour + time.Duration(number(parts[1]))*time.Hour +
 		time.Duration(number(parts[2]))*time.Minute + time.Duration(number(parts[3]))*time.Second
@@ -202,7 +202,7 @@ func pipeDuration(parts []string) time.Duration {
 	return d + time.Duration(number((micros + "000000")[:6]))*time.Microsecond
 }
 
-// number is 0 for what is none.
+// number returns 0 for None.
 func number(text string) int {
 	n, _ := strconv.Atoi(text)
 	return n

@@ -14,7 +14,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// The table is PyBreaker's, which a pipe may belong to as well.
+// The table is PyBreaker's, because a pipe may belong to it.
 func TestParsePipeTable(t *testing.T) {
 	const text = "" +
 		"             id          state    time until half_open    failure count    failures until open\n" +
@@ -54,8 +54,8 @@ func TestParsePipeTable(t *testing.T) {
 	}
 }
 
-// A process that has no socket but its pipe where PyBreaker has it is found by
-// its number.
+// A process that has no socket but has its pipe in PyBreaker's place is found
+// by its number.
 func TestProcessWithNothingButAPipe(t *testing.T) {
 	t.Setenv("SWITCHGEAR_RUNTIME_DIR", t.TempDir())
 	m := breaker.NewManager(breaker.Settings{})

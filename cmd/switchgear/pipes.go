@@ -15,7 +15,7 @@ import (
 
 const maxPipes = 500 // that ps lists
 
-// pipeFolder is where pipes are looked for.
+// pipeFolder is the folder in which pipes are looked for.
 func pipeFolder() string {
 	if dir := os.Getenv("SWITCHGEAR_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, filepath.Base(filepath.Dir(fifo.DefaultInput)))
@@ -23,11 +23,11 @@ func pipeFolder() string {
 	return filepath.Dir(fifo.DefaultInput)
 }
 
-// pipes lists the named pipes of processes that have no socket: this user's, and
-// for root everybody's.
+// pipes lists the named pipes of processes that have no socket: those of this
+// user, and for root those of all users.
 func pipes(ctx context.Context, sockets []ops.Found) []ops.Found {
 	var all []ops.Found
-	entries, _ := os.ReadDir(pipeFolder()) // without the folder there are none
+	entries, _ := os.ReadDir(pipeFolder()) // without the folder there are no pipes
 	for _, e := range entries {
 		stem, ok := strings.CutSuffix(e.Name(), ".in")
 		pid := number(stem)
@@ -46,7 +46,7 @@ func pipes(ctx context.Context, sockets []ops.Found) []ops.Found {
 	return all
 }
 
-// askPipe asks what is behind a pipe, as Found.Ask does behind a socket.
+// askPipe asks what is behind a pipe, as Found.Ask does for a socket.
 func askPipe(ctx context.Context, x *ops.Found) {
 	if !alive(x.PID) && unread(x.Path) {
 		x.Dead, x.Problem = true, "the process is gone and left its pipe"
@@ -66,7 +66,7 @@ func askPipe(ctx context.Context, x *ops.Found) {
 		x.Problem = err.Error()
 		return
 	}
-	if o.Process.PID == 0 { // it is PyBreaker's, which says nothing of the process
+	if o.Process.PID == 0 { // it is PyBreaker's, which says nothing about the process
 		o.Process = ops.Process{PID: x.PID, UID: x.UID, Service: "(pipe)", States: map[string]int{}}
 		for i := range o.Breakers {
 			o.Process.Breakers++
@@ -77,7 +77,7 @@ func askPipe(ctx context.Context, x *ops.Found) {
 	x.Process = &o.Process
 }
 
-// sweep removes what dead processes left, and says so.
+// sweep removes what dead processes left, and reports it.
 func sweep(all []ops.Found) {
 	for i := range all {
 		x := &all[i]
@@ -87,7 +87,7 @@ func sweep(all []ops.Found) {
 		err := error(nil)
 		switch {
 		case strings.HasSuffix(x.Path, ".in") && (x.UID != os.Geteuid() || !ownFolder(pipeFolder())):
-			continue // others may have put something in its place
+			continue // another file may have taken its place
 		case strings.HasSuffix(x.Path, ".in"):
 			err = errors.Join(os.Remove(x.Path), removeReply(x))
 		default:
@@ -101,8 +101,8 @@ func sweep(all []ops.Found) {
 	}
 }
 
-// ownFolder reports whether only this user and root can replace this user's files
-// in a folder.
+// ownFolder reports whether only this user and root can replace this user's
+// files in a folder.
 func ownFolder(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() {
@@ -112,7 +112,8 @@ func ownFolder(path string) bool {
 	return ok && (uid == os.Geteuid() || uid == 0) && (info.Mode().Perm()&0o022 == 0 || info.Mode()&os.ModeSticky != 0)
 }
 
-// removeReply removes the file of a dead process's replies, if it is its user's.
+// removeReply removes the reply file of a dead process, if it belongs to the
+// same user.
 func removeReply(x *ops.Found) error {
 	path := strings.TrimSuffix(x.Path, ".in") + ".out"
 	info, err := os.Lstat(path)
@@ -125,7 +126,7 @@ func removeReply(x *ops.Found) error {
 	return os.Remove(path)
 }
 
-// host is the processes of this host that ps lists.
+// host returns the processes of this host that ps lists.
 func host(ctx context.Context) []ops.Found {
 	sockets := ops.Processes(ctx)
 	all := append(sockets, pipes(ctx, sockets)...)

@@ -13,8 +13,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// A process that has nothing but a pipe is listed. What it leaves when it is
-// killed is listed once and removed; a pipe of a living process stays.
+// A process that has only a pipe is listed. What it leaves when it is killed
+// is listed once and removed; a pipe of a living process stays.
 func TestPSListsPipes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

@@ -19,8 +19,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// hostilePlane answers as an operations plane does, with something hostile in
-// every string that there is in its answers.
+// hostilePlane answers like an operations plane, with something hostile in
+// every string of its answers.
 func hostilePlane(refuses bool) http.Handler {
 	var answers struct {
 		Process      ops.Process
@@ -75,7 +75,7 @@ func hostilePlane(refuses bool) http.Handler {
 	})
 }
 
-// serveHostile makes a hostile process the only one of this host.
+// serveHostile makes a hostile process the only one on this host.
 func serveHostile(t *testing.T, refuses bool) (socket string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
@@ -99,7 +99,7 @@ func serveHostile(t *testing.T, refuses bool) (socket string) {
 	return socket
 }
 
-// commands are all there are, with what they print of other processes.
+// commands are all commands that print something about other processes.
 func commands(t *testing.T) [][]string {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")
@@ -159,8 +159,9 @@ func commands(t *testing.T) [][]string {
 	}
 }
 
-// Whatever a process says, in whichever of its answers, nothing of it reaches the
-// terminal raw: neither in tables nor in errors, remarks, prompts and JSON.
+// Whatever a process says, in whichever of its answers, nothing of it reaches
+// the terminal unescaped: neither in tables nor in errors, remarks, prompts
+// and JSON.
 func TestEveryCommandPrintsPlainText(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		serveHostile(t, refuses)
@@ -192,7 +193,7 @@ func TestEveryCommandPrintsPlainText(t *testing.T) {
 	}
 }
 
-// The question that a person at a terminal is asked is plain, too.
+// The question for the person at a terminal is plain, too.
 func TestPromptIsPlain(t *testing.T) {
 	serveHostile(t, false)
 	terminal, keys := openTerminal(t)
@@ -206,7 +207,7 @@ func TestPromptIsPlain(t *testing.T) {
 	}
 }
 
-// openTerminal is a terminal, and where its keys are pressed.
+// openTerminal returns a terminal, and where its keys are pressed.
 func openTerminal(t *testing.T) (terminal, keys *os.File) {
 	t.Helper()
 	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

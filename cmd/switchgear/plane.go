@@ -11,14 +11,14 @@ import (
 type plane struct {
 	client *ops.Client
 	label  string
-	path   string // of its socket, if it was found
-	owner  string // another user, whose it is
+	path   string // its socket, if it was found by it
+	owner  string // the owner, if it is another user
 }
 
 func (p plane) name() string { return nameOf(p.label, p.owner) }
 func (p plane) user() string { return p.owner }
 
-// nameOf is plain text: it stands in the middle of many sentences.
+// nameOf returns plain text, since it appears in the middle of many sentences.
 func nameOf(label, owner string) string {
 	if owner != "" {
 		label += " (" + owner + ")"
@@ -60,8 +60,8 @@ func (p plane) status(ctx context.Context, id string) ([]ops.Status, error) {
 	return p.client.Status(ctx, statusQuery(id))
 }
 
-// statusQuery asks for one breaker or for the keys of a set in full, or with ""
-// for all in short.
+// statusQuery asks for one breaker or for the keys of a set in full, or with
+// "" for a summary of all.
 func statusQuery(id string) ops.StatusQuery {
 	if id == "" {
 		return ops.StatusQuery{}

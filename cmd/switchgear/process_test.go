@@ -44,8 +44,8 @@ type process struct {
 	tmp string // its folder for temporary files
 }
 
-// start runs the program with a folder for temporary files of its own, which
-// is where it would leave something behind.
+// start runs the program with a new folder for temporary files, where it would
+// leave something behind.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := startAs(t, nil, exec.Command(program, args...))
@@ -53,7 +53,8 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-// startAs makes a process that begin starts. Without an out its lines are read.
+// startAs makes a process that begin starts. Without an out its lines are
+// read.
 func startAs(t *testing.T, out *os.File, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, cmd: cmd, tmp: shortTemp(t)}
@@ -82,8 +83,8 @@ func (p *process) begin() {
 	p.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 }
 
-// shortTemp is a new folder with a short path, as the path of a unix socket
-// has to be.
+// shortTemp returns a new folder with a short path, as the path of a unix
+// socket requires.
 func shortTemp(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
@@ -103,8 +104,8 @@ func hasAll(line string, words []string) bool {
 	return true
 }
 
-// ends waits for the end, and reports an exit status other than 0 and
-// whatever was left behind.
+// ends waits for the end, and reports an exit code other than 0 and anything
+// left behind.
 func (p *process) ends() {
 	p.t.Helper()
 	p.rest()

@@ -22,26 +22,26 @@ func psCommand(g *globals) *cobra.Command {
 		Use:   "ps",
 		Short: "List the processes of this host that can be operated",
 		Long: `List the processes of this host that have a switchgear socket, or else a named
-pipe in /tmp/breaker: those that answer with what their breakers are like, the
-others with what is wrong with them. It takes two seconds at the most, whatever
-state they are in. What dead processes left is listed once and removed. Exit
-status 4 means that some did not answer, 3 that none did.
+pipe in /tmp/breaker: those that answer with a summary of their breakers, the
+others with what is wrong. It takes at most two seconds, regardless of their
+state. The sockets and pipes of dead processes are listed once and removed. Exit
+code 4 means that some processes did not answer, 3 that none did.
 
-  USER       for root: whose process it is. What another user's process says of
-             itself is its own word
+  USER       for root: the owner of the process. What another user's process
+             says about itself cannot be verified
   UP         time since the process opened its operations plane
-  BREAKERS   the keys of its sets included
-  STATES     how many do not just let calls pass
-  OVERRIDES  how many are held open or closed by people
+  BREAKERS   number of breakers, including the keys of sets
+  STATES     how many breakers are not closed
+  OVERRIDES  how many breakers are forced open or closed by people
   NOTE       no answer, a dead process's socket, an audit log or a file of
-             standing orders that cannot be written, an order that a restart
-             lost, many breakers that opened at once`,
+             standing orders that cannot be written, an order lost in a
+             restart, many breakers that opened at once`,
 		Example: `  switchgear ps
   switchgear ps --json | jq -r '.[] | select(.problem) | .pid'`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(g.processes) > 0 {
-				return usage("switchgear ps lists the processes of this host, it takes no -p")
+				return usage("switchgear ps lists all processes of this host and takes no -p")
 			}
 			ctx, cancel := g.bound(cmd)
 			defer cancel()
@@ -60,7 +60,8 @@ status 4 means that some did not answer, 3 that none did.
 	}
 }
 
-// answered is nil when all answer that live. The list says who does not.
+// answered returns nil if all living processes answer. The list shows which do
+// not.
 func answered(all []ops.Found) error {
 	answer, silent := 0, 0
 	for _, x := range all {
@@ -97,7 +98,7 @@ func processTable(all []ops.Found, now time.Time) *table.Table {
 	}}
 	for _, x := range all {
 		row := []table.Cell{table.Plain(strconv.Itoa(x.PID)), {}, {}, {}, {}, {}, {}, table.Plain(x.Path), table.Plain(x.Problem)}
-		if os.Geteuid() == 0 { // others see their own alone
+		if os.Geteuid() == 0 { // other users see only their own
 			row[1] = table.Plain(cmp.Or(userOf(x.UID), myName()))
 		}
 		if p := x.Process; p != nil {

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// whileRead is a context that ends when the reader of w has gone, a pipe or a
-// socket. Writing tells that too, but a command may have nothing to say for
-// hours.
+// whileRead returns a context that is done when the reader of w, a pipe or a
+// socket, has gone. Writing would notice that too, but a command may have
+// nothing to write for hours.
 func whileRead(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		go func() {
 			const look = 200 * time.Millisecond
-			fds := []unix.PollFd{{Fd: int32(f.Fd())}} // errors are reported without being asked for
+			fds := []unix.PollFd{{Fd: int32(f.Fd())}} // errors are reported even if no events are requested
 			for ctx.Err() == nil {
 				if n, _ := unix.Poll(fds, int(look.Milliseconds())); n > 0 {
 					cancel()

@@ -15,7 +15,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// confirmed makes sure that the user knows how many breakers the plan is for.
+// confirmed makes sure that the user knows how many breakers the plan applies
+// to.
 func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	n := countOf(plan)
 	switch {
@@ -24,12 +25,12 @@ func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	case o.yes == 0 && isTerminal(cmd.InOrStdin()):
 		return confirmAtTerminal(cmd, plan, n)
 	case o.yes == 0:
-		return refused("this is for %d breakers (%s): look at them with --dry-run, and add --yes %d", n, perProcess(plan), n)
+		return refused("this applies to %d breakers (%s): check them with --dry-run, and add --yes %d", n, perProcess(plan), n)
 	}
-	return refused("this is for %d breakers by now (%s), and --yes says %d: nothing was changed", n, perProcess(plan), o.yes)
+	return refused("this applies to %d breakers now (%s), and --yes says %d: nothing was changed", n, perProcess(plan), o.yes)
 }
 
-// perProcess is such as "2 in shop/1, 1 in shop/2".
+// perProcess returns a text such as "2 in shop/1, 1 in shop/2".
 func perProcess(plan []plannedOrder) string {
 	var names []string
 	count := map[string]int{}
@@ -49,7 +50,7 @@ func perProcess(plan []plannedOrder) string {
 	return strings.Join(names, ", ")
 }
 
-// confirmAtTerminal puts the question to the person at the terminal.
+// confirmAtTerminal asks the person at the terminal.
 func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
 	for _, line := range view.Changes(receiptsOf(plan)...) {
 		fmt.Fprintln(cmd.ErrOrStderr(), plain.Text(line))
@@ -60,7 +61,7 @@ func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
 			break
 		}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s is for %d breakers (%s).\nType %d to do it, anything else to leave it: ",
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s applies to %d breakers (%s).\nType %d to do it, anything else to cancel: ",
 		string(plan[0].order.Verb), n, perProcess(plan), n)
 	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // the end of the input is not an answer
 	if strings.TrimSpace(line) != strconv.Itoa(n) {
@@ -69,8 +70,9 @@ func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
 	return nil
 }
 
-// report prints what became of the orders and decides the exit code. Only orders
-// that were given count: processes that did not answer have been reported.
+// report prints the results of the orders and determines the exit code. It
+// only considers orders that were given: processes that did not answer have
+// been reported.
 func (g *globals) report(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	failed, code := 0, exitDone
 	for _, d := range done {
@@ -126,8 +128,8 @@ func wrapAt(name string, err error) error { return fmt.Errorf("%s: %w", name, er
 
 const receiptsShown = 50
 
-// printReceipts prints a table of what was done to each breaker, and the sums if
-// there are several.
+// printReceipts prints a table of what was done to each breaker, and a summary
+// if there are several.
 func printReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	t := &table.Table{Columns: []table.Column{
 		{Title: "PROCESS", Optional: true},
@@ -172,12 +174,12 @@ func printReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 	return printNotes(cmd, done)
 }
 
-// isMark reports whether the orders are a mark of processes, which is for no
+// isMark reports whether the orders are marks of processes, which concern no
 // breaker.
 func isMark(plan []plannedOrder) bool { return len(plan) > 0 && plan[0].order.Verb == ops.VerbMark }
 
-// printNothingMatched says what orders did that were for no breaker. Those that
-// failed have been reported.
+// printNothingMatched prints the result of orders that applied to no breaker.
+// Those that failed have been reported.
 func printNothingMatched(cmd *cobra.Command, done []plannedOrder) error {
 	var names []string
 	for _, d := range done {
@@ -196,14 +198,14 @@ func printNothingMatched(cmd *cobra.Command, done []plannedOrder) error {
 		_, err := fmt.Fprintf(out, "Marked %s.\n", strings.Join(names, ", "))
 		return err
 	}
-	if _, err := fmt.Fprintln(out, "No breaker is meant: nothing was changed."); err != nil {
+	if _, err := fmt.Fprintln(out, "The order applies to no breaker: nothing was changed."); err != nil {
 		return err
 	}
 	return printNotes(cmd, done)
 }
 
-// What a reader looks for first stands first: what failed, then what changes its
-// state.
+// Sorts what a reader looks for first to the top: what failed, then what
+// changes its state.
 func fails(r *ops.Result) bool { return r.Error != "" }
 func moves(r *ops.Result) bool { return r.Error == "" && r.Before != r.After }
 func stays(r *ops.Result) bool { return r.Error == "" && r.Before == r.After }
@@ -235,7 +237,7 @@ func summary(cmd *cobra.Command, touched, matched int, dry bool) (err error) {
 	case matched > 1:
 		_, err = fmt.Fprintf(out, "Changed %d of %d.\n", touched, matched)
 	case touched == 0:
-		_, err = fmt.Fprintln(out, "It was so already.")
+		_, err = fmt.Fprintln(out, "No change: it was so already.")
 	}
 	return err
 }
@@ -255,7 +257,7 @@ func resultRow(process string, r *ops.Result) []table.Cell {
 	}
 }
 
-// changedSettings is such as "fail_max 5 -> 10".
+// changedSettings returns a text such as "fail_max 5 -> 10".
 func changedSettings(r *ops.Result) string {
 	if r.SettingsBefore == nil || r.SettingsAfter == nil {
 		return ""
@@ -266,7 +268,7 @@ func changedSettings(r *ops.Result) string {
 		is[key] = value
 	}
 	var out []string
-	for _, kv := range strings.Fields(r.SettingsBefore.String()) { // all of them: they were in effect
+	for _, kv := range strings.Fields(r.SettingsBefore.String()) { // they were the settings in effect, so all of them are there
 		key, was, _ := strings.Cut(kv, "=")
 		if now := cmp.Or(is[key], "default"); now != was {
 			out = append(out, fmt.Sprintf("%s %s -> %s", key, was, now))

@@ -13,8 +13,8 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/internal/version"
 )
 
-// run is the program without its process. What it prints is plain text, whatever
-// other processes say (see package plain).
+// run is the program without its process. It prints only plain text, whatever
+// other processes answer (see package plain).
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -46,9 +46,9 @@ func rootCommand() *cobra.Command {
 		Short: "See and operate the circuit breakers of running processes",
 		Long: `See and operate the circuit breakers of running processes.
 
-Without -p, a command is for all processes of this host that have opened their
-socket (Plane.Listen in their program). See "switchgear help processes" for
-other ways in, and "switchgear help orders" for what orders ask of you.`,
+Without -p, a command applies to all processes of this host that have opened
+their socket (Plane.Listen in their program). See "switchgear help processes"
+for other ways to reach them, and "switchgear help orders" about orders.`,
 		Example: `  switchgear status                     every breaker of this host, the worst first
   switchgear explain payments           why is it open, and what happens next?
   switchgear force-open payments --for 30m --reason "vendor maintenance"

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// result is what a run of the program left.
+// result is the result of a run of the program.
 type result struct {
 	code        int
 	out, errOut string
 }
 
-// host is a runtime dir of its own: the processes that the program finds.
+// host is a runtime dir with the processes that the program finds.
 type host struct {
 	t   testing.TB
 	dir string
@@ -55,7 +55,8 @@ func (h *host) run(args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
 }
 
-// ok runs the program, which must exit 0 without a word on standard error.
+// ok runs the program, which must exit with 0 and print nothing on standard
+// error.
 func (h *host) ok(args ...string) string {
 	h.t.Helper()
 	r := h.run(args...)
@@ -65,8 +66,8 @@ func (h *host) ok(args ...string) string {
 	return r.out
 }
 
-// fails runs the program, which must exit with code and say so in one line
-// that has the words.
+// fails runs the program, which must exit with code and print one line that
+// has the words.
 func (h *host) fails(code int, args []string, words ...string) {
 	h.t.Helper()
 	r := h.run(args...)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is where people read. It takes colours out of what is written to it
-// when it is not a terminal, when the terminal has none, and under NO_COLOR.
+// screen is where people read. It removes colours from what is written to it
+// if it is not a terminal, if the terminal has none, or if NO_COLOR is set.
 type screen struct {
 	io.Writer
 	width int // in columns; 0: not a terminal
@@ -27,8 +27,8 @@ func newScreen(w io.Writer) screen {
 	return s
 }
 
-// withoutColour is p, or what is left of it under NO_COLOR: any value of it
-// counts, as no-color.org has it.
+// withoutColour returns p, or what is left of it under NO_COLOR: as
+// no-color.org defines it, any value counts.
 func withoutColour(p colorprofile.Profile) colorprofile.Profile {
 	if os.Getenv("NO_COLOR") != "" {
 		return min(p, colorprofile.ASCII)

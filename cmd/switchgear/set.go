@@ -11,50 +11,50 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-const settingsHelp = `What can be set, with the default in brackets:
+const settingsHelp = `All settings, with defaults in brackets:
 
-  fail_max           opens on so many failures in a row [5]
-  successes_to_forgive  so many successes make up for one failure; off: one
+  fail_max           opens after this many failures in a row [5]
+  successes_to_forgive  this many successes make up for one failure; off: one
                      makes up for all [off]
   fail_within        failures count only while each comes within this time of
                      the one before [off]
-  fail_for           the least time from the first failure to opening by
+  fail_for           minimum time from the first failure to opening by
                      fail_max [off]
   reset_timeout      how long it stays open before a call may probe [1m]
-  success_threshold  successes in half-open that close it [1]
-  probes             calls admitted at once in half-open [1]
+  success_threshold  successful probes that close it [1]
+  probes             calls admitted at the same time in half-open [1]
   probe_timeout      a probe that takes longer gives its place to another
                      [the larger of reset_timeout and 30s]
-  window             the time that the rates are taken over [10s]
-  window_calls       takes the rates over so many last calls instead [off]
+  window             the time that the rates are computed over [10s]
+  window_calls       computes the rates over this many calls instead [off]
   min_calls          calls that the window must hold before a rate may open it
                      [20, or window_calls if that is less]
   failure_rate       opens when this share of the calls fails [off]
   confidence         opens when it is this sure that more than failure_rate
-                     fail, whatever min_calls is [off]
-  slow_call          the time from which on a call is slow [off]
+                     fail, regardless of min_calls [off]
+  slow_call          a call that takes this long or longer is slow [off]
   slow_rate          opens when this share of the calls is slow [off]
   bad_rate           opens when this share of the calls fails or is slow [off]
-  reset_backoff      multiplies the open time at each failed probe [1]
+  reset_backoff      multiplies the open time after each failed probe [1]
   reset_max          the longest open time [off]
-  reset_jitter       spreads open times by this share [0]
-  ramp               the time over which it lets more and more calls in after
-                     closing [off]
+  reset_jitter       varies open times at random by this share [0]
+  ramp               time after closing in which the share of admitted calls
+                     grows from none to all [off]
 
-They are those of breaker.Settings, whose documentation says it all.`
+The documentation of breaker.Settings describes them in full.`
 
 func setCommand(g *globals) *cobra.Command {
 	var o orderFlags
 	cmd := &cobra.Command{
 		Use:   "set ID KEY=VALUE...",
 		Short: "Change settings of a breaker, live",
-		Long: `Change settings of a breaker, live and all or nothing: its state and its
-evidence stay. With name/* it changes the settings that the keys of a set have
-in common, for keys to come as well.
+		Long: `Change settings of a running breaker, either all of them or none. Its state and
+its counts are kept. With name/* it changes the common settings of a set, which
+also apply to keys that are created later.
 
-The keys are those of "switchgear help settings". Times have a unit (30s), rates
-are shares (0.5), "off" switches a rule off, and 0 asks for the default. What is
-not named stays as it is. The change survives a restart of the process only if
+"switchgear help settings" lists the keys. Times have a unit (30s), rates are
+shares (0.5), "off" switches a rule off, and 0 restores the default. All other
+settings stay as they are. The change survives a restart of the process only if
 its program keeps orders (ops.Options.Standing).
 
 See "switchgear help orders" for what all orders have in common.`,
@@ -83,7 +83,7 @@ See "switchgear help orders" for what all orders have in common.`,
 	return cmd
 }
 
-// patchOf makes the JSON object of KEY=VALUE arguments. What they mean is
+// patchOf returns the JSON object for KEY=VALUE arguments. Their meaning is
 // checked here, before any process is asked.
 func patchOf(args []string) ([]byte, error) {
 	var fields []string
@@ -105,8 +105,8 @@ func patchOf(args []string) ([]byte, error) {
 	return patch, nil
 }
 
-// patchField is `"key":value`. A zero, which asks for the default, is left out
-// of the settings' own JSON, so it is written here.
+// patchField returns `"key":value`. It also writes a zero, which asks for the
+// default and which the settings' own JSON leaves out.
 func patchField(key, value string) (string, error) {
 	var s breaker.Settings
 	if err := s.Set(key, value); err != nil {

@@ -21,11 +21,11 @@ func settingsCommand(g *globals) *cobra.Command {
 		Use:   "settings [ID...]",
 		Short: "Show settings, and where they differ",
 		Long: `Show the settings in effect, of every breaker, every set (name/*) and every key
-with settings of its own, or of the IDs; and beside them what the program says,
-where that is something else because people changed it.
+with settings of its own, or only of the IDs; and next to them the program's
+value, where people have changed it.
 
---diff shows only what differs: between the processes of a service, or from what
-the program says. Each value has its line, with the processes that have it.
+--diff shows only what differs between the processes of a service, or from the
+program's value. Each value has its own line, with the processes that have it.
 
 ` + settingsHelp,
 		Example: `  switchgear settings payments
@@ -89,7 +89,7 @@ type difference struct {
 // valueThere is a value, and the processes that have it.
 type valueThere struct {
 	Value     string   `json:"value"`
-	Program   string   `json:"program"` // what their program says
+	Program   string   `json:"program"` // what their programs say
 	Processes []string `json:"processes"`
 }
 
@@ -135,8 +135,9 @@ func printDifferences(g *globals, cmd *cobra.Command, f *found, answers []answer
 	return errors.Join(printTable(cmd, t), sayOmitted(cmd, answers))
 }
 
-// differences compares the processes of each service. What only some of them
-// have is not a difference: programs make breakers when they need them.
+// differences compares the processes of each service. A breaker that only some
+// of them have is not a difference: programs create breakers when they need
+// them.
 func differences(answers []answer[ops.SettingsList]) []difference {
 	type place struct{ service, id string }
 	var places []place
@@ -190,7 +191,7 @@ func valuesOf(s *breaker.Settings) map[string]string {
 	return values
 }
 
-// orOff is a value in effect. One of 0 means a rule that is off.
+// orOff returns a value in effect. 0 means that the rule is off.
 func orOff(value string) string { return cmp.Or(value, "off") }
 
 func sayOmitted(cmd *cobra.Command, answers []answer[ops.SettingsList]) error {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,7 @@ import (
 )
 
 // shopEnv makes this test program a shop: a process with breakers in known
-// states, for the tests to operate. Its value is the name of its service.
+// states for the tests to operate. Its value is the name of its service.
 const shopEnv = "SWITCHGEAR_TEST_SHOP"
 
 // shop is such a process, as the tests see it.
@@ -45,7 +46,7 @@ func startShop(t testing.TB, runtimeDir, service string, env ...string) *shop {
 	s.cmd.Env = append(os.Environ(), shopEnv+"="+service, "SWITCHGEAR_RUNTIME_DIR="+runtimeDir, "SHOP_FILES="+shortTemp(t))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = os.Stderr
-	in, err := s.cmd.StdinPipe() // it ends when this closes, so when the tests die as well
+	in, err := s.cmd.StdinPipe() // it ends when this is closed, so also if the tests die
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func startShop(t testing.TB, runtimeDir, service string, env ...string) *shop {
 // keepShop is the shop's own process.
 func keepShop(service string) error {
 	m := breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour})
-	payments, err := m.Create("payments", breaker.Settings{ResetTimeout: time.Hour},
+	payments, err := m.Create(cmp.Or(os.Getenv("SHOP_BREAKER"), "payments"), breaker.Settings{ResetTimeout: time.Hour},
 		breaker.WithLinks(breaker.Links{Owner: "team payments", Runbook: "https://runbooks.example/payments", Traces: "https://traces.example/{trace_id}"}),
 		breaker.WithTraceID(func(context.Context) string { return "4bf9 2f" }))
 	if err != nil {

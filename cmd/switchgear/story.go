@@ -15,11 +15,11 @@ import (
 func explainCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain ID",
-		Short: "Say in two sentences why a breaker is as it is, and what happens next",
-		Long: `Say in two sentences why a breaker is as it is, since when, and what happens
-next; and below them who looks after it, the notes on it, the last errors with
-their traces, and its owner, runbook and dashboard, as far as they are known. It
-asks each process that knows the ID.`,
+		Short: "Say in two sentences why a breaker is in its state, and what happens next",
+		Long: `Say in two sentences why a breaker is in its state, since when, and what happens
+next. Below them are who looks after it, the notes on it, the last errors with
+their traces, and its owner, runbook and dashboard, as far as they are known.
+Every process that knows the ID is asked.`,
 		Example: `  switchgear explain payments
   switchgear explain inventory/acme -p shop`,
 		Args:              exactly(1, "the id of a breaker"),
@@ -56,10 +56,10 @@ func historyCommand(g *globals) *cobra.Command {
 	var most int
 	cmd := &cobra.Command{
 		Use:   "history ID",
-		Short: "Show what a breaker went through, and why each time",
-		Long: `Show the transitions that a breaker remembers (the last 32), oldest first: what
-it went from and to, and what decided. With --json each has all that was known
-then: counts, the newest errors, the open time, the attempt.`,
+		Short: "Show the past transitions of a breaker, and why they happened",
+		Long: `Show the transitions that a breaker remembers (the last 32), oldest first: the
+states before and after, and the cause. With --json each transition has all its
+details: counts, the newest errors, the open time, the attempt.`,
 		Example: `  switchgear history payments
   switchgear history payments -n 5 --json`,
 		Args:              exactly(1, "the id of a breaker"),
@@ -87,7 +87,7 @@ then: counts, the newest errors, the open time, the attempt.`,
 					fmt.Fprintf(cmd.OutOrStdout(), "%s:\n", plain.Text(h.Process))
 				}
 				if len(h.Transitions) == 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s has never been anything but closed.\n", plain.Text(h.ID))
+					fmt.Fprintf(cmd.OutOrStdout(), "%s has always been closed.\n", plain.Text(h.ID))
 					continue
 				}
 				err = errors.Join(err, printTable(cmd, view.History(h.Transitions)))
@@ -95,6 +95,6 @@ then: counts, the newest errors, the open time, the attempt.`,
 			return err
 		},
 	}
-	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show the newest so `many`")
+	cmd.Flags().IntVarP(&most, "lines", "n", 32, "show only the newest `count`")
 	return cmd
 }

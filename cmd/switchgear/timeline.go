@@ -23,15 +23,15 @@ func timelineCommand(g *globals) *cobra.Command {
 		Use:   "timeline",
 		Short: "Show what happened to all breakers, in order, with who and why",
 		Long: `Show what happened in all processes, oldest first: transitions, overrides and
-their ends, orders, changes of settings, and what the programs reported, with who
-did it and why. An order for one breaker is shown as what it did.
+their ends, orders, changes of settings, and reports of the programs, with who
+did it and why. An order for one breaker is shown as the transition it caused.
 
-A process keeps what happened since it started in bounded memory. The breaker
-with the most events loses its oldest first, so one that flaps does not push out
-the others. Where events may be missing, a remark says so.
+A process keeps its past events in bounded memory. The breaker with the most
+events loses its oldest ones first, so one that flaps does not push out the
+others. If events may be missing, a remark says so.
 
---html writes one page that needs no other file and no network, with a time line
-for each breaker: for the record of an incident, or to send around.`,
+--html writes a single page that needs no other file and no network, with a
+timeline for each breaker: for an incident report, or to send to others.`,
 		Example: `  switchgear timeline --since 1h
   switchgear timeline --since 2026-01-02T03:00:00Z --id payments --id 'inventory/*'
   switchgear timeline --since 8h --html incident.html`,
@@ -82,14 +82,14 @@ for each breaker: for the record of an incident, or to send around.`,
 			return errors.Join(err, printTable(cmd, view.Timeline(all, f.short(answers[0]) != "")))
 		},
 	}
-	cmd.Flags().StringVar(&since, "since", "1h", "how `long` ago it begins, or the time, as in 2026-01-02T15:04:05Z")
-	cmd.Flags().StringArrayVar(&ids, "id", nil, "show what concerns this `id`, or name/* for the keys of a set; may be repeated")
-	cmd.Flags().StringVar(&html, "html", "", "write one page to this `file` (- is the standard output)")
+	cmd.Flags().StringVar(&since, "since", "1h", "how `long` ago to start, or the time, such as 2026-01-02T15:04:05Z")
+	cmd.Flags().StringArrayVar(&ids, "id", nil, "show only this `id`, or name/* for the keys of a set; may be repeated")
+	cmd.Flags().StringVar(&html, "html", "", "write an HTML page to this `file` (- is standard output)")
 	_ = cmd.RegisterFlagCompletionFunc("id", g.completeIDs)
 	return cmd
 }
 
-// gap says that events of a process may be missing.
+// gap returns a remark if events of a process may be missing.
 type gap struct {
 	Process string    `json:"process"`
 	Before  time.Time `json:"before"`
@@ -102,7 +102,7 @@ func remarks(gaps []gap) (out []string) {
 	return out
 }
 
-// startOf reads --since.
+// startOf parses --since.
 func startOf(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return now.Add(-d), nil
@@ -115,7 +115,7 @@ func startOf(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, usage("--since %q, want how long ago, such as 1h30m, or a past time such as \"2026-01-02 15:04\" or 2026-01-02T15:04:05Z", text)
 }
 
-// writePage writes the page whole or not at all.
+// writePage writes the page completely or not at all.
 func writePage(cmd *cobra.Command, path string, incident *page.Incident) error {
 	var text bytes.Buffer
 	if err := incident.Write(&text); err != nil {

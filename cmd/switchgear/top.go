@@ -22,13 +22,13 @@ func topCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show breakers live, with keys for orders",
-		Long: `Show breakers live: sorted, searched and explained, with keys for orders. Each
+		Long: `Show breakers live: sorted, filtered and explained, with keys for orders. Each
 order asks for its reason (and an override for its end), shows what it would do,
-and waits for your yes.
+and asks for confirmation.
 
 ` + strings.Join(top.Keys, "\n") + `
 
-It asks anew every second (--every) and follows processes that come and go.`,
+It refreshes every second (--every) and follows processes that come and go.`,
 		Example: `  switchgear top
   switchgear top -p shop --sort trips --every 250ms`,
 		Args: nothing,
@@ -38,7 +38,7 @@ It asks anew every second (--every) and follows processes that come and go.`,
 			case err != nil:
 				return err
 			case g.json:
-				return usage("switchgear top is a screen and has no JSON: see watch --json and status --json")
+				return usage("switchgear top is a screen without JSON output: see watch --json and status --json")
 			case every < 100*time.Millisecond:
 				return usage("--every %s, want 100ms or more", every)
 			case !isTerminal(cmd.InOrStdin()) || !isTerminal(cmd.OutOrStdout()):
@@ -57,7 +57,7 @@ func (g *globals) top(cmd *cobra.Command, c top.Config) error {
 	f, err := g.find(ctx)
 	cancel()
 	if err != nil && f.named {
-		return err // on this host, processes may still come
+		return err // processes may still start on this host
 	}
 	s := &source{g: g, last: f, gone: map[string]time.Time{}}
 	c.Look, c.Detail, c.Do, c.Actor = s.look, s.detail, s.do, (&orderFlags{}).who()
@@ -68,17 +68,17 @@ func (g *globals) top(cmd *cobra.Command, c top.Config) error {
 	return top.Run(cmd.Context(), c, opts...)
 }
 
-// source is what top sees. It looks for processes anew at each look, because
-// they come and go.
+// source is where top reads from. It looks for processes again each time,
+// because they come and go.
 type source struct {
 	g *globals
 
 	mu   sync.Mutex // guards the fields below
 	last found
-	gone map[string]time.Time // processes that were there, and since when not
+	gone map[string]time.Time // processes that were there, and when they disappeared
 }
 
-// goneShown is how long a process that has ended is still spoken of.
+// goneShown is how long a process that has ended is still mentioned.
 const goneShown = time.Minute
 
 func (s *source) look(ctx context.Context, unfold []top.Ref) top.Look {
@@ -93,7 +93,8 @@ func (s *source) look(ctx context.Context, unfold []top.Ref) top.Look {
 	return l
 }
 
-// remember keeps what was found, and says who is missing.
+// remember stores which processes were found, and reports those that are
+// missing.
 func (s *source) remember(f found) (missing []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +143,7 @@ func (s *source) ask(ctx context.Context, f found, unfold []top.Ref) top.Look {
 	return l
 }
 
-// unfolded is the keys of the sets that are to be shown key by key.
+// unfolded returns the keys of the sets that are to be shown key by key.
 func unfolded(ctx context.Context, t target, unfold []top.Ref) (map[string][]ops.Status, error) {
 	keys := map[string][]ops.Status{}
 	for _, ref := range unfold {
@@ -158,7 +159,7 @@ func unfolded(ctx context.Context, t target, unfold []top.Ref) (map[string][]ops
 	return keys, nil
 }
 
-// target is the process that a line of the screen stands for.
+// target returns the process that a line of the screen belongs to.
 func (s *source) target(process string) (target, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +187,7 @@ func (s *source) detail(ctx context.Context, ref top.Ref) (d top.Detail, err err
 	d.History = h.Transitions
 	if p, ok := t.(plane); ok && err == nil {
 		name, _, _ := strings.Cut(ref.ID, "/")
-		all, _ := p.plots(ctx, name) // a plot that is missing is only not shown
+		all, _ := p.plots(ctx, name) // a missing plot is simply not shown
 		d.Plot = all[name]
 	}
 	return d, err

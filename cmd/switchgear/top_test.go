@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// terminal is a real one, in tmux.
+// terminal is a real terminal, in tmux.
 type terminal struct {
 	t      *testing.T
 	socket string
@@ -103,7 +103,7 @@ func TestTopInARealTerminal(t *testing.T) {
 	}
 
 	term.press("Escape")
-	term.shows("? help") // the note is gone: esc was taken for itself, not for alt
+	term.shows("? help") // the note is gone: esc was taken as a key, not as alt
 	term.write("/ledger")
 	term.press("Enter")
 	term.shows("filter: ledger", "3 keys: 1 forced-open, 2 closed")
@@ -136,7 +136,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	h.shop("shop")
 	for _, width := range []int{120, 80, 40} {
 		screen := newTerminal(t, h, width, 20, "status").shows("EXIT 0")
-		// Head, payments, the set, its worst key and search: a line each.
+		// Header, payments, the set, its worst key and search: one line each.
 		lines := strings.Split(screen, "\n")
 		if !strings.HasPrefix(lines[0], "ID") || !strings.HasPrefix(lines[4], "search") || !strings.HasPrefix(lines[5], "EXIT") {
 			t.Errorf("status in %d columns does not stand on 5 lines:\n%s", width, screen)
@@ -149,7 +149,7 @@ func TestConfirmationAtATerminal(t *testing.T) {
 	h := newHost(t)
 	h.shop("shop")
 	term := newTerminal(t, h, 100, 20, "open", "ledger/\\*")
-	term.shows("open is for 3 breakers (3 in shop/", "Type 3 to do it")
+	term.shows("open applies to 3 breakers (3 in shop/", "Type 3 to do it")
 	term.write("4")
 	term.press("Enter")
 	term.shows("not confirmed, nothing was changed", "EXIT 1")
@@ -160,7 +160,7 @@ func TestConfirmationAtATerminal(t *testing.T) {
 	term.shows("Changed 3 of 3.", "EXIT 0")
 }
 
-// NO_COLOR takes the colours, not the words.
+// NO_COLOR removes the colours, not the words.
 func TestColourOnlyWhereItIsWanted(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

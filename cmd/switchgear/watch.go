@@ -42,9 +42,9 @@ type watcher struct {
 	cmd  *cobra.Command
 	ids  []string
 	out  io.Writer
-	over chan error // holds why there is nothing left to watch
+	over chan error // receives why there is nothing left to watch
 
-	mu        sync.Mutex // guards the field below, and a line's place in out
+	mu        sync.Mutex // guards the field below, and keeps the lines in out apart
 	following map[string]bool
 }
 
@@ -119,7 +119,7 @@ func (w *watcher) follow(ctx context.Context, t target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.following, t.name())
-	if len(w.g.processes) > 0 && len(w.following) == 0 { // the last of those that were named
+	if len(w.g.processes) > 0 && len(w.following) == 0 { // it was the last of those that were named
 		w.over <- &codeError{exitCode(err), errSilent}
 	}
 }
@@ -144,7 +144,7 @@ func (w *watcher) print(process string, e ops.Event) {
 	}
 }
 
-// wants reports whether events of id are wanted; a gap concerns all.
+// wants reports whether events of id are wanted. A gap concerns all ids.
 func (w *watcher) wants(id string) bool {
 	if len(w.ids) == 0 || id == "" {
 		return true
@@ -179,7 +179,7 @@ func eventText(e *ops.Event) string {
 		}
 		return plain.Text(text)
 	case e.Override != nil:
-		return fmt.Sprintf("%s  half the time of its override is over, it ends at %s", id, view.Clock(e.Override.Expires))
+		return fmt.Sprintf("%s  half the time of its override has passed, it ends at %s", id, view.Clock(e.Override.Expires))
 	}
 	if e.Notice != "" {
 		return plain.Text(cmp.Or(e.ID, "notice") + "  " + e.Notice)

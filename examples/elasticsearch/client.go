@@ -11,9 +11,10 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// NewClient makes a client of a cluster whose nodes are guarded by the breakers
-// of set. The client's own retries go on, at the next node; a rejection is
-// retried there too, but no node is asked whose breaker is open.
+// NewClient returns a client of a cluster whose nodes are guarded by the
+// breakers of set. The client's own retries continue at the next node. A
+// rejection is retried there, too, but nodes whose breaker is open receive no
+// request.
 func NewClient(set *breaker.Set[string], addresses ...string) (*elasticsearch.Client, error) {
 	return elasticsearch.NewClient(elasticsearch.Config{
 		Addresses: addresses,

@@ -12,14 +12,14 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// failing are the server's codes that say it serves nobody: unreachable peers,
-// shutting down, no primary, out of time.
+// failing are the server's codes for not being able to serve: unreachable
+// peers, shutting down, no primary, out of time.
 var failing = []int{6, 7, 50, 89, 91, 189, 9001, 10107, 11600, 11602, 13435, 13436}
 
 // Classify is for breaker.WithClassifier. What the server says about the
 // operation (no documents, a duplicate key, a validation) is a success; a
 // network error, a time-out, no server to choose, and the codes above are
-// failures. The program's own pool and its mistakes are no evidence.
+// failures. The program's own pool and its mistakes are not evidence.
 func Classify(ctx context.Context, err error) breaker.Outcome {
 	if ctx.Err() == context.Canceled {
 		return breaker.Canceled

@@ -1,6 +1,6 @@
 // Package queue shows a consumer of Kafka that pauses while its dependency is
-// down, as a tested program. It is a module of its own, so that franz-go is
-// nobody else's requirement. docs/queue-consumers.md says what it is about.
+// down, as a tested program. It is a separate module, so that other modules do
+// not get franz-go as a requirement. docs/queue-consumers.md describes it.
 package queue
 
 import (
@@ -16,9 +16,9 @@ import (
 //
 // A record is committed once handle has returned nil for it. Until then it is
 // tried again, and no later record of its poll is begun. While b is open the
-// consumer fetches nothing and waits; its membership of the group goes on. So
-// nothing is lost and nothing is acknowledged that was not done. After a crash
-// or a rebalance a record may be handled twice.
+// consumer fetches nothing and waits, but remains a member of the group. So
+// nothing is lost, and only records that were handled are acknowledged. After
+// a crash or a rebalance a record may be handled twice.
 func Consume(ctx context.Context, client *kgo.Client, b *breaker.Breaker, handle func(context.Context, *kgo.Record) error) error {
 	for {
 		if err := pause(ctx, client, b); err != nil {

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// runAll runs the mutants that o picks. It is an error when one survives that
-// survivors.txt does not explain.
+// runAll runs the mutants that o selects. It returns an error if one survives
+// that survivors.txt does not explain.
 func runAll(o options) error {
 	explained, err := readKeys("internal/mutate/survivors.txt", o.in)
 	if err != nil {
@@ -29,7 +29,7 @@ func runAll(o options) error {
 	if err != nil {
 		return err
 	}
-	r := report{of: len(p.sites), explained: explained, stale: unknown(explained, p.sites), count: map[fate]int{}}
+	r := report{of: len(p.sites), explained: explained, stale: unknown(explained, p.sites), count: map[result]int{}}
 	numbers := r.pick(p.sites, o, done)
 	reach, err := reachAll(bin, o, len(p.sites))
 	if err != nil {
@@ -45,7 +45,7 @@ func runAll(o options) error {
 	return r.conclude(o.least)
 }
 
-// pick is the numbers of the mutants to run.
+// pick returns the numbers of the mutants to run.
 func (r *report) pick(sites []site, o options, done map[string]bool) (numbers []int) {
 	for i := 0; i < len(sites); i += o.step {
 		key := sites[i].key
@@ -62,7 +62,7 @@ func (r *report) pick(sites []site, o options, done map[string]bool) (numbers []
 	return numbers
 }
 
-// each runs f for all of ns, so many at once, and waits.
+// each runs f for all of ns, several at once, and waits.
 func each(ns []int, jobs int, f func(int)) {
 	todo := make(chan int)
 	var all sync.WaitGroup
@@ -80,20 +80,20 @@ func each(ns []int, jobs int, f func(int)) {
 	all.Wait()
 }
 
-// report is what a run has found.
+// report is the result of a run.
 type report struct {
 	of        int             // mutants there are
 	explained map[string]bool // keys of those that may survive
 	left      int             // of them, not run
 
 	mu       sync.Mutex
-	count    map[fate]int
+	count    map[result]int
 	survived []string // unexplained
 	stale    []string // explained, and not there or killed
 	failed   error    // of keep
 }
 
-// unknown is the explained ones that are not there.
+// unknown returns the explained mutants that do not exist.
 func unknown(explained map[string]bool, sites []site) (stale []string) {
 	there := map[string]bool{}
 	for _, s := range sites {
@@ -108,7 +108,7 @@ func unknown(explained map[string]bool, sites []site) (stale []string) {
 	return stale
 }
 
-func (r *report) add(s *site, end fate) {
+func (r *report) add(s *site, end result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count[end]++
@@ -152,9 +152,9 @@ func (r *report) conclude(least float64) error {
 	return err
 }
 
-// readKeys reads a list of mutants, one on a line. In survivors.txt a line
-// "package NAME" begins those of a package, of which in is the one to read; lines
-// that begin with # are for readers.
+// readKeys reads a list of mutants, one per line. In survivors.txt a line
+// "package NAME" begins the mutants of a package, of which in is the one to
+// read; lines that begin with # are comments.
 func readKeys(file, in string) (map[string]bool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

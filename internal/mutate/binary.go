@@ -14,9 +14,9 @@ import (
 )
 
 // All changes are compiled into one binary, each behind a switch that an
-// environment variable turns on, so that thousands of mutants cost one
-// compilation. Another variable names a file to write down which switches are
-// reached.
+// environment variable turns on, so that thousands of mutants need one
+// compilation. Another variable names a file in which the switches that are
+// reached are recorded.
 const switchText = `package %s
 
 import (
@@ -69,8 +69,8 @@ func masked(n int, bits uint64) uint64 {
 var _, _, _ = zeroed[int], either[int], masked
 `
 
-// buildAll compiles the tests of the package in folder with all the changes in,
-// and the named ones that are given.
+// buildAll compiles the tests of the package in folder with all the changes,
+// and the given named ones.
 func buildAll(dir, folder string, list []named) (bin string, p *pkgSites, err error) {
 	files, p, err := instrumentAll(folder, list)
 	if err != nil {
@@ -88,8 +88,8 @@ func buildAll(dir, folder string, list []named) (bin string, p *pkgSites, err er
 	return bin, p, nil
 }
 
-// instrumentAll is the text of each file of the package in folder that is
-// compiled here, by its path, and of one more.
+// instrumentAll returns the text of each file of the package in folder that is
+// compiled here, by its path, and of one additional file.
 func instrumentAll(folder string, list []named) (files map[string]string, p *pkgSites, err error) {
 	pkg, err := build.ImportDir(folder, 0)
 	if err != nil {
@@ -131,7 +131,8 @@ func instrumentAll(folder string, list []named) (files map[string]string, p *pkg
 	return files, p, nil
 }
 
-// checkTypes looks through a package's types, which say what can be changed how.
+// checkTypes examines a package's types, which determine what can be changed
+// and how.
 func checkTypes(fset *token.FileSet, parsed []*ast.File, list []named) (*pkgSites, error) {
 	p := &pkgSites{
 		fset: fset, seen: map[string]int{}, named: list,
@@ -142,7 +143,7 @@ func checkTypes(fset *token.FileSet, parsed []*ast.File, list []named) (*pkgSite
 	return p, err
 }
 
-// writeOverlay writes files and the list that tells go of them.
+// writeOverlay writes files and the list by which go finds them.
 func writeOverlay(dir string, files map[string]string) (string, error) {
 	replace := map[string]string{}
 	for path, text := range files {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A named mutant is a change to one function, or to one mask. The function gets
-// a copy with the change, and a switch that leads to it.
+// A named mutant is a change to one function, or to one mask. The function
+// gets a copy with the change, and a switch that calls the copy.
 
 // applyNamed makes the copies of a function that the list asks for.
 func (x *instrument) applyNamed(d *ast.FuncDecl) error {
@@ -45,7 +45,7 @@ func (x *instrument) applyNamed(d *ast.FuncDecl) error {
 	return nil
 }
 
-// arguments is the function's parameters as the arguments of a call.
+// arguments returns the function's parameters as the arguments of a call.
 func arguments(d *ast.FuncDecl) (string, error) {
 	var names []string
 	for _, p := range d.Type.Params.List {
@@ -71,7 +71,8 @@ func (x *instrument) namedBit(bit string, number int) {
 	}
 }
 
-// leftOver is an error for what the list asks for and could not be applied.
+// leftOver returns an error for what the list asks for and could not be
+// applied.
 func (p *pkgSites) leftOver() error {
 	i := slices.IndexFunc(p.named, func(m named) bool { return m.number == 0 })
 	if i < 0 {

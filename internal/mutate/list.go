@@ -2,13 +2,13 @@ package main
 
 // The named mutants, by what they are against.
 var mutants = []named{
-	// I1: what is past counts for nothing.
+	// I1: results of earlier periods do not count.
 	{name: "I1: the generation is not compared", in: "Permit.belongs", old: "return genOf(w) == genOf(p.word)", new: "return true"},
 	{name: "I1: a move keeps the generation", in: "Breaker.moveLocked", old: "(genOf(old) + 1) & genMask", new: "genOf(old)"},
 	{name: "I1: a quick success of another generation counts", in: "Breaker.countedPlain", old: "if !p.belongs(w) {", new: "if false {"},
 	{name: "I1: a plain failure counts for any generation", in: "Breaker.countedAlone", old: " || !p.belongs(w) {", new: " {"},
 
-	// I2: half-open always admits in the end.
+	// I2: half-open always admits again eventually.
 	{name: "I2: a lease never ends", in: "probes.take", old: "ends: now.Add(d)", new: "ends: now.Add(d * 1000)"},
 	{name: "I2: a probe without evidence keeps its place", in: "Breaker.judgeLocked", old: "if stateOf(w) == HalfOpen && !b.freeLocked", new: "if stateOf(w) == HalfOpen && o != Ignored && !b.freeLocked"},
 	{name: "I2: a new half-open begins with the old leases", in: "Breaker.moveLocked", old: "	c.probes.clear()\n", new: ""},
@@ -28,9 +28,9 @@ var mutants = []named{
 	{name: "I3: one probe too many", in: "probes.take", old: "if p.live(now) >= r.Probes {", new: "if p.live(now) > r.Probes {"},
 	{name: "I3: nothing looks at the limit", in: "probes.take", old: "if p.live(now) >= r.Probes {", new: "if false {"},
 
-	// I4: what is no evidence.
+	// I4: outcomes that are not evidence.
 	{name: "I4: no evidence counts as success", in: "Breaker.judgeLocked", old: "	if o == Ignored || o == Canceled && !e.slow {\n		return false, Counts{} // (I4)\n	}\n", new: ""},
-	{name: "I4: no evidence ends a row of failures", in: "Breaker.countedAlone", old: "case Ignored, Canceled: // no evidence (I4)\n", new: "case Ignored, Canceled:\n			units = 0\n"},
+	{name: "I4: no evidence ends a row of failures", in: "Breaker.countedAlone", old: "case Ignored, Canceled: // not evidence (I4)\n", new: "case Ignored, Canceled:\n			units = 0\n"},
 	{name: "a nested call needs a place of its own", in: "Breaker.admit", old: "if b.belongsToCall(ctx) {", new: "if false {"},
 	{name: "a call rides on one of an earlier period", in: "Breaker.belongsToCall", old: "n.gen == genOf(b.load()) && ", new: "", by: "^TestNested"},
 	{name: "a call rides on a probe that has ended", in: "Breaker.belongsToCall", old: " && (n.lease == 0 || b.cold.Load().probes.has(n.lease))", new: "", by: "^TestNested"},
@@ -72,19 +72,19 @@ var mutants = []named{
 	{name: "FailWithin: counted from the first failure", in: "Breaker.rowLapsedLocked", old: "now.Sub(c.rowLast) > r.FailWithin", new: "now.Sub(c.rowBegan) > r.FailWithin"},
 	{name: "FailWithin: failures lapse at the limit itself", in: "Breaker.rowLapsedLocked", old: "now.Sub(c.rowLast) > r.FailWithin", new: "now.Sub(c.rowLast) >= r.FailWithin"},
 	{name: "FailFor holds no trip back", in: "nextClosed", old: "a.units >= s.failLimit && !e.early", new: "a.units >= s.failLimit", by: "^TestFailFor"},
-	{name: "FailFor: counted from the last failure", in: "Breaker.dateLocked", old: "if unitsOf(w) == 0 || e.lapsed {", new: "if true {"},
-	{name: "FailFor: failures that have lapsed date the row", in: "Breaker.dateLocked", old: "if unitsOf(w) == 0 || e.lapsed {", new: "if unitsOf(w) == 0 {"},
+	{name: "FailFor: counted from the last failure", in: "Breaker.dateLocked", old: "if unitsOf(w) == 0 || e.lapsed || c.rowBegan.IsZero() {", new: "if true {"},
+	{name: "FailFor: failures that have lapsed date the row", in: "Breaker.dateLocked", old: "if unitsOf(w) == 0 || e.lapsed || c.rowBegan.IsZero() {", new: "if unitsOf(w) == 0 || c.rowBegan.IsZero() {"},
 	{name: "FailFor: a burst weighs as many failures as it has", in: "compiled.failed", old: "return min(units, max(r.failUnit, r.failLimit-r.failUnit))", new: "return units"},
 	{name: "one success makes up for all failures", in: "compiled.forgiven", old: "return max(0, units-1)", new: "return 0"},
 	{name: "one success makes up for one failure", in: "compiled.forgiven", old: "return max(0, units-1)", new: "return max(0, units-r.failUnit)"},
 	{name: "a plain failure counts one unit", in: "Breaker.countedAlone", old: "units += r.failUnit", new: "units++", by: "^TestForgive"},
-	{name: "the count stays in the units of the old settings", in: "Breaker.rescaleLocked", old: "(unitsOf(w)*is + was - 1) / was", new: "unitsOf(w)", by: "^TestForgive"},
+	{name: "the count stays in the units of the old settings", in: "Breaker.unitsLocked", old: "(unitsOf(w)*r.failUnit + was - 1) / was", new: "unitsOf(w)", by: "^TestForgive"},
 	{name: "the count outgrows the limit while the cap holds it back", in: "compiled.failed", old: "return min(units, r.failLimit)", new: "return units", by: "^TestForgive"},
 
-	// I7: every transition is told once.
+	// I7: every transition is delivered once.
 	{name: "I7: a transition without a record", in: "Breaker.moveLocked", old: "	b.recordLocked(t, now)\n", new: "	b.changedLocked()\n	c.reject.Store(nil)\n"},
-	{name: "I7: a transition told twice", in: "Breaker.recordLocked", old: "		c.queue.add(note{t: t})\n", new: "		c.queue.add(note{t: t})\n		c.queue.add(note{t: t})\n"},
-	{name: "I7: the next call tells, not this one", in: "Breaker.order", old: "	b.deliver()\n", new: ""},
+	{name: "I7: a transition is delivered twice", in: "Breaker.recordLocked", old: "		c.queue.add(note{t: t})\n", new: "		c.queue.add(note{t: t})\n		c.queue.add(note{t: t})\n"},
+	{name: "I7: the next call delivers, not this one", in: "Breaker.order", old: "	b.deliver()\n", new: ""},
 
 	// I8: eviction, coming back, and forgetting.
 	{name: "I8: failures do not keep a key", in: "evidenceMask", old: "failMask"},
@@ -99,7 +99,7 @@ var mutants = []named{
 	{name: "I8: an evicted breaker that is used stays evicted", in: "Set.existingLocked", old: "		s.restoreLocked(sh, k, b)\n", new: "", by: "^TestEvicted"},
 	{name: "I8: what is taken back still says evicted", in: "Set.restoreLocked", old: "	b.clearEvicted()\n", new: ""},
 	{name: "a key that is forgotten keeps its failures", in: "Breaker.forgetLocked", old: "	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)\n", new: "", by: "TestExplore/^keyed$"},
-	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinnedLocked():", new: "case b.pinnedLocked():", by: "TestExplore/^keyed$"},
+	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinned():", new: "case b.pinned():", by: "TestExplore/^keyed$"},
 	{name: "versions begin again after forgetting", in: "Breaker.ownVersionLocked", old: "return h.versionFloor() + 1", new: "return 1", by: "^TestVersions"},
 	{name: "the history of keys has no budget", in: "Set.noteRecord", old: "if s.records.Load() >= int64(s.limits.MaxHistory) {", new: "if false {", by: "^TestHistory"},
 	{name: "records that are forgotten stay in the budget", in: "Set.forgotten", old: "	s.records.Add(-int64(records))\n", new: "	_ = records\n", by: "^TestHistory"},

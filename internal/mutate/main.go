@@ -78,18 +78,18 @@ func run(args []string) error {
 	return fmt.Errorf("unknown command %q, want named or all", args[0])
 }
 
-// fate is how a mutant ended. One that runs into the limit is killed too, but a
-// busy machine may have done it.
-type fate string
+// result is how the run of a mutant ended. One that runs into the limit is
+// killed, too, but a busy machine may be the cause.
+type result string
 
 const (
-	killed   fate = "killed"
-	timedOut fate = "timed out"
-	survived fate = "SURVIVED"
+	killed   result = "killed"
+	timedOut result = "timed out"
+	survived result = "SURVIVED"
 )
 
 // runTests runs a test binary where the tests expect to be.
-func runTests(bin, in string, limit time.Duration, env []string, args ...string) (end fate, out []byte) {
+func runTests(bin, in string, limit time.Duration, env []string, args ...string) (end result, out []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, append([]string{"-test.failfast"}, args...)...)

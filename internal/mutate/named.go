@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// named is a change that a careless hand could make, each against an invariant
-// or a rule. The explorer must notice every one, unless by names other tests.
+// named is a plausible mistake, each against an invariant or a rule. The
+// explorer must notice every one, unless by names other tests.
 type named struct {
 	name   string // what is wrong with it
 	in     string // the function, or the mask
@@ -57,7 +57,7 @@ func runNamed(o options) error {
 	return nil
 }
 
-func (m *named) run(bin string) fate {
+func (m *named) run(bin string) result {
 	tests := m.by
 	if tests == "" {
 		tests = "^TestExplore$"

@@ -136,8 +136,8 @@ func (x *instrument) arith(n *ast.BinaryExpr, other string) {
 	x.wrap(n, "arith", "either(%d, ", ", "+other+")")
 }
 
-// pure reports whether n may be evaluated twice: no call but of what only
-// looks.
+// pure reports whether n may be evaluated twice: it calls only functions
+// without side effects.
 func (x *instrument) pure(n ast.Expr) bool {
 	pure := true
 	ast.Inspect(n, func(n ast.Node) bool {
@@ -183,8 +183,8 @@ func (x *instrument) call(n *ast.CallExpr) {
 	}
 }
 
-// masks makes variables of constants that are bits or-ed together, each of
-// which may be left out.
+// masks makes variables of constants that are bits or-ed together, so that
+// each bit can be left out.
 func (x *instrument) masks(d *ast.GenDecl) {
 	for _, s := range d.Specs {
 		spec := s.(*ast.ValueSpec)
@@ -209,8 +209,8 @@ func (x *instrument) masks(d *ast.GenDecl) {
 	}
 }
 
-// orOperands is the names of an expression that is nothing but names with |
-// between them.
+// orOperands returns the names in an expression that consists only of names
+// with | between them.
 func orOperands(e ast.Expr) []ast.Expr {
 	switch e := e.(type) {
 	case *ast.Ident:

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// chance is the tests that kill by chance, or watch the compiler: a mutant
-// that they alone kill is a survivor.
+// chance matches tests that kill by chance, or observe the compiler: a mutant
+// that only they kill is a survivor.
 var chance = regexp.MustCompile("Stress|Soak|Churn|ManyNames|Inline|OverrideReplaced|Concurren|UnderLoad|WhileBreakersAreMade")
 
-// tested is a test, and what it takes and reaches without a mutant.
+// tested is a test, how long it takes, and what it reaches without a mutant.
 type tested struct {
 	name string
 	took time.Duration
 }
 
-// reachAll runs each test alone, and tells for each mutant, by its number,
-// those that reach it. The others cannot kill it.
+// reachAll runs each test alone, and returns for each mutant, by its number,
+// the tests that reach it. Others cannot kill it.
 func reachAll(bin string, o options, mutants int) ([][]tested, error) {
 	names, err := listTests(bin, o.tests)
 	if err != nil {
@@ -77,11 +77,11 @@ func listTests(bin, tests string) (names []string, err error) {
 
 func exactly(names ...string) string { return "-test.run=^(" + strings.Join(names, "|") + ")$" }
 
-// quick is what a test of the first rounds may take.
+// quick is how long a test of the first rounds may take.
 const quick = 200 * time.Millisecond
 
-// round is when a test is run: cheap ones first, and examples apart, which a
-// failed test before them does not stop.
+// round is when a test is run: cheap ones first, and examples separately,
+// because a failed test before them does not stop them.
 func (t tested) round() int {
 	switch {
 	case t.took > quick:
@@ -92,9 +92,9 @@ func (t tested) round() int {
 	return 0
 }
 
-// judge runs a mutant against the tests that reach it. A hang is told by a
-// limit of some times what they take without it.
-func judge(bin, in string, number int, reach []tested) fate {
+// judge runs a mutant against the tests that reach it. A hang is detected by a
+// limit, a multiple of the time that they take without it.
+func judge(bin, in string, number int, reach []tested) result {
 	var rounds [3][]string
 	var limits [3]time.Duration
 	for _, t := range reach {

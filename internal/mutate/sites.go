@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The small changes: see operators.go for what they are. This file finds the
+// The small changes; see operators.go for what they are. This file finds the
 // places, names them and puts a switch at each.
 
 // site is a place that can be changed. Its index in the list of a package,
@@ -24,7 +24,7 @@ type site struct {
 // String is a line of survivors.txt.
 func (s *site) String() string { return s.key + keyEnd + s.text }
 
-// keyEnd divides a key from the text, which may change without harm.
+// keyEnd separates a key from the text, which may change without harm.
 const keyEnd = "  // "
 
 // edit is text put into a file, in place of the next cut bytes.
@@ -56,8 +56,8 @@ type instrument struct {
 	plain map[ast.Expr]bool
 }
 
-// instrumentFile is the text of a parsed file with a switch at each site, which
-// are added to the package's. name is folder/file.
+// instrumentFile returns the text of a parsed file with a switch at each site,
+// and adds the sites to the package's. name is folder/file.
 func (p *pkgSites) instrumentFile(name, src string, f *ast.File) (string, error) {
 	x := &instrument{pkgSites: p, src: src, file: name, plain: map[ast.Expr]bool{}}
 	for _, d := range f.Decls {
@@ -79,7 +79,8 @@ func (p *pkgSites) instrumentFile(name, src string, f *ast.File) (string, error)
 	return x.apply(), nil
 }
 
-// funcName is how a function is called in keys: Breaker.judge, or newBreaker.
+// funcName returns how a function is called in keys: Breaker.judge, or
+// newBreaker.
 func funcName(d *ast.FuncDecl) string {
 	if d.Recv == nil {
 		return d.Name.Name
@@ -119,7 +120,7 @@ func (x *instrument) wrap(n ast.Node, operator, before, after string) {
 		edit{at: x.offset(n.End()), text: strings.ReplaceAll(after, "%d", number), order: span})
 }
 
-// apply is the text with all edits.
+// apply returns the text with all edits.
 func (x *instrument) apply() string {
 	for i := range x.edits {
 		x.edits[i].number = i

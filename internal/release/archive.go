@@ -17,8 +17,8 @@ type file struct {
 	data []byte
 }
 
-// packTar is a tar.gz with the files in one folder, all of one date: the same files
-// make the same archive.
+// packTar returns a tar.gz with the files in one folder, all with one date:
+// the same files make the same archive.
 func packTar(folder string, files []file, when time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	zipped := gzip.NewWriter(&out)

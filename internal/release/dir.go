@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// dir is a folder in which commands run, with what their environment has besides
-// ours.
+// dir is a folder in which commands run, with variables added to the
+// environment.
 type dir struct {
 	path string
 	env  []string
@@ -25,8 +25,8 @@ func (d dir) with(env ...string) dir {
 func (d dir) git(args ...string) (string, error)    { return d.run("git", args...) }
 func (d dir) goTool(args ...string) (string, error) { return d.run("go", args...) }
 
-// run is the output of a command, without the white space around it. An error has
-// what the command printed.
+// run returns the output of a command, without surrounding white space. The
+// error contains what the command printed.
 func (d dir) run(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = d.path

@@ -4,7 +4,7 @@
 //
 //	go run ./internal/release -out /tmp/release v0.1.0
 //
-// What it leaves in the folder of -out:
+// It creates in the folder of -out:
 //
 //	repo/      a clone with the commits and tags of the release
 //	proxy/     a module proxy that serves the released modules (GOPROXY=file://...)
@@ -158,8 +158,8 @@ func (r *release) nameCommitter(source dir) error {
 
 func (r *release) say(format string, args ...any) { fmt.Fprintf(r.log, format+"\n", args...) }
 
-// sayWhatIsLeft prints the commands that publish. Each tag is pushed by itself: a
-// push of many tags at once starts no workflows on GitHub.
+// sayWhatIsLeft prints the commands that publish. Each tag is pushed
+// separately: a push of many tags at once starts no workflows on GitHub.
 func (r *release) sayWhatIsLeft() {
 	r.say("\n%s is cut in %s and nothing is pushed. To publish it with %s:\n", r.version, r.out, runtime.Version())
 	r.say("  cd %s", r.clone.path)

@@ -47,7 +47,7 @@ func (r *release) cutModules() error {
 				return fmt.Errorf("%s: %w", m.path, err)
 			}
 		}
-		if n == 1 { // main stays a place to work in: it ends before the first go.mod changes
+		if n == 1 { // main remains usable for work: it ends before the first go.mod changes
 			if _, err := r.clone.git("checkout", "-q", "-b", "release-"+r.version); err != nil {
 				return err
 			}

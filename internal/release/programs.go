@@ -16,9 +16,9 @@ import (
 
 var allPlatforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
 
-// buildPrograms builds every program of the release for each platform, twice: in
-// two folders and with two build caches. The bytes must be equal, so that anybody
-// can build them again and compare.
+// buildPrograms builds every program of the release for each platform, twice:
+// in two folders and with two build caches. The bytes must be equal, so that
+// anyone can build them again and compare.
 func (r *release) buildPrograms(platforms []string) error {
 	if len(platforms) == 0 {
 		return nil
@@ -90,7 +90,8 @@ func (r *release) buildPrograms(platforms []string) error {
 	return os.WriteFile(filepath.Join(dist, "checksums.txt"), []byte(sums.String()), 0o666)
 }
 
-// build is the programs of a module for one platform, as files of an archive.
+// build returns the programs of a module for one platform, as files of an
+// archive.
 func build(repo dir, m module, version, goos, goarch string) ([]file, error) {
 	bin, err := os.MkdirTemp("", "release-")
 	if err != nil {
@@ -120,9 +121,9 @@ func build(repo dir, m module, version, goos, goarch string) ([]file, error) {
 	return files, nil
 }
 
-// documents is what the archives of all platforms have besides the programs. A
-// program that has commands "man" and "completion" writes its own pages and
-// completions.
+// documents returns what the archives of all platforms contain besides the
+// programs. A program that has the commands "man" and "completion" writes its
+// own pages and completions.
 func (r *release) documents(modules []module) ([]file, error) {
 	var files []file
 	for _, name := range []string{"LICENSE", "README.md", changelogName} {

@@ -57,10 +57,10 @@ func TestRehearsal(t *testing.T) {
 // cloneHead is a clone of this repository, with HEAD as its branch main.
 func cloneHead(t *testing.T) dir {
 	t.Helper()
-	here := dir{path: "."}
-	top := do(t, here, "git", "rev-parse", "--show-toplevel")
+	repo := dir{path: "."}
+	top := do(t, repo, "git", "rev-parse", "--show-toplevel")
 	d := dir{path: filepath.Join(t.TempDir(), "source")}
-	do(t, here, "git", "clone", "-q", top, d.path)
+	do(t, repo, "git", "clone", "-q", top, d.path)
 	do(t, d, "git", "checkout", "-q", "-B", "main")
 	do(t, d, "git", "config", "user.name", "Rehearsal")
 	do(t, d, "git", "config", "user.email", "rehearsal@example.com")

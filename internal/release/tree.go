@@ -41,20 +41,22 @@ type goMod struct {
 	Use []struct{ DiskPath string }
 }
 
-func readMod(d dir, verb string) (goMod, error) {
+// readMod reads go.mod or go.work. It names the file, since GOWORK=off would hide
+// go.work.
+func readMod(d dir, kind string) (goMod, error) {
 	var m goMod
-	text, err := d.goTool(verb, "edit", "-json")
+	text, err := d.goTool(kind, "edit", "-json", "go."+kind)
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &m)
 	}
 	return m, err
 }
 
-// published is the modules that users can require or install. Those are the
-// modules of the workspace that have something to use: a program, or a package
-// with an exported name, outside of tests and of folders "internal" and "examples".
-// The others hold tests, code to copy and tools of this repository; no published
-// module may require one.
+// published returns the modules that users can require or install. Those are
+// the modules of the workspace that have something to use: a program, or a
+// package with an exported name, except in tests and in folders "internal" and
+// "examples". The others contain tests, code to copy and tools of this
+// repository; no published module may require one.
 func published(root dir) ([]module, error) {
 	work, err := readMod(dir{path: root.path}, "work")
 	if err != nil {
@@ -92,9 +94,9 @@ func published(root dir) ([]module, error) {
 	return all, nil
 }
 
-// look finds what others can use of a module. An internal package of another
-// module is refused: the two are released with one version, but a program may have
-// a newer version of one than of the other.
+// look finds out what others can use of a module. An internal package of
+// another module is refused: the two are released with one version, but a
+// program may use a newer version of one than of the other.
 func (m *module) look(d dir) error {
 	text, err := d.goTool("list", "-json=Name,ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,TestImports,XTestImports", "./...")
 	if err != nil {
@@ -138,7 +140,7 @@ func has(importPath, element string) bool {
 	return slices.Contains(strings.Split(importPath, "/"), element)
 }
 
-// exports says whether a file that is no test has an exported name.
+// exports reports whether a file that is not a test has an exported name.
 func exports(folder string, names []string) (bool, error) {
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
@@ -155,8 +157,8 @@ func exports(folder string, names []string) (bool, error) {
 	return false, nil
 }
 
-// order sorts modules into layers. A layer requires only modules of the layers
-// before it.
+// order sorts modules into layers. A layer requires only modules of earlier
+// layers.
 func order(modules []module) ([][]module, error) {
 	var layers [][]module
 	done := map[string]bool{}

@@ -11,7 +11,7 @@ import * as place from "./place.js";
 
 const $ = (id) => document.getElementById(id);
 const look = 5000; // ms between looks at everything
-const stale = 12000; // ms without a sign of life
+const stale = 12000; // ms without any message
 
 const model = new Model();
 let chosen = "", tab = "", alive = 0, gone = false, looking = false, wanted = false, cost = 0, began = "";
@@ -36,7 +36,7 @@ const list = new List(model, {
 });
 let sight = [];
 
-// overview looks at everything. It takes its time where that is much.
+// overview asks for everything. The more there is, the less often it asks.
 async function overview() {
   if (looking) { wanted = true; return; }
   looking = true;
@@ -67,7 +67,7 @@ function later() {
   timer ||= setTimeout(() => { timer = 0; overview(); }, Math.max(1000, cost * 20));
 }
 
-// some looks at what has changed, if that is little.
+// some asks for what has changed, if that is little.
 let someTimer = 0;
 function some() {
   someTimer ||= setTimeout(async () => {
@@ -85,7 +85,7 @@ function some() {
   }, 150);
 }
 
-// fetchSight gets the plots and time lines of the rows in sight.
+// fetchSight gets the plots and timelines of the visible rows.
 let sightTimer = 0;
 function fetchSight() {
   sightTimer ||= setTimeout(async () => {
@@ -108,17 +108,17 @@ function fetchSight() {
         }
         list.soon();
       }
-    } catch { /* the next look tells */ }
+    } catch { /* the next look shows it */ }
   }, 120);
 }
 
-// turn goes to another place, and shows it.
+// turn changes the place, and shows it.
 function turn(change) {
   place.go(change);
   arrive(place.read());
 }
 
-// arrive shows a place. What a URL has that is not there is as if it were not named.
+// arrive shows a place. Names in the URL that do not exist are ignored.
 function arrive(to) {
   tab = to.tab === "timeline" ? to.tab : "";
   chosen = states.includes(to.state) ? to.state : "";
@@ -145,7 +145,7 @@ function show() {
   list.set(rows);
   const none = model.process && !rows.length;
   $("empty").hidden = !none;
-  $("empty").textContent = model.process?.breakers ? "No breaker is like that." : "This process has no breakers yet. They appear here when the program makes them.";
+  $("empty").textContent = model.process?.breakers ? "No breaker matches." : "This process has no breakers yet. They appear here when the program creates them.";
   $("plothead").textContent = model.process?.counts_calls ? "Outcomes, 5 min" : "Failures on record";
   $("lanehead").textContent = "Last " + $("span").selectedOptions[0].textContent;
   document.body.classList.toggle("read-only", !!model.process?.read_only);
@@ -188,13 +188,13 @@ function banners() {
   const p = model.process, out = [];
   const add = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   const quiet = Date.now() - alive;
-  const lost = gone ? ["The process does not answer.", p ? `What you see is of ${clock(model.at)}. Trying again…` : "Trying again…"] :
-    alive && quiet > stale ? ["This page is stale.", `No sign of life for ${Math.round(quiet / 1000)} s. What you see may be old.`] : null;
+  const lost = gone ? ["The process does not answer.", p ? `The data is from ${clock(model.at)}. Trying again…` : "Trying again…"] :
+    alive && quiet > stale ? ["This page is out of date.", `Nothing has arrived for ${Math.round(quiet / 1000)} s. The data may be old.`] : null;
   if (lost) add("bad", ...lost);
   model.stopped = lost ? alive || model.at : 0;
   detail.trouble(...(lost || []));
   if (p?.audit_error) add("warn", "The audit log cannot be written.", p.audit_error);
-  if (p?.suspicion) add("warn", "Look here first.", `${p.suspicion.opened} of ${p.suspicion.of} independent breakers tripped within five seconds at ${clock(p.suspicion.at)}: the fault is likely in this process or its network.`);
+  if (p?.suspicion) add("warn", "Check this process first.", `${p.suspicion.opened} of ${p.suspicion.of} independent breakers tripped within five seconds at ${clock(p.suspicion.at)}: the fault is probably in this process or its network.`);
   const text = out.map((b) => b.textContent).join("\n");
   if (banners.last !== text) {
     banners.last = text;
@@ -247,7 +247,7 @@ function find() {
       if ($("search").value.trim() !== query) return;
       model.keys = found.breakers.filter((s) => s.key);
       show();
-    } catch { /* the next look tells */ }
+    } catch { /* the next look shows it */ }
   }, 200);
 }
 

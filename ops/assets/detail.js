@@ -1,4 +1,4 @@
-// The sheet with all that is known of one breaker.
+// The sheet with everything that is known about one breaker.
 
 import { el, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
 import { ask } from "./net.js";
@@ -40,7 +40,7 @@ export class Detail {
     }
   }
 
-  // trouble says that what is shown is old, and why; "": it is not.
+  // trouble says that the data is old, and why; "": it is not.
   trouble(title, text) {
     this.bad = title ? [title, text] : null;
     const old = this.sheet.querySelector(".banner");
@@ -84,7 +84,7 @@ function pairs(o) {
   return Object.entries(o).map(([k, v]) => el("div", {}, el("dt", {}, k.replaceAll("_", " ")), el("dd", {}, String(v))));
 }
 
-// links are what the program says about where to go from here.
+// links are the links that the program provides.
 function links(l) {
   if (!l) return null;
   const all = [l.owner && el("span", {}, "owner: ", web(l.owner)), l.runbook && web(l.runbook, "runbook"), l.dashboard && web(l.dashboard, "dashboard"),
@@ -92,13 +92,13 @@ function links(l) {
   return all.length ? el("p", { class: "links" }, ...all) : null;
 }
 
-// trace is the id of an error's trace, as a link where the program says to where.
+// trace is the id of an error's trace, as a link if the program provides one.
 export function trace(id, l) {
   return l?.traces?.includes("{trace_id}") ? web(l.traces.replaceAll("{trace_id}", encodeURIComponent(id)), "trace " + id) : el("span", {}, "trace " + id);
 }
 
 function entry(t, l) {
   const errors = (t.errors || []).map((e) => el("div", { class: "err" }, (e.count > 1 ? `${e.count} × ` : "") + e.error + (e.latency ? `, after ${human(seconds(e.latency))}` : ""), e.trace_id && " ", e.trace_id && trace(e.trace_id, l)));
-  const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.for && `for ${human(seconds(t.for))}`, t.shadow && "behind the override", t.suspect_local && "many others opened with it: look here first"].filter(Boolean);
+  const extra = [t.open_for && `for ${human(seconds(t.open_for))}`, t.attempt > 1 && `attempt ${t.attempt}`, t.for && `for ${human(seconds(t.for))}`, t.shadow && "behind the override", t.suspect_local && "many others opened at the same time: check this process first"].filter(Boolean);
   return el("li", {}, el("time", { datetime: t.at }, clock(t.at)), el("div", {}, el("b", {}, stateWords[t.to]), `${extra.length ? " (" + extra.join(", ") + ")" : ""}: ${t.summary}`, ...errors));
 }

@@ -2,8 +2,8 @@
 
 import { svg, stateWords, count, human } from "./words.js";
 
-// plot draws bars of successes, failures and rejections. It has a text for who
-// cannot see it.
+// plot draws bars of successes, failures and rejections. It has a text for
+// screen readers.
 export function plot(p, height = 30) {
   const n = p.success.length, width = n * 3;
   let top = 1;

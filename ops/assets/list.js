@@ -1,4 +1,4 @@
-// The list of breakers. There may be thousands: only the rows in sight exist.
+// The list of breakers. There may be thousands: only the visible rows exist.
 
 import { el, svg, human, stateWords, states, count, many, plain, ident } from "./words.js";
 import { plot, lane } from "./draw.js";
@@ -8,7 +8,7 @@ const keptTransitions = 32; // of a breaker, by the process
 const spare = 4; // rows beyond the edges
 
 export class List {
-  // on.detail, on.order and on.fold get a row; on.sight gets the rows in sight.
+  // on.detail, on.order and on.fold get a row; on.sight gets the visible rows.
   constructor(model, on) {
     this.model = model;
     this.on = on;
@@ -28,8 +28,8 @@ export class List {
 
   height() { return parseInt(getComputedStyle(document.documentElement).getPropertyValue("--row"), 10); }
 
-  // held reports whether the rows keep their places, because the pointer may be
-  // about to press one.
+  // held reports whether the rows keep their places, because the user may be about
+  // to click on one.
   held() { return this.box.matches(":hover") && matchMedia("(hover: hover)").matches; }
 
   set(rows) {
@@ -88,7 +88,7 @@ export class List {
     return e;
   }
 
-  // fill writes only what is not there already: most rows change little.
+  // fill writes only what has changed, which is little in most rows.
   fill(e, r, i) {
     const put = (key, value, write) => {
       if (e.set[key] === value) return;
@@ -136,7 +136,7 @@ export class List {
     const p = r.kind === "key" ? null : this.model.plot(r.kind === "set" ? r.set.name : r.s.name);
     put("plot", p, (v) => { e.plot.replaceChildren(...(v ? [plot(v)] : [])); });
     const past = this.model.past.get(r.id);
-    const tick = Math.floor(Date.now() / (this.span * 4)); // a quarter of a pixel's time is not to be seen
+    const tick = Math.floor(Date.now() / (this.span * 4)); // less than a quarter of a pixel is not visible
     put("lane", r.kind === "set" ? "" : `${r.id}\0${past?.version}\0${tick}\0${this.span}`, () => {
       if (r.kind === "set") return e.lane.replaceChildren();
       e.lane.replaceChildren(laneOf(this.model, r.s, this.span));
@@ -167,7 +167,7 @@ export class List {
     };
   }
 
-  // why is the reason alone: name, state and time stand beside it.
+  // why is the reason alone: name, state and time are shown beside it.
   why(s) {
     if (s.override) return s.override.reason ? `“${s.override.reason}”` : "No reason was given.";
     let why = s.why || "";
@@ -220,7 +220,7 @@ export class List {
   }
 }
 
-// laneOf is the time line of a breaker. What is not on record is left grey.
+// laneOf is the timeline of a breaker. Unknown parts are left grey.
 export function laneOf(model, s, span, height) {
   const past = model.past.get(s.id)?.points || [];
   const began = Date.parse(model.process.started) / 1000;

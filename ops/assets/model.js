@@ -1,4 +1,4 @@
-// What is known of the breakers, and in which order it is shown.
+// What is known about the breakers, and the order in which it is shown.
 
 import { seconds } from "./words.js";
 
@@ -15,14 +15,14 @@ export class Model {
     this.past = new Map(); // id -> {version, points}
     this.samples = new Map(); // name -> failures on record, one per look
     this.skew = 0; // the process's clock minus ours, in ms
-    this.stopped = 0; // when it was last heard of, while it does not answer
+    this.stopped = 0; // time of its last answer, while it does not answer
   }
 
-  // here is the time up to which something is known: ages stop with it.
-  here() { return this.stopped || Date.now(); }
+  // knownUntil is the time up to which the data is known: ages stop there.
+  knownUntil() { return this.stopped || Date.now(); }
 
-  // now is the same by the clock of the process.
-  now() { return this.here() + this.skew; }
+  // now is the same time by the clock of the process.
+  now() { return this.knownUntil() + this.skew; }
 
   take(overview) {
     this.process = overview.process;
@@ -115,5 +115,5 @@ function severity(s) {
 
 // untilProbe is the time until an open breaker may probe, in seconds.
 export function untilProbe(model, s) {
-  return seconds(s.until_half_open) - (model.here() - (s.seen || model.at)) / 1000;
+  return seconds(s.until_half_open) - (model.knownUntil() - (s.seen || model.at)) / 1000;
 }

@@ -19,9 +19,9 @@ export async function ask(path, query, options) {
 
 export const order = (o) => ask("v1/orders", [], { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(o) });
 
-// follow listens to events for good. on.event gets each; on.alive is called at
-// every sign of life. The browser connects again by itself and resumes by
-// Last-Event-ID; where it gives up, follow begins anew.
+// follow listens to events until the page is closed. on.event gets each; on.alive is called
+// for every message. The browser reconnects and resumes with Last-Event-ID; if it
+// gives up, follow starts again.
 export function follow(after, on) {
   let last = after, source;
   const begin = () => {

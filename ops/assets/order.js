@@ -5,19 +5,19 @@ import { el, verbWords, stateTag, many, count, stateWords, ident, plain } from "
 import { order } from "./net.js";
 
 const verbs = [
-  ["force-closed", "every call runs, whatever happens"],
+  ["force-closed", "every call runs, regardless of failures"],
   ["force-open", "every call is rejected"],
   ["release", "lift the override"],
-  ["open", "trip it; it probes by itself later"],
+  ["open", "trip it; it probes later"],
   ["half-open", "let the next call probe"],
-  ["close", "closed, evidence forgotten"],
+  ["close", "closed, counts reset"],
   ["set", "a patch of its settings"],
 ];
 const ends = [["", "its reset timeout"], ["10m", "10 minutes"], ["30m", "30 minutes"], ["1h", "1 hour"], ["4h", "4 hours"], ["24h", "1 day"], ["other", "another time…"], ["never", "no end: until it is released"]];
 const overrides = (verb) => verb === "force-open" || verb === "force-closed";
 
-// askOrder opens the dialog for a row, or for an id typed by hand when there is
-// none; done is called with each receipt.
+// askOrder opens the dialog for a row or, without a row, for an id that is typed.
+// done is called with each receipt.
 export function askOrder(row, done) {
   const dialog = document.getElementById("order"), form = dialog.querySelector("form");
   const s = row?.s, many = !row || row.kind === "set";
@@ -27,7 +27,7 @@ export function askOrder(row, done) {
   const refresh = () => {
     const verb = f.verb();
     f.forRow.hidden = !overrides(verb) && verb !== "open";
-    if (verb !== state.verb) { // an override needs an end of its own, what is open has one
+    if (verb !== state.verb) { // an override needs an explicit end, an open breaker does not
       state.verb = verb;
       f.end.options[0].hidden = overrides(verb);
       f.end.options[f.end.options.length - 1].hidden = !overrides(verb);
@@ -96,7 +96,7 @@ function fields(row, many) {
   f.forRow = label("For how long", f.end);
   f.otherRow = label("Time, such as 90s or 1h30m", f.other);
   f.patchRow = label("Settings to change, as JSON", f.patch, true);
-  f.box = el("div", { class: "fields" }, !row && label("For: * (all), NAME/* (the keys of a set) or an id", f.id, true), f.patchRow, label("Who you are", f.actor), f.forRow, f.otherRow, label("Reason, for who finds it later", f.reason, true));
+  f.box = el("div", { class: "fields" }, !row && label("For: * (all), NAME/* (the keys of a set) or an id", f.id, true), f.patchRow, label("Who you are", f.actor), f.forRow, f.otherRow, label("Reason, for others who find it", f.reason, true));
   f.result = el("div", { class: "result", hidden: true, role: "status" });
   f.go = el("button", { class: "main", type: "submit" });
   f.close = el("button", { class: "quiet", type: "button", onclick: () => document.getElementById("order").close() }, "Cancel");
@@ -131,7 +131,7 @@ function preview(r) {
     moves.set(k, (moves.get(k) || 0) + 1);
   }
   const list = [...moves].map(([k, n]) => `${count(n)} × ${k}`).join(", ");
-  return el("span", {}, el("b", {}, `It would touch ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet." + noted(r));
+  return el("span", {}, el("b", {}, `It would change ${many(r.touched, "breaker")} of ${count(r.matched)}. `), list, r.omitted ? ` (of the first ${count(r.results.length)})` : "", ". Nothing is changed yet." + noted(r));
 }
 
 const noted = (r) => r.note ? ` ${r.note[0].toUpperCase()}${r.note.slice(1)}.` : "";

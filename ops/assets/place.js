@@ -1,5 +1,5 @@
-// What is shown, as it is in the URL: so that it can be sent around, and Back and
-// reload keep it.
+// What is shown, as stored in the URL, so that it can be sent to others, and Back
+// and reload keep it.
 
 const names = { tab: "", breaker: "", state: "", q: "", span: "900" }; // and their defaults
 
@@ -9,8 +9,8 @@ export function read() {
   return Object.fromEntries(Object.entries(names).map(([k, none]) => [k, q.get(k) ?? none]));
 }
 
-// go notes a change of place. Back leads to where it was before, unless it is a
-// step of something that goes on, such as typing.
+// go stores a change of place. Back returns to the place before, unless the change
+// is part of a longer one, such as typing.
 export function go(change, step) {
   const place = { ...read(), ...change };
   const url = new URL(location.href);

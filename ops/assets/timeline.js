@@ -6,7 +6,7 @@ import { trace } from "./detail.js";
 
 const most = 1000; // lines on the page
 const effect = 10000; // ms from an order to its transition, at most
-const again = 30000; // ms after a look until an event leads to the next one: what is kept stays small
+const again = 30000; // minimum ms between looks caused by events, which keeps the backlog small
 
 export class Timeline {
   // on.detail gets an id.
@@ -74,7 +74,7 @@ export class Timeline {
     const rows = [];
     for (const e of all.slice(0, most)) rows.push(this.line(e));
     this.list.replaceChildren(...rows);
-    const notes = [this.problem, !all.length && !this.problem && "Nothing happened in this time" + (this.query || this.state ? " that is like that." : "."),
+    const notes = [this.problem, !all.length && !this.problem && "Nothing happened in this time" + (this.query || this.state ? " that matches." : "."),
       all.length > most && `The newest ${most} of ${many(all.length, "event")}.`,
       this.complete && Date.parse(this.complete) > from && `Events before ${clock(this.complete)} may be missing.`];
     this.note.textContent = plain(notes.filter(Boolean).join(" "));
@@ -102,7 +102,7 @@ export class Timeline {
   }
 }
 
-// merge puts events in order, and leaves out an order whose transition says it all.
+// merge sorts events, and leaves out an order if its transition says everything.
 export function merge(events) {
   const all = events.map((e) => [Date.parse(e.at), e]).sort((a, b) => a[0] - b[0] || fraction(a[1].at) - fraction(b[1].at) || a[1].seq - b[1].seq);
   const done = ([at, o], i) => {

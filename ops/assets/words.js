@@ -29,7 +29,7 @@ export function seconds(text) {
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
-// day is the date of a time that is not today's, to stand before its clock.
+// day is the date of a time, to show before its clock, unless it is today.
 export function day(at) {
   const d = new Date(at);
   return d.toDateString() === new Date().toDateString() ? "" : d.toLocaleDateString([], { day: "numeric", month: "short" }) + " ";
@@ -46,8 +46,8 @@ export function web(url, text) {
 export const count = (n) => n.toLocaleString("en");
 export const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more || one + "s"}`;
 
-// plain is text in which nothing is invisible: what cannot be seen, or turns the
-// direction of writing, is shown by its number.
+// plain makes everything in text visible: characters that are invisible or change
+// the direction of writing are shown as numbers.
 export function plain(text) {
   return String(text).replace(/[\p{C}\p{Zl}\p{Zp}]|[^\P{Zs} \u00a0]/gu, (c) => c === "\n" ? "\\n" : `\\u{${c.codePointAt(0).toString(16)}}`);
 }

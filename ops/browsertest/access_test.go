@@ -10,8 +10,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// faint lists the texts in sight whose contrast with what is behind them is
-// below 4.5 to 1 (WCAG 2.2, 1.4.3).
+// faint lists the visible texts whose contrast with their background is below
+// 4.5 to 1 (WCAG 2.2, 1.4.3).
 const faint = `(() => {
 	const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 	const rgba = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
@@ -27,12 +27,11 @@ const faint = `(() => {
 	return [...out];
 })()`
 
-// nameless lists what can be pressed or filled in, and has no name for who
-// cannot see it.
+// nameless lists controls without a name for screen readers.
 const nameless = `[...document.querySelectorAll("button, input, select, textarea, [role=img]")].filter((e) => e.checkVisibility() &&
 	!(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML.slice(0, 80))`
 
-func TestEverybodyCanReadThePage(t *testing.T) {
+func TestPageIsAccessible(t *testing.T) {
 	t.Parallel()
 	p := open(t, scene(t, 0).url(), 1440, 900, "light")
 	check := func(what string) {

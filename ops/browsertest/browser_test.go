@@ -29,8 +29,8 @@ func succeed(b *breaker.Breaker, times int) {
 	}
 }
 
-// An operator's ten minutes: a breaker trips, they see why, force it closed for
-// a while, see the override expire, and release another.
+// Ten minutes of an operator: a breaker trips, they see why, force it closed
+// for a while, see the override expire, and release another.
 func TestAnOperatorsWay(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{FailMax: 3, ResetTimeout: 20 * time.Second})
@@ -106,8 +106,8 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 	}
 }
 
-// What is chosen for an override is no end of a breaker that only opens: that
-// has its reset timeout.
+// The end chosen for an override does not apply to an order to open: that has
+// its reset timeout.
 func TestOrderToOpenEndsByItself(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
@@ -145,10 +145,10 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 	p.choose(`#order input[name=actor]`, "ana")
 	p.write(`#order textarea[name=reason]`, "drill")
 	p.click(`#order button.main`)
-	p.says("It would touch 12 breakers of 12.", "Keys that tenants makes later are not touched")
+	p.says("It would change 12 breakers of 12.", "Keys that tenants creates later are not affected")
 	p.click(`#order input[value=close]`)
 	p.click(`#order button.main`)
-	p.says("It would touch 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
+	p.says("It would change 12 breakers of 12.", "1 × Open → Closed", "Nothing is changed yet.", "Close 12 breakers")
 	if set.Breaker("t03").State() != breaker.Open {
 		t.Fatal("the look changed something")
 	}
@@ -177,7 +177,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 	}
 }
 
-func TestPageTellsThatTheProcessIsGone(t *testing.T) {
+func TestPageShowsThatTheProcessIsGone(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	s := serve(t, m, ops.Options{Authorize: anybody})
@@ -186,11 +186,11 @@ func TestPageTellsThatTheProcessIsGone(t *testing.T) {
 	m.Breaker("first")
 	p.says("first")
 	s.stop()
-	p.says("gone", "The process does not answer.", "What you see is of")
+	p.says("gone", "The process does not answer.", "The data is from")
 }
 
-// stopped is a process that has been stopped once hang is closed: its
-// connections stay, and nothing comes through them.
+// stopped is a process that stops once hang is closed: its connections stay
+// open, and nothing comes through them.
 type stopped struct {
 	http.ResponseWriter
 	r    *http.Request
@@ -209,7 +209,7 @@ func (w stopped) Write(b []byte) (int, error) {
 	}
 }
 
-func TestPageTellsThatItIsStale(t *testing.T) {
+func TestPageShowsThatItIsStale(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
@@ -223,7 +223,7 @@ func TestPageTellsThatItIsStale(t *testing.T) {
 	p := open(t, s.URL, 1280, 800, "light")
 	p.says("live", "payments")
 	close(hang)
-	p.says("stale", "This page is stale.", "No sign of life for", "What you see may be old.")
+	p.says("stale", "This page is out of date.", "Nothing has arrived for", "The data may be old.")
 }
 
 func TestReadOnlyPageOffersNoOrders(t *testing.T) {

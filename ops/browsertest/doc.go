@@ -1,4 +1,4 @@
-// Package browsertest drives the dashboard of package ops, and the site of the
-// documentation, in a real browser.
-// It has nothing but tests, and a module of its own for what they need.
+// Package browsertest tests the dashboard of package ops, and the
+// documentation site, in a real browser. It contains only tests, and is a
+// separate module because of their dependencies.
 package browsertest

@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// pages serves the site of the documentation, built from this checkout, and has the
-// paths of its pages.
+// pages serves the documentation site, built from this checkout, and returns
+// the paths of its pages.
 func pages(t *testing.T) (url string, paths []string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "site")

@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// recordFrames counts the times between frames while the list is scrolled from
-// end to end and back for five seconds.
+// recordFrames measures the times between frames while the list is scrolled
+// from end to end and back for five seconds.
 const recordFrames = `(() => {
 	const box = document.getElementById("list"), times = [], tasks = [];
 	new PerformanceObserver((l) => l.getEntries().forEach((e) => tasks.push(e.duration))).observe({ entryTypes: ["longtask"] });
@@ -29,8 +29,8 @@ const recordFrames = `(() => {
 	return true;
 })()`
 
-// Five thousand breakers, five hundred of which change every second, while
-// somebody scrolls.
+// Five thousand breakers, five hundred of which change every second, while the
+// list is scrolled.
 func TestFiveThousandBreakersStaySmooth(t *testing.T) {
 	m := breaker.NewManager(breaker.Settings{FailMax: 1, ResetTimeout: 10 * time.Millisecond})
 	all := make([]*breaker.Breaker, 5000)

@@ -15,8 +15,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// scene is a shop on a bad day: something of everything that the page can show.
-// It goes on for a while, so that there is a past to show.
+// scene is a shop on a bad day: some of everything that the page can show. It
+// runs for a while, so that there is a past to show.
 func scene(t *testing.T, past time.Duration) *site {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{FailMax: 5, ResetTimeout: 45 * time.Second})
@@ -144,6 +144,6 @@ func TestGallery(t *testing.T) {
 	p.click(`#order input[value=force-open]`)
 	p.choose(`#order textarea[name=reason]`, "INC-43: the shard is being moved")
 	p.click(`#order button.main`)
-	p.says("It would touch 412 breakers")
+	p.says("It would change 412 breakers")
 	p.shot("bulk-desktop-light")
 }

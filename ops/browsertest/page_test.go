@@ -29,9 +29,9 @@ type page struct {
 	ctx context.Context
 }
 
-// open starts a browser, or skips the test, and goes to url. What the page
-// throws or logs as an error, a breach of its security policy included, fails
-// the test.
+// open starts a browser, or skips the test, and goes to url. Anything that the
+// page throws or logs as an error, including a violation of its security
+// policy, fails the test.
 func open(t *testing.T, url string, width, height int64, scheme string) *page {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -90,7 +90,7 @@ func (p *page) watch() {
 	}()
 }
 
-// screen sets the size of the window, and light, dark or forced (colours).
+// screen sets the size of the window, and light, dark or forced colours.
 func (p *page) screen(width, height int64, scheme string) {
 	p.Helper()
 	forced := "none"
@@ -132,7 +132,8 @@ func (p *page) click(css string) {
 	p.do("click "+css, chromedp.WaitVisible(chromedp.CSS(css)), chromedp.Click(chromedp.CSS(css)))
 }
 
-// choose sets the value of a field and tells the page, as a person's hand does.
+// choose sets the value of a field and notifies the page, as a person's input
+// does.
 func (p *page) choose(css, value string) {
 	p.Helper()
 	eval[bool](p, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true})); return true })()`, css, value))
@@ -171,7 +172,7 @@ func (p *page) until(what, js string) {
 	p.give("wait until "+what, context.DeadlineExceeded)
 }
 
-// says waits until the page's text has all words, in this order.
+// says waits until the text of the page has all words, in this order.
 func (p *page) says(words ...string) {
 	p.Helper()
 	list, _ := json.Marshal(words)
@@ -194,12 +195,12 @@ func (p *page) shot(name string) {
 	}
 }
 
-// row is the CSS of something in the row of an id.
+// row returns the CSS selector of something in the row of an id.
 func row(id, inside string) string {
 	return fmt.Sprintf(`#list .row[data-id=%q]:not([hidden]) %s`, id, inside)
 }
 
-// site is a plane on a server of its own.
+// site is a plane on its own server.
 type site struct {
 	*httptest.Server
 	p *ops.Plane

@@ -13,15 +13,15 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// linked is a manager whose breakers say where to go from there.
+// linked is a manager whose breakers have links.
 func linked() *breaker.Manager {
 	return breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour},
 		breaker.WithLinks(breaker.Links{Owner: "https://chat.example/payments", Runbook: "https://wiki.example/payments", Dashboard: "javascript:document.title='owned'", Traces: "https://traces.example/{trace_id}"}),
 		breaker.WithTraceID(func(context.Context) string { return "4bf92f/<b>" }))
 }
 
-// What is shown is in the URL: another tab shows the same, and so do reload, Back
-// and Forward.
+// What is shown is in the URL: another tab shows the same, and so do reload,
+// Back and Forward.
 func TestPermalinks(t *testing.T) {
 	t.Parallel()
 	m := linked()
@@ -78,7 +78,7 @@ func TestPermalinks(t *testing.T) {
 	p3.until("the list", noDetail+` && document.querySelector("#span").value === "900"`)
 }
 
-// Links lead to the web and nowhere else.
+// Links lead only to http and https URLs.
 func TestLinksAndTraces(t *testing.T) {
 	t.Parallel()
 	m := linked()
@@ -97,7 +97,8 @@ func TestLinksAndTraces(t *testing.T) {
 	p.says("dashboard: javascript:document.title='owned'")
 }
 
-// The timeline has what the command has, and goes on while it is shown.
+// The timeline shows the same as the command, and is updated while it is
+// shown.
 func TestTimelineTab(t *testing.T) {
 	t.Parallel()
 	m := linked()
@@ -122,7 +123,7 @@ func TestTimelineTab(t *testing.T) {
 	p.choose("#search", "inc-42")
 	p.until("only what is searched for", `document.querySelectorAll("#timeline li").length === 1`)
 	p.choose("#search", "no such thing")
-	p.says("Nothing happened in this time that is like that.")
+	p.says("Nothing happened in this time that matches.")
 	p.choose("#search", "")
 	p.click(`#timeline li:last-child .name`)
 	p.until("the sheet", `document.querySelector("#detail").open && document.querySelector("#detail h2")?.textContent === "payments"`)
@@ -151,7 +152,7 @@ func TestDetailOfAProcessThatIsGone(t *testing.T) {
 	}
 }
 
-// Nothing that can be pressed is cut off, at any width.
+// No control is cut off, at any width.
 func TestNothingIsCutOff(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
@@ -177,7 +178,8 @@ func TestNothingIsCutOff(t *testing.T) {
 	}
 }
 
-// What cannot be seen is shown, and keys that look alike can be told apart.
+// Invisible characters are shown, and keys that look alike can be
+// distinguished.
 func TestInvisibleAndConfusableCharacters(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})

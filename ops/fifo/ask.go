@@ -12,8 +12,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Do gives any order there is: settings, a wildcard, an expected version and a
-// dry run included. It is checked here first.
+// Do gives any order, including settings, wildcards, expected versions and dry
+// runs. The order is checked locally first.
 func (c Client) Do(ctx context.Context, o ops.Order) (r ops.Receipt, err error) {
 	if err := o.Check(); err != nil {
 		return r, fmt.Errorf("fifo: %w", err)
@@ -29,28 +29,28 @@ func (c Client) Do(ctx context.Context, o ops.Order) (r ops.Receipt, err error) 
 	return r, err
 }
 
-// Look returns all there is to see of a breaker, of "name/*" for the keys of a
-// set, or with "" less of each that there is.
+// Look returns everything about one breaker, or about each key of a set for
+// "name/*". With "", it returns less about every breaker.
 func (c Client) Look(ctx context.Context, id string) ([]ops.Status, error) {
 	var all statuses
 	err := c.about(ctx, cmdLook, id, &all)
 	return all.Breakers, err
 }
 
-// Overview returns all breakers on one page: sets are folded. It does not tell
-// of the process.
+// Overview returns all breakers on one page, with sets folded. It contains
+// nothing about the process.
 func (c Client) Overview(ctx context.Context) (o ops.Overview, err error) {
 	err = c.about(ctx, cmdOverview, "", &o)
 	return o, err
 }
 
-// Explain says why a breaker is as it is, and what happens next.
+// Explain says why a breaker is in its state, and what happens next.
 func (c Client) Explain(ctx context.Context, id string) (e ops.Explanation, err error) {
 	err = c.about(ctx, cmdExplain, id, &e)
 	return e, err
 }
 
-// History tells what a breaker went through.
+// History returns the past transitions of a breaker.
 func (c Client) History(ctx context.Context, id string) (h ops.History, err error) {
 	err = c.about(ctx, cmdHistory, id, &h)
 	return h, err
@@ -64,7 +64,7 @@ func (c Client) about(ctx context.Context, cmd, id string, into any) error {
 	return c.ours(ctx, q, into)
 }
 
-// ask is the question of a word about an id.
+// ask returns the question that consists of a word and an id.
 func ask(cmd, id string) (question, error) {
 	if strings.Contains(id, "\n") {
 		return question{}, fmt.Errorf("fifo: invalid id %q: want no line end, it would begin another command", id)
@@ -72,7 +72,7 @@ func ask(cmd, id string) (question, error) {
 	return plainQuestion(cmd, id), nil
 }
 
-// ours asks what only a Server understands.
+// ours asks a question that only a Server understands.
 func (c Client) ours(ctx context.Context, q question, into any) error {
 	text, err := c.send(ctx, q)
 	var no *ReplyError
@@ -88,7 +88,7 @@ func (c Client) ours(ctx context.Context, q question, into any) error {
 	return nil
 }
 
-// notDone is what an ERROR reply to a word of ours says.
+// notDone returns the error for an ERROR reply to one of our own words.
 func notDone(no *ReplyError) error {
 	var answer refused
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// BenchmarkOrder sends orders through the pipe while 100 calls hang, and tells
-// the median and the worst. -benchtime 1000x sends a thousand.
+// BenchmarkOrder sends orders through the pipe while 100 calls hang, and
+// reports the median and the worst time. -benchtime 1000x sends a thousand.
 func BenchmarkOrder(b *testing.B) {
 	m, c := serve(b, "foo")
 	release := hangCalls(b, m.Breaker("foo"), 100)
@@ -49,8 +49,8 @@ func BenchmarkStatus(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle tells the CPU time that a process with an open pipe uses in ten
-// seconds in which nobody writes. -benchtime 1x does it once.
+// BenchmarkIdle reports the CPU time that a process with an open pipe uses in
+// ten seconds without any writer. -benchtime 1x does it once.
 func BenchmarkIdle(b *testing.B) {
 	m, c := breaker.NewManager(breaker.Settings{}), Client{Input: b.TempDir() + "/in", Output: b.TempDir() + "/out"}
 	mustStart(b, m, c)

@@ -13,7 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// A process opens its pipe, and another asks and orders through it.
+// A process opens its pipe, and another one asks and gives orders through it.
 func Example() {
 	dir, err := os.MkdirTemp("", "breaker")
 	if err != nil {
@@ -22,7 +22,7 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 
-	// In the process that is guarded:
+	// In the guarded process:
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")
 	p := ops.New(m, ops.Options{})

@@ -20,15 +20,12 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// The faults of PyBreaker's pipe, by the numbers of the behaviour study. Each
-// is a test, or a line saying why it cannot be:
-//
-//	10 two clock readings in one attempt: the engine's, not the pipe's. The pipe
-//	   reads no clock; a row of the table is one Status, which was read together.
-//	11 the wall clock: likewise (invariant I9).
-//	16 the config file: tested in adapters/breakerconf and cmd/circuit_breaker_fifo.
+// The faults of PyBreaker's pipe. Each has a test here, except those of the clock
+// and of the config file: the pipe reads no clock, since a row of the table is one
+// Status (see I9 for the engine), and the file is tested in adapters/breakerconf
+// and cmd/circuit_breaker_fifo.
 
-func TestFault_01_StaleReply(t *testing.T) {
+func TestFault_StaleReply(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
@@ -59,7 +56,7 @@ func TestFault_01_StaleReply(t *testing.T) {
 	}
 }
 
-func TestFault_02_TwoPrograms(t *testing.T) {
+func TestFault_TwoPrograms(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), 20*time.Millisecond, "a", "b")
 	c := ref.client()
@@ -77,8 +74,9 @@ func TestFault_02_TwoPrograms(t *testing.T) {
 	wg.Wait()
 }
 
-// PyBreaker's own program takes no turns. What it is told is not taken for ours.
-func TestFault_02_ForeignProgram(t *testing.T) {
+// PyBreaker's own program does not take turns. The reply to it is not mistaken
+// for ours.
+func TestFault_ForeignProgram(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo", "bar")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -92,8 +90,8 @@ func TestFault_02_ForeignProgram(t *testing.T) {
 		if text, err := c.Status(t.Context(), "foo"); err != nil || !strings.Contains(text, "\nfoo ") {
 			t.Errorf("got %q, %v", text, err)
 		}
-		// An order is not sent twice, so its answer can be lost, but is never
-		// another's.
+		// An order is not sent twice, so its answer can be lost, but it is
+		// never another order's answer.
 		if text, err := c.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbClose}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("got %q, %v", text, err)
 		}
@@ -102,7 +100,7 @@ func TestFault_02_ForeignProgram(t *testing.T) {
 	wg.Wait()
 }
 
-func TestFault_03_HalfFile(t *testing.T) {
+func TestFault_HalfFile(t *testing.T) {
 	t.Parallel()
 	ids := make([]string, 3005)
 	for i := range ids {
@@ -117,7 +115,7 @@ func TestFault_03_HalfFile(t *testing.T) {
 		}
 	}
 
-	// And whoever reads our reply, at whatever moment, sees a whole one.
+	// And a reader of our reply, at whatever moment, sees a whole one.
 	_, c := serve(t, ids...)
 	put(t, c.Input, "status\n")
 	eventually(t, "the first reply", func() bool { _, err := os.Stat(c.Output); return err == nil })
@@ -137,7 +135,7 @@ func TestFault_03_HalfFile(t *testing.T) {
 	})
 }
 
-func TestFault_04_DeadProcess(t *testing.T) {
+func TestFault_DeadProcess(t *testing.T) {
 	t.Parallel()
 	p := startChild(t, t.TempDir())
 	p.kill(t)
@@ -145,8 +143,8 @@ func TestFault_04_DeadProcess(t *testing.T) {
 	_, err := p.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbForceOpen})
 	named(t, from, err, ErrNoReader, "there is no process")
 
-	// PyBreaker's program hangs on the dead pipe. Its order is not for the next
-	// process on that path.
+	// PyBreaker's program hangs on the dead pipe. Its order must not reach the
+	// next process on that path.
 	link := filepath.Join(t.TempDir(), "dead")
 	if err := os.Link(p.Input, link); err != nil {
 		t.Fatal(err)
@@ -176,7 +174,7 @@ func TestFault_04_DeadProcess(t *testing.T) {
 	}
 }
 
-func TestFault_05_ForkedChildHoldsThePipe(t *testing.T) {
+func TestFault_ForkedChildHoldsThePipe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := startChild(t, dir)
@@ -197,7 +195,7 @@ func TestFault_05_ForkedChildHoldsThePipe(t *testing.T) {
 	}
 }
 
-func TestFault_06_OrderWaitsForCall(t *testing.T) {
+func TestFault_OrderWaitsForCall(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	release := hangCalls(t, m.Breaker("foo"), 100)
@@ -212,9 +210,9 @@ func TestFault_06_OrderWaitsForCall(t *testing.T) {
 	}
 }
 
-// Listeners are told on the goroutine that gives the order. One that hangs or
-// exits must not take the pipe with it.
-func TestFault_06_OrderWaitsForListener(t *testing.T) {
+// Listeners run on the goroutine that gives the order. One that hangs or exits
+// must not stop the pipe.
+func TestFault_OrderWaitsForListener(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "hangs", "exits")
 	free := make(chan struct{})
@@ -260,7 +258,7 @@ func hangCalls(t testing.TB, b *breaker.Breaker, n int) (release func()) {
 	}
 }
 
-func TestFault_07_ServerDies(t *testing.T) {
+func TestFault_ServerDies(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo")
 	dir := filepath.Dir(c.Output)
@@ -293,7 +291,7 @@ func TestFault_07_ServerDies(t *testing.T) {
 	ask("after the folder was gone")
 }
 
-func TestFault_08_OpenWithoutTime(t *testing.T) {
+func TestFault_OpenWithoutTime(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	b := m.Breaker("foo")
@@ -318,7 +316,7 @@ func TestFault_08_OpenWithoutTime(t *testing.T) {
 	wg.Wait()
 }
 
-func TestFault_09_StatusWhileCreating(t *testing.T) {
+func TestFault_StatusWhileCreating(t *testing.T) {
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	var wg sync.WaitGroup
@@ -338,7 +336,7 @@ func TestFault_09_StatusWhileCreating(t *testing.T) {
 	wg.Wait()
 }
 
-func TestFault_12_Links(t *testing.T) {
+func TestFault_Links(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	victim := dir + "/victim"
@@ -369,7 +367,7 @@ func TestFault_12_Links(t *testing.T) {
 	if text, _ := os.ReadFile(victim); string(text) != "precious" {
 		t.Errorf("the link's target was overwritten: %q", text)
 	}
-	// And a client reads through none.
+	// And a client does not read through a link.
 	ref := startReference(t, t.TempDir(), time.Millisecond, "a")
 	must(t, os.Symlink(victim, ref.out))
 	if _, err := ref.client().Status(t.Context(), ""); !errors.Is(err, ErrUnsafe) {
@@ -377,7 +375,7 @@ func TestFault_12_Links(t *testing.T) {
 	}
 }
 
-func TestFault_12_Modes(t *testing.T) {
+func TestFault_Modes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/made"
 	p := startChild(t, dir) // its umask is 0
@@ -391,7 +389,7 @@ func TestFault_12_Modes(t *testing.T) {
 	}
 }
 
-func TestFault_12_ForeignOwner(t *testing.T) {
+func TestFault_ForeignOwner(t *testing.T) {
 	t.Parallel()
 	open := t.TempDir() + "/open"
 	must(t, errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777)))
@@ -406,7 +404,7 @@ func TestFault_12_ForeignOwner(t *testing.T) {
 	must(t, s.Close())
 
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to make files of somebody else's")
+		t.Skip("needs root to make files of another user")
 	}
 	const nobody = 65534
 	dir := t.TempDir()
@@ -433,7 +431,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestFault_13_RemovedPipe(t *testing.T) {
+func TestFault_RemovedPipe(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo")
 	must(t, os.Remove(c.Input))
@@ -441,7 +439,7 @@ func TestFault_13_RemovedPipe(t *testing.T) {
 	if _, err := c.Status(t.Context(), "foo"); err != nil {
 		t.Errorf("after it was removed: %v", err)
 	}
-	// Made again by hand, it is read within a second or so.
+	// If it is created again by hand, it is read within about a second.
 	must(t, errors.Join(os.Remove(c.Input), syscall.Mkfifo(c.Input, 0o666)))
 	var err error
 	eventually(t, "the new pipe is read", func() bool {
@@ -451,7 +449,7 @@ func TestFault_13_RemovedPipe(t *testing.T) {
 	if fi, _ := os.Stat(c.Input); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("made again by hand: %v, mode %v", err, fi.Mode())
 	}
-	// Something else at its path is not touched.
+	// Another file at its path is not touched.
 	must(t, errors.Join(os.Remove(c.Input), os.WriteFile(c.Input, nil, 0o600)))
 	if _, err := c.Status(t.Context(), "foo"); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("a plain file there: %v", err)
@@ -461,7 +459,7 @@ func TestFault_13_RemovedPipe(t *testing.T) {
 }
 
 // What was written before the pipe was removed is still carried out.
-func TestFault_13_NothingIsLost(t *testing.T) {
+func TestFault_NothingIsLost(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	f, err := os.OpenFile(c.Input, os.O_WRONLY, 0)
@@ -473,7 +471,7 @@ func TestFault_13_NothingIsLost(t *testing.T) {
 	eventually(t, "the order is carried out", func() bool { return m.Breaker("foo").State() == breaker.ForcedOpen })
 }
 
-func TestFault_14_TwoServers(t *testing.T) {
+func TestFault_TwoServers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, errors.Join(syscall.Mkfifo(dir+"/in", 0o600), os.WriteFile(dir+"/out", []byte("old"), 0o600))) // a dead process's
@@ -502,7 +500,8 @@ func TestFault_14_TwoServers(t *testing.T) {
 	must(t, s.Close())
 }
 
-// Whoever asks one of two servers with the same reply would read the other's.
+// A client that asks one of two servers with the same reply would read the
+// other's answer.
 func TestTwoServersOneReply(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -539,7 +538,7 @@ func TestTwoServersOneReply(t *testing.T) {
 	}
 }
 
-func TestFault_15_NewlineInIdent(t *testing.T) {
+func TestFault_NewlineInIdent(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), time.Millisecond, "flaky")
 	if _, err := ref.client().Status(t.Context(), "nosuch\nopen flaky"); err == nil || !strings.Contains(err.Error(), "line end") {
@@ -550,7 +549,7 @@ func TestFault_15_NewlineInIdent(t *testing.T) {
 	}
 }
 
-func TestFault_17_PlainFile(t *testing.T) {
+func TestFault_PlainFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, os.WriteFile(dir+"/in", []byte("force_open foo\n"), 0o600))
@@ -559,8 +558,9 @@ func TestFault_17_PlainFile(t *testing.T) {
 	}
 }
 
-// One odd key stops no status, and can be addressed as the table shows it.
-func TestFault_18_BadName(t *testing.T) {
+// One odd key does not break the status, and can be addressed as the table
+// shows it.
+func TestFault_BadName(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	keys := breaker.SetOf[string](m, "t")
@@ -576,7 +576,7 @@ func TestFault_18_BadName(t *testing.T) {
 	}
 }
 
-func TestFault_19_BlankLines(t *testing.T) {
+func TestFault_BlankLines(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	from := time.Now()
@@ -587,7 +587,7 @@ func TestFault_19_BlankLines(t *testing.T) {
 	}
 }
 
-func TestFault_20_CleanUp(t *testing.T) {
+func TestFault_CleanUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	p := startChild(t, dir)
@@ -600,7 +600,7 @@ func TestFault_20_CleanUp(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 
-	// What somebody else has put there meanwhile stays.
+	// What another user has put there meanwhile stays.
 	c := Config{Input: dir + "/in", Output: dir + "/out"}
 	s, err := Start(planeOf(t, breaker.NewManager(breaker.Settings{})), c)
 	must(t, err)
@@ -608,11 +608,11 @@ func TestFault_20_CleanUp(t *testing.T) {
 	must(t, s.Close())
 	must(t, s.Close())
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
-		t.Errorf("left of somebody else's: %v, %v, want two files", left, err)
+		t.Errorf("files of another user: %v, %v, want two left", left, err)
 	}
 }
 
-// What only we know travels in a form that PyBreaker refuses.
+// Our own words are sent in a form that PyBreaker refuses.
 func TestExtendedOrderAndReference(t *testing.T) {
 	t.Parallel()
 	ref := startReference(t, t.TempDir(), 10*time.Millisecond, "a")

@@ -2,16 +2,16 @@ package fifo
 
 import "bytes"
 
-// maxLine is the longest line that is read, its end not counted. What is beyond
-// it has no meaning to a breaker, and would have to be held in memory.
+// maxLine is the longest line that is read, without its end. A longer line
+// means nothing to a breaker, and would have to be held in memory.
 const maxLine = 64 << 10
 
-// lines cuts what comes through the pipe into lines.
+// lines splits what comes through the pipe into lines.
 type lines struct {
 	emit    func(line []byte) // a whole line, without its end; valid during the call
-	refuse  func(head []byte) // a line longer than maxLine, once, when that shows
+	refuse  func(head []byte) // called once for a line that is longer than maxLine
 	pending []byte            // the line so far
-	skip    bool              // it was refused, and its rest does not matter
+	skip    bool              // the rest of a refused line is skipped
 }
 
 func (l *lines) write(p []byte) {
@@ -38,7 +38,8 @@ func (l *lines) grow(p []byte) {
 	}
 }
 
-// end ends the line, as its last byte does, or the last writer by closing.
+// end ends the line: called for its last byte, or when the last writer has
+// closed the pipe.
 func (l *lines) end() {
 	if !l.skip {
 		l.emit(l.pending)
@@ -46,5 +47,5 @@ func (l *lines) end() {
 	l.pending, l.skip = l.pending[:0], false
 }
 
-// half reports whether a line has begun and not ended.
+// half reports whether a line has begun but not ended.
 func (l *lines) half() bool { return l.skip || len(l.pending) > 0 }

@@ -8,8 +8,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// orderOf is an order of the core as one for id. The core, like PyBreaker, takes
-// overrides without an end and without a reason.
+// orderOf converts an order of the breaker package into one for id. Like
+// PyBreaker, it allows overrides without an end and without a reason.
 func orderOf(id string, b breaker.Order) ops.Order {
 	o := ops.Order{ID: id, Verb: b.Verb, Actor: b.Actor, Reason: b.Reason, For: ops.Duration(b.For), IfVersion: b.IfVersion}
 	if b.Verb == breaker.VerbForceOpen || b.Verb == breaker.VerbForceClosed {
@@ -19,7 +19,7 @@ func orderOf(id string, b breaker.Order) ops.Order {
 	return o
 }
 
-// statuses is the JSON that answers cmdLook, as in the HTTP API.
+// statuses is the JSON answer to cmdLook, as in the HTTP API.
 type statuses struct {
 	Total    int          `json:"total"`
 	Breakers []ops.Status `json:"breakers"`
@@ -30,7 +30,7 @@ type refused struct {
 	Error *ops.Error `json:"error"`
 }
 
-// inJSON is the reply to a word that PyBreaker does not have.
+// inJSON returns the reply to a word that PyBreaker does not have.
 func inJSON(v any, err error) []byte {
 	reply := success
 	if err != nil {

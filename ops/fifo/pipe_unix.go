@@ -35,10 +35,11 @@ type pipe struct {
 	info fs.FileInfo
 }
 
-// claim makes the pipe at path and opens it. One that a dead process left is
-// replaced, so that nothing sent to that process reaches this one; with adopt
-// it is used as it is, because this process served the path all the while.
-func claim(path string, adopt bool) (*pipe, error) {
+// claim creates the pipe at path and opens it. A pipe that a dead process left
+// is replaced, so that nothing sent to that process reaches this one. If reuse
+// is true it is used as it is, because this process has been serving the path
+// all along.
+func claim(path string, reuse bool) (*pipe, error) {
 	dir := filepath.Dir(path)
 	if err := checkFolder(dir); err != nil {
 		return nil, err
@@ -64,13 +65,13 @@ func claim(path string, adopt bool) (*pipe, error) {
 		return nil, err
 	case read:
 		return nil, fmt.Errorf("%w: another process or server reads %s", ErrInUse, path)
-	case adopt:
+	case reuse:
 		return openPipe(path)
 	}
 	return makePipe(path)
 }
 
-// makePipe makes the pipe under another name and moves it to path when it is
+// makePipe creates the pipe under another name and moves it to path once it is
 // open, so that it has a reader as soon as it can be found.
 func makePipe(path string) (*pipe, error) {
 	tmp := tempPath(path)
@@ -111,7 +112,7 @@ func openPipe(path string) (*pipe, error) {
 	return p, nil
 }
 
-// hold takes a write end of our own. It fails when path is another file by now.
+// hold opens a write end of our own. It fails if path is another file now.
 func (p *pipe) hold() error {
 	if p.w != nil {
 		return nil
@@ -135,7 +136,7 @@ func (p *pipe) letGo() {
 	}
 }
 
-// inPlace reports whether path still is this pipe.
+// inPlace reports whether path is still this pipe.
 func (p *pipe) inPlace() bool {
 	fi, err := os.Lstat(p.path)
 	return err == nil && os.SameFile(fi, p.info)

@@ -25,7 +25,7 @@ import (
 const childDir = "SWITCHGEAR_TEST_CHILD_DIR"
 
 // TestMain makes the test binary a process to be killed, stopped and measured
-// when it is started by startChild.
+// when startChild starts it.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
@@ -84,8 +84,8 @@ func (p *process) kill(t testing.TB) {
 	p.cmd.Wait()
 }
 
-// stop stops the process, which may run on for a moment after the signal was
-// sent, and waits until it has, where the system can tell.
+// stop stops the process and waits until it has stopped, if the system can
+// show that: a process may run on for a moment after the signal was sent.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -96,8 +96,8 @@ func (p *process) stop(t testing.TB) {
 	}
 }
 
-// named checks that err matches want, says what, and came within two seconds,
-// or three on a machine that is busy with other things.
+// named checks that err matches want, contains what, and came within two
+// seconds, or three on a machine that is busy with other things.
 func named(t *testing.T, from time.Time, err, want error, what string) {
 	t.Helper()
 	if took := time.Since(from); took > 3*time.Second || DefaultPatience > 1500*time.Millisecond {
@@ -134,8 +134,8 @@ func TestStoppedProcess(t *testing.T) {
 		t.Errorf("got %v, want that the process is stopped", err)
 	}
 
-	// Awake again, it must not carry out what nobody waits for any more, and
-	// the next answer must be the right one.
+	// When it continues, it must not carry out an order whose sender no longer
+	// waits, and the next answer must be the right one.
 	p.cmd.Process.Signal(syscall.SIGCONT)
 	text, err := p.Status(t.Context(), "foo")
 	if err != nil || !strings.Contains(text, " closed ") {
@@ -143,7 +143,7 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
-// What stands at the reply's place when a process wakes is replaced by its next
+// A file at the reply's path when a process continues is replaced by its next
 // reply: a client waits for that, within its patience, and reads nothing else.
 func TestReplyBehindALink(t *testing.T) {
 	t.Parallel()
@@ -209,12 +209,12 @@ func inTurn(t *testing.T, in string) bool {
 	return errors.Is(flock(f), syscall.EWOULDBLOCK)
 }
 
-// A client that is killed or stopped while it has its turn does not keep the
-// others from theirs: the first gives the turn back, the second is named.
+// A client that is killed or stopped during its turn does not block the
+// others: a killed one gives the turn back, a stopped one is named.
 func TestStuckClient(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo")
-	c.Patience = DefaultPatience // that is what this is about
+	c.Patience = DefaultPatience // that is what this test is about
 	x := &exchange{Client: c}
 	if err := errors.Join(x.open(), flock(x.pipe)); err != nil {
 		t.Fatal(err)

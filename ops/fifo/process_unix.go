@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops/internal/procstate"
 )
 
-// process says what can be seen of the process from outside, as the end of an
-// error's text.
+// process describes what can be seen of the process from outside, as the end
+// of an error's text.
 func (x *exchange) process() string {
 	switch {
 	case x.PID <= 0:
@@ -29,9 +29,9 @@ func (x *exchange) process() string {
 	return fmt.Sprintf(" (process %d is alive)", x.PID)
 }
 
-// trusted is whose files a client relies on besides its own user's and root's.
-// Root operates everybody's processes, and then the files have to be those of
-// the process's owner, where the system tells who that is.
+// trusted returns whose files a client trusts in addition to those of its own
+// user and of root. Root operates the processes of all users; then the files
+// must belong to the process's owner, if the system says who that is.
 func (c *Client) trusted() int {
 	if os.Geteuid() != 0 {
 		return noOtherUser

@@ -12,28 +12,28 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// The words that are not orders. All but status are Switchgear's own, and are
-// answered in JSON.
+// The words that are not orders. All except status are Switchgear's own, and
+// are answered in JSON.
 const (
 	cmdStatus  = "status"
 	cmdExplain = "explain"
 	cmdHistory = "history"
-	// These have a character that no name in PyBreaker's manager can have, so
-	// that the manager finds nothing to run by them.
+	// These contain a character that no name in PyBreaker's manager can
+	// contain, so that the manager cannot run anything by them.
 	cmdOrder    = "switchgear-order"
 	cmdLook     = "switchgear-status"
 	cmdOverview = "switchgear-overview"
 )
 
 const (
-	// plainActor is who gave an order that does not say.
+	// plainActor is the actor of an order that does not name one.
 	plainActor = "pipe"
-	// noReason stands where PyBreaker's words have no place for a reason, and
-	// an override must have one.
+	// noReason is the reason of an override that was ordered in PyBreaker's
+	// words, which have no place for a reason.
 	noReason = "no reason given"
 )
 
-// dispatcher answers lines. It knows nothing of files.
+// dispatcher answers lines. It does not deal with files.
 type dispatcher struct {
 	plane *ops.Plane
 	log   *slog.Logger
@@ -46,8 +46,8 @@ func newDispatcher(p *ops.Plane, log *slog.Logger) *dispatcher {
 	return &dispatcher{p, log}
 }
 
-// answer runs one line and returns the reply, or nil for a blank line, which
-// has none. It returns whatever the line is, and survives a panic.
+// answer runs one line and returns the reply, or nil for a blank line. It
+// always returns, even if a command panics.
 func (d *dispatcher) answer(line string) (reply []byte) {
 	line = strip(line)
 	if line == "" {
@@ -86,11 +86,11 @@ var plainVerbs = []breaker.Verb{
 	breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease,
 }
 
-// word is a verb as it stands in a line of the pipe. PyBreaker writes half_open
-// where the other transports write half-open.
+// word returns a verb as it is written in a line of the pipe. PyBreaker writes
+// half_open where the other transports write half-open.
 func word(v breaker.Verb) string { return strings.ReplaceAll(string(v), "-", "_") }
 
-// plainVerb is the order that a word of the pipe stands for.
+// plainVerb returns the verb for a word of the pipe.
 func plainVerb(text string) (breaker.Verb, bool) {
 	for _, v := range plainVerbs {
 		if word(v) == text {
@@ -116,8 +116,8 @@ func (d *dispatcher) status(shown string) []byte {
 	return success(table(all))
 }
 
-// maxLooked is how many breakers are shown at once. The reply is one file, which
-// has no pages.
+// maxLooked is how many breakers are shown at once. The reply is a single
+// file, without pages.
 const maxLooked = 5000
 
 func (d *dispatcher) look(shown string) (any, error) {
@@ -136,8 +136,8 @@ func (d *dispatcher) explain(id string) (any, error) { return d.plane.Explain(d.
 
 func (d *dispatcher) history(id string) (any, error) { return d.plane.History(d.real(id)) }
 
-// plainOrder carries out an order in PyBreaker's words, which are for one
-// breaker and do not say who gave it, why, or until when.
+// plainOrder carries out an order in PyBreaker's words. Such an order is for
+// one breaker, and does not say who gave it, why, or for how long.
 func (d *dispatcher) plainOrder(verb breaker.Verb, shown string) []byte {
 	id, err := d.one(shown)
 	if err == nil {
@@ -149,7 +149,7 @@ func (d *dispatcher) plainOrder(verb breaker.Verb, shown string) []byte {
 	return success(changed(shown))
 }
 
-// order carries out the order that a line has in JSON.
+// order carries out an order that is written as JSON in a line.
 func (d *dispatcher) order(text string) []byte {
 	o, err := ops.ParseOrder([]byte(text))
 	if err != nil {
@@ -177,7 +177,7 @@ func (d *dispatcher) carryOut(o ops.Order) (ops.Receipt, error) {
 	return r, nil
 }
 
-// refusal is an error in PyBreaker's words, as far as they go.
+// refusal puts an error in PyBreaker's words, as far as they go.
 func refusal(id string, err error) string {
 	switch {
 	case errors.Is(err, breaker.ErrUnknown):
@@ -191,7 +191,7 @@ func refusal(id string, err error) string {
 
 func changed(id string) string { return "Changed `" + id + "` state" }
 
-// one is the id of the one breaker that the table shows as shown. PyBreaker's
+// one returns the id of the breaker that the table shows as shown. PyBreaker's
 // words have no wildcards.
 func (d *dispatcher) one(shown string) (string, error) {
 	if o := (ops.Order{ID: shown}); o.Wildcard() {
@@ -201,8 +201,9 @@ func (d *dispatcher) one(shown string) (string, error) {
 	return e.ID, err
 }
 
-// real is the id of the breaker that the table shows as shown. They differ only
-// for a key with control characters, which no line could name.
+// real returns the id of the breaker that the table shows as shown. The two
+// differ only for a key with control characters, which cannot be written in a
+// line.
 func (d *dispatcher) real(shown string) string {
 	if !strings.Contains(shown, `\`) {
 		return shown
@@ -210,7 +211,7 @@ func (d *dispatcher) real(shown string) string {
 	if _, err := d.plane.Explain(shown); err == nil {
 		return shown
 	}
-	all, _ := d.plane.Status(ops.StatusQuery{}) // the zero query has no error
+	all, _ := d.plane.Status(ops.StatusQuery{}) // the zero query returns no error
 	for i := range all {
 		if id := all[i].ID; printable(id) == shown {
 			return id
@@ -224,9 +225,9 @@ func (d *dispatcher) tooLong(head []byte) []byte {
 	return failure(fmt.Sprintf("Line too long: want at most %d bytes, this one begins with %.32q", maxLine, head))
 }
 
-// strip takes the blanks off both ends of a line: those of Python 3's
-// str.strip, which are Unicode's and four separators of ASCII. A byte that is
-// not valid UTF-8 is not white space.
+// strip removes white space from both ends of a line: what Python 3's
+// str.strip removes, which is Unicode's white space and four ASCII separators.
+// A byte that is not valid UTF-8 is not white space.
 func strip(line string) string {
 	return strings.TrimFunc(line, func(r rune) bool {
 		return unicode.IsSpace(r) || '\x1c' <= r && r <= '\x1f'
@@ -236,8 +237,8 @@ func strip(line string) string {
 func success(text string) []byte { return []byte(flagSuccess + "\n" + text + "\n") }
 func failure(text string) []byte { return []byte(flagError + "\n" + text + "\n") }
 
-// upper begins an error's text as the protocol's own texts begin, and keeps it
-// on one line.
+// upper starts an error's text with a capital letter, as the texts of the
+// protocol do, and keeps it on one line.
 func upper(text string) string {
 	text = strings.ReplaceAll(text, "\n", " ")
 	return strings.ToUpper(text[:1]) + text[1:]

@@ -12,7 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// planeOf is the plane of m, until the test ends.
+// planeOf returns a plane of m, until the test ends.
 func planeOf(t testing.TB, m *breaker.Manager) *ops.Plane {
 	t.Helper()
 	if m == nil {
@@ -27,7 +27,7 @@ func planeOf(t testing.TB, m *breaker.Manager) *ops.Plane {
 	return p
 }
 
-// statusOf is all as the plane lists them.
+// statusOf returns all breakers as the plane lists them.
 func statusOf(all ...breaker.Status) (out []ops.Status) {
 	for _, s := range all {
 		out = append(out, ops.Status{Status: s})
@@ -35,7 +35,7 @@ func statusOf(all ...breaker.Status) (out []ops.Status) {
 	return out
 }
 
-// standing is a manager of a breaker for each name, and of a set for each
+// standing returns a manager with a breaker for each name, and a set for each
 // "name/key".
 func standing(ids ...string) *breaker.Manager {
 	m := breaker.NewManager(breaker.Settings{})
@@ -49,7 +49,7 @@ func standing(ids ...string) *breaker.Manager {
 	return m
 }
 
-// dispatcherOf is a dispatcher for these breakers, and their manager.
+// dispatcherOf returns a dispatcher for these breakers, and their manager.
 func dispatcherOf(t testing.TB, ids ...string) (*dispatcher, *breaker.Manager) {
 	m := standing(ids...)
 	return newDispatcher(planeOf(t, m), nil), m
@@ -104,7 +104,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// A panic is an answer, and the next line is answered as ever.
+// A panic is answered, and the next line is answered as usual.
 func TestAnswerBroken(t *testing.T) {
 	d, _ := dispatcherOf(t, "a")
 	plane := d.plane
@@ -199,11 +199,11 @@ func TestOrderInJSON(t *testing.T) {
 		},
 		{`{"verb":"force-open","id":"a","reason":"x","actor":"ann"}`, "", `{"error":{"code":"order","message":"invalid order: force-open without an end, want a time (for) or no_expiry"}}`},
 		{`{"verb":"open","id":"a","actor":"ann","if_version":9}`, "", `{"error":{"code":"version","message":"breaker has changed: a is at version 1, the order was for 9"}}`},
-		{`{"verb":"open","id":"t/*","actor":"ann"}`, "", `{"error":{"code":"confirm","message":"t/* is for 2 breakers: confirm that number","id":"t/*","matched":2}}`},
+		{`{"verb":"open","id":"t/*","actor":"ann"}`, "", `{"error":{"code":"confirm","message":"t/* applies to 2 breakers: confirm that number","id":"t/*","matched":2}}`},
 		{`{"verb":"open","id":"b","actor":"ann"}`, "", `{"error":{"code":"unknown","message":"unknown breaker \"b\", did you mean \"a\" or \"t\"?","id":"b","near":["a","t"]}}`},
 		{`{"verb":"set","id":"a","actor":"ann","settings":{"fail_max":"x"}}`, "", `"code":"settings"`},
 		{`{"verb":"status","id":"a","actor":"ann"}`, "", `want open, close, half-open, force-open, force-closed, release, set, extend, note, ack or mark`},
-		{`{"verb":"force-open","id":"a","for":"soon"}`, "", `is no duration`},
+		{`{"verb":"force-open","id":"a","for":"soon"}`, "", `is not a duration`},
 		{`{"verb":"open","id":"a","hurry":1}`, "", `unknown field \"hurry\", want one JSON object`},
 		{`{"verb":"open","id":"a","actor":"ann"} close a`, "", "want one JSON object"},
 		{`{"verb":"open","id":"a"}`, "", "no actor"},
@@ -332,9 +332,9 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// FuzzLine sends anything through the protocol: it must answer every line that
-// is not blank with one reply in the protocol's form, and no line makes a
-// breaker.
+// FuzzLine sends arbitrary lines through the protocol: it must answer every
+// line that is not blank with one reply in the protocol's form, and no line
+// creates a breaker.
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{
 		"status\n", "status a\nopen a", "open\n\n \nclose a b\r\n", "status \x00\xff\n", "force_open a\x1f\n",

@@ -18,7 +18,7 @@ import (
 )
 
 // refManager does with files what PyBreaker's SpinningFifoManager does: it
-// reads the pipe with blocking reads, sleeps after each end of the file, and
+// reads the pipe with blocking reads, sleeps after each end of file, and
 // truncates and rewrites its reply in place, a block at a time.
 type refManager struct {
 	in, out string
@@ -31,7 +31,7 @@ type refManager struct {
 
 	mu    sync.Mutex // guards the fields below
 	rows  []breaker.Status
-	lines []string // what it has been sent
+	lines []string // what it has received
 }
 
 func startReference(t *testing.T, dir string, delay time.Duration, ids ...string) *refManager {

@@ -43,8 +43,8 @@ func plainQuestion(cmd, id string) question {
 	return question{line, cmd, id, cmd == cmdLook || cmd == cmdOverview}
 }
 
-// wire is what is written to the pipe. Bare words have a blank behind them, as
-// PyBreaker's program writes them.
+// wire returns what is written to the pipe. A word without an argument is
+// followed by a blank, as PyBreaker's program writes it.
 func (q question) wire() []byte {
 	if q.line == q.cmd {
 		return []byte(q.line + " \n")
@@ -52,8 +52,8 @@ func (q question) wire() []byte {
 	return []byte(q.line + "\n")
 }
 
-// answeredBy reports whether r can be the answer to q. settled says that r
-// cannot be half of something longer, whatever it looks like.
+// answeredBy reports whether r can be the answer to q. settled means that r is
+// complete, even if it looks like the beginning of something longer.
 func (q question) answeredBy(r reply, settled bool) bool {
 	switch {
 	case !r.ok && (r.body == "Unexpected error" || r.body == "Invalid command: "+q.line):
@@ -84,7 +84,8 @@ func (q question) orders() bool {
 	return plain || q.cmd == cmdOrder
 }
 
-// inJSON reports whether the answer is JSON: no other question's is.
+// inJSON reports whether the answer is JSON. Only answers to our own words
+// are.
 func (q question) inJSON() bool {
 	switch q.cmd {
 	case cmdOrder, cmdLook, cmdOverview, cmdExplain, cmdHistory:
@@ -93,9 +94,9 @@ func (q question) inJSON() bool {
 	return false
 }
 
-// isTable reports whether body is a status table: its head, and lines that are
-// all as wide, in characters or (PyBreaker on Python 2) in bytes. With an id,
-// it is that breaker's row alone.
+// isTable reports whether body is a status table: a header, and lines that all
+// have the same width, in characters or (PyBreaker on Python 2) in bytes. With
+// an id, it is the row of that breaker alone.
 func isTable(body, id string) bool {
 	rows := strings.Split(body, "\n")
 	var head []string

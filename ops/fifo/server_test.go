@@ -22,7 +22,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// serve starts a server for breakers of these names in a folder of its own.
+// serve starts a server for breakers with these names in a new folder.
 func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
 	t.Helper()
 	m := breaker.NewManager(breaker.Settings{})
@@ -30,7 +30,8 @@ func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
 		m.Breaker(name)
 	}
 	dir := t.TempDir()
-	// Patient: what these tests are about is not how soon a busy machine answers.
+	// Patient, because these tests are not about how soon a busy machine
+	// answers.
 	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid(), Patience: 20 * time.Second}
 	mustStart(t, m, c)
 	return m, c
@@ -144,8 +145,9 @@ func TestReasonTravels(t *testing.T) {
 	}
 }
 
-// The pipe takes the orders and tells the things that socket and HTTP do.
-func TestWordsOfOurs(t *testing.T) {
+// The pipe accepts the same orders and answers the same questions as socket
+// and HTTP.
+func TestOwnWords(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")
 	set := breaker.SetOf[string](m, "tenants")
@@ -161,8 +163,8 @@ func TestWordsOfOurs(t *testing.T) {
 		t.Errorf("an order for a version that has gone: %v, want ErrVersion", err)
 	}
 	all := ops.Order{ID: "tenants/*", Verb: breaker.VerbForceOpen, Actor: "ann", Reason: "drill", For: ops.Duration(time.Hour)}
-	var told *ops.Error
-	if _, err := c.Do(ctx, all); !errors.Is(err, ops.ErrConfirm) || !errors.As(err, &told) || told.Matched != 2 {
+	var received *ops.Error
+	if _, err := c.Do(ctx, all); !errors.Is(err, ops.ErrConfirm) || !errors.As(err, &received) || received.Matched != 2 {
 		t.Errorf("a wildcard without its number: %v, want ErrConfirm for 2", err)
 	}
 	all.DryRun = true
@@ -189,7 +191,7 @@ func TestWordsOfOurs(t *testing.T) {
 			t.Errorf("Look(%q): %+v, %v, want %d", id, got, err, n)
 		}
 	}
-	if _, err := c.History(ctx, "fo"); !errors.Is(err, breaker.ErrUnknown) || !errors.As(err, &told) || !slices.Equal(told.Near, []string{"foo"}) {
+	if _, err := c.History(ctx, "fo"); !errors.Is(err, breaker.ErrUnknown) || !errors.As(err, &received) || !slices.Equal(received.Near, []string{"foo"}) {
 		t.Errorf("history of an unknown id: %v, want ErrUnknown near foo", err)
 	}
 	if _, err := c.Do(ctx, ops.Order{ID: "tenants/\xff", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrOrder) {
@@ -197,9 +199,9 @@ func TestWordsOfOurs(t *testing.T) {
 	}
 }
 
-// Orders of the pipe are in the plane's audit log, those in PyBreaker's words
-// too.
-func TestOrdersAreOnRecord(t *testing.T) {
+// Orders from the pipe are in the plane's audit log, including those in
+// PyBreaker's words.
+func TestOrdersAreRecorded(t *testing.T) {
 	t.Parallel()
 	m, dir := standing("foo"), t.TempDir()
 	p := ops.New(m, ops.Options{Audit: dir + "/audit"})
@@ -237,7 +239,7 @@ func TestOrdersAreOnRecord(t *testing.T) {
 	}
 }
 
-// A pipe has no pages: it does not tell of very many breakers at once, and says
+// A pipe has no pages: it refuses to show very many breakers at once, and says
 // so.
 func TestLookIsBounded(t *testing.T) {
 	t.Parallel()
@@ -262,7 +264,7 @@ func TestLookIsBounded(t *testing.T) {
 	}
 }
 
-// What a client reads of a reply is bounded, whoever wrote it.
+// How much a client reads of a reply is bounded, whatever wrote it.
 func TestReplyIsBounded(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "out")
@@ -321,7 +323,7 @@ func TestReferenceProgram(t *testing.T) {
 	for _, tt := range tests {
 		var got string
 		var err error
-		for range 3 { // on a machine under load its fixed wait may be too short
+		for range 3 { // on a busy machine its fixed wait may be too short
 			if got, err = refProgram(c.Input, c.Output, tt.line); got == tt.want {
 				break
 			}
@@ -335,8 +337,8 @@ func TestReferenceProgram(t *testing.T) {
 	}
 }
 
-// Whoever writes with printf and without a line end closes its line by closing
-// the pipe.
+// A writer that uses printf without a line end ends its line by closing the
+// pipe.
 func TestHalfLine(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "closed")
@@ -344,7 +346,7 @@ func TestHalfLine(t *testing.T) {
 	eventually(t, "the half line runs", says(c.Output, oneRow))
 	os.Remove(c.Output)
 
-	// As long as somebody is writing, the line goes on.
+	// As long as a writer is open, the line continues.
 	f, err := os.OpenFile(c.Input, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +363,8 @@ func TestHalfLine(t *testing.T) {
 	}
 }
 
-// A client that meets somebody's half line ends it, and still gets its answer.
+// A client that finds another writer's half line ends it, and still gets its
+// answer.
 func TestClientBehindHalfLine(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "closed")
@@ -415,8 +418,8 @@ func (c *counter) WithAttrs([]slog.Attr) slog.Handler { return c }
 
 func (c *counter) WithGroup(string) slog.Handler { return c }
 
-// Writers come and go at once: none may meet a pipe without a reader, and no
-// line may be lost.
+// Writers come and go at the same time: none may find a pipe without a reader,
+// and no line may be lost.
 func TestManyWriters(t *testing.T) {
 	t.Parallel()
 	var orders counter
@@ -476,7 +479,7 @@ func TestFiftyClients(t *testing.T) {
 	wg.Wait()
 }
 
-func TestLoggerHearsOrders(t *testing.T) {
+func TestLoggerReceivesOrders(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	dir := t.TempDir()
@@ -528,10 +531,10 @@ func TestClientPaths(t *testing.T) {
 	}
 }
 
-func TestClientHearsContext(t *testing.T) {
+func TestClientObeysContext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p, err := claim(dir+"/in", false) // somebody who reads and never answers
+	p, err := claim(dir+"/in", false) // a process that reads and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -544,9 +547,9 @@ func TestClientHearsContext(t *testing.T) {
 	}
 }
 
-func TestMine(t *testing.T) {
+func TestOwnerOfFiles(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to make a file of somebody else's")
+		t.Skip("needs root to make a file of another user")
 	}
 	path := t.TempDir() + "/f"
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 65534, 65534)); err != nil {
@@ -563,7 +566,7 @@ func TestMine(t *testing.T) {
 		t.Error("root as a client does not operate other users' processes")
 	}
 	if trustedOwner(fi, 7) || !strings.Contains(ownerError(path, fi, 7).Error(), "want user 0 or root, or 7, who runs the process") {
-		t.Errorf("somebody else's file for the process's: %v", ownerError(path, fi, 7))
+		t.Errorf("another user's file accepted as the process's: %v", ownerError(path, fi, 7))
 	}
 	if got := (&Client{}).trusted(); got != anyUser {
 		t.Errorf("root trusts %d for an unknown process, want anyUser", got)

@@ -16,13 +16,13 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// patrolEvery is the time between two looks at whether the pipe is still there.
+// patrolEvery is the time between two checks that the pipe is still there.
 const patrolEvery = time.Second
 
 // Server answers commands on a named pipe until it is closed.
 type Server struct {
 	output  string
-	release func() error // gives output up
+	release func() error // releases the output
 	orders  *dispatcher
 	lines   lines
 	log     *slog.Logger
@@ -34,7 +34,7 @@ type Server struct {
 	mu   sync.Mutex // guards the field below against Close
 	pipe *pipe      // replaced by run only
 
-	// Of run alone, and of Close after it.
+	// Used only by run, and by Close after run.
 	last    fs.FileInfo // the newest reply
 	trouble string      // the last problem logged, so that it is logged once
 }
@@ -57,7 +57,7 @@ func Start(plane *ops.Plane, c Config) (*Server, error) {
 	if input == output {
 		return nil, fmt.Errorf("fifo: the pipe and the reply are both %s, want two paths", input)
 	}
-	// The pipe comes first: its reader owns the reply too.
+	// The pipe is claimed first: the server that reads it also owns the reply.
 	p, err := claim(input, false)
 	if err != nil {
 		return nil, fmt.Errorf("fifo: %w", err)
@@ -80,9 +80,9 @@ func Start(plane *ops.Plane, c Config) (*Server, error) {
 	return s, nil
 }
 
-// Close stops answering and removes the pipe and the reply, where they are
-// still this server's. The command in hand is finished first. Closing again
-// returns the same.
+// Close stops answering and removes the pipe and the reply, if they are still
+// this server's. A command that is running is finished first. Calling Close
+// again returns the same error.
 func (s *Server) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
@@ -94,7 +94,7 @@ func (s *Server) Close() error {
 	return s.err
 }
 
-// wake makes the read in hand return after d. Once Close has begun, it returns
+// wake makes the current read return after d. Once Close has begun, it returns
 // at once.
 func (s *Server) wake(d time.Duration) {
 	s.mu.Lock()
@@ -128,7 +128,7 @@ func (s *Server) run() {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.patrol()
-		case errors.Is(err, io.EOF): // the last writer has gone, and its half line is whole
+		case errors.Is(err, io.EOF): // the last writer has gone, so the unfinished line is complete
 			s.lines.end()
 		case err != nil:
 			s.tell("read", err)
@@ -138,8 +138,8 @@ func (s *Server) run() {
 	}
 }
 
-// settle holds the pipe's write end, or lets it go while half a line waits; see
-// pipe.
+// settle holds the pipe's write end, or releases it while an unfinished line
+// waits; see pipe.
 func (s *Server) settle() {
 	if s.lines.half() {
 		s.pipe.letGo()
@@ -154,7 +154,7 @@ func (s *Server) settle() {
 	}
 }
 
-// patrol makes the pipe again when it has gone from its path.
+// patrol creates the pipe again if it is no longer at its path.
 func (s *Server) patrol() {
 	defer s.wake(patrolEvery)
 	if s.pipe.inPlace() {
@@ -192,7 +192,7 @@ func (s *Server) drain() {
 	}
 }
 
-// say writes a reply. Trouble with the file stops no command.
+// say writes a reply. A problem with the file does not stop the command.
 func (s *Server) say(text []byte) {
 	if text == nil {
 		return
@@ -210,7 +210,7 @@ func (s *Server) say(text []byte) {
 	s.last = fi
 }
 
-// tell logs trouble that repeats itself once.
+// tell logs a problem, but only once if it repeats.
 func (s *Server) tell(doing string, err error) {
 	text := doing + ": " + err.Error()
 	if text != s.trouble {

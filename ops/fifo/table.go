@@ -16,8 +16,8 @@ const columnGap = "    "
 
 var tableHead = [5]string{"id", "state", "time until half_open", "failure count", "failures until open"}
 
-// table is the status table: a line for the head and for each breaker, every
-// cell set flush right in its column.
+// table returns the status table: a header, and a line for each breaker, with
+// every cell aligned to the right of its column.
 func table(all []ops.Status) string {
 	rows := make([][5]string, 1, 1+len(all))
 	rows[0] = tableHead
@@ -59,7 +59,8 @@ func row(st *ops.Status) [5]string {
 	return [5]string{printable(st.ID), stateWord(st.State), until, strconv.Itoa(st.FailCount), left}
 }
 
-// stateWord is a state as the pipe writes it: half_open, forced_open.
+// stateWord returns a state as the pipe writes it, such as half_open or
+// forced_open.
 func stateWord(s breaker.State) string { return strings.ReplaceAll(s.String(), "-", "_") }
 
 // pyDuration writes d as Python's str(timedelta): 0:00:59.898808, and 1 day,
@@ -83,8 +84,8 @@ func pyDuration(d time.Duration) string {
 	return b.String()
 }
 
-// printable is id as the table shows it: control characters, which would break
-// the table or a terminal, are written as Go writes them in a string.
+// printable returns id as the table shows it. Control characters, which would
+// break the table or a terminal, are escaped as in a Go string.
 func printable(id string) string {
 	if !strings.ContainsFunc(id, unicode.IsControl) {
 		return id

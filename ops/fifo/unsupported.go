@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Server answers commands on a named pipe until it is closed. There are none on
-// this system.
+// Server answers commands on a named pipe until it is closed. This system has
+// no named pipes.
 type Server struct{}
 
 var errUnsupported = fmt.Errorf("fifo: no named pipes on %s: %w", runtime.GOOS, errors.ErrUnsupported)

@@ -24,18 +24,18 @@ const (
 	sendTimeout = 15 * time.Second
 )
 
-// delivery is the queue of notices and the goroutine that sends them, which lives
-// while there is something to send.
+// delivery is the queue of notices and the goroutine that sends them. The
+// goroutine runs only while there is something to send.
 type delivery struct {
 	o     *Options
-	ctx   context.Context // ends when the Notifier gives up
-	flush chan struct{}   // closed by Close: what waits goes at once
+	ctx   context.Context // done when the Notifier gives up
+	flush chan struct{}   // closed by Close: what waits is sent at once
 
 	mu      sync.Mutex // guards the fields below
 	waiting []Notice
-	dropped int           // from waiting, since the last request
-	sending int           // notices of the request under way
-	done    chan struct{} // closed when the goroutine ends; nil: there is none
+	dropped int           // dropped from waiting since the last request
+	sending int           // notices in the current request
+	done    chan struct{} // closed when the goroutine ends; nil if there is none
 	last    time.Time     // when the last request began
 	failing bool
 }
@@ -79,8 +79,8 @@ func (d *delivery) run(done chan struct{}) {
 	}
 }
 
-// pace waits until a request may go: for company, and for Options.Every. It
-// reports false when the Notifier has given up.
+// pace waits until a request may be sent: for more notices to go with it, and
+// for Options.Every. It returns false if the Notifier has given up.
 func (d *delivery) pace(wait time.Duration) bool {
 	d.mu.Lock()
 	if !d.last.IsZero() {
@@ -97,7 +97,8 @@ func (d *delivery) pace(wait time.Duration) bool {
 	return d.ctx.Err() == nil
 }
 
-// take takes what the next request is to carry. Without any, the goroutine is over.
+// take takes the notices for the next request. If there are none, the
+// goroutine ends.
 func (d *delivery) take() (notices []Notice, leftOut int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,8 +113,8 @@ func (d *delivery) take() (notices []Notice, leftOut int) {
 	return notices, leftOut
 }
 
-// send delivers one body, trying again until it is taken or refused for good. It
-// reports false when the Notifier has given up.
+// send delivers one body. It tries again until the body is accepted, or
+// refused for good. It returns false if the Notifier has given up.
 func (d *delivery) send(body []byte) bool {
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		after, again, err := d.post(d.ctx, body)
@@ -134,8 +135,8 @@ func (d *delivery) send(body []byte) bool {
 	}
 }
 
-// post makes one request. again says that it may succeed later, and after how
-// long the receiver asks to wait.
+// post makes one request. again means that it may succeed later, after the
+// wait that the receiver asks for.
 func (d *delivery) post(ctx context.Context, body []byte) (after time.Duration, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -175,7 +176,8 @@ func retryAfter(text string) time.Duration {
 	return min(max(wait, 0), maxAfter)
 }
 
-// failure is err without secrets: the text of a url.Error has the URL.
+// failure returns err without secrets: the text of a url.Error contains the
+// URL.
 func (d *delivery) failure(err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
@@ -184,7 +186,7 @@ func (d *delivery) failure(err error) error {
 	return fmt.Errorf("notify: %s: %s", d.o.host(), d.o.hide(err.Error()))
 }
 
-// note reports a change between working and failing.
+// note reports a change between failing and working again.
 func (d *delivery) note(err error) {
 	d.mu.Lock()
 	changed := d.failing != (err != nil)
@@ -198,7 +200,7 @@ func (d *delivery) note(err error) {
 	}
 }
 
-// drain sends what waits without pauses, until ctx ends.
+// drain sends what waits, without pauses, until ctx is done.
 func (d *delivery) drain(ctx context.Context) {
 	close(d.flush)
 	d.mu.Lock()
@@ -213,14 +215,14 @@ func (d *delivery) drain(ctx context.Context) {
 	}
 }
 
-// left is how many notices were not delivered.
+// left returns how many notices were not delivered.
 func (d *delivery) left() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.waiting) + d.sending
 }
 
-// shortKey is key, or a hash of one that is too long.
+// shortKey returns key, or a hash of it if it is too long.
 func shortKey(key string) string {
 	if len(key) <= maxDedupKey {
 		return key

@@ -40,7 +40,8 @@ func countOf(t *testing.T, body []byte) (notices, leftOut int) {
 	return len(x.Notices), x.LeftOut
 }
 
-// Notices that come together go out together, and requests keep their distance.
+// Notices that occur together are sent together, and requests keep their
+// distance.
 func TestBatchesAndPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := breaker.NewManager(breaker.Settings{}), &receiver{}
@@ -91,7 +92,7 @@ func (f *failures) take() []string {
 	return all
 }
 
-// A request that fails is repeated until it is taken, at growing distances.
+// A request that fails is repeated until it is accepted, at growing intervals.
 func TestRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, f := breaker.NewManager(breaker.Settings{}), &failures{}
@@ -125,13 +126,13 @@ func TestRetries(t *testing.T) {
 			}
 		}
 		if got := f.take(); len(got) != 2 || got[0] != `notify: hooks.example: Post "[secret]": dial tcp: connection refused` || got[1] != "<nil>" {
-			t.Errorf("Failed was told %q", got)
+			t.Errorf("Failed received %q", got)
 		}
 	})
 }
 
-// A receiver that is down for hours is asked now and then; of what waits, the
-// oldest are dropped and counted.
+// A receiver that is down for hours is tried now and then; of the waiting
+// notices, the oldest are dropped and counted.
 func TestReceiverThatIsDownForHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := breaker.NewManager(breaker.Settings{})
@@ -161,7 +162,7 @@ func TestReceiverThatIsDownForHours(t *testing.T) {
 	})
 }
 
-// What is refused is lost, and does not hold up the rest.
+// What is refused is lost, and does not delay the rest.
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, f := breaker.NewManager(breaker.Settings{}), &failures{}
@@ -175,7 +176,7 @@ func TestRefusal(t *testing.T) {
 		}
 		synctest.Wait()
 		if got, want := f.take(), []string{"notify: hooks.example refuses with status 404, and what it was sent is lost", "<nil>"}; !slices.Equal(got, want) {
-			t.Errorf("Failed was told %q, want %q", got, want)
+			t.Errorf("Failed received %q, want %q", got, want)
 		}
 		if n := len(r.take()); n != 3 {
 			t.Errorf("%d requests, want 3: a redirect is not followed", n)
@@ -224,7 +225,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// A receiver that hangs holds up no breaker and no order.
+// A receiver that hangs delays no breaker and no order.
 func TestReceiverThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := breaker.NewManager(breaker.Settings{FailMax: 1})
@@ -244,7 +245,7 @@ func TestReceiverThatHangs(t *testing.T) {
 	})
 }
 
-// The real thing: a server, a plane and a header.
+// A real server, a plane and a header.
 func TestRealServer(t *testing.T) {
 	got := make(chan request, 10)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -293,7 +294,7 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// Secrets are in no error and no text of the options.
+// Secrets appear in no error and no text of the options.
 func TestSecrets(t *testing.T) {
 	secrets := []string{"s3cr3t", "t0k3n", "p4ss", "k3y", "b34rer"}
 	o := notify.Options{URL: "https://u:p4ss@hooks.example/s3cr3t%20x?token=t0k3n", Format: notify.PagerDuty, Key: "k3y", Header: http.Header{"Authorization": {"b34rer"}}}

@@ -1,6 +1,6 @@
 // Package notify sends what operators need to know about breakers to a webhook:
-// trips and recoveries, flapping, a dependency that has been failing for long,
-// an override that is about to end or was lost, an audit log that fails.
+// trips and recoveries, flapping, a dependency that has been failing for a long time,
+// an override that is about to end or was lost, and an audit log that fails.
 //
 // In a program, one line beside its operations plane:
 //

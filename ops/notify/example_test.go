@@ -13,7 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/ops/notify"
 )
 
-// A program that tells a chat channel when its breakers open.
+// A program that notifies a chat channel when its breakers open.
 func Example() {
 	webhook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var message struct{ Text string }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Format is the form of a request's body.
+// Format is the format of a request's body.
 type Format string
 
 // The formats.
@@ -31,7 +31,7 @@ func (f Format) perRequest() int {
 	return maxWaiting
 }
 
-// body is the request for these notices. leftOut more were dropped.
+// body returns the request for these notices. leftOut more were dropped.
 func (o *Options) body(notices []Notice, leftOut int) ([]byte, error) {
 	switch o.Format {
 	case Slack:
@@ -47,13 +47,14 @@ func (o *Options) body(notices []Notice, leftOut int) ([]byte, error) {
 	}{notices, leftOut})
 }
 
-// slackEscape escapes the three characters that have a meaning in Slack's text, so
-// that an id cannot be a link or a mention.
+// slackEscape escapes the three characters that have a meaning in Slack's
+// text, so that an id cannot become a link or a mention.
 var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 const slackLines = 20
 
-// slackText has a line for each of the newest notices, and counts the others.
+// slackText has one line for each of the newest notices, and counts the
+// others.
 func slackText(notices []Notice, leftOut int) string {
 	if more := len(notices) - slackLines; more > 0 {
 		notices, leftOut = notices[more:], leftOut+more
@@ -85,7 +86,7 @@ func slackText(notices []Notice, leftOut int) string {
 	return b.String()
 }
 
-// source is the process that the notice is about.
+// source returns the process that the notice is about.
 func (n *Notice) source() string {
 	text := n.Service + "/" + strconv.Itoa(n.PID)
 	if n.Host != "" {
@@ -102,14 +103,15 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// How long an alert lasts of which no end is known yet. Without an end,
-// Alertmanager takes an alert for resolved that is not sent again within minutes.
+// How long an alert lasts if its end is not known yet. Alertmanager considers
+// an alert without an end resolved if it is not sent again within minutes.
 const (
-	alertLasts = 24 * time.Hour // until the notice of its end comes
-	pointLasts = time.Hour      // of what has no end
+	alertLasts = 24 * time.Hour // until the notice about its end arrives
+	pointLasts = time.Hour      // if there is no such notice
 )
 
-// alertNames are the alerts that a notice begins or, if it ends an episode, ends.
+// alertNames returns the alerts that a notice starts or, if it ends an
+// episode, ends.
 func (k Kind) alertNames() []string {
 	switch k {
 	case Opened:
@@ -130,7 +132,8 @@ func (k Kind) alertNames() []string {
 	return []string{"BreakerReport"}
 }
 
-// alertSeverity is a label, so it must be the same when an alert begins and ends.
+// alertSeverity is a label, so it must be the same when an alert starts and
+// ends.
 var alertSeverity = map[string]string{
 	"BreakerFailing": "critical", "BreakerOverrideLost": "critical", "BreakerAuditFailing": "critical", "BreakerReport": "info",
 }
@@ -185,7 +188,7 @@ type pageEvent struct {
 	RoutingKey string       `json:"routing_key"`
 	Action     string       `json:"event_action"`
 	DedupKey   string       `json:"dedup_key"`
-	Payload    *pagePayload `json:"payload,omitempty"` // a resolve has none
+	Payload    *pagePayload `json:"payload,omitempty"` // a resolve event has none
 	Links      []pageLink   `json:"links,omitempty"`
 }
 
@@ -226,8 +229,9 @@ func page(n *Notice, key string) pageEvent {
 	return e
 }
 
-// episode is the name under which PagerDuty knows what a notice is about: all
-// notices about the health of one breaker of one process have the same.
+// episode returns the name under which PagerDuty knows what a notice is about.
+// All notices about the health of one breaker of one process have the same
+// name.
 func (n *Notice) episode() string {
 	about := string(n.Kind)
 	switch n.Kind {
@@ -236,7 +240,7 @@ func (n *Notice) episode() string {
 	case AuditFailing, AuditWorks:
 		about = "audit"
 	case Report:
-		about += " " + n.Text // each one is its own
+		about += " " + n.Text // each notice stands alone
 	}
 	return shortKey(fmt.Sprintf("%s/%s/%d/%s/%s", n.Host, n.Service, n.PID, about, n.ID))
 }

@@ -93,8 +93,8 @@ func TestSlack(t *testing.T) {
 	})
 }
 
-// A message of Slack's is not endless.
-func TestSlackCountsWhatHasNoRoom(t *testing.T) {
+// A message for Slack has a limited length.
+func TestSlackCountsNoticesWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := breaker.NewManager(breaker.Settings{}), &receiver{}
 		p := start(t, m, r, notify.Options{Format: notify.Slack}, ops.Options{})
@@ -111,7 +111,7 @@ func TestSlackCountsWhatHasNoRoom(t *testing.T) {
 	})
 }
 
-// postableAlert is what the API of Alertmanager takes, version 2: see
+// postableAlert is what the API of Alertmanager accepts, version 2: see
 // api/v2/openapi.yaml of github.com/prometheus/alertmanager.
 type postableAlert struct {
 	Labels       map[string]string `json:"labels"`
@@ -121,7 +121,7 @@ type postableAlert struct {
 	GeneratorURL string            `json:"generatorURL"`
 }
 
-// fingerprint is by what Alertmanager knows an alert.
+// fingerprint is how Alertmanager identifies an alert.
 func (a *postableAlert) fingerprint() string {
 	var all []string
 	for k, v := range a.Labels {
@@ -170,7 +170,7 @@ func TestAlertmanager(t *testing.T) {
 	})
 }
 
-// pagerDutyEvent is what the Events API of PagerDuty takes, version 2: see
+// pagerDutyEvent is what the Events API of PagerDuty accepts, version 2: see
 // reference/events-v2/openapiv3.json of github.com/PagerDuty/api-schema.
 type pagerDutyEvent struct {
 	RoutingKey string `json:"routing_key"`

@@ -68,7 +68,7 @@ func (r *receiver) take() []request {
 	return all
 }
 
-// notices are those of all requests so far, in the JSON format.
+// notices returns those of all requests so far, in the JSON format.
 func (r *receiver) notices(t *testing.T) (all []notify.Notice) {
 	t.Helper()
 	for _, req := range r.take() {
@@ -84,8 +84,9 @@ func (r *receiver) notices(t *testing.T) (all []notify.Notice) {
 	return all
 }
 
-// expect waits for a while and compares the notices with want: "kind text". What
-// follows from events comes in their order, and that which a look finds in between.
+// expect waits for a while and compares the notices with want: "kind text".
+// Notices that follow from events come in their order, and those found by a
+// look come in between.
 func (r *receiver) expect(t *testing.T, after time.Duration, want ...string) {
 	t.Helper()
 	isLook := func(text string) bool { return strings.HasPrefix(text, string(notify.OverrideLost)) }

@@ -10,11 +10,11 @@ import (
 
 var notClosed = []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed}
 
-// look finds what no event reports: that something lasts, or is lost.
+// look checks for what no event reports: that something lasts, or was lost.
 func (w *watcher) look(ctx context.Context) (ok bool) {
 	p, err := w.src.Process(ctx)
 	if err != nil {
-		return false // it does not answer; what it lost is seen when it does
+		return false // the process does not answer; what it lost is noticed when it does
 	}
 	all, err := w.src.Status(ctx, ops.StatusQuery{States: notClosed, Limit: maxEpisodes})
 	if err != nil || !w.meet(p) {
@@ -68,7 +68,7 @@ func (w *watcher) overridesLocked(all []ops.Status) {
 	w.overrides, w.missing = there, nil
 }
 
-// endingLocked tells once of an override that ends soon.
+// endingLocked reports once that an override ends soon.
 func (w *watcher) endingLocked(s *ops.Status) {
 	o := s.Override
 	left := o.Expires.Sub(w.process.Now)
@@ -81,15 +81,15 @@ func (w *watcher) endingLocked(s *ops.Status) {
 	w.sendLocked(x, "the override of %s (%s by %s: %q) ends in %s", s.ID, o.State, o.Actor, o.Reason, left.Round(time.Second))
 }
 
-// lostLocked tells of an override that went with its process, unless it would have
-// ended by now.
+// lostLocked reports an override that was lost with its process, unless it
+// would have ended by now.
 func (w *watcher) lostLocked(id string, o *breaker.Override, why string) {
 	if o.Expires.IsZero() || o.Expires.After(time.Now()) {
 		w.sendLocked(Notice{Kind: OverrideLost, ID: id, Since: o.Since}, "the override of %s (%s by %s: %q) is lost: %s", id, o.State, o.Actor, o.Reason, why)
 	}
 }
 
-// failingLocked tells once of a breaker that has been failing for long.
+// failingLocked reports once that a breaker has been failing for a long time.
 func (w *watcher) failingLocked(s *ops.Status) {
 	since := s.FailingSince
 	if since.IsZero() || w.process.Now.Sub(since) < w.n.o.FailingFor {
@@ -99,7 +99,7 @@ func (w *watcher) failingLocked(s *ops.Status) {
 	if e.failing.Equal(since) {
 		return
 	}
-	e.failing, e.told = since, true
+	e.failing, e.notified = since, true
 	why := "it has not closed since it tripped"
 	t := tripOf(s)
 	if t != nil {
@@ -110,7 +110,8 @@ func (w *watcher) failingLocked(s *ops.Status) {
 	w.sendLocked(x, "%s has been failing for %s: %s", s.ID, w.process.Now.Sub(since).Round(time.Second), why)
 }
 
-// tripOf is the transition that opened a breaker, or nil. A list has it once.
+// tripOf returns the transition that opened a breaker, or nil. A list leaves
+// Opened out if it equals Transition.
 func tripOf(s *ops.Status) *breaker.Transition {
 	if s.Opened == nil && s.Transition != nil && s.Transition.To == breaker.Open {
 		return s.Transition
@@ -118,32 +119,33 @@ func tripOf(s *ops.Status) *breaker.Transition {
 	return s.Opened
 }
 
-// settleLocked ends episodes whose end no event told: of a breaker that stopped
-// flapping while it was closed, that closed behind an override, or that its set
-// forgot. failing are all that are not closed, unless there are too many.
+// settleLocked ends episodes whose end no event reported: those of a breaker
+// that stopped flapping while it was closed, that closed behind an override,
+// or that its set forgot. failing are all breakers that are not closed, unless
+// there are too many.
 func (w *watcher) settleLocked(failing map[string]bool, all bool) {
 	now := w.process.Now
 	for id, e := range w.episodes {
 		flaps := e.stillFlaps(now, w.n.o.FlapsPerHour)
-		if flaps || failing[id] || !all || !e.moved.Before(now) { // it moved after the look
+		if flaps || failing[id] || !all || !e.moved.Before(now) { // it changed after the look
 			continue
 		}
-		if e.told {
+		if e.notified {
 			w.sendLocked(Notice{Kind: Closed, ID: id}, "%s is closed", id)
 		}
-		e.told, e.failing = false, time.Time{}
+		e.notified, e.failing = false, time.Time{}
 		if len(e.opened) == 0 {
 			delete(w.episodes, id)
 		}
 	}
 }
 
-// successorWait is how long a process that ended has for another one to take its
-// place.
+// successorWait is how long a process that ended has until another one must
+// have taken its place.
 const successorWait = time.Minute
 
-// ended ends what is known of a process that is gone. Its overrides are lost,
-// unless a process that was started later, of the same service, has them.
+// ended handles the end of a process. Its overrides are lost, unless a process
+// of the same service that started later has them.
 func (w *watcher) ended() {
 	w.mu.Lock()
 	w.endEpisodesLocked("its process has ended")

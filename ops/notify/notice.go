@@ -29,35 +29,35 @@ func Kinds() []Kind {
 	return []Kind{Opened, Closed, Flapping, Failing, OverrideEnding, OverrideLost, AuditFailing, AuditWorks, Report}
 }
 
-// Notice is one thing to know.
+// Notice is one thing that operators should know.
 type Notice struct {
 	Kind    Kind      `json:"kind"`
 	At      time.Time `json:"at"`
 	Service string    `json:"service"`
 	PID     int       `json:"pid"`
 	Host    string    `json:"host,omitempty"`
-	ID      string    `json:"id,omitempty"` // the breaker's; "" for a notice about the process
+	ID      string    `json:"id,omitempty"` // of the breaker; "" for a notice about the process
 	// Text is one sentence: "payments opened: 5 failures in a row; last error:
 	// connection refused".
 	Text  string    `json:"text"`
-	Since time.Time `json:"since,omitzero"` // when that began which the notice is about
+	Since time.Time `json:"since,omitzero"` // when what the notice is about began
 	Until time.Time `json:"until,omitzero"` // when it ends, if that is known
 	Links []Link    `json:"links,omitempty"`
 	Owner string    `json:"owner,omitempty"`
 }
 
-// Link is where a notice leads.
+// Link is a link in a notice.
 type Link struct {
 	Name string `json:"name"` // runbook, dashboard or trace
 	URL  string `json:"url"`
 }
 
-const maxText = 1000 // bytes: PagerDuty takes 1,024, and 20 notices fit into a message of Slack's
+const maxText = 1000 // bytes: PagerDuty accepts 1,024, and 20 notices fit into one message of Slack
 
 // ends reports whether the notice ends an episode.
 func (n *Notice) ends() bool { return n.Kind == Closed || n.Kind == AuditWorks }
 
-// severity is what pagers call it.
+// severity returns the severity in the terms of pagers.
 func (n *Notice) severity() string {
 	switch n.Kind {
 	case Failing, OverrideLost, AuditFailing:
@@ -68,8 +68,8 @@ func (n *Notice) severity() string {
 	return "warning"
 }
 
-// oneLine is text without line breaks and characters that cannot be seen, as an
-// error or a reason may have, cut to so many bytes.
+// oneLine returns text without line breaks and invisible characters, which an
+// error or a reason may contain, cut to this many bytes.
 func oneLine(text string, most int) string {
 	text = strings.ToValidUTF8(strings.Map(func(r rune) rune {
 		switch {
@@ -86,8 +86,8 @@ func oneLine(text string, most int) string {
 	return text
 }
 
-// addLinks adds what the program says about a breaker, and the trace of its newest
-// error.
+// addLinks adds what the program says about a breaker, and the trace of its
+// newest error.
 func (n *Notice) addLinks(l *breaker.Links, t *breaker.Transition) {
 	if l == nil {
 		return

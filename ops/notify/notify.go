@@ -20,7 +20,7 @@ type Source interface {
 	Events(ctx context.Context, after string) iter.Seq2[ops.Event, error]
 }
 
-// local is a plane of this process as a Source.
+// local is a Source for a plane of this process.
 type local struct{ plane *ops.Plane }
 
 func (l local) Process(context.Context) (ops.Process, error) { return l.plane.Process(), nil }
@@ -43,7 +43,7 @@ type Notifier struct {
 	o   Options
 	out *delivery
 
-	watching     context.Context // ends with Close
+	watching     context.Context // done when Close is called
 	stopWatching context.CancelFunc
 	giveUp       context.CancelFunc
 	running      sync.WaitGroup // watchers
@@ -52,8 +52,8 @@ type Notifier struct {
 	watchers map[*watcher]bool
 }
 
-// New makes a Notifier that watches nothing yet. The error says which option is
-// wrong.
+// New returns a Notifier that watches nothing yet. The error says which option
+// is wrong.
 func New(o Options) (*Notifier, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
@@ -67,8 +67,8 @@ func New(o Options) (*Notifier, error) {
 	return n, nil
 }
 
-// Start makes a Notifier that watches the process of plane until Close. Close it
-// before the plane.
+// Start returns a Notifier that watches the process of plane until Close.
+// Close it before the plane.
 func Start(plane *ops.Plane, o Options) (*Notifier, error) {
 	n, err := New(o)
 	if err != nil {
@@ -78,17 +78,17 @@ func Start(plane *ops.Plane, o Options) (*Notifier, error) {
 	return n, nil
 }
 
-// Watch watches a process on goroutines of its own until Close. It goes on when
-// the process starts again at the same address. Calling ended says that the
-// process is gone for good: the overrides that it had are lost, unless a process
-// of the same service that was started later has them a minute later.
+// Watch watches a process, on its own goroutines, until Close. It continues if
+// the process is restarted at the same address. Call ended when the process is
+// gone for good: its overrides are then reported as lost, unless a minute
+// later a process of the same service that was started after it has them.
 func (n *Notifier) Watch(s Source) (ended func()) {
 	ctx, cancel := context.WithCancel(n.watching)
 	w := newWatcher(n, s)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.watching.Err() != nil {
-		return cancel // it is closed
+		return cancel // the Notifier is closed
 	}
 	n.watchers[w] = true
 	n.running.Go(func() {
@@ -113,8 +113,8 @@ func (n *Notifier) watched() []*watcher {
 	return slices.Collect(maps.Keys(n.watchers))
 }
 
-// Send sends a notice at once, in one attempt, and says whether it was taken: to
-// test the options, say.
+// Send sends one notice at once, in a single attempt, and says whether it was
+// accepted. It can be used to test the options.
 func (n *Notifier) Send(ctx context.Context, x Notice) error {
 	body, err := n.o.body([]Notice{x}, 0)
 	if err != nil {
@@ -126,8 +126,8 @@ func (n *Notifier) Send(ctx context.Context, x Notice) error {
 
 const closePatience = 5 * time.Second
 
-// Close stops watching, and sends what waits, for up to five seconds. The error
-// says how many notices were not delivered.
+// Close stops watching and sends what is queued, for up to five seconds. The
+// error says how many notices were not delivered.
 func (n *Notifier) Close() error {
 	n.mu.Lock()
 	closed := n.watching.Err() != nil
@@ -147,10 +147,10 @@ func (n *Notifier) Close() error {
 	return nil
 }
 
-// String shows where notices go, without secrets.
+// String returns where notices are sent, without secrets.
 func (n *Notifier) String() string { return "notifier " + n.o.String() }
 
-// GoString is String.
+// GoString returns what String returns.
 func (n *Notifier) GoString() string { return n.String() }
 
 // send queues a notice if its kind is wanted.

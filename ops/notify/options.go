@@ -11,42 +11,46 @@ import (
 	"time"
 )
 
-// Options say where notices go and which there are. A zero field means its
+// Options say where notices are sent, and which. A zero field means its
 // default.
 type Options struct {
-	// URL is where notices are posted. Its path and query are secrets. For
-	// Alertmanager, the path is /api/v2/alerts if the URL has none. It is
-	// required, except for PagerDuty: https://events.pagerduty.com/v2/enqueue.
+	// URL is the address to which notices are posted. Its path and query are
+	// secrets. For Alertmanager, the path is /api/v2/alerts if the URL has
+	// none. URL is required, except for PagerDuty, where the default is
+	// https://events.pagerduty.com/v2/enqueue.
 	URL string
 	// Format of the body. Default: JSON.
 	Format Format
-	// Header is sent with each request: an Authorization, say.
+	// Header is sent with each request, such as an Authorization.
 	Header http.Header
-	// Key is PagerDuty's routing key: required there, and used nowhere else.
+	// Key is PagerDuty's routing key. It is required for PagerDuty and not
+	// used otherwise.
 	Key string
-	// Kinds are those to send. Default: all.
+	// Kinds are the kinds of notices to send. Default: all.
 	Kinds []Kind
 	// Wait is how long a notice waits for others to go with it. Default: 2 s.
 	Wait time.Duration
-	// Every is the least time between two requests. Default: 10 s; for PagerDuty,
-	// which takes one notice a request, 1 s.
+	// Every is the minimum time between two requests. Default: 10 s; for
+	// PagerDuty, which accepts one notice per request, 1 s.
 	Every time.Duration
-	// FailingFor is how long a breaker may go without closing until that is a
-	// notice. Default: 15 minutes.
+	// FailingFor is how long a breaker must have been failing before a notice
+	// is sent. Default: 15 minutes.
 	FailingFor time.Duration
-	// FlapsPerHour is how often a breaker may open in an hour until it is called
-	// flapping. From then on its trips are not sent one by one. Default: 5.
+	// FlapsPerHour is how often a breaker must open within an hour to be
+	// called flapping. From then on its trips are not sent one by one.
+	// Default: 5.
 	FlapsPerHour int
-	// EndingWithin is how long before its end an override is a notice. Default: 10
-	// minutes, or half its time if that is less.
+	// EndingWithin is how long before the end of an override a notice is sent.
+	// Default: 10 minutes, or half of the override's time if that is less.
 	EndingWithin time.Duration
-	// Look is how often to look for what no event reports: that something lasts,
-	// or is lost. Default: 30 s.
+	// Look is the time between checks for what no event reports: that
+	// something lasts, or was lost. Default: 30 s.
 	Look time.Duration
-	// Failed is called when notices cannot be delivered, and once with nil when
-	// they can again. It must not block.
+	// Failed is called when notices cannot be delivered, and once with nil
+	// when they can be again. It must not block.
 	Failed func(error)
-	// Client makes the requests. Redirects are followed only if it says so.
+	// Client makes the requests. Redirects are followed only if it is
+	// configured to follow them.
 	Client *http.Client
 }
 
@@ -78,21 +82,21 @@ func (o Options) withDefaults() Options {
 	if o.Client != nil {
 		client = *o.Client
 	}
-	if client.CheckRedirect == nil { // the receiver does not choose where notices go
+	if client.CheckRedirect == nil { // the receiver must not choose where notices go
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	o.Client = &client
 	return o
 }
 
-// check says what is wrong with o, without its secrets.
+// check returns what is wrong with o, without its secrets.
 func (o *Options) check() error {
 	u, err := url.Parse(o.URL)
 	switch {
 	case o.URL == "":
 		return errors.New("notify: got no URL, want that of a webhook")
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("notify: got a URL that is not one of a webhook, want https://host/path")
+		return errors.New("notify: got an invalid URL, want https://host/path")
 	case !slices.Contains(Formats(), o.Format):
 		return fmt.Errorf("notify: got the format %q, want one of %v", o.Format, Formats())
 	case o.Format == PagerDuty && o.Key == "":
@@ -116,7 +120,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// host is the part of the URL that may be shown.
+// host returns the part of the URL that may be shown.
 func (o *Options) host() string {
 	if u, err := url.Parse(o.URL); err == nil && u.Host != "" {
 		return u.Host
@@ -124,12 +128,12 @@ func (o *Options) host() string {
 	return "an unknown host"
 }
 
-// String shows the options without their secrets.
+// String returns the options without their secrets.
 func (o Options) String() string {
 	return fmt.Sprintf("{%s to %s}", cmp.Or(o.Format, JSON), o.host())
 }
 
-// GoString is String.
+// GoString returns what String returns.
 func (o Options) GoString() string { return o.String() }
 
 // hide replaces secrets in the text of an error.

@@ -15,27 +15,28 @@ const (
 	flapSpan      = time.Hour
 	maxEpisodes   = 10_000 // breakers of a process whose past is remembered
 	comeBack      = 2 * time.Second
-	lastLook      = time.Second // that Close gives a process to answer
-	young         = time.Minute // a process of this age is watched from its beginning
+	lastLook      = time.Second // time that Close gives a process to answer
+	young         = time.Minute // a process this young is watched from its start
 	deliverySlack = time.Minute // how long after a transition it may be published
 )
 
-// watcher is what is known of one process. One goroutine follows its events,
-// another looks for what no event reports.
+// watcher is what is known about one process. One goroutine follows its
+// events, and another checks for what no event reports.
 type watcher struct {
 	n   *Notifier
 	src Source
 
-	// The place in the events. It belongs to the goroutine that follows them.
-	followed time.Time // Process.Started of the process that it is in
+	// The place in the events. It is used only by the goroutine that follows
+	// them.
+	followed time.Time // Process.Started of the process that the place is in
 	seq      uint64    // the newest event that was handled
 	at       time.Time // and its time
 
 	mu       sync.Mutex          // guards the fields below
-	process  ops.Process         // Started is zero until it has answered
+	process  ops.Process         // Started is zero until the process has answered
 	episodes map[string]*episode // by id
-	// overrides are those at the last look. missing are those that the process had
-	// before it started again, until the next look.
+	// overrides are those at the last look. missing are those that the process
+	// had before it started again, until the next look.
 	overrides, missing map[string]breaker.Override
 	ending             map[string]time.Time // Since of the override that a notice was sent about, by id
 	audit              string               // Process.AuditError at the last look
@@ -44,8 +45,8 @@ type watcher struct {
 // episode is the recent past of one breaker.
 type episode struct {
 	opened   []time.Time // in the last hour, oldest first
-	moved    time.Time   // when it last did
-	told     bool        // a notice was sent that wants an end
+	moved    time.Time   // when it last tripped
+	notified bool        // a notice was sent whose end must be reported, too
 	flapping bool
 	failing  time.Time // FailingSince of the failure that a notice was sent about
 }
@@ -70,14 +71,14 @@ func (w *watcher) run(ctx context.Context) {
 		pause(ctx, wait)
 	}
 	events.Wait()
-	if w.n.watching.Err() != nil { // the Notifier is closed, and not the process gone
+	if w.n.watching.Err() != nil { // the Notifier is closed; the process may still exist
 		last, cancel := context.WithTimeout(context.Background(), lastLook)
 		defer cancel()
 		w.catchUp(last)
 	}
 }
 
-// pause waits so long, or until ctx ends.
+// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -85,7 +86,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// follow handles events until the connection breaks or some are missed.
+// follow handles events until the connection breaks or events are missed.
 func (w *watcher) follow(ctx context.Context) {
 	p, ok := w.catchUp(ctx)
 	if !ok {
@@ -102,8 +103,8 @@ func (w *watcher) follow(ctx context.Context) {
 	}
 }
 
-// catchUp handles what has happened since the last event that was handled, which
-// is in the timeline.
+// catchUp handles what has happened since the last event that was handled,
+// from the timeline.
 func (w *watcher) catchUp(ctx context.Context) (p ops.Process, ok bool) {
 	p, err := w.src.Process(ctx)
 	if err != nil || !w.meet(p) {
@@ -133,8 +134,8 @@ func (w *watcher) catchUp(ctx context.Context) (p ops.Process, ok bool) {
 	return p, true
 }
 
-// meet notes which process it is now. It reports false for an answer of a process
-// that has been replaced.
+// meet notes which process answers now. It returns false for an answer of a
+// process that has been replaced.
 func (w *watcher) meet(p ops.Process) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,7 +159,7 @@ func (w *watcher) sendLocked(x Notice, format string, args ...any) {
 	w.n.send(x)
 }
 
-// handle handles an event.
+// handle handles one event.
 func (w *watcher) handle(ctx context.Context, e *ops.Event) {
 	switch e.Kind {
 	case ops.EventTransition:
@@ -174,13 +175,13 @@ func (w *watcher) handle(ctx context.Context, e *ops.Event) {
 	}
 }
 
-// trip reports whether a breaker opened by itself. Behind an override, and after a
-// probe, it is no news.
+// trip reports whether a breaker opened by itself. After a probe, or behind an
+// override, that is not news.
 func trip(t *breaker.Transition) bool {
 	return t.To == breaker.Open && t.From == breaker.Closed && t.Cause != breaker.CauseOrder && !t.Shadow
 }
 
-// links asks for what the program says about a breaker. No lock is held.
+// links requests what the program says about a breaker. No lock is held.
 func (w *watcher) links(ctx context.Context, id string) *breaker.Links {
 	found, err := w.src.Status(ctx, ops.StatusQuery{IDs: []string{id}})
 	if err != nil || len(found) != 1 {
@@ -212,11 +213,11 @@ func (w *watcher) openedLocked(id string, t *breaker.Transition, links *breaker.
 	}
 	x := Notice{Kind: Opened, ID: id, Since: t.At}
 	x.addLinks(links, t)
-	e.told = true
+	e.notified = true
 	if len(e.opened) > w.n.o.FlapsPerHour {
 		e.flapping = true
 		x.Kind, x.Since = Flapping, e.opened[0]
-		w.sendLocked(x, "%s is flapping: it opened %d times in the last hour, now because of %s", id, len(e.opened), t.Summary())
+		w.sendLocked(x, "%s is flapping: it opened %d times in the last hour, most recently because of %s", id, len(e.opened), t.Summary())
 		return
 	}
 	w.sendLocked(x, "%s opened: %s", id, t.Summary())
@@ -229,14 +230,14 @@ func (w *watcher) closedLocked(id string, t *breaker.Transition) {
 		return
 	}
 	e.failing = time.Time{}
-	if e.told && !e.stillFlaps(t.At, w.n.o.FlapsPerHour) {
-		e.told = false
+	if e.notified && !e.stillFlaps(t.At, w.n.o.FlapsPerHour) {
+		e.notified = false
 		w.sendLocked(Notice{Kind: Closed, ID: id}, "%s closed: %s", id, t.Summary())
 	}
 }
 
-// episodeLocked is the episode of a breaker; a new one takes the place of any
-// other when there are too many, as a set may have very many keys.
+// episodeLocked returns the episode of a breaker. If there are too many, as a
+// set may have very many keys, a new one replaces any other.
 func (w *watcher) episodeLocked(id string) *episode {
 	if e := w.episodes[id]; e != nil {
 		return e
@@ -252,23 +253,23 @@ func (w *watcher) episodeLocked(id string) *episode {
 	return e
 }
 
-// endEpisodesLocked ends all episodes, because their breakers are gone.
+// endEpisodesLocked ends all episodes, because their breakers no longer exist.
 func (w *watcher) endEpisodesLocked(why string) {
 	for id, e := range w.episodes {
-		if e.told {
+		if e.notified {
 			w.sendLocked(Notice{Kind: Closed, ID: id}, "%s is not open any more: %s", id, why)
 		}
 	}
 	clear(w.episodes)
 }
 
-// forget drops the trips that are older than an hour.
+// forget drops the trips that are more than an hour old.
 func (e *episode) forget(now time.Time) {
 	e.opened = slices.DeleteFunc(e.opened, func(at time.Time) bool { return now.Sub(at) > flapSpan })
 }
 
-// stillFlaps reports whether a flapping breaker goes on doing so: it stops when it
-// has opened half as often in an hour as it takes to be called so.
+// stillFlaps reports whether a breaker that was flapping still is. It stops
+// flapping when it has opened half as often in an hour as it takes to start.
 func (e *episode) stillFlaps(now time.Time, most int) bool {
 	e.forget(now)
 	e.flapping = e.flapping && len(e.opened) > most/2

@@ -39,7 +39,7 @@ func TestTripsAndRecoveries(t *testing.T) {
 			t.Errorf("its links are %v, want the runbook and the trace, and nothing but the web", n.Links)
 		}
 		time.Sleep(time.Minute)
-		fail(payments, 1) // a probe that fails is no news
+		fail(payments, 1) // a probe that fails is not news
 		r.expect(t, time.Minute)
 		succeed(payments)
 		r.expect(t, 10*time.Second, "closed payments closed: the probe succeeded")
@@ -49,13 +49,13 @@ func TestTripsAndRecoveries(t *testing.T) {
 		r.expect(t, time.Minute,
 			"opened payments opened: 5 failures in a row; last error: connection refused",
 			`closed payments closed: closed by ana ("the vendor is back")`)
-		payments.Open(breaker.Order{Actor: "ana"}) // what people do is no news
+		payments.Open(breaker.Order{Actor: "ana"}) // what people do is not news
 		r.expect(t, time.Minute)
 	})
 }
 
-// What happens behind an override is no news, and a notice gets its end all the
-// same.
+// What happens behind an override is not news, but an episode still gets its
+// end.
 func TestBehindAnOverride(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := breaker.NewManager(breaker.Settings{}), &receiver{}
@@ -260,7 +260,7 @@ func watching(t *testing.T, r *receiver) *notify.Notifier {
 	return n
 }
 
-// A process that starts again at the same address has lost its overrides, except
+// A process that restarts at the same address has lost its overrides, except
 // those that it has again, and its breakers are not open any more.
 func TestRestartAtTheSameAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -290,8 +290,8 @@ func TestRestartAtTheSameAddress(t *testing.T) {
 	})
 }
 
-// A process that ended has lost its overrides, except those that a later one of
-// its service has.
+// A process that ended has lost its overrides, except those that a later
+// process of its service has.
 func TestProcessThatEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, a := &receiver{}, &address{}
@@ -324,14 +324,15 @@ func TestProcessThatEnded(t *testing.T) {
 	})
 }
 
-// What happens while the connection is down, or faster than it is read, is told.
+// What happens while the connection is down, or faster than it is read, is
+// reported.
 func TestNothingIsMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, a := &receiver{}, &address{}
 		n := watching(t, r)
 		m, p := process(t, "shop")
 		time.Sleep(time.Hour)
-		fail(m.Breaker("before"), 5) // before anybody watched
+		fail(m.Breaker("before"), 5) // before watching begins
 		time.Sleep(time.Second)
 		a.set(p)
 		n.Watch(a)
@@ -368,13 +369,13 @@ func TestManyKeys(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		var left, told int
+		var left, received int
 		for _, req := range r.take() {
 			n, l := countOf(t, req.body)
-			told, left = told+n, left+l
+			received, left = received+n, left+l
 		}
-		if told < 1000 || told > 3000 || left == 0 {
-			t.Errorf("%d notices and %d left out", told, left)
+		if received < 1000 || received > 3000 || left == 0 {
+			t.Errorf("%d notices and %d left out", received, left)
 		}
 	})
 }

@@ -1,3 +1,3 @@
 // Package sqltest tests breakersql with real drivers and databases. It is a
-// module of its own, so that their requirements are nobody else's.
+// separate module, so that other modules do not get their requirements.
 package sqltest

@@ -14,8 +14,9 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// gateway passes connections on to a server, until it ends them all as a
-// fail-over or a firewall does: it says nothing more on them, and takes new ones.
+// gateway passes connections on to a server, until it ends all of them as a
+// fail-over or a firewall does: it sends nothing more on them, and accepts new
+// ones.
 type gateway struct {
 	net.Listener
 	mu    sync.Mutex
@@ -50,8 +51,8 @@ func newGateway(t *testing.T, server string) *gateway {
 	return g
 }
 
-// cut ends the connections there are. What is sent on them is still taken, so
-// that the client reads the end, and no reset.
+// cut ends the existing connections. What is sent on them is still accepted,
+// so that the client reads the end, and not a reset.
 func (g *gateway) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

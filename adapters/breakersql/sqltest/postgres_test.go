@@ -18,8 +18,7 @@ import (
 	"time"
 )
 
-// postgres is a server of the test's own, in a folder of its own, on a port of
-// its own.
+// postgres is a server for the test, in its own folder and on its own port.
 type postgres struct {
 	t    *testing.T
 	bin  string

@@ -77,7 +77,8 @@ func TestSQLite(t *testing.T) {
 	}
 }
 
-// A file that is none, or cannot be had, is what an outage is to SQLite.
+// To SQLite, a file that is not a database, or cannot be opened, is what an
+// outage is to a server.
 func TestSQLiteWithoutItsFile(t *testing.T) {
 	foreign := filepath.Join(t.TempDir(), "db")
 	if err := os.WriteFile(foreign, []byte("this is no database, it is a text of some length"), 0o600); err != nil {

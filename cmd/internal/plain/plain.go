@@ -1,7 +1,7 @@
-// Package plain makes text safe to show on a terminal. What other processes and
-// files say may contain anything: sequences that a terminal obeys, characters
-// that turn the direction of writing or cannot be seen at all, and line ends that
-// are not ours. All of it is shown as Go writes it: \x1b, \u202e.
+// Package plain makes text safe to show on a terminal. What other processes
+// and files contain may be anything: control sequences, characters that change
+// the direction of writing or are invisible, and additional line ends. All of
+// these are shown as Go escapes them: \x1b, \u202e.
 package plain
 
 import (
@@ -13,16 +13,16 @@ import (
 	"unicode/utf8"
 )
 
-// Text is text on one line, with nothing that a terminal would obey, and nothing
-// that cannot be seen.
+// Text returns s on one line, without anything that a terminal would interpret
+// and without anything invisible.
 func Text(text string) string { return clean(text, "") }
 
-// Lines is Text that may have several lines, and tabs.
+// Lines is like Text, but keeps line ends and tabs.
 func Lines(text string) string { return clean(text, "\n\t") }
 
 func clean(text, kept string) string {
 	odd := func(r rune) bool { return unruly(r) && !strings.ContainsRune(kept, r) }
-	text = strings.ToValidUTF8(text, "\ufffd") // a lone byte of 0x9b begins a sequence too
+	text = strings.ToValidUTF8(text, "\ufffd") // a single byte 0x9b also begins a sequence
 	if !strings.ContainsFunc(text, odd) {
 		return text
 	}
@@ -38,18 +38,19 @@ func clean(text, kept string) string {
 	return b.String()
 }
 
-// unruly is what is not plain text: everything but letters, marks, numbers,
-// punctuation, symbols and the blank, and of those the ones that are invisible.
-// So bidirectional controls, zero-width characters, other blanks, separators of
-// lines, and what is for private use or not assigned are unruly.
+// unruly reports whether r is not plain text: everything except visible
+// letters, marks, numbers, punctuation, symbols and the blank. So
+// bidirectional controls, zero-width characters, other blanks, line
+// separators, and characters that are unassigned or for private use are
+// unruly.
 func unruly(r rune) bool {
 	const blankBraille = '\u2800'
 	return !unicode.IsPrint(r) || r == blankBraille ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// JSON is a text in JSON with the same meaning, that is plain except for line
-// ends. Outside of strings JSON has no other characters.
+// JSON returns a JSON text with the same meaning that is plain except for line
+// ends. Outside of strings JSON contains no other characters.
 func JSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -73,8 +74,8 @@ func escape(out []byte, r rune) []byte {
 	return append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// Styled is Lines that lets the sequences through that set colours and the like:
-// a program's own text has them.
+// Styled is Lines, but lets sequences for colours and the like through, for a
+// program's own text.
 func Styled(text string) string {
 	var b strings.Builder
 	for {
@@ -88,13 +89,14 @@ func Styled(text string) string {
 	}
 }
 
-// Writer writes what it is given as Lines, or as Styled.
+// Writer passes what is written to it through Lines, or through Styled.
 type Writer struct {
 	W      io.Writer
 	Styled bool
 }
 
-// Write writes text whole, and counts it as it was given.
+// Write writes text completely, and returns the number of bytes of the
+// original.
 func (w Writer) Write(text []byte) (int, error) {
 	made := Lines
 	if w.Styled {
@@ -106,8 +108,8 @@ func (w Writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// cutStyle cuts text around its first sequence that sets a style: ESC, [, numbers
-// and m.
+// cutStyle splits text around its first sequence that sets a style: ESC, [,
+// numbers and m.
 func cutStyle(text string) (before, style, after string) {
 	for from := 0; ; {
 		at := strings.Index(text[from:], "\x1b[")

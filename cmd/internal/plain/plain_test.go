@@ -35,7 +35,7 @@ func TestTextIsPlain(t *testing.T) {
 	}
 }
 
-// Whatever character there is, it is plain, or what stands for it is.
+// Every character is shown plain, or as an escape that is plain.
 func TestEveryCharacter(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		got := plain.Text(string(r))

@@ -1,4 +1,4 @@
-// Package version says which build of a program this is.
+// Package version identifies the build of a program.
 package version
 
 import (
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Text is such as "v1.2.0 (commit 0123456789ab, go1.26.1)", as far as the build
-// recorded it.
+// Text returns a text such as "v1.2.0 (commit 0123456789ab, go1.26.1)", as far
+// as the build recorded it.
 func Text() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

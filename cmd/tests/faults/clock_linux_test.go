@@ -12,8 +12,8 @@ import (
 )
 
 // The wall clock is stepped by an hour, forwards or back, in a process with
-// breakers. No open time, override, lease or window ends sooner or later for it
-// (I9), and the audit log holds together.
+// breakers. No open time, override, lease or window ends earlier or later
+// because of it (I9), and the audit log verifies.
 func TestWallClockSteps(t *testing.T) {
 	t.Parallel()
 	for _, step := range []time.Duration{time.Hour, -time.Hour} {
@@ -55,7 +55,7 @@ func TestWallClockSteps(t *testing.T) {
 			if s.UntilHalfOpen <= 0 || s.UntilHalfOpen > short {
 				t.Errorf("a probe may go in %s, want within %s", s.UntilHalfOpen, short)
 			}
-			// What the window held before the step, it holds.
+			// The window still holds what it held before the step.
 			o.tell("call", "rated")
 			o.tell("fail", "rated")
 			o.wants("rated", "open")
@@ -80,7 +80,7 @@ func TestWallClockSteps(t *testing.T) {
 			if moved := report.To.Sub(report.From); report.Missed > 0 || moved.Round(time.Minute) != step {
 				t.Errorf("the audit log's times moved by %s, want %s: %+v", moved, step, report)
 			}
-			if text := done(t, "switchgear", "audit", "verify", o.Audit); !strings.HasPrefix(text, fmt.Sprintf("%d orders hold together", len(all))) {
+			if text := done(t, "switchgear", "audit", "verify", o.Audit); !strings.HasPrefix(text, fmt.Sprintf("%d orders verified", len(all))) {
 				t.Error(text)
 			}
 			o.ends()

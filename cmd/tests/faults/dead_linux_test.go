@@ -16,7 +16,7 @@ import (
 )
 
 // follow starts a program that follows the events, waits until it does, and
-// returns what it prints of all breakers but starter.
+// returns what it prints about all breakers except starter.
 func (o *owner) follow() (cmd *exec.Cmd, out <-chan string, errOut *bufio.Reader) {
 	o.t.Helper()
 	cmd = command(o.t.Context(), o.viaSocket("watch")...)
@@ -47,7 +47,7 @@ func (o *owner) follow() (cmd *exec.Cmd, out <-chan string, errOut *bufio.Reader
 	return cmd, lines, errOut
 }
 
-// starter is the breaker that shows that a follower follows.
+// starter is the breaker whose events show that a follower follows.
 const starter = "starter"
 
 // hear waits for a line that has the words.
@@ -90,8 +90,8 @@ func TestOwnerKilled(t *testing.T) {
 	o.ends()
 }
 
-// A program whose process is stopped says so in time. Awake again, the process
-// must not carry out what nobody waits for any more.
+// A program whose process is stopped says so in time. When it continues, the
+// process must not carry out an order whose sender no longer waits.
 func TestOwnerStopped(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -126,8 +126,8 @@ func TestOwnerStopped(t *testing.T) {
 	}
 }
 
-// A program gives up an order for a stopped process. It is told so, and the
-// process, awake again, sees that nobody waits for it.
+// A program gives up an order for a stopped process and says so. When it
+// continues, the process notices that the program no longer waits.
 func TestOrderGivenUp(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo", "bar"))
@@ -155,8 +155,8 @@ func TestOrderGivenUp(t *testing.T) {
 	}
 }
 
-// A process that has the pipe and never reads it, with room in the pipe and
-// without.
+// A process that has the pipe open and never reads it, with room in the pipe
+// and without.
 func TestReaderThatNeverReads(t *testing.T) {
 	t.Parallel()
 	for _, full := range []bool{false, true} {
@@ -165,7 +165,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 			o := begin(t, "mute", at(shortTemp(t)), exec.Command(filepath.Join(programs, "owner")))
 			o.answer()
 			if full {
-				put(t, o.In, strings.Repeat("status\n", 65536/7)+"\n\n") // all that a pipe takes
+				put(t, o.In, strings.Repeat("status\n", 65536/7)+"\n\n") // all that fits into a pipe
 			}
 			refused(t, 1, o.fifo("open", "foo"), "no answer", "(process "+o.pid+" is alive)", "nothing was ordered")
 			refused(t, 3, o.viaPipe("open", "foo"), "no answer")
@@ -174,7 +174,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 	}
 }
 
-// Who follows the events of a process hears when it is killed. When it is
+// A follower of the events of a process notices that it is killed. When it is
 // stopped, nothing is lost.
 func TestWatchedOwner(t *testing.T) {
 	t.Parallel()

@@ -21,8 +21,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// world is all of it in one process: breakers and keys with bad listeners, and
-// every door to operate them.
+// world is everything in one process: breakers and keys with bad listeners,
+// and every endpoint to operate them.
 type world struct {
 	t        *testing.T
 	m        *breaker.Manager
@@ -42,11 +42,12 @@ type world struct {
 
 var somewhere = []string{"a", "b", "c", "tenants/1", "tenants/2", "tenants/77", "nosuch"}
 
-// A hundred goroutines do at random all that can be done through every door,
-// with listeners that panic, exit, block and call back. What is forced open stays
-// shut, what is forced closed stays open, every order that was answered is on
-// record, and in the end nothing is left: no goroutine, no memory.
-// SWITCHGEAR_STRESS=60s makes it longer than 3 s, SWITCHGEAR_SEED repeats one.
+// A hundred goroutines do at random everything that is possible through every
+// endpoint, with listeners that panic, exit, block and call back. What is
+// forced open stays open, what is forced closed stays closed, every order that
+// was answered is recorded, and in the end nothing is left: no goroutine, no
+// memory. SWITCHGEAR_STRESS=60s makes it longer than 3 s, SWITCHGEAR_SEED
+// repeats a run.
 func TestRandomEverything(t *testing.T) {
 	length, err := time.ParseDuration(env("SWITCHGEAR_STRESS", "3s"))
 	must(t, err)
@@ -69,8 +70,8 @@ func TestRandomEverything(t *testing.T) {
 		}
 		all.Wait()
 		w.check()
-		// An order whose listeners hang for half a second and more is answered before
-		// it is on record.
+		// An order whose listeners hang for half a second or more is answered
+		// before it is recorded.
 		eventually(t, "every answered order is on record", func() bool { return w.recorded(filepath.Join(dir, "audit")) >= w.did.Load() })
 		end()
 		t.Logf("%d steps, %d calls ran, %d were rejected, %d orders answered", w.steps.Load(), w.calls.Load(), w.rejected.Load(), w.did.Load())
@@ -91,7 +92,7 @@ func env(name, or string) string {
 	return or
 }
 
-// heapInUse is what is in use after two collections.
+// heapInUse returns the bytes in use after two collections.
 func heapInUse() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -166,8 +167,8 @@ func badListener() breaker.Listener {
 	}
 }
 
-// one does one thing. Most goroutines call, the others operate by one door
-// each.
+// one does one thing. Most goroutines call, the others operate through one
+// endpoint each.
 func (w *world) one(i int, rng *rand.Rand) {
 	switch {
 	case i < 70:
@@ -186,7 +187,7 @@ func (w *world) one(i int, rng *rand.Rand) {
 	}
 }
 
-// alone runs f on a goroutine of its own, as it may exit.
+// alone runs f on another goroutine, which f may exit.
 func (w *world) alone(f func()) {
 	over := make(chan struct{})
 	go func() {
@@ -270,7 +271,7 @@ func (w *world) meddle(rng *rand.Rand) {
 	runtime.Gosched()
 }
 
-// ask looks and orders through a client.
+// ask queries and gives orders through a client.
 func (w *world) ask(c *ops.Client, rng *rand.Rand) {
 	id, ctx := somewhere[rng.IntN(len(somewhere))], w.t.Context()
 	var err error
@@ -305,7 +306,7 @@ func (w *world) ask(c *ops.Client, rng *rand.Rand) {
 	}
 	var refused *ops.Error
 	if err != nil && !errors.As(err, &refused) || refused != nil && refused.Status >= 500 {
-		w.t.Errorf("a client was told %v", err)
+		w.t.Errorf("a client received %v", err)
 	}
 }
 
@@ -323,7 +324,7 @@ func (w *world) read(c *ops.Client, rng *rand.Rand) {
 	}
 }
 
-// write asks and orders through the pipe.
+// write queries and gives orders through the pipe.
 func (w *world) write(rng *rand.Rand) {
 	id, ctx := somewhere[rng.IntN(len(somewhere))], w.t.Context()
 	var err error
@@ -343,7 +344,7 @@ func (w *world) write(rng *rand.Rand) {
 	}
 }
 
-// check looks at what is left when all have ended.
+// check checks what is left when all have ended.
 func (w *world) check() {
 	for b, want := range map[*breaker.Breaker]breaker.State{w.shut: breaker.ForcedOpen, w.held: breaker.ForcedClosed} {
 		if got := b.State(); got != want {
@@ -362,7 +363,7 @@ func (w *world) check() {
 	}
 	pinned := 0
 	w.pinned.Range(func(any, any) bool { pinned++; return true })
-	most := 300 + pinned
+	most := max(300, pinned)
 	for deadline := time.Now().Add(20 * time.Second); w.tenants.Len() > most; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Errorf("%d keys are remembered, want at most %d", w.tenants.Len(), most)
@@ -380,7 +381,7 @@ func (w *world) check() {
 	}
 }
 
-// recorded is how many orders the audit log says were carried out.
+// recorded returns how many orders the audit log says were carried out.
 func (w *world) recorded(path string) (carriedOut int64) {
 	w.t.Helper()
 	o := owner{t: w.t, place: place{Audit: path}}

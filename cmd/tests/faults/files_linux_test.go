@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Where replies cannot be written, programs say so in time and nothing they
-// asked for is done; orders of a shell, which waits for no reply, still are.
+// If replies cannot be written, programs say so in time and nothing they
+// requested is done; orders of a shell, which waits for no reply, still are.
 func TestReplyCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	needsRoot(t, "to break a disk")
@@ -37,7 +37,7 @@ func TestReplyCannotBeWritten(t *testing.T) {
 			o.wants("foo", "closed")
 			put(t, o.In, "open bar\n")
 			eventually(t, "the shell's order is done", func() bool { return o.state("bar") == "open" })
-			done(t, o.viaSocket("close", "bar")...) // the other door is open
+			done(t, o.viaSocket("close", "bar")...) // the other endpoint works
 			mend()
 			done(t, o.fifo("force_open", "foo")...)
 			o.wants("foo", "forced-open")
@@ -55,8 +55,8 @@ func moreFiles(t *testing.T, disk string) func() {
 	return func() { must(t, syscall.Mount("", disk, "", syscall.MS_REMOUNT, "nr_inodes=100")) }
 }
 
-// The reply cannot be written any more when the order has been carried out: its
-// giver is not told that nothing was.
+// The reply can no longer be written when the order has been carried out: its
+// sender must not be told that nothing was done.
 func TestReplyCannotBeWrittenAnyMore(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, "nr_inodes=4") // the folder, the pipe, the lock of the reply, and one reply, which the next one would replace
@@ -68,8 +68,9 @@ func TestReplyCannotBeWrittenAnyMore(t *testing.T) {
 	o.ends()
 }
 
-// An audit log that cannot be written stops no order, and the order's giver is
-// told; when it can be again, the log tells what is missing.
+// An audit log that cannot be written does not prevent an order, and the
+// order's sender is notified; when it can be written again, the log shows what
+// is missing.
 func TestAuditCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	needsRoot(t, "to break a disk")
@@ -102,14 +103,14 @@ func TestAuditCannotBeWritten(t *testing.T) {
 				mend = tt.breakIt(t, disk)
 			}
 			orders := 0
-			for told := false; !told; orders++ { // the last block may have room for some lines
+			for received := false; !received; orders++ { // the last block may have room for some lines
 				verb, state := "open", "open"
 				if orders%2 == 0 {
 					verb, state = "close", "closed"
 				}
 				r := run(t, o.viaSocket(verb, "foo")...)
 				o.wants("foo", state)
-				told = strings.Contains(r.errOut, "done, but not recorded: audit log "+o.Audit) && strings.Count(r.errOut, "\n") == 1
+				received = strings.Contains(r.errOut, "done, but not recorded: audit log "+o.Audit) && strings.Count(r.errOut, "\n") == 1
 				if r.code != 0 || orders > 50 {
 					t.Fatalf("%s: exit %d\n%s%s", verb, r.code, r.out, r.errOut)
 				}
@@ -121,7 +122,7 @@ func TestAuditCannotBeWritten(t *testing.T) {
 			if !tt.early {
 				orders++
 			}
-			// Each order has its plan before it.
+			// Each order is preceded by its dry run.
 			if report.Missed == 0 || report.Entries+int(report.Missed) != 2*orders+2 || !strings.Contains(text, fmt.Sprintf("%d orders could not be written", report.Missed)) {
 				t.Errorf("after %d orders and one: %+v\n%s", orders, report, text)
 			}
@@ -130,8 +131,8 @@ func TestAuditCannotBeWritten(t *testing.T) {
 	}
 }
 
-// replace puts something else in the log's place until the returned function is
-// called.
+// replace puts something else in the log's place until the returned function
+// is called.
 func replace(t *testing.T, dir string, put func(path string) error) (mend func()) {
 	t.Helper()
 	path := filepath.Join(dir, "audit")
@@ -140,8 +141,8 @@ func replace(t *testing.T, dir string, put func(path string) error) (mend func()
 	return func() { must(t, errors.Join(os.Remove(path), os.Rename(path+".away", path))) }
 }
 
-// A disk that hangs, as that of a file server that is gone: an order waits a
-// second for its line in the audit log, and no longer.
+// A disk that hangs, such as that of a file server that is gone: an order
+// waits at most a second for its line in the audit log.
 func TestAuditDiskHangs(t *testing.T) {
 	needsRoot(t, "to freeze a disk")
 	disk := shortTemp(t)
@@ -178,8 +179,8 @@ func TestAuditDiskHangs(t *testing.T) {
 	}
 	thaw()
 	done(t, o.viaSocket("close", "bar")...)
-	// What waited is written now, so nothing is missing: two plans, three orders
-	// by socket and pipe before this one, and its own two.
+	// What waited is written now, so nothing is missing: two dry runs, three
+	// orders by socket and pipe before this one, and its own two.
 	all, report := o.recorded()
 	if report.Missed > 0 || len(all) != 7 {
 		t.Errorf("%d lines, report %+v, want 7 and none missed", len(all), report)
@@ -199,10 +200,10 @@ func freeze(dir string, on bool) error {
 	return nil
 }
 
-// What is no pipe of the process is neither written to nor read.
+// What is not a pipe of the process is neither written to nor read.
 func TestSomethingElseAtThePipesPlace(t *testing.T) {
 	t.Parallel()
-	needsRoot(t, "to make files of somebody else's")
+	needsRoot(t, "to make files of another user")
 	for _, tt := range []struct {
 		name string
 		make func(path string) error
@@ -223,7 +224,7 @@ func TestSomethingElseAtThePipesPlace(t *testing.T) {
 			refused(t, 1, o.fifo("open", "foo"), o.In, tt.says)
 			if tt.name != "a plain file" && tt.name != "a folder" { // which switchgear takes for no pipe at all
 				r := run(t, "switchgear", "open", "foo", "-p", "pipe:"+o.In)
-				if tt.name == "a stranger's pipe" { // root, who operates everybody's processes, cannot know whose it is
+				if tt.name == "a stranger's pipe" { // root, who operates the processes of all users, cannot know whose it is
 					if r.code != 3 || !strings.Contains(r.errOut, "no process reads the pipe") {
 						t.Errorf("exit %d: %s%s", r.code, r.out, r.errOut)
 					}
@@ -244,12 +245,12 @@ func TestSomethingElseAtThePipesPlace(t *testing.T) {
 	}
 }
 
-// What a stranger or a link puts at the reply's place is not read. A program
+// What another user or a link puts at the reply's place is not read. A program
 // waits for the process to replace it with its reply, within its patience, and
-// says then what stands there.
+// then says what is there.
 func TestSomethingElseAtTheReplysPlace(t *testing.T) {
 	t.Parallel()
-	needsRoot(t, "to make files of somebody else's")
+	needsRoot(t, "to make files of another user")
 	o := start(t, at(shortTemp(t), "foo"))
 	pid := o.cmd.Process.Pid
 	victim := filepath.Join(shortTemp(t), "victim")
@@ -266,8 +267,8 @@ func TestSomethingElseAtTheReplysPlace(t *testing.T) {
 		stop(t, pid) // so that it cannot put its own there
 		refused(t, 1, o.fifo("open", "foo"), "refused", o.Out, "did not replace it within 1.5s", "is stopped", "nothing was ordered")
 
-		// A program that asks while the process is stopped has its answer when
-		// it wakes in time.
+		// A program that asks while the process is stopped gets its answer if
+		// the process continues in time.
 		answered := make(chan result, 1)
 		go func() { answered <- finish(t, command(t.Context(), o.fifo("-c", calm(o), "status")...)) }()
 		eventually(t, "the program has its turn", func() bool { return locked(t, o.In) })
@@ -287,8 +288,8 @@ func TestSomethingElseAtTheReplysPlace(t *testing.T) {
 	o.ends()
 }
 
-// Somebody else can neither order nor look, though folders and files are laid
-// open by mistake.
+// Another user can neither give orders nor query, even if folders and files
+// are accessible by mistake.
 func TestStranger(t *testing.T) {
 	t.Parallel()
 	needsRoot(t, "to become another user")
@@ -315,7 +316,7 @@ func TestStranger(t *testing.T) {
 	o.ends()
 }
 
-// Root operates the processes of others; the others' traps are not its own.
+// Root operates the processes of other users; their traps must not work on it.
 func TestRootOperatesAnothersProcess(t *testing.T) {
 	t.Parallel()
 	needsRoot(t, "to run a process of another user's")
@@ -327,7 +328,7 @@ func TestRootOperatesAnothersProcess(t *testing.T) {
 	done(t, o.viaSocket("release", "foo")...)
 	o.wants("foo", "closed")
 
-	// A third user's pipe in that place is no way to this process.
+	// A third user's pipe in that place is not a way to this process.
 	must(t, os.Rename(o.In, o.In+".away"))
 	must(t, errors.Join(syscall.Mkfifo(o.In, 0o666), os.Chown(o.In, 65533, 65533)))
 	refused(t, 1, o.fifo("open", "foo"), "belongs to user 65533", "who runs the process")

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// programs is where the two programs and this test binary, which is the owner,
-// are; anybody may run them.
+// programs is the folder of the two programs and of this test binary, which is
+// the owner; every user may run them.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ type result struct {
 	took        time.Duration
 }
 
-// command is one of the programs, as it would be typed.
+// command returns one of the programs, as it would be typed.
 func command(ctx context.Context, words ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, words[0]), words[1:]...)
 	cmd.Dir = "/"
@@ -66,7 +66,7 @@ func command(ctx context.Context, words ...string) *exec.Cmd {
 	return cmd
 }
 
-// hung is when a program counts as hung.
+// hung is the time after which a program counts as hung.
 const hung = 90 * time.Second
 
 // run runs a program to its end.
@@ -90,7 +90,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	return result{cmd.ProcessState.ExitCode(), out.String(), errOut.String(), time.Since(from)}
 }
 
-// done wants a program to do what it was asked.
+// done requires a program to do what it was asked.
 func done(t *testing.T, words ...string) string {
 	t.Helper()
 	r := run(t, words...)
@@ -104,7 +104,8 @@ func done(t *testing.T, words ...string) string {
 // patience is 1.5 to 3 s, and the machine may be busy.
 const bounded = 15 * time.Second
 
-// refused wants a program to end soon with code and one line that has the words.
+// refused requires a program to end soon with code and one line that has the
+// words.
 func refused(t *testing.T, code int, command []string, words ...string) {
 	t.Helper()
 	wantRefusal(t, run(t, command...), code, command, words...)
@@ -146,8 +147,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// shortTemp is a new folder with a short path, as the path of a unix socket
-// has to be.
+// shortTemp returns a new folder with a short path, as the path of a unix
+// socket requires.
 func shortTemp(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
@@ -156,8 +157,8 @@ func shortTemp(t *testing.T) string {
 	return dir
 }
 
-// needs skips a test that needs what this machine or user has not, or fails it
-// where everything has to be there.
+// needs skips a test that needs something that this machine or user does not
+// have, or fails it where everything has to be there.
 func needs(t *testing.T, what string, err error) {
 	t.Helper()
 	switch {
@@ -178,7 +179,7 @@ func needsRoot(t *testing.T, why string) {
 	needs(t, "root, "+why, err)
 }
 
-// smallDisk is a folder with a disk of its own.
+// smallDisk returns a folder with a separate disk.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
 	dir := shortTemp(t)
@@ -232,7 +233,7 @@ func as(uid uint32, cmd *exec.Cmd) *exec.Cmd {
 }
 
 // stop stops a process as a debugger or a full freezer does, and waits until
-// it stands.
+// it has stopped.
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	must(t, syscall.Kill(pid, syscall.SIGSTOP))
@@ -244,7 +245,7 @@ func wake(t *testing.T, pid int) {
 	must(t, syscall.Kill(pid, syscall.SIGCONT))
 }
 
-// procState is the letter for a process's state.
+// procState returns the letter for a process's state.
 func procState(pid int) string {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, after, _ := strings.Cut(string(stat), ") ")

@@ -37,8 +37,8 @@ type place struct {
 	Settings                breaker.Settings
 }
 
-// at is the usual place in a folder: pipe, reply and audit log in it, and the
-// socket below it.
+// at returns the usual place in a folder: pipe, reply and audit log in it, and
+// the socket below it.
 func at(dir string, breakers ...string) place {
 	return place{
 		In: filepath.Join(dir, "o.in"), Out: filepath.Join(dir, "o.out"), Audit: filepath.Join(dir, "audit"), Runtime: dir,
@@ -98,7 +98,7 @@ func (o *owner) answer() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// tell tells the owner's program something, and returns what it says.
+// tell sends a line to the owner's program, and returns what it answers.
 func (o *owner) tell(words ...string) string {
 	o.t.Helper()
 	_, err := fmt.Fprintln(o.stdin, strings.Join(words, "\t"))
@@ -108,7 +108,7 @@ func (o *owner) tell(words ...string) string {
 
 func (o *owner) state(id string) string { return o.tell("state", id) }
 
-// wants is an error unless the breaker id is in the state.
+// wants returns an error unless the breaker id is in the state.
 func (o *owner) wants(id, state string) {
 	o.t.Helper()
 	if got := o.state(id); got != state {
@@ -122,7 +122,7 @@ func (o *owner) kill() {
 	_ = o.cmd.Wait()
 }
 
-// ends makes the owner close everything, which it must do soon and clean.
+// ends makes the owner close everything, which it must do quickly and cleanly.
 func (o *owner) ends() {
 	o.t.Helper()
 	must(o.t, o.stdin.Close())
@@ -138,12 +138,13 @@ func (o *owner) ends() {
 	}
 }
 
-// fifo is circuit_breaker_fifo's command line for this owner's pipe.
+// fifo returns circuit_breaker_fifo's command line for this owner's pipe.
 func (o *owner) fifo(words ...string) []string {
 	return append([]string{"circuit_breaker_fifo", "-i", o.In, "-o", o.Out, "-p", o.pid}, words...)
 }
 
-// viaPipe is switchgear's, and viaSocket its one for the socket.
+// viaPipe returns switchgear's command line for the pipe, and viaSocket that
+// for the socket.
 func (o *owner) viaPipe(words ...string) []string {
 	return append(append([]string{"switchgear"}, words...), "-p", "pipe:"+o.In)
 }
@@ -152,7 +153,7 @@ func (o *owner) viaSocket(words ...string) []string {
 	return append(append([]string{"switchgear"}, words...), "-p", o.Socket)
 }
 
-// recorded is the orders that the audit log has, which must hold together.
+// recorded returns the orders in the audit log, which must verify.
 func (o *owner) recorded() ([]ops.AuditEntry, ops.AuditReport) {
 	o.t.Helper()
 	f, err := os.Open(o.Audit)
@@ -187,7 +188,7 @@ func play(role string) error {
 	return fmt.Errorf("unknown role %q", role)
 }
 
-// mute has a pipe open and never reads it.
+// mute opens a pipe and never reads it.
 func (p *place) mute() error {
 	if err := syscall.Mkfifo(p.In, 0o600); err != nil {
 		return err
@@ -202,7 +203,7 @@ func (p *place) mute() error {
 	return err
 }
 
-// own has breakers, and lets itself be operated through all that there is.
+// own has breakers, and can be operated through every endpoint.
 func (p *place) own() error {
 	m := breaker.NewManager(p.Settings)
 	for _, name := range p.Breakers {
@@ -228,7 +229,7 @@ func (p *place) own() error {
 	if err := json.NewEncoder(os.Stdout).Encode(p); err != nil {
 		return err
 	}
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); { // it ends when the tests die as well
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); { // it also ends if the tests die
 		fmt.Println(obey(m, strings.Split(in.Text(), "\t")))
 	}
 	return nil
@@ -236,7 +237,7 @@ func (p *place) own() error {
 
 var errDown = errors.New("connection refused")
 
-// obey does what a test says.
+// obey does what a test asks for.
 func obey(m *breaker.Manager, words []string) string {
 	switch words[0] {
 	case "goroutines":
@@ -281,7 +282,7 @@ func obey(m *breaker.Manager, words []string) string {
 	return b.State().String()
 }
 
-// call makes a call that ends with err, and says whether it ran.
+// call makes a call that ends with err, and reports whether it ran.
 func call(b *breaker.Breaker, err error) string {
 	ran := "rejected"
 	_ = b.Do(context.Background(), func(context.Context) error {

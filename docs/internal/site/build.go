@@ -22,8 +22,8 @@ var assets embed.FS
 
 var layout = template.Must(template.ParseFS(assets, "assets/page.html"))
 
-// build writes the site: each page where it is in the repository, so that links
-// between pages stay as they are, with the pictures that pages show.
+// build writes the site: each page at its place in the repository, so that
+// links between pages stay as they are, with the pictures that pages show.
 func (s *site) build(out string) error {
 	var index []section
 	for _, name := range slices.Sorted(maps.Keys(s.pages)) {
@@ -75,8 +75,9 @@ func put(out, name string, data []byte) error {
 	return os.WriteFile(name, data, 0o666)
 }
 
-// rewriteLinks leads links to pages to their HTML, and links to other files to the
-// forge. It returns the pictures that the page shows.
+// rewriteLinks changes links to pages so that they lead to their HTML, and
+// links to other files so that they lead to the forge. It returns the pictures
+// that the page shows.
 func (s *site) rewriteLinks(p *page) (pictures []string) {
 	for _, l := range p.links {
 		if l.picture && external(l.target) {
@@ -109,7 +110,7 @@ func (s *site) rewriteLinks(p *page) (pictures []string) {
 	return pictures
 }
 
-// remove takes a node out of its page, and what holds nothing else.
+// remove removes a node from its page, and parents that contain nothing else.
 func remove(n ast.Node) {
 	parent := n.Parent()
 	parent.RemoveChild(parent, n)
@@ -123,7 +124,7 @@ func remove(n ast.Node) {
 	}
 }
 
-// relative is the way from one file of the site to another.
+// relative returns the path from one file of the site to another.
 func relative(from, to string) string {
 	up := strings.Repeat("../", strings.Count(from, "/"))
 	return up + to
@@ -152,7 +153,8 @@ func (s *site) render(p *page) ([]byte, error) {
 		}
 		nav = append(nav, to)
 	}
-	// A table is as wide as it must be: what holds it scrolls, not the page.
+	// A table is as wide as it needs to be: its container scrolls, not the
+	// page.
 	text := strings.NewReplacer("<table>", `<div class="table" tabindex="0"><table>`, "</table>", "</table></div>").Replace(body.String())
 	err := layout.Execute(&out, map[string]any{
 		"Title":  p.title,

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// commandsPage has the help of both programs, which are built for it.
+// commandsPage returns the help of both programs, which are built for it.
 func commandsPage(module string) (string, error) {
 	bin, err := os.MkdirTemp("", "site-")
 	if err != nil {
@@ -72,7 +72,8 @@ func program(path string) runner {
 	}
 }
 
-// commands is the commands below one, as the program offers them to the shell.
+// commands returns the subcommands of a command, as the program offers them to
+// the shell.
 func (run runner) commands(above ...string) (all [][]string, err error) {
 	text, err := run(slices.Concat([]string{"__complete"}, above, []string{""})...)
 	if err != nil {
@@ -100,7 +101,7 @@ func (run runner) commands(above ...string) (all [][]string, err error) {
 	return all, nil
 }
 
-// topics is the further pages of help that the first page names.
+// topics returns the further help pages that the first page names.
 func topics(help string) (names []string) {
 	for _, line := range strings.Split(help, "\n") {
 		if rest, ok := strings.CutPrefix(line, "  switchgear help "); ok {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// schema is a JSON schema, as far as the document uses it.
+// schema is the part of JSON Schema that the document uses.
 type schema struct {
 	Ref         string            `json:"$ref"`
 	Type        any               `json:"type"`
@@ -38,7 +38,7 @@ type operation struct {
 	}
 }
 
-// httpPage is the OpenAPI document as a page.
+// httpPage returns the OpenAPI document as a page.
 func httpPage(document []byte) (string, error) {
 	var d struct {
 		Info       struct{ Description string }
@@ -119,7 +119,7 @@ func writeProperties(b *strings.Builder, s schema) {
 	}
 }
 
-// text is a type in words, with links to the schemas that it names.
+// text returns a type in words, with links to the schemas that it names.
 func (s schema) text() string {
 	switch {
 	case s.Ref != "":
@@ -157,7 +157,8 @@ func cell(text string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
 }
 
-// sentence begins with a capital letter and ends with a full stop.
+// sentence returns s with a capital letter at its beginning and a full stop at
+// its end.
 func sentence(text string) string {
 	text = strings.TrimSpace(text)
 	if text == "" {

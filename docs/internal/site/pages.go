@@ -49,7 +49,8 @@ type link struct {
 	picture bool
 }
 
-// output is where a page is in the site: README.md becomes the index of its folder.
+// output returns where a page is in the site: README.md becomes the index of
+// its folder.
 func (p *page) output() string {
 	base := strings.TrimSuffix(p.name, ".md")
 	if path.Base(base) == "README" {
@@ -58,7 +59,7 @@ func (p *page) output() string {
 	return base + ".html"
 }
 
-// markdown reads what GitHub reads. Raw HTML is left out.
+// markdown parses what GitHub parses. Raw HTML is left out.
 var markdown = goldmark.New(
 	goldmark.WithExtensions(extension.GFM),
 	goldmark.WithParserOptions(parser.WithAutoHeadingID()),
@@ -142,7 +143,8 @@ func (s *site) read(name string) (*page, error) {
 	return p, err
 }
 
-// resolve is the file that a relative link of a page leads to, without an anchor.
+// resolve returns the file that a relative link of a page leads to, without an
+// anchor.
 func resolve(from, target string) string {
 	target, _, _ = strings.Cut(target, "#")
 	if unescaped, err := url.PathUnescape(target); err == nil {
@@ -159,7 +161,7 @@ func external(target string) bool {
 	return err == nil && u.Scheme != ""
 }
 
-// plainText is the text of a node without its markup.
+// plainText returns the text of a node without its markup.
 func plainText(n ast.Node, source []byte) string {
 	var b strings.Builder
 	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {

@@ -53,7 +53,7 @@ as in ` + "`30s`" + `; rates are shares, as in ` + "`0.5`" + `; ` + "`off`" + ` 
 ` + table.String() + text.String(), nil
 }
 
-// keyOf is the key of a field: its name in snake_case.
+// keyOf returns the key of a field: its name in snake_case.
 func keyOf(name string) string {
 	var b strings.Builder
 	for i, r := range name {
@@ -65,7 +65,7 @@ func keyOf(name string) string {
 	return b.String()
 }
 
-// paragraphs is a comment with one line for each paragraph.
+// paragraphs returns a comment with one line for each paragraph.
 func paragraphs(comment string) string {
 	var b strings.Builder
 	for _, p := range strings.Split(strings.TrimSpace(comment), "\n\n") {

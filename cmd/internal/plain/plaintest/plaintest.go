@@ -1,5 +1,5 @@
-// Package plaintest feeds programs what a hostile process may say, and looks for
-// it in what they print. It is for tests.
+// Package plaintest feeds programs what a hostile process may answer, and
+// looks for it in their output. It is for tests.
 package plaintest
 
 import (
@@ -13,19 +13,19 @@ import (
 	"unicode"
 )
 
-// Hostile has one of each kind of what must not come out on a terminal.
+// Hostile has one of each kind of text that must not reach a terminal.
 const Hostile = "\x1b]0;pwned\a\x1b[2J\x1b[31m\x9b\u009b1m\r\b\x00\x7f" + // obeyed
 	"\u202epng\u202c\u2066x\u2069\u200f\u061c" + // turns the direction
 	"z\u200bw\u200c\u200d\u2060\ufeff\u00ad\u034f\ufe0f\u3164\u2800\U000e0041" + // not seen
 	"\u2028\u2029\u0085\v\f\t\n" + fakeLine + // ends the line
 	"\u00a0\u3000\ue000" // looks like a blank, or like nothing known
 
-// fakeLine is what a line would begin with that is not the program's.
+// fakeLine would be the beginning of a line that the program did not write.
 const fakeLine = "FAKE"
 
-// Fill sets every string in what p points to, however deep, to something
-// hostile: fields, elements, and keys of maps, of types to come as well. Each
-// begins with the name of its field.
+// Fill sets every string in what p points to, at any depth, to something
+// hostile: fields, elements, and keys of maps, including types that are added
+// later. Each begins with the name of its field.
 func Fill(p any) { fill(reflect.ValueOf(p).Elem(), "root", 0) }
 
 const deepest = 8
@@ -47,7 +47,7 @@ func fill(v reflect.Value, name string, depth int) {
 	case reflect.String:
 		v.SetString(hostile)
 	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(time.Minute)) // many are durations
+		v.SetInt(int64(time.Minute)) // many strings are durations
 	case reflect.Int32:
 		v.SetInt(3)
 	case reflect.Uint, reflect.Uint64, reflect.Uint32, reflect.Uint8:
@@ -85,13 +85,13 @@ func fill(v reflect.Value, name string, depth int) {
 
 var style = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
 
-// Check reports what in the output of a program is not plain: all but letters,
-// numbers and the like, blanks and line ends. A program's own colours and tabs
-// are no matter.
+// Check reports what in the output of a program is not plain: everything
+// except letters, numbers and the like, blanks and line ends. A program's own
+// colours and tabs are ignored.
 func Check(t testing.TB, what, output string) {
 	t.Helper()
 	if strings.Contains(output, "\n"+fakeLine) {
-		t.Errorf("%s has a line of somebody else's:\n%.2000s", what, output)
+		t.Errorf("%s has a line that the program did not write:\n%.2000s", what, output)
 	}
 	for _, r := range style.ReplaceAllString(output, "") {
 		if r != '\n' && r != '\t' && (!unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800') {

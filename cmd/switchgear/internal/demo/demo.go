@@ -9,14 +9,14 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Config says how the demo runs.
+// Config configures the demo.
 type Config struct {
 	// Out is where it prints what happens.
 	Out io.Writer
-	// Width is the width of the terminal that Out is; 0: it is none, and long
-	// lines stay whole.
+	// Width is the width of the terminal that Out is; 0 if it is not a
+	// terminal: then long lines are not folded.
 	Width int
-	// For is how long it runs. 0: until its context is done.
+	// For is how long it runs; 0: until its context is done.
 	For time.Duration
 }
 
@@ -26,16 +26,16 @@ type change struct {
 	t  breaker.Transition
 }
 
-// Run runs the demo until c.For is over or ctx is done, both of which are
-// success, and removes everything that it made.
+// Run runs the demo until c.For has passed or ctx is done, neither of which is
+// an error, and removes everything that it created.
 func Run(ctx context.Context, c Config) (err error) {
 	if c.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.For)
 		defer cancel()
 	}
-	// A terminal that stands still must not hold up a call: what does not fit
-	// is not printed.
+	// A terminal that has stopped must not delay a call: what does not fit
+	// into the channel is not printed.
 	changes := make(chan change, 1024)
 	shop, err := newShop(breaker.Listener{StateChange: func(b *breaker.Breaker, t breaker.Transition) {
 		select {
@@ -47,14 +47,14 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer shop.close()
-	doors, err := openDoors(shop.manager)
+	endpoints, err := openEndpoints(shop.manager)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, doors.close()) }()
+	defer func() { err = errors.Join(err, endpoints.close()) }()
 
 	j := &journal{out: c.Out, width: c.Width, began: time.Now()}
-	j.opening(shop, doors)
+	j.opening(shop, endpoints)
 	stage, cancel := context.WithCancel(ctx)
 	defer cancel() // the traffic ends before shop.close waits for it
 	shop.trade(stage)
@@ -66,7 +66,7 @@ func Run(ctx context.Context, c Config) (err error) {
 }
 
 // play runs the script and prints what happens, on one goroutine, so that the
-// lines stand in the order of the events.
+// lines are in the order of the events.
 func play(ctx context.Context, s *shop, j *journal, changes <-chan change) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// trouble is what ails a dependency that is up. The zero value is none.
+// trouble is what is wrong with a dependency that is up. The zero value means
+// nothing.
 type trouble struct {
 	hang   bool          // accept the call and never answer
 	delay  time.Duration // answer that much later
@@ -19,7 +20,7 @@ type trouble struct {
 	tenant string        // only the calls about this tenant, "": all
 }
 
-// dependency is a real HTTP server that can be put into trouble.
+// dependency is a real HTTP server that can be made to fail.
 type dependency struct {
 	url     string
 	addr    string
@@ -49,13 +50,13 @@ func (d *dependency) serve(l net.Listener) {
 // stop ends the server and its connections: the next call is refused.
 func (d *dependency) stop() {
 	if d.server != nil {
-		_ = d.server.Close() // what is left of the connections is the clients' affair
+		_ = d.server.Close() // the clients notice what is left of the connections
 		d.server = nil
 	}
 }
 
-// start serves again on the same port. An outgoing connection of another program may have
-// taken it in the meantime: then it is tried again until ctx is done.
+// start serves again on the same port. Another program's outgoing connection
+// may be using it at the moment, so start retries until ctx is done.
 func (d *dependency) start(ctx context.Context) error {
 	for d.server == nil {
 		l, err := net.Listen("tcp", d.addr)
@@ -72,7 +73,7 @@ func (d *dependency) start(ctx context.Context) error {
 	return nil
 }
 
-// ServeHTTP answers, as far as its trouble lets it. The last part of the path
+// ServeHTTP answers as far as its trouble permits. The last part of the path
 // is the tenant.
 func (d *dependency) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := d.trouble.Load()
@@ -80,7 +81,7 @@ func (d *dependency) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t = &trouble{}
 	}
 	if t.hang {
-		<-r.Context().Done() // until the client hangs up or the server is stopped
+		<-r.Context().Done() // until the client closes the connection or the server is stopped
 		return
 	}
 	select {

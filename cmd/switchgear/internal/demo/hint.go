@@ -9,10 +9,10 @@ import (
 
 const ownName = "switchgear" // of the program that runs the demo
 
-// program is the command that starts a program of this module in a second
-// terminal, and the folder to be in, "" when any will do. What is in PATH by
-// that name may be another program's (PyBreaker installs a circuit_breaker_fifo
-// too), so it is named only when it is ours.
+// program returns the command that runs a program of this module in a second
+// terminal, and the folder to run it in, or "" if the folder does not matter.
+// A program of that name in PATH may be a different one (PyBreaker also
+// installs a circuit_breaker_fifo), so it is used only if it is ours.
 func program(name string) (command, dir string) {
 	self, err := os.Executable()
 	if err != nil {
@@ -27,7 +27,7 @@ func program(name string) (command, dir string) {
 	}
 	beside := filepath.Join(filepath.Dir(self), name+filepath.Ext(self))
 	if name == ownName {
-		beside = self // whatever it is called here
+		beside = self // whatever its name is here
 	}
 	if !isFile(beside) {
 		return "go run github.com/switchgear-go/switchgear/cmd/" + name + "@latest", ""
@@ -38,8 +38,9 @@ func program(name string) (command, dir string) {
 	return quote(beside), ""
 }
 
-// madeByGoRun reports whether an executable is the throw-away one of go run,
-// /tmp/go-build123/b001/exe/NAME, or from the build cache, go-build/.../NAME.
+// madeByGoRun reports whether an executable is a temporary one made by go run,
+// such as /tmp/go-build123/b001/exe/NAME, or comes from the build cache,
+// go-build/.../NAME.
 func madeByGoRun(path string) bool {
 	return strings.Contains(filepath.ToSlash(path), "/go-build")
 }
@@ -49,7 +50,7 @@ func isFile(path string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
-// quote makes one word of path for a shell.
+// quote quotes path as one word for a shell.
 func quote(path string) string {
 	if !strings.ContainsAny(path, " \t\n'\"\\$&;|<>()*?[]#~`!") {
 		return path

@@ -32,18 +32,18 @@ const (
 	nameWidth  = 18 // "inventory/umbrella"
 )
 
-// journal prints what happens, a line at a time. It is not for more than
-// one goroutine.
+// journal prints what happens, line by line. It must be used by one goroutine
+// only.
 type journal struct {
 	out   io.Writer
-	width int // of the terminal, 0: none
+	width int // of the terminal; 0: not a terminal
 	began time.Time
 	err   error // the first error of writing
 	total tally
 	opens map[string]int // times that a closed breaker opened
 }
 
-func (j *journal) opening(s *shop, d *doors) {
+func (j *journal) opening(s *shop, d *endpoints) {
 	j.print("A shop on loopback, guarded by breakers.")
 	j.print("  payments   " + s.payments.url + "  breaker payments: opens at 50% failed or 50% slow calls in 1s")
 	j.print("  inventory  " + s.inventory.url + "  a breaker for each tenant: opens at 3 failures in a row")
@@ -60,8 +60,9 @@ func (j *journal) opening(s *shop, d *doors) {
 	j.print("")
 }
 
-// hints are commands for a second terminal, which work as they are printed.
-func (j *journal) hints(d *doors) {
+// hints prints commands for a second terminal, which can be copied as they
+// are.
+func (j *journal) hints(d *endpoints) {
 	own, dir := program(ownName)
 	pipe, _ := program("circuit_breaker_fifo")
 	in := "In a second terminal:"
@@ -129,7 +130,7 @@ func (j *journal) second(s *shop) {
 	j.entry(faintStyle.Render(fmt.Sprintf("  calls: payments (%s) %s; inventory %s", s.pay.State(), &pay, &stock)))
 }
 
-// count adds what happened since the last time to the total.
+// count adds what happened since the last call to the total.
 func (j *journal) count(s *shop) map[string]tally {
 	of := s.tally.take()
 	for _, t := range of {
@@ -151,8 +152,7 @@ func (j *journal) ending(s *shop) {
 	}
 }
 
-// entry prints a line with its time, folded under itself where a terminal is
-// too narrow.
+// entry prints a line with its time, folded if the terminal is too narrow.
 func (j *journal) entry(text string) {
 	stamp := fmt.Sprintf("%6.1fs ", time.Since(j.began).Seconds())
 	if j.width > stampWidth+40 {
@@ -170,7 +170,7 @@ func (j *journal) print(line string) {
 
 func word(s breaker.State) string { return stateStyle[s].Render(s.String()) }
 
-// short rounds to what a reader takes in.
+// short rounds to what a reader can take in.
 func short(d time.Duration) string {
 	if d >= 10*time.Second {
 		return d.Round(time.Second).String()

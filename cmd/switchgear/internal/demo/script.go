@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// scene is a stretch of the script: something is done to the shop's
-// dependencies, and stays so for a while.
+// scene is a part of the script: something is done to the shop's dependencies,
+// and lasts for a while.
 type scene struct {
 	says string
-	calm bool // nothing is wrong in it
+	calm bool // all dependencies work in it
 	last time.Duration
 	do   func(context.Context, *shop) error
 }
 
-// script is what happens, again and again. Each trouble lasts longer than the
+// script is what happens, again and again. Each failure lasts longer than the
 // breaker's first open time, so that a probe is seen to fail, and each calm
-// longer than what is left of the second.
+// period lasts longer than the rest of the second open time.
 var script = []scene{
 	{"every server answers", true, 1500 * time.Millisecond, calm},
 	{"the payments server is stopped: connections are refused", false, 2500 * time.Millisecond, stop},

@@ -24,7 +24,7 @@ const (
 
 var tenants = []string{"acme", "globex", "initech", "umbrella"}
 
-// The settings are short, so that a minute shows what takes a production
+// The settings are short, so that a minute shows what would take a production
 // system an hour.
 var (
 	paymentsSettings = breaker.Settings{
@@ -49,7 +49,8 @@ type shop struct {
 	tally     tallies
 }
 
-// newShop starts the dependencies. The listener hears of every breaker.
+// newShop starts the dependencies. The listener receives the events of every
+// breaker.
 func newShop(l breaker.Listener) (*shop, error) {
 	s := &shop{
 		manager: breaker.NewManager(breaker.Settings{}, breaker.WithListener(l)),

@@ -23,7 +23,7 @@ func (t *tally) plus(u tally) {
 	t.rejected += u.rejected
 }
 
-// String leaves out what did not happen: "12 ok, 5 rejected".
+// String leaves out what did not happen, as in "12 ok, 5 rejected".
 func (t *tally) String() string {
 	var parts []string
 	for _, p := range []struct {
@@ -46,8 +46,8 @@ type tallies struct {
 	of map[string]tally
 }
 
-// add counts a call that ended with err. One that the demo's own end cut off
-// is not counted.
+// add counts a call that ended with err. A call that the end of the demo
+// interrupted is not counted.
 func (ts *tallies) add(name string, err error) {
 	var t tally
 	switch {
@@ -69,7 +69,7 @@ func (ts *tallies) add(name string, err error) {
 	ts.of[name] = t
 }
 
-// take returns the tallies and begins new ones.
+// take returns the tallies and starts new ones.
 func (ts *tallies) take() map[string]tally {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

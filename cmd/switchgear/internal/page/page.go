@@ -1,5 +1,5 @@
-// Package page writes what happened as one page of HTML that needs no other file
-// and no network.
+// Package page writes what happened as a single HTML page that needs no other
+// file and no network.
 package page
 
 import (
@@ -19,7 +19,7 @@ import (
 // Incident is what the page shows.
 type Incident struct {
 	From, To time.Time
-	IDs      []string // what was asked for; none: all
+	IDs      []string // the requested ids; none: all
 	Events   []view.Happening
 	Gaps     []string
 }
@@ -27,8 +27,8 @@ type Incident struct {
 //go:embed page.html
 var source string
 
-// The functions make all text plain: the page is evidence, and what cannot be seen
-// shall not change what it says.
+// The functions make all text plain: the page is evidence, and invisible
+// characters must not change what it says.
 var layout = template.Must(template.New("page").Funcs(template.FuncMap{
 	"plain": plain.Text,
 	"clock": func(at time.Time) string { return at.Local().Format("15:04:05.000") },
@@ -69,10 +69,10 @@ func (x *Incident) Write(w io.Writer) error {
 type row struct {
 	*view.Happening
 	E   *ops.Event
-	Day string // of the first row of a day
+	Day string // set in the first row of a day
 }
 
-// stateOf is the class of a row.
+// stateOf returns the CSS class of a row.
 func stateOf(e *ops.Event) string {
 	switch {
 	case e.Kind == ops.EventTransition && e.Transition != nil && !e.Transition.Shadow:
@@ -83,7 +83,7 @@ func stateOf(e *ops.Event) string {
 	return "other"
 }
 
-// traces are the ids of the traces of the errors that decided.
+// traces returns the ids of the traces of the errors that decided.
 func traces(e *ops.Event) (ids []string) {
 	if e.Transition != nil {
 		for _, s := range e.Transition.Errors {
@@ -100,7 +100,7 @@ const (
 	width     = 1000 // of a lane, in units of its drawing
 )
 
-// lane is the time line of one breaker of one process.
+// lane is the timeline of one breaker of one process.
 type lane struct {
 	Process, ID string
 	Spans       []span
@@ -108,14 +108,15 @@ type lane struct {
 	state       breaker.State
 }
 
-// span is a time in one state.
+// span is a time spent in one state.
 type span struct {
 	X, W  float64
 	State string
 	Title string
 }
 
-// lanes draws the breakers that moved, in the order in which they first did.
+// lanes returns a lane for each breaker that changed, in the order of their
+// first changes.
 func lanes(x *Incident) (all []*lane, leftOut int) {
 	byID := map[[2]string]*lane{}
 	scale := func(at time.Time) float64 {
@@ -152,11 +153,11 @@ func lanes(x *Incident) (all []*lane, leftOut int) {
 
 // tick is a time on the axis.
 type tick struct {
-	Percent float64 // of the way
+	Percent float64 // position along the axis
 	Text    string
 }
 
-// ticks are four to ten round times.
+// ticks returns four to ten round times.
 func ticks(from, to time.Time) (all []tick) {
 	steps := []time.Duration{time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 	length := to.Sub(from)
@@ -176,7 +177,7 @@ func ticks(from, to time.Time) (all []tick) {
 	_, zone := from.Local().Zone()
 	shift := time.Duration(zone) * time.Second
 	for at := from.Add(shift).Truncate(step).Add(step - shift); at.Before(to); at = at.Add(step) {
-		if x := at.Sub(from).Seconds() / length.Seconds() * 100; x > 3 && x < 97 { // its text has room
+		if x := at.Sub(from).Seconds() / length.Seconds() * 100; x > 3 && x < 97 { // there is room for its text
 			all = append(all, tick{x, at.Local().Format(format)})
 		}
 	}

@@ -58,7 +58,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Whatever a process says, it is text on the page, and can be seen.
+// Whatever a process says is text on the page, and visible.
 func TestPageIsPlain(t *testing.T) {
 	var e view.Happening
 	plaintest.Fill(&e)
@@ -77,15 +77,15 @@ func TestPageIsPlain(t *testing.T) {
 	}
 }
 
-// Very many breakers and a time of no length do no harm.
+// Very many breakers and a time span of zero do no harm.
 func TestPageOfMany(t *testing.T) {
 	x := &Incident{From: began, To: began}
 	for i := range 500 {
 		x.Events = append(x.Events, moved(fmt.Sprint("b", i), 0, breaker.Closed, breaker.Open))
 	}
 	text := write(t, x)
-	if n := strings.Count(text, "<svg viewBox=\"0 0 1000"); n != mostLanes || !strings.Contains(text, "440 more breakers moved") {
-		t.Errorf("%d time lines, want %d", n, mostLanes)
+	if n := strings.Count(text, "<svg viewBox=\"0 0 1000"); n != mostLanes || !strings.Contains(text, "440 more breakers changed state") {
+		t.Errorf("%d timelines, want %d", n, mostLanes)
 	}
 	if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 		t.Error("the drawing has numbers that are none")

@@ -13,25 +13,25 @@ import (
 
 const (
 	gap       = 2 // blanks between two columns
-	narrowest = 6 // what a column with a Min is cut to when nothing else helps
+	narrowest = 6 // the width to which a column with a Min is cut if nothing else helps
 )
 
-// Column says how one column gives way when the terminal is too narrow. First
-// the last column with a Min is cut, down to it; then columns are left out, the
-// highest Drop first; then the other columns with a Min are cut.
+// Column says how a column is narrowed if the terminal is too narrow. First
+// the last column with a Min is cut, down to Min; then columns are left out,
+// the highest Drop first; then the other columns with a Min are cut.
 type Column struct {
 	Title string
-	Right bool // numbers stand right
+	Right bool // aligned right, for numbers
 	// Min is the width down to which its cells may be cut. 0: never cut.
 	Min int
-	// Drop is how early the column is left out. 0: never.
+	// Drop says how early the column is left out; 0: never.
 	Drop int
-	// Optional leaves it out when it has nothing to say in any row.
+	// Optional leaves the column out if it is empty in every row.
 	Optional bool
 }
 
-// Cell is a piece of text and how it looks. What is not plain in it, which a key
-// or an error may have brought along, is shown as package plain does.
+// Cell is a text and its style. What is not plain in the text, such as part of
+// a key or an error, is shown as package plain does.
 type Cell struct {
 	Text  string
 	Style lipgloss.Style
@@ -40,14 +40,14 @@ type Cell struct {
 // Plain is a cell without a style.
 func Plain(text string) Cell { return Cell{Text: text} }
 
-// Table is columns and rows of as many cells.
+// Table consists of columns, and rows with as many cells.
 type Table struct {
 	Columns []Column
 	Rows    [][]Cell
 }
 
-// Lines is the head and a line for each row, none wider than width. Width 0 is
-// no limit.
+// Lines returns the header and a line for each row, none wider than width.
+// Width 0 means no limit.
 func (t *Table) Lines(width int) (head string, rows []string) {
 	widths := t.fit(t.naturalWidths(), width)
 	titles := make([]Cell, len(t.Columns))
@@ -112,7 +112,7 @@ func total(widths []int) int {
 	return sum
 }
 
-// slack is how much narrower the last column with a Min can get.
+// slack returns by how much the last column with a Min can be narrowed.
 func (t *Table) slack(widths []int) int {
 	for i, c := range slices.Backward(t.Columns) {
 		if widths[i] != hidden && c.Min > 0 {
@@ -132,8 +132,8 @@ func (t *Table) firstToDrop(widths []int) int {
 	return best
 }
 
-// squeeze takes over off the columns that have a Min, from the last one on,
-// and returns what is left of it.
+// squeeze takes over off the columns that have a Min, starting with the last,
+// and returns what is left of over.
 func (t *Table) squeeze(widths []int, over int, floor func(Column) int) int {
 	for i, c := range slices.Backward(t.Columns) {
 		if widths[i] == hidden || c.Min == 0 || over <= 0 {
@@ -148,7 +148,7 @@ func (t *Table) squeeze(widths []int, over int, floor func(Column) int) int {
 
 func (t *Table) line(cells []Cell, widths []int) string {
 	var b strings.Builder
-	pad := 0 // blanks owed before the next cell, so that no line ends in one
+	pad := 0 // blanks due before the next cell, so that no line ends with one
 	for i, c := range cells {
 		if widths[i] == hidden {
 			continue

@@ -15,34 +15,34 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// step is where a dialog is.
+// step is the current step of a dialog.
 type step int
 
 const (
 	askReason step = iota
-	askFor         // overrides only
-	waiting        // for the dry run
+	askFor         // for overrides only
+	waiting        // waits for the dry run
 	confirming
 )
 
-const never = "never" // an override without an expiry has to be asked for by name
+const never = "never" // an override without an expiry must be requested explicitly
 
-// dialog is an order on its way: reason, expiry, dry run, confirmation.
+// dialog collects an order: reason, expiry, dry run, confirmation.
 type dialog struct {
-	refs    []Ref     // what the order is for
+	refs    []Ref     // the order, complete except for its id
 	order   ops.Order // without an id
 	step    step
 	input   textinput.Model
-	offered bool     // the input has a value that was not typed: a key replaces it
+	offered bool     // the input holds a default value: any character replaces it
 	tried   []result // what the dry run found
-	matched int      // breakers in it
-	changes []string // what would change its state, of several breakers
-	would   string   // what it would do
-	note    string   // what it leaves out
+	matched int      // the number of breakers in it
+	changes []string // which of several breakers would change their state
+	would   string   // what the order would do
+	note    string   // what the order leaves out
 	err     string   // what was wrong with the last answer
 }
 
-// begin asks for the order's particulars.
+// begin asks for the details of the order.
 func (m *model) begin(verb breaker.Verb) tea.Cmd {
 	refs := m.chosen()
 	if len(refs) == 0 {
@@ -74,8 +74,8 @@ func (d *dialog) ask(s step) tea.Cmd {
 	return d.input.Focus()
 }
 
-// several reports whether the order may be for more than one breaker, and so
-// needs their number.
+// several reports whether the order may apply to more than one breaker, so
+// that their number must be confirmed.
 func (d *dialog) several() bool {
 	return len(d.refs) > 1 || (&ops.Order{ID: d.refs[0].ID}).Wildcard()
 }
@@ -84,7 +84,7 @@ func (d *dialog) overrides() bool {
 	return d.order.Verb == breaker.VerbForceOpen || d.order.Verb == breaker.VerbForceClosed
 }
 
-// askKey is a key while an order is being given. Esc is always the way out.
+// askKey handles a key while an order is being given. Esc always cancels.
 func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 	d := m.ask
 	switch {
@@ -102,7 +102,7 @@ func (m *model) askKey(name string, k tea.KeyPressMsg) tea.Cmd {
 }
 
 // touched handles a key or a paste before the input does. Text replaces a
-// value that was only offered; any other key edits it.
+// default value; any other key edits it.
 func (d *dialog) touched(msg tea.Msg) {
 	if !d.offered {
 		return
@@ -118,7 +118,7 @@ func (d *dialog) touched(msg tea.Msg) {
 	}
 }
 
-// answer takes what was typed for the present step.
+// answer takes what was typed for the current step.
 func (m *model) answer(text string) tea.Cmd {
 	d := m.ask
 	d.err = ""
@@ -170,7 +170,7 @@ func (m *model) tryOut() tea.Cmd {
 	return func() tea.Msg { return previewed{d, m.do(m.ctx, d.refs, dry, nil)} }
 }
 
-// preview shows what the order would do, to be confirmed.
+// preview shows what the order would do, for confirmation.
 func (d *dialog) preview(all []result) {
 	r, err := sum(all)
 	if err != nil {
@@ -193,7 +193,7 @@ func (m *model) confirm(yes bool) tea.Cmd {
 	return func() tea.Msg { return ordered(m.do(m.ctx, d.refs, d.order, d.tried)) }
 }
 
-// lines is the dialog as it stands at the foot of the screen.
+// lines returns the dialog as it appears at the foot of the screen.
 func (d *dialog) lines() []string {
 	out := []string{plain.Text(d.title())}
 	switch d.step {
@@ -208,13 +208,13 @@ func (d *dialog) lines() []string {
 			out = append(out, plain.Text(d.note))
 		}
 		if d.several() {
-			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to leave it: %s", d.matched, d.input.View()))
+			out = append(out, fmt.Sprintf("type %d and enter to do it, esc to cancel: %s", d.matched, d.input.View()))
 		} else {
-			out = append(out, "y to do it, any other key to leave it")
+			out = append(out, "y to do it, any other key to cancel")
 		}
 	default:
 		view := d.input.View()
-		if d.offered { // as a selection looks, which the first key replaces
+		if d.offered { // looks like a selection, which the first key replaces
 			view = d.input.Prompt + cursorStyle.Render(d.input.Value())
 		}
 		out = append(out, view)
@@ -225,7 +225,8 @@ func (d *dialog) lines() []string {
 	return out
 }
 
-// title is such as "open payments in shop/7", or "open 2 marked: payments, search".
+// title returns a title such as "open payments in shop/7", or "open 2 marked:
+// payments, search".
 func (d *dialog) title() string {
 	if len(d.refs) == 1 {
 		return string(d.order.Verb) + " " + d.refs[0].ID + " in " + d.refs[0].Process
@@ -237,7 +238,7 @@ func (d *dialog) title() string {
 	return fmt.Sprintf("%s %d marked: %s", string(d.order.Verb), len(ids), strings.Join(ids, ", "))
 }
 
-// terms is what the order will carry.
+// terms describes the details of the order.
 func (d *dialog) terms() string {
 	text := ", by " + d.order.Actor
 	switch {
@@ -252,7 +253,7 @@ func (d *dialog) terms() string {
 	return text
 }
 
-// effect is what a receipt says in one line.
+// effect summarises a receipt in one line.
 func effect(r ops.Receipt) string {
 	if len(r.Results) == 1 {
 		x := &r.Results[0]

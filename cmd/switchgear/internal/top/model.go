@@ -12,7 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 )
 
-// model is the screen's state. Update changes it, on one goroutine.
+// model is the state of the screen. Update changes it, on one goroutine.
 type model struct {
 	ctx context.Context
 	c   Config
@@ -23,24 +23,24 @@ type model struct {
 	filter        textinput.Model
 	lines         []view.Line
 	at            int  // the selected line
-	held          bool // the user chose it: it stays on its breaker
+	held          bool // the user chose it: the selection stays on its breaker
 	top           int  // the first line on screen
 	unfold        []Ref
-	marked        []Ref   // orders go to all of them
-	detail        *Detail // of detailOf; nil: none is shown
+	marked        []Ref   // if any are marked, orders apply to all of them
+	detail        *Detail // details of detailOf; nil: none are shown
 	detailOf      Ref
-	ask           *dialog // an order that is being given
+	ask           *dialog // the order that is being given
 	help          bool
-	troubles      bool   // the line of trouble is unfolded
+	troubles      bool   // the trouble line is unfolded
 	note          string // the last receipt or error
 	noteBad       bool
 }
 
 // The messages.
 type (
-	beat       struct{} // it is time for a look
+	beat       struct{} // it is time for the next look
 	looked     Look
-	lookedOnce Look // out of turn
+	lookedOnce Look // an additional look
 	detailed   struct {
 		of Ref
 		Detail
@@ -59,7 +59,7 @@ func newModel(ctx context.Context, c Config) *model {
 	return &model{ctx: ctx, c: c, sort: c.Sort, filter: filter}
 }
 
-// Init looks for the first time.
+// Init starts the first look.
 func (m *model) Init() tea.Cmd { return m.lookNow() }
 
 func (m *model) lookNow() tea.Cmd {
@@ -67,7 +67,7 @@ func (m *model) lookNow() tea.Cmd {
 	return func() tea.Msg { return looked(m.c.Look(m.ctx, unfold)) }
 }
 
-// Update takes one message.
+// Update handles one message.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -102,13 +102,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// lookNowOnce shows at once what an order did, outside the beat.
+// lookNowOnce shows the effect of an order at once, in addition to the regular
+// looks.
 func (m *model) lookNowOnce() tea.Cmd {
 	unfold := slices.Clone(m.unfold)
 	return func() tea.Msg { return lookedOnce(m.c.Look(m.ctx, unfold)) }
 }
 
-// arrange sorts and filters anew, and keeps the selection on its breaker.
+// arrange sorts and filters again, and keeps the selection on its breaker.
 func (m *model) arrange() {
 	was, ok := m.selected()
 	m.lines = m.look.Page.Lines(m.sort, m.filter.Value())
@@ -139,7 +140,7 @@ func (m *model) move(by int) {
 
 func (m *model) say(bad bool, text string) { m.note, m.noteBad = text, bad }
 
-// typed gives a key or a paste to the input that has the focus.
+// typed passes a key or a paste to the input that has the focus.
 func (m *model) typed(msg tea.Msg) (cmd tea.Cmd) {
 	switch {
 	case m.ask != nil:
@@ -186,7 +187,7 @@ func (m *model) filterKey(name string, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// lookKey is the keys that change what is shown.
+// lookKey handles the keys that change what is shown.
 func (m *model) lookKey(name string) tea.Cmd {
 	switch name {
 	case "q":
@@ -227,7 +228,7 @@ func (m *model) lookKey(name string) tea.Cmd {
 	return nil
 }
 
-// enter opens what is selected: a set to its keys, a breaker to its story.
+// enter opens what is selected: the keys of a set, or the story of a breaker.
 func (m *model) enter() tea.Cmd {
 	ref, ok := m.selected()
 	if !ok {
@@ -262,7 +263,7 @@ func (m *model) askDetail() tea.Cmd {
 
 func (m *model) takeDetail(d detailed) {
 	switch {
-	case d.of != m.detailOf: // it was closed, or another one is asked for
+	case d.of != m.detailOf: // it was closed, or another one was requested
 	case d.err != nil:
 		m.detail = &Detail{Text: d.err.Error()}
 	default:

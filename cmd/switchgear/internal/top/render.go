@@ -21,7 +21,7 @@ var (
 	cursorStyle = lipgloss.NewStyle().Reverse(true)
 )
 
-// keysLines say the keys in as many words as fit.
+// keysLines describe the keys in as many words as fit.
 var keysLines = []string{
 	"↑↓ select  space mark  enter open  s sort  / filter   o open  c close  h half-open  f force-open  F force-closed  r release   ? help  q quit",
 	"↑↓ enter s sort / filter   o open c close h half f force-open F force-closed r release   ? help q quit",
@@ -29,7 +29,7 @@ var keysLines = []string{
 	"? help  q quit",
 }
 
-// Keys says what the keys do.
+// Keys describes the keys.
 var Keys = []string{
 	"LOOK",
 	"  ↑ ↓ k j PgUp PgDn Home End   select a breaker",
@@ -39,12 +39,12 @@ var Keys = []string{
 	"  /                            filter by process, id and state; esc ends it",
 	"  t                            unfold the line of trouble, and fold it again",
 	"",
-	"ORDER (asks for a reason, shows what it would do, and waits for your yes)",
-	"  o   open: as if it had tripped; it goes on by itself",
-	"  c   close: forget the evidence",
+	"ORDER (asks for a reason, shows what it would do, and asks for confirmation)",
+	"  o   open: as if it had tripped; it continues automatically",
+	"  c   close: forget all failures",
 	"  h   half-open: the next calls probe",
-	"  f   force-open: reject every call until it is released or its time is up",
-	"  F   force-closed: admit every call until it is released or its time is up",
+	"  f   force-open: reject every call until it is released or expires",
+	"  F   force-closed: admit every call until it is released or expires",
 	"  r   release: lift the override",
 }
 
@@ -56,10 +56,10 @@ func (m *model) View() tea.View {
 	return v
 }
 
-// screen is the lines of the screen: exactly as many as fit.
+// screen returns the lines of the screen: exactly as many as fit.
 func (m *model) screen(now time.Time) []string {
 	if m.width == 0 {
-		return nil // the first message has the size
+		return nil // the first message contains the size
 	}
 	out := append([]string{m.title(now)}, m.banner(now)...)
 	foot := m.foot()
@@ -74,13 +74,13 @@ func (m *model) screen(now time.Time) []string {
 		out = append(out, "")
 	}
 	out = append(out[:max(0, m.height-len(foot))], foot...)
-	for i := range out { // what is typed or pasted is as it is until here
+	for i := range out { // typed and pasted text has not been made plain so far
 		out[i] = ansi.Truncate(plain.Styled(out[i]), m.width, "…")
 	}
 	return out
 }
 
-// title says most what is needed most: a narrow terminal cuts its end.
+// title shows the most important first: a narrow terminal cuts its end.
 func (m *model) title(now time.Time) string {
 	text := titleStyle.Render("switchgear top") + "  " + now.Format(time.TimeOnly)
 	if m.look.At.IsZero() {
@@ -95,12 +95,13 @@ func (m *model) title(now time.Time) string {
 	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
 
-// staleAfter is how many beats may pass without a look before what is shown
-// is called old.
+// staleAfter is the number of intervals without an answer after which the
+// screen is marked as out of date.
 const staleAfter = 3
 
-// banner is for what must not be missed: processes that do not answer, and a
-// screen that stands still. It is one line, or unfolded a line and more for each.
+// banner shows what must not be missed: processes that do not answer, and a
+// screen that is out of date. It is one line or, if unfolded, at least one
+// line for each.
 func (m *model) banner(now time.Time) []string {
 	var all []string
 	if !m.look.At.IsZero() {
@@ -123,7 +124,7 @@ func (m *model) banner(now time.Time) []string {
 	}
 }
 
-// unfolded is each trouble whole, as far as there is room.
+// unfolded returns each trouble in full, as far as there is room.
 func (m *model) unfolded(all []string) (out []string) {
 	most := max(1, m.height/2)
 	wrap := lipgloss.NewStyle().Width(max(1, m.width-2))
@@ -169,7 +170,7 @@ func (m *model) rows(now time.Time) []string {
 	return out
 }
 
-// markOf is what stands before a line's text: "*" when it is marked.
+// markOf returns what precedes the text of a line: "*" if it is marked.
 func (m *model) markOf(line int) string {
 	if slices.Contains(m.marked, refOf(&m.lines[line])) {
 		return "*"
@@ -177,12 +178,12 @@ func (m *model) markOf(line int) string {
 	return " "
 }
 
-// room is how many rows of the table fit: what title, banner, head and foot
-// leave.
+// room returns how many rows of the table fit between title, banner, header
+// and foot.
 func (m *model) room() int { return max(1, m.height-2-len(m.banner(time.Now()))-len(m.foot())) }
 
-// foot is what stands at the end of the screen: the story of a breaker, and
-// the dialog, the filter, the last receipt or the keys.
+// foot returns the end of the screen: the story of a breaker, and the dialog,
+// the filter, the last receipt or the keys.
 func (m *model) foot() []string {
 	var out []string
 	if m.detail != nil {
@@ -215,7 +216,7 @@ func (m *model) keys() string {
 
 const storyShown = 8 // transitions
 
-// story is the selected breaker's explanation and its newest transitions.
+// story returns the selected breaker's explanation and its newest transitions.
 func (m *model) story() []string {
 	out := []string{faintStyle.Render(strings.Repeat("─", m.width))}
 	text := lipgloss.NewStyle().Width(m.width).Render(plain.Text(m.detail.Text))

@@ -11,8 +11,8 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// chosen are the lines that an order is for: those that are marked, or else the
-// selected one.
+// chosen returns the lines that an order applies to: those that are marked, or
+// else the selected one.
 func (m *model) chosen() []Ref {
 	if len(m.marked) > 0 {
 		return slices.Clone(m.marked)
@@ -23,7 +23,7 @@ func (m *model) chosen() []Ref {
 	return nil
 }
 
-// mark marks the selected line, or takes its mark off, and goes on to the next.
+// mark marks the selected line, or removes its mark, and moves to the next.
 func (m *model) mark() {
 	ref, ok := m.selected()
 	if !ok {
@@ -37,15 +37,15 @@ func (m *model) mark() {
 	m.move(1)
 }
 
-// result is what became of an order at one of the lines that it was for.
+// result is the result of an order for one of its lines.
 type result struct {
 	Ref
 	ops.Receipt
 	err error
 }
 
-// do gives an order to all refs at once. Those with a wildcard are confirmed for
-// as many breakers as the dry run found, in before.
+// do gives an order to all refs at once. Those with a wildcard are confirmed
+// for as many breakers as the dry run in before found.
 func (m *model) do(ctx context.Context, refs []Ref, o ops.Order, before []result) []result {
 	all := make([]result, len(refs))
 	var wg sync.WaitGroup
@@ -64,8 +64,8 @@ func (m *model) do(ctx context.Context, refs []Ref, o ops.Order, before []result
 	return all
 }
 
-// sum is the receipts of an order for several lines as one, and the errors with
-// the id that each is of.
+// sum combines the receipts of an order for several lines, and the errors,
+// each with its id.
 func sum(all []result) (ops.Receipt, error) {
 	if len(all) == 1 {
 		return all[0].Receipt, all[0].err
@@ -90,7 +90,7 @@ func sum(all []result) (ops.Receipt, error) {
 		for _, m := range x.Moves {
 			moves[ops.Move{From: m.From, To: m.To}] += m.Count
 		}
-		if len(x.Moves) == 0 && len(x.Results) == 1 { // of one breaker there are no sums
+		if len(x.Moves) == 0 && len(x.Results) == 1 { // for a single breaker there is no summary
 			moves[ops.Move{From: x.Results[0].Before, To: x.Results[0].After}]++
 		}
 	}

@@ -1,4 +1,4 @@
-// Package top is the live screen of breakers: sorted, searched, explained, and
+// Package top is the live screen of breakers: sorted, filtered and explained,
 // with keys for orders.
 package top
 
@@ -17,27 +17,27 @@ import (
 // Ref is a breaker, or with "name/*" a set, of one process.
 type Ref struct{ Process, ID string }
 
-// Look is what there was to see at one moment.
+// Look is what was found at one moment.
 type Look struct {
 	Page      view.Page
-	Processes int      // that answered
-	Several   bool     // there are more processes than one, some may not have answered
-	Trouble   []string // of those that did not
+	Processes int      // processes that answered
+	Several   bool     // there is more than one process, some of which may not have answered
+	Trouble   []string // errors of those that did not
 	At        time.Time
 }
 
-// Detail is what there is to show of one breaker.
+// Detail is what is known about one breaker.
 type Detail struct {
 	Text    string   // what it does, why, and what happens next
-	Facts   []string // what else there is to know, a line each
+	Facts   []string // further facts, one line each
 	History []breaker.Transition
-	Plot    ops.Plot // of its calls, or of its set's; may be empty
+	Plot    ops.Plot // of its calls, or of those of its set; may be empty
 }
 
-// Config is how the screen sees and orders. The functions are called on
-// goroutines of their own, and must end in bounded time.
+// Config is how the screen reads and gives orders. The functions are called on
+// separate goroutines, and must return within a bounded time.
 type Config struct {
-	// Look asks the processes. The sets in unfold are to be shown key by key.
+	// Look asks the processes. The sets in unfold are shown key by key.
 	Look func(ctx context.Context, unfold []Ref) Look
 	// Detail asks about one breaker.
 	Detail func(context.Context, Ref) (Detail, error)
@@ -47,7 +47,7 @@ type Config struct {
 	Actor string
 	// Every is the time between two looks.
 	Every time.Duration
-	// Sort is the order to begin with.
+	// Sort is the initial sort order.
 	Sort view.Order
 }
 
@@ -56,7 +56,7 @@ func Run(ctx context.Context, c Config, opts ...tea.ProgramOption) error {
 	m := newModel(ctx, c)
 	_, err := tea.NewProgram(m, append(opts, tea.WithContext(ctx))...).Run()
 	if errors.Is(err, tea.ErrInterrupted) || ctx.Err() != nil {
-		return nil // Ctrl-C is how people leave
+		return nil // Ctrl-C is a normal way to quit
 	}
 	return err
 }

@@ -89,7 +89,7 @@ func (r *rig) do(_ context.Context, _ string, o ops.Order) (ops.Receipt, error) 
 	return r.plane.Do(o, ops.Peer{})
 }
 
-// send gives the model a message, and what comes of it.
+// send gives the model a message, and handles the commands that follow.
 func (r *rig) send(msg tea.Msg) {
 	_, cmd := r.m.Update(msg)
 	r.run(cmd)
@@ -114,7 +114,7 @@ func (r *rig) run(cmd tea.Cmd) {
 		case lookedOnce, detailed, previewed, ordered:
 			r.send(msg)
 		}
-	case <-time.After(20 * time.Millisecond): // a cursor that blinks, a beat
+	case <-time.After(20 * time.Millisecond): // a blinking cursor, a beat
 	}
 }
 
@@ -254,8 +254,8 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 	}
 }
 
-// A value that is only offered is replaced by the first key, as text that is
-// selected is; keys that edit keep it.
+// A default value is replaced by the first key, as selected text is; editing
+// keys keep it.
 func TestFirstKeyReplacesWhatIsOffered(t *testing.T) {
 	for _, c := range []struct {
 		keys []string
@@ -281,7 +281,8 @@ func TestFirstKeyReplacesWhatIsOffered(t *testing.T) {
 	r.shows("payments: open -> forced-closed for 45m")
 }
 
-// An order for several shows what changes its state first, and then the counts.
+// An order for several shows what changes its state first, and then the
+// counts.
 func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
 	r := newRig(t, 120, 24)
 	r.manager.Breaker("mail").ForceOpen(breaker.Order{})
@@ -299,8 +300,8 @@ func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
 	}
 }
 
-// An order goes to all that are marked, shows what changes first, and wants the
-// number of breakers; a set that is marked counts with all its keys.
+// An order goes to all marked lines, shows what changes first, and requires
+// the number of breakers; a marked set counts with all its keys.
 func TestOrderForAllMarked(t *testing.T) {
 	r := newRig(t, 120, 24)
 	r.keys("<home>", " ")
@@ -320,7 +321,7 @@ func TestOrderForAllMarked(t *testing.T) {
 	r.shows("nothing was changed", "3 marked")
 	r.keys("f", "INC-42", "<enter>", "<enter>", "5", "<enter>")
 	r.shows("done: 3 marked: 5 breakers, 5 of them change")
-	r.keys("s") // the note goes, and the title has no marks any more
+	r.keys("s") // the note is gone, and the title mentions no marks
 	r.hides("marked")
 	for _, id := range []string{"payments", "search", "ledger/eu-1", "ledger/us-1"} {
 		if r.state(id) != breaker.ForcedOpen {
@@ -331,7 +332,7 @@ func TestOrderForAllMarked(t *testing.T) {
 	r.hides("marked")
 }
 
-// Of several, what fails is named, and the marks stay.
+// Of several orders, the one that fails is named, and the marks stay.
 func TestOrderForAllMarkedThatFailsInPart(t *testing.T) {
 	r := newRig(t, 120, 24)
 	r.keys("<home>", "   ", "r", "<enter>")
@@ -351,11 +352,11 @@ func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
 	}
 }
 
-func TestOrderForASetWantsItsNumber(t *testing.T) {
+func TestOrderForASetNeedsItsNumber(t *testing.T) {
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("never", "<enter>")
-	r.shows("3 closed -> forced-open: ledger/eu-1", "ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger makes later are not touched", "type 3 and enter")
+	r.shows("3 closed -> forced-open: ledger/eu-1", "ledger/*: 3 breakers, 3 of them change until the override is released", "keys that ledger creates later are not affected", "type 3 and enter")
 	r.keys("y", "<enter>")
 	if r.state("ledger/eu-1") != breaker.Closed {
 		t.Fatal("done without its number")
@@ -426,8 +427,8 @@ func TestTroubleUnfolds(t *testing.T) {
 	r.hides("!")
 }
 
-// Whatever processes say, in whichever of the answers that the screen is made
-// of, nothing of it reaches the terminal raw.
+// Whatever processes say, in whichever of the answers that the screen shows,
+// nothing of it reaches the terminal unescaped.
 func TestScreenIsPlainText(t *testing.T) {
 	var o ops.Overview
 	var keys []ops.Status
@@ -454,7 +455,7 @@ func TestScreenIsPlainText(t *testing.T) {
 		r.m.c.Do = func(context.Context, string, ops.Order) (ops.Receipt, error) { return receipt, fails }
 		r.run(r.m.lookNow())
 		for _, keys := range []string{"", "t", "t", "<enter>", "<down>", "<enter>", "<esc>", "/", name, "<esc>", "f", name, "<enter>", "<enter>", "2", "<enter>", "<end>", "o", "<enter>", "y", "c", "<esc>", "?", "x"} {
-			if keys == name { // a paste, which brings along what it likes
+			if keys == name { // a paste, which may contain anything
 				r.send(tea.PasteMsg{Content: name})
 			} else {
 				r.keys(keys)

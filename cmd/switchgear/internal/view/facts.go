@@ -9,8 +9,9 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Facts is what else there is to know about a breaker beside its explanation, a
-// line each: who looks after it, notes, the last errors with their traces, links.
+// Facts returns what is known about a breaker in addition to its explanation,
+// one line each: who looks after it, notes, the last errors with their traces,
+// links.
 func Facts(e *ops.Explanation) (lines []string) {
 	say := func(what string, n *ops.Note) {
 		line := fmt.Sprintf("%s by %s at %s", what, n.Actor, Clock(n.At))
@@ -40,7 +41,7 @@ func Facts(e *ops.Explanation) (lines []string) {
 	return lines
 }
 
-// errorLine is an error with where its trace is.
+// errorLine returns an error with a link to its trace.
 func errorLine(s *breaker.ErrorSample, traces string) string {
 	text := s.Error
 	if s.Count > 1 {

@@ -22,7 +22,7 @@ func History(all []breaker.Transition) *table.Table {
 	return t
 }
 
-// Clock is a time of day, with the date when it is not today.
+// Clock returns a time of day, with the date unless it is today.
 func Clock(at time.Time) string {
 	at = at.Local()
 	if time.Since(at) > 24*time.Hour {
@@ -31,7 +31,7 @@ func Clock(at time.Time) string {
 	return at.Format("15:04:05.000")
 }
 
-// Story is why a transition happened and what followed from it.
+// Story returns why a transition happened and what followed.
 func Story(t *breaker.Transition) string {
 	text := t.Summary()
 	if t.Shadow {

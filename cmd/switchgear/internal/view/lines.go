@@ -12,18 +12,18 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Line is one breaker of one process, or a whole set in sum.
+// Line is one breaker of one process, or the sum of a set.
 type Line struct {
 	Process string
-	User    string // whose it is; "" unless processes of several users are shown
-	// Status is the breaker's; of a set it has the ID "name/*", and the rest is
-	// that of its worst key.
+	User    string // who owns it; "" unless processes of several users are shown
+	// Status is that of the breaker. For a set it has the ID "name/*", and
+	// everything else is from its worst key.
 	ops.Status
-	Set  *ops.Set  // nil: this is a breaker
-	Plot *ops.Plot // what became of its calls of late; nil: not known
+	Set  *ops.Set  // nil for a breaker
+	Plot *ops.Plot // how its recent calls ended; nil if unknown
 }
 
-// block is lines that stay together: a set and its worst keys.
+// block is a group of lines that stay together: a set and its worst keys.
 type block []Line
 
 // Order is how lines are sorted.
@@ -41,13 +41,13 @@ const (
 // Orders are all orders, the default first.
 var Orders = []Order{Worst, ByID, Newest, Busy, Trips}
 
-// Page is what processes answered, one line after the other.
+// Page is what processes answered, line by line.
 type Page struct {
 	blocks []block
 	users  map[string]string // by process
 }
 
-// Owned says whose a process is.
+// Owned sets the user who owns a process.
 func (p *Page) Owned(process, user string) {
 	if p.users == nil {
 		p.users = make(map[string]string)
@@ -55,8 +55,8 @@ func (p *Page) Owned(process, user string) {
 	p.users[process] = user
 }
 
-// AddOverview adds a process with its sets folded: each is one line, and below
-// it the worst of its keys, or those in unfolded under its name. plots are those
+// AddOverview adds a process with its sets folded: each is one line, followed
+// by its worst keys, or by those in unfolded under its name. plots are those
 // of breakers and sets by name, and may be missing.
 func (p *Page) AddOverview(process string, o *ops.Overview, plots map[string]ops.Plot, unfolded map[string][]ops.Status) {
 	plot := func(name string) *ops.Plot {
@@ -88,15 +88,15 @@ func (p *Page) AddOverview(process string, o *ops.Overview, plots map[string]ops
 	}
 }
 
-// Add adds breakers of a process, each on a line of its own.
+// Add adds breakers of a process, one line each.
 func (p *Page) Add(process string, all []ops.Status) {
 	for _, s := range all {
 		p.blocks = append(p.blocks, block{{Process: process, Status: s}})
 	}
 }
 
-// Lines are the lines whose process or id contains text, sorted. Lines that
-// are alike stand by process and id.
+// Lines returns the lines whose process or id contains text, sorted. Equal
+// lines are sorted by process and id.
 func (p *Page) Lines(by Order, text string) (lines []Line) {
 	slices.SortFunc(p.blocks, func(a, b block) int {
 		return cmp.Or(by.compare(&a[0], &b[0]), strings.Compare(a[0].Process, b[0].Process), strings.Compare(a[0].ID, b[0].ID))
@@ -113,7 +113,8 @@ func (p *Page) Lines(by Order, text string) (lines []Line) {
 	return lines
 }
 
-// Sum is such as "14 breakers: 2 open, 12 closed", keys included.
+// Sum returns a summary such as "14 breakers: 2 open, 12 closed", including
+// keys.
 func (p *Page) Sum() string {
 	states := map[string]int{}
 	n := 0
@@ -146,7 +147,8 @@ func (o Order) compare(a, b *Line) int {
 	}
 }
 
-// counted is such as "412 keys: 2 open, 1 forced-open, 409 closed".
+// counted returns a text such as "412 keys: 2 open, 1 forced-open, 409
+// closed".
 func counted(n int, what string, states map[string]int) string {
 	var parts []string
 	for _, state := range []breaker.State{breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.ForcedClosed, breaker.Closed} {

@@ -9,8 +9,9 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// Moves is such as "2 closed -> forced-open, 1 stays forced-open" of orders for
-// several breakers, those that change their state first; "" of orders for one.
+// Moves returns a text such as "2 closed -> forced-open, 1 stays forced-open"
+// for orders for several breakers, those that change their state first; "" for
+// orders for one.
 func Moves(all []ops.Receipt) string {
 	var parts []string
 	for _, m := range sumOf(all) {
@@ -26,7 +27,8 @@ func Moves(all []ops.Receipt) string {
 	return strings.Join(parts, ", ")
 }
 
-// sumOf adds up the moves of several receipts, those that change a state first.
+// sumOf adds up the moves of several receipts, those that change a state
+// first.
 func sumOf(all []ops.Receipt) (out []ops.Move) {
 	sum := map[ops.Move]int{}
 	for i := range all {
@@ -52,14 +54,14 @@ func sumOf(all []ops.Receipt) (out []ops.Move) {
 	return out
 }
 
-// What of several breakers is shown before an order is given.
+// Limits for what is shown about several breakers before an order is given.
 const (
 	changesShown = 3 // kinds of changes
 	idsShown     = 5 // of each
 )
 
-// Changes is which breakers would change their state, in a line for each kind of
-// change, of orders for several.
+// Changes says which breakers would change their state, with a line for each
+// kind of change, for orders for several breakers.
 func Changes(all ...ops.Receipt) (lines []string) {
 	for _, m := range sumOf(all) {
 		if m.From == m.To || len(lines) == changesShown {

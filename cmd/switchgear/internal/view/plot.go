@@ -27,7 +27,8 @@ func calls(p *ops.Plot) int {
 	return ofLastMinute(p, p.Success) + ofLastMinute(p, p.Failure) + ofLastMinute(p, p.Rejected)
 }
 
-// lastMinute is what became of the calls of the last minute: ok/failed/rejected.
+// lastMinute returns how the calls of the last minute ended:
+// ok/failed/rejected.
 func lastMinute(p *ops.Plot) string {
 	if calls(p) == 0 {
 		return ""
@@ -35,9 +36,9 @@ func lastMinute(p *ops.Plot) string {
 	return fmt.Sprintf("%d/%d/%d", ofLastMinute(p, p.Success), ofLastMinute(p, p.Failure), ofLastMinute(p, p.Rejected))
 }
 
-// Spark draws a plot's three series as bars, all to one scale, and says what
-// the highest stands for. Of a plot that is wider than width it leaves out the
-// oldest.
+// Spark draws a plot's three series as bars with a common scale, and says what
+// a full bar means. If the plot is wider than width, it leaves out the oldest
+// steps.
 func Spark(p *ops.Plot, width int) []string {
 	n := min(len(p.Success), max(0, width-sparkLabel))
 	newest := func(series []uint32) []uint32 { return series[len(series)-n:] }
@@ -64,7 +65,7 @@ const sparkLabel = len("rejected ")
 
 var levels = []rune(" ▁▂▃▄▅▆▇█")
 
-// bars draws each number as a bar; one that is not 0 can be seen.
+// bars draws each number as a bar. A number that is not 0 is always visible.
 func bars(series []uint32, top uint32) string {
 	var b strings.Builder
 	for _, x := range series {

@@ -1,4 +1,4 @@
-// Package view says what a breaker's status is in the words and columns that
+// Package view presents the status of breakers in the words and columns that
 // people read: in status tables, and live in top.
 package view
 
@@ -24,8 +24,8 @@ var (
 	dim     = lipgloss.NewStyle().Faint(true)
 )
 
-// State is the state as a cell. Without colours, capitals mark what is not
-// closed.
+// State returns the state as a cell. Without colours, capitals mark states
+// other than closed.
 func State(s breaker.State) table.Cell {
 	word := strings.ToUpper(s.String())
 	switch s {
@@ -40,7 +40,7 @@ func State(s breaker.State) table.Cell {
 	}
 }
 
-// auto is the automatic state where it is not the state itself.
+// auto returns the automatic state if it differs from the state.
 func auto(s *ops.Status) table.Cell {
 	if s.Override == nil {
 		return table.Cell{}
@@ -59,7 +59,7 @@ func since(s *ops.Status, now time.Time) string {
 	return Short(now.Sub(at))
 }
 
-// next is what happens next, and when.
+// next returns what happens next, and when.
 func next(s *ops.Status, now time.Time) string {
 	switch s.State {
 	case breaker.Open:
@@ -81,7 +81,7 @@ func next(s *ops.Status, now time.Time) string {
 	return ""
 }
 
-// of is "1 of 2", or "1" where the limit is not known.
+// of returns "1 of 2", or "1" if the limit is unknown.
 func of(n, limit int) string {
 	if limit == 0 {
 		return strconv.Itoa(n)
@@ -89,7 +89,7 @@ func of(n, limit int) string {
 	return fmt.Sprintf("%d of %d", n, limit)
 }
 
-// window is what the window of the rates holds: calls/failed/slow.
+// window returns what the window of the rates holds: calls/failed/slow.
 func window(s *ops.Status) string {
 	if s.Window == (breaker.Counts{}) {
 		return ""
@@ -97,8 +97,8 @@ func window(s *ops.Status) string {
 	return fmt.Sprintf("%d/%d/%d", s.Window.Calls, s.Window.Failures, s.Window.Slow)
 }
 
-// Why is why the breaker is as it is, in one clause, behind who looks after it
-// and how many notes it has; "" for a healthy one without.
+// Why returns in one clause why the breaker is in its state, after who looks
+// after it and how many notes it has; "" for a healthy breaker without notes.
 func Why(s *ops.Status) string {
 	var parts []string
 	if s.Ack != nil {
@@ -141,7 +141,8 @@ func why(s *ops.Status) string {
 	return text
 }
 
-// whose is who gave an override and why, which PyBreaker's pipe does not say.
+// whose returns who set an override and why, which PyBreaker's pipe does not
+// say.
 func whose(o *breaker.Override) string {
 	if o == nil || o.Actor == "" && o.Reason == "" {
 		return "unknown who and why"
@@ -153,7 +154,7 @@ func whose(o *breaker.Override) string {
 	return "by " + cmp.Or(o.Actor, "an unknown actor") + ": " + why
 }
 
-// watching is the evidence that a closed breaker has so far.
+// watching returns the evidence that a closed breaker has so far.
 func watching(s *ops.Status) string {
 	if s.FailCount == 0 {
 		return ""
@@ -164,7 +165,8 @@ func watching(s *ops.Status) string {
 	return fmt.Sprintf("%d failed in a row", s.FailCount)
 }
 
-// Short rounds a time to what a reader can take in: 350ms, 4s, 2m10s, 3h5m, 12d.
+// Short rounds a duration to what a reader can take in: 350ms, 4s, 2m10s,
+// 3h5m, 12d.
 func Short(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = max(d, 0)
@@ -182,7 +184,7 @@ func Short(d time.Duration) string {
 	}
 }
 
-// two writes d in two units, the smaller one only if there is something of it.
+// two formats d in two units, and leaves out the smaller one if it is zero.
 func two(d, big time.Duration, bigName string, small time.Duration, smallName string) string {
 	text := fmt.Sprintf("%d%s", d/big, bigName)
 	if rest := d % big / small; rest > 0 {

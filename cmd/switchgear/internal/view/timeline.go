@@ -18,11 +18,11 @@ type Happening struct {
 	ops.Event
 }
 
-// orderEffect is how long after an order its transition may come.
+// orderEffect is how long after an order its transition may follow.
 const orderEffect = 10 * time.Second
 
-// Merge puts the events of several processes in order. An order for one breaker
-// whose transition says all that the order says is left out.
+// Merge sorts the events of several processes. It leaves out an order for one
+// breaker if its transition says everything that the order says.
 func Merge(all []Happening) []Happening {
 	slices.SortStableFunc(all, func(a, b Happening) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Process, b.Process), cmp.Compare(a.Seq, b.Seq))
@@ -36,8 +36,8 @@ func Merge(all []Happening) []Happening {
 	return out
 }
 
-// carriedOut reports whether the transition of an order is among the events that
-// follow it.
+// carriedOut reports whether the transition caused by an order is among the
+// events that follow it.
 func carriedOut(order *Happening, later []Happening) bool {
 	for i := range later {
 		x := &later[i]
@@ -70,12 +70,12 @@ func Timeline(all []Happening, several bool) *table.Table {
 	return t
 }
 
-// What is what happened, in a few words.
+// What says what happened, in a few words.
 func What(e *ops.Event) table.Cell {
 	switch {
 	case e.Kind == ops.EventHeldBack:
 		return table.Cell{Text: "held back", Style: warn}
-	case e.Transition != nil && e.Transition.Shadow: // the next call does not meet it
+	case e.Transition != nil && e.Transition.Shadow: // the next call is not affected
 		return table.Cell{Text: fmt.Sprintf("(%s -> %s)", e.Transition.From, e.Transition.To), Style: dim}
 	case e.Transition != nil:
 		to := State(e.Transition.To)
@@ -89,7 +89,7 @@ func What(e *ops.Event) table.Cell {
 	return table.Plain(string(e.Kind))
 }
 
-// Who is the person who did it, or "" if it happened by itself.
+// Who returns the person who did it, or "" if it happened automatically.
 func Who(e *ops.Event) string {
 	switch {
 	case e.Transition != nil:
@@ -102,7 +102,7 @@ func Who(e *ops.Event) string {
 	return ""
 }
 
-// Reason is why it happened, or what a notice says.
+// Reason returns why it happened, or the text of a notice.
 func Reason(e *ops.Event) string {
 	switch {
 	case e.Kind == ops.EventHeldBack:
@@ -112,7 +112,7 @@ func Reason(e *ops.Event) string {
 	case e.Order != nil:
 		return orderText(e.Order)
 	case e.Override != nil && !e.Override.Expires.IsZero():
-		return fmt.Sprintf("half the time of the override is over, it ends at %s (%q)", Clock(e.Override.Expires), e.Override.Reason)
+		return fmt.Sprintf("half the time of the override has passed, it ends at %s (%q)", Clock(e.Override.Expires), e.Override.Reason)
 	case e.Missed > 0:
 		return fmt.Sprintf("%d events were missed", e.Missed)
 	}

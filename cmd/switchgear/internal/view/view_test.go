@@ -137,7 +137,7 @@ func TestLinesAreSortedAndFound(t *testing.T) {
 	}
 }
 
-// An overview has no transitions and no settings, but for the explanation.
+// An overview has no transitions and no settings, only the explanation.
 func TestWhyOfAnOverview(t *testing.T) {
 	b := breaker.New("a: b", breaker.Settings{FailMax: 1, Probes: 2})
 	for want, order := range map[string]func(breaker.Order) error{

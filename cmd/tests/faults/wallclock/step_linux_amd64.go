@@ -13,14 +13,14 @@ var vdsoClockGettime uintptr
 
 var ahead int64 // seconds added to the wall clock; read by clockGettime
 
-// clockGettime is clock_gettime(2) for C's calling convention.
+// clockGettime is clock_gettime(2) in C's calling convention.
 func clockGettime() //nolint:unused // the runtime calls it
 
-// address is that of clockGettime.
+// address returns the address of clockGettime.
 func address() uintptr
 
-// Step moves the wall clock of this process by d, whole seconds. Its error
-// matches errors.ErrUnsupported where it cannot; here it can.
+// Step moves the wall clock of this process by d, which must be whole seconds.
+// Where it cannot, the error matches errors.ErrUnsupported; here it can.
 func Step(d time.Duration) error {
 	atomic.AddInt64(&ahead, int64(d/time.Second))
 	atomic.StoreUintptr(&vdsoClockGettime, address())

@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// Step cannot move the clock here: its error matches errors.ErrUnsupported.
+// Step cannot move the clock here: the error matches errors.ErrUnsupported.
 func Step(time.Duration) error { return errors.ErrUnsupported }

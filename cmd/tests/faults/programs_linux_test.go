@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// Two hundred programs at once: each gets the answer to its own order, and each
-// order is carried out once.
+// Two hundred programs at once: each gets the answer to its own order, and
+// each order is carried out once.
 func TestTwoHundredPrograms(t *testing.T) {
-	const crowd = 200
-	names := make([]string, crowd)
+	const programCount = 200
+	names := make([]string, programCount)
 	for i := range names {
 		names[i] = fmt.Sprintf("b%03d", i)
 	}
@@ -64,7 +64,7 @@ func TestTwoHundredPrograms(t *testing.T) {
 			must(t, os.WriteFile(calm(o), []byte("[pybreaker]\nsleep_delay = 30\n"), 0o600))
 			goroutines := o.tell("goroutines")
 			var wg sync.WaitGroup
-			for i := range crowd {
+			for i := range programCount {
 				wg.Go(func() {
 					words := tt.order(o, i)
 					if r := run(t, words...); r.code != 0 || !strings.Contains(r.out, tt.want(i)) {
@@ -90,7 +90,7 @@ func TestTwoHundredPrograms(t *testing.T) {
 				}
 				o.wants(name, state)
 			}
-			if want := crowd * 3 / 4 * tt.lines; len(all) != want {
+			if want := programCount * 3 / 4 * tt.lines; len(all) != want {
 				t.Errorf("%d lines in the audit log, want %d", len(all), want)
 			}
 			eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })
@@ -105,8 +105,8 @@ func atMost(got, want string) bool {
 	return err1 == nil && err2 == nil && g <= w
 }
 
-// A program that is stopped while it has its turn is named by the next one; one
-// that is killed then gives its turn back.
+// A program that is stopped during its turn is named by the next one; when it
+// is killed, it gives its turn back.
 func TestProgramInItsTurn(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo"))
@@ -128,7 +128,7 @@ func TestProgramInItsTurn(t *testing.T) {
 	o.ends()
 }
 
-// calm is a configuration whose programs do not take a busy machine for a
+// calm is a configuration whose programs do not mistake a busy machine for a
 // process that is stuck.
 func calm(o *owner) string { return filepath.Join(filepath.Dir(o.In), "calm.conf") }
 
@@ -141,8 +141,8 @@ func locked(t *testing.T, in string) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
 }
 
-// Programs are killed anywhere in what they do. Each order is carried out once
-// or not at all, and nothing of them is left.
+// Programs are killed at random points. Each order is carried out once or not
+// at all, and they leave nothing behind.
 func TestProgramsKilled(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo"))
@@ -197,8 +197,8 @@ func TestProgramsKilled(t *testing.T) {
 	}
 }
 
-// The pipe is removed again and again while programs order. An order whose
-// giver is told that it was done was done; one that fails says what is wrong.
+// The pipe is removed again and again while programs give orders. An order
+// that was reported as done was done; one that fails says what is wrong.
 func TestPipeRemovedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo"))
@@ -234,7 +234,7 @@ func TestPipeRemovedAgainAndAgain(t *testing.T) {
 }
 
 // The owner is killed while orders come in. What was answered is in the audit
-// log, the log holds together, and the next owner goes on with it.
+// log, the log verifies, and the next owner continues it.
 func TestOwnerKilledAmidOrders(t *testing.T) {
 	t.Parallel()
 	p := at(shortTemp(t), "foo")
@@ -295,8 +295,9 @@ func TestOwnerKilledAmidOrders(t *testing.T) {
 	o.ends()
 }
 
-// Who follows the events and reads none, because it is stopped, costs the owner
-// nothing that grows; awake again it is told how many it missed.
+// A program that follows the events and reads none, because it is stopped,
+// costs the owner nothing that grows; when it continues, it learns how many
+// events it missed.
 func TestFollowerThatNeverReads(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo", starter))
@@ -322,7 +323,7 @@ func TestFollowerThatNeverReads(t *testing.T) {
 	o.ends()
 }
 
-// A half-sent request holds nobody up, and ends with its sender.
+// A half-sent request delays no other, and ends with its sender.
 func TestHalfARequest(t *testing.T) {
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo"))

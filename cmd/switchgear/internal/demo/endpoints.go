@@ -14,9 +14,9 @@ import (
 	"github.com/switchgear-go/switchgear/ops/fifo"
 )
 
-// doors are the ways into the running shop for people. A way that this
-// platform has not, or that could not be opened, is nil.
-type doors struct {
+// endpoints are the ways in which people can reach the running shop. One that
+// this platform does not have, or that could not be opened, is nil.
+type endpoints struct {
 	dir       string // private, and removed at the end
 	input     string
 	output    string
@@ -25,11 +25,11 @@ type doors struct {
 	socket    *ops.Server
 	dashboard *http.Server
 	url       string  // of the dashboard
-	closed    []error // why a way is not open
+	closed    []error // why an endpoint is not open
 }
 
-func openDoors(m *breaker.Manager) (*doors, error) {
-	d := &doors{plane: ops.New(m, ops.Options{Service: "demo-shop", Authorize: onLoopback})}
+func openEndpoints(m *breaker.Manager) (*endpoints, error) {
+	d := &endpoints{plane: ops.New(m, ops.Options{Service: "demo-shop", Authorize: onLoopback})}
 	for _, open := range []func(*breaker.Manager) error{d.openPipe, d.openSocket} {
 		if err := open(m); err != nil {
 			d.closed = append(d.closed, err)
@@ -41,7 +41,7 @@ func openDoors(m *breaker.Manager) (*doors, error) {
 	return d, nil
 }
 
-func (d *doors) openPipe(m *breaker.Manager) (err error) {
+func (d *endpoints) openPipe(m *breaker.Manager) (err error) {
 	if d.dir, err = os.MkdirTemp("", "switchgear-demo-"); err != nil {
 		return fmt.Errorf("make a private folder: %w", err)
 	}
@@ -50,12 +50,12 @@ func (d *doors) openPipe(m *breaker.Manager) (err error) {
 	return err
 }
 
-func (d *doors) openSocket(*breaker.Manager) (err error) {
+func (d *endpoints) openSocket(*breaker.Manager) (err error) {
 	d.socket, err = d.plane.Listen()
 	return err
 }
 
-func (d *doors) openDashboard() error {
+func (d *endpoints) openDashboard() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("open the dashboard: %w", err)
@@ -66,17 +66,17 @@ func (d *doors) openDashboard() error {
 	return nil
 }
 
-// onLoopback lets orders pass that were sent to the address which the demo
+// onLoopback admits orders that were sent to the address that the demo
 // printed, and not to another name that points here.
 func onLoopback(r *http.Request, _ *ops.Order) error {
 	host, _, err := net.SplitHostPort(r.Host)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("the demo takes orders at its loopback address only, not at %s", r.Host)
+		return fmt.Errorf("the demo accepts orders only at its loopback address, not at %s", r.Host)
 	}
 	return nil
 }
 
-func (d *doors) close() error {
+func (d *endpoints) close() error {
 	var errs []error
 	if d.pipe != nil {
 		errs = append(errs, d.pipe.Close())
