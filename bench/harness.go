@@ -28,7 +28,7 @@ type work struct {
 	failAt int           // the number of the next call that fails; past ones: never
 	faults int           // calls that failed
 	every  int           // how far apart those are
-	waited time.Duration // time that the loop spent on waiting, which is no cost
+	waited time.Duration // time that the loop spent on waiting, which is not counted
 	_      [128]byte
 }
 

@@ -80,7 +80,7 @@ func TestTargetValue(t *testing.T) {
 		want float64
 	}{
 		{target{Num: "g/a"}, 4},
-		{target{Num: "g/a", Den: "g/b"}, 2}, // 2, 2 and 0.5: the round that drifted is no outlier
+		{target{Num: "g/a", Den: "g/b"}, 2}, // 2, 2 and 0.5: the round that drifted is not an outlier
 		{target{Num: "g/a", Minus: "g/c", Den: "g/c"}, 1},
 	} {
 		if got := c.value(rows); got != c.want {
@@ -114,7 +114,7 @@ func TestTargetsNameRows(t *testing.T) {
 	for _, target := range targets() {
 		for _, id := range target.needs() {
 			if !known[id] {
-				t.Errorf("target %s names %s, which is no row", target.Path, id)
+				t.Errorf("target %s names %s, which is not a row", target.Path, id)
 			}
 		}
 	}

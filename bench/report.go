@@ -55,7 +55,7 @@ func (p printer) table(head []string, body [][]string) {
 	tw.Flush()
 }
 
-// rows writes every group as a table of its own, in the order of the rows.
+// rows writes every group as a separate table, in the order of the rows.
 func (p printer) rows(rows []*Row) {
 	all := tableOf(rows)
 	for _, group := range groupsOf(rows) {

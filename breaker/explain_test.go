@@ -164,7 +164,7 @@ func TestExplain(t *testing.T) {
 			`db has been open for 0s: opened by ana ("INC-42"). Every call is rejected; a probe may run in 30m.`,
 		},
 		{
-			"ordered by nobody",
+			"ordered without an actor",
 			Settings{},
 			func(b *Breaker) { b.Open(Order{}) },
 			"db has been open for 0s: opened by an unknown actor. Every call is rejected; a probe may run in 1m.",

@@ -30,7 +30,7 @@ func TestKeysWithListenersAreKept(t *testing.T) {
 		set.Breaker(10 + k)
 	}
 	if set.kept(-1) != nil {
-		t.Error("the key is kept though nobody listens any more")
+		t.Error("the key is kept though it has no listener any more")
 	}
 }
 

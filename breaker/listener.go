@@ -9,7 +9,7 @@ import (
 //
 // The functions run with no lock held, and may call back into the breaker. They
 // run on the goroutine of a caller; or of a timer, if time has moved the
-// breaker; or on a goroutine of their own after Apply. BeforeCall, Success,
+// breaker; or on a separate goroutine after Apply. BeforeCall, Success,
 // Failure and Rejected may run on many goroutines at once. StateChange,
 // HeldBack, Ready and Reminder run one at a time for each breaker, in the order
 // of the events.

@@ -188,7 +188,7 @@ func TestZeroManager(t *testing.T) {
 		t.Errorf("got %v, want ErrUnknown", err)
 	}
 	if s := m.Status(); len(s) != 0 {
-		t.Errorf("status of nobody: %v", s)
+		t.Errorf("status of an empty manager: %v", s)
 	}
 	failTimes(m.Breaker("db"), 5)
 	is(t, m.Breaker("db"), Open)

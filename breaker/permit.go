@@ -77,14 +77,24 @@ func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 		err = p.askContext(ctx)
 		return p, err
 	}
-	p.tag = tagChecked
+	if ctx != nil {
+		p.tag = tagChecked
+	}
 	return p, nil
 }
 
 // ask is kept out of line, so that Allow stays small enough to be inlined.
 //
 //go:noinline
-func (p *Permit) ask() error { return p.askContext(context.Background()) }
+func (p *Permit) ask() error {
+	err := p.askContext(context.Background())
+	// That checked nothing: DoneContext or Settle may come with a context that
+	// was over before the call.
+	if stateOf(p.word) == Closed {
+		p.tag &^= tagChecked
+	}
+	return err
+}
 
 // askContext fills in the permit when one look at the word does not admit the
 // call. The permit of a rejected call has ended.
@@ -98,7 +108,9 @@ func (p *Permit) askContext(ctx context.Context) error {
 	// the fast path.
 	if w&(admitMask&^flagTimed) == 0 && (ctx == nil || ctx.Err() == nil) {
 		*p = b.permit(w)
-		p.tag |= tagChecked
+		if ctx != nil {
+			p.tag |= tagChecked
+		}
 		p.word |= permitSlow
 		return nil
 	}

@@ -187,7 +187,7 @@ func TestAnsweredStopsTheClock(t *testing.T) {
 }
 
 func TestPermitsWithAContext(t *testing.T) {
-	t.Run("a caller that gave up is no evidence", func(t *testing.T) {
+	t.Run("a caller that gave up is not evidence", func(t *testing.T) {
 		b := New("api", Settings{FailMax: 1})
 		gone, cancel := context.WithCancel(bg)
 		p, err := b.AllowContext(gone)

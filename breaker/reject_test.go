@@ -20,7 +20,7 @@ func TestRejectionSaysWhoWhyAndUntilWhen(t *testing.T) {
 		}
 		var open *OpenError
 		if !errors.As(err, &open) {
-			t.Fatalf("error %v is no *OpenError", err)
+			t.Fatalf("error %v is not an *OpenError", err)
 		}
 		if open.Name != "db" || open.State != Open || open.RetryAfter() != 20*time.Second {
 			t.Errorf("got %+v with RetryAfter %s, want db, open, 20s", open, open.RetryAfter())

@@ -33,7 +33,7 @@ func TestSpreadDrawsAgain(t *testing.T) {
 	draws := 1
 	for ; s.own(one) == s.own(other); draws++ {
 		if draws > 20 {
-			t.Fatal("they meet for ever though their last bits differ")
+			t.Fatal("they contend forever though their last bits differ")
 		}
 		s.redraw()
 	}

@@ -118,7 +118,7 @@ func TestTrap_OpenedTwice(t *testing.T) {
 	})
 }
 
-// Hystrix (pull request 1621): whoever unsubscribes from a probe leaves it half-open.
+// Hystrix (pull request 1621): unsubscribing from a probe leaves it half-open.
 func TestTrap_CallerLeavesTheProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})

@@ -14,7 +14,7 @@ import (
 
 var payments = breaker.Settings{FailureRate: 0.5, ResetTimeout: 10 * time.Second}
 
-// As it stands in your tests. In the bubble the scenarios take no time.
+// As in your tests. In the bubble the scenarios take no time.
 func ExampleAssertOpens() {
 	_ = func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -93,7 +93,7 @@ func Example_awsSDK() {
 }
 
 // The breaker of an API is inside of what gets its tokens: a token endpoint that
-// is down says nothing of the API. It has a breaker of its own.
+// is down says nothing about the API. It has its own breaker.
 func Example_oauth2() {
 	var requests int
 	tokens := unavailable(&requests)

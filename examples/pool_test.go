@@ -80,9 +80,9 @@ func Example_poolLimits() {
 	// Output: context deadline exceeded with 0 failures
 }
 
-// net/http does not say that a request waits for one of MaxConnsPerHost
-// connections. A semaphore outside of the breaker limits requests instead, so
-// that the wait is neither timed nor judged.
+// A wait for one of http.Transport.MaxConnsPerHost connections is no evidence, but
+// it makes a call slow. The wait for a semaphore outside of the breaker is neither
+// timed nor judged.
 func Example_httpLimits() {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))

@@ -73,13 +73,8 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 			m, _ := tenants(t, 100)
 			p := ops.New(m, ops.Options{})
 			defer p.Close()
-			l := make(pipes)
-			srv := &http.Server{Handler: p.Handler()}
-			go func() { _ = srv.Serve(l) }()
-			defer srv.Close()
-			client, server := net.Pipe()
-			defer client.Close()
-			l <- server
+			client, stop := dialInMemory(p.Handler())
+			defer stop()
 			fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target)
 			if _, err := io.ReadFull(client, make([]byte, 10)); err != nil {
 				t.Fatal(err)
@@ -105,13 +100,8 @@ func TestConnectionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := ops.New(shop(t), ops.Options{Authorize: anybody})
 		defer p.Close()
-		l := make(pipes)
-		srv := &http.Server{Handler: p.Handler()}
-		go func() { _ = srv.Serve(l) }()
-		defer srv.Close()
-		client, server := net.Pipe()
-		defer client.Close()
-		l <- server
+		client, stop := dialInMemory(p.Handler())
+		defer stop()
 		in := bufio.NewReader(client)
 		for _, c := range []struct{ method, path, body string }{
 			{"GET", "/v1/status", ""}, {"POST", "/v1/orders", openPayments}, {"HEAD", "/v1/overview", ""}, {"GET", "/v1/process", ""},

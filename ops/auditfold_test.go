@@ -162,11 +162,7 @@ func TestMistakesAreRecorded(t *testing.T) {
 // The order of a client that may give none does not wait for a disk.
 func TestUnauthorizedOrdersDoNotWaitForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
-		synctest.Wait()
-		a.mu.Lock()
-		a.writing = true // as if a write hung
-		a.mu.Unlock()
+		a := hangingAuditor(t)
 		began := time.Now()
 		refused := fmt.Errorf("%w: sign in first", ErrRefused)
 		for i := range 1000 {

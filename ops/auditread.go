@@ -15,7 +15,7 @@ import (
 )
 
 // ErrAudit is matched by the error for an audit log that was tampered with.
-var ErrAudit = errors.New("audit log does not hold together")
+var ErrAudit = errors.New("audit log is inconsistent")
 
 // AuditError says where an audit log is inconsistent, and why. It matches
 // ErrAudit.

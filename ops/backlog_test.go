@@ -9,15 +9,21 @@ import (
 	"testing/synctest"
 )
 
+// hangingAuditor returns an auditor whose file system hangs, until drain is called.
+func hangingAuditor(t *testing.T) *auditor {
+	a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
+	synctest.Wait()
+	a.mu.Lock()
+	a.writing = true
+	a.mu.Unlock()
+	return a
+}
+
 // While the file system hangs, orders wait a second each and memory does not
 // fill; a closed log accepts nothing more.
 func TestAuditBacklogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuditor(filepath.Join(t.TempDir(), "audit"), "shop", nil)
-		synctest.Wait()
-		a.mu.Lock()
-		a.writing = true // as if a write hung
-		a.mu.Unlock()
+		a := hangingAuditor(t)
 		for range auditBacklog {
 			job := auditJob{done: make(chan error, 1)}
 			if err := a.enqueue(&job); err != nil {

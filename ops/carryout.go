@@ -77,7 +77,7 @@ func (p *Plane) setMark(o Order) error {
 	switch set, wild := strings.CutSuffix(o.ID, "/*"); {
 	case o.ID == "*":
 		if !o.DryRun {
-			p.notes.setMark(Note{At: time.Now(), Actor: o.Actor, Text: o.Reason})
+			p.notes.setMark(Note{At: time.Now(), Actor: o.Actor, Reason: o.Reason})
 		}
 		return nil
 	case wild:

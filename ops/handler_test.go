@@ -475,18 +475,26 @@ func (l pipes) Accept() (net.Conn, error) {
 func (l pipes) Close() error   { close(l); return nil }
 func (l pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
+// dialInMemory serves h over such a connection, until stop is called.
+func dialInMemory(h http.Handler) (client net.Conn, stop func()) {
+	l := make(pipes)
+	srv := &http.Server{Handler: h}
+	go func() { _ = srv.Serve(l) }()
+	client, server := net.Pipe()
+	l <- server
+	return client, func() {
+		client.Close()
+		srv.Close()
+	}
+}
+
 func TestReaderThatTakesNothingIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := shop(t)
 		p := ops.New(m, ops.Options{})
 		defer p.Close()
-		l := make(pipes)
-		srv := &http.Server{Handler: p.Handler()}
-		go func() { _ = srv.Serve(l) }()
-		defer srv.Close()
-		client, server := net.Pipe()
-		defer client.Close()
-		l <- server
+		client, stop := dialInMemory(p.Handler())
+		defer stop()
 		fmt.Fprintf(client, "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
 		r := bufio.NewReader(client)
 		for line := ""; !strings.HasPrefix(line, "retry"); {

@@ -41,7 +41,7 @@ func TestForeignHostsAreRefused(t *testing.T) {
 		{"127.0.0.1:0", []string{"ops.example"}, "localhost", ok},
 		{"[::1]:0", nil, "evil.example", no},
 		{"[::1]:0", nil, "", ok},
-		{"0.0.0.0:0", nil, "evil.example", no}, // it comes in at loopback all the same
+		{"0.0.0.0:0", nil, "evil.example", no}, // it still comes in at loopback
 	} {
 		l, err := net.Listen("tcp", c.listen)
 		if err != nil {

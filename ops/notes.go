@@ -16,9 +16,9 @@ const (
 
 // Note is what a person wrote about a breaker or a process.
 type Note struct {
-	At    time.Time `json:"at"`
-	Actor string    `json:"actor"`
-	Text  string    `json:"text,omitempty"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason,omitempty"` // the Reason of its order
 }
 
 // notes holds the notes on breakers and their acknowledgements. They end with
@@ -34,7 +34,7 @@ type notes struct {
 func (n *notes) apply(b *breaker.Breaker, o Order) (Result, error) {
 	s := b.Status()
 	res := Result{Receipt: breaker.Receipt{ID: s.ID, Before: s.State, After: s.State, From: s.Version, Version: s.Version, DryRun: o.DryRun}}
-	x := Note{At: time.Now(), Actor: o.Actor, Text: o.Reason}
+	x := Note{At: time.Now(), Actor: o.Actor, Reason: o.Reason}
 	switch {
 	case o.Verb == VerbAck:
 		return res, n.ack(b, x, o.DryRun)

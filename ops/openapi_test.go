@@ -63,11 +63,11 @@ func (d *document) check(s *schema, v any, at string, covered map[string]bool) [
 		}
 	case float64:
 		if s.Type != "number" && (s.Type != "integer" || v != math.Trunc(v)) && s.Type != "" {
-			return wrong("%v is no %s", v, s.Type)
+			return wrong("%v is not of type %s", v, s.Type)
 		}
 	case bool:
 		if s.Type != "boolean" {
-			return wrong("%v is no %s", v, s.Type)
+			return wrong("%v is not of type %s", v, s.Type)
 		}
 	case []any:
 		if s.Type != "array" {

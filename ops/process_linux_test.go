@@ -139,7 +139,7 @@ func TestKernelReportsThePeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, _ := ops.NewClient(s.Path())
-	if _, err := c.Order(ctx, ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "somebody else"}); err != nil {
+	if _, err := c.Order(ctx, ops.Order{ID: "payments", Verb: breaker.VerbOpen, Actor: "another user"}); err != nil {
 		t.Fatal(err)
 	}
 	f, _ := os.Open(path)
@@ -148,7 +148,7 @@ func TestKernelReportsThePeer(t *testing.T) {
 		if e.Start {
 			continue
 		}
-		if err != nil || e.Peer.UID == nil || *e.Peer.UID != os.Getuid() || e.Peer.PID != os.Getpid() || e.Order.Actor != "somebody else" {
+		if err != nil || e.Peer.UID == nil || *e.Peer.UID != os.Getuid() || e.Peer.PID != os.Getpid() || e.Order.Actor != "another user" {
 			t.Errorf("entry = %+v, %v, want the kernel's word beside the claim", e, err)
 		}
 	}

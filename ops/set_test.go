@@ -130,6 +130,6 @@ func TestSetSettingsOfASet(t *testing.T) {
 		}
 	}
 	if _, err := p.Do(setOrder("payments/*", `{"fail_max": 2}`), program); !errors.Is(err, breaker.ErrUnknown) {
-		t.Errorf("a breaker is no set: %v", err)
+		t.Errorf("a breaker taken for a set: %v", err)
 	}
 }

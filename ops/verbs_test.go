@@ -214,7 +214,7 @@ func TestNotes(t *testing.T) {
 		}
 	}
 	s := noteOf(t, p, "payments")
-	if len(s.Notes) != 5 || s.Notes[0].Text != "note 2" || s.Notes[4].Text != "note 6" || s.Notes[4].Actor != "ana" || s.Notes[4].At.IsZero() {
+	if len(s.Notes) != 5 || s.Notes[0].Reason != "note 2" || s.Notes[4].Reason != "note 6" || s.Notes[4].Actor != "ana" || s.Notes[4].At.IsZero() {
 		t.Errorf("%+v, want the newest five", s.Notes)
 	}
 	if e, err := p.Explain("payments"); err != nil || len(e.Notes) != 5 {
@@ -272,7 +272,7 @@ func TestAck(t *testing.T) {
 		if r, err := p.Do(ack, program); err != nil || r.Touched != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if a := noteOf(t, p, "payments").Ack; a == nil || a.Actor != "ana" || a.Text != "looking into it" {
+		if a := noteOf(t, p, "payments").Ack; a == nil || a.Actor != "ana" || a.Reason != "looking into it" {
 			t.Errorf("%+v", a)
 		}
 		time.Sleep(2 * time.Minute)
@@ -311,7 +311,7 @@ func TestMark(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if x := p.Process().Mark; x == nil || x.Text != "v2" || x.Actor != "ci" {
+	if x := p.Process().Mark; x == nil || x.Reason != "v2" || x.Actor != "ci" {
 		t.Errorf("%+v", x)
 	}
 	var got []string

@@ -32,7 +32,7 @@
 //     choice there: where clients are not to be trusted with it, leave
 //     DeadlineExceeded out.
 //
-// Whether a request has left the client is told by net/http/httptrace, which
+// Whether a request has left the client is seen by net/http/httptrace, which
 // net/http and golang.org/x/net/http2 serve. With another HTTP client a network
 // error is known by its type. A connection that breaks counts as Unavailable,
 // whatever code connect has for it.

@@ -28,7 +28,7 @@ func codeSetOf(codes ...connect.Code) (s codeSet) {
 
 func (s codeSet) has(c connect.Code) bool { return s&(1<<known(c)) != 0 }
 
-// known is c, or CodeUnknown for a number that is no code.
+// known returns c, or CodeUnknown for a number that is not a code.
 func known(c connect.Code) connect.Code {
 	if c < connect.CodeCanceled || c > connect.CodeUnauthenticated {
 		return connect.CodeUnknown

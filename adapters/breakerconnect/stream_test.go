@@ -57,7 +57,7 @@ func TestStreams(t *testing.T) {
 			{"a download that fails", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				return download(t, t.Context(), g, echo{download: sends(3, failed, false)}, -1)
 			}},
-			{"a download with an answer that is no failure", breaker.Success, func(t *testing.T, g *breakerconnect.Guard) error {
+			{"a download with an answer that is not a failure", breaker.Success, func(t *testing.T, g *breakerconnect.Guard) error {
 				return download(t, t.Context(), g, echo{download: sends(3, connect.NewError(connect.CodeNotFound, nil), false)}, -1)
 			}},
 			{"a download that its reader closes", breaker.Success, func(t *testing.T, g *breakerconnect.Guard) error {
@@ -80,7 +80,7 @@ func TestStreams(t *testing.T) {
 					CallServerStream(t.Context(), connect.NewRequest(wrapperspb.String("too large")))
 				return err
 			}},
-			{"a download from nobody", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
+			{"a download from a closed port", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				s, err := dial(http.DefaultClient, "http://127.0.0.1:1", "Download", g, opts...).
 					CallServerStream(t.Context(), connect.NewRequest(wrapperspb.String("go")))
 				if err != nil {

@@ -62,7 +62,7 @@ func TestUnary(t *testing.T) {
 				}
 				return errors.New("none")
 			}},
-			{"nobody listens", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
+			{"nothing listens", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				return call(t.Context(), dial(http.DefaultClient, "http://127.0.0.1:1", "Unary", g, opts...), "hello")
 			}},
 			{"a server that resets the connection", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
@@ -275,7 +275,7 @@ func details(t *testing.T, err error) (info *errdetails.ErrorInfo, retry *errdet
 	t.Helper()
 	var e *connect.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("%v is no *connect.Error", err)
+		t.Fatalf("%v is not a *connect.Error", err)
 	}
 	for _, d := range e.Details() {
 		v, err := d.Value()

@@ -110,7 +110,7 @@ func hang(t *testing.T) (addr string, asked chan struct{}) {
 }
 
 func TestCallersWhoGiveUp(t *testing.T) {
-	t.Run("a cancel is no evidence", func(t *testing.T) {
+	t.Run("a cancel is not evidence", func(t *testing.T) {
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, asked := hang(t)
 		client, _ := dial(t, addr, g)

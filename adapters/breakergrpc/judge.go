@@ -35,7 +35,7 @@ func codeSetOf(cs ...codes.Code) (s codeSet) {
 
 func (s codeSet) has(c codes.Code) bool { return s&(1<<known(c)) != 0 }
 
-// known is c, or Unknown for a number that is no code.
+// known returns c, or Unknown for a number that is not a code.
 func known(c codes.Code) codes.Code {
 	if c > codes.Unauthenticated {
 		return codes.Unknown

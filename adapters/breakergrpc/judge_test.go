@@ -157,7 +157,7 @@ func TestFailuresByCall(t *testing.T) {
 }
 
 // A handler that streams until its client's deadline has not failed, and what
-// another service refuses to take from it is no excuse for it.
+// another service refuses to take from it does not excuse it.
 func TestServerJudgesStreams(t *testing.T) {
 	for name, test := range map[string]struct {
 		handle func(*pb.StreamingOutputCallRequest, pb.TestService_StreamingOutputCallServer) error
@@ -165,7 +165,7 @@ func TestServerJudgesStreams(t *testing.T) {
 	}{
 		"deadline after an answer": {sendsThenWaits(1), 0},
 		"deadline without one":     {sends(0, status.Error(codes.DeadlineExceeded, "the database took too long")), 1},
-		"somebody else's refusal": {func(*pb.StreamingOutputCallRequest, pb.TestService_StreamingOutputCallServer) error {
+		"another service's refusal": {func(*pb.StreamingOutputCallRequest, pb.TestService_StreamingOutputCallServer) error {
 			return status.Error(codes.ResourceExhausted, "trying to send message larger than max (3 vs. 2)")
 		}, 1},
 	} {

@@ -100,7 +100,7 @@ func TestServerJudges(t *testing.T) {
 		handle func() error
 		want   breaker.State
 	}{
-		{"an error that is no status", t.Context(), func() error { return errors.New("oh no") }, breaker.Open},
+		{"an error without a status", t.Context(), func() error { return errors.New("oh no") }, breaker.Open},
 		{"a plain deadline error", t.Context(), func() error { return context.DeadlineExceeded }, breaker.Open},
 		{"not found", t.Context(), func() error { return status.Error(codes.NotFound, "") }, breaker.Closed},
 		{"whatever follows the client's cancel", cancelled, func() error { cancel(); return errors.New("query broken off") }, breaker.Closed},

@@ -58,7 +58,7 @@ func TestDownloadEnds(t *testing.T) {
 	}{
 		{"well", nil, 0},
 		{"with a failure after three messages", status.Error(codes.Unavailable, "going away"), 1},
-		{"with an answer that is no failure", status.Error(codes.NotFound, "no more"), 0},
+		{"with an answer that is not a failure", status.Error(codes.NotFound, "no more"), 0},
 		{"with a deadline of the service's own", status.Error(codes.DeadlineExceeded, "the database took too long"), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		}
 		return s, b
 	}
-	t.Run("a cancel while it receives is no evidence", func(t *testing.T) {
+	t.Run("a cancel while it receives is not evidence", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s, b := start(t, ctx)
 		time.AfterFunc(20*time.Millisecond, cancel)
@@ -184,7 +184,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantCode(t, err, codes.Canceled)
 		wantState(t, b, breaker.Closed)
 	})
-	t.Run("a deadline after it has answered is no evidence", func(t *testing.T) {
+	t.Run("a deadline after it has answered is not evidence", func(t *testing.T) {
 		s, b := start(t, within(t, time.Second))
 		_, err := s.Recv()
 		wantCode(t, err, codes.DeadlineExceeded)
@@ -268,7 +268,7 @@ func open(t *testing.T, ctx context.Context, s breaker.Settings) (*fakeStream, g
 }
 
 // A probe that its caller leaves gives its place back, whether its context was
-// cancelled or its deadline passed while nobody was waiting.
+// cancelled or its deadline passed while no call was waiting.
 func TestAbandonedProbeGivesItsPlaceBack(t *testing.T) {
 	for _, end := range []string{"cancel", "deadline"} {
 		t.Run(end, func(t *testing.T) {

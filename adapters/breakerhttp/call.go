@@ -19,6 +19,7 @@ type call struct {
 	transport *Transport
 	req       *http.Request // the caller's
 	upload    *upload       // its body, or nil where that is not watched
+	slot      *slot         // its connection, or nil without a limit on them
 	permit    breaker.Permit
 	running   bool        // the transport has the request
 	settled   atomic.Bool // the body's end has been reported; Read and Close may run at once
@@ -33,7 +34,7 @@ type call struct {
 // would hide where a panic came from.
 func (c *call) unwind() {
 	if c.running {
-		_ = c.failed(errAbandoned) // the panic goes on: nobody is there to get the error
+		_ = c.failed(errAbandoned) // the panic continues, so no one receives the error
 	}
 }
 
@@ -45,6 +46,7 @@ var (
 // failed ends a call that got no answer, or not the whole of it, and returns
 // what its caller is to get.
 func (c *call) failed(err error) error {
+	defer c.slot.free()
 	ctx := c.req.Context()
 	if o := c.judge(err); o != breaker.Failure {
 		return c.permit.Settle(ctx, o, err)
@@ -55,7 +57,7 @@ func (c *call) failed(err error) error {
 // judge says what an error is evidence of.
 func (c *call) judge(err error) breaker.Outcome {
 	switch {
-	case c.gaveUp(), c.late, c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
+	case c.gaveUp(), c.late, c.slot.waited(c.req.Context()), c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
 		return breaker.Ignored
 	case c.transport.errors != nil && err != errAbandoned:
 		return c.transport.errors(err)
@@ -114,6 +116,7 @@ func (c *call) ended(err error) {
 	switch {
 	case c.settled.Swap(true):
 	case err == io.EOF:
+		c.slot.free()
 		c.permit.Done(nil)
 	default:
 		_ = c.failed(fmt.Errorf("reading the answer's body: %w", err)) // the reader gets err itself

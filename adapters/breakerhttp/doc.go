@@ -33,6 +33,7 @@
 //     or, for most of the call, until the server gives up, and a failure answer to
 //     such a request;
 //   - a deadline that passes while the caller does not read the answer's body;
+//   - the wait for one of http.Transport.MaxConnsPerHost connections;
 //   - a request that net/http refuses to send, such as one with an invalid header
 //     or a scheme that is not supported, and an error of Transport.Proxy.
 //
@@ -40,8 +41,9 @@
 // the watched body. One that is in memory, or a file that is sent over plain
 // HTTP, is handed on as it is, because net/http treats these specially.
 //
-// A wait for one of Transport.MaxConnsPerHost connections looks like a server
-// that hangs. Limit calls with a semaphore outside of the breaker instead.
+// Where http.Transport.MaxConnsPerHost is set, each call of the transport given to
+// NewTransport is traced, so that a wait for a connection can be told from a
+// server that hangs. Behind a transport of another type it cannot.
 //
 // # Rejections
 //

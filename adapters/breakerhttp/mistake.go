@@ -26,7 +26,7 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 		req.Body == nil && req.ContentLength != 0 {
 		return true
 	}
-	// A proxy function that fails has asked nobody either.
+	// If a proxy function fails, nothing was sent either.
 	base, ok := t.base.(*http.Transport)
 	if !ok || base.Proxy == nil {
 		return false

@@ -100,7 +100,7 @@ func TestOddRequestsThatFail(t *testing.T) {
 		req := newRequest(t, t.Context(), "http://127.0.0.1:1/")
 		change(req)
 		if _, err := rt.RoundTrip(req); err == nil {
-			t.Fatal("nobody is there")
+			t.Fatal("no answer")
 		}
 		if got := b.FailCount(); got != i+1 && b.State() == breaker.Closed {
 			t.Errorf("request %d: %d failures are on record", i, got)

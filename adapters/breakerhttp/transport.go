@@ -14,11 +14,12 @@ import (
 type Transport struct {
 	base      http.RoundTripper
 	breakerOf func(*http.Request) *breaker.Breaker
+	slots     slots
 	rules
 }
 
 // NewTransport guards base, or http.DefaultTransport if base is nil. It panics
-// when an option makes no sense, as options stand in the program's text.
+// when an option makes no sense, as options are written in the program's source.
 func NewTransport(base http.RoundTripper, opts ...Option) *Transport {
 	c := newConfig(opts, clientOutcome)
 	if c.rejected != nil {
@@ -52,7 +53,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, rejection(b, err)
 	}
 	sent, upload := watchUpload(req)
-	c := &call{transport: t, req: req, upload: upload, permit: permit, running: true}
+	sent, slot := t.watchSlot(sent)
+	c := &call{transport: t, req: req, upload: upload, slot: slot, permit: permit, running: true}
 	defer c.unwind()
 	resp, err := t.base.RoundTrip(sent)
 	c.running = false
@@ -82,6 +84,12 @@ func (t *Transport) CloseIdleConnections() {
 // answered judges an answer by its head. One that began well is judged when its
 // body ends, if it has one that ends.
 func (t *Transport) answered(c *call, resp *http.Response) {
+	watched := false
+	defer func() {
+		if !watched {
+			c.slot.free() // the body's end will not be seen
+		}
+	}()
 	switch t.outcome(resp.StatusCode) {
 	case breaker.Failure:
 		c.upload.noteStall()
@@ -99,6 +107,7 @@ func (t *Transport) answered(c *call, resp *http.Response) {
 			c.permit.Done(nil)
 			return
 		}
+		watched = true
 		resp.Body = c.watch(resp.Body)
 	}
 }

@@ -211,7 +211,7 @@ func TestSecondUpload(t *testing.T) {
 	}
 }
 
-// Nobody opens an upstream's breaker from outside the proxy.
+// Clients of a proxy cannot open the breaker of its upstream.
 func TestProxiedUploads(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer up.Close()

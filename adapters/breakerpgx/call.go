@@ -65,7 +65,7 @@ type call struct {
 	permit  breaker.Permit  // the zero one takes no note
 	kind    kind
 	q       querier
-	conn    *pgx.Conn     // nil where the call is not evidence: then nobody may look at it
+	conn    *pgx.Conn     // nil where the call is not evidence: then it must not be looked at
 	held    *pgxpool.Conn // released at the call's end, if the call took it from the pool
 	running bool
 	ours    bool // the program's own code failed, or used up the time

@@ -133,13 +133,13 @@ func TestJudgement(t *testing.T) {
 			return err
 		}},
 		{"a deadline that passes while the caller does not read", breaker.Ignored, func(p *breakerpgx.Pool) error {
-			soon := within(t, time.Second)
-			r, err := p.Query(soon, "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
+			late := &deadline{Context: ctx, passed: make(chan struct{})}
+			r, err := p.Query(late, "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)")
 			if err != nil {
 				return err
 			}
 			r.Next()
-			<-soon.Done()
+			close(late.passed)
 			return read(r, nil)
 		}},
 		{"rows that are closed early", breaker.Success, func(p *breakerpgx.Pool) error {
@@ -292,6 +292,22 @@ func TestJudgement(t *testing.T) {
 			want(t, test.want)
 			allReturned(t, p)
 		})
+	}
+}
+
+// deadline is a context whose deadline passes when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d *deadline) Done() <-chan struct{} { return d.passed }
+func (d *deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 

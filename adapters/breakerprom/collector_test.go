@@ -121,7 +121,7 @@ func TestKeysAndCallsAreOptIn(t *testing.T) {
 		t.Errorf("a set of 1000 keys makes %d series, want 12", n)
 	}
 	if got := text(t, c); strings.Contains(got, "key=") || strings.Contains(got, "switchgear_calls_total") {
-		t.Errorf("keys or calls are shown although nobody asked:\n%s", got)
+		t.Errorf("keys or calls are shown although they were not requested:\n%s", got)
 	}
 }
 

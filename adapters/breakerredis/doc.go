@@ -23,7 +23,7 @@
 // each node that it was tried at. Broken connections, timeouts and replies that
 // cannot be understood are failures. The server's replies, redis.Nil and
 // redis.TxFailedErr are successes: the node answered. Some replies are failures
-// all the same, because with them a node says that it serves nobody: LOADING,
+// nevertheless, because with them a node says that it cannot serve: LOADING,
 // BUSY (a script holds it), MASTERDOWN, CLUSTERDOWN and "ERR max number of
 // clients reached"; see WithFailureReplies. A pipeline or a transaction fails if
 // one of its commands got such a reply; EXECABORT itself says nothing. READONLY,

@@ -16,7 +16,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// defaultReplies are those by which a node says that it serves nobody.
+// defaultReplies are those by which a node says that it cannot serve.
 var defaultReplies = []string{
 	"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "ERR max number of clients reached",
 }

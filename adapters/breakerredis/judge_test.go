@@ -15,7 +15,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// Nodes that serve nobody say so to the commands. What a pipeline or EXEC
+// Nodes that cannot serve say so to the commands. What a pipeline or EXEC
 // returns by itself must not hide it.
 func TestNodesThatRefuse(t *testing.T) {
 	nodes := map[string]func(*testing.T) *server{

@@ -101,7 +101,7 @@ func waitOption(args []any) wait {
 	return 0
 }
 
-// waitArg reads the limit of a wait. 0 is no limit, and what cannot be read may
+// waitArg reads the limit of a wait. 0 means no limit, and what cannot be read may
 // be any time.
 func waitArg(args []any, i int, unit time.Duration) wait {
 	if i >= len(args) {

@@ -133,7 +133,7 @@ func TestBlockingCommandsAreNotSlow(t *testing.T) {
 	}
 }
 
-// That a probe may wait is no reason to take it for answered.
+// A probe that may wait must not be taken for answered.
 func TestBlockingProbeOfADeadNode(t *testing.T) {
 	c, b := guard(t, quick("127.0.0.1:1"), breaker.Settings{})
 	b.HalfOpen(breaker.Order{})

@@ -14,7 +14,7 @@ import (
 
 // wire is what the hook sees of its node's connections. A command whose context
 // ends gets the context's error, whether it waited for the node or for its own
-// pool; only here can the two be told apart.
+// pool; only here can the two be distinguished.
 type wire struct {
 	mu     sync.Mutex // guards the fields below
 	dials  map[*dial]struct{}

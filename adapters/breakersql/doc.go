@@ -33,7 +33,7 @@
 // database/sql tries another, which gives the verdict. On a new connection it is
 // a failure. What follows on a connection that a caller's cancel has spoiled (the
 // rollback, the next statement of a sql.Conn) is not evidence, and what follows
-// on a broken one is no second failure. A transaction fails once.
+// on a broken one is not a second failure. A transaction fails once.
 //
 // # While the breaker is open
 //

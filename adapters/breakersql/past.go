@@ -30,7 +30,7 @@ type transaction struct {
 const staleAfter = time.Second
 
 // maybeStale reports whether a driver.ErrBadConn can mean that the connection
-// died while nobody used it. On a new one it means that the database does not
+// died while it was not in use. On a new one it means that the database does not
 // work.
 func (p *past) maybeStale() bool {
 	return p.tx == nil && (p.used || time.Since(p.made) > staleAfter)

@@ -269,7 +269,7 @@ func TestCallersWhoGiveUp(t *testing.T) {
 		{"deadline, in the database's words", stateError("57014"), expired, [2]int{0, 1}},
 		{"deadline, in unknown words", errors.New("interrupted"), expired, [2]int{0, 1}},
 		{"deadline, but it answered", stateError("23505"), expired, [2]int{1, 0}},
-		{"somebody else's cancel", context.Canceled, func() (context.Context, context.CancelFunc) {
+		{"another party's cancel", context.Canceled, func() (context.Context, context.CancelFunc) {
 			return context.Background(), func() {}
 		}, [2]int{0, 0}},
 		{"the server's own time limit", stateError("57014"), func() (context.Context, context.CancelFunc) {
@@ -501,13 +501,13 @@ func TestDriversByName(t *testing.T) {
 		})
 	}
 	if _, err := breakersql.Open("test-no-such", "", breaker.New("db", breaker.Settings{})); err == nil {
-		t.Error("an unknown driver's name is no error")
+		t.Error("want an error for an unknown driver's name")
 	}
 	if _, err := breakersql.Open("test-context", "bad", breaker.New("db", breaker.Settings{})); err == nil {
-		t.Error("a bad data source is no error")
+		t.Error("want an error for a bad data source")
 	}
 	if _, err := sql.Open("test-guarded-context", "bad"); err == nil {
-		t.Error("a bad data source is no error")
+		t.Error("want an error for a bad data source")
 	}
 }
 

@@ -36,8 +36,8 @@ func playBubble(s *script, b any) *notes {
 	return playSteps(s, b.(subject), wait)
 }
 
-// inBubble runs f in a bubble of its own. Goroutines that a rival never ends
-// are no failure of the test: they stay behind.
+// inBubble runs f in a new bubble. Goroutines that a rival never ends
+// do not fail the test: they stay behind.
 func inBubble(t *testing.T, f func()) {
 	t.Helper()
 	defer func() {

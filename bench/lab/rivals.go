@@ -128,7 +128,7 @@ type hystrixGo struct {
 	c    *hystrix.CircuitBreaker
 }
 
-// hystrixNames gives every circuit a name of its own: hystrix-go keeps them in
+// hystrixNames gives every circuit a unique name: hystrix-go keeps them in
 // a map of the package.
 var hystrixNames atomic.Int64
 
@@ -141,7 +141,7 @@ func newHystrix() hystrixGo {
 	return hystrixGo{name, c}
 }
 
-// run waits until hystrix-go has counted the call, on a goroutine of its own.
+// run waits until hystrix-go has counted the call, on another goroutine.
 func (h hystrixGo) run(f func() error) error {
 	err := hystrix.Do(h.name, f, nil)
 	time.Sleep(time.Nanosecond)
@@ -220,7 +220,7 @@ func (b *bytedancePanel) closed(time.Duration) bool {
 
 func (b *bytedancePanel) close() { b.p.Close() }
 
-// throttled stands in for the state of those that have none, but reject a share
+// throttled replaces the state for those that have none, but reject a share
 // of the calls: open from the time that half of the last 20 calls were rejected
 // until less than a tenth were.
 type throttled struct {

@@ -434,7 +434,7 @@ func TestTrap_rubyist_StepsOverTheLimit(t *testing.T) {
 	})
 }
 
-// failsafe-go opens at the first failure, for a minute, unless it is
+// failsafe-go opens at the first failure, for a minute, unless it is configured
 // otherwise.
 func TestTrap_failsafe_OneFailureByDefault(t *testing.T) {
 	cb := circuitbreaker.NewBuilder[any]().Build()

@@ -27,7 +27,7 @@ var quick = breaker.Settings{FailMax: 1, ResetTimeout: time.Second}
 func nothing(context.Context) error { return nil }
 func fails(context.Context) error   { return errFailed }
 
-// elsewhere runs f on a goroutine of its own, which may end by Goexit or a
+// elsewhere runs f on another goroutine, which may end by Goexit or a
 // panic.
 func elsewhere(f func()) {
 	done := make(chan struct{})
@@ -39,7 +39,7 @@ func elsewhere(f func()) {
 	<-done
 }
 
-// dies runs the named test again in a process of its own, and checks that this
+// dies runs the named test again in a new process, and checks that this
 // process ends with the text. In that process dies returns false.
 func dies(t *testing.T, text string) bool {
 	t.Helper()

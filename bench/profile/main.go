@@ -3,7 +3,7 @@
 //
 //	cd bench && GOWORK=off go run ./profile
 //
-// The server is a process of its own, so that its work does not make the
+// The server is a separate process, so that its work does not make the
 // breaker's share look small. It takes a port of the loopback interface, and
 // ends with the client.
 package main
@@ -146,7 +146,7 @@ func load(url string, b *breaker.Breaker, length time.Duration) (calls int64, er
 	for range workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				// The request has no deadline of its own: the last ones end by
+				// The request has no deadline: the last ones end by
 				// themselves instead of as failures.
 				err := b.Do(context.Background(), func(ctx context.Context) error { return get(ctx, client, url) })
 				if err != nil {

@@ -81,7 +81,7 @@ func TestExtendNoteAckMark(t *testing.T) {
 		t.Errorf("status:\n%s", got)
 	}
 	var page []struct{ Process ops.Process }
-	if err := json.Unmarshal([]byte(h.ok("ps", "--json")), &page); err != nil || page[0].Process.Mark == nil || page[0].Process.Mark.Text != "deploy v1.42" {
+	if err := json.Unmarshal([]byte(h.ok("ps", "--json")), &page); err != nil || page[0].Process.Mark == nil || page[0].Process.Mark.Reason != "deploy v1.42" {
 		t.Errorf("%+v, %v", page, err)
 	}
 	h.ok("note", "payments", "--clear")

@@ -107,7 +107,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// Elasticsearch's answers to the program are no failures.
+// Elasticsearch's answers to the program are not failures.
 func TestAnswers(t *testing.T) {
 	set := newSet()
 	n := newNode(t)

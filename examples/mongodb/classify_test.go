@@ -150,6 +150,12 @@ func TestClassify(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b := breaker.New("mongodb", breaker.Settings{FailMax: 100}, breaker.WithClassifier(Classify))
 			_ = b.Do(t.Context(), func(context.Context) error { return mongo.ErrClientDisconnected }) // no evidence
+			// From here on b looks at contexts before its calls, so that a busy
+			// machine cannot make a call that ran into its deadline look like one
+			// that began after it.
+			late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Hour))
+			defer cancel()
+			_ = b.Do(late, func(ctx context.Context) error { return ctx.Err() })
 			p, _ := b.Allow()
 			_ = p.Settle(t.Context(), breaker.Failure, errors.New("earlier"))
 			s.hang.Store(test.reply == nil)

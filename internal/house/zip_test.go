@@ -10,7 +10,7 @@ import (
 )
 
 // Everybody who requires the root module downloads its zip, on every machine that
-// builds. Pictures and pages are in the module docs, which nobody requires.
+// builds. Pictures and pages are in the module docs, which no other module requires.
 func TestModuleZipIsSmall(t *testing.T) {
 	const limit = 1 << 20
 	var size counter

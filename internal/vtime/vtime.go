@@ -72,7 +72,7 @@ type Timer struct {
 	f    func()
 }
 
-// AfterFunc runs f after d: in real time on a goroutine of its own, else within
+// AfterFunc runs f after d: in real time on a separate goroutine, else within
 // the Advance that reaches it.
 func (s *Source) AfterFunc(d time.Duration, f func()) *Timer {
 	if s == nil {

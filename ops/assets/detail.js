@@ -61,6 +61,7 @@ export class Detail {
       el("div", { class: "top" }, el("h2", { id: "detail-name" }, el("code", {}, ...ident(s.id))), this.closer()),
       el("div", { class: "top" }, stateTag(s.state), s.override ? el("span", { class: "muted" }, "behind it: " + s.auto) : null),
       el("p", { class: "explain" }, s.explain),
+      ...said(s),
       links(s.links),
       p && !s.key ? el("div", { class: "big plot" }, el("h3", {}, p.known ? "Failures on record" : "Outcomes of the last five minutes"), plot(p, 48)) : null,
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
@@ -82,6 +83,12 @@ export class Detail {
 
 function pairs(o) {
   return Object.entries(o).map(([k, v]) => el("div", {}, el("dt", {}, k.replaceAll("_", " ")), el("dd", {}, String(v))));
+}
+
+// said is what people wrote about the breaker: who looks after it, and notes.
+function said(s) {
+  const line = (what, n) => el("p", {}, `${what} by ${n.actor} at ${clock(n.at)}` + (n.reason ? `: ${n.reason}` : ""));
+  return [...(s.ack ? [line("acknowledged", s.ack)] : []), ...(s.notes || []).map((n) => line("note", n))];
 }
 
 // links are the links that the program provides.

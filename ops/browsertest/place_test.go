@@ -97,6 +97,24 @@ func TestLinksAndTraces(t *testing.T) {
 	p.says("dashboard: javascript:document.title='owned'")
 }
 
+// The sheet of a breaker shows what people wrote about it.
+func TestNotesAreShown(t *testing.T) {
+	t.Parallel()
+	m := linked()
+	fail(m.Breaker("payments"), 5, errors.New("timeout"))
+	s := serve(t, m, ops.Options{})
+	for _, o := range []ops.Order{
+		{ID: "payments", Verb: ops.VerbNote, Actor: "ana", Reason: "flaky since the deployment"},
+		{ID: "payments", Verb: ops.VerbAck, Actor: "ben", Reason: "looking into it"},
+	} {
+		if _, err := s.p.Do(o, ops.Peer{Transport: "program"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := open(t, s.url()+"?breaker=payments", 1280, 800, "light")
+	p.says("acknowledged by ben at", ": looking into it", "note by ana at", ": flaky since the deployment")
+}
+
 // The timeline shows the same as the command, and is updated while it is
 // shown.
 func TestTimelineTab(t *testing.T) {

@@ -195,7 +195,7 @@ func TestOwnWords(t *testing.T) {
 		t.Errorf("history of an unknown id: %v, want ErrUnknown near foo", err)
 	}
 	if _, err := c.Do(ctx, ops.Order{ID: "tenants/\xff", Verb: breaker.VerbOpen, Actor: "ann"}); !errors.Is(err, breaker.ErrOrder) {
-		t.Errorf("an id that is no UTF-8: %v, want ErrOrder", err)
+		t.Errorf("an id that is not UTF-8: %v, want ErrOrder", err)
 	}
 }
 

@@ -32,12 +32,12 @@ func countOf(t *testing.T, body []byte) (notices, leftOut int) {
 	t.Helper()
 	var x struct {
 		Notices []notify.Notice `json:"notices"`
-		LeftOut int             `json:"left_out"`
+		Omitted int             `json:"omitted"`
 	}
 	if err := json.Unmarshal(body, &x); err != nil {
 		t.Fatal(err)
 	}
-	return len(x.Notices), x.LeftOut
+	return len(x.Notices), x.Omitted
 }
 
 // Notices that occur together are sent together, and requests keep their

@@ -14,7 +14,7 @@ type Format string
 
 // The formats.
 const (
-	JSON         Format = "json"         // {"notices": [...], "left_out": 3}
+	JSON         Format = "json"         // {"notices": [...], "omitted": 3}
 	Slack        Format = "slack"        // an incoming webhook of Slack, Mattermost or Rocket.Chat
 	Alertmanager Format = "alertmanager" // POST /api/v2/alerts of the Alertmanager of Prometheus
 	PagerDuty    Format = "pagerduty"    // Events API v2
@@ -43,7 +43,7 @@ func (o *Options) body(notices []Notice, leftOut int) ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		Notices []Notice `json:"notices"`
-		LeftOut int      `json:"left_out,omitempty"`
+		Omitted int      `json:"omitted,omitempty"`
 	}{notices, leftOut})
 }
 

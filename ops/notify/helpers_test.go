@@ -74,7 +74,7 @@ func (r *receiver) notices(t *testing.T) (all []notify.Notice) {
 	for _, req := range r.take() {
 		var body struct {
 			Notices []notify.Notice `json:"notices"`
-			LeftOut int             `json:"left_out"`
+			Omitted int             `json:"omitted"`
 		}
 		if err := json.Unmarshal(req.body, &body); err != nil {
 			t.Fatalf("%s: %v", req.body, err)

@@ -149,7 +149,7 @@ func (o *Options) hide(text string) string {
 		secrets = append(secrets, values...)
 	}
 	for _, s := range secrets {
-		if len(s) > 1 { // "/" is no secret
+		if len(s) > 1 { // "/" is not a secret
 			text = strings.ReplaceAll(text, s, "[secret]")
 		}
 	}

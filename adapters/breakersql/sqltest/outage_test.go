@@ -51,9 +51,9 @@ func TestPostgres(t *testing.T) {
 				name string
 				test func(*testing.T, *postgres, *sql.DB, *breaker.Breaker)
 			}{
-				{"the database's answers are no failures", answers},
-				{"callers who cancel are no failures", cancels},
-				{"callers who cancel in a transaction are no failures", cancelsInATransaction},
+				{"the database's answers are not failures", answers},
+				{"callers who cancel are not failures", cancels},
+				{"callers who cancel in a transaction are not failures", cancelsInATransaction},
 				{"a time limit of the server is a failure", timeLimit},
 				{"a connection that ends while rows are read", killedWhileReading},
 				{"a transaction outlives the trip", transaction},

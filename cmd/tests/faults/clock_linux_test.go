@@ -53,7 +53,7 @@ func TestWallClockSteps(t *testing.T) {
 			var s breaker.Status
 			must(t, json.Unmarshal([]byte(o.tell("status", "opens")), &s))
 			if s.UntilHalfOpen <= 0 || s.UntilHalfOpen > short {
-				t.Errorf("a probe may go in %s, want within %s", s.UntilHalfOpen, short)
+				t.Errorf("a probe may run in %s, want within %s", s.UntilHalfOpen, short)
 			}
 			// The window still holds what it held before the step.
 			o.tell("call", "rated")

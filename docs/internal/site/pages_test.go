@@ -125,7 +125,7 @@ func TestPagesShowCommandsThatExist(t *testing.T) {
 			shown++
 			_, section, ok := strings.Cut(reference, "\n## switchgear "+words[0]+"\n")
 			if !ok {
-				t.Errorf("%s shows %q, which is no command", p.name, "switchgear"+found[2])
+				t.Errorf("%s shows %q, which is not a command", p.name, "switchgear"+found[2])
 				continue
 			}
 			section, _, _ = strings.Cut(section, "\n## switchgear ")

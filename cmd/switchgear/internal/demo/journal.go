@@ -114,9 +114,9 @@ func (j *journal) change(ch change) {
 	}
 	switch {
 	case t.To == breaker.Open && t.Attempt > 1:
-		text += fmt.Sprintf("; attempt %d, a probe may go in %s", t.Attempt, short(t.OpenFor))
+		text += fmt.Sprintf("; attempt %d, a probe may run in %s", t.Attempt, short(t.OpenFor))
 	case t.To == breaker.Open:
-		text += fmt.Sprintf("; a probe may go in %s", short(t.OpenFor))
+		text += fmt.Sprintf("; a probe may run in %s", short(t.OpenFor))
 	case t.For > 0:
 		text += fmt.Sprintf("; it ends by itself in %s", short(t.For))
 	}

@@ -15,8 +15,8 @@ import (
 func Facts(e *ops.Explanation) (lines []string) {
 	say := func(what string, n *ops.Note) {
 		line := fmt.Sprintf("%s by %s at %s", what, n.Actor, Clock(n.At))
-		if n.Text != "" {
-			line += ": " + strings.Join(strings.Fields(n.Text), " ")
+		if n.Reason != "" {
+			line += ": " + strings.Join(strings.Fields(n.Reason), " ")
 		}
 		lines = append(lines, line)
 	}
