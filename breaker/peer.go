@@ -18,14 +18,18 @@ func (b *Breaker) Peer() Peer { return Peer{b} }
 // version that the decision was based on: if the breaker has changed since, it
 // stays as it is, and the error matches ErrVersion. A breaker that is not
 // closed, or that CapOpen holds back, also stays as it is, and the receipt
-// shows that.
+// shows that. Like Apply, it waits for no listener.
 func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) (Receipt, error) {
 	if d <= 0 {
 		return Receipt{}, fmt.Errorf("%w: open for %s, want a positive duration", ErrOrder, d)
 	}
 	b := p.b
+	defer func() { // after mu is released (I10)
+		if b.undelivered() {
+			go b.deliver()
+		}
+	}()
 	b.mu.Lock()
-	defer b.deliver() // runs after mu is released (I10)
 	defer b.mu.Unlock()
 	found := b.versionLocked()
 	if version != found {

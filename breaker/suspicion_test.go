@@ -163,6 +163,7 @@ func TestListenersAndSuspicion(t *testing.T) {
 		if _, err := bs[1].Peer().Open(1, time.Hour, Peers{}, Counts{}); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // it does not wait for its listeners
 		m.Remove("b02")
 		play(bs[2], "f")
 		play(bs[3], "f")

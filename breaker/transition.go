@@ -44,12 +44,26 @@ type Counts struct {
 	Bad      int `json:"bad"`      // calls that failed, were slow, or both
 }
 
-// Peers is the evidence of the processes of a fleet.
+// Peers is the evidence of the processes of a fleet. Transition.Counts has the
+// sum of what they counted.
 type Peers struct {
-	Scope     string `json:"scope"`     // whose evidence it is: "fleet", or the name of a zone
-	Epoch     uint64 `json:"epoch"`     // of the fleet's verdict
-	Against   int    `json:"against"`   // processes whose own evidence is against the dependency
-	Reporting int    `json:"reporting"` // processes that had any evidence
+	Scope     string        `json:"scope"`          // whose evidence it is: "the fleet", or a part of it such as "zone b"
+	Epoch     uint64        `json:"epoch"`          // of the fleet's verdict
+	Span      time.Duration `json:"span"`           // the time over which it was counted
+	Slow      bool          `json:"slow,omitempty"` // the calls were too slow; else too many failed
+	Against   int           `json:"against"`        // processes whose own evidence is against the dependency
+	Reporting int           `json:"reporting"`      // processes that had any evidence
+	Here      Counts        `json:"here,omitzero"`  // what this process itself counted in that time
+}
+
+// summary returns the evidence in one clause.
+func (p *Peers) summary(c *Counts) string {
+	bad, did, here := c.Failures, "failed", p.Here.Failures
+	if p.Slow {
+		bad, did, here = c.Slow, "were slow", p.Here.Slow
+	}
+	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s; here %d of %d",
+		bad, c.Calls, did, units(p.Span), p.Against, p.Reporting, p.Scope, here, p.Here.Calls)
 }
 
 // Transition is the record of one change of state: what changed, and why.
@@ -110,7 +124,7 @@ func (t *Transition) Summary() string {
 	case CauseBadRate:
 		return t.share(t.Counts.Bad, "failed or were slow") + t.limit() + t.lastError()
 	case CauseFleet:
-		return fmt.Sprintf("%d of %d calls failed at %d of %d processes of the %s", t.Counts.Failures, t.Counts.Calls, t.Peers.Against, t.Peers.Reporting, t.Peers.Scope) + t.lastError()
+		return t.Peers.summary(&t.Counts) + t.lastError()
 	case CauseLapsed:
 		return "the key was forgotten"
 	case CauseRule:

@@ -478,9 +478,10 @@ func (w *world) peers(s step) {
 		return
 	}
 	w.sp.Peers(2*tickLen, w.now())
-	if _, err := p.Open(version, 2*tickLen, Peers{Scope: "fleet"}, Counts{}); err != nil {
+	if _, err := p.Open(version, 2*tickLen, Peers{Scope: "the fleet"}, Counts{}); err != nil {
 		panic(err)
 	}
+	synctest.Wait() // for its listeners
 }
 
 // perform ends a call.

@@ -69,6 +69,7 @@ func (e *endpoint) mux() *http.ServeMux {
 			}
 		})
 	}
+	e.attach(mux)
 	return mux
 }
 

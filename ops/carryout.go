@@ -14,11 +14,12 @@ import (
 // apply to more breakers than Order.Confirm allows.
 var ErrConfirm = errors.New("order not confirmed")
 
-// carryOut carries out an order on the breakers of the manager; see Do. If it
-// returns an error, the receipt shows what the order was.
-func (p *Plane) carryOut(o Order) (Receipt, error) {
+// carryOut carries out an order on the breakers of the manager; see Do. kept means
+// that what is to outlive a restart is kept elsewhere. If it returns an error, the
+// receipt shows what the order was.
+func (p *Plane) carryOut(o Order, kept bool) (Receipt, error) {
 	r := Receipt{ID: o.ID, Verb: o.Verb, DryRun: o.DryRun, Note: o.note()}
-	err := p.standing.do(&o, &r, func() error { return r.carryOut(p, o) })
+	err := p.standing.do(&o, &r, kept, func() error { return r.carryOut(p, o) })
 	r.shorten()
 	return r, err
 }

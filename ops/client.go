@@ -235,6 +235,18 @@ func (c *Client) Order(ctx context.Context, o Order) (r Receipt, err error) {
 	return r, err
 }
 
+// Attached sends a request to what was attached under name (see Plane.Attach): a GET
+// of v1/NAME and path, or a POST of body, if that is not nil. It decodes the answer
+// into into.
+func (c *Client) Attached(ctx context.Context, name, path string, q url.Values, body []byte, into any) error {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	room := int64(maxReply)
+	return c.do(ctx, method, "/v1/"+name+path, q, body, into, &room)
+}
+
 // Metrics returns the metrics in the Prometheus text format.
 func (c *Client) Metrics(ctx context.Context) (string, error) {
 	var text string

@@ -33,13 +33,21 @@ func (p *Plane) Handler() http.Handler {
 	e := &endpoint{Plane: p, gate: p.web}
 	mux := e.mux()
 	page := dashboard()
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		if err := e.admit(r, reads); err != nil {
-			writeError(w, err)
-			return
-		}
-		page.ServeHTTP(w, r)
-	})
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		mux.HandleFunc(method+" /", func(w http.ResponseWriter, r *http.Request) {
+			err := error(nil)
+			if name := e.attachedPage(r.URL.Path); name != "" {
+				err = e.serveAttached(w, r, name, true)
+			} else if method == http.MethodPost {
+				err = refuse(http.StatusMethodNotAllowed, "path", "%.200q takes no POST", r.URL.Path)
+			} else if err = e.admit(r, reads); err == nil {
+				page.ServeHTTP(w, r)
+			}
+			if err != nil {
+				writeError(w, err)
+			}
+		})
+	}
 	origins := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())

@@ -3,6 +3,7 @@ package ops
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +41,14 @@ func (p *Plane) writeMetrics(out *bytes.Buffer, keysOf []string) {
 	p.writeCalls(out)
 	p.writeShadows(out)
 	p.writePlane(out)
+	for _, name := range p.attachedNames() {
+		p.mu.Lock()
+		h := p.attached[name]
+		p.mu.Unlock()
+		if m, ok := h.(interface{ WriteMetrics(io.Writer) }); ok {
+			m.WriteMetrics(out)
+		}
+	}
 }
 
 // head writes the lines before the samples of a metric.

@@ -1,8 +1,13 @@
 package ops
 
+// TransportFleet is the transport of orders that came to a whole fleet. What of
+// them stands is the fleet's to keep, not Options.Standing's: else a restart would
+// bring back an override that was released while the process was down.
+const TransportFleet = "fleet"
+
 // Peer is who gave an order, as far as the transport knows.
 type Peer struct {
-	// Transport is "socket", "http", "pipe" or "program".
+	// Transport is "socket", "http", "pipe", "program" or "fleet".
 	Transport string `json:"transport"`
 	// UID is the user of the process at the other end of a socket, as the
 	// kernel reports it; nil if unknown.

@@ -97,9 +97,10 @@ type Plane struct {
 	web      *gate // for the HTTP handlers
 	local    *gate // for the sockets
 
-	mu      sync.Mutex // guards the fields below
-	servers []*Server  // created by Listen
-	lost    []LostOrder
+	mu       sync.Mutex // guards the fields below
+	servers  []*Server  // created by Listen
+	lost     []LostOrder
+	attached map[string]http.Handler // by name
 }
 
 // New returns the operations plane of m. Create one plane, and use it for both
@@ -201,7 +202,7 @@ func (p *Plane) Close() error {
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	given := time.Now()
 	o = o.normal()
-	r, err := p.carryOut(o)
+	r, err := p.carryOut(o, by.Transport == TransportFleet)
 	p.record(given, o, by, &r, err)
 	if err != nil {
 		return Receipt{}, err

@@ -239,8 +239,9 @@ func (s *standing) appliedLocked(r *standingRecord) {
 }
 
 // do carries out an order by calling carryOut, and keeps what is to outlive a
-// restart.
-func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
+// restart. If that is kept elsewhere, it only forgets the overrides that the order
+// ended.
+func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() error) error {
 	if s == nil {
 		return carryOut()
 	}
@@ -248,7 +249,7 @@ func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
 	err := carryOut()
 	changed, left := false, 0
 	if err == nil && !o.DryRun {
-		changed, left = s.keep(o, r)
+		changed, left = s.keep(o, r, elsewhere)
 	}
 	s.giving.Unlock()
 	if !changed && left == 0 {
@@ -264,19 +265,26 @@ func (s *standing) do(o *Order, r *Receipt, carryOut func() error) error {
 
 // keep stores what an order did. It returns the number of ids for which there
 // was no room.
-func (s *standing) keep(o *Order, r *Receipt) (changed bool, left int) {
+func (s *standing) keep(o *Order, r *Receipt, elsewhere bool) (changed bool, left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	switch o.Verb {
-	case VerbSet:
+	case VerbSet, VerbPromote:
+		if elsewhere {
+			return false, 0
+		}
+		if o.Verb == VerbPromote {
+			return s.keepSettingsLocked(o, r.changed(), now)
+		}
 		return s.keepSettingsLocked(o, o.Settings, now)
-	case VerbPromote:
-		return s.keepSettingsLocked(o, r.changed(), now)
 	case VerbShadow, VerbUnshadow:
 		return false, 0 // a shadow ends with the process
 	}
 	override := o.standingOverride(now)
+	if elsewhere {
+		override = nil
+	}
 	for i := range r.Results {
 		x := &r.Results[i]
 		switch {

@@ -228,6 +228,39 @@ func TestStandingKeepsTheLastOrder(t *testing.T) {
 	}
 }
 
+// What of a fleet's orders stands is kept by the fleet.
+func TestStandingLeavesFleetOrdersToTheFleet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "standing")
+	do := func(p *ops.Plane, o ops.Order, by string) {
+		t.Helper()
+		if _, err := p.Do(o, ops.Peer{Transport: by}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings := ops.Order{ID: "payments", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 9}`)}
+	for _, test := range []struct {
+		name string
+		give func(*ops.Plane)
+		want breaker.State
+	}{
+		{"of the process alone", func(p *ops.Plane) { do(p, forceOpen, "http") }, breaker.ForcedOpen},
+		{"of the fleet", func(p *ops.Plane) { do(p, forceOpen, ops.TransportFleet); do(p, settings, ops.TransportFleet) }, breaker.Closed},
+		{"of the fleet, which replaces that of the process", func(p *ops.Plane) { do(p, forceOpen, "http"); do(p, forceOpen, ops.TransportFleet) }, breaker.Closed},
+	} {
+		os.Remove(path)
+		p := ops.New(shop(t), ops.Options{Standing: path})
+		test.give(p)
+		p.Close()
+		m := shop(t)
+		p = ops.New(m, ops.Options{Standing: path})
+		b, _ := m.Lookup("payments")
+		if b.State() != test.want || b.Settings().FailMax == 9 {
+			t.Errorf("%s: %s with fail_max %d after a restart, want %s and the program's", test.name, b.State(), b.Settings().FailMax, test.want)
+		}
+		p.Close()
+	}
+}
+
 // A process that starts before the old one has ended applies the file, and
 // says that it cannot write it yet.
 func TestStandingFileOfTwoProcesses(t *testing.T) {

@@ -49,6 +49,8 @@ type Process struct {
 	// Mark is the newest mark of the process, such as for a deployment; nil if
 	// there is none.
 	Mark *Note `json:"mark,omitempty"`
+	// Attached are the names of what Attach added, such as "fleet".
+	Attached []string `json:"attached,omitempty"`
 	// Event is the newest event. A stream that begins after it misses nothing.
 	Event string `json:"event"`
 }
@@ -63,7 +65,7 @@ func (p *Plane) Process() Process {
 		PID: os.Getpid(), UID: os.Getuid(), Host: host, Service: p.o.Service,
 		Go: runtime.Version(), Started: p.started, Now: time.Now(),
 		Breakers: p.m.Len(), States: make(map[string]int), Audited: p.audit != nil, CountsCalls: true,
-		Mark:  p.notes.lastMark(),
+		Mark: p.notes.lastMark(), Attached: p.attachedNames(),
 		Event: p.eventID(p.hub.newest()),
 	}
 	closed := x.Breakers

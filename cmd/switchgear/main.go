@@ -6,9 +6,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/fleetdemo"
 )
 
 func main() {
+	if fleetdemo.Member() {
+		return // this was a process of the demo's shop
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// Writing to a pipe whose reader has gone must return an error, so that

@@ -79,7 +79,7 @@ for other ways to reach them, and "switchgear help orders" about orders.`,
 			root.AddCommand(c)
 		}
 	}
-	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g))
+	add(look, psCommand(g), statusCommand(g), explainCommand(g), historyCommand(g), timelineCommand(g), settingsCommand(g), watchCommand(g), topCommand(g), fleetCommand(g), consoleCommand(g))
 	add(order, orderCommands(g)...)
 	add(order, extendCommand(g), setCommand(g), noteCommand(g), ackCommand(g), markCommand(g))
 	add(replays, recordCommand(g), replayCommand(g), tuneCommand(g), shadowCommand(g), promoteCommand(g))

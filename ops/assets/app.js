@@ -157,6 +157,11 @@ function head() {
   if (!p) return;
   $("service").textContent = plain(p.service);
   $("where").textContent = plain(`process ${p.pid} on ${p.host || "this host"}` + (p.read_only ? " · read-only" : ""));
+  const beside = (p.attached || []).join();
+  if (head.beside !== beside) {
+    head.beside = beside;
+    $("attached").replaceChildren(...(p.attached || []).map((name) => el("a", { href: name + "/" }, name)));
+  }
   document.title = plain(`${badness(p)}${p.service} · breakers`);
   chips();
   banners();

@@ -2,12 +2,22 @@ module github.com/switchgear-go/switchgear/ops/browsertest
 
 go 1.25.0
 
-replace github.com/switchgear-go/switchgear => ../..
+replace (
+	github.com/switchgear-go/switchgear => ../..
+	github.com/switchgear-go/switchgear/fleet => ../../fleet
+)
 
 require (
 	github.com/chromedp/cdproto v0.159.2
 	github.com/chromedp/chromedp v0.23.0
 	github.com/switchgear-go/switchgear v0.0.0-00010101000000-000000000000
+	github.com/switchgear-go/switchgear/fleet v0.0.0-00010101000000-000000000000
 )
 
-require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/redis/go-redis/v9 v9.22.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+	golang.org/x/sys v0.30.0 // indirect
+)

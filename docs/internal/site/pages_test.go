@@ -130,7 +130,8 @@ func TestPagesShowCommandsThatExist(t *testing.T) {
 			}
 			section, _, _ = strings.Cut(section, "\n## switchgear ")
 			if len(words) > 1 && strings.Contains(section, "Available Commands") {
-				_, section, _ = strings.Cut(reference, "\n## switchgear "+words[0]+" "+words[1]+"\n")
+				_, sub, _ := strings.Cut(reference, "\n## switchgear "+words[0]+" "+words[1]+"\n")
+				section += sub // whose help leaves out the flags of the command above it
 			}
 			global, _, _ := strings.Cut(reference, "\n## switchgear ps\n")
 			for _, f := range flagInLine.FindAllStringSubmatch(line, -1) {

@@ -1,0 +1,258 @@
+package main_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+const fleetTestKey = "a key for the tests of the command"
+
+// The exit codes of the program.
+const (
+	exitDone        = 0
+	exitRefused     = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+)
+
+// testFleet is a redis-server, and members of a fleet, of one process.
+type testFleet struct {
+	*host
+	url    string
+	planes []*ops.Plane
+}
+
+func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
+			t.Fatal("needs redis-server, and SWITCHGEAR_REQUIRE_ALL=1 allows no skip")
+		}
+		t.Skip("SKIP: needs redis-server")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(addr)
+	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	out := &testFleet{host: newHost(t), url: "redis://" + addr}
+	out.env = []string{"SWITCHGEAR_REDIS=", "SWITCHGEAR_GROUP=", "SWITCHGEAR_FLEET_KEY_FILE="}
+	for i, m := range ms {
+		client := redis.NewClient(&redis.Options{Addr: addr})
+		t.Cleanup(func() { client.Close() })
+		plane := ops.New(m, ops.Options{Service: "shop", RuntimeDir: out.dir})
+		t.Cleanup(func() { plane.Close() })
+		out.planes = append(out.planes, plane)
+		f, err := fleet.Join(t.Context(), m, fleet.Options{
+			Redis: client, Group: "shop", Zone: string(rune('a' + i%2)), Member: "pod-" + string(rune('0'+i)),
+			Plane: plane, Key: []byte(fleetTestKey),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		deadline := time.Now().Add(20 * time.Second)
+		for s := f.State(); s.Alone || i == len(ms)-1 && s.Members < len(ms); s = f.State() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v", s)
+			}
+			<-time.After(20 * time.Millisecond)
+		}
+		if i == len(ms)-1 {
+			for v := (*fleet.View)(nil); !toldAll(v, len(ms)); v, err = f.Desk().View(t.Context()) {
+				if err != nil || time.Now().After(deadline) {
+					t.Fatalf("%+v, %v", v, err)
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+		}
+	}
+	return out
+}
+
+// toldAll reports whether n members have told of their breakers.
+func toldAll(v *fleet.View, n int) bool {
+	return v != nil && len(v.Breakers) > 0 && v.Breakers[0].States[breaker.Closed] == n
+}
+
+// step runs a command of fleet, whose exit code and words must be these.
+func (f *testFleet) step(want int, args string, words ...string) string {
+	f.t.Helper()
+	r := f.run(append([]string{"fleet"}, strings.Fields(args)...)...)
+	if r.code != want || !hasAll(r.out+r.errOut, words) {
+		f.t.Errorf("fleet %s: exit code %d, want %d and %q\n%s%s", args, r.code, want, words, r.out, r.errOut)
+	}
+	return r.out
+}
+
+func TestFleet(t *testing.T) {
+	var a, b breaker.Manager
+	for _, m := range []*breaker.Manager{&a, &b} {
+		m.Breaker("payments")
+		m.Breaker("cache")
+	}
+	f := fleetOf(t, &a, &b)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(fleetTestKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.env = []string{"SWITCHGEAR_REDIS=" + f.url, "SWITCHGEAR_GROUP=shop", "SWITCHGEAR_FLEET_KEY_FILE=" + key}
+	step := f.step
+	step(exitDone, "status", "fleet shop: 2 processes, coordinator pod-", "PROCESSES")
+	step(exitUsage, "force-open payments --reason INC-42", "needs an end")
+	step(exitUsage, "force-open payments --for 1h --reason INC-42 --if-version 3", "each process has its own version")
+	step(exitDone, "force-open payments --for 1h --reason INC-42 --dry-run", "dry run: 2 of 2 done", "pod-0: closed -> forced-open")
+	if a.Breaker("payments").State() != breaker.Closed {
+		t.Error("a dry run changed something")
+	}
+	step(exitDone, "force-open payments --for 1h --reason INC-42 --actor ana", "2 of 2 done", "pod-1: closed -> forced-open, version 2")
+	for _, m := range []*breaker.Manager{&a, &b} {
+		if s := m.Breaker("payments").Status(); s.State != breaker.ForcedOpen || s.Override.Actor != "ana" {
+			t.Error(s.Explain())
+		}
+	}
+	step(exitDone, "status", "force-open payments by ana (\"INC-42\"), for another 59m")
+	<-time.After(1500 * time.Millisecond)
+	step(exitDone, "explain payments", "payments is forced-open in 2 of 2 processes.")
+	step(exitDone, "release payments", "2 of 2 done")
+	step(exitDone, "set cache fail_max=9 --reason nervous", "2 of 2 done")
+	if n := b.Breaker("cache").Settings().FailMax; n != 9 {
+		t.Errorf("fail_max is %d", n)
+	}
+	step(exitRefused, "force-open * --for 1h --reason INC-42", "this is for 4 breakers in 2 processes", "--yes 4")
+	step(exitDone, "force-open * --for 1h --reason INC-42 --yes 4", "2 of 2 done")
+	step(exitRefused, "close nope", "2 refused: unknown breaker")
+	step(exitRefused, "explain nope", "unknown breaker")
+	step(exitUnreachable, "close payments --group empty", "the fleet has no processes")
+	var v fleet.View
+	if err := json.Unmarshal([]byte(step(exitDone, "status --json")), &v); err != nil || len(v.Members) != 2 || len(v.Breakers) != 2 {
+		t.Errorf("%v: %+v", err, v)
+	}
+	// Without a key, and with another one.
+	f.env[2] = "SWITCHGEAR_FLEET_KEY_FILE="
+	step(exitDone, "status", "2 processes")
+	step(exitUsage, "close payments", "orders are signed, want --key-file")
+	if err := os.WriteFile(key, []byte("another key, long enough to be one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	step(exitDone, "status --key-file "+key, "0 processes", "not signed with this key")
+	step(exitUsage, "status --key-file "+key+".none", "--key-file")
+	f.env[0] = "SWITCHGEAR_REDIS=redis://127.0.0.1:1"
+	step(exitUnreachable, "status", "the store does not answer")
+	f.env[0] = "SWITCHGEAR_REDIS=nonsense"
+	step(exitUsage, "status", "--redis")
+	f.env[0] = "SWITCHGEAR_REDIS="
+	step(exitUnreachable, "status", "no process of this host has a switchgear socket", "want --redis URL")
+}
+
+// The same through a member: one that -p names, or any of this host.
+func TestFleetThroughAMember(t *testing.T) {
+	ms := []*breaker.Manager{new(breaker.Manager), new(breaker.Manager), new(breaker.Manager)}
+	for _, m := range ms {
+		m.Breaker("payments")
+	}
+	f := fleetOf(t, ms...)
+	var sockets []string
+	for _, p := range f.planes {
+		s, err := p.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets = append(sockets, s.Path())
+	}
+	web := httptest.NewServer(f.planes[2].Handler())
+	defer web.Close()
+
+	step := f.step
+	step(exitDone, "status", "fleet shop: 3 processes", "3 closed")
+	step(exitDone, "status -p "+web.URL, "fleet shop: 3 processes")
+	step(exitUnreachable, "status --group another", "no process that answers belongs to the fleet another")
+	step(exitUsage, "status --redis redis://127.0.0.1:1 --group shop -p "+sockets[0], "-p and --redis, want one of them")
+	step(exitDone, "force-open payments --for 1h --reason INC-42 --actor ana --dry-run -p "+sockets[1], "dry run: 3 of 3 done", "pod-0: closed -> forced-open")
+	step(exitDone, "force-open payments --for 1h --reason INC-42 --actor ana -p "+sockets[1], "3 of 3 done", "pod-2: closed -> forced-open, version 2")
+	for _, m := range ms {
+		if s := m.Breaker("payments").Status(); s.State != breaker.ForcedOpen || s.Override.Actor != "ana" {
+			t.Error(s.Explain())
+		}
+	}
+	step(exitRefused, "release payments -p "+web.URL, "read-only")
+	step(exitRefused, "close nope -p "+sockets[0], "3 refused: unknown breaker")
+	<-time.After(7 * time.Second) // a process tells of its past each five seconds at most
+	step(exitDone, "history payments -p "+sockets[0], "pod-0 (a)", "pod-1 (b)", "forced-open", "ana")
+	step(exitDone, "history cache -p "+sockets[0], "Nothing has changed.")
+	step(exitDone, "explain payments -p "+sockets[0], "payments is forced-open in 3 of 3 processes.")
+}
+
+// The console serves the same to a browser, read-only and on loopback unless it
+// is told otherwise.
+func TestConsole(t *testing.T) {
+	m := new(breaker.Manager)
+	m.Breaker("payments")
+	url := fleetOf(t, m).url
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(fleetTestKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want int // of an order
+	}{
+		{nil, http.StatusForbidden},
+		{[]string{"--orders", "--key-file", key}, http.StatusOK},
+	} {
+		p := start(t, append([]string{"console", "--redis", url, "--group", "shop", "--listen", "127.0.0.1:0"}, test.args...)...)
+		base := strings.TrimSpace(p.await("http://127.0.0.1:"))
+		for path, want := range map[string]string{"": "<title>Fleet</title>", "fleet/fleet.js": "v1/fleet", "v1/fleet": `"payments"`, "fleet/v1/fleet": `"view":{"group":"shop"`} {
+			res, err := http.Get(base + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+				t.Errorf("GET %s: %d %s, want %q", path, res.StatusCode, body, want)
+			}
+		}
+		res, err := http.Post(base+"fleet/v1/fleet/orders", "application/json", strings.NewReader(`{"id": "payments", "verb": "close", "actor": "ana", "dry_run": true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != test.want {
+			t.Errorf("an order to %q: %d, want %d", test.args, res.StatusCode, test.want)
+		}
+	}
+	for args, want := range map[string]string{
+		"--listen 8086":                         "want HOST:PORT",
+		"--orders --listen 0.0.0.0:8086":        "want a loopback address",
+		"--orders --listen :8086":               "want a loopback address",
+		"--listen 127.0.0.1:0 --redis nonsense": "--redis",
+	} {
+		r := newHost(t).run(append([]string{"console", "--redis", url, "--group", "shop"}, strings.Fields(args)...)...)
+		if r.code != exitUsage || !strings.Contains(r.errOut, want) {
+			t.Errorf("console %s: exit code %d, want %d and %q\n%s", args, r.code, exitUsage, want, r.errOut)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
+)
+
+// Explain says in a few sentences what a breaker does in all processes, why, and
+// what happens next. It is written for people, and its wording may change.
+func (b *Breaker) Explain() string {
+	var out []string
+	total := 0
+	for _, n := range b.States {
+		total += n
+	}
+	if b.States[breaker.Closed] == total {
+		out = append(out, fmt.Sprintf("%s is closed in %s.", b.ID, allOf(total)))
+	} else {
+		var parts []string
+		for s := breaker.Closed; s <= breaker.ForcedClosed; s++ {
+			if n := b.States[s]; n > 0 && s != breaker.Closed {
+				parts = append(parts, fmt.Sprintf("%s in %d", s, n))
+			}
+		}
+		out = append(out, fmt.Sprintf("%s is %s of %s.", b.ID, strings.Join(parts, " and "), processes(total)))
+	}
+	for i := range b.Verdicts {
+		out = append(out, b.Verdicts[i].Explain())
+	}
+	for _, what := range []struct {
+		is   func(*Process) bool
+		text string
+	}{
+		{func(p *Process) bool { return p.Overruled }, "stays closed against the verdict, because its own calls succeed"},
+		{func(p *Process) bool { return p.Advised }, "only advises: it would be open"},
+		{func(p *Process) bool { return p.Tripped }, "was opened by its own rule alone"},
+	} {
+		if text := b.those(what.is, what.text); text != "" {
+			out = append(out, text)
+		}
+	}
+	for field, values := range b.Drift {
+		out = append(out, fmt.Sprintf("Its setting %s is %s in %d processes and %s in %s.", field, values[0].Value, values[0].Count,
+			values[1].Value, strings.Join(values[1].Members, ", ")))
+	}
+	return strings.Join(out, " ")
+}
+
+func (b *Breaker) those(is func(*Process) bool, does string) string {
+	var names []string
+	for i := range b.Processes {
+		if is(&b.Processes[i]) {
+			names = append(names, b.Processes[i].Member)
+		}
+	}
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n > 3:
+		return fmt.Sprintf("%d processes, %s among them: each %s.", n, strings.Join(names[:3], ", "), does)
+	default:
+		return fmt.Sprintf("%s %s.", strings.Join(names, ", each of "), does)
+	}
+}
+
+func allOf(n int) string {
+	if n == 1 {
+		return "its one process"
+	}
+	return fmt.Sprintf("all %d processes", n)
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprintf("%d processes", n)
+}
+
+// Why is what decided, in one clause.
+func (v *Verdict) Why() string {
+	bad, did := v.Counts.Failures, "failed"
+	if v.Peers.Slow {
+		bad, did = v.Counts.Slow, "were slow"
+	}
+	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s",
+		bad, v.Counts.Calls, did, v.Peers.Span, v.Peers.Against, v.Peers.Reporting, v.Scope)
+}
+
+// Explain says in two sentences why a scope is open, and what happens next.
+func (v *Verdict) Explain() string {
+	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
+}
+
+// NextProbe says when the fleet probes next, and which process does.
+func (v *Verdict) NextProbe() string {
+	text := "The fleet's next probe is in " + seconds(v.Next)
+	switch {
+	case v.Probing != "":
+		text = v.Probing + " makes the fleet's probe now"
+	case len(v.Armed) > 0:
+		text = "The next call of " + strings.Join(v.Armed[:min(3, len(v.Armed))], ", ") + " is the fleet's probe"
+		if n := len(v.Armed); n > 3 {
+			text = fmt.Sprintf("The next call of any of %d processes is the fleet's probe", n)
+		}
+	case v.Next <= 0:
+		text = "The next call is the fleet's probe"
+	}
+	if v.Attempt > 0 {
+		text += fmt.Sprintf(" (%d have failed)", v.Attempt)
+	}
+	return text
+}
+
+// seconds is a duration as people say it.
+func seconds(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// Explain says why this process's own breaker is as it is, and what happens
+// next, the fleet's part included. The error is that of Manager.Lookup.
+func (f *Fleet) Explain(id string) (string, error) {
+	b, err := f.m.Lookup(id)
+	if err != nil {
+		return "", err
+	}
+	s := b.Status()
+	text := s.Explain()
+	f.mu.Lock()
+	h, now := f.heard, f.now()
+	f.mu.Unlock()
+	if h.digest == nil || h.at == 0 || now-h.at > f.params.Patience() {
+		return text, nil
+	}
+	v := verdict.View{Zone: f.o.Zone, Heard: true, Subject: h.digest.Subjects[id]}
+	x, zone := v.Scope()
+	if x == nil {
+		return text, nil
+	}
+	made := (&view{names: map[uint64]string{}}).verdict(zone, x)
+	if made.Next -= now - h.at; made.Next < 0 {
+		made.Next = 0
+	}
+	if s.State == breaker.Closed || s.State == breaker.ForcedClosed {
+		return text + fmt.Sprintf(" %s says open: %s; here its own evidence counts more.", strings.ToUpper(scopeName(zone)[:1])+scopeName(zone)[1:], made.Why()), nil
+	}
+	if s.State != breaker.Open {
+		return text, nil
+	}
+	return strings.TrimSuffix(text, s.Next()) + fmt.Sprintf("Every call is rejected; the fleet's next probe is in %s (by itself in %s, should the fleet be silent).",
+		seconds(made.Next), seconds(s.UntilHalfOpen)), nil
+}
+
+// settingsText is each setting by its name in JSON.
+func settingsText(s breaker.Settings) map[string]string {
+	out := map[string]string{}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return out
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return out
+	}
+	for name, value := range fields {
+		out[name] = strings.Trim(string(value), `"`)
+	}
+	return out
+}

@@ -1,0 +1,228 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+)
+
+// Fleet is one process's membership. All methods may be called by many
+// goroutines at once.
+type Fleet struct {
+	m      *breaker.Manager
+	o      Options
+	params verdict.Params
+	store  Store
+	owns   bool // the store is closed with the fleet
+	seal   wire.Seal
+	boot   uint64
+	field  string // boot as the store's field
+	began  time.Time
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	close  sync.Once
+	stops  []func()
+
+	// Of the member's goroutine alone.
+	gauges  map[string]*gauge
+	sets    map[string]bool
+	keys    int // gauges that are keys
+	omitted int
+	digest  *wire.Digest  // the newest, as this goroutine sees it
+	heardAt time.Duration // when it came
+	clock   verdict.Epoch // the newest that was ever heard of
+	missed  int           // beats, one after the other
+
+	opened  atomic.Uint64 // breakers that a verdict opened here
+	news    chan struct{} // something happened that the fleet should hear of soon
+	wake    chan struct{} // a digest came
+	toTell  chan struct{} // told has news
+	changed chan struct{} // state has changed
+	fetch   chan struct{} // there are orders to read
+	older   chan struct{} // past has more to tell
+	clears  chan string   // ids that were closed by order, for the coordinator
+	book    book
+	past    past
+
+	mu       sync.Mutex // guards the fields below; no other lock is taken under it
+	told     told
+	heard    heard
+	state    State
+	failures int // of beats, one after the other
+}
+
+// heard is what came from the coordinator last.
+type heard struct {
+	digest *wire.Digest
+	at     time.Duration // 0: it was there before, and says nothing of now
+	clock  verdict.Epoch // the newest that was ever heard of
+
+	// A digest of a lower term that was seen while no other came.
+	late, lateSeq uint64
+}
+
+// State is how a member is doing.
+type State struct {
+	Joined      bool          `json:"joined"`                 // it has beaten, and heard the coordinator
+	Alone       bool          `json:"alone"`                  // it does not hear the fleet, or is not heard: its breakers act by themselves
+	AloneSince  time.Time     `json:"alone_since,omitzero"`   // since when
+	Coordinator bool          `json:"coordinator"`            // it adds up what the members say
+	Advise      bool          `json:"advise,omitempty"`       // it only watches, see Options.Advise
+	Group       string        `json:"group"`                  // see Options
+	Zone        string        `json:"zone,omitempty"`         // see Options
+	Member      string        `json:"member"`                 // see Options
+	Members     int           `json:"members"`                // that report, itself included
+	Silent      int           `json:"silent"`                 // whose reports have stopped coming
+	DigestAge   time.Duration `json:"digest_age"`             // since the coordinator was heard
+	Beats       uint64        `json:"beats"`                  // that the store took
+	Failed      uint64        `json:"failed_beats"`           // that it did not
+	Opened      uint64        `json:"opened"`                 // breakers that verdicts opened here
+	Dropped     uint64        `json:"dropped"`                // messages that were not understood or not signed
+	LastError   string        `json:"last_error,omitempty"`   // of the store
+	LastDrop    string        `json:"last_dropped,omitempty"` // why a message was dropped
+}
+
+// Join makes the breakers and sets of m act as one with those of the other
+// processes of the group, those included that are made later. It returns at
+// once: a store that is slow or away is not an error, and shows in State. The error
+// matches ErrOptions.
+//
+// A fleet owns six goroutines and four connections at most. Close ends them.
+func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	f := &Fleet{
+		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
+		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
+		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), toTell: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan string, 64),
+	}
+	f.field = fieldOf(f.boot)
+	f.state = State{Group: o.Group, Zone: o.Zone, Member: o.Member, Advise: o.Advise, Alone: true, AloneSince: f.began}
+	if f.store == nil {
+		store, err := NewRedis(o.Redis, o.Group)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		f.store, f.owns = store, true
+	}
+	if o.Plane != nil {
+		detach, err := o.Plane.Attach("fleet", f.Handler(o.Plane))
+		if err != nil {
+			if f.owns {
+				err = errors.Join(err, f.store.Close())
+			}
+			return nil, fmt.Errorf("%w: Plane: %w", ErrOptions, err)
+		}
+		f.stops = append(f.stops, detach)
+	}
+	// Of ctx only its values are kept: a fleet lasts until Close.
+	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	f.stops = append(f.stops, m.Observe(), m.AddListener(breaker.Listener{
+		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
+			poke(f.news)
+			f.past.add(f, b.ID(), &t)
+		},
+	}), m.OnCreate(f.created))
+	for _, run := range []func(context.Context){f.member, f.talk, f.listen, f.coordinate, f.clerk, f.chronicle} {
+		f.done.Go(func() { run(ctx) })
+	}
+	if o.OnChange != nil {
+		f.done.Go(func() { f.tellChanges(ctx) })
+	}
+	return f, nil
+}
+
+// Close leaves the fleet: the others hear of it at once, if the store answers
+// within half a second, and the breakers act by themselves.
+func (f *Fleet) Close() error {
+	var err error
+	f.close.Do(func() {
+		f.cancel()
+		for _, stop := range f.stops {
+			stop()
+		}
+		f.done.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		defer cancel()
+		for _, t := range []Table{ReportTable, InventoryTable, HistoryTable} {
+			err = errors.Join(err, f.store.Drop(ctx, t, f.field, nil))
+		}
+		if f.owns {
+			err = errors.Join(err, f.store.Close())
+		}
+		if err != nil {
+			err = fmt.Errorf("fleet: leaving: %w", err)
+		}
+	})
+	return err
+}
+
+// State returns how the member is doing.
+func (f *Fleet) State() State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.state
+	s.Opened = f.opened.Load()
+	if f.heard.at > 0 {
+		s.DigestAge = f.now() - f.heard.at
+	}
+	return s
+}
+
+// now is monotonic, and above 0.
+func (f *Fleet) now() time.Duration { return time.Since(f.began) + time.Nanosecond }
+
+func (f *Fleet) random(n int) int { return rand.IntN(n) }
+
+// poke wakes the goroutine that waits for c, or the next one that does.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// change changes the state, and tells OnChange if something changed that it is
+// for.
+func (f *Fleet) change(do func(*State)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.state
+	do(&f.state)
+	if s := f.state; s.Joined != was.Joined || s.Alone != was.Alone || s.Coordinator != was.Coordinator {
+		poke(f.changed)
+	}
+}
+
+func (f *Fleet) tellChanges(ctx context.Context) {
+	for {
+		select {
+		case <-f.changed:
+			f.o.OnChange(f.State())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// dropped counts a message that was not understood.
+func (f *Fleet) dropped(err error) {
+	f.change(func(s *State) {
+		s.Dropped++
+		s.LastDrop = err.Error()
+	})
+}

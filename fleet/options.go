@@ -1,0 +1,155 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// ErrOptions is matched by the error of Join for options that make no sense.
+var ErrOptions = errors.New("invalid fleet options")
+
+// Options say with whom a process acts as one, and how. Group, and Redis or
+// Store, are required.
+type Options struct {
+	// Redis is a client of the store: a *redis.Client, also one made by
+	// redis.NewFailoverClient, or a *redis.ClusterClient. The fleet takes its
+	// options and makes connections of its own, so the client may be closed or
+	// busy.
+	Redis redis.UniversalClient
+	// Store is another store, instead of Redis; for tests fleettest.NewStore().
+	Store Store
+
+	// Group is who acts as one: the processes of one service that call the same
+	// dependencies. Up to 64 bytes without { and }.
+	Group string
+	// Zone is the part of the group whose members share a fate, such as an
+	// availability zone. A zone's evidence is judged before the fleet's, and a
+	// bad zone opens only itself. Up to 32 bytes. Default: the environment
+	// variable SWITCHGEAR_ZONE, else none.
+	Zone string
+	// Member is what this process is called on screens. Default: host/pid.
+	Member string
+	// Build is the version of the program, for screens.
+	Build string
+
+	// Plane carries out the orders that are given to the fleet. Without one, or
+	// without Key, this process refuses them.
+	Plane *ops.Plane
+	// Key signs what members write, and makes them drop what is not signed with
+	// it. Orders need it. At least 16 bytes, the same in all members.
+	Key []byte
+
+	// Only says which breakers and sets take part, by name. Default: all.
+	Only func(name string) bool
+
+	// Beat is how often a member says what it has counted. Default 1s; from
+	// 100ms to 10s. It must be the same in all members.
+	Beat time.Duration
+	// ProbeEvery is the time from a verdict to the fleet's first probe, multiplied
+	// by Settings.ResetBackoff after each that fails. Default: a fifth of
+	// Settings.ResetTimeout, and at least a second: one process probes for all,
+	// so the fleet can afford to ask more often.
+	ProbeEvery time.Duration
+	// Quorum is the share of the processes with evidence that must be against the
+	// dependency, at least two. In (0, 1]. Default 0.5.
+	Quorum float64
+	// Sure is how certain the sum of their evidence must be. In [0.5, 1).
+	// Default 0.99.
+	Sure float64
+	// Advise makes this process judge and tell, and obey no verdict: for the
+	// first week.
+	Advise bool
+
+	// OnChange is called when the process joins, is alone, or becomes or ceases
+	// to be the coordinator. It runs on one goroutine of the fleet, one call at a
+	// time; while it runs, further changes wait, and only the newest is reported. It
+	// must not call Close, which waits for it.
+	OnChange func(State)
+}
+
+// Limits of what options name, in bytes.
+const (
+	maxGroup = 64
+	minKey   = 16
+)
+
+func (o *Options) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case o.Redis == nil && o.Store == nil:
+		return bad("no Redis and no Store, want one of them")
+	case o.Redis != nil && o.Store != nil:
+		return bad("Redis and Store, want one of them")
+	case o.Group == "" || len(o.Group) > maxGroup || !plain(o.Group):
+		return bad("Group is %q, want 1 to %d bytes of text without braces", o.Group, maxGroup)
+	case len(o.Zone) > wire.MaxZone || !plain(o.Zone):
+		return bad("Zone is %q, want up to %d bytes of text", o.Zone, wire.MaxZone)
+	case len(o.Member) > wire.MaxMember || !plain(o.Member):
+		return bad("Member is %q, want up to %d bytes of text", o.Member, wire.MaxMember)
+	case len(o.Build) > wire.MaxMember || !plain(o.Build):
+		return bad("Build is %q, want up to %d bytes of text", o.Build, wire.MaxMember)
+	case len(o.Key) > 0 && len(o.Key) < minKey:
+		return bad("Key has %d bytes, want %d or more, or none", len(o.Key), minKey)
+	case o.Beat != 0 && (o.Beat < 100*time.Millisecond || o.Beat > 10*time.Second):
+		return bad("Beat is %s, want 100ms to 10s", o.Beat)
+	case o.ProbeEvery < 0:
+		return bad("ProbeEvery is %s, want a positive duration, or 0 for the default", o.ProbeEvery)
+	case o.Quorum < 0 || o.Quorum > 1:
+		return bad("Quorum is %g, want a share in (0, 1]", o.Quorum)
+	case o.Sure != 0 && (o.Sure < 0.5 || o.Sure >= 1):
+		return bad("Sure is %g, want a share in [0.5, 1)", o.Sure)
+	}
+	return nil
+}
+
+// plain reports whether s can be part of a key, and be shown.
+func plain(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == '{' || r == '}' {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Zone == "" {
+		if z := os.Getenv("SWITCHGEAR_ZONE"); len(z) <= wire.MaxZone && plain(z) {
+			o.Zone = z
+		}
+	}
+	if o.Member == "" {
+		host, _ := os.Hostname()
+		o.Member = fmt.Sprintf("%.*s/%d", wire.MaxMember-20, host, os.Getpid())
+	}
+	if o.Beat == 0 {
+		o.Beat = time.Second
+	}
+	if o.Only == nil {
+		o.Only = func(string) bool { return true }
+	}
+	return o
+}
+
+func (o *Options) params() verdict.Params {
+	p := verdict.Defaults()
+	p.Beat = o.Beat
+	if o.Quorum > 0 {
+		p.Quorum = o.Quorum
+	}
+	if o.Sure > 0 {
+		p.Sure = o.Sure
+	}
+	return p
+}

@@ -1,0 +1,413 @@
+package fleet
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+const (
+	maxDone      = 4096             // orders that are remembered as done (F11)
+	orderFresh   = 30 * time.Second // older ones are not carried out, unless they stand or release
+	confirmAll   = 1 << 30
+	clerkPause   = 30 * time.Second
+	inventoryAge = time.Minute // after which an inventory is told again
+)
+
+// book is what a member knows of orders.
+type book struct {
+	mu       sync.Mutex               // guards the fields below; no other lock is taken under it
+	done     map[string]bool          // by id: carried out, or refused, here
+	order    []string                 // of done, the oldest first
+	standing map[string]standingOrder // those that stand
+	read     time.Duration            // when they were read
+	newest   uint64                   // number, of those that the store had then
+}
+
+// clerk is the goroutine that carries out orders, and tells which breakers
+// there are. What fails is tried again in a beat, as is a store that is not heard.
+func (f *Fleet) clerk(ctx context.Context) {
+	var told inventoryTold
+	for {
+		pause := f.o.Beat
+		if s := f.State(); s.Beats > 0 && !s.Alone {
+			if err := errors.Join(f.readOrders(ctx), f.tellInventory(ctx, &told)); err != nil {
+				f.change(func(s *State) { s.LastError = err.Error() })
+			} else {
+				pause = clerkPause
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-f.fetch:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+		rest(ctx, f.share(f.o.Beat/10)) // not all at the same moment
+	}
+}
+
+// inventoryTold is the inventory that the store took last, and when.
+type inventoryTold struct {
+	message []byte
+	at      time.Duration
+}
+
+// tellInventory says which breakers there are if that has changed, and again from
+// time to time: the store may have lost it.
+func (f *Fleet) tellInventory(ctx context.Context, told *inventoryTold) error {
+	message := f.inventory()
+	if bytes.Equal(message, told.message) && f.now()-told.at <= inventoryAge {
+		return nil
+	}
+	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
+		return err
+	}
+	told.message, told.at = message, f.now()
+	return nil
+}
+
+func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	return f.store.Put(ctx, t, field, value)
+}
+
+// readOrders carries out what is new, in order, and puts back what the store has
+// lost (F10, F12).
+func (f *Fleet) readOrders(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	all, number, err := f.store.Orders(short)
+	if err != nil {
+		return err
+	}
+	lost := f.book.lost(all, number, f.now())
+	for i := range lost {
+		o := &lost[i]
+		if f.replaced(o, all) {
+			continue
+		}
+		if _, err := f.store.Add(short, o.Order.ID, o.StoredOrder.Order, o.Number, o.Age); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(all, func(a, b StoredOrder) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
+	for _, stored := range all {
+		if receipt := f.obey(stored); receipt != nil {
+			message, err := f.seal.CloseRecord(wire.KindReceipt, receipt)
+			if err != nil {
+				return err
+			}
+			if err := f.put(ctx, ReceiptTable, receipt.Order+"/"+f.field, message); err != nil {
+				return err
+			}
+		}
+	}
+	for _, missed := range f.book.settle(all, number, f.now()) {
+		f.release(&missed)
+	}
+	return nil
+}
+
+// replaced reports whether one of the orders that there are is younger than s, and
+// takes its place: then the store's newest order is not what was lost. Numbers do
+// not tell, as they begin again where the store lost them.
+func (f *Fleet) replaced(s *standingOrder, all []StoredOrder) bool {
+	return slices.ContainsFunc(all, func(o StoredOrder) bool {
+		var by wire.Order
+		return o.Age < s.Age && f.seal.OpenRecord(wire.KindOrder, o.Order, &by) == nil && by.ID == o.ID &&
+			!by.Order.DryRun && supersedes(&by.Order, &s.Order.Order)
+	})
+}
+
+// lost are the standing orders that the store has not got any more: not those
+// that were taken back, but those that went with all its data, its numbers
+// included.
+func (b *book) lost(all []StoredOrder, number uint64, now time.Duration) (out []standingOrder) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if number >= b.newest {
+		return nil
+	}
+	there := map[string]bool{}
+	for _, o := range all {
+		there[o.ID] = true
+	}
+	for id, s := range b.standing {
+		s.Age += now - b.read
+		if !there[id] && !s.expired() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// settle takes in which orders there are now. It returns those that stand here
+// and were taken back while this process did not hear of it.
+func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (missed []standingOrder) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	there := map[string]StoredOrder{}
+	newest := number
+	for _, o := range all {
+		there[o.ID] = o
+		newest = max(newest, o.Number)
+	}
+	for id, s := range b.standing {
+		o, ok := there[id]
+		switch {
+		case ok:
+			s.Age = o.Age
+			b.standing[id] = s
+		case number >= b.newest:
+			delete(b.standing, id)
+			missed = append(missed, s)
+		default: // the store has lost it, and it was just put back
+			s.Age += now - b.read
+			b.standing[id] = s
+			newest = max(newest, s.Number)
+		}
+	}
+	b.read, b.newest = now, newest
+	return missed
+}
+
+// through is the number of the newest order that was gone through here.
+func (b *book) through() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.newest
+}
+
+// release ends an override that was taken back while this process was alone.
+func (f *Fleet) release(s *standingOrder) {
+	if s.Order.Order.Verb == ops.VerbSet || s.expired() {
+		return // settings stay as they are, and drift shows
+	}
+	_, err := f.o.Plane.Do(ops.Order{
+		ID: s.Order.Order.ID, Verb: breaker.VerbRelease, Actor: s.From, Confirm: confirmAll,
+		Reason: "taken back while this process did not hear the fleet",
+	}, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
+	if err != nil {
+		f.dropped(fmt.Errorf("release of order %d: %w", s.Number, err))
+	}
+}
+
+// obey carries out one order, unless that was done before. It returns the
+// receipt, if there is something to tell.
+func (f *Fleet) obey(stored StoredOrder) *wire.Receipt {
+	if !f.book.begin(stored.ID) {
+		return nil
+	}
+	s := standingOrder{StoredOrder: stored}
+	r := &wire.Receipt{Order: stored.ID, Boot: f.field, Member: f.o.Member, Zone: f.o.Zone, Late: stored.Age > f.now()}
+	if len(f.o.Key) == 0 {
+		r.Error = "it has no key to check orders with"
+		return r
+	}
+	err := f.seal.OpenRecord(wire.KindOrder, stored.Order, &s.Order)
+	if err == nil && s.Order.ID != stored.ID {
+		err = fmt.Errorf("%w: it is that of another id", wire.ErrSignature)
+	}
+	if err != nil {
+		f.dropped(fmt.Errorf("order %d: %w", stored.Number, err))
+		return nil
+	}
+	verb := s.Order.Order.Verb
+	switch {
+	case s.expired() && s.Standing(), !s.Standing() && r.Late:
+		return nil // it was for those that were there
+	case !s.Standing() && stored.Age > orderFresh && verb != breaker.VerbRelease:
+		r.Error = fmt.Sprintf("it heard of the order %s late", stored.Age.Round(time.Second))
+		return r
+	case f.o.Plane == nil:
+		r.Error = "it has no operations plane"
+		return r
+	}
+	if !s.Order.Order.DryRun {
+		f.book.stands(s, f.now())
+	}
+	f.carryOut(&s, r)
+	return r
+}
+
+// carryOut has the plane do it. No lock is held.
+func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
+	o := s.Order.Order
+	if o.For > 0 && s.Standing() {
+		o.For = ops.Duration(s.left())
+	}
+	if len(s.Versions) > 0 {
+		version, ok := s.Versions[f.field]
+		if !ok {
+			r.Error = "it was not among those that the order was tried on"
+			return
+		}
+		o.IfVersion = version
+	}
+	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
+	if err != nil {
+		r.Error = err.Error()
+		if s.Standing() && errors.Is(err, breaker.ErrUnknown) {
+			r.Error += "; it applies when one is made"
+		}
+		return
+	}
+	r.Receipt = &got
+	if (o.Verb == breaker.VerbClose || o.Verb == breaker.VerbRelease) && !o.DryRun {
+		// What was counted before does not undo it.
+		select {
+		case f.clears <- o.ID:
+		default: // there are so many that one is missed: the evidence decides
+		}
+	}
+}
+
+// created applies the standing orders to a breaker or set that was just made,
+// on the goroutine that makes it. It does not touch the store (F1).
+func (f *Fleet) created(name string) {
+	poke(f.fetch) // the inventory has changed
+	if f.o.Plane == nil {
+		return
+	}
+	for _, s := range f.book.all(f.now()) {
+		id := s.Order.Order.ID
+		if id != name && id != "*" && id != name+"/*" || s.expired() {
+			continue
+		}
+		s.Order.Order.Confirm = confirmAll
+		if id == "*" {
+			s.Order.Order.ID = name
+		}
+		f.carryOut(&s, new(wire.Receipt))
+	}
+}
+
+// all are the standing orders, the oldest first.
+func (b *book) all(now time.Duration) []standingOrder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.standing) == 0 {
+		return nil
+	}
+	out := slices.SortedFunc(maps.Values(b.standing), func(x, y standingOrder) int { return cmp.Compare(x.Number, y.Number) })
+	for i := range out {
+		out[i].Age += now - b.read
+	}
+	return out
+}
+
+// begin reports whether an order is new here, and remembers it: it is carried
+// out at most once (F10).
+func (b *book) begin(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done[id] {
+		return false
+	}
+	if b.done == nil {
+		b.done = map[string]bool{}
+	}
+	b.done[id] = true
+	b.order = append(b.order, id)
+	if len(b.order) > maxDone {
+		delete(b.done, b.order[0])
+		b.order = b.order[1:]
+	}
+	return true
+}
+
+// stands keeps an order if it stands, and drops those that it takes the place
+// of.
+func (b *book) stands(s standingOrder, now time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.standing == nil {
+		b.standing = map[string]standingOrder{}
+	}
+	for id, old := range b.standing {
+		if supersedes(&s.Order.Order, &old.Order.Order) {
+			delete(b.standing, id)
+		}
+	}
+	if s.Standing() && len(b.standing) < maxStanding {
+		s.Age -= now - b.read // all ages are as of read
+		b.standing[s.Order.ID] = s
+	}
+}
+
+// prefixOf reports whether by is "name/*" and id one of those.
+func prefixOf(by, id string) bool {
+	set, ok := strings.CutSuffix(by, "/*")
+	return ok && strings.HasPrefix(id, set+"/")
+}
+
+// nameOf is the name of the breaker or set that an id belongs to.
+func nameOf(id string) string {
+	name, _, _ := strings.Cut(id, "/")
+	return name
+}
+
+// sameFields reports whether a patch sets every field that old sets.
+func sameFields(by, old json.RawMessage) bool {
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(by, &x) != nil || json.Unmarshal(old, &y) != nil {
+		return false
+	}
+	for field := range y {
+		if _, ok := x[field]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// inventory is what there is here, sealed.
+func (f *Fleet) inventory() []byte {
+	v := wire.Inventory{Member: f.o.Member, Zone: f.o.Zone}
+	size := 0
+	names := []string{}
+	for name := range f.m.Calls() {
+		if f.o.Only(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		item := wire.Item{Name: name}
+		if b, err := f.m.Lookup(name); err == nil {
+			item.Settings = b.Settings()
+		} else if s, err := f.m.LookupSet(name); err == nil {
+			item.Set, item.Settings = true, s.Settings()
+		} else {
+			continue
+		}
+		text, err := json.Marshal(item)
+		if size += len(text) + 1; err != nil || size > wire.MaxRecord-1024 {
+			v.Omitted++
+			continue
+		}
+		v.Breakers = append(v.Breakers, item)
+	}
+	message, err := f.seal.CloseRecord(wire.KindInventory, v)
+	if err != nil {
+		return nil
+	}
+	return message
+}

@@ -1,0 +1,130 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrAttached is matched by the error of Attach for a name that is taken, or that
+// is none.
+var ErrAttached = errors.New("ops: cannot attach")
+
+// attachedName keeps names out of the way of those of the API.
+var attachedName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Attach serves h as a part of the plane, such as the fleet that the process
+// belongs to, over HTTP and on the sockets: its pages beneath NAME/, where h sees
+// the path without NAME, and its API beneath v1/NAME. Process names it, and the
+// page links to it. What Handler does for its own requests it does for those of
+// h, hosts, origins and allowances included; it passes on GET, HEAD and POST, and
+// refuses POST where the plane is read-only. h asks MayOrder before it carries
+// out an order. If h has a method WriteMetrics(io.Writer), what that writes, as Prometheus
+// text, is part of the plane's metrics. detach ends it.
+func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
+	if !attachedName.MatchString(name) || name == "v1" || name == "metrics" {
+		return nil, fmt.Errorf("%w: name %q, want lower-case letters and digits, and not v1 or metrics", ErrAttached, name)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, taken := p.attached[name]; taken {
+		return nil, fmt.Errorf("%w: %q is attached already", ErrAttached, name)
+	}
+	if p.attached == nil {
+		p.attached = make(map[string]http.Handler)
+	}
+	p.attached[name] = h
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.attached, name)
+	}, nil
+}
+
+// attachedNames are the names of what is attached.
+func (p *Plane) attachedNames() (names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range p.attached {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TakesOrders reports whether an order that comes as r came can pass at all.
+func (p *Plane) TakesOrders(r *http.Request) bool {
+	e := endpoint{Plane: p, socket: peerOf(r).Transport == "socket"}
+	return !e.readOnly()
+}
+
+// MayOrder decides whether who sent r may give the order, as for the plane's own:
+// it asks Options.Authorize, which may change the actor, and lets all pass on the
+// sockets. peer is who gives it.
+func (p *Plane) MayOrder(r *http.Request, o *Order) (peer Peer, err error) {
+	peer = peerOf(r)
+	if !p.TakesOrders(r) {
+		return peer, refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
+	}
+	e := endpoint{Plane: p, socket: peer.Transport == "socket"}
+	if err := e.allow(r, o); err != nil {
+		return peer, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return peer, nil
+}
+
+// attach adds the APIs of what is attached to the mux of an endpoint. Which names
+// there are is looked up with each request.
+func (e *endpoint) attach(mux *http.ServeMux) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} { // GET is HEAD as well
+		for _, path := range []string{" /v1/{attached}", " /v1/{attached}/{rest...}"} {
+			mux.HandleFunc(method+path, func(w http.ResponseWriter, r *http.Request) {
+				if err := e.serveAttached(w, r, r.PathValue("attached"), false); err != nil {
+					writeError(w, err)
+				}
+			})
+		}
+	}
+}
+
+// attachedPage is the name of what a path below the handler's own belongs to; ""
+// for the plane's own page. The mux would take a pattern for it as a reason to
+// redirect every file of the page to a folder.
+func (e *endpoint) attachedPage(path string) string {
+	name, _, below := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !below {
+		return ""
+	}
+	e.Plane.mu.Lock()
+	defer e.Plane.mu.Unlock()
+	if e.attached[name] == nil {
+		return ""
+	}
+	return name
+}
+
+func (e *endpoint) serveAttached(w http.ResponseWriter, r *http.Request, name string, page bool) error {
+	e.Plane.mu.Lock()
+	h := e.attached[name]
+	e.Plane.mu.Unlock()
+	if h == nil {
+		return refuse(http.StatusNotFound, "path", "nothing is served at %.200q", r.URL.Path)
+	}
+	kind := reads
+	if r.Method == http.MethodPost {
+		if kind = orders; e.readOnly() {
+			return refuse(http.StatusForbidden, "refused", "read-only: this handler was given no Authorize")
+		}
+	}
+	if err := e.admit(r, kind); err != nil {
+		return err
+	}
+	if page {
+		h = http.StripPrefix("/"+name, h)
+	}
+	h.ServeHTTP(w, r)
+	return nil
+}
