@@ -49,7 +49,6 @@ except for the recording of its calls that --record asks for.`,
 	cmd.Flags().DurationVar(&limit, "for", 0, "end after this time (default: run until Ctrl-C)")
 	cmd.Flags().StringVar(&file, "record", "", "write a recording of its calls to this `file`, to be replayed")
 	cmd.Flags().Lookup("record").NoOptDefVal = "demo.sgr"
-	cmd.Flags().DurationVar(&limit, "for", 0, "end after this time (default: run until Ctrl-C)")
 	cmd.Flags().BoolVar(&ofFleet, "fleet", false, "a shop of several processes that act as one")
 	cmd.Flags().StringVar(&store, "redis", "", "the `URL` of the store of --fleet, such as redis://127.0.0.1:6379")
 	return cmd
