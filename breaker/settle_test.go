@@ -380,3 +380,20 @@ func TestFailForOfANewRow(t *testing.T) {
 		is(t, b, Open)
 	})
 }
+
+// What has lapsed under FailWithin is not shown, although nothing has happened
+// since.
+func TestLapsedFailuresAreNotShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailWithin: 10 * time.Second})
+		play(b, "ff")
+		time.Sleep(10 * time.Second)
+		if got := b.Status(); b.FailCount() != 2 || got.FailCount != 2 || got.FailuresUntilOpen != 3 {
+			t.Errorf("within it: %d failures, and Status shows %d and %d until it opens, want 2 and 3", b.FailCount(), got.FailCount, got.FailuresUntilOpen)
+		}
+		time.Sleep(1)
+		if got := b.Status(); b.FailCount() != 0 || got.FailCount != 0 || got.FailuresUntilOpen != 5 {
+			t.Errorf("a moment later: %d failures, and Status shows %d and %d until it opens, want none and 5", b.FailCount(), got.FailCount, got.FailuresUntilOpen)
+		}
+	})
+}
