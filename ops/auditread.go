@@ -44,7 +44,7 @@ func (e *AuditError) Is(target error) bool { return target == ErrAudit }
 type AuditReport struct {
 	Entries int       `json:"entries"`       // orders
 	Starts  int       `json:"starts"`        // starts of processes
-	Notices int       `json:"notices"`       // of orders that a process found when it started
+	Notices int       `json:"notices"`       // of orders that a process found when it started, and of recordings
 	Repeats int       `json:"repeats"`       // refused orders without a line of their own
 	Chains  int       `json:"chains"`        // 1, plus one for each file that started a new chain
 	From    time.Time `json:"from,omitzero"` // the time of the first line

@@ -127,7 +127,7 @@ func printAudit(cmd *cobra.Command, r *ops.AuditReport, files int) {
 	fmt.Fprintf(out, "%d orders verified, from %s to %s.\n", r.Entries, r.From.Local().Format(time.DateTime), r.To.Local().Format(time.DateTime))
 	fmt.Fprintf(out, "Starts of the process: %d.\n", r.Starts)
 	if r.Notices > 0 {
-		fmt.Fprintf(out, "Orders that were applied again or lost at a start: %d.\n", r.Notices)
+		fmt.Fprintf(out, "Notices of the process, of orders applied again and of recordings: %d.\n", r.Notices)
 	}
 	if r.Repeats > 0 {
 		fmt.Fprintf(out, "%d more orders were refused like others, and are only counted.\n", r.Repeats)

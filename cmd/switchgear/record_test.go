@@ -44,7 +44,7 @@ func TestRecord(t *testing.T) {
 	if err != nil || strings.Count(string(audit), "a recording of calls begins, for 2s") != 1 || strings.Count(string(audit), "a recording of calls has ended") != 1 {
 		t.Errorf("the audit log, %v:\n%s", err, audit)
 	}
-	if out := h.ok("audit", "verify", s.Audit); !strings.Contains(out, "hold together") {
+	if out := h.ok("audit", "verify", s.Audit); !strings.Contains(out, "0 orders verified") {
 		t.Error(out)
 	}
 
