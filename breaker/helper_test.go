@@ -141,10 +141,11 @@ func abreast(n int, one, other func(i int)) {
 		defer own.Store(int32(n)) // also when f ends the test
 		for i := range n {
 			own.Store(int32(i))
-			// With an immediate yield they would take turns on one processor.
+			// Yielding at once would let them take turns on one processor. But if
+			// the other one waits for a processor, this one must not keep it.
 			for spins := 1; theirs.Load() < int32(i); spins++ {
 				if spins%10_000 == 0 {
-					runtime.Gosched()
+					time.Sleep(time.Microsecond)
 				}
 			}
 			f(i)
