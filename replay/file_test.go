@@ -214,7 +214,7 @@ func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		return after.TotalAlloc - before.TotalAlloc
 	}
-	const few, many = 200_000, 1_200_000
+	const few, many = 100_000, 400_000
 	a, b := allocated(few), allocated(many)
 	t.Logf("%d calls: %d kB; %d calls: %d kB", few, a>>10, many, b>>10)
 	// All of what was allocated, most of it not in use any more: a call takes 24

@@ -57,7 +57,7 @@ func (t *Trace) replay(ctx context.Context, s *survey, streams []*stream, progre
 	}
 	var wg sync.WaitGroup
 	blocks := startWorkers(&wg, streams)
-	pool := &blockPool{size: min(max(leastBlock, blocksSteps/max(1, len(streams))), mostBlock)}
+	pool := &blockPool{size: min(max(leastBlock, blocksSteps/max(1, len(streams))), mostBlock), free: make(chan *block, 64)}
 	chunks, free := make(chan *chunk, 4), make(chan *chunk, 8)
 	var failed error
 	wg.Go(func() {
@@ -197,14 +197,15 @@ func startWorkers(wg *sync.WaitGroup, streams []*stream) []chan *block {
 // blockPool keeps blocks that are done with.
 type blockPool struct {
 	size int
-	free sync.Pool
+	free chan *block
 }
 
 func (p *blockPool) get(x *stream) *block {
-	b, _ := p.free.Get().(*block)
-	if b == nil {
-		b = &block{steps: make([]step, 0, p.size)}
-		b.pool = p
+	var b *block
+	select {
+	case b = <-p.free:
+	default:
+		b = &block{steps: make([]step, 0, p.size), pool: p}
 	}
 	b.of = x
 	b.users.Store(int32(len(x.workers)))
@@ -214,6 +215,9 @@ func (p *blockPool) get(x *stream) *block {
 // done notes that a worker has done with the block.
 func (b *block) done() {
 	if b.users.Add(-1) == 0 {
-		b.pool.free.Put(b)
+		select {
+		case b.pool.free <- b:
+		default:
+		}
 	}
 }
