@@ -59,6 +59,8 @@ const (
 	both = one | two
 )
 
+const alone = one | two
+
 type compiled struct{ limit int }
 
 type B struct {
@@ -113,6 +115,7 @@ func TestOperators(t *testing.T) {
 	want := []string{
 		"both without one  // one", "both without two  // two",
 		"B.settings zeroed 1  // b.cfg.settings.Load()",
+		"alone without one  // one", "alone without two  // two",
 		"ask arith 1  // n + 1", "ask zeroed 1  // n + 1",
 		"B.f negated 1  // n > 1 && b.ok", "B.f dropped 1  // n > 1", "B.f dropped 2  // b.ok", "B.f bound 1  // n > 1",
 		"B.f left-out 1  // b.n = n", "B.f left-out 2  // b.n = ask(n)", "B.f zeroed 1  // ask(n)",
@@ -129,6 +132,7 @@ func TestOperators(t *testing.T) {
 		"{ b.word.Store(both); return true }; return b.word.CompareAndSwap(one, both) }()",
 		"{ return (b).cfg.settings.Load() }; return b.settings() }()",
 		"var both = uint64(0) | masked(",
+		"const _ = 0\n",
 	} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %s in\n%s", part, text)

@@ -205,7 +205,8 @@ func (x *instrument) masks(d *ast.GenDecl) {
 		}
 		x.tail.WriteByte('\n')
 		from := x.offset(spec.Pos())
-		x.edits = append(x.edits, edit{at: from, cut: x.offset(spec.End()) - from})
+		// A declaration without parentheses must declare something.
+		x.edits = append(x.edits, edit{at: from, cut: x.offset(spec.End()) - from, text: "_ = 0"})
 	}
 }
 
