@@ -84,6 +84,18 @@ func (p *process) kill(t testing.TB) {
 	p.cmd.Wait()
 }
 
+// stop stops the process, which may run on for a moment after the signal was
+// sent, and waits until it has, where the system can tell.
+func (p *process) stop(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" {
+		eventually(t, "the process is stopped", func() bool { return procstate.Of(p.PID) == procstate.Stopped })
+	}
+}
+
 // named checks that err matches want, says what, and came within two seconds,
 // or three on a machine that is busy with other things.
 func named(t *testing.T, from time.Time, err, want error, what string) {
@@ -114,10 +126,7 @@ func TestStoppedProcess(t *testing.T) {
 	if _, err := p.Status(t.Context(), "foo"); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Process.Signal(syscall.SIGSTOP)
-	if runtime.GOOS == "linux" {
-		eventually(t, "the process is stopped", func() bool { return procstate.Of(p.PID) == procstate.Stopped })
-	}
+	p.stop(t)
 	from := time.Now()
 	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
 	named(t, from, err, ErrNoAnswer, "nothing was ordered")
@@ -153,7 +162,7 @@ func TestReplyBehindALink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.cmd.Process.Signal(syscall.SIGSTOP)
+	p.stop(t)
 	link()
 	from := time.Now()
 	_, err := p.ForceOpen(t.Context(), "foo", breaker.Order{})
