@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,7 @@ func startShop(t *testing.T, runtimeDir, service string) *shop {
 // keepShop is the shop's own process.
 func keepShop(service string) error {
 	m := breaker.NewManager(breaker.Settings{ResetTimeout: time.Hour})
-	payments := m.Breaker("payments")
+	payments := m.Breaker(cmp.Or(os.Getenv("SHOP_BREAKER"), "payments"))
 	fail(payments, 5, errors.New("connection refused"))
 	fail(m.Breaker("search"), 2, errors.New("timeout"))
 	ledger := breaker.SetOf[string](m, "ledger")

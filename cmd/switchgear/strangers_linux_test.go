@@ -39,7 +39,7 @@ func (h *host) shopOf(uid uint32, service string) *shop {
 	}
 	s := &shop{cmd: exec.Command(exe)}
 	s.cmd.Dir = "/"
-	s.cmd.Env = []string{shopEnv + "=" + service, fmt.Sprintf("SWITCHGEAR_RUNTIME_DIR=%s/switchgear-%d", h.dir, uid), "SHOP_FILES=" + files}
+	s.cmd.Env = []string{shopEnv + "=" + service, fmt.Sprintf("SWITCHGEAR_RUNTIME_DIR=%s/switchgear-%d", h.dir, uid), "SHOP_FILES=" + files, "SHOP_BREAKER=" + os.Getenv("SHOP_BREAKER")}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	s.cmd.Stderr = os.Stderr
 	in, err1 := s.cmd.StdinPipe() // it ends when this closes
@@ -68,6 +68,9 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 		t.Skip("SKIP: needs root, to become another user")
 	}
 	h := newHost(t)
+	// The host may have other processes, but none with a breaker of this name.
+	name := fmt.Sprintf("payments-%d", os.Getpid())
+	t.Setenv("SHOP_BREAKER", name)
 	other := h.shopOf(nobody, "payments-api")
 	mine := h.shopOf(0, "payments-api")
 	// As on a host: processes are found where users have theirs.
@@ -75,7 +78,7 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	h.env = []string{"SWITCHGEAR_RUNTIME_DIR=", "XDG_RUNTIME_DIR="}
 	theirs := fmt.Sprintf("payments-api/%d (nobody)", other.PID)
 	ours := fmt.Sprintf("payments-api/%d", mine.PID)
-	stateOf := func(s *shop) string { return h.ok("status", "payments", "-p", s.Socket) }
+	stateOf := func(s *shop) string { return h.ok("status", name, "-p", s.Socket) }
 
 	for _, words := range [][]string{args("ps"), args("status")} {
 		got := h.run(words...).out
@@ -85,14 +88,14 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 			}
 		}
 	}
-	if got := h.run("explain", "payments").out; !hasAll(got, args(theirs+": payments has been open", ours+": payments has been open")) {
+	if got := h.run("explain", name).out; !hasAll(got, args(theirs+": "+name+" has been open", ours+": "+name+" has been open")) {
 		t.Errorf("explain:\n%s", got)
 	}
 	if got := h.run("ps", "--json").out; !strings.Contains(got, `"uid": 65534`) {
 		t.Errorf("ps --json:\n%s", got)
 	}
 
-	for _, words := range [][]string{args("close", "payments"), args("close", "payments", "-p", "payments-api"), args("set", "payments", "fail_max=9"), args("force-open", "payments", "--for", "1m", "--reason", "x", "--dry-run")} {
+	for _, words := range [][]string{args("close", name), args("close", name, "-p", "payments-api"), args("set", name, "fail_max=9"), args("force-open", name, "--for", "1m", "--reason", "x", "--dry-run")} {
 		r := h.run(words...)
 		if r.code != 0 || strings.Contains(r.out, strconv.Itoa(other.PID)) || !hasAll(r.errOut, args(theirs, "another user's", other.Socket)) {
 			t.Errorf("%q: exit %d, want it done in our own process alone\n%s%s", words, r.code, r.out, r.errOut)
@@ -101,14 +104,14 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 	if got := stateOf(mine); !strings.Contains(got, "closed") {
 		t.Errorf("our own process:\n%s", got)
 	}
-	h.fails(1, args("close", "payments", "-p", strconv.Itoa(other.PID)), theirs+" is another user's", "-p "+other.Socket)
+	h.fails(1, args("close", name, "-p", strconv.Itoa(other.PID)), theirs+" is another user's", "-p "+other.Socket)
 	if text, _ := os.ReadFile(other.Audit); strings.Contains(string(text), `"order"`) {
 		t.Errorf("the other user's process was sent orders:\n%s", text)
 	}
 	if got := stateOf(other); !strings.Contains(got, "OPEN") {
 		t.Errorf("the other user's process:\n%s", got)
 	}
-	h.ok("close", "payments", "-p", other.Socket)
+	h.ok("close", name, "-p", other.Socket)
 	if got := stateOf(other); !strings.Contains(got, "closed") {
 		t.Errorf("by its path:\n%s", got)
 	}
@@ -116,7 +119,7 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = mine.cmd.Wait()
-	if r := h.run("close", "payments", "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user's") {
+	if r := h.run("close", name, "-p", "payments-api"); r.code != 1 || !strings.Contains(r.errOut, "another user's") {
 		t.Errorf("when there is no other: exit %d, want 1\n%s%s", r.code, r.out, r.errOut)
 	}
 }
