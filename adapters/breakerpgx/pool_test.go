@@ -174,7 +174,7 @@ func TestJudgement(t *testing.T) {
 			soon := within(t, time.Second)
 			_, err := p.CopyFrom(soon, pgx.Identifier{"things"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
 				<-soon.Done()
-				return nil, nil
+				return nil, soon.Err() // not an end, at which the copy might succeed
 			}))
 			return err
 		}},
