@@ -68,8 +68,9 @@ func TestRootAndTheProcessesOfOthers(t *testing.T) {
 		t.Skip("SKIP: needs root, to become another user")
 	}
 	h := newHost(t)
-	// The host may have other processes, but none with a breaker of this name.
-	name := fmt.Sprintf("payments-%d", os.Getpid())
+	// The host may have other processes, but none with a breaker of this name. It
+	// has no digits, which could be those of a process.
+	name := "payments-" + strings.Map(func(digit rune) rune { return digit - '0' + 'a' }, strconv.Itoa(os.Getpid()))
 	t.Setenv("SHOP_BREAKER", name)
 	other := h.shopOf(nobody, "payments-api")
 	ownShop := h.shopOf(0, "payments-api")
