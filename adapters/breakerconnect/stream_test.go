@@ -190,8 +190,8 @@ func (s *fakeStream) Receive(any) error {
 	return connect.NewWireError(connect.CodeDeadlineExceeded, errors.New("the server says so"))
 }
 
-// A server may say that the caller's time is over before the caller sees it.
-// That it ran out of a time of its own is a failure.
+// A server may report that the caller's deadline has passed before the caller
+// notices it. If the server's own deadline has passed, that is a failure.
 func TestServerKnowsTheDeadline(t *testing.T) {
 	for after, want := range map[time.Duration]breaker.Outcome{
 		time.Second - time.Millisecond: breaker.Success,

@@ -35,7 +35,7 @@ func (g *Guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 }
 
 // unwind is deferred around a call, and ends one that does not return. The
-// panic goes on: there is no caller to get an error.
+// panic continues, so there is no error to return.
 func unwind(p *breaker.Permit, returned *bool, o breaker.Outcome, err error) {
 	if !*returned {
 		_ = p.Settle(context.Background(), o, err)

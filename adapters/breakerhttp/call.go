@@ -90,8 +90,8 @@ func (c *call) watch(body io.ReadCloser) io.ReadCloser {
 	return c
 }
 
-// Read notes a deadline that has passed while nobody read: the one who reads is
-// slow then, and not the dependency.
+// Read notes whether the deadline passed between two calls of Read: then the
+// reader is slow, not the dependency.
 func (c *call) Read(p []byte) (int, error) {
 	ctx := c.req.Context()
 	if !c.over && ctx.Err() == context.DeadlineExceeded {

@@ -205,7 +205,7 @@ func TestWriterTo(t *testing.T) {
 	}
 }
 
-// A deadline that passes while nobody reads the answer is the reader's own doing.
+// A deadline that passes between two reads of the answer is the reader's doing.
 // One that passes while the body keeps a reader waiting is not.
 func TestDeadlineOfAReader(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -135,8 +135,8 @@ func flat(err error) string {
 	timeout := errors.As(err, &ne) && ne.Timeout()
 	text := err.Error()
 	if timeout && errors.Is(err, context.DeadlineExceeded) {
-		// For a transport that is not of its own type the client ends a request
-		// that is out of time in two ways at once, with two texts.
+		// With a transport of another type than its own, the client ends a request
+		// whose time is over in two ways at once, with two texts.
 		text = "out of time"
 	}
 	for _, ports := range []string{"->", "read tcp ", "write tcp "} {

@@ -20,7 +20,7 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 		}
 	}
 	if scheme := req.URL.Scheme; scheme != "http" && scheme != "https" {
-		return false // a protocol that has been registered has rules of its own
+		return false // a registered protocol has its own rules
 	}
 	if req.Header == nil || !validFields(req.Header) || !validTrailer(req.Trailer) || hasControl(req.URL.RequestURI()) ||
 		req.Body == nil && req.ContentLength != 0 {
