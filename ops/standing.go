@@ -43,9 +43,11 @@ type standing struct {
 	names     map[string]map[string]*standingRecord
 	overrides int // in names
 	settings  int
-	waiting   int   // records whose breakers have not been created yet
-	damaged   error // the file cannot be read, and is not changed
-	failing   error // why the file cannot be written
+	waiting   int                // records whose breakers have not been created yet
+	damaged   error              // the file cannot be read, and is not changed
+	failing   error              // why the file cannot be written
+	ordered   bool               // an order is being carried out, and is not kept yet
+	changed   []*breaker.Breaker // overrides changed meanwhile, for stateChanged
 	dirty     bool
 	writing   bool
 	waiters   []chan error // orders that wait until they are written; each channel is buffered
@@ -246,11 +248,21 @@ func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() erro
 		return carryOut()
 	}
 	s.giving.Lock()
+	s.mu.Lock()
+	s.ordered = true
+	s.mu.Unlock()
 	err := carryOut()
+	s.mu.Lock()
 	changed, left := false, 0
 	if err == nil && !o.DryRun {
-		changed, left = s.keep(o, r, elsewhere)
+		changed, left = s.keepLocked(o, r, elsewhere)
 	}
+	s.ordered = false
+	for _, b := range s.changed {
+		s.checkLocked(b)
+	}
+	s.changed = nil
+	s.mu.Unlock()
 	s.giving.Unlock()
 	if !changed && left == 0 {
 		return err
@@ -263,11 +275,9 @@ func (s *standing) do(o *Order, r *Receipt, elsewhere bool, carryOut func() erro
 	return err
 }
 
-// keep stores what an order did. It returns the number of ids for which there
-// was no room.
-func (s *standing) keep(o *Order, r *Receipt, elsewhere bool) (changed bool, left int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// keepLocked stores what an order did. It returns the number of ids for which
+// there was no room. mu is held.
+func (s *standing) keepLocked(o *Order, r *Receipt, elsewhere bool) (changed bool, left int) {
 	now := time.Now()
 	switch o.Verb {
 	case VerbSet, VerbPromote:
@@ -360,9 +370,22 @@ func (s *standing) stateChanged(b *breaker.Breaker, t *breaker.Transition) {
 	if s == nil || t.Shadow || t.From != breaker.ForcedOpen && t.From != breaker.ForcedClosed {
 		return
 	}
-	id := b.ID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// While an order is carried out, the breaker has the new override and the
+	// record still the old one. Dropping that now could write a file with
+	// neither, and a process that is killed then has lost an order that was
+	// answered.
+	if s.ordered {
+		s.changed = append(s.changed, b)
+	} else {
+		s.checkLocked(b)
+	}
+}
+
+// checkLocked drops the override kept for b, unless b still has it. mu is held.
+func (s *standing) checkLocked(b *breaker.Breaker) {
+	id := b.ID()
 	r := s.names[nameOf(id)][id]
 	if r == nil || r.override == nil || r.waits || r.override.is(b.Status().Override) {
 		return

@@ -115,6 +115,52 @@ func TestStandingFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// An order that replaces a kept one never leaves the file without either: the
+// process may be killed at any moment. The order has many breakers, so that the
+// file is written while it is carried out.
+func TestStandingFileAlwaysHoldsAnAnsweredOrder(t *testing.T) {
+	const keys = 500
+	path := filepath.Join(t.TempDir(), "standing")
+	m := breaker.NewManager(breaker.Settings{})
+	set := breaker.SetOf[int](m, "tenants")
+	for k := range keys {
+		set.Breaker(k)
+	}
+	p := planeOf(t, m, ops.Options{Standing: path})
+	order := forceOpen
+	order.ID, order.Confirm = "tenants/*", keys
+	give := func(reason string) {
+		order.Reason = reason
+		if r, err := p.Do(order, program); err != nil || r.StandingError != "" || r.Touched != keys {
+			t.Fatal(r.Touched, err, r.StandingError)
+		}
+	}
+	give("the first")
+	stop, missing := make(chan struct{}), make(chan int, 1)
+	go func() {
+		defer close(missing)
+		for {
+			text, err := os.ReadFile(path)
+			if n := strings.Count(string(text), `"tenants/`); err != nil || n != keys {
+				missing <- n
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	for n := range 20 {
+		give(fmt.Sprint(n))
+	}
+	close(stop)
+	if n, ok := <-missing; ok {
+		t.Errorf("the file held %d overrides at one moment, want %d", n, keys)
+	}
+}
+
 // An override that expired, or that the program lifted, does not come back.
 func TestStandingForgetsWhatEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
