@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -346,5 +347,35 @@ func TestNewHealthyKeyIsKept(t *testing.T) {
 	set.Breaker(5)
 	if _, known := set.Lookup(5); !known || set.Len() != 5 || len(set.WithEvidence()) != 4 {
 		t.Errorf("it is remembered: %v, of %d keys, %d with evidence, want true, 5 and 4", known, set.Len(), len(set.WithEvidence()))
+	}
+}
+
+// A logger that panics does no harm where a set is full.
+func TestOverflowWithAPanickingLogger(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1}, WithLogger(slog.New(panicky{slog.NewTextHandler(io.Discard, nil)})))
+	for k := range 4 {
+		_ = s.Do(bg, k, broken)
+	}
+	if s.Overflowed() != 2 || s.cfg.panics.Load() != 1 {
+		t.Errorf("%d overflows and %d panics, want 2 and 1", s.Overflowed(), s.cfg.panics.Load())
+	}
+}
+
+// It is logged once that the set is full.
+func TestOverflowIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	for name, opts := range map[string][]Option{
+		"with a log": {WithLogger(slog.New(slog.NewTextHandler(&log, nil)))}, "without": nil,
+	} {
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1}, opts...)
+		for k := range 6 {
+			play(set.Breaker(k), "f")
+		}
+		if s := set.Breaker(5).Status(); s.Panics != 0 || set.Overflowed() != 4 || s.FailCount != 1 {
+			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.Panics, set.Overflowed(), s.FailCount)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: failing keys replace the keys that have been idle longest" set=s keys=2`) {
+		t.Errorf("logged %q, want one line", log.String())
 	}
 }
