@@ -1,11 +1,10 @@
 package breaker
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"fmt"
 
 	"github.com/switchgear-go/switchgear/internal/vtime"
 )

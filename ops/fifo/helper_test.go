@@ -4,6 +4,7 @@ package fifo
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -182,4 +183,95 @@ func refProgram(in, out, line string) (string, error) {
 func isFifo(path string) bool {
 	fi, err := os.Lstat(path)
 	return err == nil && fi.Mode().Type() == fs.ModeNamedPipe
+}
+
+// serve starts a server for breakers with these names in a new folder.
+func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
+	t.Helper()
+	m := breaker.NewManager(breaker.Settings{})
+	for _, name := range names {
+		m.Breaker(name)
+	}
+	dir := t.TempDir()
+	// Patient, because these tests are not about how soon a busy machine
+	// answers.
+	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid(), Patience: 20 * time.Second}
+	mustStart(t, m, c)
+	return m, c
+}
+
+func mustStart(t testing.TB, m *breaker.Manager, c Client) *Server {
+	t.Helper()
+	s, err := Start(planeOf(t, m), Config{Input: c.Input, Output: c.Output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// eventually waits until cond holds.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for !cond() {
+		select {
+		case <-limit:
+			t.Fatalf("not within 10 s: %s", what)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// put writes to the pipe as a shell does.
+func put(t testing.TB, in, text string) {
+	t.Helper()
+	f, err := os.OpenFile(in, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func says(out, want string) func() bool {
+	return func() bool {
+		text, _ := os.ReadFile(out)
+		return string(text) == want
+	}
+}
+
+// hangCalls starts n calls that hang until release is called.
+func hangCalls(t testing.TB, b *breaker.Breaker, n int) (release func()) {
+	t.Helper()
+	free := make(chan struct{})
+	var in, out sync.WaitGroup
+	in.Add(n)
+	for range n {
+		out.Go(func() {
+			b.Do(context.Background(), func(context.Context) error {
+				in.Done()
+				<-free
+				return nil
+			})
+		})
+	}
+	in.Wait()
+	return func() {
+		close(free)
+		out.Wait()
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -236,28 +236,6 @@ func TestFault_OrderWaitsForListener(t *testing.T) {
 	}
 }
 
-// hangCalls starts n calls that hang until release is called.
-func hangCalls(t testing.TB, b *breaker.Breaker, n int) (release func()) {
-	t.Helper()
-	free := make(chan struct{})
-	var in, out sync.WaitGroup
-	in.Add(n)
-	for range n {
-		out.Go(func() {
-			b.Do(context.Background(), func(context.Context) error {
-				in.Done()
-				<-free
-				return nil
-			})
-		})
-	}
-	in.Wait()
-	return func() {
-		close(free)
-		out.Wait()
-	}
-}
-
 func TestFault_ServerDies(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t, "foo")
@@ -334,13 +312,6 @@ func TestFault_StatusWhileCreating(t *testing.T) {
 		}
 	}
 	wg.Wait()
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestFault_RemovedPipe(t *testing.T) {
