@@ -226,3 +226,15 @@ func (s *site) stop() {
 }
 
 func anybody(*http.Request, *ops.Order) error { return nil }
+
+func fail(b *breaker.Breaker, times int, err error) {
+	for range times {
+		_ = b.Do(context.Background(), func(context.Context) error { return err })
+	}
+}
+
+func succeed(b *breaker.Breaker, times int) {
+	for range times {
+		_ = b.Do(context.Background(), func(context.Context) error { return nil })
+	}
+}

@@ -4,6 +4,7 @@ package breakerpgx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +18,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/switchgear-go/switchgear/adapters/breakerpgx"
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // server is a PostgreSQL server for the test, in its own folder and on its own
@@ -144,4 +148,125 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("not within 30 s: %s", what)
 		}
 	}
+}
+
+// open returns a guarded pool whose breaker opens at its first failure.
+func open(t testing.TB, s *server, change func(*pgxpool.Config)) (*breakerpgx.Pool, *breaker.Breaker) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(s.dsn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(config)
+	}
+	b := breaker.New("db", breaker.Settings{FailMax: 1, ResetTimeout: 50 * time.Millisecond})
+	p, err := breakerpgx.NewWithConfig(context.Background(), config, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p, b
+}
+
+// within is a context with a deadline soon.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// asked returns a breaker with one failure counted: a success takes it back,
+// what is not evidence does not, and a second failure adds to it.
+func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
+	t.Helper()
+	b := breaker.New("db", breaker.Settings{FailMax: 100})
+	p, err := breakerpgx.New(t.Context(), s.dsn(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	permit, _ := b.Allow()
+	permit.Done(errors.New("earlier"))
+	return p, func(t *testing.T, want breaker.Outcome) {
+		t.Helper()
+		fails := map[breaker.Outcome]int{breaker.Success: 0, breaker.Ignored: 1, breaker.Failure: 2}
+		if got := b.FailCount(); got != fails[want] {
+			t.Errorf("%d failures on record after one that was there, want %d: %s", got, fails[want], want)
+		}
+	}
+}
+
+// mistaken are arguments, sources and destinations that fail in the program.
+type mistaken struct{ err error }
+
+// deadline is a context whose deadline passes when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+// allReturned waits until no connection is out. The pool takes its time to
+// destroy one that broke.
+func allReturned(t *testing.T, p *breakerpgx.Pool) {
+	t.Helper()
+	eventually(t, "each connection is given back", func() bool { return p.Stat().AcquiredConns() == 0 })
+}
+
+type panics struct{}
+
+func noError(err error) error {
+	if err == nil {
+		return errNone
+	}
+	return nil
+}
+
+func statement(sql string, args ...any) func(*breakerpgx.Pool) error {
+	return func(p *breakerpgx.Pool) error {
+		if strings.Contains(sql, ";") {
+			args = append([]any{pgx.QueryExecModeSimpleProtocol}, args...)
+		}
+		_, err := p.Exec(context.Background(), sql, args...)
+		return err
+	}
+}
+
+func read(r pgx.Rows, err error) error {
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+	}
+	return r.Err()
+}
+
+func batch(fill func(*pgx.Batch), good bool) func(*breakerpgx.Pool) error {
+	return func(p *breakerpgx.Pool) error {
+		b := &pgx.Batch{}
+		fill(b)
+		err := p.SendBatch(context.Background(), b).Close()
+		if good {
+			return noError(err)
+		}
+		return err
+	}
+}
+
+func wantRejection(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, breaker.ErrOpen) {
+		t.Errorf("got %v, want a rejection", err)
+	}
+}
+
+func closes(t *testing.T, p *breakerpgx.Pool, b *breaker.Breaker) {
+	t.Helper()
+	eventually(t, "the breaker closes", func() bool {
+		return p.Ping(within(t, 5*time.Second)) == nil && b.State() == breaker.Closed
+	})
 }
