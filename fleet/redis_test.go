@@ -251,7 +251,7 @@ func TestACL(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 	o := withActor(forceOpen("db", time.Hour))
-	if r, err := fleets[1].Desk().Order(t.Context(), o, nil); err != nil || len(r.Done) != 2 {
+	if r, err := fleets[1].Group().Order(t.Context(), o, nil); err != nil || len(r.Done) != 2 {
 		t.Errorf("%v, %v", r, err)
 	}
 	if text := fleets[0].State().LastError; text != "" {

@@ -13,7 +13,7 @@ import (
 
 func (c *crew) view() *fleet.View {
 	c.t.Helper()
-	v, err := c.all[0].f.Desk().View(c.t.Context())
+	v, err := c.all[0].f.Group().View(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}

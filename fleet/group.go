@@ -30,17 +30,20 @@ const (
 	settleTime  = 3 * time.Second // which a store that has lost its data needs at most
 )
 
-// Desk is where operators see a fleet and give it orders, straight from the
-// store, without being one of its members. Each Fleet has one as well.
-type Desk struct {
+// Group shows operators the processes of a group, and gives them orders, through
+// the store alone: a program that uses it is no member, and guards nothing. It
+// may be used by many goroutines at once.
+type Group struct {
 	store Store
 	seal  wire.Seal
 	owns  bool
 }
 
-// Open returns the desk of a group. key may be nil: then messages are shown
-// unchecked, and no orders can be given.
-func Open(client redis.UniversalClient, group string, key []byte) (*Desk, error) {
+// Open opens a group that other processes have joined, to look at it and to give
+// it orders. It does not use client itself, but connections with the same
+// options, until Close. key is Options.Key of the members; without it, messages
+// are shown unchecked, and no orders can be given. The error matches ErrOptions.
+func Open(client redis.UniversalClient, group string, key []byte) (*Group, error) {
 	o := Options{Redis: client, Group: group, Key: key}
 	if err := o.check(); err != nil {
 		return nil, err
@@ -49,18 +52,18 @@ func Open(client redis.UniversalClient, group string, key []byte) (*Desk, error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	return &Desk{store: store, seal: wire.Seal{Group: group, Key: key}, owns: true}, nil
+	return &Group{store: store, seal: wire.Seal{Group: group, Key: key}, owns: true}, nil
 }
 
-// Desk returns the desk of the member's own group.
-func (f *Fleet) Desk() *Desk { return &Desk{store: f.store, seal: f.seal} }
+// Group returns the group that f is a member of. Closing it does nothing.
+func (f *Fleet) Group() *Group { return &Group{store: f.store, seal: f.seal} }
 
-// Close closes the desk's connections.
-func (d *Desk) Close() error {
-	if !d.owns {
+// Close closes the connections that Open made.
+func (g *Group) Close() error {
+	if !g.owns {
 		return nil
 	}
-	return d.store.Close()
+	return g.store.Close()
 }
 
 // Order is an order for all members of a fleet.
@@ -130,9 +133,9 @@ func (r *Receipts) String() string {
 // breakers that are made later, get them with the time that remains, until they
 // end, or another order for the same id takes their place. progress, if not nil,
 // is called when receipts have come in.
-func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*Receipts, error) {
+func (g *Group) Order(ctx context.Context, o Order, progress func(*Receipts)) (*Receipts, error) {
 	switch {
-	case len(d.seal.Key) == 0:
+	case len(g.seal.Key) == 0:
 		return nil, ErrUnsigned
 	case o.IfVersion != 0:
 		return nil, fmt.Errorf("%w: if_version for a fleet, want Versions: each process has its own", breaker.ErrOrder)
@@ -144,11 +147,11 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 		return nil, fmt.Errorf("%w: extend for a fleet, want the override again with the time that it is to last from now", breaker.ErrOrder)
 	}
 	w := wire.Order{ID: rand.Text(), From: o.Actor, Order: o.Order, Versions: o.Versions}
-	message, err := d.seal.CloseRecord(wire.KindOrder, w)
+	message, err := g.seal.CloseRecord(wire.KindOrder, w)
 	if err != nil {
 		return nil, err
 	}
-	before, members, err := d.settled(ctx)
+	before, members, err := g.settled(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -160,36 +163,36 @@ func (d *Desk) Order(ctx context.Context, o Order, progress func(*Receipts)) (*R
 	for field, m := range members {
 		waiting[field] = m.Member
 	}
-	if r.Number, err = d.store.Add(ctx, w.ID, message, 0, 0); err != nil {
+	if r.Number, err = g.store.Add(ctx, w.ID, message, 0, 0); err != nil {
 		return nil, err
 	}
-	if err := d.supersede(ctx, &w, before); err != nil {
+	if err := g.supersede(ctx, &w, before); err != nil {
 		return nil, err
 	}
-	return r, d.wait(ctx, r, waiting, progress)
+	return r, g.wait(ctx, r, waiting, progress)
 }
 
 // settled returns the orders that stand, and the members by field. A store that
 // has just lost its data gets its standing orders back from the members, who tell
 // by the numbers what is lost: a new order must wait for that, or it would pass for
 // the one that has taken the others back (F12).
-func (d *Desk) settled(ctx context.Context) (standing []standingOrder, members map[string]*wire.Report, err error) {
+func (g *Group) settled(ctx context.Context) (standing []standingOrder, members map[string]*wire.Report, err error) {
 	patience := settleTime
 	if end, ok := ctx.Deadline(); ok { // the order itself needs time, too
 		patience = min(patience, time.Until(end)/2)
 	}
 	for began := time.Now(); ; {
 		var newest, done uint64
-		if standing, newest, err = d.standing(ctx); err != nil {
+		if standing, newest, err = g.standing(ctx); err != nil {
 			return nil, nil, err
 		}
-		reports, _, err := d.store.Collect(ctx)
+		reports, _, err := g.store.Collect(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		members = map[string]*wire.Report{}
 		for field, raw := range reports {
-			if m := d.report(raw); m != nil {
+			if m := g.report(raw); m != nil {
 				members[field] = m
 				done = max(done, m.Done)
 			}
@@ -201,8 +204,8 @@ func (d *Desk) settled(ctx context.Context) (standing []standingOrder, members m
 	}
 }
 
-func (d *Desk) report(raw []byte) *wire.Report {
-	body, err := d.seal.Open(wire.KindReport, raw)
+func (g *Group) report(raw []byte) *wire.Report {
+	body, err := g.seal.Open(wire.KindReport, raw)
 	if err != nil {
 		return nil
 	}
@@ -213,7 +216,7 @@ func (d *Desk) report(raw []byte) *wire.Report {
 	return r
 }
 
-// standingOrder is an order that stands, as a member or a desk reads it.
+// standingOrder is an order that stands, as a member or a Group reads it.
 type standingOrder struct {
 	StoredOrder
 	wire.Order
@@ -228,15 +231,15 @@ func (s *standingOrder) expired() bool { return s.Order.Order.For > 0 && s.left(
 
 // standing returns the orders that stand, the oldest first, and the number of the
 // newest order of all. It removes what is over.
-func (d *Desk) standing(ctx context.Context) (out []standingOrder, newest uint64, err error) {
-	all, newest, err := d.store.Orders(ctx)
+func (g *Group) standing(ctx context.Context) (out []standingOrder, newest uint64, err error) {
+	all, newest, err := g.store.Orders(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	var over []string
 	for _, o := range all {
 		s := standingOrder{StoredOrder: o}
-		if d.seal.OpenRecord(wire.KindOrder, o.Order, &s.Order) != nil || s.Order.ID != o.ID {
+		if g.seal.OpenRecord(wire.KindOrder, o.Order, &s.Order) != nil || s.Order.ID != o.ID {
 			continue // not ours to touch
 		}
 		switch {
@@ -247,11 +250,11 @@ func (d *Desk) standing(ctx context.Context) (out []standingOrder, newest uint64
 		}
 	}
 	slices.SortFunc(out, func(a, b standingOrder) int { return cmp.Compare(a.Number, b.Number) })
-	return out, newest, d.store.Remove(ctx, over...)
+	return out, newest, g.store.Remove(ctx, over...)
 }
 
 // supersede removes the standing orders that this one takes the place of.
-func (d *Desk) supersede(ctx context.Context, by *wire.Order, before []standingOrder) error {
+func (g *Group) supersede(ctx context.Context, by *wire.Order, before []standingOrder) error {
 	if by.Order.DryRun {
 		return nil
 	}
@@ -261,7 +264,7 @@ func (d *Desk) supersede(ctx context.Context, by *wire.Order, before []standingO
 			ids = append(ids, old.ID)
 		}
 	}
-	return d.store.Remove(ctx, ids...)
+	return g.store.Remove(ctx, ids...)
 }
 
 // supersedes reports whether a new order leaves nothing of an old one that stands.
@@ -282,9 +285,9 @@ func supersedes(by, old *ops.Order) bool {
 }
 
 // wait gathers receipts.
-func (d *Desk) wait(ctx context.Context, r *Receipts, waiting map[string]string, progress func(*Receipts)) error {
+func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string, progress func(*Receipts)) error {
 	for {
-		err := d.gather(ctx, r, waiting)
+		err := g.gather(ctx, r, waiting)
 		if progress != nil {
 			progress(r)
 		}
@@ -301,23 +304,23 @@ func (d *Desk) wait(ctx context.Context, r *Receipts, waiting map[string]string,
 	}
 }
 
-func (d *Desk) gather(ctx context.Context, r *Receipts, waiting map[string]string) error {
-	all, err := d.store.All(ctx, ReceiptTable)
+func (g *Group) gather(ctx context.Context, r *Receipts, waiting map[string]string) error {
+	all, err := g.store.All(ctx, ReceiptTable)
 	if err != nil {
 		return err
 	}
-	d.fill(r, all, waiting)
+	g.fill(r, all, waiting)
 	return nil
 }
 
 // fill gives r the receipts for it among all. waiting are the members, by field,
 // that are silent as long as there is none of theirs.
-func (d *Desk) fill(r *Receipts, all map[string][]byte, waiting map[string]string) {
+func (g *Group) fill(r *Receipts, all map[string][]byte, waiting map[string]string) {
 	r.Done, r.Refused, r.Silent = nil, nil, nil
 	answered := map[string]bool{}
 	for _, raw := range all {
 		var m wire.Receipt
-		if d.seal.OpenRecord(wire.KindReceipt, raw, &m) != nil || m.Order != r.ID {
+		if g.seal.OpenRecord(wire.KindReceipt, raw, &m) != nil || m.Order != r.ID {
 			continue
 		}
 		answered[m.Boot] = true
