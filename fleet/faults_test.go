@@ -514,7 +514,7 @@ func (p *processes) check() {
 		switch {
 		case t.Cause == breaker.CauseFleet && t.Peers.Against < 2:
 			p.t.Errorf("F3: process %d opened by the evidence of %d", r.Process, t.Peers.Against)
-		case t.Cause == breaker.CauseFleet && t.Peers.Here.Calls >= 10 && t.Peers.Here.Failures == 0:
+		case t.Cause == breaker.CauseFleet && t.Peers.Own.Calls >= 10 && t.Peers.Own.Failures == 0:
 			p.t.Errorf("F4: process %d opened against its own evidence: %s", r.Process, t.Summary())
 		case t.To == breaker.Closed && t.Cause != breaker.CauseProbesPassed:
 			p.t.Errorf("F5: process %d was closed by %s", r.Process, t.Cause)

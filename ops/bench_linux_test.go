@@ -19,15 +19,15 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-const crowdedKeys = 50_000
+const manyKeys = 50_000
 
-// playCrowded is a process with a set of many keys, served on a socket and a
+// playManyKeys is a process with a set of many keys, served on a socket and a
 // URL.
-func playCrowded() {
+func playManyKeys() {
 	m := breaker.NewManager(breaker.Settings{})
-	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: crowdedKeys})
+	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: manyKeys})
 	if err == nil {
-		for i := range crowdedKeys {
+		for i := range manyKeys {
 			set.Breaker(i)
 		}
 		p := ops.New(m, ops.Options{})
@@ -48,7 +48,7 @@ func playCrowded() {
 // the socket as well, read the status of 50,000 keys page by page, as fast as
 // they get it. The server is a separate process.
 func BenchmarkOrderBesideReaders(b *testing.B) {
-	c := child(b, "crowded", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
+	c := child(b, "many keys", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
 	out, err := c.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println(s.Path())
 		select {}
-	case "crowded":
-		playCrowded()
+	case "many keys":
+		playManyKeys()
 	case "standing":
 		playStanding()
 	case "stranger":

@@ -72,10 +72,10 @@ func TestOpenTouchesNothing(t *testing.T) {
 }
 
 func TestOwnOpenError(t *testing.T) {
-	errMine := errors.New("mine")
-	b := breaker.New("api", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { return errMine }))
+	errOwn := errors.New("mine")
+	b := breaker.New("api", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { return errOwn }))
 	b.ForceOpen(breaker.Order{})
-	if err := get(t, breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))); err != errMine {
+	if err := get(t, breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))); err != errOwn {
 		t.Errorf("error %v, want the one of WithOpenError as it is", err)
 	}
 }

@@ -379,11 +379,11 @@ func TestPanicsAndGoexitAreFailures(t *testing.T) {
 }
 
 func TestClassifierOfTheProgram(t *testing.T) {
-	errMine := errors.New("mine")
-	f := &fake{err: map[string]error{"exec": errMine}}
+	errOwn := errors.New("mine")
+	f := &fake{err: map[string]error{"exec": errOwn}}
 	b := breaker.New("db", breaker.Settings{})
 	db := openFake(t, f, b, breakersql.WithClassifier(func(err error) breaker.Outcome {
-		if errors.Is(err, errMine) {
+		if errors.Is(err, errOwn) {
 			return breaker.Failure
 		}
 		return breakersql.Classify(err)
@@ -392,7 +392,7 @@ func TestClassifierOfTheProgram(t *testing.T) {
 	if b.FailCount() != 1 {
 		t.Error("the program's classifier was not asked")
 	}
-	b.Exclude(breaker.ErrorIs(errMine))
+	b.Exclude(breaker.ErrorIs(errOwn))
 	_, _ = db.Exec("x")
 	if b.FailCount() != 0 {
 		t.Error("what the breaker excludes still counts")
