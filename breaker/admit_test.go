@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,6 +193,107 @@ func TestMarkedCallsLeaveTheRampToOthers(t *testing.T) {
 		}
 		if marked != 100 || plain != 20 {
 			t.Errorf("%d marked and %d plain calls were admitted of 100 each, want 100 and 20", marked, plain)
+		}
+	})
+}
+
+// I3: there are never more than Probes probes in flight; other calls are
+// rejected at once.
+func TestProbesAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("db", Settings{FailMax: 1, Probes: 3, SuccessThreshold: 5})
+		b.Open(Order{})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		release := make(chan error)
+		var mu sync.Mutex
+		running, rejected := 0, 0
+		for range 500 {
+			go func() {
+				err := b.Do(bg, func(context.Context) error {
+					mu.Lock()
+					running++
+					mu.Unlock()
+					return <-release
+				})
+				if errors.Is(err, ErrOpen) {
+					mu.Lock()
+					rejected++
+					mu.Unlock()
+				}
+			}()
+		}
+		synctest.Wait()
+		if running != 3 || rejected != 497 {
+			t.Fatalf("%d run and %d were rejected, want 3 and 497", running, rejected)
+		}
+		if s := b.Status(); s.ProbesOut != 3 {
+			t.Errorf("status says %d probes are out, want 3", s.ProbesOut)
+		}
+		for range 3 {
+			release <- nil
+		}
+		synctest.Wait()
+		is(t, b, HalfOpen)
+		for range 2 {
+			if err := b.Do(bg, nop); err != nil {
+				t.Fatal(err)
+			}
+		}
+		is(t, b, Closed)
+	})
+}
+
+// A breaker without a rule opens again when a probe fails, and says why.
+func TestProbeOfABreakerWithoutRules(t *testing.T) {
+	b := New("b", Settings{FailMax: -1})
+	b.HalfOpen(Order{})
+	play(b, "f")
+	all := b.History()
+	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Error != errX.Error() {
+		t.Errorf("%s, recorded as %+v", b.State(), last)
+	}
+}
+
+// A probe admitted in an earlier half-open period has no effect in a later
+// one, even if its lease's number is in use again.
+func TestForeignProbe(t *testing.T) {
+	for _, err := range []error{nil, errX} {
+		b := New("x", Settings{FailMax: 1, Probes: 2, SuccessThreshold: 2})
+		b.HalfOpen(Order{})
+		old, _ := b.Allow()
+		b.HalfOpen(Order{}) // the same state, a new period
+		p, _ := b.Allow()
+		old.Done(err)
+		is(t, b, HalfOpen)
+		if s := b.Status(); s.ProbesOut != 1 || s.ProbeSuccesses != 0 {
+			t.Errorf("after a foreign probe: %+v", s)
+		}
+		p.Done(nil)
+		if n := b.Status().ProbeSuccesses; n != 1 {
+			t.Errorf("%d successes, want 1", n)
+		}
+	}
+}
+
+// Settling a call during the ramp is not a new call: it must neither use up
+// nor add to the calls that the ramp may admit.
+func TestFailureInRampIsNotAnAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1000, Ramp: 100 * time.Second})
+		b.HalfOpen(Order{})
+		if err := b.Do(t.Context(), nop); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		admitted := 0
+		for range 100 {
+			if errors.Is(b.Do(t.Context(), broken), errX) {
+				admitted++
+			}
+		}
+		if admitted < 49 || admitted > 51 {
+			t.Errorf("%d of 100 failing calls admitted at half of the ramp, want 50", admitted)
 		}
 	})
 }

@@ -143,6 +143,7 @@ package breaker
 //	set.go        Set and its options
 //	keys.go       finding and creating the breakers of keys; calls without one
 //	evict.go      how healthy keys leave the set and come back
+//	room.go       how a full set makes room, and which key gives way
 //	forget.go     how evidence lapses
 //	sweep.go      the timer that looks for idle keys
 //

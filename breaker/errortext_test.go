@@ -74,3 +74,50 @@ func TestWithErrorText(t *testing.T) {
 		t.Errorf("after a panic: %s, %d panics, %+v", s.State, s.Panics, s.Opened)
 	}
 }
+
+type traceKey struct{}
+
+func traced(id string) context.Context {
+	return context.WithValue(context.Background(), traceKey{}, id)
+}
+
+func traceOf(ctx context.Context) string {
+	id, _ := ctx.Value(traceKey{}).(string)
+	if id == "panic" {
+		panic(id)
+	}
+	return id
+}
+
+// A record has the trace of the newest call that failed with each error. A
+// panic of the function, and text that is too long or not UTF-8, do no harm.
+func TestTraceIDIsInTheRecord(t *testing.T) {
+	for id, want := range map[string]string{
+		"4bf92f3577b34da6a3ce929d0e0e4736": "4bf92f3577b34da6a3ce929d0e0e4736",
+		"":                                 "",
+		"panic":                            "",
+		strings.Repeat("x", 100):           strings.Repeat("x", 64),
+		"a\xffb":                           "ab",
+	} {
+		b := New("db", Settings{FailMax: 2}, WithTraceID(traceOf))
+		for _, ctx := range []context.Context{traced("first"), traced(id)} {
+			_ = b.Do(ctx, func(context.Context) error { return errors.New("down") })
+		}
+		opened := b.Status().Opened
+		if opened == nil || len(opened.Errors) != 1 || opened.Errors[0].TraceID != want || opened.Errors[0].Count != 2 {
+			t.Errorf("%q: the record is %+v, want the trace %q", id, opened, want)
+		}
+	}
+}
+
+func TestTraceIDOfPermits(t *testing.T) {
+	b := New("db", Settings{FailMax: 1}, WithTraceID(traceOf))
+	p, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Settle(traced("abc"), Failure, errors.New("down"))
+	if got := b.Status().Opened.Errors[0].TraceID; got != "abc" {
+		t.Errorf("trace %q, want abc", got)
+	}
+}

@@ -43,9 +43,9 @@ func TestFlightsUnderLoad(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(g), 0))
-			var mine []permitTag
+			var held []permitTag
 			for range 20_000 {
-				if len(mine) == 0 || len(mine) < 40 && rng.IntN(2) == 0 {
+				if len(held) == 0 || len(held) < 40 && rng.IntN(2) == 0 {
 					x, tag := f.take()
 					n := uint32(tag>>flightShift) & (1<<placeBits - 1)
 					if x == nil || taken[n].Add(1) != 1 {
@@ -53,13 +53,13 @@ func TestFlightsUnderLoad(t *testing.T) {
 						return
 					}
 					x.of = &watching{}
-					mine = append(mine, tag)
+					held = append(held, tag)
 					continue
 				}
-				i := rng.IntN(len(mine))
-				tag := mine[i]
-				mine[i] = mine[len(mine)-1]
-				mine = mine[:len(mine)-1]
+				i := rng.IntN(len(held))
+				tag := held[i]
+				held[i] = held[len(held)-1]
+				held = held[:len(held)-1]
 				x := f.end(tag)
 				if x == nil {
 					t.Error("a place is lost")

@@ -1,13 +1,10 @@
 package breaker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,25 +28,6 @@ func TestKeysWithListenersAreKept(t *testing.T) {
 	}
 	if set.kept(-1) != nil {
 		t.Error("the key is kept though it has no listener any more")
-	}
-}
-
-// It is logged once that the set is full.
-func TestOverflowIsLoggedOnce(t *testing.T) {
-	var log bytes.Buffer
-	for name, opts := range map[string][]Option{
-		"with a log": {WithLogger(slog.New(slog.NewTextHandler(&log, nil)))}, "without": nil,
-	} {
-		set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1}, opts...)
-		for k := range 6 {
-			play(set.Breaker(k), "f")
-		}
-		if s := set.Breaker(5).Status(); s.Panics != 0 || set.Overflowed() != 4 || s.FailCount != 1 {
-			t.Errorf("%s: %d panics and %d overflows, want 0 and 4; %d failures", name, s.Panics, set.Overflowed(), s.FailCount)
-		}
-	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), `msg="circuit breaker set is full: failing keys replace the keys that have been idle longest" set=s keys=2`) {
-		t.Errorf("logged %q, want one line", log.String())
 	}
 }
 
@@ -122,89 +100,6 @@ func TestHistoryGivesWayAlone(t *testing.T) {
 			}
 		}
 	})
-}
-
-// MaxHistory bounds the keys that are kept only for their history, and the
-// longest idle ones lose theirs first.
-func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := keyed(SetOptions{MaxKeys: 5, MaxHistory: 20})
-		for i := range 100 {
-			b := s.Breaker(fmt.Sprint(i))
-			play(b, "ff")
-			_ = b.Close(Order{})
-		}
-		wait(time.Minute)
-		if got := s.historyOnly.Load(); got > 20 || got < 15 {
-			t.Errorf("%d keys are kept for their history, want 15 to 20", got)
-		}
-		// A key that is in use is skipped, which may be any of the last.
-		for i := range 60 {
-			if b := s.kept(fmt.Sprint(i)); b != nil && len(b.History()) > 0 {
-				t.Errorf("key %d, which has been idle for long, has kept its history", i)
-			}
-		}
-		if s.kept("0") != nil {
-			t.Error("the key that has been idle longest is kept")
-		}
-	})
-}
-
-// Keys that have more than a history do not use up the budget of healthy keys.
-func TestHistoryOfHealthyKeysIsTheirsAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for name, give := range map[string]func(*Breaker){
-			"open":       func(b *Breaker) { _ = b.Open(Order{}) },
-			"overridden": func(b *Breaker) { _ = b.ForceOpen(Order{}) },
-			"failed":     func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}); play(b, "f") },
-		} {
-			s := keyed(SetOptions{MaxKeys: 2, MaxHistory: 4})
-			for i := range 3 {
-				b := s.Breaker(fmt.Sprint(i))
-				play(b, "ff")
-				_ = b.Close(Order{})
-			}
-			for i := range 20 {
-				give(s.Breaker(fmt.Sprint(name, i)))
-			}
-			wait(time.Hour)
-			for i := range 3 {
-				if b := s.kept(fmt.Sprint(i)); b == nil || len(b.History()) == 0 {
-					t.Errorf("%s: the history of healthy key %d is lost", name, i)
-				}
-			}
-		}
-	})
-}
-
-// The keys of a set share the budget for records beyond the newest of each
-// key, and get back what is forgotten.
-func TestHistoryHasABudget(t *testing.T) {
-	s := keyed(SetOptions{MaxHistory: 10})
-	flap := func(key string, times int) *Breaker {
-		b := s.Breaker(key)
-		for range times {
-			_ = b.Open(Order{})
-			_ = b.Close(Order{})
-		}
-		return b
-	}
-	if got := len(flap("a", 4).History()); got != 8 {
-		t.Errorf("the first key has %d records, want 8", got)
-	}
-	if got := len(flap("b", 4).History()); got != 4 { // 7 of a and 3 of b, and the newest
-		t.Errorf("the second key has %d records, want 4", got)
-	}
-	if got := len(flap("c", 4).History()); got != 1 {
-		t.Errorf("the third key has %d records, want 1", got)
-	}
-	s.Remove("a")
-	if got := len(flap("d", 4).History()); got != 8 {
-		t.Errorf("after the first key was removed, the fourth has %d records, want 8", got)
-	}
-	if got := s.records.Load(); got != 10 {
-		t.Errorf("%d records are in use, want 10", got)
-	}
 }
 
 // The versions of a key that was forgotten continue above those it had: an
@@ -328,27 +223,6 @@ func TestWindowKeepsAKey(t *testing.T) {
 		wait(3 * time.Minute)
 		if got := s.evidence.Load(); got != 0 {
 			t.Errorf("%d keys are kept for failures that have left their windows", got)
-		}
-	})
-}
-
-// A set without evidence has no timer.
-func TestSweeperRests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := keyed(SetOptions{Retention: 16 * time.Hour})
-		set := func() bool { s.sweeper.mu.Lock(); defer s.sweeper.mu.Unlock(); return s.sweeper.timer != nil }
-		fill(s, 10)
-		if set() {
-			t.Error("a timer is set for healthy keys")
-		}
-		play(s.Breaker("a"), "f")
-		if !set() {
-			t.Error("no timer is set for a key with evidence")
-		}
-		play(s.Breaker("a"), "s")
-		wait(2 * time.Hour)
-		if set() {
-			t.Error("the timer is set though no key has evidence any more")
 		}
 	})
 }
@@ -494,5 +368,96 @@ func TestPinnedKeys(t *testing.T) {
 		if _, known := set.Lookup("a"); !known {
 			t.Errorf("%s: the key is forgotten with its listener", name)
 		}
+	}
+}
+
+// What forget does not do: wait for a breaker that is in use, forget what people
+// have set, or bad calls that count still.
+func TestForgetLeavesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{FailureRate: 0.9, Window: time.Hour}, SetOptions{})
+		b := s.Breaker("in use")
+		b.mu.Lock()
+		if b.forget(lapseNow) {
+			t.Error("it has forgotten a breaker whose lock is held")
+		}
+		b.mu.Unlock()
+
+		b = s.Breaker("bad calls")
+		_ = b.Open(Order{})
+		_ = b.Close(Order{})
+		play(b, "fs")
+		if b.forget(lapseHistory) || len(b.History()) != 2 || b.Status().Window.Bad != 1 {
+			t.Errorf("%d transitions and %+v are left, want 2 and one bad call", len(b.History()), b.Status().Window)
+		}
+
+		b = s.Breaker("forced")
+		_ = b.Open(Order{})
+		_ = b.Close(Order{})
+		_ = b.ForceClosed(Order{})
+		if b.forget(lapseIfIdle) || len(b.History()) != 3 {
+			t.Errorf("%d transitions of a key with an override are left, want 3", len(b.History()))
+		}
+	})
+}
+
+// After forgetting, the window is one of the period that goes on.
+func TestWindowAfterForgetting(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailureRate: 0.9}, SetOptions{})
+	b := s.Breaker("k")
+	_ = b.Open(Order{})
+	_ = b.Close(Order{})
+	play(b, "f")
+	if !b.forget(lapseNow) || b.win.Load().gen != genOf(b.load()) || genOf(b.load()) == 0 {
+		t.Errorf("the window is of period %d, want %d", b.win.Load().gen, genOf(b.load()))
+	}
+}
+
+// A key that was given a listener, and has it no longer, is healthy, although it
+// has a window.
+func TestKeyAfterItsListener(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailureRate: 0.9}, SetOptions{})
+	b := s.Breaker("k")
+	remove := b.AddListener(Listener{Success: func(*Breaker) {}})
+	play(b, "s")
+	if remove(); len(s.WithEvidence()) != 0 {
+		t.Error("the key has evidence, want none")
+	}
+	remove = b.AddListener(Listener{Success: func(*Breaker) {}})
+	play(b, "f")
+	play(b, "s")
+	if remove(); len(s.WithEvidence()) != 1 {
+		t.Error("the key has no evidence, want the bad call in its window")
+	}
+}
+
+// A key that is kept for its window alone has no history.
+func TestWindowIsNoHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{SlowCall: time.Second, SlowRate: 0.9, Window: time.Minute}, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "S")
+		if len(s.WithEvidence()) != 1 || b.hasHistory() {
+			t.Errorf("%d keys with evidence, want one without a history", len(s.WithEvidence()))
+		}
+		wait(5 * time.Minute) // the call has left the window, and a sweep has been
+		if len(s.WithEvidence()) != 0 {
+			t.Error("the key has evidence, want none")
+		}
+	})
+}
+
+// Keys that fail and are forgotten without having opened make no other version
+// grow: an order for what a person saw of a healthy key is carried out.
+func TestVersionsOfHealthyKeysStay(t *testing.T) {
+	s := NewSet[int]("s", Settings{FailWithin: time.Hour}, SetOptions{MaxKeys: 10, MaxEvidence: 10})
+	healthy := s.Breaker(0)
+	seen := healthy.Status().Version
+	for k := range 100 {
+		_ = s.Do(bg, 1+k, broken)
+		s.Remove(1 + k)
+	}
+	if _, err := healthy.Apply(Order{Verb: VerbForceOpen, IfVersion: seen}); err != nil {
+		t.Error(err)
 	}
 }

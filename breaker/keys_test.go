@@ -248,3 +248,39 @@ func TestUnknownKeyBegunTooLate(t *testing.T) {
 		t.Errorf("%d keys are remembered, want 1", s.Len())
 	}
 }
+
+// BreakerOf creates the breaker of a key from its text, if the text identifies
+// the key.
+func TestBreakerOfText(t *testing.T) {
+	m := NewManager(Settings{})
+	type pair struct{ a, b int }
+	strs, ints, pairs := SetOf[string](m, "strings"), SetOf[int8](m, "ints"), SetOf[pair](m, "pairs")
+	pairs.Breaker(pair{1, 2})
+	for _, tt := range []struct {
+		set  AnySet
+		text string
+		ok   bool
+	}{
+		{strs, "acme", true},
+		{strs, `\*`, true},
+		{ints, "-7", true},
+		{ints, "007", false},
+		{ints, "300", false},
+		{pairs, "{1 2}", true},
+		{pairs, "{3 4}", false},
+	} {
+		b, err := tt.set.BreakerOf(tt.text)
+		if !tt.ok {
+			if !errors.Is(err, ErrUnknown) {
+				t.Errorf("%s/%s: %v, want ErrUnknown", tt.set.Name(), tt.text, err)
+			}
+			continue
+		}
+		if err != nil || b.ID() != tt.set.Name()+"/"+tt.text {
+			t.Errorf("%s/%s: %v, %v", tt.set.Name(), tt.text, b, err)
+		}
+	}
+	if seven, err := ints.BreakerOf("-7"); err != nil || strs.Breaker("*").ID() != `strings/\*` || ints.Breaker(-7) != seven {
+		t.Error("a key has another breaker by its text")
+	}
+}

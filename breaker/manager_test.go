@@ -351,3 +351,54 @@ func TestCreateSetRefusesLimits(t *testing.T) {
 		t.Errorf("the manager has %d breakers, want none", got)
 	}
 }
+
+// OnCreate is called once for each breaker and set, and an order that it gives
+// is in effect before the breaker can be used.
+func TestOnCreateIsCalledOnceForEach(t *testing.T) {
+	m := NewManager(Settings{})
+	m.Breaker("before")
+	var names []string
+	remove := m.OnCreate(func(name string) {
+		names = append(names, name)
+		if b, err := m.Lookup(name); err == nil {
+			_ = b.ForceOpen(Order{Actor: "ana", For: time.Hour})
+		}
+	})
+	if got := m.Breaker("a").State(); got != ForcedOpen {
+		t.Errorf("a new breaker is %s, want what OnCreate ordered", got)
+	}
+	m.Breaker("a")
+	SetOf[string](m, "s").Breaker("key")
+	if _, err := m.Create("a", Settings{}); !errors.Is(err, ErrDuplicate) {
+		t.Errorf("Create of a name that is taken: %v", err)
+	}
+	m.Remove("a")
+	m.Breaker("a")
+	remove()
+	m.Breaker("late")
+	if want := []string{"a", "s", "a"}; !slices.Equal(names, want) {
+		t.Errorf("OnCreate heard of %v, want %v", names, want)
+	}
+}
+
+// ProgramSettings stay as the program set them, whatever is in effect.
+func TestProgramSettingsStay(t *testing.T) {
+	m := NewManager(Settings{FailMax: 7})
+	b := m.Breaker("db")
+	set := SetOf[string](m, "tenant")
+	key := set.Breaker("acme")
+	for _, update := range []func(Settings) error{b.Update, set.Update, key.Update} {
+		if err := update(Settings{FailMax: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := Settings{FailMax: 7}.WithDefaults()
+	for name, got := range map[string]Settings{"db": b.ProgramSettings(), "tenant": set.ProgramSettings(), "tenant/acme": key.ProgramSettings()} {
+		if got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if b.Settings().FailMax != 2 || key.Settings().FailMax != 2 || set.Settings().FailMax != 2 {
+		t.Error("the updates did not take effect")
+	}
+}

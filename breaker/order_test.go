@@ -193,3 +193,39 @@ func TestStaleOrder(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
+
+// The receipt of an update says what it changed, and an update that changes
+// nothing leaves the version unchanged, also for a key that has these settings
+// itself.
+func TestReceiptOfAnUpdate(t *testing.T) {
+	for name, b := range map[string]*Breaker{
+		"db":  New("db", Settings{}),
+		"s/k": NewSet[string]("s", Settings{}, SetOptions{}).Breaker("k"),
+	} {
+		_ = b.Open(Order{})
+		for i, c := range []struct {
+			s        Settings
+			version  uint64
+			from, to uint64 // to 0: refused
+		}{
+			{Settings{FailMax: 4}, 0, 2, 3},
+			{Settings{FailMax: 4}, 0, 3, 3},
+			{Settings{FailMax: 4}, 3, 3, 3},
+			{Settings{FailMax: 6}, 2, 0, 0},
+			{Settings{FailureRate: 2}, 3, 0, 0},
+			{Settings{FailMax: 6}, 3, 3, 4},
+		} {
+			var want Receipt
+			if c.to > 0 {
+				want = Receipt{ID: name, Before: Open, After: Open, From: c.from, Version: c.to}
+			}
+			got, err := b.UpdateIf(c.s, c.version)
+			if got != want || (err != nil) != (c.to == 0) {
+				t.Errorf("%s, update %d: %+v, %v, want %+v", name, i, got, err, want)
+			}
+		}
+		if got := b.Status(); got.Version != 4 || got.SettingsVersion != 3 || got.Settings.FailMax != 6 {
+			t.Errorf("%s: in the end %+v", name, got)
+		}
+	}
+}

@@ -206,7 +206,7 @@ func TestPeerWatch(t *testing.T) {
 func TestPeerOpenOnRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("payments", Settings{})
-		p := Peers{Scope: "zone b", Epoch: 7, Span: 4 * time.Second, Against: 22, Reporting: 24, Here: Counts{Calls: 1, Failures: 1}}
+		p := Peers{Scope: "zone b", Epoch: 7, Span: 4 * time.Second, Against: 22, Reporting: 24, Own: Counts{Calls: 1, Failures: 1}}
 		sum := Counts{Calls: 61, Failures: 58, Slow: 12}
 		if _, err := b.Peer().Open(b.Status().Version+1, time.Second, p, sum); !errors.Is(err, ErrVersion) {
 			t.Errorf("of another version: %v, want ErrVersion", err)
@@ -220,12 +220,12 @@ func TestPeerOpenOnRecord(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		s := b.Status()
-		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; here 1 of 1"; got != want {
+		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; in this process 1 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		p.Slow = true
 		slow := Transition{Cause: CauseFleet, Peers: &p, Counts: sum}
-		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; here 0 of 1"; got != want {
+		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; in this process 0 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		if s.Transition.Cause != CauseFleet || s.Transition.Attempt != 0 || s.UntilHalfOpen != 2*time.Second {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,64 +33,6 @@ func TestProbeDecides(t *testing.T) {
 		}
 		is(t, b, Closed)
 	})
-}
-
-// I3: there are never more than Probes probes in flight; other calls are
-// rejected at once.
-func TestProbesAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("db", Settings{FailMax: 1, Probes: 3, SuccessThreshold: 5})
-		b.Open(Order{})
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		release := make(chan error)
-		var mu sync.Mutex
-		running, rejected := 0, 0
-		for range 500 {
-			go func() {
-				err := b.Do(bg, func(context.Context) error {
-					mu.Lock()
-					running++
-					mu.Unlock()
-					return <-release
-				})
-				if errors.Is(err, ErrOpen) {
-					mu.Lock()
-					rejected++
-					mu.Unlock()
-				}
-			}()
-		}
-		synctest.Wait()
-		if running != 3 || rejected != 497 {
-			t.Fatalf("%d run and %d were rejected, want 3 and 497", running, rejected)
-		}
-		if s := b.Status(); s.ProbesOut != 3 {
-			t.Errorf("status says %d probes are out, want 3", s.ProbesOut)
-		}
-		for range 3 {
-			release <- nil
-		}
-		synctest.Wait()
-		is(t, b, HalfOpen)
-		for range 2 {
-			if err := b.Do(bg, nop); err != nil {
-				t.Fatal(err)
-			}
-		}
-		is(t, b, Closed)
-	})
-}
-
-// A breaker without a rule opens again when a probe fails, and says why.
-func TestProbeOfABreakerWithoutRules(t *testing.T) {
-	b := New("b", Settings{FailMax: -1})
-	b.HalfOpen(Order{})
-	play(b, "f")
-	all := b.History()
-	if last := all[len(all)-1]; b.State() != Open || len(last.Errors) != 1 || last.Errors[0].Error != errX.Error() {
-		t.Errorf("%s, recorded as %+v", b.State(), last)
-	}
 }
 
 // closeByProbe opens b and closes it by a probe, so that its ramp begins.
@@ -368,27 +309,6 @@ func TestProbeOutlastsItsLease(t *testing.T) {
 	}
 }
 
-// A probe admitted in an earlier half-open period has no effect in a later
-// one, even if its lease's number is in use again.
-func TestForeignProbe(t *testing.T) {
-	for _, err := range []error{nil, errX} {
-		b := New("x", Settings{FailMax: 1, Probes: 2, SuccessThreshold: 2})
-		b.HalfOpen(Order{})
-		old, _ := b.Allow()
-		b.HalfOpen(Order{}) // the same state, a new period
-		p, _ := b.Allow()
-		old.Done(err)
-		is(t, b, HalfOpen)
-		if s := b.Status(); s.ProbesOut != 1 || s.ProbeSuccesses != 0 {
-			t.Errorf("after a foreign probe: %+v", s)
-		}
-		p.Done(nil)
-		if n := b.Status().ProbeSuccesses; n != 1 {
-			t.Errorf("%d successes, want 1", n)
-		}
-	}
-}
-
 func TestSuccessThreshold(t *testing.T) {
 	b := New("x", Settings{FailMax: 1, SuccessThreshold: 3})
 	b.HalfOpen(Order{})
@@ -484,28 +404,6 @@ func TestHungProbesDoNotPileUp(t *testing.T) {
 	}
 }
 
-// Settling a call during the ramp is not a new call: it must neither use up
-// nor add to the calls that the ramp may admit.
-func TestFailureInRampIsNotAnAdmission(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1000, Ramp: 100 * time.Second})
-		b.HalfOpen(Order{})
-		if err := b.Do(t.Context(), nop); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Second)
-		admitted := 0
-		for range 100 {
-			if errors.Is(b.Do(t.Context(), broken), errX) {
-				admitted++
-			}
-		}
-		if admitted < 49 || admitted > 51 {
-			t.Errorf("%d of 100 failing calls admitted at half of the ramp, want 50", admitted)
-		}
-	})
-}
-
 // The result of a probe that ends after its lease counts, so that a healthy
 // dependency that takes longer than that can close the breaker. Before, in one
 // hour 719 calls succeeded, none failed, 2,881 were rejected, and it stayed
@@ -583,3 +481,67 @@ func TestLeaseIsOfExpiredProbes(t *testing.T) {
 // run out that one place is free.
 // After an Update of ProbeTimeout, the lease that was taken last may end first.
 // Probes that never report are given up when there are too many, the oldest first.
+
+func TestNextPlaceAfterFewerProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := Settings{FailMax: 1, Probes: 3, ProbeTimeout: 30 * time.Second}
+		b := New("x", set)
+		b.HalfOpen(Order{})
+		for range 3 {
+			_, _ = b.Allow()
+			wait(10 * time.Second)
+		} // they end in 0, 10 and 20 s from now
+		for probes, want := range map[int]time.Duration{2: 10 * time.Second, 1: 20 * time.Second} {
+			set.Probes = probes
+			if err := b.Update(set); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.Status().UntilNextProbe; got != want {
+				t.Errorf("%d probes: the next in %s, want %s", probes, got, want)
+			}
+			var rejected *OpenError
+			if !errors.As(b.Do(bg, nop), &rejected) || rejected.RetryAfter() != want {
+				t.Errorf("%d probes: a rejection says %s, want %s", probes, rejected.RetryAfter(), want)
+			}
+		}
+	})
+}
+
+func TestNextPlaceAfterShorterLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := Settings{Probes: 2, ProbeTimeout: 30 * time.Second}
+		b := New("x", set)
+		_ = b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		set.ProbeTimeout = 5 * time.Second
+		_ = b.Update(set)
+		_, _ = b.Allow()
+		if got := b.Status().UntilNextProbe; got != 5*time.Second {
+			t.Errorf("the next in %s, want 5s", got)
+		}
+	})
+}
+
+func TestMostLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{ProbeTimeout: time.Second})
+		_ = b.HalfOpen(Order{})
+		var all []Permit
+		for range mostLeases + 3 {
+			p, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p)
+			time.Sleep(time.Second)
+		}
+		if got := len(b.cold.Load().probes.out); got != mostLeases+1 {
+			t.Errorf("%d leases are kept, want %d", got, mostLeases+1)
+		}
+		all[0].Done(nil)
+		all[1].Done(errX)
+		is(t, b, HalfOpen)
+		all[2].Done(nil)
+		is(t, b, Closed)
+	})
+}

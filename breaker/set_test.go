@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // To have no limit, set the largest number.
@@ -265,5 +269,133 @@ func TestDoKeyOfAFullSet(t *testing.T) {
 	}
 	if v, err := DoKey(bg, set, "k", func(context.Context) (int, error) { return 7, nil }); v != 0 || !errors.Is(err, ErrOpen) {
 		t.Errorf("of an open key: %d and %v, want 0 and ErrOpen", v, err)
+	}
+}
+
+// What Remove ends is dated, and a version from before it is never valid again.
+func TestRemoveIsARecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var heard []Transition
+		s := NewSet[string]("s", Settings{}, SetOptions{}, WithListener(Listener{StateChange: func(_ *Breaker, t Transition) { heard = append(heard, t) }}))
+		b := s.Breaker("k")
+		_ = b.ForceOpen(Order{})
+		seen := b.Status().Version
+		s.Remove("k")
+		for _, x := range heard {
+			if x.At != time.Now() {
+				t.Errorf("%s to %s is dated %s", x.From, x.To, x.At)
+			}
+		}
+		if now := b.Status().Version; now <= seen {
+			t.Errorf("version %d after it was %d", now, seen)
+		}
+		// Also where nothing changes but what is known.
+		_ = b.Open(Order{})
+		_ = b.Close(Order{})
+		seen = b.Status().Version
+		s.Remove("k")
+		if now := b.Status().Version; now <= seen {
+			t.Errorf("version %d after it was %d", now, seen)
+		}
+		if _, err := b.Apply(Order{Verb: VerbOpen, IfVersion: seen}); !errors.Is(err, ErrVersion) {
+			t.Errorf("an order for the version from before: %v", err)
+		}
+	})
+}
+
+// A key that is not NaN is removed also from a set whose keys may be.
+func TestRemoveFloat(t *testing.T) {
+	s := NewSet[float64]("s", Settings{}, SetOptions{})
+	s.Breaker(1.5)
+	if !s.Remove(1.5) || s.Len() != 0 {
+		t.Errorf("%d keys are left, want none", s.Len())
+	}
+}
+
+// The keys of a set keep their failures when the settings of the set change the
+// units that failures are counted in.
+func TestSetUpdateKeepsFailures(t *testing.T) {
+	with, without := Settings{FailMax: 5, SuccessesToForgive: 2}, Settings{FailMax: 5}
+	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
+		s := NewSet[string]("set", tt.from, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "ff")
+		if err := s.Update(tt.to); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.FailCount(); got != 2 {
+			t.Errorf("from %v to %v: %d failures, want 2", tt.from, tt.to, got)
+		}
+		if play(b, "ff"); b.State() != Closed {
+			t.Errorf("from %v to %v: %v after 4 failures, want closed", tt.from, tt.to, b.State())
+		}
+		if play(b, "f"); b.State() != Open {
+			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
+		}
+	}
+}
+
+// Set.Update brings one key after another up to date. A call of a key whose turn
+// has not come counts as one failure, and shows as one.
+func TestSetUpdateUnderWay(t *testing.T) {
+	with, without := Settings{FailMax: 5, SuccessesToForgive: 100}, Settings{FailMax: 5}
+	for _, tt := range []struct{ from, to Settings }{{with, without}, {without, with}} {
+		s := NewSet[string]("set", tt.from, SetOptions{})
+		b := s.Breaker("k")
+		play(b, "ff")
+		s.cfg.settings.Store(s.cfg.compile(tt.to, 2)) // what Update does first
+		if got, shown := b.FailCount(), b.Status(); got != 2 || shown.FailCount != 2 || shown.FailuresUntilOpen != 3 {
+			t.Errorf("from %v to %v: %d failures, and Status shows %d, and %d until it opens; want 2, 2 and 3", tt.from, tt.to, got, shown.FailCount, shown.FailuresUntilOpen)
+		}
+		play(b, "f")
+		s.refresh() // what it does then
+		if got := b.FailCount(); got != 3 {
+			t.Errorf("from %v to %v: %d failures, want 3", tt.from, tt.to, got)
+		}
+		if play(b, "f"); b.State() != Closed {
+			t.Errorf("from %v to %v: %v after 4 failures, want closed", tt.from, tt.to, b.State())
+		}
+		if play(b, "f"); b.State() != Open {
+			t.Errorf("from %v to %v: %v after 5 failures, want open", tt.from, tt.to, b.State())
+		}
+	}
+}
+
+// A key that has only succeeded so far gets the window of its set's new settings.
+func TestSetUpdateOfTheWindow(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailureRate: 0.5}, SetOptions{})
+	b := s.Breaker("k")
+	play(b, "s")
+	_ = s.Update(Settings{FailureRate: 0.5, Window: time.Minute})
+	if r := b.settings(); !b.spans(r) || b.win.Load().time.clock.width != 6*time.Second {
+		t.Error("its window has another span")
+	}
+}
+
+// A listener that is added while the settings of its set change does not undo
+// the change: each key ends up with the window that the new settings ask for.
+func TestListenerAddedDuringSetUpdate(t *testing.T) {
+	for range 100 {
+		s := NewSet[string]("s", Settings{FailMax: -1}, SetOptions{})
+		b := s.Breaker("a")
+		sh := s.shard("a")
+		sh.mu.Lock() // both stop where they look for the keys, and go on at once
+		var wg sync.WaitGroup
+		wg.Go(func() { s.AddListener(Listener{StateChange: func(*Breaker, Transition) {}}) })
+		for len(s.cfg.watchers()) == 0 {
+			runtime.Gosched()
+		}
+		runtime.Gosched()
+		wg.Go(func() { _ = s.Update(Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4, MinCalls: 2}) })
+		for s.Settings().FailureRate < 0 {
+			runtime.Gosched()
+		}
+		runtime.Gosched()
+		sh.mu.Unlock()
+		wg.Wait()
+		for range 2 {
+			_ = b.Do(t.Context(), broken)
+		}
+		is(t, b, Open)
 	}
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,4 +93,34 @@ func TestFailingSince(t *testing.T) {
 		play(b, "..ss")
 		since("recovered", time.Time{})
 	})
+}
+
+// Links are in the status of a breaker, and of every key of a set.
+func TestLinksAreInStatus(t *testing.T) {
+	links := Links{Owner: "team payments", Runbook: "https://runbooks.example/payments"}
+	var m Manager
+	if _, err := m.Create("payments", Settings{}, WithLinks(links)); err != nil {
+		t.Fatal(err)
+	}
+	set, err := CreateSet[string](&m, "tenant", Settings{}, SetOptions{}, WithLinks(links))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Breaker("acme")
+	m.Breaker("plain")
+	for _, s := range m.Status() {
+		if s.ID == "plain" {
+			if s.Links != nil {
+				t.Errorf("plain has links: %+v", s.Links)
+			}
+			continue
+		}
+		if s.Links == nil || *s.Links != links {
+			t.Errorf("%s has links %+v, want %+v", s.ID, s.Links, links)
+		}
+		text, err := json.Marshal(s)
+		if err != nil || !strings.Contains(string(text), `"links":{"owner":"team payments","runbook":"https://runbooks.example/payments"}`) {
+			t.Errorf("JSON of %s: %s, %v", s.ID, text, err)
+		}
+	}
 }

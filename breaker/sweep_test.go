@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,4 +184,108 @@ func TestSweepByTheClockOfTheSet(t *testing.T) {
 	if got := b.FailCount(); got != 0 {
 		t.Errorf("%d failures after three hours, want none", got)
 	}
+}
+
+// MaxHistory bounds the keys that are kept only for their history, and the
+// longest idle ones lose theirs first.
+func TestHistoryOfHealthyKeysIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := keyed(SetOptions{MaxKeys: 5, MaxHistory: 20})
+		for i := range 100 {
+			b := s.Breaker(fmt.Sprint(i))
+			play(b, "ff")
+			_ = b.Close(Order{})
+		}
+		wait(time.Minute)
+		if got := s.historyOnly.Load(); got > 20 || got < 15 {
+			t.Errorf("%d keys are kept for their history, want 15 to 20", got)
+		}
+		// A key that is in use is skipped, which may be any of the last.
+		for i := range 60 {
+			if b := s.kept(fmt.Sprint(i)); b != nil && len(b.History()) > 0 {
+				t.Errorf("key %d, which has been idle for long, has kept its history", i)
+			}
+		}
+		if s.kept("0") != nil {
+			t.Error("the key that has been idle longest is kept")
+		}
+	})
+}
+
+// Keys that have more than a history do not use up the budget of healthy keys.
+func TestHistoryOfHealthyKeysIsTheirsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, give := range map[string]func(*Breaker){
+			"open":       func(b *Breaker) { _ = b.Open(Order{}) },
+			"overridden": func(b *Breaker) { _ = b.ForceOpen(Order{}) },
+			"failed":     func(b *Breaker) { play(b, "ff"); _ = b.Close(Order{}); play(b, "f") },
+		} {
+			s := keyed(SetOptions{MaxKeys: 2, MaxHistory: 4})
+			for i := range 3 {
+				b := s.Breaker(fmt.Sprint(i))
+				play(b, "ff")
+				_ = b.Close(Order{})
+			}
+			for i := range 20 {
+				give(s.Breaker(fmt.Sprint(name, i)))
+			}
+			wait(time.Hour)
+			for i := range 3 {
+				if b := s.kept(fmt.Sprint(i)); b == nil || len(b.History()) == 0 {
+					t.Errorf("%s: the history of healthy key %d is lost", name, i)
+				}
+			}
+		}
+	})
+}
+
+// The keys of a set share the budget for records beyond the newest of each
+// key, and get back what is forgotten.
+func TestHistoryHasABudget(t *testing.T) {
+	s := keyed(SetOptions{MaxHistory: 10})
+	flap := func(key string, times int) *Breaker {
+		b := s.Breaker(key)
+		for range times {
+			_ = b.Open(Order{})
+			_ = b.Close(Order{})
+		}
+		return b
+	}
+	if got := len(flap("a", 4).History()); got != 8 {
+		t.Errorf("the first key has %d records, want 8", got)
+	}
+	if got := len(flap("b", 4).History()); got != 4 { // 7 of a and 3 of b, and the newest
+		t.Errorf("the second key has %d records, want 4", got)
+	}
+	if got := len(flap("c", 4).History()); got != 1 {
+		t.Errorf("the third key has %d records, want 1", got)
+	}
+	s.Remove("a")
+	if got := len(flap("d", 4).History()); got != 8 {
+		t.Errorf("after the first key was removed, the fourth has %d records, want 8", got)
+	}
+	if got := s.records.Load(); got != 10 {
+		t.Errorf("%d records are in use, want 10", got)
+	}
+}
+
+// A set without evidence has no timer.
+func TestSweeperRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := keyed(SetOptions{Retention: 16 * time.Hour})
+		set := func() bool { s.sweeper.mu.Lock(); defer s.sweeper.mu.Unlock(); return s.sweeper.timer != nil }
+		fill(s, 10)
+		if set() {
+			t.Error("a timer is set for healthy keys")
+		}
+		play(s.Breaker("a"), "f")
+		if !set() {
+			t.Error("no timer is set for a key with evidence")
+		}
+		play(s.Breaker("a"), "s")
+		wait(2 * time.Hour)
+		if set() {
+			t.Error("the timer is set though no key has evidence any more")
+		}
+	})
 }

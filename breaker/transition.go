@@ -53,17 +53,17 @@ type Peers struct {
 	Slow      bool          `json:"slow,omitempty"` // the calls were too slow; else too many failed
 	Against   int           `json:"against"`        // processes whose own evidence is against the dependency
 	Reporting int           `json:"reporting"`      // processes that had any evidence
-	Here      Counts        `json:"here,omitzero"`  // what this process itself counted in that time
+	Own       Counts        `json:"own,omitzero"`   // what this process itself counted in that time
 }
 
 // summary returns the evidence in one clause.
 func (p *Peers) summary(c *Counts) string {
-	bad, did, here := c.Failures, "failed", p.Here.Failures
+	bad, did, own := c.Failures, "failed", p.Own.Failures
 	if p.Slow {
-		bad, did, here = c.Slow, "were slow", p.Here.Slow
+		bad, did, own = c.Slow, "were slow", p.Own.Slow
 	}
-	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s; here %d of %d",
-		bad, c.Calls, did, units(p.Span), p.Against, p.Reporting, p.Scope, here, p.Here.Calls)
+	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s; in this process %d of %d",
+		bad, c.Calls, did, units(p.Span), p.Against, p.Reporting, p.Scope, own, p.Own.Calls)
 }
 
 // Transition is the record of one change of state: what changed, and why.

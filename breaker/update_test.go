@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -31,34 +30,6 @@ func TestUpdateIsAllOrNothing(t *testing.T) {
 	}
 	failTimes(b, 1)
 	is(t, b, Open)
-}
-
-// A listener that is added while the settings of its set change does not undo
-// the change: each key ends up with the window that the new settings ask for.
-func TestListenerAddedDuringSetUpdate(t *testing.T) {
-	for range 100 {
-		s := NewSet[string]("s", Settings{FailMax: -1}, SetOptions{})
-		b := s.Breaker("a")
-		sh := s.shard("a")
-		sh.mu.Lock() // both stop where they look for the keys, and go on at once
-		var wg sync.WaitGroup
-		wg.Go(func() { s.AddListener(Listener{StateChange: func(*Breaker, Transition) {}}) })
-		for len(s.cfg.watchers()) == 0 {
-			runtime.Gosched()
-		}
-		runtime.Gosched()
-		wg.Go(func() { _ = s.Update(Settings{FailMax: -1, FailureRate: 0.5, WindowCalls: 4, MinCalls: 2}) })
-		for s.Settings().FailureRate < 0 {
-			runtime.Gosched()
-		}
-		runtime.Gosched()
-		sh.mu.Unlock()
-		wg.Wait()
-		for range 2 {
-			_ = b.Do(t.Context(), broken)
-		}
-		is(t, b, Open)
-	}
 }
 
 // All or nothing: settings that are wrong in one field change nothing.
@@ -473,61 +444,6 @@ func TestUpdateToOneFailure(t *testing.T) {
 	}
 }
 
-// The receipt of an update says what it changed, and an update that changes
-// nothing leaves the version unchanged, also for a key that has these settings
-// itself.
-func TestReceiptOfAnUpdate(t *testing.T) {
-	for name, b := range map[string]*Breaker{
-		"db":  New("db", Settings{}),
-		"s/k": NewSet[string]("s", Settings{}, SetOptions{}).Breaker("k"),
-	} {
-		_ = b.Open(Order{})
-		for i, c := range []struct {
-			s        Settings
-			version  uint64
-			from, to uint64 // to 0: refused
-		}{
-			{Settings{FailMax: 4}, 0, 2, 3},
-			{Settings{FailMax: 4}, 0, 3, 3},
-			{Settings{FailMax: 4}, 3, 3, 3},
-			{Settings{FailMax: 6}, 2, 0, 0},
-			{Settings{FailureRate: 2}, 3, 0, 0},
-			{Settings{FailMax: 6}, 3, 3, 4},
-		} {
-			var want Receipt
-			if c.to > 0 {
-				want = Receipt{ID: name, Before: Open, After: Open, From: c.from, Version: c.to}
-			}
-			got, err := b.UpdateIf(c.s, c.version)
-			if got != want || (err != nil) != (c.to == 0) {
-				t.Errorf("%s, update %d: %+v, %v, want %+v", name, i, got, err, want)
-			}
-		}
-		if got := b.Status(); got.Version != 4 || got.SettingsVersion != 3 || got.Settings.FailMax != 6 {
-			t.Errorf("%s: in the end %+v", name, got)
-		}
-	}
-}
-
-// A larger Probes frees places: a goroutine that waits for one goes on.
-func TestUpdateWakesWaitReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
-		b.HalfOpen(Order{})
-		_, _ = b.Allow()
-		ready := make(chan time.Time, 1)
-		go func() { _ = b.WaitReady(bg); ready <- time.Now() }()
-		wait(time.Second)
-		now := time.Now()
-		if err := b.Update(Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2}); err != nil {
-			t.Fatal(err)
-		}
-		if at := <-ready; at != now {
-			t.Errorf("it waited for another %s", at.Sub(now))
-		}
-	})
-}
-
 // What is known of the time of a row of failures ends when failures are no longer
 // dated, and begins with the first that is.
 func TestUpdateOfADatedRow(t *testing.T) {
@@ -611,4 +527,32 @@ func TestUpdateOfSlowCallWhileCallsRun(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Update pins a key, also with the settings that it has already, and also if it has
+// failed before.
+func TestUpdateWithTheSameSettingsPins(t *testing.T) {
+	for _, script := range []string{"", "f", "fffff"} {
+		s := NewSet[string]("s", Settings{}, SetOptions{})
+		b := s.Breaker("k")
+		play(b, script)
+		_ = b.Update(Settings{})
+		_ = s.Update(Settings{FailMax: 9})
+		if got := b.Settings().FailMax; got != 5 {
+			t.Errorf("after %q: FailMax %d, want its own 5", script, got)
+		}
+	}
+}
+
+// A change of other settings leaves the time of a row as it is.
+func TestUpdateKeepsTheRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3, FailFor: 10 * time.Second})
+		play(b, "f")
+		time.Sleep(9 * time.Second)
+		_ = b.Update(Settings{FailMax: 2, FailFor: 10 * time.Second})
+		time.Sleep(time.Second)
+		play(b, "f")
+		is(t, b, Open)
+	})
 }

@@ -184,3 +184,22 @@ func TestReadyAfterTheOpenTime(t *testing.T) {
 		wait(time.Hour)
 	})
 }
+
+// A larger Probes frees places: a goroutine that waits for one goes on.
+func TestUpdateWakesWaitReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
+		b.HalfOpen(Order{})
+		_, _ = b.Allow()
+		ready := make(chan time.Time, 1)
+		go func() { _ = b.WaitReady(bg); ready <- time.Now() }()
+		wait(time.Second)
+		now := time.Now()
+		if err := b.Update(Settings{FailMax: 1, ResetTimeout: time.Second, Probes: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if at := <-ready; at != now {
+			t.Errorf("it waited for another %s", at.Sub(now))
+		}
+	})
+}

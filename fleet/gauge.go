@@ -293,7 +293,7 @@ func (f *Fleet) open(g *gauge, a *verdict.Action, now time.Duration, v *verdict.
 	w := &a.Scope.Why
 	peers := breaker.Peers{
 		Scope: "the fleet", Epoch: uint64(a.Scope.Epoch), Span: verdict.Spans[w.Span], Slow: w.Kind == verdict.Slow,
-		Against: w.Tally.Against, Reporting: w.Tally.Reporting, Here: counts(g.own.Window.Sums(now)[w.Span]),
+		Against: w.Tally.Against, Reporting: w.Tally.Reporting, Own: counts(g.own.Window.Sums(now)[w.Span]),
 	}
 	if a.Zone != "" {
 		peers.Scope = "zone " + a.Zone

@@ -37,7 +37,7 @@ type Answer struct {
 	// Self is how the process that answers is doing; nil: it is not a member.
 	Self     *State          `json:"self,omitempty"`
 	View     *View           `json:"view,omitempty"`
-	Orders   []OrderProgress `json:"orders"`   // those of Desk.Recent, the newest 50
+	Orders   []OrderProgress `json:"orders"`   // those of Group.Recent, the newest 50
 	History  []Past          `json:"history"`  // the newest 2,000
 	Explains []string        `json:"explains"` // of each of View.Breakers
 	ReadOnly bool            `json:"read_only"`
@@ -65,9 +65,9 @@ func (r *Receipts) progress() OrderProgress {
 	}
 }
 
-// deskHandler serves a Desk over HTTP.
-type deskHandler struct {
-	*Desk
+// groupHandler serves a Group over HTTP.
+type groupHandler struct {
+	*Group
 	mux   *http.ServeMux
 	self  func() State // nil: there is no member here
 	plane *ops.Plane   // decides who may give orders; nil: read-only
@@ -93,13 +93,13 @@ type deskHandler struct {
 // It has no authentication, and no check of hosts and origins, of its own: attach
 // it to a plane, as Join does with Options.Plane, and it keeps to what the plane
 // keeps to.
-func (d *Desk) Handler(plane *ops.Plane) http.Handler { return newHandler(d, nil, plane) }
+func (g *Group) Handler(plane *ops.Plane) http.Handler { return newHandler(g, nil, plane) }
 
-// Handler is Desk.Handler, with the state of this member.
-func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Desk(), f.State, plane) }
+// Handler is Group.Handler, with the state of this member.
+func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Group(), f.State, plane) }
 
-func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
-	h := &deskHandler{Desk: d, mux: http.NewServeMux(), self: self, plane: plane}
+func newHandler(g *Group, self func() State, plane *ops.Plane) http.Handler {
+	h := &groupHandler{Group: g, mux: http.NewServeMux(), self: self, plane: plane}
 	mux := h.mux
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
@@ -113,11 +113,11 @@ func newHandler(d *Desk, self func() State, plane *ops.Plane) http.Handler {
 	return h
 }
 
-func (h *deskHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+func (h *groupHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 // getAll answers all requests of half a second from one look at the store, so that
 // many open screens cost the store no more than one.
-func (h *deskHandler) getAll(w http.ResponseWriter, r *http.Request) {
+func (h *groupHandler) getAll(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	if time.Since(h.at) > viewKept {
 		// Not r's context: others wait for the same look.
@@ -136,7 +136,7 @@ func (h *deskHandler) getAll(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, a)
 }
 
-func (h *deskHandler) look(ctx context.Context) Answer {
+func (h *groupHandler) look(ctx context.Context) Answer {
 	a := Answer{At: time.Now(), Orders: []OrderProgress{}, History: []Past{}, Explains: []string{}}
 	var orders []Receipts
 	var past []Past
@@ -161,21 +161,21 @@ func (h *deskHandler) look(ctx context.Context) Answer {
 	return a
 }
 
-func (h *deskHandler) getHistory(w http.ResponseWriter, r *http.Request) {
+func (h *groupHandler) getHistory(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
 	all, err := h.History(ctx, r.URL.Query().Get("id"))
 	answer(w, all, err)
 }
 
-func (h *deskHandler) getOrders(w http.ResponseWriter, r *http.Request) {
+func (h *groupHandler) getOrders(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
 	all, err := h.Recent(ctx)
 	answer(w, all, err)
 }
 
-func (h *deskHandler) postOrder(w http.ResponseWriter, r *http.Request) {
+func (h *groupHandler) postOrder(w http.ResponseWriter, r *http.Request) {
 	if h.plane == nil {
 		writeError(w, &ops.Error{Code: "refused", Message: "read-only: this screen takes no orders", Status: http.StatusForbidden})
 		return

@@ -96,15 +96,15 @@ type Past struct {
 // History returns what the breaker with this id, or all for "", went through in
 // all processes that have not left: the last 32 transitions of each process, the
 // newest first. Times are by the clock of each process.
-func (d *Desk) History(ctx context.Context, id string) ([]Past, error) {
-	all, err := d.store.All(ctx, HistoryTable)
+func (g *Group) History(ctx context.Context, id string) ([]Past, error) {
+	all, err := g.store.All(ctx, HistoryTable)
 	if err != nil {
 		return nil, err
 	}
 	out := []Past{}
 	for _, raw := range all {
 		var h wire.History
-		if d.seal.OpenRecord(wire.KindHistory, raw, &h) != nil {
+		if g.seal.OpenRecord(wire.KindHistory, raw, &h) != nil {
 			continue
 		}
 		for _, p := range h.Past[:min(len(h.Past), maxPast)] {

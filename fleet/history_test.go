@@ -21,7 +21,7 @@ func TestHistory(t *testing.T) {
 		c.all[1].m.Breaker("db").ForceOpen(breaker.Order{Actor: "bob", Reason: "drill"})
 		read := func() (of map[string]int) {
 			t.Helper()
-			past, err := c.all[2].f.Desk().History(t.Context(), "db")
+			past, err := c.all[2].f.Group().History(t.Context(), "db")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 
 // WriteMetrics writes how this member is doing as Prometheus text: the plane that
 // the handler is attached to serves it with its own.
-func (h *deskHandler) WriteMetrics(w io.Writer) {
+func (h *groupHandler) WriteMetrics(w io.Writer) {
 	if h.self == nil {
 		return
 	}

@@ -35,7 +35,7 @@ func (c *crew) order(o fleet.Order) *fleet.Receipts {
 	if o.Actor == "" {
 		o.Actor = "ana"
 	}
-	r, err := c.all[0].f.Desk().Order(ctx, o, nil)
+	r, err := c.all[0].f.Group().Order(ctx, o, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -262,12 +262,12 @@ func TestNotesEndNoOverride(t *testing.T) {
 			}
 		}
 		c.order(fleet.Order{Order: ops.Order{ID: "*", Verb: ops.VerbMark, Reason: "deploy", Confirm: 1}})
-		v, err := c.all[0].f.Desk().View(t.Context())
+		v, err := c.all[0].f.Group().View(t.Context())
 		if err != nil || len(v.Standing) != 1 {
 			t.Errorf("%+v, %v; want the override to stand", v.Standing, err)
 		}
 		longer := fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbExtend, Actor: "ana", For: ops.Duration(time.Hour)}}
-		if _, err := c.all[0].f.Desk().Order(t.Context(), longer, nil); !errors.Is(err, breaker.ErrOrder) {
+		if _, err := c.all[0].f.Group().Order(t.Context(), longer, nil); !errors.Is(err, breaker.ErrOrder) {
 			t.Errorf("extend: %v, want ErrOrder", err)
 		}
 	})
@@ -308,7 +308,7 @@ func TestOrdersNeedAKey(t *testing.T) {
 		c.all[2].Key = []byte("another key, also long enough")
 		c.start()
 		time.Sleep(5 * time.Second)
-		if _, err := c.all[0].f.Desk().Order(t.Context(), forceOpen("db", time.Hour), nil); !errors.Is(err, fleet.ErrUnsigned) {
+		if _, err := c.all[0].f.Group().Order(t.Context(), forceOpen("db", time.Hour), nil); !errors.Is(err, fleet.ErrUnsigned) {
 			t.Errorf("got %v, want ErrUnsigned", err)
 		}
 		// Someone who can write to the store, and has no key.
@@ -353,7 +353,7 @@ func TestDryRunAndVersions(t *testing.T) {
 			t.Errorf("%s", r)
 		}
 		o.Versions, o.IfVersion = nil, 7
-		if _, err := c.all[0].f.Desk().Order(t.Context(), withActor(o), nil); !errors.Is(err, breaker.ErrOrder) {
+		if _, err := c.all[0].f.Group().Order(t.Context(), withActor(o), nil); !errors.Is(err, breaker.ErrOrder) {
 			t.Errorf("if_version: %v", err)
 		}
 		// A wildcard is confirmed in each process, as by itself.
@@ -411,11 +411,11 @@ func TestSettingsForAll(t *testing.T) {
 func TestStandingOrdersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 1, 0).withPlanes().start().joined()
-		desk := c.all[0].f.Desk()
+		group := c.all[0].f.Group()
 		var err error
 		for i := range 300 {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			_, err = desk.Order(ctx, withActor(forceOpen(fmt.Sprint("none", i), time.Hour)), nil)
+			_, err = group.Order(ctx, withActor(forceOpen(fmt.Sprint("none", i), time.Hour)), nil)
 			cancel()
 			if err != nil {
 				break

@@ -11,29 +11,29 @@ import (
 // Recent returns the orders of the last ten minutes and those that stand, the
 // newest first, each with the receipts that have come in so far. Dry runs are not
 // among them.
-func (d *Desk) Recent(ctx context.Context) ([]Receipts, error) {
-	orders, _, err := d.store.Orders(ctx)
+func (g *Group) Recent(ctx context.Context) ([]Receipts, error) {
+	orders, _, err := g.store.Orders(ctx)
 	if err != nil {
 		return nil, err
 	}
-	receipts, err := d.store.All(ctx, ReceiptTable)
+	receipts, err := g.store.All(ctx, ReceiptTable)
 	if err != nil {
 		return nil, err
 	}
-	reports, _, err := d.store.Collect(ctx)
+	reports, _, err := g.store.Collect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	there := map[string]*wire.Report{}
 	for field, raw := range reports {
-		if r := d.report(raw); r != nil {
+		if r := g.report(raw); r != nil {
 			there[field] = r
 		}
 	}
 	out := []Receipts{}
 	for _, stored := range orders {
 		var o wire.Order
-		if d.seal.OpenRecord(wire.KindOrder, stored.Order, &o) != nil || o.ID != stored.ID || o.Order.DryRun {
+		if g.seal.OpenRecord(wire.KindOrder, stored.Order, &o) != nil || o.ID != stored.ID || o.Order.DryRun {
 			continue
 		}
 		if stored.Age > orderLasts && !o.Standing() {
@@ -48,7 +48,7 @@ func (d *Desk) Recent(ctx context.Context) ([]Receipts, error) {
 				waiting[field] = m.Member
 			}
 		}
-		d.fill(&r, receipts, waiting)
+		g.fill(&r, receipts, waiting)
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b Receipts) int { return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(b.Number, a.Number)) })

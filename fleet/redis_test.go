@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +17,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 func newRedis(t testing.TB, c redis.UniversalClient, group string) fleet.Store {
@@ -169,4 +176,168 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
+// fleet, orders included, and for nothing else.
+func TestACL(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "fleet.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`ACL SETUSER (\S+) (.*)`).FindStringSubmatch(string(page))
+	if rule == nil {
+		t.Fatal("docs/fleet.md has no ACL rule")
+	}
+	s := startServer(t)
+	admin := s.client()
+	defer admin.Close()
+	args := []any{"ACL", "SETUSER", rule[1]}
+	for _, word := range strings.Fields(rule[2]) {
+		args = append(args, word)
+	}
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Set(t.Context(), "other", "secret", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	member := redis.NewClient(&redis.Options{Addr: s.addr, Username: rule[1], Password: "a-long-password"})
+	defer member.Close()
+	for _, forbidden := range [][]any{
+		{"GET", "other"},
+		{"SET", "other", "x"},
+		{"FLUSHALL"},
+		{"KEYS", "*"},
+		{"CONFIG", "GET", "*"},
+		{"ACL", "LIST"},
+		{"PUBLISH", "other", "x"},
+		{"EVAL", "return redis.call('GET', 'other')", "0"},
+		{"HGETALL", "sg1:{payments}:r"},
+		{"SHUTDOWN"},
+	} {
+		err := member.Do(t.Context(), forbidden...).Err()
+		if err == nil || !regexp.MustCompile("NOPERM|permission|can't access").MatchString(err.Error()) {
+			t.Errorf("%q: %v, want no permission", forbidden, err)
+		}
+	}
+	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
+		if err := admin.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return newRedis(t, member, "checkout"), newRedis(t, member, "checkout")
+	})
+	if err := admin.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	var fleets []*fleet.Fleet
+	for range 2 {
+		var m breaker.Manager
+		m.Breaker("db")
+		plane := ops.New(&m, ops.Options{})
+		t.Cleanup(func() { plane.Close() })
+		f, err := fleet.Join(t.Context(), &m, fleet.Options{Redis: member, Group: "checkout", Plane: plane, Key: testKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		fleets = append(fleets, f)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for fleets[0].State().Members < 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", fleets[0].State())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	o := withActor(forceOpen("db", time.Hour))
+	if r, err := fleets[1].Group().Order(t.Context(), o, nil); err != nil || len(r.Done) != 2 {
+		t.Errorf("%v, %v", r, err)
+	}
+	if text := fleets[0].State().LastError; text != "" {
+		t.Error(text)
+	}
+}
+
+// startSentinel starts a sentinel that watches a master, and fails over soon.
+func startSentinel(t *testing.T, master string) (addr string) {
+	t.Helper()
+	need(t, "redis-sentinel")
+	addr = freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	host, masterPort, _ := net.SplitHostPort(master)
+	config := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\nsentinel monitor fleet %s %s 1\nsentinel down-after-milliseconds fleet 1000\nsentinel failover-timeout fleet 10000\n", port, host, masterPort)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-sentinel", config)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return addr
+}
+
+// The master is killed, or freezes: its replica takes over, and the fleet goes on
+// there, its pushed digests included.
+func TestSentinel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	for _, how := range []string{"killed", "frozen"} {
+		t.Run(how, func(t *testing.T) {
+			if how == "killed" { // it is the milder one
+				needTime(t)
+			}
+			t.Parallel()
+			master := startServer(t)
+			host, port, _ := net.SplitHostPort(master.addr)
+			replica := startServer(t, "--replicaof", host, port)
+			sentinel := startSentinel(t, master.addr)
+			ask := redis.NewSentinelClient(&redis.Options{Addr: sentinel})
+			defer ask.Close()
+			wait(t, "the sentinel knows the replica", func() bool {
+				all, err := ask.Replicas(t.Context(), "fleet").Result()
+				return err == nil && len(all) == 1 && all[0]["flags"] == "slave" && all[0]["master-link-status"] == "ok"
+			})
+			p := startProcesses(t, 4, processConfig{Sentinels: []string{sentinel}, Every: time.Second, Settings: processSettings})
+			defer p.check()
+			p.until(2*slack, "all have joined", p.together)
+			p.behave(all)
+			p.until(slack, "all are open", p.allOpen)
+			began := time.Now()
+			if how == "killed" {
+				master.kill()
+			} else {
+				master.pause()
+				defer master.resume()
+			}
+			wait(t, "the replica is the master", func() bool {
+				got, err := ask.GetMasterAddrByName(t.Context(), "fleet").Result()
+				return err == nil && len(got) == 2 && net.JoinHostPort(got[0], got[1]) == replica.addr
+			})
+			promoted := time.Since(began)
+			<-time.After(time.Second) // what was said before does not count
+			p.until(3*slack, "all are together again", p.together)
+			t.Logf("promoted after %s, together after %s", promoted, time.Since(began))
+			p.behave(none)
+			t.Logf("recovered after another %s", p.until(2*slack, "all are closed", p.allClosed))
+		})
+	}
+}
+
+func wait(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*slack)
+	defer cancel()
+	for !ok() {
+		if ctx.Err() != nil {
+			t.Fatalf("it is not so that %s", what)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 }

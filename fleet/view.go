@@ -105,25 +105,25 @@ type DriftValue struct {
 }
 
 // View reads the fleet from the store.
-func (d *Desk) View(ctx context.Context) (*View, error) {
-	reports, _, err := d.store.Collect(ctx)
+func (g *Group) View(ctx context.Context) (*View, error) {
+	reports, _, err := g.store.Collect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	inventories, err := d.store.All(ctx, InventoryTable)
+	inventories, err := g.store.All(ctx, InventoryTable)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := d.store.Digest(ctx)
+	raw, err := g.store.Digest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	standing, _, err := d.standing(ctx)
+	standing, _, err := g.standing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v := &view{View: View{Group: d.seal.Group, Members: []Member{}, Breakers: []Breaker{}, Standing: []StandingOrder{}}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
-	digest := v.open(d, raw)
+	v := &view{View: View{Group: g.seal.Group, Members: []Member{}, Breakers: []Breaker{}, Standing: []StandingOrder{}}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
+	digest := v.open(g, raw)
 	quiet := map[uint64]time.Duration{}
 	if digest != nil {
 		for _, q := range digest.Quiet {
@@ -131,12 +131,12 @@ func (d *Desk) View(ctx context.Context) (*View, error) {
 		}
 	}
 	for field, raw := range reports {
-		r := d.report(raw)
+		r := g.report(raw)
 		if r == nil || fieldOf(r.Boot) != field {
 			v.Dropped++
 			continue
 		}
-		v.member(r, quiet[r.Boot], d.inventory(inventories[field]))
+		v.member(r, quiet[r.Boot], g.inventory(inventories[field]))
 	}
 	if digest != nil {
 		v.verdicts(digest)
@@ -148,9 +148,9 @@ func (d *Desk) View(ctx context.Context) (*View, error) {
 	return &v.View, nil
 }
 
-func (d *Desk) inventory(raw []byte) *wire.Inventory {
+func (g *Group) inventory(raw []byte) *wire.Inventory {
 	v := new(wire.Inventory)
-	if d.seal.OpenRecord(wire.KindInventory, raw, v) != nil {
+	if g.seal.OpenRecord(wire.KindInventory, raw, v) != nil {
 		return new(wire.Inventory)
 	}
 	return v
@@ -177,11 +177,11 @@ type settingsOf struct {
 	item   *wire.Item
 }
 
-func (v *view) open(d *Desk, raw []byte) *wire.Digest {
+func (v *view) open(g *Group, raw []byte) *wire.Digest {
 	if raw == nil {
 		return nil
 	}
-	body, err := d.seal.Open(wire.KindDigest, raw)
+	body, err := g.seal.Open(wire.KindDigest, raw)
 	if err != nil {
 		v.Dropped++
 		return nil

@@ -13,7 +13,7 @@ import (
 
 func (c *crew) view() *fleet.View {
 	c.t.Helper()
-	v, err := c.all[0].f.Desk().View(c.t.Context())
+	v, err := c.all[0].f.Group().View(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestView(t *testing.T) {
 		}
 		// The process itself says the same of its own breaker.
 		text, err := c.all[1].f.Explain("db")
-		if err != nil || !strings.Contains(text, "processes of zone b; here ") && !strings.Contains(text, "5 failures in a row") {
+		if err != nil || !strings.Contains(text, "processes of zone b; in this process ") && !strings.Contains(text, "5 failures in a row") {
 			t.Errorf("%s, %v", text, err)
 		}
 		t.Log(text)

@@ -13,23 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
 )
-
-// tenants returns a manager with a set of n keys.
-func tenants(t testing.TB, keys int) (*breaker.Manager, *breaker.Set[string]) {
-	t.Helper()
-	m := breaker.NewManager(breaker.Settings{})
-	set, err := breaker.CreateSet[string](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range keys {
-		set.Breaker(fmt.Sprintf("t%06d", i))
-	}
-	return m, set
-}
 
 // A client that reads a large answer slowly holds at most one page of it,
 // whatever the number of breakers, and the number of such pages is limited.

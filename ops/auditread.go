@@ -175,12 +175,12 @@ func (v *verifier) wrong(line int, format string, args ...any) error {
 }
 
 func (v *verifier) take(line auditLine) error {
-	e, first, firstHere := &line.entry, v.report.lines() == 0, !v.begun
+	e, first, firstInFile := &line.entry, v.report.lines() == 0, !v.begun
 	v.begun = true
 	switch {
-	case first, firstHere && e.Start && e.Prev == "" && !e.Time.Before(v.last.Time):
+	case first, firstInFile && e.Start && e.Prev == "" && !e.Time.Before(v.last.Time):
 		v.report.Chains++
-		if e.Prev == "" { // the log began here, perhaps with orders that were missed
+		if e.Prev == "" { // the log began with this file, perhaps with orders that were missed
 			v.report.Missed += e.N - 1
 		}
 		if first {

@@ -19,15 +19,15 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-const crowdedKeys = 50_000
+const manyKeys = 50_000
 
-// playCrowded is a process with a set of many keys, served on a socket and a
+// playManyKeys is a process with a set of many keys, served on a socket and a
 // URL.
-func playCrowded() {
+func playManyKeys() {
 	m := breaker.NewManager(breaker.Settings{})
-	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: crowdedKeys})
+	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: manyKeys})
 	if err == nil {
-		for i := range crowdedKeys {
+		for i := range manyKeys {
 			set.Breaker(i)
 		}
 		p := ops.New(m, ops.Options{})
@@ -48,7 +48,7 @@ func playCrowded() {
 // the socket as well, read the status of 50,000 keys page by page, as fast as
 // they get it. The server is a separate process.
 func BenchmarkOrderBesideReaders(b *testing.B) {
-	c := child(b, "crowded", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
+	c := child(b, "many keys", "SWITCHGEAR_RUNTIME_DIR="+b.TempDir())
 	out, err := c.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -135,4 +135,72 @@ func BenchmarkOrderBesideReaders(b *testing.B) {
 			b.ReportMetric(float64(bytes.Load())/took/1e6, "MB/s")
 		})
 	}
+}
+
+// An order on the socket while a hundred calls of its breaker hang.
+func BenchmarkOrderBesideHangingCalls(b *testing.B) {
+	m := shop(b)
+	_, c := listen(b, m)
+	payments := m.Breaker("payments")
+	hang := make(chan struct{})
+	var began, over sync.WaitGroup
+	for range 100 {
+		began.Add(1)
+		over.Go(func() {
+			_ = payments.Do(ctx, func(context.Context) error {
+				began.Done()
+				<-hang
+				return nil
+			})
+		})
+	}
+	began.Wait()
+	times := make([]time.Duration, 0, b.N)
+	for b.Loop() {
+		verb := []breaker.Verb{breaker.VerbOpen, breaker.VerbClose}[len(times)%2]
+		start := time.Now()
+		if _, err := c.Order(ctx, ops.Order{ID: "payments", Verb: verb, Actor: "ana"}); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, time.Since(start))
+	}
+	close(hang)
+	over.Wait()
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)*99/100]), "p99-ns/op")
+}
+
+// The status, the overview and the process of 100,000 keys, over the socket.
+func BenchmarkStatusOfManyKeys(b *testing.B) {
+	const keys = 100_000
+	m := breaker.NewManager(breaker.Settings{})
+	set, err := breaker.CreateSet[int](m, "tenants", breaker.Settings{}, breaker.SetOptions{MaxKeys: keys})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range keys {
+		set.Breaker(i)
+	}
+	_, c := listen(b, m)
+	b.Run("status", func(b *testing.B) {
+		for b.Loop() {
+			if all, err := c.Status(ctx, ops.StatusQuery{}); err != nil || len(all) != keys {
+				b.Fatal(len(all), err)
+			}
+		}
+	})
+	b.Run("overview", func(b *testing.B) {
+		for b.Loop() {
+			if o, err := c.Overview(ctx); err != nil || len(o.Sets) != 1 || o.Sets[0].Keys != keys {
+				b.Fatal(o, err)
+			}
+		}
+	})
+	b.Run("process", func(b *testing.B) {
+		for b.Loop() {
+			if p, err := c.Process(ctx); err != nil || p.Breakers != keys {
+				b.Fatal(p, err)
+			}
+		}
+	})
 }

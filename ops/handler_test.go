@@ -19,21 +19,6 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-func anybody(*http.Request, *ops.Order) error { return nil }
-
-const openPayments = `{"id": "payments", "verb": "open", "actor": "ana"}`
-
-func post(h http.Handler, target, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
-}
-
 func TestHandlerWorksUnderAnyPrefix(t *testing.T) {
 	h := planeOf(t, shop(t), ops.Options{Authorize: anybody}).Handler()
 	for name, c := range map[string]struct {

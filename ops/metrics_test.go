@@ -2,9 +2,6 @@ package ops_test
 
 import (
 	"context"
-	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,26 +13,6 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/ops"
 )
-
-var errDown = errors.New("connection refused")
-
-func fail(b *breaker.Breaker, times int) {
-	for range times {
-		_ = b.Do(ctx, func(context.Context) error { return errDown })
-	}
-}
-
-func succeed(b *breaker.Breaker, times int) {
-	for range times {
-		_ = b.Do(ctx, func(context.Context) error { return nil })
-	}
-}
-
-func get(h http.Handler, target string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
-	return w
-}
 
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,11 @@
 package ops
 
 import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,5 +62,39 @@ func TestOverviewIsBounded(t *testing.T) {
 	o := page.with(nil)
 	if len(o.Breakers) != maxListed || o.Omitted != 11 || o.Breakers[0].ID != "zzz" {
 		t.Errorf("%d breakers, %d omitted, the first is %s", len(o.Breakers), o.Omitted, o.Breakers[0].ID)
+	}
+}
+
+// The worst set comes first, and sets without anything to report are sorted by
+// name.
+func TestOverviewPutsTheWorstSetFirst(t *testing.T) {
+	m := breaker.NewManager(breaker.Settings{})
+	for _, name := range []string{"d", "c", "b", "a"} {
+		breaker.SetOf[string](m, name).Breaker("x")
+	}
+	breaker.SetOf[string](m, "c").Breaker("x").HalfOpen(breaker.Order{})
+	breaker.SetOf[string](m, "d").Breaker("x").Open(breaker.Order{})
+	r := httptest.NewRequest(http.MethodGet, "/v1/overview", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	New(m, Options{}).Handler().ServeHTTP(w, r)
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o Overview
+	if err := json.Unmarshal(text, &o); err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, s := range o.Sets {
+		got += s.Name
+	}
+	if got != "dcab" {
+		t.Errorf("sets in the order %s, want dcab", got)
 	}
 }

@@ -13,47 +13,6 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-var ctx = context.Background()
-
-var program = ops.Peer{Transport: "program"}
-
-// planeOf returns a plane of m, until the test ends.
-func planeOf(t testing.TB, m *breaker.Manager, o ops.Options) *ops.Plane {
-	t.Helper()
-	p := ops.New(m, o)
-	t.Cleanup(func() { p.Close() })
-	return p
-}
-
-// listen returns a client of a plane of m behind its socket.
-func listen(t *testing.T, m *breaker.Manager) (*ops.Server, *ops.Client) {
-	t.Helper()
-	s, err := planeOf(t, m, ops.Options{Service: "shop", RuntimeDir: t.TempDir()}).Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	c, err := ops.NewClient(s.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return s, c
-}
-
-// shop returns a manager with two breakers and a set of three keys.
-func shop(t *testing.T) *breaker.Manager {
-	t.Helper()
-	m := breaker.NewManager(breaker.Settings{})
-	m.Breaker("payments")
-	m.Breaker("search")
-	s := breaker.SetOf[string](m, "tenants")
-	for _, k := range []string{"a", "b", "c/d"} {
-		s.Breaker(k)
-	}
-	return m
-}
-
 func TestOrders(t *testing.T) {
 	m := shop(t)
 	p := ops.New(m, ops.Options{})

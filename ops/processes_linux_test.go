@@ -3,6 +3,7 @@ package ops_test
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -370,5 +371,72 @@ func TestManyHostileSockets(t *testing.T) {
 	}
 	if took := time.Since(began); !honest || took > 6*time.Second || len(found) > 1000 {
 		t.Errorf("after %s: honest process seen: %t, %d sockets in all", took, honest, len(found))
+	}
+}
+
+func TestProcessesThatLiveAndDie(t *testing.T) {
+	dir := t.TempDir()
+	start := func() (*exec.Cmd, string) {
+		c := child(t, "listener", "SWITCHGEAR_RUNTIME_DIR="+dir)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+		path, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			t.Fatal(path, err)
+		}
+		return c, strings.TrimSpace(path)
+	}
+	alive, alivePath := start()
+	killed, killedPath := start()
+	stopped, stoppedPath := start()
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	if err := stopped.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(stopped.Process.Pid, nil, syscall.WUNTRACED, nil); err != nil { // until it has stopped
+		t.Fatal(err)
+	}
+	began := time.Now()
+	found := map[string]ops.Found{}
+	for _, f := range ops.Processes(ctx, dir) {
+		found[f.Path] = f
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if f := found[alivePath]; f.Process == nil || f.Process.PID != alive.Process.Pid || f.PID != alive.Process.Pid || f.Process.Service != "child" {
+		t.Errorf("the living: %+v", f)
+	}
+	if f := found[killedPath]; !f.Dead || f.PID != killed.Process.Pid || f.Problem != "the process is gone and left its socket" {
+		t.Errorf("the killed: %+v", f)
+	}
+	if f := found[stoppedPath]; f.Dead || f.Process != nil || f.Problem != "the process is stopped" {
+		t.Errorf("the stopped: %+v", f)
+	}
+	c, err := ops.NewClient(stoppedPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Order(soon, ops.Order{ID: "x", Verb: breaker.VerbOpen, Actor: "ana"}); !errors.Is(err, ops.ErrUnreachable) || !strings.Contains(err.Error(), "may yet be carried out") {
+		t.Errorf("an order for the stopped: %v", err)
+	}
+	if _, path := start(); path == killedPath {
+		t.Skip("the kernel gave the same number again")
+	}
+	if _, err := os.Lstat(killedPath); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a new process left the dead one's socket")
+	}
+	if _, err := os.Lstat(stoppedPath); err != nil {
+		t.Errorf("a new process took a stopped one's socket: %v", err)
 	}
 }

@@ -17,15 +17,6 @@ func shadowOrder(verb breaker.Verb, id, name, patch string) ops.Order {
 	return ops.Order{ID: id, Verb: verb, Actor: "ana", Reason: "too nervous", Shadow: name, Settings: json.RawMessage(patch)}
 }
 
-func mustDo(t *testing.T, p *ops.Plane, o ops.Order) ops.Receipt {
-	t.Helper()
-	r, err := p.Do(o, program)
-	if err != nil {
-		t.Fatalf("%s of %s: %v", o.Verb, o.ID, err)
-	}
-	return r
-}
-
 // A shadow is ordered, shows in status, metrics, events and on the audit log, is
 // promoted at a version, and promoted back; what was promoted outlives a restart.
 func TestShadowOrders(t *testing.T) {

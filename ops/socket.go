@@ -85,10 +85,10 @@ func (s *Server) Close() error {
 }
 
 const (
-	maxSocketsHere = 256 // of one process
-	maxSwept       = 1000
-	maxSocketPath  = 103 // of macOS; Linux allows a few more
-	knock          = 100 * time.Millisecond
+	maxOwnSockets = 256 // of one process
+	maxSwept      = 1000
+	maxSocketPath = 103 // of macOS; Linux allows a few more
+	knock         = 100 * time.Millisecond
 )
 
 // bind creates the socket, and removes those of dead processes. A socket with
@@ -97,7 +97,7 @@ const (
 // time.
 func (s *Server) bind() error {
 	sweep(s.folder)
-	for n := 1; n <= maxSocketsHere; n++ {
+	for n := 1; n <= maxOwnSockets; n++ {
 		name := strconv.Itoa(os.Getpid())
 		if n > 1 {
 			name += "-" + strconv.Itoa(n)
@@ -108,7 +108,7 @@ func (s *Server) bind() error {
 		}
 		return s.bindAt(s.path)
 	}
-	return fmt.Errorf("%s: %w, as are %d sockets of this process", s.path, os.ErrExist, maxSocketsHere)
+	return fmt.Errorf("%s: %w, as are %d sockets of this process", s.path, os.ErrExist, maxOwnSockets)
 }
 
 // bindAt binds under a temporary name and then renames to path, so that the

@@ -93,17 +93,6 @@ func (p standingProgram) status(t *testing.T, id string) ops.Status {
 	return all[0]
 }
 
-// eventually waits for something that another goroutine or process is about to
-// do.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for late := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatalf("not within 20s: %s", what)
-		}
-	}
-}
-
 // auditNotices returns the notices in an audit log, by id.
 func auditNotices(t *testing.T, path string) map[string]string {
 	t.Helper()

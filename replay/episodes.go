@@ -65,7 +65,7 @@ func known(c *tape.Call) bool {
 // episodes finds the times in which the dependency was ill: the most likely
 // sequence of two states, well and ill, each with a failure rate of its own that
 // is fitted to the data, where changes are rare (Viterbi's algorithm). Of what it
-// calls ill, stretches count in which at least sick of the calls are bad.
+// calls ill, spans count in which at least sick of the calls are bad.
 func (l *Lane) episodes(t *Trace, bins []bin, sick float64) ([]span, []Episode) {
 	if len(bins) == 0 {
 		return nil, nil

@@ -14,7 +14,7 @@ type step struct {
 	at   time.Duration
 	call tape.Call
 	// slot is a small number that belongs to the call while it runs; for rejected
-	// calls, it is the number of their stretch, see laneSurvey.
+	// calls, it is the number of their run, see laneSurvey.
 	slot  int32
 	begin bool
 }
@@ -41,8 +41,8 @@ type order struct {
 	free []int32
 	made int32 // slots made so far
 
-	stretch  int32
-	rejected bool // the last outcome that is known came before rejected calls
+	rejectedRun int32
+	rejected    bool // the last outcome that is known came before rejected calls
 
 	out []step
 }
@@ -192,10 +192,10 @@ func (o *order) end(c *pending) {
 		s.slot = slot - 1
 		o.free = append(o.free, s.slot)
 	case c.call.What.Kind() == tape.Rejected:
-		s.slot, o.rejected = o.stretch, true
+		s.slot, o.rejected = o.rejectedRun, true
 	}
 	if o.rejected && known(&c.call) {
-		o.stretch++
+		o.rejectedRun++
 		o.rejected = false
 	}
 	o.out = append(o.out, s)

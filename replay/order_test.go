@@ -76,7 +76,7 @@ func TestOrder(t *testing.T) {
 			t.Fatalf("seed %d: %d steps, want %d", seed, len(o.out), len(want))
 		}
 		used := map[int32]tape.Call{}
-		stretches := int32(0)
+		rejected := int32(0)
 		for i, s := range o.out {
 			w := want[i]
 			// Beginnings at the same time may come in either order.
@@ -95,11 +95,11 @@ func TestOrder(t *testing.T) {
 				}
 				delete(used, s.slot)
 			case s.call.What.Kind() == tape.Rejected:
-				stretches = max(stretches, s.slot+1)
+				rejected = max(rejected, s.slot+1)
 			}
 		}
-		if int(stretches) != len(x.stretches) {
-			t.Fatalf("seed %d: %d stretches, the survey has %d", seed, stretches, len(x.stretches))
+		if int(rejected) != len(x.rejectedRuns) {
+			t.Fatalf("seed %d: %d runs of rejected calls, the survey has %d", seed, rejected, len(x.rejectedRuns))
 		}
 	}
 }

@@ -113,7 +113,7 @@ type lanePlan struct {
 	lane     *Lane
 	episodes []span
 	blind    time.Duration
-	around   []around // by stretch of rejected calls
+	around   []around // by run of rejected calls
 	list     []*Episode
 }
 
@@ -138,7 +138,7 @@ func newRunner(t *Trace, o RunOptions) (*runner, error) {
 			continue
 		}
 		x := r.s.of(l)
-		p := &lanePlan{lane: l, blind: x.blind, around: x.stretches}
+		p := &lanePlan{lane: l, blind: x.blind, around: x.rejectedRuns}
 		var list []Episode
 		p.episodes, list = l.episodes(t, x.bins, r.sick)
 		for i := range list {

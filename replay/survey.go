@@ -24,11 +24,11 @@ type survey struct {
 // laneSurvey is that of one breaker. Calls are added in the order of their ends.
 type laneSurvey struct {
 	bins []bin // the last one is not over; neighbours without a failure are one
-	// stretches are what is known around rejected calls. All between two outcomes
-	// that are known are one stretch.
-	stretches []around
-	blind     time.Duration
-	long      []longCall // in the order of their ends
+	// rejectedRuns are what is known around rejected calls. All between two outcomes
+	// that are known are one run.
+	rejectedRuns []around
+	blind        time.Duration
+	long         []longCall // in the order of their ends
 	// gen is the generation of the first call that ran.
 	gen    uint16
 	hasGen bool
@@ -102,7 +102,7 @@ func (s *survey) add(x *laneSurvey, c *tape.Call) {
 	if x.rejected {
 		x.rejected = false
 		x.blind += c.Ended - max(x.last.beforeAt, x.from)
-		x.stretches = append(x.stretches, around{x.last.before, o, x.last.beforeAt, c.Ended})
+		x.rejectedRuns = append(x.rejectedRuns, around{x.last.before, o, x.last.beforeAt, c.Ended})
 	}
 	x.last.before, x.last.beforeAt = o, c.Ended
 	x.bin(c, o == breaker.Failure || x.slow > 0 && c.Began > 0 && c.Ended-c.Began >= x.slow)
@@ -175,7 +175,7 @@ func (s *survey) finish() {
 	for _, x := range s.lanes {
 		if x.rejected {
 			x.blind += x.to - max(x.last.beforeAt, x.from)
-			x.stretches = append(x.stretches, around{x.last.before, x.last.before, x.last.beforeAt, x.to})
+			x.rejectedRuns = append(x.rejectedRuns, around{x.last.before, x.last.before, x.last.beforeAt, x.to})
 		}
 	}
 }

@@ -97,12 +97,12 @@ func (r *Recorder) writeFile() error {
 		_ = os.Remove(f.Name())
 		return fmt.Errorf("replay: write the file of a trip: %w", err)
 	}
-	mine, err := filepath.Glob(filepath.Join(r.opts.Dir, globQuote(prefix)+"*.sgr"))
+	own, err := filepath.Glob(filepath.Join(r.opts.Dir, globQuote(prefix)+"*.sgr"))
 	if err != nil {
 		return fmt.Errorf("replay: list the files of trips: %w", err)
 	}
-	slices.Sort(mine)
-	for _, old := range mine[:max(0, len(mine)-r.opts.MaxFiles)] {
+	slices.Sort(own)
+	for _, old := range own[:max(0, len(own)-r.opts.MaxFiles)] {
 		if err := os.Remove(old); err != nil {
 			return fmt.Errorf("replay: remove an old file: %w", err)
 		}

@@ -3,9 +3,15 @@ package breakerhttp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,10 +72,10 @@ func TestOpenTouchesNothing(t *testing.T) {
 }
 
 func TestOwnOpenError(t *testing.T) {
-	errMine := errors.New("mine")
-	b := breaker.New("api", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { return errMine }))
+	errOwn := errors.New("mine")
+	b := breaker.New("api", breaker.Settings{}, breaker.WithOpenError(func(*breaker.OpenError) error { return errOwn }))
 	b.ForceOpen(breaker.Order{})
-	if err := get(t, breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))); err != errMine {
+	if err := get(t, breakerhttp.NewTransport(answers(200), breakerhttp.WithBreaker(b))); err != errOwn {
 		t.Errorf("error %v, want the one of WithOpenError as it is", err)
 	}
 }
@@ -222,5 +228,123 @@ func TestBypass(t *testing.T) {
 	ctx := breaker.WithBypass(context.Background(), "half-done migration")
 	if _, err := rt.RoundTrip(newRequest(t, ctx, "http://api.test")); err != nil {
 		t.Errorf("a request that is marked to bypass got %v", err)
+	}
+}
+
+// The breaker opens on a real server that dies, and closes when it is back.
+func TestServerThatComesAndGoes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	serve := func(l net.Listener) *http.Server {
+		s := &http.Server{Handler: status(200), ErrorLog: quiet}
+		go s.Serve(l)
+		return s
+	}
+	up := serve(l)
+	opened := make(chan struct{}, 10)
+	b := breaker.New("api", breaker.Settings{FailMax: 3, ResetTimeout: 50 * time.Millisecond}, breaker.WithListener(breaker.Listener{
+		StateChange: func(_ *breaker.Breaker, tr breaker.Transition) {
+			if tr.To == breaker.Open {
+				opened <- struct{}{}
+			}
+		},
+	}))
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	client := &http.Client{Transport: breakerhttp.NewTransport(base, breakerhttp.WithBreaker(b))}
+	call := func() error {
+		resp, err := client.Get("http://" + address)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	up.Close()
+	rejections := 0
+	for range 10 {
+		if errors.Is(call(), breaker.ErrOpen) {
+			rejections++
+		}
+	}
+	if len(opened) == 0 || rejections == 0 {
+		t.Fatalf("ten calls to a dead server: %d rejected, %s", rejections, b.State())
+	}
+	if l, err = net.Listen("tcp", address); err != nil {
+		t.Skip("SKIP: needs its port back: ", err)
+	}
+	up = serve(l)
+	defer up.Close()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); b.State() != breaker.Closed; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("still %s ten seconds after the server is back: %v", b.State(), call())
+		}
+		call()
+	}
+}
+
+// Many callers, bodies read and closed at once: for the race detector.
+func TestManyCallersAtOnce(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "7") {
+			w.WriteHeader(503)
+		}
+		io.WriteString(w, strings.Repeat("x", 10_000))
+	}))
+	defer s.Close()
+	client := s.Client()
+	client.Transport = breakerhttp.NewTransport(client.Transport, breakerhttp.WithBreaker(
+		breaker.New("api", breaker.Settings{FailMax: 3, ResetTimeout: time.Millisecond, SlowCall: time.Second, SlowRate: .5})))
+	var ran atomic.Int32
+	done := make(chan struct{})
+	for g := range 8 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for i := range 50 {
+				resp, err := client.Get(fmt.Sprintf("%s/%d%d", s.URL, g, i))
+				if err != nil {
+					continue
+				}
+				ran.Add(1)
+				closed := make(chan struct{})
+				go func() { io.Copy(io.Discard, resp.Body); close(closed) }()
+				resp.Body.Close()
+				<-closed
+			}
+		}()
+	}
+	for range 8 {
+		<-done
+	}
+	if ran.Load() == 0 {
+		t.Error("nothing ran")
+	}
+}
+
+// A file is uploaded by sendfile, which needs the request's body as it is.
+func TestRequestIsHandedOnAsItIs(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "upload"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	req, _ := http.NewRequest(http.MethodPut, "http://api.test", file)
+	var got *http.Request
+	rt := breakerhttp.NewTransport(tripper(func(r *http.Request) (*http.Response, error) {
+		got = r
+		return answers(200)(r)
+	}))
+	if _, err := rt.RoundTrip(req); err != nil {
+		t.Fatal(err)
+	}
+	if got != req || got.Body != io.ReadCloser(file) {
+		t.Error("the transport got another request or body than the caller's")
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,59 +18,6 @@ import (
 	"github.com/switchgear-go/switchgear/adapters/breakerpgx"
 	"github.com/switchgear-go/switchgear/breaker"
 )
-
-// open returns a guarded pool whose breaker opens at its first failure.
-func open(t testing.TB, s *server, change func(*pgxpool.Config)) (*breakerpgx.Pool, *breaker.Breaker) {
-	t.Helper()
-	config, err := pgxpool.ParseConfig(s.dsn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		change(config)
-	}
-	b := breaker.New("db", breaker.Settings{FailMax: 1, ResetTimeout: 50 * time.Millisecond})
-	p, err := breakerpgx.NewWithConfig(context.Background(), config, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p, b
-}
-
-// within is a context with a deadline soon.
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// asked returns a breaker with one failure counted: a success takes it back,
-// what is not evidence does not, and a second failure adds to it.
-func asked(t *testing.T, s *server) (*breakerpgx.Pool, func(t *testing.T, want breaker.Outcome)) {
-	t.Helper()
-	b := breaker.New("db", breaker.Settings{FailMax: 100})
-	p, err := breakerpgx.New(t.Context(), s.dsn(), b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	if err := p.Ping(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	permit, _ := b.Allow()
-	permit.Done(errors.New("earlier"))
-	return p, func(t *testing.T, want breaker.Outcome) {
-		t.Helper()
-		fails := map[breaker.Outcome]int{breaker.Success: 0, breaker.Ignored: 1, breaker.Failure: 2}
-		if got := b.FailCount(); got != fails[want] {
-			t.Errorf("%d failures on record after one that was there, want %d: %s", got, fails[want], want)
-		}
-	}
-}
-
-// mistaken are arguments, sources and destinations that fail in the program.
-type mistaken struct{ err error }
 
 func (m mistaken) Value() (driver.Value, error) { return nil, m.err }
 func (m mistaken) Scan(any) error               { return m.err }
@@ -295,12 +241,6 @@ func TestJudgement(t *testing.T) {
 	}
 }
 
-// deadline is a context whose deadline passes when the test says so.
-type deadline struct {
-	context.Context
-	passed chan struct{}
-}
-
 func (d *deadline) Done() <-chan struct{} { return d.passed }
 func (d *deadline) Err() error {
 	select {
@@ -311,58 +251,10 @@ func (d *deadline) Err() error {
 	}
 }
 
-// allReturned waits until no connection is out. The pool takes its time to
-// destroy one that broke.
-func allReturned(t *testing.T, p *breakerpgx.Pool) {
-	t.Helper()
-	eventually(t, "each connection is given back", func() bool { return p.Stat().AcquiredConns() == 0 })
-}
-
-type panics struct{}
-
 func (panics) Scan(any) error { panic(errors.New("panics")) }
 
 // errNone stands for no error in the table, whose calls are to fail.
 var errNone = errors.New("none")
-
-func noError(err error) error {
-	if err == nil {
-		return errNone
-	}
-	return nil
-}
-
-func statement(sql string, args ...any) func(*breakerpgx.Pool) error {
-	return func(p *breakerpgx.Pool) error {
-		if strings.Contains(sql, ";") {
-			args = append([]any{pgx.QueryExecModeSimpleProtocol}, args...)
-		}
-		_, err := p.Exec(context.Background(), sql, args...)
-		return err
-	}
-}
-
-func read(r pgx.Rows, err error) error {
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for r.Next() {
-	}
-	return r.Err()
-}
-
-func batch(fill func(*pgx.Batch), good bool) func(*breakerpgx.Pool) error {
-	return func(p *breakerpgx.Pool) error {
-		b := &pgx.Batch{}
-		fill(b)
-		err := p.SendBatch(context.Background(), b).Close()
-		if good {
-			return noError(err)
-		}
-		return err
-	}
-}
 
 // Connections that a restarted server has closed are replaced before a caller
 // gets one: no caller fails, and no breaker opens.
@@ -427,20 +319,6 @@ func TestCrash(t *testing.T) {
 	}
 	s.start()
 	closes(t, p, b)
-}
-
-func wantRejection(t *testing.T, err error) {
-	t.Helper()
-	if !errors.Is(err, breaker.ErrOpen) {
-		t.Errorf("got %v, want a rejection", err)
-	}
-}
-
-func closes(t *testing.T, p *breakerpgx.Pool, b *breaker.Breaker) {
-	t.Helper()
-	eventually(t, "the breaker closes", func() bool {
-		return p.Ping(within(t, 5*time.Second)) == nil && b.State() == breaker.Closed
-	})
 }
 
 // A server that hangs is a failure by the caller's deadline: with a statement
@@ -534,99 +412,4 @@ func TestOwnPool(t *testing.T) {
 			}
 		})
 	}
-}
-
-// While the breaker is open a transaction's statements are rejected, and its
-// end is not.
-func TestTransactionOutlivesTheTrip(t *testing.T) {
-	s := newServer(t)
-	p, b := open(t, s, nil)
-	ctx := t.Context()
-	if _, err := p.Exec(ctx, "CREATE TABLE t (n int)"); err != nil {
-		t.Fatal(err)
-	}
-	tx, err := p.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable})
-	if err != nil {
-		t.Fatal(err)
-	}
-	savepoint, err := tx.Begin(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := savepoint.Exec(ctx, "INSERT INTO t VALUES (1)"); err != nil {
-		t.Fatal(err)
-	}
-	b.ForceOpen(breaker.Order{})
-	_, err = savepoint.Exec(ctx, "INSERT INTO t VALUES (2)")
-	wantRejection(t, err)
-	if err := savepoint.Commit(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := tx.Commit(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := tx.Rollback(ctx); !errors.Is(err, pgx.ErrTxClosed) {
-		t.Errorf("a rollback after the commit got %v", err)
-	}
-	b.Release(breaker.Order{})
-	b.Close(breaker.Order{})
-	var n int
-	if err := p.QueryRow(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil || n != 1 {
-		t.Errorf("%d rows and %v, want the one that was committed", n, err)
-	}
-	allReturned(t, p)
-}
-
-// A batch that begins a transaction keeps its connection for it.
-func TestBatchThatBegins(t *testing.T) {
-	s := newServer(t)
-	p, _ := open(t, s, nil)
-	ctx := t.Context()
-	b := &pgx.Batch{}
-	b.BeginTx(pgx.TxOptions{})
-	b.Queue("CREATE TABLE t (n int)")
-	results := p.SendBatch(ctx, b)
-	tx := results.Tx()
-	if err := results.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(ctx, "INSERT INTO t VALUES (1)"); err != nil {
-		t.Fatal(err)
-	}
-	if err := tx.Commit(ctx); err != nil {
-		t.Fatal(err)
-	}
-	results = p.SendBatch(ctx, &pgx.Batch{QueuedQueries: []*pgx.QueuedQuery{{SQL: "SELECT n FROM t"}, {SQL: "SELECT n FROM t"}}})
-	var n int
-	if err := results.QueryRow().Scan(&n); err != nil || n != 1 {
-		t.Errorf("%d and %v, want 1", n, err)
-	}
-	r, err := results.Query()
-	if err := read(r, err); err != nil {
-		t.Error(err)
-	}
-	if err := results.Close(); err != nil {
-		t.Error(err)
-	}
-	allReturned(t, p)
-}
-
-// An acquired connection is guarded too, and may be released twice.
-func TestConn(t *testing.T) {
-	s := newServer(t)
-	p, b := open(t, s, nil)
-	err := p.AcquireFunc(t.Context(), func(c *breakerpgx.Conn) error {
-		defer c.Release()
-		if err := c.Ping(t.Context()); err != nil {
-			return err
-		}
-		return pgx.BeginFunc(t.Context(), c, func(tx pgx.Tx) error {
-			_, err := tx.Exec(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
-			return err
-		})
-	})
-	if err == nil || b.State() != breaker.Open {
-		t.Errorf("%v and the breaker is %s, want a broken connection and open", err, b.State())
-	}
-	allReturned(t, p)
 }

@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -326,4 +329,193 @@ func TestPanicInACommand(t *testing.T) {
 		wantState(t, b, breaker.Open)
 	}()
 	_ = process(t.Context(), redis.NewCmd(t.Context(), "get"))
+}
+
+// checkNodes kills one of two nodes: the keys of the other must not be
+// affected.
+func checkNodes(t *testing.T, c redis.UniversalClient, set *breaker.Set[string], dead, alive *server) {
+	t.Helper()
+	ctx := t.Context()
+	if err := breakerredis.Guard(c, set); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	var onDead, onAlive string // keys of either node
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		if err := c.Set(ctx, key, "v", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		direct := redis.NewClient(&redis.Options{Addr: dead.addr})
+		if direct.Exists(ctx, key).Val() == 1 {
+			onDead = key
+		} else {
+			onAlive = key
+		}
+		_ = direct.Close()
+	}
+	if onDead == "" || onAlive == "" {
+		t.Fatal("the keys are all on one node")
+	}
+	dead.kill()
+	b := set.Breaker(dead.addr)
+	for i := range 3 {
+		if err := c.Get(ctx, onDead).Err(); err == nil || errors.Is(err, breaker.ErrOpen) {
+			t.Fatalf("command %d to the dead node got %v", i, err)
+		}
+		if i < 2 { // the client's own retries are not more
+			wantFails(t, b, i+1, "a command")
+		}
+	}
+	wantState(t, b, breaker.Open)
+	if err := c.Get(ctx, onDead).Err(); !errors.Is(err, breaker.ErrOpen) {
+		t.Errorf("the open breaker answers %v, want ErrOpen", err)
+	}
+	if err := c.Get(ctx, onAlive).Err(); err != nil {
+		t.Errorf("a key of the node that is alive got %v", err)
+	}
+	wantState(t, set.Breaker(alive.addr), breaker.Closed)
+	cmds, _ := c.Pipelined(ctx, func(p redis.Pipeliner) error { p.Get(ctx, onDead); p.Get(ctx, onAlive); return nil })
+	if len(cmds) != 2 || !errors.Is(cmds[0].Err(), breaker.ErrOpen) || cmds[1].Err() != nil {
+		t.Errorf("a pipeline to both nodes got %v", cmds)
+	}
+}
+
+// startCluster is two masters with half of the slots each.
+func startCluster(t *testing.T) (one, two *server) {
+	t.Helper()
+	ctx := t.Context()
+	node := func(start, end int) (*server, *redis.Client, string) {
+		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		s := startServer(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-require-full-coverage", "no")
+		c := redis.NewClient(&redis.Options{Addr: s.addr})
+		t.Cleanup(func() { _ = c.Close() })
+		if err := c.ClusterAddSlotsRange(ctx, start, end).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return s, c, bus
+	}
+	one, oneClient, _ := node(0, 8191)
+	two, twoClient, bus := node(8192, 16383)
+	host, port, _ := net.SplitHostPort(two.addr)
+	if err := oneClient.Do(ctx, "cluster", "meet", host, port, bus).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*redis.Client{oneClient, twoClient} {
+		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+			info := c.ClusterInfo(ctx).Val()
+			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:2") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the cluster does not form: %s", info)
+			}
+		}
+	}
+	return one, two
+}
+
+func TestCluster(t *testing.T) {
+	one, two := startCluster(t)
+	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
+	checkNodes(t, redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: []string{one.addr}, DialerRetries: 1,
+		MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond,
+	}), set, two, one)
+}
+
+func TestRing(t *testing.T) {
+	one, two := startServer(t), startServer(t)
+	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
+	checkNodes(t, redis.NewRing(&redis.RingOptions{
+		Addrs:              map[string]string{"one": one.addr, "two": two.addr},
+		HeartbeatFrequency: time.Hour, // the breaker is to find out, not the ring
+		MinRetryBackoff:    time.Millisecond, MaxRetryBackoff: time.Millisecond,
+		DialerRetries: 1,
+	}), set, two, one)
+}
+
+type strangeClient struct{ redis.UniversalClient }
+
+func TestClientThatCannotBeGuarded(t *testing.T) {
+	set := breaker.NewSet[string]("redis", breaker.Settings{}, breaker.SetOptions{})
+	if err := breakerredis.Guard(strangeClient{}, set); err == nil {
+		t.Error("a client of unknown type was guarded")
+	}
+}
+
+// startSentinel watches one master for each name, and returns its address.
+func startSentinel(t *testing.T, masters map[string]*server) string {
+	t.Helper()
+	addr := freeAddr(t)
+	config := "port " + portOf(addr) + "\nbind 127.0.0.1\n"
+	for name, s := range masters {
+		host, port, _ := net.SplitHostPort(s.addr)
+		config += "sentinel monitor " + name + " " + host + " " + port + " 1\n"
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "sentinel.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", file, "--sentinel")
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	c := redis.NewSentinelClient(&redis.Options{Addr: addr})
+	defer c.Close()
+	for deadline := time.Now().Add(20 * time.Second); c.Ping(t.Context()).Err() != nil; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("redis-sentinel does not answer")
+		}
+	}
+	return addr
+}
+
+// Masters that one Sentinel watches are dependencies of their own.
+func TestSentinel(t *testing.T) {
+	for name, opts := range map[string]func(master string) []breakerredis.Option{
+		"by number": func(string) []breakerredis.Option { return nil },
+		"by name": func(master string) []breakerredis.Option {
+			return []breakerredis.Option{breakerredis.WithKey(func(*redis.Options) string { return master })}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			servers := map[string]*server{"sessions": startServer(t), "orders": startServer(t)}
+			sentinel := startSentinel(t, servers)
+			set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 2}, breaker.SetOptions{})
+			clients := map[string]*redis.Client{}
+			for _, master := range []string{"sessions", "orders"} {
+				c := redis.NewFailoverClient(&redis.FailoverOptions{
+					MasterName: master, SentinelAddrs: []string{sentinel}, MaxRetries: -1, DialerRetries: 1,
+				})
+				t.Cleanup(func() { _ = c.Close() })
+				if err := breakerredis.Guard(c, set, opts(master)...); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Ping(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				clients[master] = c
+			}
+			servers["sessions"].kill()
+			for range 2 {
+				if err := clients["sessions"].Ping(t.Context()).Err(); err == nil || errors.Is(err, breaker.ErrOpen) {
+					t.Fatalf("a command to a dead master got %v", err)
+				}
+			}
+			if err := clients["sessions"].Ping(t.Context()).Err(); !errors.Is(err, breaker.ErrOpen) {
+				t.Errorf("got %v, want ErrOpen", err)
+			}
+			if err := clients["orders"].Ping(t.Context()).Err(); err != nil {
+				t.Errorf("the other master got %v", err)
+			}
+			dead := map[string]string{"by number": "FailoverClient", "by name": "sessions"}[name]
+			wantState(t, set.Breaker(dead), breaker.Open)
+			if n := len(set.Breakers()); n != 2 {
+				t.Errorf("the set has %d breakers, want one for each master", n)
+			}
+		})
+	}
 }

@@ -54,18 +54,18 @@ See "switchgear fleet --help" for --redis, --group and --key-file.`,
 // console serves until the command's context is done. The plane is one without
 // breakers: it has the checks of hosts, origins and allowances.
 func (f *fleetFlags) console(cmd *cobra.Command, listen string, orders bool) error {
-	desk, err := f.desk()
+	group, err := f.inStore()
 	if err != nil {
 		return err
 	}
-	defer desk.Close()
+	defer group.Close()
 	o := ops.Options{Service: "console"}
 	if orders {
 		o.Authorize = func(*http.Request, *ops.Order) error { return nil }
 	}
 	plane := ops.New(new(breaker.Manager), o)
 	defer plane.Close()
-	if _, err := plane.Attach("fleet", desk.Handler(plane)); err != nil {
+	if _, err := plane.Attach("fleet", group.Handler(plane)); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()

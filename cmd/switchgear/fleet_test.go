@@ -81,7 +81,7 @@ func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 			<-time.After(20 * time.Millisecond)
 		}
 		if i == len(ms)-1 {
-			for v := (*fleet.View)(nil); !toldAll(v, len(ms)); v, err = f.Desk().View(t.Context()) {
+			for v := (*fleet.View)(nil); !toldAll(v, len(ms)); v, err = f.Group().View(t.Context()) {
 				if err != nil || time.Now().After(deadline) {
 					t.Fatalf("%+v, %v", v, err)
 				}

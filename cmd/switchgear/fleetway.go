@@ -33,7 +33,7 @@ func (f *fleetFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.keyFile, "key-file", "", "the `file` with the key (default: $SWITCHGEAR_FLEET_KEY_FILE)")
 }
 
-// fleetWay is a way to a fleet: a desk at its store, or one of its members.
+// fleetWay is a way to a fleet: the group in its store, or one of its members.
 type fleetWay interface {
 	View(context.Context) (*fleet.View, error)
 	History(ctx context.Context, id string) ([]fleet.Past, error)
@@ -68,17 +68,17 @@ func (f *fleetFlags) open(cmd *cobra.Command) (fleetWay, error) {
 	case f.redis == "" && (len(f.processes) > 0 || os.Getenv("SWITCHGEAR_REDIS") == ""):
 		return f.member(cmd)
 	}
-	return f.desk()
+	return f.inStore()
 }
 
-// desk is the way straight to the store.
-func (f *fleetFlags) desk() (*fleet.Desk, error) {
+// inStore is the way straight to the store.
+func (f *fleetFlags) inStore() (*fleet.Group, error) {
 	url := cmp.Or(f.redis, os.Getenv("SWITCHGEAR_REDIS"))
-	group := cmp.Or(f.group, os.Getenv("SWITCHGEAR_GROUP"))
+	name := cmp.Or(f.group, os.Getenv("SWITCHGEAR_GROUP"))
 	switch {
 	case url == "":
 		return nil, usage("no store, want --redis URL, such as redis://127.0.0.1:6379, or SWITCHGEAR_REDIS")
-	case group == "":
+	case name == "":
 		return nil, usage("no group, want --group NAME, or SWITCHGEAR_GROUP")
 	}
 	logging.Disable() // of go-redis: what the store did is one line of ours
@@ -86,7 +86,7 @@ func (f *fleetFlags) desk() (*fleet.Desk, error) {
 	if err != nil {
 		return nil, &codeError{exitUsage, fmt.Errorf("--redis: %w", err)}
 	}
-	defer client.Close() // the desk has connections of its own
+	defer client.Close() // fleet.Open makes its own connections
 	var key []byte
 	if file := cmp.Or(f.keyFile, os.Getenv("SWITCHGEAR_FLEET_KEY_FILE")); file != "" {
 		if key, err = os.ReadFile(file); err != nil {
@@ -94,11 +94,11 @@ func (f *fleetFlags) desk() (*fleet.Desk, error) {
 		}
 		key = []byte(strings.TrimRight(string(key), "\r\n"))
 	}
-	desk, err := fleet.Open(client, group, key)
+	group, err := fleet.Open(client, name, key)
 	if err != nil {
 		return nil, &codeError{exitUsage, err}
 	}
-	return desk, nil
+	return group, nil
 }
 
 // redisClient is a client for a URL: of one server, of Sentinels, or of a
@@ -191,7 +191,7 @@ func (w *memberWay) History(ctx context.Context, id string) (past []fleet.Past, 
 	return past, err
 }
 
-// Order waits as Desk.Order does: the member answers at once, and then has the
+// Order waits as Group.Order does: the member answers at once, and then has the
 // receipts as they come in.
 func (w *memberWay) Order(ctx context.Context, o fleet.Order, progress func(*fleet.Receipts)) (*fleet.Receipts, error) {
 	body, err := json.Marshal(struct {

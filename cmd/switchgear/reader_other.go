@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// whileRead returns ctx here: that the reader has gone is noticed when
+// untilReaderGone returns ctx here: that the reader has gone is noticed when
 // something is written.
-func whileRead(ctx context.Context, _ io.Writer) (context.Context, context.CancelFunc) {
+func untilReaderGone(ctx context.Context, _ io.Writer) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// whileRead returns a context that is done when the reader of w, a pipe or a
+// untilReaderGone returns a context that is done when the reader of w, a pipe or a
 // socket, has gone. Writing would notice that too, but a command may have
 // nothing to write for hours.
-func whileRead(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
+func untilReaderGone(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		go func() {

@@ -28,7 +28,7 @@ too, unless -p names others.`,
   switchgear watch payments 'inventory/*' --json`,
 		ValidArgsFunction: g.completeIDs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			ctx, cancel := whileRead(cmd.Context(), cmd.OutOrStdout())
+			ctx, cancel := untilReaderGone(cmd.Context(), cmd.OutOrStdout())
 			defer cancel()
 			w := &watcher{g: g, cmd: cmd, ids: ids, out: newScreen(cmd.OutOrStdout()), following: map[string]bool{}, over: make(chan error, 1)}
 			return w.run(ctx)

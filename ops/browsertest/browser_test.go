@@ -1,7 +1,6 @@
 package browsertest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,18 +15,6 @@ import (
 )
 
 var errDown = errors.New("dial tcp 10.2.0.7:443: connect: connection refused")
-
-func fail(b *breaker.Breaker, times int, err error) {
-	for range times {
-		_ = b.Do(context.Background(), func(context.Context) error { return err })
-	}
-}
-
-func succeed(b *breaker.Breaker, times int) {
-	for range times {
-		_ = b.Do(context.Background(), func(context.Context) error { return nil })
-	}
-}
 
 // Ten minutes of an operator: a breaker trips, they see why, force it closed
 // for a while, see the override expire, and release another.

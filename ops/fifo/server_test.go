@@ -22,68 +22,6 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// serve starts a server for breakers with these names in a new folder.
-func serve(t testing.TB, names ...string) (*breaker.Manager, Client) {
-	t.Helper()
-	m := breaker.NewManager(breaker.Settings{})
-	for _, name := range names {
-		m.Breaker(name)
-	}
-	dir := t.TempDir()
-	// Patient, because these tests are not about how soon a busy machine
-	// answers.
-	c := Client{Input: dir + "/b.in", Output: dir + "/b.out", PID: os.Getpid(), Patience: 20 * time.Second}
-	mustStart(t, m, c)
-	return m, c
-}
-
-func mustStart(t testing.TB, m *breaker.Manager, c Client) *Server {
-	t.Helper()
-	s, err := Start(planeOf(t, m), Config{Input: c.Input, Output: c.Output})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-// eventually waits until cond holds.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	limit := time.After(10 * time.Second)
-	for !cond() {
-		select {
-		case <-limit:
-			t.Fatalf("not within 10 s: %s", what)
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
-// put writes to the pipe as a shell does.
-func put(t testing.TB, in, text string) {
-	t.Helper()
-	f, err := os.OpenFile(in, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func says(out, want string) func() bool {
-	return func() bool {
-		text, _ := os.ReadFile(out)
-		return string(text) == want
-	}
-}
-
 func TestEveryOrder(t *testing.T) {
 	t.Parallel()
 	m, c := serve(t, "foo")

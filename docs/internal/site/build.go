@@ -132,7 +132,7 @@ func relative(from, to string) string {
 
 type navPage struct {
 	Title, Link string
-	Here        bool
+	Current     bool
 }
 
 type navGroup struct {

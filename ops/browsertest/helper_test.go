@@ -1,0 +1,240 @@
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// page is a tab of a headless Chromium.
+type page struct {
+	*testing.T
+	ctx context.Context
+}
+
+// open starts a browser, or skips the test, and goes to url. Anything that the
+// page throws or logs as an error, including a violation of its security
+// policy, fails the test.
+func open(t *testing.T, url string, width, height int64, scheme string) *page {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("SKIP: needs chromium")
+	}
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true))
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	p := &page{t, ctx}
+	p.watch()
+	p.screen(width, height, scheme)
+	p.visit(url)
+	return p
+}
+
+// visit goes to another page in the same tab.
+func (p *page) visit(url string) {
+	p.Helper()
+	p.do("open "+url, chromedp.Navigate(url))
+}
+
+func (p *page) watch() {
+	thrown, logged := chromedp.Events(p.ctx, runtime.ExceptionThrown), chromedp.Events(p.ctx, log.EntryAdded)
+	p.do("watch", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, t, runtime.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		return err
+	}))
+	go func() {
+		for e, err := range thrown {
+			if err != nil {
+				return
+			}
+			p.Errorf("the page threw %s at %s:%d", e.ExceptionDetails.Text, e.ExceptionDetails.URL, e.ExceptionDetails.LineNumber)
+		}
+	}()
+	go func() {
+		for e, err := range logged {
+			if err != nil {
+				return
+			}
+			if e.Entry.Level == "error" && e.Entry.Source != "network" { // the tests take the server away
+				p.Errorf("the page logged %s", e.Entry.Text)
+			}
+		}
+	}()
+}
+
+// screen sets the size of the window, and light, dark or forced colours.
+func (p *page) screen(width, height int64, scheme string) {
+	p.Helper()
+	forced := "none"
+	if scheme == "forced" {
+		scheme, forced = "dark", "active"
+	}
+	p.do("set the screen", chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}, {Name: "forced-colors", Value: forced}, //nolint:misspell // its name in CSS
+		}})
+		return err
+	}))
+}
+
+func (p *page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	p.Helper()
+	for _, step := range steps {
+		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+		if what == "watch" {
+			ctx = p.ctx // the first step starts the browser, which lives as long as its context
+		}
+		_, err := chromedp.Run(ctx, step)
+		cancel()
+		if err != nil {
+			p.give(what, err)
+		}
+	}
+}
+
+func (p *page) give(what string, err error) {
+	p.Helper()
+	text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText.slice(0, 3000)`))
+	p.shot("failed")
+	p.Fatalf("%s: %v; the page says:\n%s", what, err, text)
+}
+
+func (p *page) click(css string) {
+	p.Helper()
+	p.do("click "+css, chromedp.WaitVisible(chromedp.CSS(css)), chromedp.Click(chromedp.CSS(css)))
+}
+
+// choose sets the value of a field and notifies the page, as a person's input
+// does.
+func (p *page) choose(css, value string) {
+	p.Helper()
+	eval[bool](p, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true})); return true })()`, css, value))
+}
+
+func (p *page) write(css, text string) {
+	p.Helper()
+	p.do("write into "+css, chromedp.SendKeys(chromedp.CSS(css), text))
+}
+
+func (p *page) press(keys string) {
+	p.Helper()
+	p.do("press "+keys, chromedp.KeyEvent(keys))
+}
+
+func eval[T any](p *page, js string) T {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	if err != nil {
+		p.give(js, err)
+	}
+	return v
+}
+
+// until waits for an expression to be true.
+func (p *page) until(what, js string) {
+	p.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
+		if eval[bool](p, "!!("+js+")") {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	p.give("wait until "+what, context.DeadlineExceeded)
+}
+
+// says waits until the text of the page has all words, in this order.
+func (p *page) says(words ...string) {
+	p.Helper()
+	list, _ := json.Marshal(words)
+	p.until("it says "+strings.Join(words, " … "), fmt.Sprintf(`((words) => { const t = document.body.innerText; let at = 0; for (const w of words) { at = t.indexOf(w, at); if (at < 0) return false; at += w.length; } return true })(%s)`, list))
+}
+
+// shot writes a screenshot if SWITCHGEAR_SCREENSHOTS names a folder.
+func (p *page) shot(name string) {
+	p.Helper()
+	dir := os.Getenv("SWITCHGEAR_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		p.Errorf("screenshot %s: %v", name, err)
+	}
+}
+
+// row returns the CSS selector of something in the row of an id.
+func row(id, inside string) string {
+	return fmt.Sprintf(`#list .row[data-id=%q]:not([hidden]) %s`, id, inside)
+}
+
+// site is a plane on its own server.
+type site struct {
+	*httptest.Server
+	p *ops.Plane
+}
+
+func serve(t *testing.T, m *breaker.Manager, o ops.Options) *site {
+	t.Helper()
+	o.Service = "shop"
+	p := ops.New(m, o)
+	mux := http.NewServeMux()
+	mux.Handle("/ops/", p.Handler())
+	s := &site{httptest.NewServer(mux), p}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *site) url() string { return s.URL + "/ops/" }
+
+func (s *site) stop() {
+	s.p.Close()
+	s.CloseClientConnections()
+	s.Close()
+}
+
+func anybody(*http.Request, *ops.Order) error { return nil }
+
+func fail(b *breaker.Breaker, times int, err error) {
+	for range times {
+		_ = b.Do(context.Background(), func(context.Context) error { return err })
+	}
+}
+
+func succeed(b *breaker.Breaker, times int) {
+	for range times {
+		_ = b.Do(context.Background(), func(context.Context) error { return nil })
+	}
+}
