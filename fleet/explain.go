@@ -8,6 +8,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Explain says in a few sentences what a breaker does in all processes, why, and
@@ -94,12 +95,12 @@ func (v *Verdict) Why() string {
 
 // Explain says in two sentences why a scope is open, and what happens next.
 func (v *Verdict) Explain() string {
-	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
+	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
 }
 
 // NextProbe says when the fleet probes next, and which process does.
 func (v *Verdict) NextProbe() string {
-	text := "The fleet's next probe is in " + seconds(v.Next)
+	text := "The fleet's next probe is in " + seconds(time.Duration(v.Next))
 	switch {
 	case v.Probing != "":
 		text = v.Probing + " makes the fleet's probe now"
@@ -148,7 +149,7 @@ func (f *Fleet) Explain(id string) (string, error) {
 		return text, nil
 	}
 	made := (&view{names: map[uint64]string{}}).verdict(zone, x)
-	if made.Next -= now - h.at; made.Next < 0 {
+	if made.Next -= ops.Duration(now - h.at); made.Next < 0 {
 		made.Next = 0
 	}
 	if s.State == breaker.Closed || s.State == breaker.ForcedClosed {
@@ -158,7 +159,7 @@ func (f *Fleet) Explain(id string) (string, error) {
 		return text, nil
 	}
 	return strings.TrimSuffix(text, s.Next()) + fmt.Sprintf("Every call is rejected; the fleet's next probe is in %s (by itself in %s, should the fleet be silent).",
-		seconds(made.Next), seconds(s.UntilHalfOpen)), nil
+		seconds(time.Duration(made.Next)), seconds(s.UntilHalfOpen)), nil
 }
 
 // settingsText is each setting by its name in JSON.

@@ -12,6 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Fleet is one process's membership. All methods may be called by many
@@ -71,23 +72,23 @@ type heard struct {
 
 // State is how a member is doing.
 type State struct {
-	Joined      bool          `json:"joined"`                 // it has beaten, and heard the coordinator
-	Alone       bool          `json:"alone"`                  // it does not hear the fleet, or is not heard: its breakers act by themselves
-	AloneSince  time.Time     `json:"alone_since,omitzero"`   // since when
-	Coordinator bool          `json:"coordinator"`            // it adds up what the members say
-	Advise      bool          `json:"advise,omitempty"`       // it only watches, see Options.Advise
-	Group       string        `json:"group"`                  // see Options
-	Zone        string        `json:"zone,omitempty"`         // see Options
-	Member      string        `json:"member"`                 // see Options
-	Members     int           `json:"members"`                // that report, itself included
-	Silent      int           `json:"silent"`                 // whose reports have stopped coming
-	DigestAge   time.Duration `json:"digest_age"`             // since the coordinator was heard
-	Beats       uint64        `json:"beats"`                  // that the store took
-	Failed      uint64        `json:"failed_beats"`           // that it did not
-	Opened      uint64        `json:"opened"`                 // breakers that verdicts opened here
-	Dropped     uint64        `json:"dropped"`                // messages that were not understood or not signed
-	LastError   string        `json:"last_error,omitempty"`   // of the store
-	LastDrop    string        `json:"last_dropped,omitempty"` // why a message was dropped
+	Joined      bool         `json:"joined"`                 // it has beaten, and heard the coordinator
+	Alone       bool         `json:"alone"`                  // it does not hear the fleet, or is not heard: its breakers act by themselves
+	AloneSince  time.Time    `json:"alone_since,omitzero"`   // since when
+	Coordinator bool         `json:"coordinator"`            // it adds up what the members say
+	Advise      bool         `json:"advise,omitempty"`       // it only watches, see Options.Advise
+	Group       string       `json:"group"`                  // see Options
+	Zone        string       `json:"zone,omitempty"`         // see Options
+	Member      string       `json:"member"`                 // see Options
+	Members     int          `json:"members"`                // that report, itself included
+	Silent      int          `json:"silent"`                 // whose reports have stopped coming
+	DigestAge   ops.Duration `json:"digest_age"`             // since the coordinator was heard
+	Beats       uint64       `json:"beats"`                  // that the store took
+	Failed      uint64       `json:"failed_beats"`           // that it did not
+	Opened      uint64       `json:"opened"`                 // breakers that verdicts opened here
+	Dropped     uint64       `json:"dropped"`                // messages that were not understood or not signed
+	LastError   string       `json:"last_error,omitempty"`   // of the store
+	LastDrop    string       `json:"last_dropped,omitempty"` // why a message was dropped
 }
 
 // Join makes the breakers and sets of m act as one with those of the other
@@ -178,7 +179,7 @@ func (f *Fleet) State() State {
 	s := f.state
 	s.Opened = f.opened.Load()
 	if f.heard.at > 0 {
-		s.DigestAge = f.now() - f.heard.at
+		s.DigestAge = ops.Duration(f.now() - f.heard.at)
 	}
 	return s
 }

@@ -90,7 +90,7 @@ type MemberReceipt struct {
 type Receipts struct {
 	ID      string          `json:"id"`
 	Number  uint64          `json:"number"`
-	Age     time.Duration   `json:"age"` // of the order, when this was read
+	Age     ops.Duration    `json:"age"` // of the order, when this was read
 	Order   ops.Order       `json:"order"`
 	Members int             `json:"members"` // that were there when it was given
 	Done    []MemberReceipt `json:"done"`    // by member

@@ -48,7 +48,7 @@ type Answer struct {
 // OrderProgress is how far an order has come: Receipts in short.
 type OrderProgress struct {
 	ID      string          `json:"id"`
-	Age     time.Duration   `json:"age"`
+	Age     ops.Duration    `json:"age"`
 	Order   ops.Order       `json:"order"`
 	Members int             `json:"members"`
 	Done    int             `json:"done"`

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"io"
+	"time"
 )
 
 // WriteMetrics writes how this member is doing as Prometheus text: the plane that
@@ -26,7 +27,7 @@ func (h *groupHandler) WriteMetrics(w io.Writer) {
 		{"silent", "gauge", "Processes whose reports have stopped coming.", s.Silent},
 		{"alone", "gauge", "1 while this process does not hear the fleet, or is not heard.", number(s.Alone)},
 		{"coordinator", "gauge", "1 while this process is the coordinator.", number(s.Coordinator)},
-		{"digest_age_seconds", "gauge", "Time since the coordinator was heard.", s.DigestAge.Seconds()},
+		{"digest_age_seconds", "gauge", "Time since the coordinator was heard.", time.Duration(s.DigestAge).Seconds()},
 		{"beats_total", "counter", "Reports that the store took.", s.Beats},
 		{"failed_beats_total", "counter", "Reports that the store did not take.", s.Failed},
 		{"verdicts_obeyed_total", "counter", "Breakers that verdicts of the fleet opened in this process.", s.Opened},

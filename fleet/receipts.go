@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Recent returns the orders of the last ten minutes and those that stand, the
@@ -39,7 +40,7 @@ func (g *Group) Recent(ctx context.Context) ([]Receipts, error) {
 		if stored.Age > orderLasts && !o.Standing() {
 			continue
 		}
-		r := Receipts{ID: o.ID, Number: stored.Number, Age: stored.Age, Order: o.Order}
+		r := Receipts{ID: o.ID, Number: stored.Number, Age: ops.Duration(stored.Age), Order: o.Order}
 		// A member that has gone through the orders up to this one, without a
 		// receipt, joined after it and was not meant.
 		waiting := map[string]string{}

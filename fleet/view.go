@@ -40,9 +40,9 @@ type Member struct {
 	Breakers int    `json:"breakers"`
 	Silent   bool   `json:"silent,omitempty"` // its reports have stopped coming
 	// SilentFor is since when, as the coordinator has counted it.
-	SilentFor time.Duration `json:"silent_for,omitempty"`
-	Advise    bool          `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
-	Orders    bool          `json:"orders"`           // it carries out orders
+	SilentFor ops.Duration `json:"silent_for,omitempty"`
+	Advise    bool         `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
+	Orders    bool         `json:"orders"`           // it carries out orders
 }
 
 // Breaker is a breaker in all processes. Of sets, those keys are among them that
@@ -80,8 +80,8 @@ type Verdict struct {
 	Scope   string         `json:"scope"` // "the fleet", or "zone b"
 	Zone    string         `json:"zone,omitempty"`
 	Epoch   uint64         `json:"epoch"`
-	OpenFor time.Duration  `json:"open_for"`
-	Next    time.Duration  `json:"next_probe"` // until the fleet's next probe; 0: the next call of an armed process
+	OpenFor ops.Duration   `json:"open_for"`
+	Next    ops.Duration   `json:"next_probe"` // until the fleet's next probe; 0: the next call of an armed process
 	Probing string         `json:"probing,omitempty"`
 	Armed   []string       `json:"armed,omitempty"` // whose next call is the probe
 	Attempt int            `json:"attempt"`         // probes that have failed
@@ -92,9 +92,9 @@ type Verdict struct {
 // StandingOrder is an override or a change of settings that later members get.
 type StandingOrder struct {
 	ops.Order
-	Number uint64        `json:"number"`
-	Age    time.Duration `json:"age"`
-	Left   time.Duration `json:"left,omitempty"` // 0: until it is released
+	Number uint64       `json:"number"`
+	Age    ops.Duration `json:"age"`
+	Left   ops.Duration `json:"left,omitempty"` // 0: until it is released
 }
 
 // DriftValue is a value of a setting, and which members have it.
@@ -142,7 +142,7 @@ func (g *Group) View(ctx context.Context) (*View, error) {
 		v.verdicts(digest)
 	}
 	for _, s := range standing {
-		v.Standing = append(v.Standing, StandingOrder{Order: s.Order.Order, Number: s.Number, Age: s.Age, Left: s.left()})
+		v.Standing = append(v.Standing, StandingOrder{Order: s.Order.Order, Number: s.Number, Age: ops.Duration(s.Age), Left: ops.Duration(s.left())})
 	}
 	v.finish()
 	return &v.View, nil
@@ -201,7 +201,7 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 	v.names[r.Boot] = r.Member
 	v.Members = append(v.Members, Member{
 		Name: r.Member, Boot: fieldOf(r.Boot), Zone: r.Zone, Build: r.Build, Breakers: r.Breakers,
-		Silent: silent, SilentFor: quiet, Advise: r.Advise, Orders: r.Orders,
+		Silent: silent, SilentFor: ops.Duration(quiet), Advise: r.Advise, Orders: r.Orders,
 	})
 	if silent {
 		return // what it said last is not so any more
@@ -265,7 +265,7 @@ func (v *view) verdicts(d *wire.Digest) {
 
 func (v *view) verdict(zone string, x *verdict.Scope) Verdict {
 	out := Verdict{
-		Scope: scopeName(zone), Zone: zone, Epoch: uint64(x.Epoch), OpenFor: x.OpenFor, Next: x.Wait, Attempt: x.Attempt,
+		Scope: scopeName(zone), Zone: zone, Epoch: uint64(x.Epoch), OpenFor: ops.Duration(x.OpenFor), Next: ops.Duration(x.Wait), Attempt: x.Attempt,
 		Peers: breaker.Peers{
 			Scope: scopeName(zone), Epoch: uint64(x.Epoch), Span: verdict.Spans[x.Why.Span], Slow: x.Why.Kind == verdict.Slow,
 			Against: x.Why.Tally.Against, Reporting: x.Why.Tally.Reporting,

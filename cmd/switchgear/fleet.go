@@ -118,7 +118,7 @@ func fleetText(v *fleet.View, width int) string {
 	for _, o := range v.Standing {
 		left := "until it is released"
 		if o.Left > 0 {
-			left = "for another " + o.Left.Round(time.Second).String()
+			left = "for another " + time.Duration(o.Left).Round(time.Second).String()
 		}
 		line := fmt.Sprintf("order %d: %s %s by %s", o.Number, o.Verb, o.ID, o.Actor)
 		if o.Reason != "" {
@@ -151,7 +151,7 @@ func fleetHead(v *fleet.View) string {
 	var silent, watching []string
 	for _, m := range v.Members {
 		if m.Silent {
-			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, m.SilentFor.Round(time.Second)))
+			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, time.Duration(m.SilentFor).Round(time.Second)))
 		}
 		if m.Advise {
 			watching = append(watching, m.Name)
@@ -189,7 +189,7 @@ func fleetRow(b *fleet.Breaker) []table.Cell {
 	}
 	if len(b.Verdicts) > 0 {
 		v := &b.Verdicts[0]
-		cells[3].Text = v.OpenFor.Round(time.Second).String()
+		cells[3].Text = time.Duration(v.OpenFor).Round(time.Second).String()
 		cells[4].Text = nextOf(v)
 		cells[5].Text = v.Why()
 		if n := len(b.Verdicts); n > 1 {
@@ -208,7 +208,7 @@ func nextOf(v *fleet.Verdict) string {
 	case v.Next <= 0 || len(v.Armed) > 0:
 		return "probe due"
 	}
-	return "probe in " + v.Next.Round(100*time.Millisecond).String()
+	return "probe in " + time.Duration(v.Next).Round(100*time.Millisecond).String()
 }
 
 // stateCounts is such as "22 open, 2 closed": what is not closed first.

@@ -1,7 +1,7 @@
 // The screen of a fleet: it looks at v1/fleet each second, and shows that. What is
 // shown is in the URL, so that it can be sent around.
 
-import { el, svg, states, plain, ago, human, clock } from "./words.js";
+import { el, svg, states, plain, ago, human, seconds, clock } from "./words.js";
 import { orderForm } from "./order.js";
 
 const $ = (id) => document.getElementById(id);
@@ -61,7 +61,7 @@ function head() {
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
     $("who").textContent = plain(`${v.members.length - silent.length} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
-    if (silent.length) banner("warn", `${silent.length} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(m.silent_for / 1e9)}`).join(", ") + (silent.length > 8 ? " and others" : ""));
+    if (silent.length) banner("warn", `${silent.length} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (silent.length > 8 ? " and others" : ""));
     if (advise.length) banner("warn", `${advise.length} only advise:`, "they judge, and obey no verdict.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
@@ -115,7 +115,7 @@ function lane(b) {
 
 function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
-    el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(m.silent_for / 1e9)}` : m.name === v.coordinator ? "coordinator" : "reports"),
+    el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(seconds(m.silent_for))}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
     el("span", { class: "muted" }, [`${m.breakers} breakers`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
@@ -123,8 +123,8 @@ function members(v) {
 function orders() {
   return answer.orders.filter((r) => r.order.id.toLowerCase().includes(place.q.toLowerCase())).map((r) => {
     const all = Math.max(1, r.members), more = r.silent - (r.names || []).length;
-    const text = `${r.done} of ${r.members} done` + (r.refused ? `, ${r.refused} refused: ${r.why[0].member}: ${r.why[0].error}` : "") + (r.silent ? `, ${r.age < 5e9 ? "waiting for" : "silent:"} ${r.names.join(", ")}${more > 0 ? ` and ${more} more` : ""}` : "");
-    return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(r.age / 1e9) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
+    const text = `${r.done} of ${r.members} done` + (r.refused ? `, ${r.refused} refused: ${r.why[0].member}: ${r.why[0].error}` : "") + (r.silent ? `, ${seconds(r.age) < 5 ? "waiting for" : "silent:"} ${r.names.join(", ")}${more > 0 ? ` and ${more} more` : ""}` : "");
+    return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(seconds(r.age)) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
       el("span", {}, el("progress", { max: String(all), value: String(r.done), "aria-label": text }), text));
   });
 }

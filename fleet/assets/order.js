@@ -47,7 +47,7 @@ export function orderForm(b, given) {
         else tried = null;
       } else {
         const versions = {};
-        for (const m of tried.done) if (m.receipt?.results?.length === 1) versions[m.boot] = m.receipt.results[0].from;
+        for (const m of tried.done) if (m.receipt?.results?.length === 1) versions[m.boot] = m.receipt.results[0].from_version;
         const r = await post(tried.refused?.length ? order : { ...order, versions });
         say(`On its way: order ${r.number}. Its receipts are under Orders.`);
         reset();

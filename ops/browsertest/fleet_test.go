@@ -123,6 +123,30 @@ func TestFleetPage(t *testing.T) {
 	p.until("it is back", `!document.querySelector("#banners").textContent.includes("alone")`)
 }
 
+// An order for all is for what its dry run saw: a process that has changed since
+// refuses it.
+func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
+	t.Parallel()
+	pods := startPods(t, 2)
+	p := open(t, pods.sites[0].url()+"fleet/?breaker=payments", 1280, 800, "light")
+	p.until("the form", `!!document.querySelector("#detail form")`)
+	p.choose(`#detail select[name=verb]`, "open")
+	p.write(`#detail input[name=actor]`, "ana")
+	p.click(`#detail form button`)
+	p.says("Dry run: 2 of 2 done.")
+	if _, err := pods.managers[1].Breaker("payments").Apply(breaker.Order{Verb: breaker.VerbForceClosed, Actor: "ben", Reason: "INC-43"}); err != nil {
+		t.Fatal(err)
+	}
+	p.click(`#detail form button`)
+	p.says("On its way: order")
+	p.click("#detail .close")
+	p.click(`nav [data-tab="orders"]`)
+	p.says("1 of 2 done, 1 refused: pod-1:")
+	if got := pods.managers[1].Breaker("payments").State(); got != breaker.ForcedClosed {
+		t.Errorf("the process that had changed is %s, want %s", got, breaker.ForcedClosed)
+	}
+}
+
 // Names that others chose are shown, and are never markup.
 func TestFleetPageShowsNamesAsTheyAre(t *testing.T) {
 	t.Parallel()
