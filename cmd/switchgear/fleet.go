@@ -63,6 +63,16 @@ func (f *fleetFlags) view(cmd *cobra.Command, w fleetWay) (*fleet.View, error) {
 	return v, nil
 }
 
+// look opens the way to the fleet for one view of it.
+func (f *fleetFlags) look(cmd *cobra.Command) (*fleet.View, error) {
+	w, err := f.open(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return f.view(cmd, w)
+}
+
 func fleetStatusCommand(f *fleetFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [ID...]",
@@ -73,12 +83,7 @@ the silent processes, and the orders that stand.`,
 		Example: `  switchgear fleet status
   switchgear fleet status payments --json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w, err := f.open(cmd)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			v, err := f.view(cmd, w)
+			v, err := f.look(cmd)
 			if err != nil {
 				return err
 			}
@@ -241,12 +246,7 @@ stay closed against the verdict, and whose settings differ.`,
 		Example: `  switchgear fleet explain payments`,
 		Args:    exactly(1, "the id of a breaker"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w, err := f.open(cmd)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			v, err := f.view(cmd, w)
+			v, err := f.look(cmd)
 			if err != nil {
 				return err
 			}
