@@ -73,7 +73,7 @@ type Order struct {
 	// member that has another version, or is not among them, refuses. Versions
 	// differ from process to process, so ops.Order.IfVersion must be 0. A dry
 	// run's Receipts.Versions has them.
-	Versions map[string]uint64
+	Versions map[string]uint64 `json:"versions,omitempty"`
 }
 
 // MemberReceipt is what an order did in one member.

@@ -209,28 +209,14 @@ func (h *groupHandler) postOrder(w http.ResponseWriter, r *http.Request) {
 	answer(w, got, err)
 }
 
-// readOrder reads an order as ops does, but for the versions.
+// readOrder reads an order as ops does, and the versions that it is for.
 func readOrder(body io.Reader) (*Order, error) {
 	text, err := io.ReadAll(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("%w: %w, want one JSON object", breaker.ErrOrder, err)
-	}
 	o := new(Order)
-	if raw := fields["versions"]; raw != nil {
-		if err := json.Unmarshal(raw, &o.Versions); err != nil {
-			return nil, fmt.Errorf("%w: versions: %w", breaker.ErrOrder, err)
-		}
-		delete(fields, "versions")
-		if text, err = json.Marshal(fields); err != nil {
-			return nil, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
-		}
-	}
-	o.Order, err = ops.ParseOrder(text)
-	return o, err
+	return o, ops.ParseOrder(text, o)
 }
 
 // answer answers with what was found, or with why it was not.
