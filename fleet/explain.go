@@ -63,7 +63,7 @@ func (b *Breaker) those(is func(*Process) bool, does string) string {
 	case n == 0:
 		return ""
 	case n > 3:
-		return fmt.Sprintf("%d processes, %s among them: each %s.", n, strings.Join(names[:3], ", "), does)
+		return fmt.Sprintf("%d processes, including %s: each %s.", n, strings.Join(names[:3], ", "), does)
 	default:
 		return fmt.Sprintf("%s %s.", strings.Join(names, ", each of "), does)
 	}
@@ -83,7 +83,7 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes", n)
 }
 
-// Why is what decided, in one clause.
+// Why returns the evidence in one clause.
 func (v *Verdict) Why() string {
 	bad, did := v.Counts.Failures, "failed"
 	if v.Peers.Slow {
@@ -95,7 +95,7 @@ func (v *Verdict) Why() string {
 
 // Explain says in two sentences why a scope is open, and what happens next.
 func (v *Verdict) Explain() string {
-	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
+	return fmt.Sprintf("A verdict has held %s open for %s: %s. %s.", v.Scope, seconds(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
 }
 
 // NextProbe says when the fleet probes next, and which process does.

@@ -127,8 +127,8 @@ func (r *Receipts) String() string {
 }
 
 // Order gives an order to all members, and waits for their receipts until all
-// have answered or ctx ends; then the receipts that there are come without an
-// error. Each member carries the order out at most once, through its plane, with
+// have answered or ctx ends; in that case it returns the receipts so far, without
+// an error. Each member carries the order out at most once, through its plane, with
 // its audit log. Overrides and settings stand: members that join later, and
 // breakers that are made later, get them with the time that remains, until they
 // end, or another order for the same id takes their place. progress, if not nil,

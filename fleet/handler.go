@@ -31,21 +31,21 @@ const (
 	maxNamed  = 8
 )
 
-// Answer is what the API answers with at v1/fleet.
+// Answer is the answer of the API at v1/fleet.
 type Answer struct {
-	At time.Time `json:"at"` // by the clock of who answers
-	// Self is how the process that answers is doing; nil: it is not a member.
+	At time.Time `json:"at"` // by the clock of the process that answers
+	// Self is the state of the process that answers; nil: it is not a member.
 	Self     *State          `json:"self,omitempty"`
 	View     *View           `json:"view,omitempty"`
 	Orders   []OrderProgress `json:"orders"`   // those of Group.Recent, the newest 50
 	History  []Past          `json:"history"`  // the newest 2,000
 	Explains []string        `json:"explains"` // of each of View.Breakers
 	ReadOnly bool            `json:"read_only"`
-	// Error is why there is no View: the store does not answer.
+	// Error says why there is no View: the store does not answer.
 	Error string `json:"error,omitempty"`
 }
 
-// OrderProgress is how far an order has come: Receipts in short.
+// OrderProgress is a summary of Receipts.
 type OrderProgress struct {
 	ID      string          `json:"id"`
 	Age     ops.Duration    `json:"age"`
@@ -84,15 +84,14 @@ type groupHandler struct {
 //	GET  v1/fleet/orders             []Receipts, see Recent
 //	POST v1/fleet/orders             an ops.Order; with "versions", see Order.Versions
 //
-// With "dry_run" the answer to a POST waits for all receipts, for up to five
-// seconds or ?wait=DURATION, and names the silent; without, it comes at
-// once, and GET v1/fleet shows the receipts as they come in.
-// The plane decides on each order, see ops.Plane.MayOrder; nil: the handler is
-// read-only.
+// With "dry_run", a POST is answered when all receipts have come in, or after five
+// seconds or ?wait=DURATION, and the answer names the members that are silent.
+// Otherwise it is answered at once, and GET v1/fleet shows the receipts as they
+// come in. The plane decides on each order, see ops.Plane.MayOrder; if it is nil,
+// the handler is read-only.
 //
-// It has no authentication, and no check of hosts and origins, of its own: attach
-// it to a plane, as Join does with Options.Plane, and it keeps to what the plane
-// keeps to.
+// The handler itself checks neither who asks nor hosts and origins. Attach it to a
+// plane, as Join does with Options.Plane, and the plane's checks apply to it.
 func (g *Group) Handler(plane *ops.Plane) http.Handler { return newHandler(g, nil, plane) }
 
 // Handler is Group.Handler, with the state of this member.

@@ -18,16 +18,16 @@ import (
 // View is a fleet as its members report it: every breaker of every process.
 type View struct {
 	Group string `json:"group"`
-	// Coordinator is the member that adds up; "": there is none, and every
-	// process acts by itself.
+	// Coordinator is the member that adds up the reports; "": there is none, and
+	// every process acts by itself.
 	Coordinator string `json:"coordinator,omitempty"`
 	Term        uint64 `json:"term,omitempty"` // of the coordinator
-	Seq         uint64 `json:"seq,omitempty"`  // of what it published last; it grows at least once a beat
+	Seq         uint64 `json:"seq,omitempty"`  // of the newest digest; it grows at least once per beat
 
 	Members  []Member        `json:"members"`           // by name
 	Breakers []Breaker       `json:"breakers"`          // the worst first
 	Standing []StandingOrder `json:"standing"`          // orders, the oldest first
-	Dropped  int             `json:"dropped,omitempty"` // messages that were not understood, or not signed
+	Dropped  int             `json:"dropped,omitempty"` // messages that were malformed or not signed
 	Omitted  int             `json:"omitted,omitempty"` // breakers that did not fit
 }
 
@@ -38,23 +38,23 @@ type Member struct {
 	Zone     string `json:"zone,omitempty"`
 	Build    string `json:"build,omitempty"`
 	Breakers int    `json:"breakers"`
-	Silent   bool   `json:"silent,omitempty"` // its reports have stopped coming
-	// SilentFor is since when, as the coordinator has counted it.
+	Silent   bool   `json:"silent,omitempty"` // its reports have stopped
+	// SilentFor is for how long, as measured by the coordinator.
 	SilentFor ops.Duration `json:"silent_for,omitempty"`
-	Advise    bool         `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
+	Advise    bool         `json:"advise,omitempty"` // it does not follow verdicts, see Options.Advise
 	Orders    bool         `json:"orders"`           // it carries out orders
 }
 
-// Breaker is a breaker in all processes. Of sets, those keys are among them that
-// some process has something to say of.
+// Breaker is a breaker in all processes. A set is listed as a whole, and with those
+// of its keys that are not healthy in some process.
 type Breaker struct {
 	ID        string                  `json:"id"`
 	Set       bool                    `json:"set,omitempty"`
-	States    map[breaker.State]int   `json:"states"` // number of processes by what the next call meets
+	States    map[breaker.State]int   `json:"states"` // number of processes by effective state
 	Zones     map[string]ZoneStates   `json:"zones"`  // the same by zone
 	Verdicts  []Verdict               `json:"verdicts,omitempty"`
-	Processes []Process               `json:"processes,omitempty"` // those that are not plainly closed
-	Drift     map[string][]DriftValue `json:"drift,omitempty"`     // settings that are not the same in all, by name
+	Processes []Process               `json:"processes,omitempty"` // those that are not simply closed
+	Drift     map[string][]DriftValue `json:"drift,omitempty"`     // settings that differ between processes, by name
 }
 
 // ZoneStates is the number of processes of a zone by state.
@@ -69,27 +69,28 @@ type Process struct {
 	Under     uint64        `json:"under,omitempty"`     // the epoch of the verdict that holds it open
 	Tripped   bool          `json:"tripped,omitempty"`   // its own rule opened it, and there is no verdict
 	Overruled bool          `json:"overruled,omitempty"` // a verdict says open, and its own evidence keeps it closed
-	Advised   bool          `json:"advised,omitempty"`   // a verdict says open, and it only watches
+	Advised   bool          `json:"advised,omitempty"`   // a verdict says open, and it does not follow verdicts
 	Probing   bool          `json:"probing,omitempty"`   // it makes the fleet's probe
-	Calls     int           `json:"calls"`               // in the last 4 s, at most 20 are told
+	Calls     int           `json:"calls"`               // in the last 4 s, at most 20 are reported
 	Failures  int           `json:"failures"`
 }
 
-// Verdict is a scope that is open.
+// Verdict is a scope whose breakers are open because of pooled evidence.
 type Verdict struct {
 	Scope   string         `json:"scope"` // "the fleet", or "zone b"
 	Zone    string         `json:"zone,omitempty"`
 	Epoch   uint64         `json:"epoch"`
 	OpenFor ops.Duration   `json:"open_for"`
-	Next    ops.Duration   `json:"next_probe"` // until the fleet's next probe; 0: the next call of an armed process
+	Next    ops.Duration   `json:"next_probe"` // until the fleet's next probe; 0: the next call of a process in Armed probes
 	Probing string         `json:"probing,omitempty"`
-	Armed   []string       `json:"armed,omitempty"` // whose next call is the probe
-	Attempt int            `json:"attempt"`         // probes that have failed
+	Armed   []string       `json:"armed,omitempty"` // processes whose next call is the probe
+	Attempt int            `json:"attempt"`         // number of failed probes
 	Peers   breaker.Peers  `json:"peers"`
 	Counts  breaker.Counts `json:"counts"`
 }
 
-// StandingOrder is an override or a change of settings that later members get.
+// StandingOrder is an override or a change of settings that also applies to members
+// that join later.
 type StandingOrder struct {
 	ops.Order
 	Number uint64       `json:"number"`
@@ -97,7 +98,7 @@ type StandingOrder struct {
 	Left   ops.Duration `json:"left,omitempty"` // 0: until it is released
 }
 
-// DriftValue is a value of a setting, and which members have it.
+// DriftValue is one of the values that a setting has, and the members that have it.
 type DriftValue struct {
 	Value   string   `json:"value"`
 	Members []string `json:"members"` // the first eight

@@ -46,7 +46,7 @@ function show() {
   if (document.activeElement !== $("search")) $("search").value = place.q;
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
-  if (v) $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No process is there.", orders: "No orders in the last ten minutes, and none that stand.", history: "Nothing has changed." }[place.tab] || "No breaker is like that.")]));
+  if (v) $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
   detail();
 }
 
@@ -55,14 +55,14 @@ function head() {
   const banner = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   if (trouble) banner("bad", "This page is stale.", trouble + (heard ? ` What you see is ${ago(heard)} old.` : ""));
   if (answer?.error) banner("bad", "The store does not answer.", answer.error + "." + (answer.old ? " What you see is what it said last." : ""));
-  if (self?.alone) banner("warn", `This process is alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
+  if (self?.alone) banner("warn", `This process has been alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
     $("who").textContent = plain(`${v.members.length - silent.length} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
     if (silent.length) banner("warn", `${silent.length} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (silent.length > 8 ? " and others" : ""));
-    if (advise.length) banner("warn", `${advise.length} only advise:`, "they judge, and obey no verdict.");
+    if (advise.length) banner("warn", `${advise.length} only advise:`, "they take part in verdicts, but do not follow them.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
     document.title = plain(`${bad ? `(${bad}) ` : ""}Fleet ${v.group}`);
@@ -144,12 +144,12 @@ function detail() {
   const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
   d.querySelector(".sheet").replaceChildren(
     el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
-    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process tells of this breaker."),
+    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process reports this breaker."),
     ...(form ? [form] : []),
-    ...list("Processes that are not plainly closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
+    ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
       el("span", { class: "muted" }, [`${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
-    ...list("What it went through", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map(pastLine)));
+    ...list("History", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map(pastLine)));
   if (!d.open) d.showModal();
 }
 
