@@ -201,9 +201,11 @@ func (s *Set[K]) Remove(k K) bool {
 	// b.mu is released: a holder of a shard's lock must not wait for it.
 	sh := s.shard(k)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	// Not evicted if a failure came meanwhile: that is new evidence (I8).
 	s.evict(sh, k, b)
+	sh.mu.Unlock()
+	// A walk that is under way may have missed it.
+	b.refresh()
 	return true
 }
 

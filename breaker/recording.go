@@ -42,7 +42,9 @@ func (m *Manager) attach(t *tape.Tape) (base time.Time, detach func(), ok bool) 
 // setTapeLocked makes all members record on t, or stop if it is nil. m.changing
 // is held.
 func (m *Manager) setTapeLocked(t *tape.Tape) {
+	m.mu.Lock()
 	m.tape = t
+	m.mu.Unlock()
 	for _, x := range m.all() {
 		x.setTape(t)
 	}
@@ -62,7 +64,7 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 	defer s.cfg.mu.Unlock()
 	s.cfg.tape.Store(t)
 	s.observeAllLocked()
-	for _, b := range s.alive() {
+	for b := range s.walk(true) {
 		b.setNumber(0)
 	}
 }
@@ -71,7 +73,7 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 // s.cfg.mu is held.
 func (s *Set[K]) observeAllLocked() {
 	s.cfg.settings.Store(s.cfg.observed(s.cfg.settings.Load()))
-	for _, b := range s.alive() {
+	for b := range s.walk(true) {
 		b.mu.Lock()
 		if c := b.cold.Load(); c != nil {
 			if own := c.own.Load(); own != nil {
