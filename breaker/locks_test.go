@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
-	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // The tests of this file hold a lock while something that needs it runs on
@@ -68,15 +68,36 @@ func lockWaiterWaits() bool {
 // it.
 func TestLocksAreWaitedFor(t *testing.T) {
 	type locked struct {
-		mu    sync.Locker
-		call  func()
-		looks func() any // what must not change while it waits; nil: the breaker
-		b     *Breaker
+		mu   sync.Locker
+		call func()
+		see  func() string // shows what must not change while it waits
+		b    *Breaker
 	}
 	of := func(b *Breaker, call func(b *Breaker)) locked {
-		return locked{mu: &b.mu, b: b, call: func() { call(b) }}
+		return locked{&b.mu, func() { call(b) }, func() string { return seen(b) }, b}
 	}
-	by := func(mu sync.Locker, call func()) locked { return locked{mu: mu, call: call} }
+	by := func(mu sync.Locker, call func(), see ...func() any) locked {
+		return locked{mu, call, func() (s string) {
+			for _, f := range see {
+				s += fmt.Sprint(f(), ";")
+			}
+			return s
+		}, nil}
+	}
+	// free is seen when a lock is not held.
+	free := func(mu interface {
+		TryLock() bool
+		Unlock()
+	},
+	) func() any {
+		return func() any {
+			if !mu.TryLock() {
+				return "locked"
+			}
+			mu.Unlock()
+			return "free"
+		}
+	}
 	plain := func(call func(b *Breaker)) locked { return of(New("b", Settings{}), call) }
 	failed := func(call func(b *Breaker)) locked {
 		b := New("b", Settings{})
@@ -116,28 +137,49 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		m.CapOpen(0.5)
 		return m, all
 	}
-	readers := func(m *Manager, call func(m *Manager)) locked { return by(&m.mu, func() { call(m) }) }
+	ofManager := func(m *Manager) func() any {
+		return func() any {
+			return fmt.Sprint(len(m.members), len(m.sets), len(m.onCreate), len(m.listeners), m.observers.Load(), m.tape != nil, len(m.shadows), m.cap.ownShare())
+		}
+	}
+	readers := func(call func(m *Manager)) locked {
+		m, _ := crew(t, 1)
+		return by(&m.mu, func() { call(m) })
+	}
 	writers := func(call func(m *Manager)) locked { // a reader holds it
 		m, _ := crew(t, 1)
-		return by(m.mu.RLocker(), func() { call(m) })
+		return by(m.mu.RLocker(), func() { call(m) }, ofManager(m))
 	}
+	// The lock of changes comes before that of members.
 	changers := func(call func(m *Manager)) locked {
 		m, _ := crew(t, 1)
-		return by(&m.changing, func() { call(m) })
+		return by(&m.changing, func() { call(m) }, ofManager(m), free(&m.mu))
 	}
 	hooks := tape.Hooks{}
 	suspicious := func(call func(m *Manager)) locked {
-		m, _ := crew(t, 1)
-		return by(&m.suspicion.mu, func() { call(m) })
+		m, all := crew(t, 1)
+		x := &m.suspicion
+		x.note(all[0], &Transition{At: time.Now().Add(-time.Hour)}, 1)
+		return by(&x.mu, func() { call(m) }, func() any { return fmt.Sprint(len(x.trips), x.report != nil) })
+	}
+	ofCap := func(m *Manager) func() any {
+		return func() any { return fmt.Sprint(len(m.cap.index), len(m.cap.sets)) }
+	}
+	ofConfig := func(c *config) func() any {
+		return func() any {
+			return fmt.Sprint(c.matchers.Load(), c.listeners.Load(), c.calls.Load(), c.settings.Load(), c.tape.Load() != nil, c.shadows.Load())
+		}
 	}
 	type pair struct{ a, b int }
 	texts := func(call func(*keyTexts[pair])) locked {
 		x := new(keyTexts[pair])
-		return by(&x.mu, func() { call(x) })
+		x.claim(pair{}, "y")
+		return by(&x.mu, func() { call(x) }, func() any { return len(x.keys) })
 	}
 	sweeping := func(call func(w *sweeper, s *keys)) locked {
 		s := set(SetOptions{})
-		return by(&s.sweeper.mu, func() { call(&s.sweeper, s) })
+		w := &s.sweeper
+		return by(&w.mu, func() { call(w, s) }, func() any { return fmt.Sprint(w.timer != nil, w.soon, w.ended, w.stamps) })
 	}
 	past, cancel := context.WithDeadline(bg, time.Unix(0, 0))
 	defer cancel()
@@ -159,7 +201,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"Peer.Open":   func() locked { return plain(func(b *Breaker) { _, _ = b.Peer().Open(1, 1, Peers{}, Counts{}) }) },
 		"an order":    func() locked { return plain(func(b *Breaker) { _ = b.Open(Order{}) }) },
 		"Shadow":      func() locked { return plain(func(b *Breaker) { _ = b.Shadow("x", Settings{}) }) },
-		"setTape":     func() locked { return plain(func(b *Breaker) { b.setTape(nil) }) },
+		"setTape":     func() locked { return plain(func(b *Breaker) { b.setTape(tape.New(1<<16, hooks)) }) },
 		"noteBypass":  func() locked { return plain(func(b *Breaker) { b.noteBypass("x") }) },
 		"late for the call": func() locked {
 			return plain(func(b *Breaker) { p := Permit{b: b}; _ = p.Settle(past, Failure, errX) })
@@ -176,7 +218,9 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"expire":                  func() locked { return opened(func(b *Breaker) { b.expire(&override{}) }) },
 		"remind":                  func() locked { return opened(func(b *Breaker) { b.remind(&override{}) }) },
 		"a note that was delivered": func() locked {
-			return opened(func(b *Breaker) { b.noteDelivered(b.cold.Load()) })
+			l := opened(func(b *Breaker) { b.noteDelivered(b.cold.Load()) })
+			l.b.cold.Load().queue.busy = true
+			return l
 		},
 		"markSuspect": func() locked { return opened(func(b *Breaker) { b.markSuspect(b.cold.Load().last) }) },
 		"deliver": func() locked {
@@ -225,7 +269,9 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"CapOpen": func() locked {
 			m, all := crew(t, 1)
 			_ = all[0].Open(Order{})
-			return of(all[0], func(*Breaker) { m.CapOpen(0.5) })
+			l := of(all[0], func(*Breaker) { m.CapOpen(0.5) })
+			l.see = func() string { return fmt.Sprint(len(m.cap.index)) }
+			return l
 		},
 		"a key's listener": func() locked { return keyed(func(_ *keys, b *Breaker) { b.AddListener(Listener{}) }) },
 		"a key's matcher":  func() locked { return keyed(func(_ *keys, b *Breaker) { b.Ignore(ErrorIs(errX)) }) },
@@ -243,46 +289,87 @@ func TestLocksAreWaitedFor(t *testing.T) {
 			return of(s.Breaker("k"), func(b *Breaker) { play(b, "s") })
 		},
 
-		"a trip under a cap": func() locked { m, all := limited(2); return by(&m.cap.mu, func() { play(all[0], "f") }) },
-		"a move under a cap": func() locked { m, all := limited(2); return by(&m.cap.mu, func() { _ = all[0].Open(Order{}) }) },
-		"a set's cap":        func() locked { m, _ := limited(2); return by(&m.cap.mu, func() { m.cap.addSet(&openCap{}) }) },
-		"a set's cap, gone":  func() locked { m, _ := limited(2); return by(&m.cap.mu, func() { m.cap.removeSet(&openCap{}) }) },
+		"a trip under a cap": func() locked {
+			m, all := limited(2)
+			return by(&m.cap.mu, func() { m.cap.admits(all[0], time.Now(), never) }, ofCap(m))
+		},
+		"a move under a cap": func() locked {
+			m, all := limited(2)
+			return by(&m.cap.mu, func() { _ = all[0].Open(Order{}) }, ofCap(m))
+		},
+		"a set's cap": func() locked {
+			m, _ := limited(2)
+			return by(&m.cap.mu, func() { m.cap.addSet(&openCap{}) }, ofCap(m))
+		},
+		"a set's cap, gone": func() locked {
+			m, _ := limited(2)
+			SetOf[string](m, "s")
+			return by(&m.cap.mu, func() { m.Remove("s") }, ofCap(m))
+		},
+		"a clock begins": func() locked {
+			c := newClock(nil, time.Hour)
+			return by(&c.mu, func() { c.step() }, func() any { return c.word.Load() })
+		},
+		"a clock advances": func() locked {
+			c := newClock(nil, time.Hour)
+			c.step()
+			return by(&c.mu, func() { c.advance(1) }, func() any { return c.word.Load() })
+		},
 
-		"a clock begins":   func() locked { c := newClock(nil, time.Hour); return by(&c.mu, func() { c.step() }) },
-		"a clock advances": func() locked { c := newClock(nil, time.Hour); return by(&c.mu, func() { c.advance(0) }) },
-
-		"a set's matchers":  func() locked { s := set(SetOptions{}); return by(&s.cfg.mu, func() { s.Ignore(ErrorIs(errX)) }) },
-		"a set's listeners": func() locked { s := set(SetOptions{}); return by(&s.cfg.mu, func() { s.AddListener(Listener{}) }) },
-		"a set's counts":    func() locked { s := set(SetOptions{}); return by(&s.cfg.mu, func() { s.setObserved(true) }) },
+		"a set's matchers": func() locked {
+			s := set(SetOptions{})
+			return by(&s.cfg.mu, func() { s.Ignore(ErrorIs(errX)) }, ofConfig(s.cfg))
+		},
+		"a set's listeners": func() locked {
+			s := set(SetOptions{})
+			return by(&s.cfg.mu, func() { s.AddListener(Listener{}) }, ofConfig(s.cfg))
+		},
+		"a set's counts": func() locked {
+			s := set(SetOptions{})
+			return by(&s.cfg.mu, func() { s.setObserved(true) }, ofConfig(s.cfg))
+		},
 		"a set's settings": func() locked {
 			s := set(SetOptions{})
-			return by(&s.cfg.mu, func() { _ = s.Update(Settings{FailMax: 1}) })
+			return by(&s.cfg.mu, func() { _ = s.Update(Settings{FailMax: 1}) }, ofConfig(s.cfg))
 		},
-		"a set's tape":    func() locked { s := set(SetOptions{}); return by(&s.cfg.mu, func() { s.setTape(nil) }) },
-		"a set's shadows": func() locked { s := set(SetOptions{}); return by(&s.cfg.mu, func() { _ = s.Shadow("x", Settings{}) }) },
+		"a set's tape": func() locked {
+			s := set(SetOptions{})
+			return by(&s.cfg.mu, func() { s.setTape(tape.New(1<<16, hooks)) }, ofConfig(s.cfg))
+		},
+		"a set's shadows": func() locked {
+			s := set(SetOptions{})
+			return by(&s.cfg.mu, func() { _ = s.Shadow("x", Settings{}) }, ofConfig(s.cfg))
+		},
 
 		"an eviction": func() locked {
 			s := set(SetOptions{})
 			b := s.Breaker("k")
-			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) })
+			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) }, func() any { return s.evicted.keys == nil })
 		},
 		"an eviction that is over": func() locked {
 			s, _, b := evictedKey()
 			return by(&s.evicted.mu, func() { s.Breaker("k"); runtime.KeepAlive(b) })
 		},
-		"evidence of an evicted key": func() locked { s, _, b := evictedKey(); return by(&s.evicted.mu, func() { play(b, "f") }) },
-		"its return":                 func() locked { _, sh, b := evictedKey(); return by(&sh.mu, func() { play(b, "f") }) },
+		// The lock of a shard comes before that of the evicted keys.
+		"evidence of an evicted key": func() locked {
+			s, sh, b := evictedKey()
+			return by(&s.evicted.mu, func() { play(b, "f") }, free(&sh.mu))
+		},
+		"its return": func() locked {
+			_, sh, b := evictedKey()
+			return by(&sh.mu, func() { play(b, "f") }, func() any { return len(sh.by) })
+		},
 		"its return by a look-up": func() locked {
 			s, sh, b := evictedKey()
-			return by(&sh.mu, func() { s.restore(sh, "k"); runtime.KeepAlive(b) })
+			return by(&sh.mu, func() { s.restore(sh, "k") }, func() any { return fmt.Sprint(b.load(), len(sh.by)) })
 		},
 		"what is collected": func() locked {
 			s, sh, b := evictedKey()
-			return by(&sh.mu, func() { s.collected(collected[string]{set: s, key: "k"}); runtime.KeepAlive(b) })
+			return by(&sh.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(sh.evicted) })
 		},
 		"its key": func() locked {
 			s, _, b := evictedKey()
-			return by(&s.evicted.mu, func() { s.collected(collected[string]{set: s, key: "k"}); runtime.KeepAlive(b) })
+			return by(&s.evicted.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(s.evicted.keys) })
 		},
 		"a look-up":      func() locked { s := set(SetOptions{}); return by(&s.shard("k").mu, func() { s.find("k") }) },
 		"a look":         func() locked { s := set(SetOptions{}); return by(&s.shard("k").mu, func() { s.Lookup("k") }) },
@@ -291,10 +378,18 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"a key that is removed": func() locked {
 			s := set(SetOptions{})
 			s.Breaker("k")
-			return by(s.shard("k").mu.RLocker(), func() { s.Remove("k") })
+			sh := s.shard("k")
+			return by(sh.mu.RLocker(), func() { s.Remove("k") }, func() any { return len(sh.by) })
 		},
-		"a text":              func() locked { return texts(func(x *keyTexts[pair]) { x.claim(pair{}, "x") }) },
-		"a text that is free": func() locked { return texts(func(x *keyTexts[pair]) { x.release("x") }) },
+		// No lock of a shard is held while a breaker's is waited for.
+		"a refresh of all keys": func() locked {
+			s := set(SetOptions{})
+			b := s.Breaker("k")
+			s.cfg.setListener(&Listener{Success: func(*Breaker) {}}, true)
+			return by(&b.mu, s.refresh, free(&s.shard("k").mu))
+		},
+		"a text":              func() locked { return texts(func(x *keyTexts[pair]) { x.claim(pair{1, 1}, "x") }) },
+		"a text that is free": func() locked { return texts(func(x *keyTexts[pair]) { x.release("y") }) },
 		"a text's key":        func() locked { return texts(func(x *keyTexts[pair]) { x.key("x") }) },
 		"the next sweep":      func() locked { return sweeping(func(w *sweeper, s *keys) { w.schedule(s) }) },
 		"an early sweep":      func() locked { return sweeping(func(w *sweeper, s *keys) { w.runSoon(s) }) },
@@ -302,21 +397,21 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"the end of a sweep":  func() locked { return sweeping(func(w *sweeper, s *keys) { w.end(time.Now(), time.Now()) }) },
 		"places in flight":    func() locked { f := new(flights); return by(&f.mu, func() { f.take() }) },
 
-		"Manager.Breaker":   func() locked { return readers(new(Manager), func(m *Manager) { m.Breaker("b") }) },
-		"Manager.Lookup":    func() locked { return readers(new(Manager), func(m *Manager) { _, _ = m.Lookup("b") }) },
-		"Manager.LookupSet": func() locked { return readers(new(Manager), func(m *Manager) { _, _ = m.LookupSet("b") }) },
-		"Manager.Len":       func() locked { return readers(new(Manager), func(m *Manager) { m.Len() }) },
-		"Manager.Breakers":  func() locked { return readers(new(Manager), func(m *Manager) { m.Breakers() }) },
-		"a member's count":  func() locked { return readers(new(Manager), func(m *Manager) { m.count(&config{}) }) },
+		"Manager.Breaker":   func() locked { return readers(func(m *Manager) { m.Breaker("b00") }) },
+		"Manager.Lookup":    func() locked { return readers(func(m *Manager) { _, _ = m.Lookup("b00") }) },
+		"Manager.LookupSet": func() locked { return readers(func(m *Manager) { _, _ = m.LookupSet("b00") }) },
+		"Manager.Len":       func() locked { return readers(func(m *Manager) { m.Len() }) },
+		"Manager.Breakers":  func() locked { return readers(func(m *Manager) { m.Breakers() }) },
+		"a member's count":  func() locked { return readers(func(m *Manager) { m.count(&config{}) }) },
 		"a new member":      func() locked { return writers(func(m *Manager) { m.Breaker("new") }) },
 		"Manager.Remove":    func() locked { return writers(func(m *Manager) { m.Remove("b00") }) },
 		"OnCreate":          func() locked { return writers(func(m *Manager) { m.OnCreate(func(string) {}) }) },
 		"OnCreate, its end": func() locked {
 			m := new(Manager)
 			end := m.OnCreate(func(string) {})
-			return by(&m.mu, end)
+			return by(&m.mu, end, ofManager(m))
 		},
-		"what OnCreate calls": func() locked { return readers(new(Manager), func(m *Manager) { m.created("b") }) },
+		"what OnCreate calls": func() locked { return readers(func(m *Manager) { m.created("b") }) },
 		"a change of members": func() locked { return changers(func(m *Manager) { m.Breaker("new") }) },
 		"a change by Remove":  func() locked { return changers(func(m *Manager) { m.Remove("b00") }) },
 		"Manager.AddListener": func() locked { return changers(func(m *Manager) { m.AddListener(Listener{}) }) },
@@ -328,31 +423,19 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"the end of a recording": func() locked {
 			m, _ := crew(t, 1)
 			_, detach, _ := m.attach(tape.New(1<<16, hooks))
-			return by(&m.changing, detach)
+			return by(&m.changing, detach, ofManager(m))
 		},
-		"OnSuspicion": func() locked { return suspicious(func(m *Manager) { m.OnSuspicion(nil) }) },
+		"OnSuspicion": func() locked { return suspicious(func(m *Manager) { m.OnSuspicion(func(Suspicion) {}) }) },
 		"Suspicion":   func() locked { return suspicious(func(m *Manager) { m.Suspicion() }) },
 		"trips": func() locked {
-			return suspicious(func(m *Manager) { m.suspicion.note(m.Breaker("b00"), &Transition{}, 1) })
+			return suspicious(func(m *Manager) { m.suspicion.note(m.Breaker("b00"), &Transition{At: time.Now()}, 1) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := build()
-			looks := func() string {
-				b := l.b
-				if b == nil {
-					return ""
-				}
-				c := b.cold.Load()
-				s := fmt.Sprint(b.load(), c != nil, len(b.listenersNow()), b.settings().Settings, b.cfg.shadows.Load() != nil, b.win.Load())
-				if c != nil {
-					s += fmt.Sprint(c.version, c.queue.waiting.Load(), c.override, c.openUntil, c.last, c.probes, c.reject.Load(), c.matchers.Load(), c.calls.Load())
-				}
-				return s
-			}
-			before := looks()
+			before := l.see()
 			behind(t, l.mu, l.call, func() {
-				if after := looks(); after != before {
+				if after := l.see(); after != before {
 					t.Errorf("while it waited, %s became %s", before, after)
 				}
 			})
@@ -360,186 +443,12 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	}
 }
 
-// What is decided under the lock is decided by what holds then, and dated then:
-// what was read before it would be old by the time that the lock is free (I7).
-func TestNothingIsReadBeforeTheLock(t *testing.T) {
-	var clock *vtime.Source
-	now := func() time.Time { return clock.Now() }
-	var elapsed time.Duration
-	pass := func() { elapsed += time.Minute; clock.Advance(elapsed) }
-	timed := func(s Settings, opts ...Option) *Breaker {
-		elapsed = 0
-		clock = vtime.New(time.Now(), nil)
-		return New("b", s, append(opts, vtime.Option(clock).(Option))...)
+// seen shows what Breaker.mu guards.
+func seen(b *Breaker) string {
+	c := b.cold.Load()
+	s := fmt.Sprint(b.load(), c != nil, len(b.listenersNow()), b.settings().Settings, b.cfg.shadows.Load() != nil, b.cfg.tape.Load() != nil, b.win.Load())
+	if c != nil {
+		s += fmt.Sprint(c.version, c.queue.waiting.Load(), c.queue.busy, c.override, c.openUntil, c.last, c.probes, c.reject.Load(), c.matchers.Load(), c.calls.Load())
 	}
-	order := func(b *Breaker, v Verb) { b.carryOutLocked(Order{Verb: v}, now()) }
-	newPeriod := func(b *Breaker) { order(b, VerbOpen); order(b, VerbClose) }
-	type row struct {
-		b         *Breaker
-		call      func()
-		meanwhile func()
-		want      func() (ok bool)
-	}
-	dated := func(b *Breaker, call func()) row {
-		return row{b, call, pass, func() bool { return b.Status().Transition.At.Equal(now()) }}
-	}
-	for name, build := range map[string]func() row{
-		"an order's date":    func() row { b := timed(Settings{}); return dated(b, func() { _ = b.Open(Order{}) }) },
-		"an override's date": func() row { b := timed(Settings{}); return dated(b, func() { _ = b.ForceOpen(Order{}) }) },
-		"a verdict's date": func() row {
-			b := timed(Settings{})
-			return dated(b, func() { _, _ = b.Peer().Open(1, 1, Peers{}, Counts{}) })
-		},
-		"a trip's date": func() row { b := timed(Settings{FailMax: 1}); return dated(b, func() { play(b, "f") }) },
-		"a rule's date": func() row {
-			b := timed(Settings{}, WithRule("r", func(Counts) bool { return true }))
-			return dated(b, func() { b.judgeRules(&Permit{b: b}, Counts{}) })
-		},
-		"a probe's date": func() row {
-			b := timed(Settings{ResetTimeout: time.Minute})
-			_ = b.Open(Order{})
-			pass()
-			return dated(b, func() { _, _ = b.Allow() })
-		},
-		"an expiry's date": func() row {
-			b := timed(Settings{})
-			_ = b.ForceOpen(Order{For: time.Hour})
-			o := b.cold.Load().override
-			return dated(b, func() { b.expire(o) })
-		},
-		"an imposed date": func() row {
-			b := timed(Settings{})
-			return dated(b, func() { b.impose(Transition{To: Open}, tape.Trace{}) })
-		},
-		"the end of an open time": func() row {
-			b := timed(Settings{})
-			_ = b.Open(Order{})
-			return row{b, func() { b.Peer().Hold(2, time.Hour) }, pass, func() bool { return b.Status().UntilHalfOpen == time.Hour }}
-		},
-		"whether a failure has lapsed": func() row {
-			b := timed(Settings{FailWithin: 30 * time.Second})
-			play(b, "f")
-			n := 0
-			return row{b, func() { n = b.FailCount() }, pass, func() bool { return n == 0 }}
-		},
-		"how long a status says": func() row {
-			b := timed(Settings{ResetTimeout: time.Hour})
-			_ = b.Open(Order{})
-			var s Status
-			return row{b, func() { s = b.Status() }, pass, func() bool { return s.UntilHalfOpen == 59*time.Minute }}
-		},
-		"how long to wait": func() row {
-			b := timed(Settings{ResetTimeout: time.Hour})
-			_ = b.Open(Order{})
-			var wait time.Duration
-			return row{b, func() { _, wait, _ = b.readiness() }, pass, func() bool { return wait == 59*time.Minute }}
-		},
-		"whether to wait": func() row {
-			b := timed(Settings{})
-			_ = b.Open(Order{})
-			ready := false
-			return row{b, func() { _, _, ready = b.readiness() }, func() { order(b, VerbClose) }, func() bool { return ready }}
-		},
-		"whether it is due": func() row {
-			b := timed(Settings{ResetTimeout: time.Minute})
-			_ = b.Open(Order{})
-			pass()
-			return row{b, func() { b.due(1) }, func() { order(b, VerbClose) }, func() bool { return b.load()&flagDue == 0 && b.State() == Closed }}
-		},
-		"whether it is open": func() row {
-			b := timed(Settings{})
-			_ = b.Open(Order{})
-			held := true
-			return row{b, func() { held = b.Peer().Hold(2, 1) }, func() { order(b, VerbClose) }, func() bool { return !held && b.State() == Closed }}
-		},
-		"whether a failure is of this period": func() row {
-			b := timed(Settings{FailMax: 2})
-			return row{b, func() { play(b, "f") }, func() { newPeriod(b) }, func() bool { return b.FailCount() == 0 }}
-		},
-		"whether a rule's verdict is": func() row {
-			b := timed(Settings{}, WithRule("r", func(Counts) bool { return true }))
-			return row{b, func() { b.judgeRules(&Permit{b: b}, Counts{}) }, func() { newPeriod(b) }, func() bool { return b.State() == Closed }}
-		},
-		"whether a recorded outcome is": func() row {
-			b := timed(Settings{})
-			var rec tape.Call
-			return row{b, func() { b.countedRecorded(&Permit{b: b}, Success, &rec) }, func() { newPeriod(b) }, func() bool { return rec.Ended == 0 }}
-		},
-		"whether the window is": func() row {
-			b := timed(Settings{FailMax: -1, FailureRate: 1, WindowCalls: 1, MinCalls: 1})
-			win := b.win.Load()
-			win.success()
-			return row{b, func() { b.noteClean(win) }, func() { newPeriod(b) }, func() bool { return b.load()&flagCounted != 0 }}
-		},
-		"whether a call is part of it": func() row {
-			b := timed(Settings{})
-			_ = b.HalfOpen(Order{})
-			p, _ := b.Allow()
-			part := true
-			return row{b, func() { part = b.belongsToCall(p.Context(bg)) }, func() { newPeriod(b) }, func() bool { return !part }}
-		},
-		"whether contexts are to be checked": func() row {
-			b := timed(Settings{})
-			ctx, cancel := context.WithDeadline(bg, time.Unix(0, 0))
-			t.Cleanup(cancel)
-			p, _ := b.Allow()
-			return row{b, func() { p.overBefore(ctx) }, func() { order(b, VerbOpen) }, func() bool { return b.load()&flagCheckCtx == 0 }}
-		},
-		"whether a probe may run": func() row {
-			b := timed(Settings{ResetTimeout: time.Minute})
-			_ = b.Open(Order{})
-			pass()
-			var err error
-			return row{b, func() { _, err = b.Allow() }, func() { order(b, VerbOpen) }, func() bool { return err != nil && b.State() == Open }}
-		},
-		"which version an order is for": func() row {
-			b := timed(Settings{})
-			var err error
-			return row{b, func() { _, err = b.Apply(Order{Verb: VerbOpen, IfVersion: 1}) }, func() { newPeriod(b) }, func() bool { return err != nil && b.State() == Closed }}
-		},
-		"which version an update is for": func() row {
-			b := timed(Settings{})
-			var err error
-			return row{b, func() { _, err = b.UpdateIf(Settings{FailMax: 1}, 1) }, func() { newPeriod(b) }, func() bool { return err != nil && b.Settings().FailMax == 5 }}
-		},
-		"which version a verdict is for": func() row {
-			b := timed(Settings{})
-			var err error
-			return row{b, func() { _, err = b.Peer().Open(1, 1, Peers{}, Counts{}) }, func() { newPeriod(b) }, func() bool { return err != nil && b.State() == Closed }}
-		},
-		"from which state": func() row {
-			b := timed(Settings{})
-			var r Receipt
-			return row{b, func() { r, _ = b.Apply(Order{Verb: VerbClose}) }, func() { order(b, VerbOpen) }, func() bool {
-				return r.Before == Open && r.After == Closed && r.From == 2 && r.Version == 3
-			}}
-		},
-		"which rejection": func() row {
-			b := timed(Settings{})
-			_ = b.ForceOpen(Order{Actor: "a"})
-			var err error
-			return row{b, func() { err = b.rejection() }, func() { b.carryOutLocked(Order{Verb: VerbForceOpen, Actor: "b"}, now()) }, func() bool {
-				return err.(*OpenError).Transition.Actor == "b"
-			}}
-		},
-		"which override": func() row {
-			b := timed(Settings{})
-			_ = b.ForceOpen(Order{For: time.Hour})
-			o := b.cold.Load().override
-			return row{b, func() { b.expire(o) }, func() { order(b, VerbForceOpen) }, func() bool { return b.State() == ForcedOpen }}
-		},
-		"which settings": func() row {
-			b := timed(Settings{FailMax: 4})
-			play(b, "fff")
-			return row{b, func() { play(b, "f") }, func() { _, _ = b.updateLocked(Settings{FailMax: 10}, 0) }, func() bool { return b.State() == Closed && b.FailCount() == 4 }}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := build()
-			behind(t, &r.b.mu, r.call, r.meanwhile)
-			if !r.want() {
-				t.Errorf("decided by what was before: %+v", r.b.Status())
-			}
-		})
-	}
+	return s
 }
