@@ -76,7 +76,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	}
 	suspects, news, tell := m.suspicion.note(b, t, total)
 	for _, s := range suspects {
-		if marked := s.b.markSuspect(s.t); s.b == b && s.t == t {
+		if marked := s.b.markSuspect(s.t); s.t == t {
 			t = marked
 		}
 	}
