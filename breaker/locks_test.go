@@ -179,6 +179,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	sweeping := func(call func(w *sweeper, s *keys)) locked {
 		s := set(SetOptions{})
 		w := &s.sweeper
+		w.schedule(s)
 		return by(&w.mu, func() { call(w, s) }, func() any { return fmt.Sprint(w.timer != nil, w.soon, w.ended, w.stamps) })
 	}
 	past, cancel := context.WithDeadline(bg, time.Unix(0, 0))
@@ -381,7 +382,13 @@ func TestLocksAreWaitedFor(t *testing.T) {
 			sh := s.shard("k")
 			return by(sh.mu.RLocker(), func() { s.Remove("k") }, func() any { return len(sh.by) })
 		},
-		// No lock of a shard is held while a breaker's is waited for.
+		// No lock of a shard is held while the cap's or a breaker's is waited for.
+		"the cap of a set that is removed": func() locked {
+			m, _ := limited(1)
+			s := SetOf[string](m, "s")
+			s.Breaker("k")
+			return by(&m.cap.mu, func() { s.each(func(b *Breaker) { m.cap.moved(b, time.Time{}) }) }, free(&s.shard("k").mu))
+		},
 		"a refresh of all keys": func() locked {
 			s := set(SetOptions{})
 			b := s.Breaker("k")
@@ -391,11 +398,17 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"a text":              func() locked { return texts(func(x *keyTexts[pair]) { x.claim(pair{1, 1}, "x") }) },
 		"a text that is free": func() locked { return texts(func(x *keyTexts[pair]) { x.release("y") }) },
 		"a text's key":        func() locked { return texts(func(x *keyTexts[pair]) { x.key("x") }) },
-		"the next sweep":      func() locked { return sweeping(func(w *sweeper, s *keys) { w.schedule(s) }) },
-		"an early sweep":      func() locked { return sweeping(func(w *sweeper, s *keys) { w.runSoon(s) }) },
-		"a sweep":             func() locked { return sweeping(func(w *sweeper, s *keys) { w.begin(time.Now(), 0, time.Hour) }) },
-		"the end of a sweep":  func() locked { return sweeping(func(w *sweeper, s *keys) { w.end(time.Now(), time.Now()) }) },
-		"places in flight":    func() locked { f := new(flights); return by(&f.mu, func() { f.take() }) },
+		"the next sweep": func() locked {
+			s := set(SetOptions{})
+			w := &s.sweeper
+			return by(&w.mu, func() { w.schedule(s) }, func() any { return w.timer != nil })
+		},
+		"an early sweep": func() locked { return sweeping(func(w *sweeper, s *keys) { w.runSoon(s) }) },
+		"a sweep": func() locked {
+			return sweeping(func(w *sweeper, _ *keys) { w.begin(time.Now(), 0, time.Hour) })
+		},
+		"the end of a sweep": func() locked { return sweeping(func(w *sweeper, s *keys) { w.end(time.Now(), time.Now()) }) },
+		"places in flight":   func() locked { f := new(flights); return by(&f.mu, func() { f.take() }) },
 
 		"Manager.Breaker":   func() locked { return readers(func(m *Manager) { m.Breaker("b00") }) },
 		"Manager.Lookup":    func() locked { return readers(func(m *Manager) { _, _ = m.Lookup("b00") }) },
@@ -414,12 +427,19 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"what OnCreate calls": func() locked { return readers(func(m *Manager) { m.created("b") }) },
 		"a change of members": func() locked { return changers(func(m *Manager) { m.Breaker("new") }) },
 		"a change by Remove":  func() locked { return changers(func(m *Manager) { m.Remove("b00") }) },
-		"Manager.AddListener": func() locked { return changers(func(m *Manager) { m.AddListener(Listener{}) }) },
-		"Manager.CapOpen":     func() locked { return changers(func(m *Manager) { m.CapOpen(1) }) },
-		"Manager.Observe":     func() locked { return changers(func(m *Manager) { m.Observe() }) },
-		"Manager.Shadow":      func() locked { return changers(func(m *Manager) { _ = m.Shadow("x", Settings{}) }) },
-		"Manager.Unshadow":    func() locked { return changers(func(m *Manager) { m.Unshadow("x") }) },
-		"a recording":         func() locked { return changers(func(m *Manager) { m.attach(tape.New(1<<16, hooks)) }) },
+		"Manager.AddListener": func() locked {
+			m, _ := crew(t, 1)
+			return by(&m.changing, m.AddListener(Listener{}), ofManager(m))
+		},
+		"Manager.CapOpen": func() locked { return changers(func(m *Manager) { m.CapOpen(1) }) },
+		"Manager.Observe": func() locked { return changers(func(m *Manager) { m.Observe() }) },
+		"Manager.Shadow":  func() locked { return changers(func(m *Manager) { _ = m.Shadow("x", Settings{}) }) },
+		"Manager.Unshadow": func() locked {
+			m, _ := crew(t, 1)
+			_ = m.Shadow("x", Settings{})
+			return by(&m.changing, func() { m.Unshadow("x") }, ofManager(m))
+		},
+		"a recording": func() locked { return changers(func(m *Manager) { m.attach(tape.New(1<<16, hooks)) }) },
 		"the end of a recording": func() locked {
 			m, _ := crew(t, 1)
 			_, detach, _ := m.attach(tape.New(1<<16, hooks))
