@@ -345,11 +345,11 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"an eviction": func() locked {
 			s := set(SetOptions{})
 			b := s.Breaker("k")
-			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) }, func() any { return s.evicted.keys == nil })
+			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) }, func() any { return fmt.Sprint(s.evicted.keys == nil, b.load()) })
 		},
 		"an eviction that is over": func() locked {
 			s, _, b := evictedKey()
-			return by(&s.evicted.mu, func() { s.Breaker("k"); runtime.KeepAlive(b) })
+			return by(&s.evicted.mu, func() { s.Breaker("k") }, func() any { return b.load() })
 		},
 		// The lock of a shard comes before that of the evicted keys.
 		"evidence of an evicted key": func() locked {

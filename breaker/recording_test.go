@@ -401,3 +401,18 @@ forgot s/l
 		})
 	}
 }
+
+// A breaker keeps its number on the tape when the count of failures gets another
+// unit, and the unit when it gets another number.
+func TestNumberOnTheTape(t *testing.T) {
+	b := New("b", Settings{})
+	b.setNumber(7)
+	_ = b.Update(Settings{SuccessesToForgive: 3})
+	if n, unit := b.extra.Load()>>extraNumber, b.unit(); n != 7 || unit != 3 {
+		t.Errorf("number %d and unit %d, want 7 and 3", n, unit)
+	}
+	b.setNumber(1 << 20)
+	if n, unit := b.extra.Load()>>extraNumber, b.unit(); n != 1<<20 || unit != 3 {
+		t.Errorf("number %d and unit %d, want %d and 3", n, unit, 1<<20)
+	}
+}
