@@ -421,3 +421,27 @@ func TestIgnoredIsNotSlow(t *testing.T) {
 		}
 	})
 }
+
+// A permit has ended when its listeners run: one that ends it again changes
+// nothing.
+func TestPermitEndsBeforeItsListeners(t *testing.T) {
+	for name, end := range map[string]func(p *Permit){
+		"Done":        func(p *Permit) { p.Done(errX) },
+		"DoneContext": func(p *Permit) { _ = p.DoneContext(bg, errX) },
+		"Settle":      func(p *Permit) { _ = p.Settle(bg, Failure, errX) },
+		"Abandoned":   func(p *Permit) { p.Abandoned() },
+	} {
+		var p Permit
+		heard := 0
+		b := New("x", Settings{}, WithListener(Listener{Failure: func(*Breaker, error) {
+			if heard++; heard < 3 {
+				end(&p)
+			}
+		}}))
+		p, _ = b.Allow()
+		end(&p)
+		if got := b.FailCount(); got != 1 || heard != 1 {
+			t.Errorf("%s: %d failures, heard of %d, want 1", name, got, heard)
+		}
+	}
+}
