@@ -445,3 +445,28 @@ func TestPermitEndsBeforeItsListeners(t *testing.T) {
 		}
 	}
 }
+
+// A success whose context was over before the call is no evidence either.
+func TestSuccessBegunTooLateIsNotCounted(t *testing.T) {
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	b := New("x", Settings{FailureRate: 1})
+	p, _ := b.AllowContext(late)
+	_ = p.DoneContext(late, nil)
+	if got := b.Status().Window.Calls; got != 0 {
+		t.Errorf("%d calls are in the window, want none", got)
+	}
+}
+
+// Nothing checks the context of a probe of Allow. If it ends long after its
+// deadline, it hung rather than having begun too late: otherwise a dependency that
+// hangs would be probed again and again.
+func TestProbeThatHangsPastItsDeadline(t *testing.T) {
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	b := New("x", Settings{})
+	_ = b.HalfOpen(Order{})
+	p, _ := b.Allow()
+	_ = p.DoneContext(late, context.DeadlineExceeded)
+	is(t, b, Open)
+}

@@ -171,6 +171,7 @@ func TestTape(t *testing.T) {
 		s    Settings
 		act  func(m *Manager, b *Breaker)
 		want string
+		opts []Option
 	}{
 		"successes": {act: func(_ *Manager, b *Breaker) {
 			_ = b.Do(bg, func(context.Context) error { second(); return nil })
@@ -290,7 +291,7 @@ forced-open to half-open, gen 2, units 0, attempt 0
 closed to open, gen 1, units 0, attempt 0
 open to half-open, gen 2, units 0, attempt 0
 half-open to closed, gen 3, units 0, attempt 0
-`},
+`, opts: []Option{WithBypassAllowed()}},
 		"rejected calls": {act: func(_ *Manager, b *Breaker) {
 			_ = b.Open(Order{})
 			play(b, "sss")
@@ -388,7 +389,7 @@ forgot s/l
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := NewManager(c.s, WithBypassAllowed())
+				m := NewManager(c.s, c.opts...)
 				b := m.Breaker("b")
 				w := watchTape(m)
 				defer w.detach()
@@ -414,5 +415,37 @@ func TestNumberOnTheTape(t *testing.T) {
 	b.setNumber(1 << 20)
 	if n, unit := b.extra.Load()>>extraNumber, b.unit(); n != 1<<20 || unit != 3 {
 		t.Errorf("number %d and unit %d, want %d and 3", n, unit, 1<<20)
+	}
+}
+
+// A call that trips and its transition have the same time, so that a replay meets
+// them together.
+func TestTripIsDatedWithItsCall(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	b := m.Breaker("b")
+	w := watchTape(m)
+	defer w.detach()
+	play(b, "f")
+	calls, _ := w.tape.Read(w.read, nil)
+	if at := b.History()[0].At.Sub(b.settings().timer.base); len(calls) != 1 || calls[0].Ended != at {
+		t.Errorf("the calls are %v, and the trip is at %s", calls, at)
+	}
+}
+
+// A success that is recorded waits for the lock while a change is being recorded:
+// its time must be after that of the change.
+func TestRecordedSuccessWaitsForAChange(t *testing.T) {
+	b := New("b", Settings{})
+	p, _ := b.Allow()
+	b.edit(0, flagHeld)
+	if b.countedPlain(&p, new(tape.Call)) {
+		t.Error("it counts without the lock")
+	}
+	if !b.countedPlain(&p, nil) {
+		t.Error("without a recording it does not count without the lock")
+	}
+	b.edit(flagHeld, 0)
+	if !b.countedPlain(&p, new(tape.Call)) {
+		t.Error("it does not count afterwards")
 	}
 }
