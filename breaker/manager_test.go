@@ -450,3 +450,20 @@ func TestMembersAndListeners(t *testing.T) {
 		}
 	}
 }
+
+// What OnCreate calls may change the manager, and what it calls.
+func TestOnCreateMayCreate(t *testing.T) {
+	m := NewManager(Settings{})
+	var names []string
+	var remove func()
+	remove = m.OnCreate(func(name string) {
+		names = append(names, name)
+		remove()
+		m.OnCreate(func(name string) { names = append(names, "late "+name) })
+		m.Breaker("inner")
+	})
+	m.Breaker("outer")
+	if want := []string{"outer", "late inner"}; !slices.Equal(names, want) {
+		t.Errorf("OnCreate heard of %v, want %v", names, want)
+	}
+}

@@ -72,8 +72,7 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	}
 	b.setWord(w)
 	if b.cfg.wantsReady(c) {
-		b.startTimerLocked(w)
+		b.startTimerLocked(w) // also for goroutines in WaitReady
 	}
-	c.signalLocked() // callers of WaitReady look at the new end
 	return true
 }

@@ -178,15 +178,11 @@ func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Du
 func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	late := !p.belongs(b.load())
 	if !b.countedAlone(p, o) {
 		return false
 	}
-	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), 0 // the cheaper half of the clock
-	if late {
-		rec.What = tape.Late
-	}
-	rec.What = rec.What.After(unitsOf(b.load()))
+	rec.Ended = b.cfg.fine.get(b.cfg.clock).now(true) // the cheaper half of the clock
+	rec.What = tape.What(0).After(unitsOf(b.load()))
 	return true
 }
 

@@ -28,6 +28,7 @@ type suspicion struct {
 	trips   []tripOf        // the newest trips outside an episode, a ring once there are mostMarked
 	next    int             // where the next trip goes in a full ring
 	episode Suspicion       // the newest one; Of is 0 if there was none
+	during  bool            // the episode is not over
 	report  func(Suspicion) // set by OnSuspicion
 }
 
@@ -79,7 +80,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	}
 	suspects, news, tell := m.suspicion.note(b, t, total)
 	for _, s := range suspects {
-		if marked := s.b.markSuspect(s.t); s.b == b && s.t == t {
+		if marked := s.b.markSuspect(s.t); s.t == t {
 			t = marked
 		}
 	}
@@ -100,7 +101,7 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := s.tripped.count(t.At.Add(-1)) // a trip exactly five seconds ago counts
-	before := suspect(count, total)
+	s.during = s.during && suspect(count, total)
 	if count == 0 {
 		s.newest, s.trips, s.next = make(map[*config]end), nil, 0
 	}
@@ -112,7 +113,7 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 	case !suspect(count, total):
 		s.keep(this)
 		return nil, nil, nil
-	case before:
+	case s.during:
 		return []tripOf{this}, nil, nil
 	}
 	for _, x := range s.trips {
@@ -120,7 +121,7 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 			suspects = append(suspects, x)
 		}
 	}
-	s.trips, s.next = nil, 0
+	s.trips, s.next, s.during = nil, 0, true
 	s.episode = Suspicion{At: t.At, Opened: count, Of: total}
 	e := s.episode
 	return append(suspects, this), &e, s.report

@@ -245,3 +245,23 @@ func TestTripsAreNotKept(t *testing.T) {
 		}
 	})
 }
+
+// A listener receives the transition of its own breaker, marked, also if it
+// reveals those of others and an earlier one of its own.
+func TestSuspectIsDelivered(t *testing.T) {
+	m, bs := crew(t, 8)
+	b := bs[0]
+	var got []Transition
+	b.AddListener(Listener{StateChange: func(_ *Breaker, x Transition) { got = append(got, x) }})
+	for _, b := range bs[:3] {
+		play(b, "f")
+	}
+	m.Remove(bs[6].Name())
+	m.Remove(bs[7].Name())
+	_ = b.Close(Order{})
+	play(b, "f") // 3 of 6
+	h := b.History()
+	if len(got) != 3 || got[2].Version != h[2].Version || !got[2].SuspectLocal || !h[0].SuspectLocal || h[1].SuspectLocal {
+		t.Errorf("received %+v, on record are %+v", got, h)
+	}
+}

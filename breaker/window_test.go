@@ -502,3 +502,15 @@ func TestFailureCorrectsADeadClock(t *testing.T) {
 		}
 	})
 }
+
+// The ring of bad calls is as long as the window, rounded up: what has left the
+// window makes room first.
+func TestRingOfBadCallsStaysSmall(t *testing.T) {
+	w := newCallWindow(8)
+	for range 100 {
+		w.bad(true, false)
+	}
+	if got := len(w.list); got != 8 {
+		t.Errorf("the ring has room for %d calls, want 8", got)
+	}
+}
