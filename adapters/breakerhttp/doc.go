@@ -35,7 +35,8 @@
 //   - a deadline that passes while the caller does not read the answer's body;
 //   - the wait for one of http.Transport.MaxConnsPerHost connections;
 //   - a request that net/http refuses to send, such as one with an invalid header
-//     or a scheme that is not supported, and an error of Transport.Proxy.
+//     or a scheme that is not supported, and an error of Transport.Proxy;
+//   - a panic in the transport or in what it calls.
 //
 // A body that can break is watched: the transport gets a copy of the request with
 // the watched body, which the deprecated http.Transport.CancelRequest does not

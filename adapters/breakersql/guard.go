@@ -48,7 +48,8 @@ type call struct {
 }
 
 // begin asks for a call; its error is the rejection. The caller defers the
-// permit's Abandoned, for a driver that panics or exits the goroutine.
+// permit's Ignore, for a driver that panics or exits the goroutine: a mistake of
+// the program.
 func (g *guard) begin(ctx context.Context, c *conn, k kind) (call, error) {
 	permit, err := g.b.AllowContext(ctx)
 	if err != nil {
