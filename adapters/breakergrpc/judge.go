@@ -3,6 +3,7 @@ package breakergrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -107,6 +108,12 @@ func (e *end) refused(code codes.Code, err error) bool {
 		return true
 	case e.opened:
 		return false // the service says so, of its answer
+	case begins(tooLarge):
+		// The service says so too, of its answer, which is most often larger than
+		// the request. grpc.Header would tell whether it has answered, at the price
+		// of a copy of each answer's header.
+		m, ok := e.request.(proto.Message)
+		return !ok || sizeIn(text) <= inflated(proto.Size(m))
 	case begins(notMarshalled):
 		// The service says so too. Only the request tells.
 		m, ok := e.request.(proto.Message)
@@ -119,7 +126,20 @@ func (e *end) refused(code codes.Code, err error) bool {
 	return slices.ContainsFunc(refusals, begins)
 }
 
-const notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+const (
+	tooLarge      = "trying to send message larger than max ("
+	notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+)
+
+// sizeIn is the size in an error that begins with tooLarge, or 0.
+func sizeIn(text string) (size int) {
+	_, _ = fmt.Sscanf(text, tooLarge+"%d", &size)
+	return size
+}
+
+// inflated is the most that a compressor makes of a message that does not
+// compress.
+func inflated(size int) int { return size + size/100 + 1024 }
 
 // limits are how errors begin that say that a message is beyond its receiver's limit.
 var limits = []string{
@@ -130,7 +150,6 @@ var limits = []string{
 
 // refusals are how errors begin by which grpc-go refuses to send a request.
 var refusals = []string{
-	"trying to send message larger than max (",
 	"grpc: message too large (",
 	"grpc: error while compressing: ",
 	"grpc: Compressor is not installed for requested grpc-encoding ",
