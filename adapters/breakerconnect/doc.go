@@ -25,7 +25,8 @@
 //
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - what never left the client: a message that is too large or cannot be
-//     marshalled, an invalid header, an unsupported scheme;
+//     marshalled, an invalid header, an unsupported scheme, a process that has no
+//     file descriptor left for a connection;
 //   - a message larger than its receiver's limit (connect.WithReadMaxBytes);
 //   - a panic on the client: in a codec, or in an interceptor below;
 //   - the rejection of another breaker below, and the code Canceled where it was

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -66,6 +67,7 @@ func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.O
 	case connect.IsWireError(err): // the server said so
 		return g.judgeCode(code)
 	case !left && !network(err), // it never left the client
+		errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), // for want of a file descriptor
 		code == connect.CodeInternal && errors.Is(err, proto.Error), // nor did this message
 		code == connect.CodeResourceExhausted:                       // the client's own limit on what it reads
 		return breaker.Ignored

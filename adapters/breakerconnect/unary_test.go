@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +144,12 @@ func TestUnary(t *testing.T) {
 					_, err := inner.AllowContext(r.Context())
 					return nil, err
 				}), "http://127.0.0.1:1", "Unary", g, opts...), "hello")
+			}},
+			{"no file descriptor is left", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+				}}}
+				return call(t.Context(), dial(c, "http://127.0.0.1:1", "Unary", g, opts...), "hello")
 			}},
 			{"a client without traces that finds no server", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				return call(t.Context(), dial(doer(func(*http.Request) (*http.Response, error) {

@@ -33,7 +33,7 @@
 //   - a call that grpc-go refuses to send: a message that is too large or cannot
 //     be marshalled or compressed, metadata that is not valid, credentials that
 //     cannot be had (unless their error has a gRPC status, which looks like the
-//     service's);
+//     service's), or a process that has no file descriptor left for a connection;
 //   - a message that is larger than the receiver's limit;
 //   - a panic on the client: in a codec, or in an interceptor below;
 //   - a rejection by another breaker below;

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -97,7 +98,7 @@ func outOfTime(ctx context.Context) bool {
 // the codes of failures and no types of their own.
 func (e *end) refused(code codes.Code, err error) bool {
 	switch code {
-	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated:
+	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated, codes.Unavailable:
 	default:
 		return false
 	}
@@ -123,11 +124,13 @@ func (e *end) refused(code codes.Code, err error) bool {
 		_, again := proto.Marshal(m)
 		return again != nil
 	}
-	return slices.ContainsFunc(refusals, begins)
+	return slices.ContainsFunc(refusals, begins) ||
+		begins(notDialed) && (strings.Contains(text, syscall.EMFILE.Error()) || strings.Contains(text, syscall.ENFILE.Error()))
 }
 
 const (
 	tooLarge      = "trying to send message larger than max ("
+	notDialed     = "connection error: desc = \"transport: Error while dialing: "
 	notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
 )
 

@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,7 +80,10 @@ func TestCallsThatAreRefused(t *testing.T) {
 		"no credentials of the connection": {dial: []grpc.DialOption{grpc.WithPerRPCCredentials(creds{err: noToken})}},
 		"credentials' illegal status":      {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{err: status.Error(codes.NotFound, "no token")})}},
 		"credentials' key":                 {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k\x01"})}},
-		"credentials that want security":   {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k", secure: true})}},
+		"no file descriptor": {dial: []grpc.DialOption{grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		})}},
+		"credentials that want security": {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k", secure: true})}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, b := guarded(breaker.Settings{FailMax: 2})

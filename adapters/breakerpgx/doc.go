@@ -32,6 +32,7 @@
 //     be encoded, a transaction that has ended, a closed pool;
 //   - waiting for a free connection of the program's own pool, also when the
 //     caller's deadline ends first;
+//   - a process that has no file descriptor left for a connection;
 //   - errors and delays of the program's own code: a CopyFromSource, a callback
 //     of a batch, a Scanner, the hooks of pgxpool.Config, and a reader of rows
 //     whose deadline passes while it does not read;

@@ -7,7 +7,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -407,6 +410,11 @@ func TestOwnPool(t *testing.T) {
 	for name, change := range map[string]func(*pgxpool.Config){
 		"BeforeConnect fails": func(c *pgxpool.Config) {
 			c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return io.ErrUnexpectedEOF }
+		},
+		"no file descriptor": func(c *pgxpool.Config) {
+			c.ConnConfig.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
 		},
 		"AfterConnect fails": func(c *pgxpool.Config) {
 			c.AfterConnect = func(context.Context, *pgx.Conn) error { return io.ErrUnexpectedEOF }

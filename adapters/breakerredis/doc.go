@@ -40,6 +40,7 @@
 //     connection is broken;
 //   - an argument that cannot be sent, errors of the program's limiter,
 //     provider of credentials or OnConnect, and a panic;
+//   - a process that has no file descriptor left for a connection;
 //   - a command that blocks on purpose, such as BLPOP or XREAD BLOCK, whose
 //     caller's deadline comes before the end of its wait.
 //

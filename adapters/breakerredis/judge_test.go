@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -180,6 +183,14 @@ func TestMistakesOfTheProgram(t *testing.T) {
 		"no credentials": {
 			options: func(o *redis.Options) {
 				o.CredentialsProviderContext = func(context.Context) (string, string, error) { return "", "", errors.New("the token endpoint is down") }
+			},
+			run: func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
+		},
+		"no file descriptor": {
+			options: func(o *redis.Options) {
+				o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+				}
 			},
 			run: func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
 		},

@@ -34,7 +34,7 @@ func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
 		h.wire.begin(d)
 		defer h.wire.forget(d) // even if the dialer panics
 		c, err := next(ctx, network, addr)
-		h.wire.end(d, err != nil && !errors.Is(err, context.Canceled)) // a client that is closed cancels
+		h.wire.end(d, err != nil && !isLocal(err) && !errors.Is(err, context.Canceled)) // a client that is closed cancels
 		if c == nil || err != nil {
 			return c, err
 		}

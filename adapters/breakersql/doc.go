@@ -26,7 +26,8 @@
 // the database's word about the statement (no rows, a constraint, a syntax
 // error, a deadlock) is a success, because it answered. A caller that cancels
 // is not evidence; a deadline that passes is a failure, unless it passes while rows
-// wait to be read. A driver that panics is a mistake of the program.
+// wait to be read. A process that has no file descriptor left for a connection
+// is not evidence. A driver that panics is a mistake of the program.
 //
 // driver.ErrBadConn on a connection that was in use before, or that has been in
 // the pool for a while, is not evidence: it died while it was idle, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"syscall"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -108,7 +109,7 @@ func (c *call) judge(err error) breaker.Outcome {
 		return breaker.Success
 	case c.canceled(): // drivers tell a cancel in many ways
 		return breaker.Canceled
-	case c.late:
+	case c.late, errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // no file descriptor is left
 		return breaker.Ignored
 	}
 	o := c.g.classify(err)

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,6 +384,17 @@ func TestPanicsAreNoEvidence(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A process that cannot open a connection for want of a file descriptor asks
+// nothing of the database.
+func TestNoFileDescriptorLeft(t *testing.T) {
+	f := &fake{err: map[string]error{"connect": &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}}}
+	b := breaker.New("db", breaker.Settings{FailMax: 1})
+	b.HalfOpen(breaker.Order{})
+	if err := openFake(t, f, b).Ping(); !errors.Is(err, syscall.EMFILE) || b.State() != breaker.HalfOpen {
+		t.Errorf("%v, and the breaker is %s, want half-open", err, b.State())
 	}
 }
 
