@@ -36,6 +36,12 @@
 // rollback, the next statement of a sql.Conn) is not evidence, and what follows
 // on a broken one is not a second failure. A transaction fails once.
 //
+// A connect that fails is a failure, unless the database answered, because most
+// drivers do not say why. What is the program's own in it, such as a provider of
+// passwords that pgx asks, is for the breaker to ignore:
+//
+//	b := breaker.New("db", breaker.Settings{}, breaker.WithIgnored(breaker.ErrorIs(errNoToken)))
+//
 // # While the breaker is open
 //
 // Calls return an error that matches breaker.ErrOpen, and never

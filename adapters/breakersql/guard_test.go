@@ -398,6 +398,25 @@ func TestNoFileDescriptorLeft(t *testing.T) {
 	}
 }
 
+// A driver's connect may ask the program, whose errors only the program knows.
+func TestConnectThatFailsInTheProgram(t *testing.T) {
+	errNoToken := errors.New("the token endpoint is down")
+	for _, test := range []struct {
+		opts []breaker.Option
+		want breaker.State
+	}{
+		{nil, breaker.Open},
+		{[]breaker.Option{breaker.WithIgnored(breaker.ErrorIs(errNoToken))}, breaker.HalfOpen},
+	} {
+		b := breaker.New("db", breaker.Settings{FailMax: 1}, test.opts...)
+		b.HalfOpen(breaker.Order{})
+		f := &fake{err: map[string]error{"connect": fmt.Errorf("connecting: %w", errNoToken)}}
+		if err := openFake(t, f, b).Ping(); !errors.Is(err, errNoToken) || b.State() != test.want {
+			t.Errorf("%v, and the breaker is %s, want %s", err, b.State(), test.want)
+		}
+	}
+}
+
 func TestClassifierOfTheProgram(t *testing.T) {
 	errOwn := errors.New("mine")
 	f := &fake{err: map[string]error{"exec": errOwn}}
