@@ -27,7 +27,9 @@
 //   - what never left the client: a message that is too large or cannot be
 //     marshalled, an invalid header, an unsupported scheme, a process that has no
 //     file descriptor left for a connection;
-//   - a message larger than its receiver's limit (connect.WithReadMaxBytes);
+//   - a message larger than its receiver's limit (connect.WithReadMaxBytes), and a
+//     header larger than http.Transport.MaxResponseHeaderBytes;
+//   - 407 Proxy Authentication Required, of a proxy that lets nothing through;
 //   - a panic on the client: in a codec, or in an interceptor below;
 //   - the rejection of another breaker below, and the code Canceled where it was
 //     not the caller who cancelled;

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -151,6 +153,17 @@ func TestUnary(t *testing.T) {
 				}}}
 				return call(t.Context(), dial(c, "http://127.0.0.1:1", "Unary", g, opts...), "hello")
 			}},
+			{"a header larger than the client's limit", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				big := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Big", strings.Repeat("x", 5000)) }))
+				t.Cleanup(big.Close)
+				return call(t.Context(), dial(&http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 1000}}, big.URL, "Unary", g, opts...), "hello")
+			}},
+			{"a proxy that wants credentials", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				return call(t.Context(), dial(behindClosedProxy(t), "http://api.test", "Unary", g, opts...), "hello")
+			}},
+			{"a proxy that wants credentials for a tunnel", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				return call(t.Context(), dial(behindClosedProxy(t), "https://api.test", "Unary", g, opts...), "hello")
+			}},
 			{"a client without traces that finds no server", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				return call(t.Context(), dial(doer(func(*http.Request) (*http.Response, error) {
 					return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
@@ -166,6 +179,13 @@ func TestUnary(t *testing.T) {
 			})
 		}
 	}
+}
+
+// behindClosedProxy is a client whose proxy lets nothing through.
+func behindClosedProxy(t *testing.T) *http.Client {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	t.Cleanup(proxy.Close)
+	return &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}}
 }
 
 // Calls without side effects go by GET, with the message in the URL.

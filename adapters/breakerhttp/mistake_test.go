@@ -180,7 +180,7 @@ func TestWithErrors(t *testing.T) {
 		{tripper(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: failingBody{strings.NewReader(""), errCause}}, nil
 		}), "1 good, 0 bad"},
-		{tripper(func(*http.Request) (*http.Response, error) { return nil, nil }), "0 good, 1 bad"},
+		{tripper(func(*http.Request) (*http.Response, error) { return nil, nil }), "0 good, 0 bad"},
 		{answers(500), "0 good, 1 bad"},
 	} {
 		var seen outcomes
