@@ -140,7 +140,7 @@ func (f *Fleet) Explain(id string) (string, error) {
 	f.mu.Lock()
 	h, now := f.heard, f.now()
 	f.mu.Unlock()
-	if h.digest == nil || h.at == 0 || now-h.at > f.params.Patience() {
+	if h.digest == nil || h.At == 0 || now-h.At > f.params.Patience() {
 		return text, nil
 	}
 	v := verdict.View{Zone: f.o.Zone, Heard: true, Subject: h.digest.Subjects[id]}
@@ -149,7 +149,7 @@ func (f *Fleet) Explain(id string) (string, error) {
 		return text, nil
 	}
 	made := (&view{names: map[uint64]string{}}).verdict(zone, x)
-	if made.Next -= ops.Duration(now - h.at); made.Next < 0 {
+	if made.Next -= ops.Duration(now - h.At); made.Next < 0 {
 		made.Next = 0
 	}
 	if s.State == breaker.Closed || s.State == breaker.ForcedClosed {

@@ -62,12 +62,9 @@ type Fleet struct {
 
 // heard is what came from the coordinator last.
 type heard struct {
+	verdict.Ear
 	digest *wire.Digest
-	at     time.Duration // 0: it was there before, and says nothing of now
 	clock  verdict.Epoch // the newest that was ever heard of
-
-	// A digest of a lower term that was seen while no other came.
-	late, lateSeq uint64
 }
 
 // State is how a member is doing.
@@ -178,8 +175,8 @@ func (f *Fleet) State() State {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Opened = f.opened.Load()
-	if f.heard.at > 0 {
-		s.DigestAge = ops.Duration(f.now() - f.heard.at)
+	if f.heard.At > 0 {
+		s.DigestAge = ops.Duration(f.now() - f.heard.At)
 	}
 	return s
 }
