@@ -23,6 +23,7 @@ var kinds = map[string]string{
 	"traps":     "the traps of docs/traps.md",
 	"faults":    "what happens when processes, files and stores fail",
 	"explore":   "all states of a small world",
+	"locks":     "what waits for the locks, and what changes meanwhile",
 	"stress":    "everything at once, under load",
 	"soak":      "days in minutes",
 	"load":      "the load on a server",
