@@ -121,7 +121,7 @@ func redisClient(url string) (redis.UniversalClient, error) {
 }
 
 // member is the way through a process that belongs to the fleet. Those of several
-// fleets are told apart by --group.
+// fleets are distinguished by --group.
 func (f *fleetFlags) member(cmd *cobra.Command) (fleetWay, error) {
 	ctx, cancel := f.bound(cmd)
 	defer cancel()
