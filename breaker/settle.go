@@ -221,18 +221,23 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 // It counts once: a copy of a permit that has ended frees nothing. mu is held.
 func (b *Breaker) freeLocked(p *Permit, o Outcome) bool {
 	// Answered has freed the place and counted the success. Only a failure at
-	// the end of the stream is news.
+	// the end of the stream is news, and it still counts in this half-open period.
 	if p.tag&tagProbed != 0 {
 		return o != Success
 	}
+	// A half-open breaker has a cold part: the move that began the period made it.
 	c := b.cold.Load()
+	// Leases that have run out stay in the list, so that a late result is found and
+	// counts (I2). A copy of a permit that has ended is not found.
 	if !c.probes.free(p.tag.probe()) {
 		return false
 	}
 	// A place is free now, so the prepared rejection is wrong about RetryAfter,
 	// and the next call is not rejected.
 	c.reject.Store(nil)
+	// The breaker rejects until the end of another lease now, or not at all.
 	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
+	// Callers of WaitReady may try this place.
 	c.signalLocked()
 	return true
 }
@@ -280,6 +285,8 @@ func (b *Breaker) dateLocked(r *compiled, e *event, w uint64, now time.Time) {
 // rowLapsedLocked reports whether the counted failures have lapsed under
 // FailWithin. mu is held.
 func (b *Breaker) rowLapsedLocked(r *compiled, now time.Time) bool {
+	// Without a cold part no failure of this row has been dated: FailWithin was set
+	// by an Update since, and the row counts from the next failure on.
 	c := b.cold.Load()
 	return r.FailWithin > 0 && c != nil && !c.rowLast.IsZero() && now.Sub(c.rowLast) > r.FailWithin
 }
@@ -295,6 +302,7 @@ func (b *Breaker) worthKeeping(w uint64) bool {
 // one has and the caller is to receive it. Behind an override the move has no
 // effect on calls, so there is nothing to report. mu is held.
 func (b *Breaker) noticedLocked(opened bool) *OpenError {
+	// The word is loaded again: stepLocked has just stored the new state in it.
 	if !opened || !b.cfg.errorOnTrip || effective(b.load()) != Open {
 		return nil
 	}
@@ -327,6 +335,8 @@ func (c *config) askRules(counts Counts) (name string, open bool) {
 			open = false
 		}
 	}()
+	// Options do not change, so the list needs no lock. The first rule that says so
+	// opens the breaker, and its name is in the record.
 	for _, r := range c.rules {
 		if r.open(counts) {
 			return r.name, true
