@@ -11,8 +11,8 @@ import (
 // This file is what the end of a call does to its breaker, in three parts:
 //
 //   - settle decides whether the outcome counts, and tells listeners about it;
-//   - counted and countedAlone (lockfree.go) count an outcome that decides
-//     nothing, without a lock;
+//   - countedFreely counts an outcome that decides nothing, without a lock: see
+//     counted and countedAlone (lockfree.go);
 //   - judge takes Breaker.mu, counts the outcome, and applies the rules.
 //
 // User code (the methods of errors, the program's own rules, listeners) runs
@@ -41,33 +41,49 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	}
 	// Behind an override the automatic state ignores calls that it did not admit
 	// itself (I5).
-	if p.tag&tagUnjudged == 0 {
-		if plain := o == Success && !slow; !plain || !b.countedPlain(p, rec) {
-			opened := b.judge(ctx, p, o, slow, took, err, rec)
-			// WithErrorOnTrip: this call opened the breaker.
-			if opened != nil && err != nil {
-				err = &tripError{open: b.cfg.rejection(opened), own: err}
-			}
+	if p.tag&tagUnjudged == 0 && !b.countedFreely(p, o, slow, rec) {
+		opened := b.judge(ctx, p, o, slow, took, err, rec)
+		// WithErrorOnTrip: this call opened the breaker.
+		if opened != nil && err != nil {
+			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
-	lasted := untimed
-	if timed {
-		lasted = atMost(took, p.tag&tagExact != 0)
+	w := b.load()
+	if w&flagObserved != 0 {
+		lasted := untimed
+		if timed {
+			lasted = atMost(took, p.tag&tagExact != 0)
+		}
+		b.observe(o, slow, lasted)
 	}
-	b.observe(o, slow, lasted)
 	if rec != nil {
 		p.recordSettled(r, *rec, o, took, slow)
 	}
 	if p.tag.flying() || r.shadows != nil {
 		p.endShadows(r, o, err)
 	}
-	if b.load()&flagWatched != 0 {
+	switch {
+	case w&flagWatched != 0:
 		b.notifySettled(o, err)
-	} else {
+	case b.undelivered():
 		b.deliver()
 	}
 	return err
+}
+
+// countedFreely counts an outcome that decides nothing, without judging it. It
+// returns false, and has counted nothing, if the outcome must be judged.
+func (b *Breaker) countedFreely(p *Permit, o Outcome, slow bool, rec *tape.Call) bool {
+	switch {
+	case slow: // it goes into the window as a bad call
+		return false
+	case o == Success && b.countedPlain(p, rec):
+		return true
+	case rec != nil:
+		return b.countedRecorded(p, o, rec)
+	}
+	return b.countedAlone(p, o)
 }
 
 // countedPlain handles a success that was not slow if that needs no lock: the
@@ -148,10 +164,6 @@ func (b *Breaker) noteClean(win *window) {
 // the open period that this outcome began, if the caller is to receive it. mu is
 // not held.
 func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error, rec *tape.Call) *OpenError {
-	// A slow call always takes the lock: it goes into the window as a bad call.
-	if !slow && (rec == nil && b.countedAlone(p, o) || rec != nil && b.countedRecorded(p, o, rec)) {
-		return nil
-	}
 	e := event{kind: evSuccess, slow: slow}
 	var sample ErrorSample
 	switch o {
