@@ -413,7 +413,8 @@ func (c *config) shadowStatus(of iter.Seq[*Breaker]) []ShadowStatus {
 			}
 			if since := j.openSince.Load(); since != 0 {
 				out[i].Open++
-				out[i].OpenFor += now.Sub(x.since) + 1 - time.Duration(since)
+				// It may have opened after now was read.
+				out[i].OpenFor += max(0, now.Sub(x.since)+1-time.Duration(since))
 			}
 			if !w.blindSince.IsZero() {
 				out[i].Blind += max(0, now.Sub(later(w.blindSince, x.since)))
