@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/switchgear-go/switchgear/adapters/breakersql"
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -212,7 +210,7 @@ func TestSituations(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					rows, err := tx.Prepare(pq.CopyIn(table, "n"))
+					rows, err := tx.Prepare("COPY " + table + " (n) FROM STDIN")
 					if err != nil {
 						return err
 					}
