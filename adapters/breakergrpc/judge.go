@@ -130,8 +130,8 @@ func (e *end) refused(code codes.Code, err error) bool {
 
 const (
 	tooLarge      = "trying to send message larger than max ("
-	notDialed     = "connection error: desc = \"transport: Error while dialing: "
-	notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+	notDialed     = "connection error: desc = \"transport: Error while dialing: " //nolint:misspell // grpc-go spells it so
+	notMarshalled = "grpc: error while marshaling: "                              //nolint:misspell // grpc-go spells it so
 )
 
 // sizeIn is the size in an error that begins with tooLarge, or 0.
