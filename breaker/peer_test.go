@@ -221,7 +221,7 @@ func TestPeerOpenOnRecord(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		s := b.Status()
-		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; in this process 1 of 1"; got != want {
+		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; here 1 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		failed := Transition{Cause: CauseFleet, Peers: &p, Counts: sum, Errors: []ErrorSample{{Error: "refused"}}}
@@ -230,7 +230,7 @@ func TestPeerOpenOnRecord(t *testing.T) {
 		}
 		p.Slow = true
 		slow := Transition{Cause: CauseFleet, Peers: &p, Counts: sum}
-		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; in this process 0 of 1"; got != want {
+		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; here 0 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		if s.Transition.Cause != CauseFleet || s.Transition.Attempt != 0 || s.UntilHalfOpen != 2*time.Second {
