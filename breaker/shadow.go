@@ -95,7 +95,7 @@ func (s *ShadowStatus) UnmarshalJSON(data []byte) error {
 
 // Shadow begins to judge the calls of the breaker by other settings as well,
 // beside its own. The shadow rejects nothing and changes nothing: Shadows says
-// what it would have done. A shadow with this name is replaced, and begins anew.
+// what it would have done. A shadow with this name is replaced, and starts over.
 //
 // The first shadow costs each call some 60 ns more, and each further one 5 ns; with
 // a window, some 90 ns and 50 ns. Rules of the program (WithRule) and the cap on open breakers

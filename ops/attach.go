@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// ErrAttached is matched by the error of Attach for a name that is taken, or that
-// is none.
+// ErrAttached is matched by the error of Attach for a name that is taken or
+// invalid.
 var ErrAttached = errors.New("ops: cannot attach")
 
 // attachedName keeps names out of the way of those of the API.
 var attachedName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// Attach serves h as a part of the plane, such as the fleet that the process
-// belongs to, over HTTP and on the sockets: its pages beneath NAME/, where h sees
-// the path without NAME, and its API beneath v1/NAME. Process names it, and the
-// page links to it. What Handler does for its own requests it does for those of
-// h, hosts, origins and allowances included; it passes on GET, HEAD and POST, and
-// refuses POST where the plane is read-only. h asks MayOrder before it carries
-// out an order. If h has a method WriteMetrics(io.Writer), what that writes, as Prometheus
-// text, is part of the plane's metrics. detach ends it.
+// Attach serves h as a part of the plane, over HTTP and on the sockets. Package
+// fleet uses it. Its pages are under NAME/, where h sees the path without NAME, and
+// its API is under v1/NAME. Process lists the name, and the dashboard links to it.
+//
+// The plane's checks of hosts, origins and allowances apply to the requests for h.
+// Only GET, HEAD and POST are passed on, and POST not where the plane is read-only.
+// h must call MayOrder before it carries out an order. If h has a method
+// WriteMetrics(io.Writer), it must write metrics in the Prometheus text format,
+// which become part of the plane's. detach removes h.
 func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
 	if !attachedName.MatchString(name) || name == "v1" || name == "metrics" {
 		return nil, fmt.Errorf("%w: name %q, want lower-case letters and digits, and not v1 or metrics", ErrAttached, name)
@@ -55,15 +56,16 @@ func (p *Plane) attachedNames() (names []string) {
 	return names
 }
 
-// TakesOrders reports whether an order that comes as r came can pass at all.
+// TakesOrders reports whether the plane accepts orders over the connection that r
+// came on: on a socket always, and over HTTP if Options.Authorize is set.
 func (p *Plane) TakesOrders(r *http.Request) bool {
 	e := endpoint{Plane: p, socket: peerOf(r).Transport == "socket"}
 	return !e.readOnly()
 }
 
-// MayOrder decides whether who sent r may give the order, as for the plane's own:
-// it asks Options.Authorize, which may change the actor, and lets all pass on the
-// sockets. peer is who gives it.
+// MayOrder decides whether the sender of r may give the order, as the plane does for
+// its own orders: over HTTP it calls Options.Authorize, which may change the actor;
+// on a socket every order is allowed. It returns the sender.
 func (p *Plane) MayOrder(r *http.Request, o *Order) (peer Peer, err error) {
 	peer = peerOf(r)
 	if !p.TakesOrders(r) {

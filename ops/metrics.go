@@ -146,7 +146,7 @@ func (p *Plane) writeCalls(out *bytes.Buffer) {
 	}
 }
 
-// writeShadows writes what shadows would have done. They begin anew when they are
+// writeShadows writes what shadows would have done. They start over when they are
 // replaced, so the counters may go back to 0.
 func (p *Plane) writeShadows(out *bytes.Buffer) {
 	all := p.Shadows()

@@ -1,8 +1,9 @@
 package ops
 
-// TransportFleet is the transport of orders that came to a whole fleet. What of
-// them stands is the fleet's to keep, not Options.Standing's: else a restart would
-// bring back an override that was released while the process was down.
+// TransportFleet is the transport of orders for a whole fleet. The fleet itself keeps
+// the overrides and settings that they order, and Options.Standing does not:
+// otherwise a restart would bring back an override that was released while the
+// process was down.
 const TransportFleet = "fleet"
 
 // Peer is who gave an order, as far as the transport knows.

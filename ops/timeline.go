@@ -16,8 +16,8 @@ import (
 // Timeline is what happened, in order: transitions, overrides and their ends,
 // orders, changes of settings, and notices.
 type Timeline struct {
-	Events []Event `json:"events"` // CompleteSince is the time since which no event is missing. Zero: no event is missing at all.
-	// CompleteSince is the time from which on no event is missing. Zero: none is
+	Events []Event `json:"events"` // oldest first
+	// CompleteSince is the time since which no event is missing. Zero: none is
 	// missing.
 	CompleteSince time.Time `json:"complete_since,omitzero"`
 }

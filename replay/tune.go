@@ -101,7 +101,7 @@ type Choice struct {
 	Low  float64 `json:"cost_low"`
 	High float64 `json:"cost_high"`
 	// Saves is the share of the current cost that this choice saves, with its 90%
-	// interval: in each resample of the episodes, the choice is compared anew.
+	// interval: in each resample of the episodes, the choice is compared again.
 	Saves     float64  `json:"saves"`
 	SavesLow  float64  `json:"saves_low"`
 	SavesHigh float64  `json:"saves_high"`

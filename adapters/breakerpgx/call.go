@@ -169,7 +169,7 @@ func (c *call) outcome(err error) breaker.Outcome {
 	case isAnswer(err), c.conn.IsClosed():
 		return c.g.classify(err)
 	}
-	// pgx closes a connection upon each error of it. This one is well, and the
+	// pgx closes a connection after each of its errors. This one is well, and the
 	// server has said nothing: the error is the program's.
 	return breaker.Ignored
 }

@@ -45,7 +45,7 @@
 // # While the breaker is open
 //
 // Calls return an error that matches breaker.ErrOpen, and never
-// driver.ErrBadConn, upon which database/sql would try again. Commit and
+// driver.ErrBadConn, after which database/sql would try again. Commit and
 // rollback always run: a connection would go back to the pool with its
 // transaction still open.
 //
