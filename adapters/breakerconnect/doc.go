@@ -4,7 +4,7 @@
 //
 // # Usage
 //
-// A Guard is a connect.Interceptor. It keys a breaker.Set, so that the breakers
+// A Guard is a connect.Interceptor. It uses a breaker.Set, so that the breakers
 // are bounded, and are seen and operated through their manager:
 //
 //	guard := breakerconnect.New(breaker.SetOf[string](manager, "payments"))
@@ -17,7 +17,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // The codes Unavailable, DeadlineExceeded, Internal, Unknown, ResourceExhausted
 // and DataLoss are failures (see WithFailureCodes); all other codes are successes,
@@ -37,11 +37,11 @@
 //     reading the client's messages that a handler returns.
 //
 // On a server a handler that panics has failed. A deadline is the client's choice
-// there: where clients are not to be trusted with it, leave DeadlineExceeded out.
+// there: if clients cannot be trusted with it, leave DeadlineExceeded out.
 //
-// Whether a request has left the client is seen by net/http/httptrace, which
-// net/http and golang.org/x/net/http2 serve. With another HTTP client a network
-// error is known by its type. A connection that breaks counts as Unavailable,
+// Whether a request has left the client is seen through net/http/httptrace, which
+// net/http and golang.org/x/net/http2 support. With another HTTP client, a network
+// error is recognised by its type. A connection that breaks counts as Unavailable,
 // whatever code connect has for it.
 //
 // google.rpc.RetryInfo in a failure's details lengthens the open time, as
@@ -51,10 +51,10 @@
 // # Streams
 //
 // A stream's outcome is known at its end: where Receive returns io.EOF or an
-// error, or, on a server, where the handler returns. A client that closes the
-// response before the end, or whose deadline passes after the first message,
-// had an answer: a success. Before the first message the one is not evidence,
-// and the other a failure. Slow calls (breaker.Settings.SlowCall) are timed to
+// error, or, on a server, where the handler returns. If a client closes the
+// response before the end, or its deadline passes, after the first message, the
+// service has answered: that is a success. Before the first message, closing is
+// not evidence, and a deadline is a failure. Slow calls (breaker.Settings.SlowCall) are timed to
 // the first message of the answer, and that message passes a probe, since a
 // stream may go on for hours.
 //

@@ -3,8 +3,8 @@
 //
 // # Usage
 //
-// A Guard holds the four interceptors. They key a breaker.Set, so that it is
-// bounded, and is seen and operated through the manager it belongs to:
+// A Guard holds the four interceptors. They use a breaker.Set, so that the breakers
+// are bounded, and are seen and operated through their manager:
 //
 //	guard := breakergrpc.New(breaker.SetOf[string](manager, "payments"))
 //	conn, err := grpc.NewClient(target,
@@ -13,13 +13,13 @@
 //
 // On a server: grpc.ChainUnaryInterceptor(guard.UnaryServer) and
 // grpc.ChainStreamInterceptor(guard.StreamServer). By default there is one
-// breaker for each service; see WithKey. Connections to different places want
-// sets of their own, or ByTarget.
+// breaker for each service; see WithKey. For connections to different places,
+// use a set for each, or ByTarget.
 //
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // The codes Unavailable, DeadlineExceeded, Internal, Unknown,
 // ResourceExhausted and DataLoss are failures. All other codes are successes: the
@@ -32,7 +32,7 @@
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - a call that grpc-go refuses to send: a message that is too large or cannot
 //     be marshalled or compressed, metadata that is not valid, credentials that
-//     cannot be had (unless their error has a gRPC status, which looks like the
+//     cannot be obtained (unless their error has a gRPC status, which looks like the
 //     service's), or a process that has no file descriptor left for a connection;
 //   - a message that is larger than the receiver's limit;
 //   - a reply, or a message to receive, that is not of a type that the codec knows;
@@ -45,8 +45,8 @@
 //
 // On a server a handler that panics has failed. An error or a panic after the
 // client's cancel is not evidence, nor is an error of reading the client's
-// messages that a handler returns. A deadline is the client's choice there: where
-// clients are not to be trusted with it, leave DeadlineExceeded out.
+// messages that a handler returns. A deadline is the client's choice there: if
+// clients cannot be trusted with it, leave DeadlineExceeded out.
 //
 // # Streams
 //
@@ -54,7 +54,7 @@
 // error, or, on a server, where the handler returns. A stream that its caller
 // leaves by cancelling its context is not evidence, nor is one that has answered
 // with a message and is then quiet until its caller's deadline. No goroutine is
-// kept for a stream. Two rules make long streams fit: slow calls
+// kept for a stream. Two rules take account of long streams: slow calls
 // (breaker.Settings.SlowCall) are timed to the first message of the answer,
 // and while the breaker is half-open that message passes the probe, since a
 // stream may go on for hours.

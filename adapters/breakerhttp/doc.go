@@ -15,13 +15,13 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // An answer of 5xx or 429, an error of the transport and a deadline that
 // passes are failures; other answers, 4xx among them, are successes. WithStatus
 // judges codes and WithErrors errors in other ways. An answer that begins well is
-// judged when its body is at its end or closed: should reading it fail, the call
-// has failed. Slow is what takes long to the headers; the pace of reading the
+// judged when its body is at its end or closed: if reading it fails, the call has
+// failed. A call is slow by the time to the headers; the pace of reading the
 // body does not count. Retry-After of the answer that trips the breaker lengthens
 // the open time, within breaker.Settings.ResetMax.
 //
@@ -52,7 +52,7 @@
 //
 // A connection that the server closed while it was idle can cost a call: net/http
 // sends again what is safe to repeat, and reports the rest as an error, which is a
-// failure, as nobody knows whether the request was served. Set
+// failure, because it is unknown whether the request was served. Set
 // http.Transport.IdleConnTimeout below the server's limit.
 //
 // # Rejections

@@ -4,7 +4,7 @@
 // # Usage
 //
 // A Pool has the methods of a pgxpool.Pool, so generated code and helpers that
-// ask for an interface, such as sqlc's DBTX and pgx.BeginFunc, take it as it is:
+// accept an interface, such as sqlc's DBTX and pgx.BeginFunc, work with it:
 //
 //	pool, err := breakerpgx.New(ctx, dsn, b)
 //
@@ -16,7 +16,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // Failures are a connection that breaks or cannot be made, a deadline that passes
 // while the database is asked, and the SQLSTATEs that breakersql.PostgreSQL calls
@@ -55,7 +55,7 @@
 // out, and replaces it if it is dead. The guarded pool also asks for that ping
 // when an idle connection has something to say, which on Unix costs one system
 // call: a server that restarted or failed over has closed its connections, and
-// no caller gets one of them. Connections that the pool opens of its own accord
+// no caller gets one of them. Connections that the pool opens in advance
 // (MinConns) are not evidence, and are opened while the breaker is open too.
 //
 // # While the breaker is open

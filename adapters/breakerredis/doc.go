@@ -4,8 +4,8 @@
 // # Usage
 //
 // One line guards a client, a cluster's nodes or a ring's shards, before the
-// first command. The keys of the set are the nodes' addresses, so that one
-// node's trouble is not the others':
+// first command. The keys of the set are the nodes' addresses, so that the
+// trouble of one node does not affect the others:
 //
 //	client := redis.NewClusterClient(options)
 //	err := breakerredis.Guard(client, breaker.SetOf[string](manager, "redis"))
@@ -16,7 +16,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // A command is one call, with its connecting, its handshake and its retries;
 // so is a pipeline or a transaction. In a cluster or a ring it is one call to
@@ -28,8 +28,8 @@
 // clients reached"; see WithFailureReplies. A pipeline or a transaction fails if
 // one of its commands got such a reply; EXECABORT itself says nothing. READONLY,
 // OOM, MISCONF and NOREPLICAS refuse writes alone, and TRYAGAIN, MOVED and ASK
-// certain keys alone: they are successes, since to reject all commands for them
-// would make half an outage a whole one.
+// certain keys alone: they are successes, because rejecting all commands for them
+// would turn a partial outage into a full one.
 //
 // Not evidence either way are:
 //
@@ -53,11 +53,11 @@
 //
 // # Connections
 //
-// Connections that the pool opens of its own accord, and those of
+// Connections that the pool opens in the background, and those of
 // subscriptions, are opened without asking the breaker and are not evidence:
-// the pool dials in the background, apart from the command that waits for it,
-// and recovers by it. The handshake of a subscription is a call like any
+// the pool dials them apart from the command that waits for one, and recovers by
+// them. The handshake of a subscription is a call like any
 // other, so that an open breaker lets none through. The hook watches
-// connections for failures, so that it can tell a node that hangs from a pool
-// that is too small; add it before the first command.
+// connections for failures, so that it can distinguish a node that hangs from a
+// pool that is too small; add it before the first command.
 package breakerredis

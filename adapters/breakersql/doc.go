@@ -1,5 +1,5 @@
 // Package breakersql puts a circuit breaker between database/sql and a driver,
-// so that everything above database/sql, an ORM too, is guarded by one line:
+// so that everything above database/sql, including an ORM, is guarded by one line:
 //
 //	db, err := breakersql.Open("pgx", dsn, b)
 //
@@ -14,7 +14,7 @@
 // # What is evidence
 //
 // What never left the process, what the caller did, and what the program did
-// wrong is not evidence. Only the dependency's own doing is.
+// wrong is not evidence. Only what the dependency does is.
 //
 // Calls are connect, ping, prepare, begin, exec, query, commit, rollback, and
 // reading rows: a query's call ends when its rows are at their end, fail, or are
@@ -23,7 +23,7 @@
 // its success is not evidence, or it would hide that what follows always fails.
 //
 // Classify says what an error is evidence of: a broken connection is a failure,
-// the database's word about the statement (no rows, a constraint, a syntax
+// the database's answer about the statement (no rows, a constraint, a syntax
 // error, a deadlock) is a success, because it answered. A caller that cancels
 // is not evidence; a deadline that passes is a failure, unless it passes while rows
 // wait to be read. A process that has no file descriptor left for a connection
@@ -37,8 +37,8 @@
 // on a broken one is not a second failure. A transaction fails once.
 //
 // A connect that fails is a failure, unless the database answered, because most
-// drivers do not say why. What is the program's own in it, such as a provider of
-// passwords that pgx asks, is for the breaker to ignore:
+// drivers do not say why. Let the breaker ignore errors of the program's own code,
+// such as a provider of passwords that pgx calls:
 //
 //	b := breaker.New("db", breaker.Settings{}, breaker.WithIgnored(breaker.ErrorIs(errNoToken)))
 //
