@@ -87,8 +87,8 @@ func ParseOrder(text []byte, o any) error {
 	case err != nil:
 		return bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if x, ok := o.(interface{ normalize() }); ok {
-		x.normalize()
+	if x, ok := o.(interface{ normalise() }); ok {
+		x.normalise()
 	}
 	return nil
 }

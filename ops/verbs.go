@@ -98,8 +98,8 @@ func (o *Order) checkPlaneVerb() error {
 	return nil
 }
 
-// normalize fills in the id if the verb does not require one.
-func (o *Order) normalize() {
+// normalise fills in the id if the verb does not require one.
+func (o *Order) normalise() {
 	if o.Verb == VerbMark && o.ID == "" {
 		o.ID = "*"
 	}
