@@ -12,7 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
 )
 
-// One line joins. A store that is away is not an error: the breakers act by
+// One line joins. An unreachable store is not an error: the breakers act by
 // themselves until it answers.
 func ExampleJoin() {
 	run := func(ctx context.Context) error {
@@ -48,4 +48,30 @@ func ExampleJoin_inMemory() {
 	}
 	fmt.Println(f.State().Members)
 	// Output: 1
+}
+
+// What operators see: every breaker in all processes. A program that is not a member
+// gets the group from Open.
+func ExampleGroup() {
+	var manager breaker.Manager
+	manager.Breaker("payments")
+	f, err := fleet.Join(context.Background(), &manager, fleet.Options{Store: fleettest.NewStore(), Group: "checkout"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	for {
+		view, err := f.Group().View(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if len(view.Breakers) > 0 {
+			fmt.Println(view.Breakers[0].Explain())
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // the member has not reported yet
+	}
+	// Output: payments is closed in its one process.
 }

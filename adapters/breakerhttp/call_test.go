@@ -39,7 +39,7 @@ func TestOutcomeOfErrors(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			return ctx, func() { cancel(errGone) }
 		}, func(cancel context.CancelFunc) error { cancel(); return errGone }, "0 good, 0 bad"},
-		{"cancelled by somebody else", background, func(context.CancelFunc) error { return context.Canceled }, "0 good, 1 bad"},
+		{"cancelled by someone else", background, func(context.CancelFunc) error { return context.Canceled }, "0 good, 1 bad"},
 		{"a deadline that had passed", func() (context.Context, context.CancelFunc) {
 			return context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 		}, func(context.CancelFunc) error { return context.DeadlineExceeded }, "0 good, 0 bad"},

@@ -46,7 +46,7 @@ func startPods(t *testing.T, n int) *pods {
 
 // An operator's minutes with a fleet: a zone goes bad, they see which and why,
 // force it closed everywhere after a dry run, see the receipts, and find the same
-// at a link that somebody sent.
+// at a link that someone sent.
 func TestFleetPage(t *testing.T) {
 	t.Parallel()
 	pods := startPods(t, 6)

@@ -227,7 +227,7 @@ func FuzzDigest(f *testing.F) {
 	})
 }
 
-// FuzzOpen: whoever has no key, or another one, gets nothing past a seal, and
+// FuzzOpen: someone without the key, or with another one, gets nothing past a seal, and
 // records of any bytes are read or refused.
 func FuzzOpen(f *testing.F) {
 	key := Seal{Group: "g", Key: []byte("0123456789abcdef")}
