@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -10,7 +12,8 @@ import (
 	"time"
 )
 
-// writePage writes BENCHMARKS.md. Nothing on that page is typed by hand.
+// writePage writes BENCHMARKS.md. Nothing on that page is typed by hand, except
+// what follows handMark, which it keeps.
 func writePage(file string, rows []*Row, took time.Duration, command, profileFile string) error {
 	var b bytes.Buffer
 	p := printer{w: &b, markdown: true}
@@ -41,7 +44,28 @@ func writePage(file string, rows []*Row, took time.Duration, command, profileFil
 		p.text("A guarded `net/http` client under load on loopback, `cd bench && GOWORK=off go run ./profile -seconds 60`:", "", "```")
 		p.text(strings.TrimRight(string(out), "\n"), "```")
 	}
+	kept, err := lastPart(file)
+	if err != nil {
+		return err
+	}
+	b.WriteString(kept)
 	return os.WriteFile(file, b.Bytes(), 0o644)
+}
+
+// handMark begins the part of the page that is written by hand, up to its end.
+const handMark = "\n<!-- The command keeps what follows. -->\n"
+
+// lastPart returns the part of an existing page that is written by hand.
+func lastPart(file string) (string, error) {
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	_, kept, found := strings.Cut(string(old), handMark)
+	if !found {
+		return "", nil
+	}
+	return handMark + kept, nil
 }
 
 var method = []string{

@@ -123,6 +123,37 @@ func TestVersionsGoOnAfterForgetting(t *testing.T) {
 	}
 }
 
+// The version of a key to which nothing has happened grows when another one is
+// forgotten to which something has, and an order for the one before is refused.
+// From its first change on, the version of a key is its own.
+func TestVersionsAndOtherKeys(t *testing.T) {
+	s := keyed(SetOptions{})
+	quiet, changed := s.Breaker("quiet"), s.Breaker("changed")
+	_ = changed.Close(Order{})
+	_ = changed.Open(Order{})
+	before, own := quiet.Status().Version, changed.Status().Version
+	for range 5 {
+		_ = s.Breaker("other").Open(Order{})
+	}
+	s.Remove("other")
+	after := quiet.Status().Version
+	if after <= before || changed.Status().Version != own {
+		t.Errorf("versions %d, and %d before; of the key that had changed %d, and %d before", after, before, changed.Status().Version, own)
+	}
+	if _, err := quiet.Apply(Order{Verb: VerbForceOpen, IfVersion: before}); !errors.Is(err, ErrVersion) || quiet.State() != Closed {
+		t.Errorf("an order for version %d: %v, and the key is %s", before, err, quiet.State())
+	}
+	if _, err := quiet.Apply(Order{Verb: VerbForceOpen, IfVersion: after}); err != nil {
+		t.Error(err)
+	}
+	now := quiet.Status().Version
+	_ = s.Breaker("other").Open(Order{})
+	s.Remove("other")
+	if got := quiet.Status().Version; now <= after || got != now {
+		t.Errorf("version %d after its first change, which was %d, and %d after another key is forgotten", now, after, got)
+	}
+}
+
 // A key that is forgotten and used again begins without the attempts that
 // lengthened its open time.
 func TestForgetAttempts(t *testing.T) {

@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +44,6 @@ type member interface {
 	keyed() bool                // it is a set
 	lookup(key string) *Breaker // nil if there is none
 	ids(most int) []string
-	walk(evicted bool) iter.Seq[*Breaker]
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
 	setTape(*tape.Tape)
@@ -358,7 +356,12 @@ func (m *Manager) setListener(l *Listener, on bool) {
 // remembers, in no particular order.
 func (m *Manager) Breakers() (out []*Breaker) {
 	for _, x := range m.all() {
-		out = slices.AppendSeq(out, x.walk(false))
+		switch x := x.(type) {
+		case *Breaker:
+			out = append(out, x)
+		case AnySet:
+			out = append(out, x.Breakers()...)
+		}
 	}
 	return out
 }
@@ -406,15 +409,14 @@ func (m *Manager) count(c *config) (n int, member bool) {
 
 // all returns the members, so that callers can work on them without the lock.
 // Those that are created or removed meanwhile may be missed.
-func (m *Manager) all() (out []member) {
+func (m *Manager) all() []member {
+	m.mu.RLock()
+	out := make([]member, 0, len(m.members))
+	m.mu.RUnlock()
 	for _, x := range batches(&m.mu, &m.members) {
 		out = append(out, x)
 	}
 	return out
-}
-
-func (b *Breaker) walk(bool) iter.Seq[*Breaker] {
-	return func(yield func(*Breaker) bool) { yield(b) }
 }
 
 func (b *Breaker) keyed() bool { return false }

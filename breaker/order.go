@@ -51,6 +51,15 @@ type Order struct {
 	// IfVersion, unless 0, makes the order fail with ErrVersion if the
 	// breaker's version is a different one: then it has changed since the actor
 	// looked at it.
+	//
+	// The version of a breaker changes with every transition, order and change
+	// of settings, and none comes twice. For the key of a set this holds even if
+	// the set forgets the key meanwhile. The set knows only the highest version
+	// that it has forgotten, so there is one exception to the reverse: as long as
+	// nothing has happened to a key, its version also grows when the set forgets
+	// another key to which something has. An order for it then fails although
+	// this key is as it was; look at it again. From its first transition, order
+	// or settings of its own on, the version of a key is its own.
 	IfVersion uint64
 	// DryRun returns the receipt without carrying out the order.
 	DryRun bool
@@ -183,7 +192,7 @@ func (b *Breaker) versionLocked() uint64 {
 
 // ownVersionLocked returns the version without the changes of the set's
 // settings. For a key it begins above every version that the set has forgotten,
-// so that no version is used twice (I12). mu is held.
+// so that no version is used twice (I12): see Order.IfVersion. mu is held.
 func (b *Breaker) ownVersionLocked() uint64 {
 	if c := b.cold.Load(); c != nil && c.version > 0 {
 		return c.version

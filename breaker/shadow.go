@@ -180,7 +180,7 @@ func (b *Breaker) Shadows() []ShadowStatus {
 	if b.cfg.owner != nil {
 		return b.cfg.owner.Shadows()
 	}
-	return b.cfg.shadowStatus(b.walk(false))
+	return b.cfg.shadowStatus(slices.Values([]*Breaker{b}))
 }
 
 // Shadows returns what the shadows would have done so far, summed over the keys.

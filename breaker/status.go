@@ -44,7 +44,7 @@ type Status struct {
 	FailingSince      time.Time     `json:"failing_since,omitzero"`     // when the breaker tripped, if it has not closed since; zero: it is closed, or was opened by an order
 	HeldBackSince     time.Time     `json:"held_back_since,omitzero"`   // since when a rule has been met while CapOpen keeps the breaker closed; zero: not now
 	HeldBack          uint64        `json:"held_back,omitempty"`        // how many times CapOpen has done so
-	Version           uint64        `json:"version"`                    // grows with every transition, order and change of settings
+	Version           uint64        `json:"version"`                    // grows with every transition, order and change of settings; see Order.IfVersion for what it promises
 	SettingsVersion   uint64        `json:"settings_version"`           // grows with every change of settings
 	Settings          Settings      `json:"settings,omitzero"`          // in effect, with defaults filled in
 	Links             *Links        `json:"links,omitempty"`            // see WithLinks
