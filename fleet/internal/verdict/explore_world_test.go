@@ -50,7 +50,7 @@ type report struct {
 	hash    uint64
 
 	knew Probe // ghost: which attempt of which verdict the member knew of
-	bad  int   // ghost: its newest bad call that counts
+	bad    int // ghost: its newest bad call that counts
 }
 
 type digest struct {
