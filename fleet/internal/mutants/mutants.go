@@ -86,7 +86,7 @@ func Kill(t *testing.T, list []Mutant) {
 // firstFailure is what the tests say first, in short.
 func firstFailure(out []byte) []byte {
 	out = bytes.TrimSpace(out)
-	if i := bytes.Index(out, []byte("_test.go:")); i >= 0 {
+	if i := bytes.Index(out, []byte("--- FAIL")); i >= 0 {
 		out = out[i:]
 	}
 	return out[:min(len(out), 200)]

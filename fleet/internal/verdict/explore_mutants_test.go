@@ -25,7 +25,7 @@ var slips = []mutants.Mutant{
 	{Name: "a span shorter than four beats", By: "TestExplore/new$", New: "Spans[0] /= 4"},
 	{Name: "a zone's verdict outlives the fleet's", By: "TestWalks", Old: "*z = Scope{Since: z.Since}", New: "_ = z"},
 	{
-		Name: "one member that never calls holds up the probe", By: "TestExplore/open$",
+		Name: "one member that never calls holds up the probe", By: "TestExplore/two_coordinators$",
 		Old: "	if len(x.active()) > 0 && x.quiet < c.Stagger {", New: "	if len(x.active()) > 0 {",
 	},
 
@@ -35,11 +35,11 @@ var slips = []mutants.Mutant{
 	{Name: "a late report counts as the newest", By: "TestWalks", Old: "case s.Boot == boot && seq <= s.Seq:", New: "case false:"},
 	{Name: "a report of a member that is gone counts", By: "TestPresence", Old: "now-s.At >= time.Duration(p.Silence)*beat", New: "false && beat > 0"},
 	{
-		Name: "own evidence does not matter", By: "TestExplore/new$",
+		Name: "own evidence does not matter", By: "TestExplore/running$",
 		Old: "	if !p.obeys(own, near, &x.Why.Tally.Evidence, x.Why.Kind, l.Rule.rate(x.Why.Kind)) {", New: "	_, _ = own, near\n	if false {",
 	},
 	{Name: "an old verdict opens a new stretch", By: "TestExplore/beside$", Old: "x != nil && o.was && x.OpenFor >= now-o.closed", New: "false"},
-	{Name: "a clearing is forgotten", By: "TestExplore/new$", Old: "*x = Scope{Since: c.Clock}", New: "*x = Scope{}"},
+	{Name: "a clearing is forgotten", By: "TestExplore/unheard_for_two_beats$", Old: "*x = Scope{Since: c.Clock}", New: "*x = Scope{}"},
 	{Name: "a new coordinator begins time anew", By: "TestWalks", Old: "m.Clock > c.Clock && m.Clock < c.Clock+1<<32", New: "false"},
 
 	// Probes.
