@@ -211,6 +211,13 @@ func (b *book) outdated(s *standingOrder, now time.Duration) bool {
 	return false
 }
 
+// forget has an order stand no more.
+func (b *book) forget(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.superseded(id)
+}
+
 // superseded remembers that an order stands no more. b.mu is held.
 func (b *book) superseded(id string) {
 	if b.stood == nil {
@@ -308,6 +315,7 @@ func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 	case s.expired() && s.Standing(), !s.Standing() && r.Late:
 		return nil // it was for those that were there
 	case r.Late && f.replaced(&s, all):
+		f.book.forget(stored.ID)
 		return nil // who gave the one that replaced it died before removing it
 	case !s.Standing() && stored.Age > orderFresh && verb != breaker.VerbRelease:
 		r.Error = fmt.Sprintf("it heard of the order %s late", stored.Age.Round(time.Second))

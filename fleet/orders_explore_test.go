@@ -267,12 +267,15 @@ func (y *yard) key() string {
 }
 
 // wants is the state that the newest order asks for that a member has carried out or
-// the store has. An order that both have lost was never given, as its giver hears
-// from no one.
+// the store has, and that no member knows to be over. An order that both have lost was
+// never given, as its giver hears from no one.
 func (y *yard) wants() breaker.State {
 	for i := len(y.given) - 1; i >= 0; i-- {
 		id := y.given[i]
 		_, there := y.orders[id]
+		if slices.ContainsFunc(y.members, func(f *Fleet) bool { return f.book.stood[id] }) {
+			continue
+		}
 		if there || slices.ContainsFunc(y.members, func(f *Fleet) bool { return f.did(id) }) {
 			return map[byte]breaker.State{'n': breaker.ForcedOpen, 'd': breaker.ForcedClosed, 'e': breaker.Closed}[y.kinds[i]]
 		}
@@ -374,4 +377,23 @@ func TestExploreOrders(t *testing.T) {
 		level = next
 	}
 	t.Logf("%d states, %d transitions", len(seen), transitions)
+}
+
+// What a member has carried out is not forgotten while the store has it, however
+// many orders follow (F10).
+func TestDoneIsKeptWhileItStands(t *testing.T) {
+	var b book
+	stands := StoredOrder{ID: "stands", Number: 1}
+	b.begin(stands.ID)
+	for i := range maxDone + 10 {
+		id := fmt.Sprint(i)
+		b.begin(id)
+		b.settle([]StoredOrder{stands, {ID: id, Number: uint64(i + 2)}}, uint64(i+2), time.Duration(i))
+	}
+	if b.begin(stands.ID) {
+		t.Error("it would be carried out again")
+	}
+	if len(b.done) > maxDone+2 || len(b.order) != len(b.done) {
+		t.Errorf("%d and %d are remembered, want about %d", len(b.done), len(b.order), maxDone)
+	}
 }
