@@ -166,7 +166,7 @@ func (g *Group) Order(ctx context.Context, o Order, progress func(*Receipts)) (*
 	if r.Number, err = g.store.Add(ctx, w.ID, message, 0, 0); err != nil {
 		return nil, err
 	}
-	if err := g.supersede(ctx, &w, r.Number); err != nil {
+	if err := g.supersede(ctx, &w, before); err != nil {
 		return nil, err
 	}
 	return r, g.wait(ctx, r, waiting, progress)
@@ -253,21 +253,15 @@ func (g *Group) standing(ctx context.Context) (out []standingOrder, newest uint6
 	return out, newest, g.store.Remove(ctx, over...)
 }
 
-// supersede removes the standing orders that this one takes the place of. It looks
-// again which there are: someone else may have given one at the same time, and the
-// numbers say which was first.
-func (g *Group) supersede(ctx context.Context, by *wire.Order, number uint64) error {
+// supersede removes the standing orders that this one takes the place of.
+func (g *Group) supersede(ctx context.Context, by *wire.Order, before []standingOrder) error {
 	if by.Order.DryRun {
 		return nil
 	}
-	standing, _, err := g.standing(ctx)
-	if err != nil {
-		return err
-	}
 	var ids []string
-	for i := range standing {
-		if old := &standing[i]; old.Number < number && supersedes(&by.Order, &old.Order.Order) {
-			ids = append(ids, old.Order.ID)
+	for i := range before {
+		if old := &before[i].Order; supersedes(&by.Order, &old.Order) {
+			ids = append(ids, old.ID)
 		}
 	}
 	return g.store.Remove(ctx, ids...)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/mutants"
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -218,7 +220,7 @@ func (y *yard) give(verb breaker.Verb, dies bool) {
 	defer cancel()
 	y.fails = dies
 	o := ops.Order{ID: "db", Verb: verb, Actor: "ana", Reason: "maintenance"}
-	if verb != breaker.VerbRelease {
+	if verb == breaker.VerbForceOpen || verb == breaker.VerbForceClosed {
 		o.For = ops.Duration(time.Hour)
 	}
 	_, err := y.group.Order(ctx, Order{Order: o}, nil)
@@ -332,15 +334,15 @@ func (y *yard) close() {
 }
 
 func TestExploreOrders(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
 	depth := 4
-	if os.Getenv("SWITCHGEAR_EXPLORE") != "" {
+	switch {
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
 		depth = 5
+	case testing.Short() || mutants.Race:
+		depth = 3
 	}
 	const many = 100
-	left := [orderKinds]int{gives: 3, givesHalf: 1, reads: many, readsMute: 1, restarts: 1, minute: 1, loses: 1, fallsBack: 1}
+	left := [orderKinds]int{gives: 3, givesHalf: 1, reads: many, readsMute: 1, restarts: 2, minute: 1, loses: 1, fallsBack: 1}
 	names := []string{"give", "give and die", "read", "read, mute", "restart", "minute", "lose", "fall back"}
 	seen := map[string]bool{}
 	level := [][]orderStep{nil}
@@ -379,6 +381,19 @@ func TestExploreOrders(t *testing.T) {
 	t.Logf("%d states, %d transitions", len(seen), transitions)
 }
 
+// Orders are carried out in the order in which they were given (F10).
+func TestOrdersInOrder(t *testing.T) {
+	y := newYard([orderKinds]int{})
+	defer y.close()
+	for range 20 {
+		y.give(ops.VerbNote, false)
+	}
+	y.read(y.members[0], false)
+	if got := y.members[0].book.order; !slices.Equal(got, y.given) {
+		t.Errorf("got %v, want %v", got, y.given)
+	}
+}
+
 // What a member has carried out is not forgotten while the store has it, however
 // many orders follow (F10).
 func TestDoneIsKeptWhileItStands(t *testing.T) {
@@ -396,4 +411,27 @@ func TestDoneIsKeptWhileItStands(t *testing.T) {
 	if len(b.done) > maxDone+2 || len(b.order) != len(b.done) {
 		t.Errorf("%d and %d are remembered, want about %d", len(b.done), len(b.order), maxDone)
 	}
+}
+
+// slips are what the exploration of orders must notice.
+var slips = []mutants.Mutant{
+	{Name: "an order is carried out at each reading", Old: "	if b.done[id] {\n		return false\n	}\n"},
+	{Name: "a receipt is given once, whether it arrives or not", Old: "		if err := f.put(ctx, ReceiptTable, r.Order+\"/\"+f.field, message); err != nil {\n			return err\n		}\n", New: "		_ = f.put(ctx, ReceiptTable, r.Order+\"/\"+f.field, message)\n"},
+	{Name: "orders are carried out in any order", By: "TestOrdersInOrder", Old: "cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID))", New: "cmp.Compare(b.Number, a.Number)"},
+	{Name: "what was replaced is carried out when it comes back", Old: "if younger && supersedes(", New: "if younger && false && supersedes("},
+	{Name: "what was replaced stays in the store", Old: "		if b.stood[o.ID] {", New: "		if false {"},
+	{Name: "a late member carries out what was replaced", Old: "case r.Late && f.replaced(&s, all):", New: "case false:"},
+	{Name: "what is lost is not put back", Old: "	if number >= b.newest {\n		return nil", New: "	if true {\n		return nil"},
+	{Name: "what is lost counts as taken back", Old: "case number >= b.newest:", New: "case true:"},
+	{Name: "what was taken back while away stays", Old: "		f.release(&missed)\n", New: "		_ = missed\n"},
+}
+
+func TestMutants(t *testing.T) {
+	if testing.Short() || mutants.Race {
+		t.Skip("slow")
+	}
+	for i := range slips {
+		slips[i].By = cmp.Or(slips[i].By, "^TestExploreOrders$")
+	}
+	mutants.Kill(t, slips)
 }

@@ -64,7 +64,7 @@ var slips = []mutants.Mutant{
 }
 
 func TestMutants(t *testing.T) {
-	if testing.Short() || raceDetected {
+	if testing.Short() || mutants.Race {
 		t.Skip("slow")
 	}
 	mutants.Kill(t, slips)

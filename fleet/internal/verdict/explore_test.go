@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/mutants"
 )
 
 // budget is how often the things that change the most may still happen. All else
@@ -487,9 +488,9 @@ func (w *world) String() string {
 func TestExplore(t *testing.T) {
 	depth := 5
 	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !raceDetected:
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
 		depth = 7
-	case testing.Short() || raceDetected:
+	case testing.Short() || mutants.Race:
 		depth = 4
 	}
 	for _, s := range starts() {
@@ -508,9 +509,9 @@ func TestExplore(t *testing.T) {
 func TestWalks(t *testing.T) {
 	walks := 300
 	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !raceDetected:
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
 		walks = 3000
-	case testing.Short() || raceDetected:
+	case testing.Short() || mutants.Race:
 		walks = 50
 	}
 	var steps []action
