@@ -40,11 +40,14 @@ var slips = []mutants.Mutant{
 	},
 	{Name: "an old verdict opens a new stretch", By: "TestExplore/beside$", Old: "x != nil && o.was && x.OpenFor >= now-o.closed", New: "false"},
 	{Name: "a clearing is forgotten", By: "TestExplore/unheard_for_two_beats$", Old: "*x = Scope{Since: c.Clock}", New: "*x = Scope{}"},
-	{Name: "a new coordinator begins time anew", By: "TestWalks", Old: "m.Clock > c.Clock && m.Clock < c.Clock+1<<32", New: "false"},
+	{Name: "a new coordinator begins time anew", By: "TestWalks", Old: "c.Clock = clockOf(c.Clock, members)", New: ""},
 
 	// Probes.
 	{Name: "members arm while a probe runs", By: "TestExplore/second_attempt$", Old: "	if x.Probe.Member != 0 && x.Probe.Left > 0 {", New: "	if false {"},
 	{Name: "a probe that began disarms no one", By: "TestExplore/second_attempt$", Old: "				x.disarm(v.member)\n"},
+	{Name: "one member says how long all wait for its probe", By: "TestLeaseOfAnother", Old: "medianLease(voices), maxWait", New: "maxWait"},
+	{Name: "one member moves the clock as far as it says", By: "TestClockGoesOn", Old: "first-own < far", New: "far > 0"},
+	{Name: "what two members know of the clock is not believed", By: "TestClockGoesOn", Old: "return max(own, second)", New: "return own"},
 	{Name: "a hung probe is waited for", By: "TestWalks", Old: "	x.Probe.Left -= elapsed\n"},
 	{Name: "the busiest member is armed for each attempt", By: "TestExplore/open$", Old: "x.Attempt%2 == 0", New: "true"},
 	{Name: "a result is told until one coordinator knows it", By: "TestExplore/forgotten$", Old: "	switch {\n	case l.Auto == breaker.Closed:\n		return o.judge", New: "	if o.known && o.Probe.Result > Running {\n		o.Probe = Probe{}\n	}\n	switch {\n	case l.Auto == breaker.Closed:\n		return o.judge"},
