@@ -124,7 +124,7 @@ var orderVerbs = []breaker.Verb{breaker.VerbForceOpen, breaker.VerbForceClosed, 
 func newYard(left [orderKinds]int) *yard {
 	y := &yard{left: left, seal: wire.Seal{Group: "test", Key: []byte("0123456789abcdef")}}
 	y.shelf = shelf{orders: map[string]shelved{}, receipts: map[string]string{}, reports: map[string][]byte{}, said: map[string]string{}}
-	y.backup = y.shelf.copied()
+	y.backup = y.copied()
 	y.group = &Group{store: &y.shelf, seal: y.seal}
 	y.members = []*Fleet{y.join(), y.join()}
 	return y

@@ -489,7 +489,7 @@ func TestExplore(t *testing.T) {
 	depth := 5
 	switch {
 	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
-		depth = 7
+		depth = 6
 	case testing.Short() || mutants.Race:
 		depth = 4
 	}
