@@ -71,6 +71,9 @@ func TestProcesses(t *testing.T) {
 		p.behave(func(c processConfig) bool { return c.ID == 3 })
 		p.until(slack, "the bad node is open", func() bool { return p.open[3] != breaker.Closed })
 		<-time.After(6 * time.Second)
+		if v := verdicts(t, s); len(v) > 0 {
+			t.Errorf("F3: one process is bad, and there is a verdict: %+v", v)
+		}
 		records, _ := p.since(began)
 		for _, r := range records {
 			if r.Transition != nil && r.Process != 3 {
@@ -135,6 +138,7 @@ func TestProcesses(t *testing.T) {
 				t.Logf("alone after %s", p.until(slack, "all are alone", p.allAlone))
 				// Each probes by itself, at the pace of its own settings (F6).
 				<-time.After(10 * time.Second)
+				p.until(slack, "each has probed by itself", func() bool { return p.probed(began) == len(p.configs) })
 				_, ran := p.since(began)
 				t.Logf("%d calls reached the dependency in %s", ran, time.Since(began.at))
 				if most := 8 * (2 + int(time.Since(began.at)/processSettings.ResetTimeout)); ran > most {
@@ -148,6 +152,26 @@ func TestProcesses(t *testing.T) {
 			p.order(s)
 		})
 	}
+}
+
+// verdicts are those on "db".
+func verdicts(t *testing.T, s *server) (out []fleet.Verdict) {
+	t.Helper()
+	client := s.client()
+	defer client.Close()
+	g, err := fleet.Open(client, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	v, err := g.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range v.Breakers {
+		out = append(out, b.Verdicts...)
+	}
+	return out
 }
 
 // memory bounds that of the server, in bytes; 0 for no bound.
@@ -473,6 +497,17 @@ func (p *processes) oneCoordinator(now time.Time) {
 		p.wrong = append(p.wrong, fmt.Sprintf("F8: %d coordinators for %s", n, now.Sub(p.both)))
 		p.both = time.Time{}
 	}
+}
+
+// probed is how many processes have let a call probe since. The lock is held.
+func (p *processes) probed(m mark) int {
+	by := map[int]bool{}
+	for _, r := range p.records[m.records:] {
+		if r.Transition != nil && r.Transition.To == breaker.HalfOpen {
+			by[r.Process] = true
+		}
+	}
+	return len(by)
 }
 
 // coordinator is the process that says that it is the one.
