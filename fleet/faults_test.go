@@ -42,7 +42,7 @@ func TestProcesses(t *testing.T) {
 	s := startServer(t)
 	way := newProxy(t, s.addr)
 	p := startProcesses(t, 8, processConfig{Redis: way.addr(), Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
-	defer p.check()
+	defer p.check(t)
 	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
 	<-time.After(3 * time.Second)
 
@@ -627,12 +627,12 @@ func (p *processes) allAlone() bool {
 }
 
 // check checks the invariants on everything that was recorded.
-func (p *processes) check() {
-	p.t.Helper()
+func (p *processes) check(t *testing.T) {
+	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, wrong := range p.wrong {
-		p.t.Error(wrong)
+		t.Error(wrong)
 	}
 	type done struct {
 		process int
@@ -642,20 +642,20 @@ func (p *processes) check() {
 	for _, r := range p.records {
 		if r.Order != "" {
 			if d := (done{r.Process, r.Order}); orders[d] > 0 {
-				p.t.Errorf("F10: process %d carried out %s twice", r.Process, r.Order)
+				t.Errorf("F10: process %d carried out %s twice", r.Process, r.Order)
 			} else {
 				orders[d]++
 			}
 			continue
 		}
-		t := r.Transition
+		x := r.Transition
 		switch {
-		case t.Cause == breaker.CauseFleet && t.Peers.Against < 2:
-			p.t.Errorf("F3: process %d opened by the evidence of %d", r.Process, t.Peers.Against)
-		case t.Cause == breaker.CauseFleet && t.Peers.Own.Calls >= 10 && t.Peers.Own.Failures == 0:
-			p.t.Errorf("F4: process %d opened against its own evidence: %s", r.Process, t.Summary())
-		case t.To == breaker.Closed && t.Cause != breaker.CauseProbesPassed:
-			p.t.Errorf("F5: process %d was closed by %s", r.Process, t.Cause)
+		case x.Cause == breaker.CauseFleet && x.Peers.Against < 2:
+			t.Errorf("F3: process %d opened by the evidence of %d", r.Process, x.Peers.Against)
+		case x.Cause == breaker.CauseFleet && x.Peers.Own.Calls >= 10 && x.Peers.Own.Failures == 0:
+			t.Errorf("F4: process %d opened against its own evidence: %s", r.Process, x.Summary())
+		case x.To == breaker.Closed && x.Cause != breaker.CauseProbesPassed:
+			t.Errorf("F5: process %d was closed by %s", r.Process, x.Cause)
 		}
 	}
 }
