@@ -111,7 +111,7 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 	}
 	slices.SortFunc(all, func(a, b StoredOrder) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
 	for _, stored := range all {
-		if receipt := f.obey(stored, all); receipt != nil {
+		if receipt := f.obey(stored, all); receipt != nil && len(f.receipts) < maxDone {
 			f.receipts = append(f.receipts, receipt)
 		}
 	}
@@ -133,6 +133,7 @@ func (f *Fleet) giveReceipts(ctx context.Context) error {
 		r := f.receipts[0]
 		message, err := f.seal.CloseRecord(wire.KindReceipt, r)
 		if err != nil {
+			f.receipts = f.receipts[1:] // it would stand in the way of the others
 			return err
 		}
 		if err := f.put(ctx, ReceiptTable, r.Order+"/"+f.field, message); err != nil {
@@ -431,6 +432,7 @@ func (b *book) stands(s standingOrder, now time.Duration) {
 	}
 	c := s
 	c.Age = now - s.Age // when it was given
+	c.StoredOrder.Order, c.Versions = nil, nil
 	b.carried = append(b.carried[max(0, len(b.carried)+1-maxStanding):], c)
 	if s.Standing() && len(b.standing) < maxStanding {
 		s.Age -= now - b.read // all ages are as of read
