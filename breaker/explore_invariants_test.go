@@ -58,18 +58,21 @@ func (w *world) agree(got aside) error {
 func (w *world) allowed(s step, before, after aside, received []Transition) error {
 	moved := after.gen != before.gen
 	switch s.kind {
-	case stepTick:
+	case stepTick, stepStale:
 		before.live, after.live = 0, 0
 		if after != before {
-			return fmt.Errorf("I9: time alone changed %+v to %+v", before, after)
+			return fmt.Errorf("I9, I1: %s alone changed %+v to %+v", s, before, after)
 		}
 		return nil
 	case stepOther, stepForget, stepCollect:
 		return nil
-	case stepStart, stepFinish:
+	case stepStart, stepFinish, stepPeers, stepHold:
 		if after.override != before.override {
-			return fmt.Errorf("I5: a call changed the override from %s to %s", before.override, after.override)
+			return fmt.Errorf("I5: %s changed the override from %s to %s", s, before.override, after.override)
 		}
+	}
+	if s.kind == stepHold && moved || s.kind == stepPeers && after.attempt != before.attempt {
+		return fmt.Errorf("I6: %s moved it, or counts as an attempt", s)
 	}
 	byFailure := s.kind == stepFinish && s.end.outcome() == spec.Failure
 	byOrder := s.kind == stepOrder && s.verb == VerbOpen

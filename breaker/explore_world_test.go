@@ -89,6 +89,7 @@ const (
 	stepNested                  // call n makes another one, as a part of it
 	stepPeers                   // a fleet opens it
 	stepHold                    // a fleet moves the end of its open time, by length ticks
+	stepStale                   // a fleet does both, having judged an earlier version
 )
 
 type step struct {
@@ -123,6 +124,8 @@ func (s step) String() string {
 		return "peers"
 	case stepHold:
 		return fmt.Sprintf("hold for %d", s.length)
+	case stepStale:
+		return "stale peers"
 	}
 	if s.length > 0 {
 		return fmt.Sprintf("%s for %d", s.verb, s.length)
@@ -290,6 +293,9 @@ func (w *world) steps() (all []step) {
 			all = append(all, step{kind: stepPeers}, step{kind: stepHold}, step{kind: stepHold, length: 2})
 		}
 	}
+	if w.cfg.fleet {
+		all = append(all, step{kind: stepStale})
+	}
 	if w.cfg.keyed {
 		all = append(all, step{kind: stepOther}, step{kind: stepForget})
 		if w.collectable() {
@@ -333,6 +339,8 @@ func (w *world) take(s step) error {
 		wrong = w.nested(int(s.n))
 	case stepPeers, stepHold:
 		w.peers(s)
+	case stepStale:
+		wrong = w.stalePeers()
 	}
 	if wrong == nil {
 		wrong = w.oneBreaker()
@@ -482,6 +490,18 @@ func (w *world) peers(s step) {
 		panic(err)
 	}
 	synctest.Wait() // for its listeners
+}
+
+// stalePeers is what a fleet does that has judged an earlier version: nothing.
+func (w *world) stalePeers() error {
+	p, version := w.b.Peer(), w.b.Status().Version-1
+	if p.Hold(version, 2*tickLen) {
+		return errors.New("I1: held by who judged an earlier version")
+	}
+	if _, err := p.Open(version, 2*tickLen, Peers{Scope: "the fleet"}, Counts{}); !errors.Is(err, ErrVersion) {
+		return fmt.Errorf("I1: opened by who judged an earlier version: %v, want ErrVersion", err)
+	}
+	return nil
 }
 
 // perform ends a call.

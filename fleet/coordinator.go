@@ -23,6 +23,7 @@ type office struct {
 	since     time.Duration
 	k         *verdict.Coordinator
 	stepped   time.Duration
+	follows   time.Duration // when the coordinator before it was heard last
 	seen      map[string]*sighting
 	dropped   int
 }
@@ -81,11 +82,11 @@ func (f *Fleet) lead(ctx context.Context) (*office, error) {
 		return nil, err
 	}
 	now := f.now()
-	of := &office{term: term, since: now, stepped: now, seen: map[string]*sighting{}, k: &verdict.Coordinator{Params: f.params}}
+	of := &office{term: term, since: now, stepped: now, follows: now, seen: map[string]*sighting{}, k: &verdict.Coordinator{Params: f.params}}
 	if h.digest != nil {
 		of.k = h.digest.Coordinator(f.params)
 		if h.At > 0 {
-			of.stepped = h.At
+			of.stepped, of.follows = h.At, h.At
 		}
 	}
 	return of, nil
@@ -152,12 +153,22 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	return next, nil
 }
 
+// cleared is an id that was closed by order, and when.
+type cleared struct {
+	id string
+	at time.Duration
+}
+
 // clear makes a fresh start where people closed a breaker: older evidence must not
 // undo that.
 func (of *office) clear(f *Fleet) {
 	for {
 		select {
-		case id := <-f.clears:
+		case c := <-f.clears:
+			if c.at < of.follows {
+				continue // the coordinator before it has seen to that
+			}
+			id := c.id
 			for subject := range of.k.Subjects {
 				if id == subject || id == "*" || prefixOf(id, subject) {
 					of.k.Clear(subject)

@@ -11,14 +11,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // slack is for a machine that is shared: no bound here is near what is usual.
@@ -39,7 +42,7 @@ func TestProcesses(t *testing.T) {
 	s := startServer(t)
 	way := newProxy(t, s.addr)
 	p := startProcesses(t, 8, processConfig{Redis: way.addr(), Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
-	defer p.check()
+	defer p.check(t)
 	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
 	<-time.After(3 * time.Second)
 
@@ -68,9 +71,12 @@ func TestProcesses(t *testing.T) {
 		p.behave(func(c processConfig) bool { return c.ID == 3 })
 		p.until(slack, "the bad node is open", func() bool { return p.open[3] != breaker.Closed })
 		<-time.After(6 * time.Second)
+		if v := verdicts(t, s); len(v) > 0 {
+			t.Errorf("F3: one process is bad, and there is a verdict: %+v", v)
+		}
 		records, _ := p.since(began)
 		for _, r := range records {
-			if r.Process != 3 {
+			if r.Transition != nil && r.Process != 3 {
 				t.Errorf("F3: process %d: %s", r.Process, r.Transition.Summary())
 			}
 		}
@@ -87,13 +93,14 @@ func TestProcesses(t *testing.T) {
 		<-time.After(3 * time.Second)
 		records, _ := p.since(began)
 		for _, r := range records {
-			if p.configs[r.Process].Zone != "b" {
+			if r.Transition != nil && p.configs[r.Process].Zone != "b" {
 				t.Errorf("F4: process %d of the good zone: %s", r.Process, r.Transition.Summary())
 			}
 		}
 		p.behave(none)
 		p.until(slack+10*time.Second, "all are closed", p.allClosed)
 	})
+	hit := 0 // the process that a fault is of
 	for _, fault := range []struct {
 		name      string
 		begin     func()
@@ -108,6 +115,8 @@ func TestProcesses(t *testing.T) {
 		{"full", func() { memory(t, s, "1", "noeviction") }, func() { memory(t, s, "0", "noeviction") }, false},
 		{"evicting", func() { evict(t, s) }, func() {}, true},
 		{"slow", func() { way.delay.Store(int64(50 * time.Millisecond)) }, func() { way.delay.Store(0) }, true},
+		{"coordinator killed", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGKILL) }, func() { p.replace(hit, "") }, true},
+		{"coordinator stopped", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGSTOP) }, func() { p.signal(hit, syscall.SIGCONT) }, true},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			if fault.name != "killed" {
@@ -129,6 +138,7 @@ func TestProcesses(t *testing.T) {
 				t.Logf("alone after %s", p.until(slack, "all are alone", p.allAlone))
 				// Each probes by itself, at the pace of its own settings (F6).
 				<-time.After(10 * time.Second)
+				p.until(slack, "each has probed by itself", func() bool { return p.probed(began) == len(p.configs) })
 				_, ran := p.since(began)
 				t.Logf("%d calls reached the dependency in %s", ran, time.Since(began.at))
 				if most := 8 * (2 + int(time.Since(began.at)/processSettings.ResetTimeout)); ran > most {
@@ -139,8 +149,29 @@ func TestProcesses(t *testing.T) {
 			fault.end()
 			t.Logf("together after %s", p.until(3*slack, "all are together again", p.together))
 			t.Logf("recovered after another %s", p.until(2*slack, "all are closed", p.allClosed))
+			p.order(s)
 		})
 	}
+}
+
+// verdicts are those on "db".
+func verdicts(t *testing.T, s *server) (out []fleet.Verdict) {
+	t.Helper()
+	client := s.client()
+	defer client.Close()
+	g, err := fleet.Open(client, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	v, err := g.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range v.Breakers {
+		out = append(out, b.Verdicts...)
+	}
+	return out
 }
 
 // memory bounds that of the server, in bytes; 0 for no bound.
@@ -213,6 +244,7 @@ type record struct {
 	At         time.Time           `json:"-"` // when the test read it
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	State      *fleet.State        `json:"state,omitempty"`
+	Order      string              `json:"order,omitempty"` // the reason of one that it has carried out
 }
 
 // processMain calls the dependency, and says each transition and how it fares.
@@ -237,8 +269,16 @@ func processMain(config string) {
 	if len(c.Sentinels) > 0 {
 		client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "fleet", SentinelAddrs: c.Sentinels})
 	}
+	plane := ops.New(m, ops.Options{Service: "test"})
+	go func() {
+		for e, err := range plane.Events(context.Background(), "") {
+			if err == nil && e.Kind == ops.EventOrder {
+				say(record{Order: e.Order.Reason})
+			}
+		}
+	}()
 	f, err := fleet.Join(context.Background(), m, fleet.Options{
-		Redis: client, Group: "test", Zone: c.Zone, Member: strconv.Itoa(c.ID), Key: []byte(c.Key),
+		Redis: client, Group: "test", Zone: c.Zone, Member: strconv.Itoa(c.ID), Key: []byte(c.Key), Plane: plane,
 	})
 	if err != nil {
 		panic(err)
@@ -292,6 +332,11 @@ type processes struct {
 	records []record
 	last    map[int]fleet.State
 	open    map[int]breaker.State
+	seen    map[int]time.Time // when it was in last
+	both    time.Time         // since when two say that they are the coordinator
+	given   int               // orders
+	killed  int               // processes
+	wrong   []string          // what was seen that must not be
 }
 
 // running is a process as its test sees it.
@@ -310,6 +355,16 @@ func (r *running) end() {
 	timer.Stop()
 }
 
+func (p *processes) signal(i int, s syscall.Signal) {
+	p.t.Helper()
+	if err := p.procs[i].cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	if s == syscall.SIGKILL {
+		p.killed++
+	}
+}
+
 // replace ends process i, as a deploy does, and starts another build in its place.
 func (p *processes) replace(i int, binary string) {
 	p.t.Helper()
@@ -324,7 +379,7 @@ func (p *processes) replace(i int, binary string) {
 }
 
 func startProcesses(t *testing.T, n int, base processConfig, zones ...string) *processes {
-	p := &processes{t: t, last: map[int]fleet.State{}, open: map[int]breaker.State{}, fails: func(processConfig) bool { return false }}
+	p := &processes{t: t, last: map[int]fleet.State{}, seen: map[int]time.Time{}, open: map[int]breaker.State{}, fails: func(processConfig) bool { return false }}
 	p.dep = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := strconv.Atoi(r.URL.Path[1:])
 		if err != nil || id >= n {
@@ -409,12 +464,79 @@ func (p *processes) take(r record) {
 	r.At = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.State != nil {
-		p.last[r.Process] = *r.State
+	switch {
+	case r.State != nil:
+		p.last[r.Process], p.seen[r.Process] = *r.State, r.At
+		p.oneCoordinator(r.At)
 		return
+	case r.Order != "":
+		p.records = append(p.records, r)
+		return
+	case r.Transition.Cause == breaker.CauseFleet && p.last[r.Process].Alone && time.Since(p.last[r.Process].AloneSince) > slack:
+		p.wrong = append(p.wrong, fmt.Sprintf("F6: process %d opened by a verdict, alone since %s", r.Process, p.last[r.Process].AloneSince))
 	}
 	p.open[r.Process] = r.Transition.To
 	p.records = append(p.records, r)
+}
+
+// oneCoordinator notices when two processes take themselves for the coordinator for
+// longer than a lease lasts (F8). The lock is held.
+func (p *processes) oneCoordinator(now time.Time) {
+	n := 0
+	for i, s := range p.last {
+		if s.Coordinator && now.Sub(p.seen[i]) < time.Second { // else it is stopped
+			n++
+		}
+	}
+	switch {
+	case n < 2:
+		p.both = time.Time{}
+	case p.both.IsZero():
+		p.both = now
+	case now.Sub(p.both) > slack:
+		p.wrong = append(p.wrong, fmt.Sprintf("F8: %d coordinators for %s", n, now.Sub(p.both)))
+		p.both = time.Time{}
+	}
+}
+
+// probed is how many processes have let a call probe since. The lock is held.
+func (p *processes) probed(m mark) int {
+	by := map[int]bool{}
+	for _, r := range p.records[m.records:] {
+		if r.Transition != nil && r.Transition.To == breaker.HalfOpen {
+			by[r.Process] = true
+		}
+	}
+	return len(by)
+}
+
+// coordinator is the process that says that it is the one.
+func (p *processes) coordinator() (at int) {
+	p.until(slack, "there is a coordinator", func() bool {
+		at = slices.IndexFunc(p.configs, func(c processConfig) bool { return p.last[c.ID].Coordinator })
+		return at >= 0
+	})
+	return at
+}
+
+// order gives one to all, and wants a receipt from each (F10).
+func (p *processes) order(s *server) {
+	p.t.Helper()
+	client := s.client()
+	defer client.Close()
+	g, err := fleet.Open(client, "test", []byte(p.configs[0].Key))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer g.Close()
+	ctx, cancel := context.WithTimeout(p.t.Context(), slack)
+	defer cancel()
+	p.given++
+	o := fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbNote, Actor: "test", Reason: fmt.Sprint("order ", p.given)}}
+	r, err := g.Order(ctx, o, nil)
+	if err != nil || len(r.Done) != len(p.configs) || len(r.Silent) > p.killed { // who was killed is named for a minute
+		p.t.Errorf("F10: %s: %s, %v", o.Reason, r, err)
+	}
 }
 
 // behave says whose calls fail from now on.
@@ -505,19 +627,35 @@ func (p *processes) allAlone() bool {
 }
 
 // check checks the invariants on everything that was recorded.
-func (p *processes) check() {
-	p.t.Helper()
+func (p *processes) check(t *testing.T) {
+	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, wrong := range p.wrong {
+		t.Error(wrong)
+	}
+	type done struct {
+		process int
+		order   string
+	}
+	orders := map[done]int{}
 	for _, r := range p.records {
-		t := r.Transition
+		if r.Order != "" {
+			if d := (done{r.Process, r.Order}); orders[d] > 0 {
+				t.Errorf("F10: process %d carried out %s twice", r.Process, r.Order)
+			} else {
+				orders[d]++
+			}
+			continue
+		}
+		x := r.Transition
 		switch {
-		case t.Cause == breaker.CauseFleet && t.Peers.Against < 2:
-			p.t.Errorf("F3: process %d opened by the evidence of %d", r.Process, t.Peers.Against)
-		case t.Cause == breaker.CauseFleet && t.Peers.Own.Calls >= 10 && t.Peers.Own.Failures == 0:
-			p.t.Errorf("F4: process %d opened against its own evidence: %s", r.Process, t.Summary())
-		case t.To == breaker.Closed && t.Cause != breaker.CauseProbesPassed:
-			p.t.Errorf("F5: process %d was closed by %s", r.Process, t.Cause)
+		case x.Cause == breaker.CauseFleet && x.Peers.Against < 2:
+			t.Errorf("F3: process %d opened by the evidence of %d", r.Process, x.Peers.Against)
+		case x.Cause == breaker.CauseFleet && x.Peers.Own.Calls >= 10 && x.Peers.Own.Failures == 0:
+			t.Errorf("F4: process %d opened against its own evidence: %s", r.Process, x.Summary())
+		case x.To == breaker.Closed && x.Cause != breaker.CauseProbesPassed:
+			t.Errorf("F5: process %d was closed by %s", r.Process, x.Cause)
 		}
 	}
 }
@@ -526,6 +664,9 @@ func (p *processes) causes(m mark) map[string]int {
 	out := map[string]int{}
 	records, _ := p.since(m)
 	for _, r := range records {
+		if r.Transition == nil {
+			continue
+		}
 		out[fmt.Sprintf("%s %s", r.Transition.To, r.Transition.Cause)]++
 	}
 	return out

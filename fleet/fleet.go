@@ -42,6 +42,8 @@ type Fleet struct {
 	clock   verdict.Epoch // the newest that was ever heard of
 	missed  int           // beats, one after the other
 
+	receipts []*wire.Receipt // of the clerk's goroutine alone: those that the store has not taken
+
 	opened         atomic.Uint64 // breakers that a verdict opened here
 	news           chan struct{} // something happened that the fleet should hear of soon
 	wake           chan struct{} // a digest came
@@ -49,7 +51,7 @@ type Fleet struct {
 	changed        chan struct{} // state has changed
 	fetch          chan struct{} // there are orders to read
 	older          chan struct{} // past has more to report
-	clears         chan string   // ids that were closed by order, for the coordinator
+	clears         chan cleared  // what was closed by order, for the coordinator
 	book           book
 	past           past
 
@@ -106,7 +108,7 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
 		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
 		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), summaryChanged: make(chan struct{}, 1),
-		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan string, 64),
+		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan cleared, 64),
 	}
 	f.field = fieldOf(f.boot)
 	f.state = State{Group: o.Group, Zone: o.Zone, Member: o.Member, Advise: o.Advise, Alone: true, AloneSince: f.began}

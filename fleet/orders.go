@@ -32,6 +32,8 @@ type book struct {
 	done     map[string]bool          // by id: carried out, or refused, here
 	order    []string                 // of done, the oldest first
 	standing map[string]standingOrder // those that stand
+	stood    map[string]bool          // by id, of done: those that another one took the place of
+	carried  []standingOrder          // the newest that were carried out; Age is when they were given
 	read     time.Duration            // when they were read
 	newest   uint64                   // number, of those that the store had then
 }
@@ -109,18 +111,35 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 	}
 	slices.SortFunc(all, func(a, b StoredOrder) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
 	for _, stored := range all {
-		if receipt := f.obey(stored); receipt != nil {
-			message, err := f.seal.CloseRecord(wire.KindReceipt, receipt)
-			if err != nil {
-				return err
-			}
-			if err := f.put(ctx, ReceiptTable, receipt.Order+"/"+f.field, message); err != nil {
-				return err
-			}
+		if receipt := f.obey(stored, all); receipt != nil && len(f.receipts) < maxDone {
+			f.receipts = append(f.receipts, receipt)
 		}
 	}
 	for _, missed := range f.book.settle(all, number, f.now()) {
 		f.release(&missed)
+	}
+	if over := f.book.over(all); len(over) > 0 {
+		if err := f.store.Remove(short, over...); err != nil {
+			return err
+		}
+	}
+	return f.giveReceipts(ctx)
+}
+
+// giveReceipts puts into the store what it has not taken yet. A receipt that is lost
+// on the way is given again: it says what was done, once (F10).
+func (f *Fleet) giveReceipts(ctx context.Context) error {
+	for len(f.receipts) > 0 {
+		r := f.receipts[0]
+		message, err := f.seal.CloseRecord(wire.KindReceipt, r)
+		if err != nil {
+			f.receipts = f.receipts[1:] // it would stand in the way of the others
+			return err
+		}
+		if err := f.put(ctx, ReceiptTable, r.Order+"/"+f.field, message); err != nil {
+			return err
+		}
+		f.receipts = f.receipts[1:]
 	}
 	return nil
 }
@@ -131,7 +150,8 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 func (f *Fleet) replaced(s *standingOrder, all []StoredOrder) bool {
 	return slices.ContainsFunc(all, func(o StoredOrder) bool {
 		var by wire.Order
-		return o.Age < s.Age && f.seal.OpenRecord(wire.KindOrder, o.Order, &by) == nil && by.ID == o.ID &&
+		younger := cmp.Or(cmp.Compare(s.Age, o.Age), cmp.Compare(o.Number, s.Number)) > 0
+		return younger && f.seal.OpenRecord(wire.KindOrder, o.Order, &by) == nil && by.ID == o.ID &&
 			!by.Order.DryRun && supersedes(&by.Order, &s.Order.Order)
 	})
 }
@@ -158,6 +178,56 @@ func (b *book) lost(all []StoredOrder, number uint64, now time.Duration) (out []
 	return out
 }
 
+// over are orders that stood, and that another one took the place of here. A store
+// that has them nevertheless has lost that, or its giver died before removing them:
+// they must not come back for members that join later (F12).
+func (b *book) over(all []StoredOrder) (ids []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, o := range all {
+		if b.stood[o.ID] {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
+}
+
+// outdated reports whether an order that takes the place of s was carried out here
+// before: a store that has fallen back to old data has s again. It is done with (F10).
+func (b *book) outdated(s *standingOrder, now time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	given := now - s.Age
+	for i := range b.carried {
+		c := &b.carried[i]
+		younger := c.Number > s.Number
+		if apart := c.Age - given; apart.Abs() > time.Second { // numbers may begin again
+			younger = apart > 0
+		}
+		if younger && supersedes(&c.Order.Order, &s.Order.Order) {
+			b.superseded(s.Order.ID)
+			return true
+		}
+	}
+	return false
+}
+
+// forget has an order stand no more.
+func (b *book) forget(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.superseded(id)
+}
+
+// superseded remembers that an order stands no more. b.mu is held.
+func (b *book) superseded(id string) {
+	if b.stood == nil {
+		b.stood = map[string]bool{}
+	}
+	delete(b.standing, id)
+	b.stood[id] = true
+}
+
 // settle takes in which orders there are now. It returns those that stand here
 // and were taken back while this process did not hear of it.
 func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (missed []standingOrder) {
@@ -176,7 +246,7 @@ func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (miss
 			s.Age = o.Age
 			b.standing[id] = s
 		case number >= b.newest:
-			delete(b.standing, id)
+			b.superseded(id)
 			missed = append(missed, s)
 		default: // the store has lost it, and it was just put back
 			s.Age += now - b.read
@@ -185,6 +255,18 @@ func (b *book) settle(all []StoredOrder, number uint64, now time.Duration) (miss
 		}
 	}
 	b.read, b.newest = now, newest
+	// What the store still has is not forgotten: it would be carried out again (F10).
+	excess := len(b.order) - maxDone
+	b.order = slices.DeleteFunc(b.order, func(id string) bool {
+		_, kept := there[id]
+		if excess <= 0 || kept {
+			return false
+		}
+		excess--
+		delete(b.done, id)
+		delete(b.stood, id)
+		return true
+	})
 	return missed
 }
 
@@ -211,7 +293,7 @@ func (f *Fleet) release(s *standingOrder) {
 
 // obey carries out one order, unless that was done before. It returns the
 // receipt, if there is something to tell.
-func (f *Fleet) obey(stored StoredOrder) *wire.Receipt {
+func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 	if !f.book.begin(stored.ID) {
 		return nil
 	}
@@ -233,6 +315,9 @@ func (f *Fleet) obey(stored StoredOrder) *wire.Receipt {
 	switch {
 	case s.expired() && s.Standing(), !s.Standing() && r.Late:
 		return nil // it was for those that were there
+	case r.Late && f.replaced(&s, all):
+		f.book.forget(stored.ID)
+		return nil // who gave the one that replaced it died before removing it
 	case !s.Standing() && stored.Age > orderFresh && verb != breaker.VerbRelease:
 		r.Error = fmt.Sprintf("it heard of the order %s late", stored.Age.Round(time.Second))
 		return r
@@ -241,6 +326,9 @@ func (f *Fleet) obey(stored StoredOrder) *wire.Receipt {
 		return r
 	}
 	if !s.Order.Order.DryRun {
+		if f.book.outdated(&s, f.now()) {
+			return nil
+		}
 		f.book.stands(s, f.now())
 	}
 	f.carryOut(&s, r)
@@ -273,7 +361,7 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	if (o.Verb == breaker.VerbClose || o.Verb == breaker.VerbRelease) && !o.DryRun {
 		// What was counted before does not undo it.
 		select {
-		case f.clears <- o.ID:
+		case f.clears <- cleared{o.ID, f.now()}:
 		default: // there are so many that one is missed: the evidence decides
 		}
 	}
@@ -326,10 +414,6 @@ func (b *book) begin(id string) bool {
 	}
 	b.done[id] = true
 	b.order = append(b.order, id)
-	if len(b.order) > maxDone {
-		delete(b.done, b.order[0])
-		b.order = b.order[1:]
-	}
 	return true
 }
 
@@ -343,9 +427,13 @@ func (b *book) stands(s standingOrder, now time.Duration) {
 	}
 	for id, old := range b.standing {
 		if supersedes(&s.Order.Order, &old.Order.Order) {
-			delete(b.standing, id)
+			b.superseded(id)
 		}
 	}
+	c := s
+	c.Age = now - s.Age // when it was given
+	c.StoredOrder.Order, c.Versions = nil, nil
+	b.carried = append(b.carried[max(0, len(b.carried)+1-maxStanding):], c)
 	if s.Standing() && len(b.standing) < maxStanding {
 		s.Age -= now - b.read // all ages are as of read
 		b.standing[s.Order.ID] = s

@@ -437,3 +437,79 @@ func TestCloseForAll(t *testing.T) {
 		}
 	})
 }
+
+// What a member closed by order long ago does not clear a verdict when it becomes
+// the coordinator: that would let all processes probe at once (F7).
+func TestNewCoordinatorForgetsOldOrders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, 200*time.Millisecond).withPlanes().start().joined()
+		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbClose}})
+		time.Sleep(time.Minute)
+		c.allFail()
+		c.until(10*time.Second, "all are open", func() bool { _, open := c.states(); return open == 4 })
+		time.Sleep(time.Second)
+		epoch := func() uint64 {
+			v := c.view()
+			if len(v.Breakers) != 1 || len(v.Breakers[0].Verdicts) != 1 {
+				t.Fatalf("%+v", v.Breakers)
+			}
+			return v.Breakers[0].Verdicts[0].Epoch
+		}
+		before := epoch()
+		at := slices.IndexFunc(c.all, func(x *mate) bool { return x.f.State().Coordinator })
+		c.leave(c.all[at])
+		c.all = slices.Delete(c.all, at, at+1)
+		c.until(10*time.Second, "another one counts", func() bool {
+			return slices.ContainsFunc(c.all, func(x *mate) bool { return x.f.State().Coordinator })
+		})
+		time.Sleep(3 * time.Second)
+		if got := epoch(); got != before {
+			t.Errorf("the verdict of epoch %d was cleared: now there is %d", before, got)
+		}
+	})
+}
+
+// racing is a store in which something happens just before an order is added.
+type racing struct {
+	fleet.Store
+	first func()
+}
+
+func (r *racing) Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error) {
+	if f := r.first; f != nil {
+		r.first = nil
+		f()
+	}
+	return r.Store.Add(ctx, id, order, number, age)
+}
+
+// Two people give orders at the same time. Who joins later does as the later one says
+// (F12).
+func TestTwoGiveOrdersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, time.Second).withPlanes()
+		store := &racing{Store: c.store}
+		c.all[0].Store = store
+		late := c.all[2]
+		c.all = c.all[:2]
+		c.start().joined()
+		store.first = func() {
+			if _, err := c.all[1].f.Group().Order(t.Context(), withActor(forceOpen("db", time.Hour)), nil); err != nil {
+				t.Error(err)
+			}
+		}
+		c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}})
+		c.all = append(c.all, late)
+		c.join(late)
+		c.joined()
+		time.Sleep(time.Minute)
+		for _, x := range c.all {
+			if s := x.m.Breaker("db").Status(); s.Override != nil {
+				t.Errorf("%s: %s", x.Member, s.Explain())
+			}
+		}
+		if v := c.view(); len(v.Standing) != 0 {
+			t.Errorf("%+v", v.Standing)
+		}
+	})
+}

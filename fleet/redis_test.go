@@ -305,7 +305,7 @@ func TestSentinel(t *testing.T) {
 				return err == nil && len(all) == 1 && all[0]["flags"] == "slave" && all[0]["master-link-status"] == "ok"
 			})
 			p := startProcesses(t, 4, processConfig{Sentinels: []string{sentinel}, Every: time.Second, Settings: processSettings})
-			defer p.check()
+			defer p.check(t)
 			p.until(2*slack, "all have joined", p.together)
 			p.behave(all)
 			p.until(slack, "all are open", p.allOpen)

@@ -76,7 +76,7 @@ func TestRollingUpgrade(t *testing.T) {
 	s := startServer(t)
 	next := build(t, "next", nextMinor()...)
 	p := startProcesses(t, 4, processConfig{Redis: s.addr, Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"})
-	defer p.check()
+	defer p.check(t)
 	p.until(2*slack, "all have joined", p.together)
 	for _, roll := range []struct{ name, binary string }{{"up", next}, {"back", ""}} {
 		for i := range p.configs {
@@ -111,7 +111,7 @@ func TestRollToAnotherMajorVersion(t *testing.T) {
 	s := startServer(t)
 	next := build(t, "major", edit{"internal/wire/wire.go", "const Version = 1", "const Version = 2"})
 	p := startProcesses(t, 4, processConfig{Redis: s.addr, Every: time.Second, Settings: processSettings})
-	defer p.check()
+	defer p.check(t)
 	p.until(2*slack, "all have joined", p.together)
 	p.replace(0, next)
 	p.replace(1, next)
@@ -141,7 +141,7 @@ func TestSkewedClocks(t *testing.T) {
 	ahead := build(t, "ahead", edit{now, line, "	sec += 3 * 3600\n" + line})
 	behind := build(t, "behind", edit{now, line, "	sec -= 3 * 3600\n" + line})
 	p := startProcesses(t, 6, processConfig{Redis: s.addr, Every: time.Second, Settings: processSettings}, "a", "b")
-	defer p.check()
+	defer p.check(t)
 	for i := range p.configs {
 		if i%3 > 0 {
 			p.replace(i, []string{"", ahead, behind}[i%3])

@@ -44,6 +44,8 @@ var mutants = []named{
 	{name: "I5: an order leaves the override on", in: "Breaker.carryOutLocked", old: "	b.stopOverrideLocked()\n", new: "", by: "TestExplore/^consecutive$"},
 	{name: "a release closes what was open", in: "Breaker.liftLocked", old: "if stateOf(w) == Closed {", new: "if true {"},
 	{name: "a fleet's opening counts as an attempt", in: "next", old: "a.state, a.successes = Open, 0\n		return a, decision{moved: true, cause: CauseFleet", new: "a.state, a.successes, a.attempt = Open, 0, a.attempt+1\n		return a, decision{moved: true, cause: CauseFleet"},
+	{name: "I1: a fleet opens what has moved since it judged", in: "Peer.Open", old: "if version != found {", new: "if false {"},
+	{name: "I1: a fleet holds what has moved since it judged", in: "Peer.Hold", old: "if version != b.versionLocked() || ", new: "if "},
 	{name: "Hold leaves the timer of the old open time", in: "Peer.Hold", old: "	stopTimer(&c.dueTimer)\n", new: ""},
 	{name: "Hold leaves a breaker due", in: "Peer.Hold", old: "	w &^= flagDue\n", new: ""},
 

@@ -161,11 +161,6 @@ func (c *Coordinator) collect(members []Member) (by map[string][]voice, partial 
 		m := &members[i]
 		zones[m.Zone] = true
 		partial = partial || m.Partial
-		// A coordinator that remembers nothing takes the time from members that do.
-		// One voice cannot move it far (F3).
-		if m.Clock > c.Clock && m.Clock < c.Clock+1<<32 {
-			c.Clock = m.Clock
-		}
 		for j := range m.Claims {
 			cl := &m.Claims[j]
 			if of := by[cl.ID]; len(of) > 0 && of[len(of)-1].member == m.ID {
@@ -178,7 +173,29 @@ func (c *Coordinator) collect(members []Member) (by map[string][]voice, partial 
 		}
 	}
 	c.zones = len(zones)
+	c.Clock = clockOf(c.Clock, members)
 	return by, partial
+}
+
+// clockOf is the newest epoch that there has been: a coordinator that remembers
+// nothing takes it from members that do. What one member says alone moves it only so
+// far, so that a liar cannot carry it where those who believed it would not be
+// believed themselves (F3).
+func clockOf(own Epoch, members []Member) Epoch {
+	const far = 1 << 32
+	var first, second Epoch
+	for i := range members {
+		switch k := members[i].Clock; {
+		case k > first:
+			first, second = k, first
+		case k > second:
+			second = k
+		}
+	}
+	if first > own && first-own < far {
+		return first
+	}
+	return max(own, second)
 }
 
 func (c *Claim) worthKeeping() bool {

@@ -162,6 +162,12 @@ func TestClockGoesOn(t *testing.T) {
 	if k.Clock != 10 {
 		t.Errorf("one voice moved the clock to %d", k.Clock)
 	}
+	// What it said has been believed, little by little; then all is lost but that.
+	all[0].Clock, all[1].Clock = 1<<50, 1<<50+1
+	forgot := &Coordinator{Params: Defaults()}
+	if forgot.Step(time.Second, all); forgot.Clock < 1<<50 {
+		t.Errorf("two members know of %d, and the clock is %d", all[0].Clock, forgot.Clock)
+	}
 }
 
 // A member that has only good to say of a breaker says so in short, and counts.
@@ -174,6 +180,27 @@ func TestWellCounts(t *testing.T) {
 	}
 	if !k.Busy {
 		t.Error("two members fail, and the coordinator takes its time")
+	}
+}
+
+// A probe that one member says may take a day is given up when those of the others
+// would be (F3, F7).
+func TestLeaseOfAnother(t *testing.T) {
+	k := &Coordinator{Params: Defaults(), Clock: 1, Subjects: map[string]*Subject{
+		"db": {ID: "db", Fleet: Scope{Open: true, Epoch: 1, Rule: worldRule}},
+	}}
+	of := members(map[string][]Claim{"": {{}, {}, {}}})
+	for i := range of {
+		of[i].Claims[0] = Claim{ID: "db", Auto: breaker.Open, State: breaker.Open, Under: 1, Demand: 100 + i, Rule: worldRule, Lease: lease}
+	}
+	liar := &of[2].Claims[0]
+	k.Step(time.Second, of)
+	liar.Probe, liar.Lease = Probe{Epoch: 1, Result: Running}, 24*time.Hour
+	for range lease/time.Second + 2 {
+		k.Step(time.Second, of)
+	}
+	if got := k.Subjects["db"].Fleet.active(); len(got) < 2 {
+		t.Errorf("armed %v, want another one as well", got)
 	}
 }
 

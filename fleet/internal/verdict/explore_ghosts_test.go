@@ -70,13 +70,17 @@ func (g *ghost) endedProbe(m *process, bad bool) {
 	g.armed, g.probe = lot{}, lot{}
 }
 
-// evidence is the newest bad call that a report may count: after the last clearing
-// that the member has heard of (F2).
-func (m *process) evidence(zone string) int {
-	if m.ghost.lastBad > max(m.ghost.past.cleared[0], m.ghost.past.cleared[scopeIndex(zone)]) {
-		return m.ghost.lastBad
+// evidence is the newest bad call that makes a report one against the dependency: if
+// it is after the last clearing that the member has heard of (F2), and is not one
+// among many good calls of the last beats.
+func (w *world) evidence(i int) int {
+	m := &w.members[i]
+	g := &m.ghost
+	well := m.state == breaker.Closed && g.good != 0 && w.now-g.good <= 3*params().Beat
+	if well || g.lastBad <= max(g.past.cleared[0], g.past.cleared[scopeIndex(zones[i])]) {
+		return 0
 	}
-	return 0
+	return g.lastBad
 }
 
 // checkHeard: a member takes in a digest.

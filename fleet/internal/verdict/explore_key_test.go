@@ -181,9 +181,9 @@ func (k *keys) gather() {
 
 func (k *keys) member(m *process) {
 	o := m.own
-	switch {
-	case o.opened == 0:
-	case o.opened == m.opened:
+	switch o.opened {
+	case 0:
+	case m.opened:
 		o.opened = 1
 	default:
 		o.opened = 2

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/mutants"
 )
 
 // budget is how often the things that change the most may still happen. All else
@@ -237,10 +238,36 @@ func starts() []start {
 	silent.now += 3 * time.Second
 	add("silent", silent, budget{bursts: 1, ticks: 2, leads: 1})
 	add("two coordinators", silent, budget{leads: 2, naps: 1, late: 1, failovers: 1, ticks: 1})
+	// The lease is evicted, and another one follows, of whom a failover knows nothing.
+	fallen := open.clone()
+	backup := fallen.store
+	fallen.store.holder = 0
+	fallen.seq++
+	fallen.lead(1)
+	fallen.count(1)
+	fallen.publish(1)
+	for i := range fallen.members {
+		fallen.seq++
+		fallen.beat(i, true, true)
+	}
+	fallen.backup = &backup
+	add("fallen back", fallen, budget{failovers: 1, ticks: 1, late: 1})
 	flushed := open.clone()
 	flushed.seq++
 	flushed.flush()
 	add("flushed", flushed, budget{ticks: 2, leads: 2, crashes: 1})
+	// A key of the store is evicted, and who becomes the coordinator knows nothing.
+	evicted := open.clone()
+	evicted.crash(2)
+	evicted.store.digest = nil
+	for range 3 {
+		evicted.now += time.Second
+		for i := range evicted.members {
+			evicted.seq++
+			evicted.beat(i, true, true)
+		}
+	}
+	add("evicted", evicted, budget{bursts: 1, ticks: 1, leads: 2})
 	armed := open.clone()
 	for range 3 {
 		armed.round(true, nobody)
@@ -260,6 +287,19 @@ func starts() []start {
 	unheard.count(0)
 	unheard.publish(0)
 	add("unheard", unheard, budget{ticks: 1, flushes: 1, leads: 1, failovers: 1})
+	// The store is flushed before any other has heard of the result.
+	forgotten := unheard.clone()
+	forgotten.beat(0, true, true)
+	forgotten.flush()
+	forgotten.count(0)
+	forgotten.publish(0)
+	add("forgotten", forgotten, budget{ticks: 1, leads: 2})
+	for range 2 {
+		unheard.now += time.Second
+		unheard.seq++
+		unheard.beat(0, true, false)
+	}
+	add("unheard for two beats", unheard, budget{ticks: 1, losses: 1})
 	cleared := armed.clone()
 	for i := range cleared.members {
 		cleared.seq++
@@ -276,6 +316,20 @@ func starts() []start {
 		second.round(true, nobody, 0, 1, 2)
 	}
 	add("second attempt", second, budget{bursts: 2, ticks: 2})
+	// One has tripped by itself and may probe, and two others tell of failures.
+	beside := fresh.clone()
+	beside.call(1, true)
+	beside.seq++
+	beside.call(1, true)
+	for range resetTime / time.Second {
+		beside.round(false, nobody)
+	}
+	for _, i := range []int{0, 2} {
+		beside.seq++
+		beside.call(i, true)
+		beside.beat(i, true, true)
+	}
+	add("beside", beside, budget{bursts: 2, losses: 1})
 	zone := fresh.clone()
 	zone.round(false, nobody, 2)
 	zone.round(true, nobody, 0, 1)
@@ -434,9 +488,9 @@ func (w *world) String() string {
 func TestExplore(t *testing.T) {
 	depth := 5
 	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !raceDetected:
-		depth = 7
-	case testing.Short() || raceDetected:
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
+		depth = 6
+	case testing.Short() || mutants.Race:
 		depth = 4
 	}
 	for _, s := range starts() {
@@ -455,9 +509,9 @@ func TestExplore(t *testing.T) {
 func TestWalks(t *testing.T) {
 	walks := 300
 	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !raceDetected:
+	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
 		walks = 3000
-	case testing.Short() || raceDetected:
+	case testing.Short() || mutants.Race:
 		walks = 50
 	}
 	var steps []action

@@ -234,7 +234,7 @@ func (w *world) beat(i int, told, heard bool) {
 	if c.Quiet() {
 		c = Claim{ID: subject, Well: true, Spans: c.Spans} // as reports have it
 	}
-	r := &report{id: m.id, seq: m.told, pod: i, zone: zones[i], clock: m.clock, claim: c, bad: m.evidence(zones[i])}
+	r := &report{id: m.id, seq: m.told, pod: i, zone: zones[i], clock: m.clock, claim: c, bad: w.evidence(i)}
 	if x, _ := w.view(i).Scope(); x != nil {
 		r.knew = Probe{Epoch: x.Epoch, Attempt: x.Attempt}
 	}

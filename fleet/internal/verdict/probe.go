@@ -56,7 +56,7 @@ func (c *Coordinator) results(s *Subject, zone string, x *Scope, voices []voice)
 		switch v.Probe.Result {
 		case Running:
 			if x.Probe.Member == 0 {
-				x.Probe = Known{v.member, min(v.Lease, maxWait)}
+				x.Probe = Known{v.member, min(v.Lease, medianLease(voices), maxWait)}
 				x.disarm(v.member)
 			}
 		case Failed:
@@ -76,6 +76,19 @@ func (c *Coordinator) results(s *Subject, zone string, x *Scope, voices []voice)
 		}
 	}
 	return false
+}
+
+// medianLease bounds how long one probe is waited for: one member, whatever it says,
+// does not hold the others open for longer than they would wait for theirs (F3).
+func medianLease(voices []voice) time.Duration {
+	var all []time.Duration
+	for _, v := range voices {
+		if !v.Well {
+			all = append(all, v.Lease)
+		}
+	}
+	slices.Sort(all)
+	return all[len(all)/2] // who probes is one of them
 }
 
 func (x *Scope) disarm(but uint64) {
