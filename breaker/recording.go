@@ -20,6 +20,8 @@ import (
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
 	tape.Engine.Flush = func(b any) { b.(*Breaker).flushRejected(time.Duration(math.MaxInt64)) }
+	tape.Engine.Quiet = func(b any) bool { return b.(*Breaker).load()&(settleMask&^flagCounted) == 0 }
+	tape.Engine.Succeed = func(b any, n int) { b.(*Breaker).succeed(n) }
 	tape.Engine.Impose = func(b, t any, how tape.Trace) { b.(*Breaker).impose(*t.(*Transition), how) }
 }
 
@@ -374,4 +376,16 @@ func (b *Breaker) impose(t Transition, how tape.Trace) {
 	b.moveLocked(from, to, &t, b.cfg.clock.Now())
 	b.mu.Unlock()
 	b.deliver()
+}
+
+// succeed counts n calls that succeed now, of a breaker that is quiet in the sense
+// of tape.Engine.Quiet, as n calls would.
+func (b *Breaker) succeed(n int) {
+	for range n {
+		w := b.load()
+		if w&flagCounted == 0 {
+			return // no window, or a clean one
+		}
+		b.counted(w, false)
+	}
 }
