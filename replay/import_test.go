@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -249,4 +250,65 @@ http {
 		t.Errorf("%d calls of %d upstreams, want 15 of 2; notes %q", trace.Calls, len(trace.Breakers), trace.Notes)
 	}
 	check(t, trace, shape{"nginx", 15, 0, 5, []string{trace.Breakers[0].ID, trace.Breakers[1].ID}, []string{"5 lines have several upstreams", "left out"}})
+}
+
+// Data that would fill the memory is refused in a line that says what helps.
+func TestImportRefusesTooManyCalls(t *testing.T) {
+	defer func(n uint64) { mostKept = n }(mostKept)
+	mostKept = 1000
+	for name, line := range map[string]string{
+		"csv":   "1772359202.000001,1ms,ok\n",
+		"jsonl": `{"at":1772359202,"took":0.1,"outcome":"ok"}` + "\n",
+		"nginx": "1772359202.123 0.010 200 10.0.0.1:80\n",
+		"envoy": `{"start_time":"2026-03-01T10:00:00.000Z","duration":"1","response_code":200,"response_flags":"-"}` + "\n",
+		"otlp":  `{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"startTimeUnixNano":"1772359202000000000","endTimeUnixNano":"1772359202000000001"}]}]}]}` + "\n",
+	} {
+		if trace, err := Import(strings.NewReader(strings.Repeat(line, 1000)), ImportOptions{Format: name}); err != nil || trace.Calls != 1000 {
+			t.Errorf("%s: a thousand: %v", name, err)
+		}
+		// Much more than a buffer holds: reading stops early.
+		more := &endless{line: line}
+		if _, err := Import(more, ImportOptions{Format: name}); !errors.Is(err, ErrTooMany) || !strings.Contains(err.Error(), "more than 1000, want fewer") {
+			t.Errorf("%s: too many: %v", name, err)
+		}
+	}
+	var file bytes.Buffer
+	if _, err := synth(1, 100, 20*time.Second, 0).WriteTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(&file); !errors.Is(err, ErrTooMany) {
+		t.Errorf("sgr: too many: %v", err)
+	}
+}
+
+// endless repeats a line forever.
+type endless struct {
+	line string
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = e.line[e.at]
+		e.at = (e.at + 1) % len(e.line)
+	}
+	return len(p), nil
+}
+
+// How far a file has been read is reported, from the beginning to the end.
+func TestImportReportsProgress(t *testing.T) {
+	dir := t.TempDir()
+	csv := filepath.Join(dir, "calls.csv")
+	if err := os.WriteFile(csv, []byte(strings.Repeat("1772359202.000001,1ms,ok\n", 50_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{csv, dayFile(t, 200_000)} {
+		var seen []float64
+		if _, err := ImportFile(name, ImportOptions{Progress: func(done float64) { seen = append(seen, done) }}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(seen); n < 5 || seen[0] > .5 || seen[n-1] != 1 || !slices.IsSorted(seen) {
+			t.Errorf("%s: %v, want a rise to 1", name, seen)
+		}
+	}
 }
