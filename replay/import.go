@@ -26,7 +26,8 @@ type ImportOptions struct {
 	// Name is the breaker's; calls that have a key belong to Name/key. Default
 	// "imported".
 	Name string
-	// LogFormat is the log_format of nginx. Default: NginxFormat.
+	// LogFormat is the log_format of nginx, which may begin with "combined".
+	// Default: NginxFormat.
 	LogFormat string
 	// Failure are the HTTP statuses that are failures: "5xx", "429", and so on.
 	// Default "5xx". Calls without an answer are failures anyway.
@@ -237,8 +238,11 @@ func (im *importer) add(began time.Time, took time.Duration, o breaker.Outcome, 
 		c.Ended = max(c.Ended, c.Began+1)
 	}
 	l.calls = append(l.calls, c)
-	// How fine are the times? The finest seen so far decides.
-	for im.coarse > time.Microsecond && began.UnixNano()%int64(im.coarse) != 0 {
+}
+
+// dated notes how fine a time is that the data has. The finest of all counts.
+func (im *importer) dated(at time.Time) {
+	for im.coarse > time.Microsecond && at.UnixNano()%int64(im.coarse) != 0 {
 		im.coarse /= 10
 		if im.coarse > time.Second {
 			im.coarse = time.Second
@@ -428,5 +432,6 @@ func (im *importer) row(n int, at, took, outcome, key string) {
 		im.skip(n, "got outcome %q, want success, failure, ignored, canceled, rejected or an HTTP status", outcome)
 		return
 	}
+	im.dated(t)
 	im.add(t, d, o, rejected, key)
 }

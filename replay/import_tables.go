@@ -170,5 +170,6 @@ func (im *importer) span(n int, s *otlpSpan) {
 	if by, ok := im.status(status); ok {
 		o = by
 	}
+	im.dated(began)
 	im.add(began, ended.Sub(began), o, false, key)
 }
