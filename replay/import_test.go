@@ -20,6 +20,12 @@ import (
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
+// grpcSpan is a client span of a gRPC call that ended with a code.
+func grpcSpan(code string) string {
+	return `{"kind":3,"startTimeUnixNano":"1772359202000000000","endTimeUnixNano":"1772359202000000100","status":{"code":2},"attributes":[` +
+		`{"key":"rpc.system","value":{"stringValue":"grpc"}},{"key":"server.address","value":{"stringValue":"pay"}},{"key":"rpc.grpc.status_code","value":{"intValue":"` + code + `"}}]}`
+}
+
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
@@ -90,6 +96,16 @@ func TestImport(t *testing.T) {
 				`{"kind":"SPAN_KIND_CLIENT","traceState":"rojo=1,ot=th:c;rv:123","startTimeUnixNano":"1772359201000000000","endTimeUnixNano":"1772359201000000005","attributes":[{"key":"server.address","value":{"stringValue":"pay"}},{"key":"http.response.status_code","value":{"intValue":"404"}}],"status":{"code":"STATUS_CODE_ERROR"}},` +
 				`{"kind":3,"startTimeUnixNano":"1772359203000000000","endTimeUnixNano":"1772359202000000000"}]}]}]}` + "\n",
 			want: shape{"otlp", 2, 0, 1, []string{"imported/pay"}, []string{"1 spans are sampled", "1 spans are left out", "two times in order"}},
+		},
+		// 503, 503, a time-out and four refused connections are failures; 404 and 429
+		// are answers; one caller gave up.
+		"otlp, by the file exporter of the collector": {
+			data: readFile(t, "testdata/import/client-spans.jsonl"),
+			want: shape{"otlp", 13, 0, 7, []string{"imported/127.0.0.1", "imported/localhost"}, []string{"9 spans are left out", "do not say whether they were sampled"}},
+		},
+		"otlp, grpc": {
+			data: `{"resourceSpans":[{"scopeSpans":[{"spans":[` + grpcSpan("0") + "," + grpcSpan("5") + "," + grpcSpan("14") + "," + grpcSpan("1") + "," + grpcSpan("4") + `]}]}]}`,
+			want: shape{"otlp", 5, 0, 2, []string{"imported/pay"}, nil},
 		},
 		"nginx, several upstreams": {
 			data: "1772359202.123 0.010 200 10.0.0.1:80\n1772359203.000 0.100, 0.020 502, 200 10.0.0.1:80, 10.0.0.2:80\n1772359204.001 - 499 10.0.0.1:80\n1772359204.900 - - -\n1772359205.000 1.000 : 0.1 504 : 200 10.0.0.1:80 : 10.0.0.3:80\nrubbish\n",
