@@ -34,7 +34,7 @@ const (
 func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 	p := page{
 		Program: t.Program, From: t.Began.Format(time.DateTime), To: t.Ended.Format(time.DateTime), Calls: t.Calls, Rejected: t.Rejected,
-		Width: lineWidth, Size: paretoSize, Notes: r.Notes,
+		Width: lineWidth, Notes: r.Notes,
 	}
 	for _, x := range r.Results {
 		if x.Warning != "" {
@@ -95,7 +95,7 @@ type page struct {
 	Points            []pagePoint
 	MostWasted        string
 	MostRejected      string
-	Width, Size       int
+	Width             int
 }
 
 type pageRow struct {
