@@ -105,6 +105,8 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
 		switch r := b.settings(); {
+		case r.shadows != nil && r.timer == nil:
+			return b.doShadowed(ctx, w, r.shadows, fn)
 		case r.shadows != nil:
 			p := b.permit(w)
 			p.begun()
@@ -152,26 +154,18 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 	return fn(ctx)
 }
 
-// doRecorded is Do for a closed breaker whose calls are recorded. It is apart
-// from doTimed so that it reads the clock twice and no more.
-func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) (err error) {
-	began := r.began()
-	err = errAbandoned
-	defer func() {
-		// The settings of now, since Update need not change the word.
-		if r := b.settings(); err == nil && r.tape != nil {
-			// The clock first: failures that come between this and the look at
-			// the word must not be recorded as before the success.
-			ended := r.timer.now(true)
-			if atomic.LoadUint64(&b.word) == w && !r.slow(ended-began) && b.counted(w, false) {
-				b.observe(Success, false, ended-began)
-				b.recordPlain(r, w, began, ended)
-				return
-			}
-		}
-		err = Permit{b: b, word: w, began: began, tag: tagExact}.end(ctx, err)
-	}()
-	return fn(ctx)
+// doRecorded is Do for a closed breaker whose calls are recorded.
+func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) error {
+	var g settleOnce
+	g.p.b, g.p.word, g.p.tag, g.p.began = b, w, tagExact, r.timer.now(true)
+	g.running = true
+	defer g.unwind()
+	err := fn(ctx)
+	if err == nil && g.p.recordedPlain() {
+		g.running = false
+		return nil
+	}
+	return g.end(ctx, err)
 }
 
 // end settles a call of the common path that may have something to write.

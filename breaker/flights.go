@@ -31,10 +31,13 @@ type flight struct {
 	// that a copy of a permit that has ended finds that it is too late.
 	turn  atomic.Uint32
 	of    *watching
-	calls [MaxShadows]struct {
-		p    Permit
-		runs bool // the shadow lets the call run, and p has not ended
-	}
+	calls [MaxShadows]shadowCall
+}
+
+// shadowCall is the call for one shadow.
+type shadowCall struct {
+	p    Permit
+	runs bool // the shadow lets the call run, and p has not ended
 }
 
 // A permitTag has 24 bits for a place and its turn. With fewer bits for the turn, a

@@ -140,7 +140,7 @@ func TestNothingIsReadBeforeTheLock(t *testing.T) {
 		"whether the window is": func() row {
 			b := timed(Settings{FailMax: -1, FailureRate: 1, WindowCalls: 1, MinCalls: 1})
 			win := b.win.Load()
-			win.success()
+			win.success(win.step())
 			return row{&b.mu, func() { b.noteClean(win) }, func() { newPeriod(b) }, func() bool { return b.load()&flagCounted != 0 }}
 		},
 		"whether a call is part of it": func() row {

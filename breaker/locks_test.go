@@ -255,7 +255,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		},
 		"noteClean": func() locked {
 			b := New("b", Settings{FailureRate: 1, WindowCalls: 1, MinCalls: 1})
-			b.win.Load().success()
+			b.win.Load().success(b.win.Load().step())
 			return of(b, func(b *Breaker) { b.noteClean(b.win.Load()) })
 		},
 		"a rule that is met": func() locked {

@@ -20,7 +20,7 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	// A ramp has no timer. Its end is noticed here, before the event is judged,
 	// because it resets the backoff.
 	if b.load()&flagRamp != 0 {
-		now = b.orNow(now)
+		now = b.orNow(now, e)
 		b.rampOverLocked(now)
 	}
 	r := b.settings()
@@ -35,7 +35,7 @@ func (b *Breaker) stepLocked(e *event, now time.Time, t *Transition) (opened boo
 	if !d.moved {
 		return false
 	}
-	now = b.orNow(now)
+	now = b.orNow(now, e)
 	if t == nil {
 		t = new(Transition)
 	}
@@ -101,12 +101,17 @@ func (c *config) draw() float64 {
 	return rand.Float64()
 }
 
-// orNow returns t, or the time now if t is zero.
-func (b *Breaker) orNow(t time.Time) time.Time {
-	if t.IsZero() {
-		return b.cfg.clock.Now()
+// orNow returns t, or if t is zero the time of the event, which is now unless a
+// recording has read the clock for it.
+func (b *Breaker) orNow(t time.Time, e *event) time.Time {
+	if !t.IsZero() {
+		return t
 	}
-	return t
+	now := b.cfg.clock.Now()
+	if e.at > 0 {
+		return now.Add(e.at - now.Sub(b.cfg.fine.clock.base)) // to the nanosecond
+	}
+	return now
 }
 
 // in returns w with the parts of a that the word holds.

@@ -43,6 +43,7 @@ type event struct {
 	draw   float64       // a random number in [0, 1), for the jitter
 	rule   string        // evRule: the name of the rule
 	dur    time.Duration // evOpen: the open time ordered, 0 for ResetTimeout; evPeers: the fleet's open time
+	at     time.Duration // when it happened, by the fine clock; 0: the clock has not been read for it. next does not look at it
 }
 
 // recent is the newest part of a window, and its contents.

@@ -92,6 +92,14 @@ func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 //
 //go:noinline
 func (p *Permit) ask() error {
+	// Recorded, and nothing else: as little as in doRecorded.
+	if p.word&admitMask == flagTimed {
+		if r := p.b.settings(); r.tape != nil && r.shadows == nil {
+			p.began, p.tag = r.timer.now(true), tagExact
+			p.word |= permitSlow
+			return nil
+		}
+	}
 	err := p.askContext(context.Background())
 	// That checked nothing: DoneContext or Settle may come with a context that
 	// was over before the call.
@@ -180,6 +188,14 @@ func (p *Permit) Done(err error) {
 //go:noinline
 func (p *Permit) done(err error) {
 	_ = p.b.load() // panics on the zero Permit, as Done does for a nil error
+	switch {
+	case err != nil || p.b == &settled:
+	case p.tag == tagExact && p.recordedPlain():
+		p.b = &settled
+		return
+	case p.tag.flying() && p.shadowedPlain():
+		return
+	}
 	_ = p.DoneContext(context.Background(), err)
 }
 
@@ -198,6 +214,9 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	// lock.
 	if err == nil && q.tag&(tagUnjudged|tagIgnored) == 0 && !q.tag.flying() && q.b.load() == q.word&^permitSlow && q.word&(admitMask&^flagTimed) == 0 &&
 		q.countedPlain() {
+		return nil
+	}
+	if err == nil && q.tag.flying() && q.shadowedPlain() {
 		return nil
 	}
 	g := settleOnce{p: q, running: true} // the classifier is user code, and may exit the goroutine
@@ -309,17 +328,8 @@ func (p *Permit) tookTimed() (time.Duration, bool) {
 // countedPlain counts a success of a closed breaker whose word is still the
 // permit's, unless it was slow, as counted does, and records it.
 func (p *Permit) countedPlain() bool {
-	if p.tag == tagExact {
-		// Recorded, most often: with as few looks at the settings as in
-		// doRecorded.
-		if r := p.b.settings(); r.tape != nil {
-			ended := r.timer.now(true)
-			if p.b.load() != p.word&^permitSlow || r.slow(ended-p.began) || !p.b.counted(p.word&^permitSlow, true) {
-				return false
-			}
-			p.b.recordPlain(r, p.word, p.began, ended)
-			return true
-		}
+	if p.tag&^tagChecked == tagExact && p.recordedPlain() {
+		return true
 	}
 	took, timed := p.took()
 	if w := p.word &^ permitSlow; !timed {
@@ -328,17 +338,27 @@ func (p *Permit) countedPlain() bool {
 	r := p.b.settings()
 	// If the call is recorded, the word must not have changed by the time that
 	// took was read, as in doRecorded.
-	if r.slow(took) || r.tape != nil && p.b.load() != p.word&^permitSlow || !p.b.counted(p.word&^permitSlow, false) {
+	var rec tape.Call
+	if r.tape != nil {
+		rec.Ended = p.endedAt(r, took)
+	}
+	switch w := p.word &^ permitSlow; {
+	case r.slow(took):
+		return false
+	case r.tape == nil && !p.b.counted(w, false), r.tape != nil && (p.b.load() != w || !p.b.countedAt(w, rec.Ended)):
 		return false
 	}
 	if p.word&flagObserved != 0 {
 		p.b.observe(Success, false, atMost(took, p.tag&tagExact != 0))
 	}
 	if r.tape != nil {
-		p.recordSettled(r, tape.Call{}, Success, took, false)
+		p.recordSettled(r, rec, Success, took, false)
 	}
 	return true
 }
+
+// exactly reports whether began is the beginning of the call by the exact clock.
+func (p *Permit) exactly() bool { return p.tag&(tagExact|tagAnswered) == tagExact }
 
 // belongs reports whether an outcome counts for the current period (I1).
 func (p *Permit) belongs(w uint64) bool { return genOf(w) == genOf(p.word) }

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
@@ -19,6 +20,8 @@ import (
 func init() {
 	tape.Engine.Attach = func(m any, t *tape.Tape) (time.Time, func(), bool) { return m.(*Manager).attach(t) }
 	tape.Engine.Flush = func(b any) { b.(*Breaker).flushRejected(time.Duration(math.MaxInt64)) }
+	tape.Engine.Quiet = func(b any) bool { return b.(*Breaker).load()&(settleMask&^flagCounted) == 0 }
+	tape.Engine.Succeed = func(b any, n int) { b.(*Breaker).succeed(n) }
 	tape.Engine.Impose = func(b, t any, how tape.Trace) { b.(*Breaker).impose(*t.(*Transition), how) }
 }
 
@@ -128,22 +131,61 @@ func (b *Breaker) record(t *tape.Tape, c tape.Call) {
 	t.Add(goroutineHash(), c.Began, c.Ended, c.What.Of(n))
 }
 
-// recordPlain records a success that changed no count, admitted under word w.
-func (b *Breaker) recordPlain(r *compiled, w uint64, began, ended time.Duration) {
-	b.record(r.tape, tape.Call{Began: began, Ended: ended, What: tape.Is(uint8(Success), tape.Whole, 0).In(genOf(w))})
+// recordedPlain ends a recorded call that succeeded and changed nothing: the
+// word is still the one that admitted it. It returns false, and has done nothing,
+// if there is more to do. It is apart from settle so that most calls that are
+// recorded read the clock twice and do little else.
+func (p *Permit) recordedPlain() bool {
+	b, w := p.b, p.word&^permitSlow
+	// The settings of now, since Update need not change the word.
+	r := b.settings()
+	if r.tape == nil || w&(admitMask&^flagTimed|failMask) != 0 {
+		return false
+	}
+	// The clock first: failures that come between this and the look at the word
+	// must not be recorded as before the success.
+	ended := r.timer.now(true)
+	if b.load() != w || r.slow(ended-p.began) || w&flagCounted != 0 && !b.countedAt(w, ended) {
+		return false
+	}
+	if c := b.cold.Load(); b.cfg.calls.Load() != nil || c != nil && c.calls.Load() != nil {
+		b.observe(Success, false, ended-p.began)
+	}
+	b.record(r.tape, tape.Call{Began: p.began, Ended: ended, What: tape.Is(uint8(Success), tape.Whole, 0).In(genOf(w))})
+	return true
+}
+
+// countedAt is counted for a success that is recorded, and ended at this time.
+func (b *Breaker) countedAt(w uint64, ended time.Duration) bool {
+	if w&failMask != 0 {
+		return false
+	}
+	if w&flagCounted == 0 {
+		return true
+	}
+	win := b.win.Load()
+	if win == nil || win.gen != genOf(w) {
+		return false
+	}
+	if win.success(win.stepAt(b.cfg.fine.clock, ended)) {
+		b.noteClean(win)
+	}
+	return true
+}
+
+// endedAt returns when a call ended that took so long and ends now.
+func (p *Permit) endedAt(r *compiled, took time.Duration) time.Duration {
+	if p.exactly() {
+		return p.began + took
+	}
+	// began is not the beginning, or not on the real clock: recording began while
+	// the call ran.
+	return r.timer.now(true)
 }
 
 // recordSettled records a call that settle has judged. c holds what counting
-// found out; c.Ended is zero if the outcome counted nowhere.
+// found out.
 func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Duration, slow bool) {
-	if c.Ended == 0 {
-		c.Ended = p.began + took
-		// began is not the beginning, or not on the real clock: recording began
-		// while the call ran.
-		if p.tag&(tagExact|tagAnswered) != tagExact {
-			c.Ended = r.timer.now(true)
-		}
-	}
 	kind := tape.Whole
 	c.Began = p.began
 	if p.tag&tagAnswered != 0 {
@@ -177,43 +219,35 @@ func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Du
 // word before it was timed earlier.
 func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.countedAlone(p, o) {
-		return false
+	ok := b.countedAlone(p, o)
+	if ok {
+		rec.Ended = b.cfg.fine.get(b.cfg.clock).now(true)
+		rec.What = tape.What(0).After(unitsOf(b.load()))
 	}
-	rec.Ended = b.cfg.fine.get(b.cfg.clock).now(true) // the cheaper half of the clock
-	rec.What = tape.What(0).After(unitsOf(b.load()))
-	return true
+	b.mu.Unlock()
+	return ok
 }
 
 // recordCountsLocked notes in the record of a call that its outcome counts now,
-// or comes too late to count, and returns that time. mu is held.
-func (b *Breaker) recordCountsLocked(rec *tape.Call, p *Permit) time.Time {
+// or comes too late to count. mu is held.
+func (b *Breaker) recordCountsLocked(rec *tape.Call, p *Permit) {
 	w := b.load()
 	// Change the word before reading the clock: then a success that is timed
 	// later sees that, and waits for mu.
 	if stateOf(w) == Closed {
-		b.edit(0, flagHeld)
+		atomic.OrUint64(&b.word, flagHeld) // no evidence of a key, so not by swapWord
 	}
-	now := b.cfg.clock.Now()
-	b.recordTime(rec, now, !p.belongs(w))
-	return now
+	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), 0
+	if !p.belongs(w) {
+		rec.What = tape.Late
+	}
 }
 
 // recordCountedLocked follows recordCountsLocked after the outcome has been
 // judged. mu is held.
 func (b *Breaker) recordCountedLocked(rec *tape.Call) {
-	b.edit(flagHeld, 0)
+	atomic.AndUint64(&b.word, ^flagHeld)
 	rec.What = rec.What.After(unitsOf(b.load()))
-}
-
-// recordTime notes when an outcome counted, or that it was late.
-func (b *Breaker) recordTime(rec *tape.Call, now time.Time, late bool) {
-	rec.Ended = now.Sub(b.cfg.fine.get(b.cfg.clock).base)
-	rec.What = 0
-	if late {
-		rec.What = tape.Late
-	}
 }
 
 // Rejected calls are many and all alike, so they are counted, and a record is
@@ -342,4 +376,16 @@ func (b *Breaker) impose(t Transition, how tape.Trace) {
 	b.moveLocked(from, to, &t, b.cfg.clock.Now())
 	b.mu.Unlock()
 	b.deliver()
+}
+
+// succeed counts n calls that succeed now, of a breaker that is quiet in the sense
+// of tape.Engine.Quiet, as n calls would.
+func (b *Breaker) succeed(n int) {
+	for range n {
+		w := b.load()
+		if w&flagCounted == 0 {
+			return // no window, or a clean one
+		}
+		b.counted(w, false)
+	}
 }

@@ -31,14 +31,24 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 		o = Ignored
 	}
 	r := b.settings()
-	took, timed := p.took()
-	// A canceled call can be slow. An ignored one cannot: it is not evidence.
-	slow := o != Ignored && r.slow(took)
 	// What counting finds out for the record of this call; nil: not recorded.
 	var rec *tape.Call
 	if r.tape != nil {
 		rec = new(tape.Call)
 	}
+	var took time.Duration
+	timed := true
+	// Counting under the lock reads the clock for the record, and one reading is
+	// enough.
+	clockLater := rec != nil && p.tag&^tagChecked == tagExact && (o != Success || b.load()&failMask != 0)
+	if !clockLater {
+		took, timed = p.took()
+		if rec != nil {
+			rec.Ended = p.endedAt(r, took)
+		}
+	}
+	// A canceled call can be slow. An ignored one cannot: it is not evidence.
+	slow := o != Ignored && r.slow(took)
 	// Behind an override the automatic state ignores calls that it did not admit
 	// itself (I5).
 	if p.tag&tagUnjudged == 0 && !b.countedFreely(p, o, slow, rec) {
@@ -47,6 +57,10 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 		if opened != nil && err != nil {
 			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
+	}
+	if rec != nil && rec.Ended != 0 && p.exactly() {
+		took = rec.Ended - p.began // as judge has seen it
+		slow = o != Ignored && r.slow(took)
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
 	w := b.load()
@@ -57,11 +71,14 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 		}
 		b.observe(o, slow, lasted)
 	}
-	if rec != nil {
+	switch {
+	case clockLater && !slow: // nothing more is to be said about this call
+		b.record(r.tape, tape.Call{Began: p.began, Ended: rec.Ended, What: rec.What | tape.Is(uint8(o), tape.Whole, 0).In(genOf(p.word))})
+	case rec != nil:
 		p.recordSettled(r, *rec, o, took, slow)
 	}
 	if p.tag.flying() || r.shadows != nil {
-		p.endShadows(r, o, err)
+		p.endShadows(o, err)
 	}
 	switch {
 	case w&flagWatched != 0:
@@ -78,8 +95,12 @@ func (b *Breaker) countedFreely(p *Permit, o Outcome, slow bool, rec *tape.Call)
 	switch {
 	case slow: // it goes into the window as a bad call
 		return false
-	case o == Success && b.countedPlain(p, rec):
+	// A success that is recorded and whose time has not been read is timed under
+	// the lock.
+	case o == Success && (rec == nil || rec.Ended != 0) && b.countedPlain(p, rec):
 		return true
+	case b.settings().flags&flagCounted != 0: // it goes into the window
+		return false
 	case rec != nil:
 		return b.countedRecorded(p, o, rec)
 	}
@@ -93,13 +114,16 @@ func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	w := b.load()
 	if !p.belongs(w) {
 		if rec != nil {
-			b.recordTime(rec, b.cfg.clock.Now(), true) // after the move that made it late
+			rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), tape.Late // after the move that made it late
 		}
 		return true // of another period: it counts nowhere (I1)
 	}
 	// Of a recording, see recordCountsLocked.
 	if rec != nil && w&flagHeld != 0 {
 		return false
+	}
+	if rec != nil {
+		return w&stateMask == 0 && b.countedAt(w, rec.Ended)
 	}
 	return w&stateMask == 0 && b.counted(w, false)
 }
@@ -138,7 +162,7 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 			return false
 		}
 		// success reports that the window is clean: stop counting successes.
-		if win.success() {
+		if win.success(win.step()) {
 			b.noteClean(win)
 		}
 	}
@@ -176,11 +200,15 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 		e.kind = evCanceled
 	}
 	b.mu.Lock()
-	var now time.Time // stays zero unless needed: reading the clock is not free
 	if rec != nil {
-		now = b.recordCountsLocked(rec, p)
+		b.recordCountsLocked(rec, p)
+		e.at = rec.Ended
+		if p.exactly() {
+			sample.Latency = rec.Ended - p.began
+			e.slow = o != Ignored && b.settings().slow(sample.Latency)
+		}
 	}
-	opened, counts := b.judgeLocked(p, o, &e, sample, now)
+	opened, counts := b.judgeLocked(p, o, &e, sample)
 	open := b.noticedLocked(opened)
 	if rec != nil {
 		b.recordCountedLocked(rec)
@@ -196,8 +224,8 @@ func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, to
 
 // judgeLocked frees the probe's place, counts the outcome, and decides. The
 // counts that it returns are those of the window, if a bad call was added to it.
-// now is zero if the time is not known yet. mu is held.
-func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample, now time.Time) (opened bool, counts Counts) {
+// mu is held.
+func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample) (opened bool, counts Counts) {
 	// Everything below depends on this word. Only lock-free counting on a closed
 	// breaker can change it before decideLocked swaps it, and decideLocked then
 	// decides again (I11).
@@ -214,10 +242,11 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 		return false, Counts{} // (I4)
 	}
 	r := b.settings()
+	var now time.Time // stays zero unless needed: reading the clock is not free
 	// In half-open only the probes themselves decide, not the window.
 	if stateOf(w) == Closed {
 		if o == Failure && r.dated {
-			now = b.orNow(now)
+			now = b.orNow(now, e)
 			b.dateLocked(r, e, w, now)
 		}
 		b.countLocked(r, o, e, w)
@@ -261,16 +290,17 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 	if win == nil {
 		return
 	}
+	step := win.stepAt(b.cfg.fine.clock, e.at)
 	if o == Success && !e.slow {
 		// A clean window does not count successes.
 		if w&flagCounted != 0 {
-			win.success()
+			win.success(step)
 		}
 		return
 	}
-	e.counts = win.bad(o == Failure, e.slow)
+	e.counts = win.bad(step, o == Failure, e.slow)
 	if o == Failure && r.Confidence > 0 {
-		e.recent = win.surelyOver(e.counts, r.FailureRate, r.Confidence)
+		e.recent = win.surelyOver(step, e.counts, r.FailureRate, r.Confidence)
 	}
 	// A bad call ends the clean time: from here on successes count again (I11).
 	if !win.clean() && w&flagCounted == 0 {

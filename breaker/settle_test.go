@@ -247,7 +247,7 @@ func TestSuccessAfterWindowWasReplaced(t *testing.T) {
 			t.Errorf("%s: the success is counted", name)
 		}
 		for range 2 {
-			win.success()
+			win.success(win.step())
 		}
 		before := b.load()
 		b.noteClean(win)

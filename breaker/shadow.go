@@ -97,9 +97,10 @@ func (s *ShadowStatus) UnmarshalJSON(data []byte) error {
 // beside its own. The shadow rejects nothing and changes nothing: Shadows says
 // what it would have done. A shadow with this name is replaced, and starts over.
 //
-// The first shadow costs each call some 60 ns more, and each further one 5 ns; with
-// a window, some 90 ns and 50 ns. Rules of the program (WithRule) and the cap on open breakers
-// are not part of a shadow. The error matches ErrShadow, ErrName or ErrSettings.
+// A shadow costs a call through Do some 15 ns, or with a window 22 ns, and through
+// Allow and Done 27 ns more. Rules of the program (WithRule) and the cap on open
+// breakers are not part of a shadow. The error matches ErrShadow, ErrName or
+// ErrSettings.
 func (b *Breaker) Shadow(name string, s Settings) error {
 	return addShadow(b, name, s)
 }

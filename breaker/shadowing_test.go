@@ -189,39 +189,3 @@ func TestShadowsUnderLoad(t *testing.T) {
 	play(b, "fff")
 	is(t, b, Open)
 }
-
-// BenchmarkShadows compares calls with shadows to calls without.
-func BenchmarkShadows(b *testing.B) {
-	for _, kind := range []struct {
-		name string
-		s    Settings
-	}{{"consecutive", Settings{}}, {"rate", Settings{FailMax: -1, FailureRate: .5}}} {
-		for _, n := range []int{0, 1, 4} {
-			x := New("x", Settings{})
-			for i := range n {
-				_ = x.Shadow(fmt.Sprint("s", i), kind.s)
-			}
-			b.Run(fmt.Sprintf("%s/do/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					_ = x.Do(bg, nop)
-				}
-			})
-			b.Run(fmt.Sprintf("%s/allow/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					p, _ := x.Allow()
-					p.Done(nil)
-				}
-			})
-			b.Run(fmt.Sprintf("%s/parallel/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				b.RunParallel(func(pb *testing.PB) {
-					for pb.Next() {
-						_ = x.Do(bg, nop)
-					}
-				})
-			})
-		}
-	}
-}

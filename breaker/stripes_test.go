@@ -55,7 +55,7 @@ func TestStripesUnderContention(t *testing.T) {
 	for range goroutines {
 		all.Go(func() {
 			for range each {
-				s.success()
+				s.success(s.clock.step())
 			}
 		})
 	}

@@ -39,14 +39,38 @@ func (w *window) spans(r *compiled) bool {
 	return w.last == nil && w.time.clock.width == r.step.width
 }
 
-// success counts a call that neither failed nor was slow. It reports whether
-// the window is clean, so that further successes need not be counted. No lock
-// is needed.
-func (w *window) success() (clean bool) {
+// step returns the step that a call counts in which ends now.
+func (w *window) step() uint64 {
+	if w.time.clock == nil {
+		return 0
+	}
+	return w.time.clock.step()
+}
+
+// stepAt is step for a call that is recorded, and ended at this time of the fine
+// clock. Its step follows from the time in the record: the coarse clock may be late,
+// and a replay could not know that.
+func (w *window) stepAt(fine *clock, at time.Duration) uint64 {
+	step, c := w.step(), w.time.clock
+	if c == nil || at == 0 {
+		return step
+	}
+	since := fine.base.Sub(c.base) + at
+	// Most often the coarse clock is right, and a division costs more.
+	if into := since - time.Duration(step)*c.width; into >= 0 && into < c.width {
+		return step
+	}
+	return uint64(max(0, since) / c.width)
+}
+
+// success counts a call in this step that neither failed nor was slow. It reports
+// whether the window is clean, so that further successes need not be counted. No
+// lock is needed.
+func (w *window) success(step uint64) (clean bool) {
 	if w.last != nil {
 		return w.last.success()
 	}
-	w.time.success()
+	w.time.success(step)
 	return false
 }
 
@@ -54,14 +78,15 @@ func (w *window) success() (clean bool) {
 // leave it as time passes, so it always needs its denominator.
 func (w *window) clean() bool { return w.last != nil && w.last.clean() }
 
-// bad counts a call that failed, was slow, or both, and returns what the window
-// then holds: the rules judge the call by these counts. Breaker.mu is held.
-func (w *window) bad(failed, slow bool) Counts {
+// bad counts a call in this step that failed, was slow, or both, and returns what
+// the window then holds: the rules judge the call by these counts. Breaker.mu is
+// held.
+func (w *window) bad(step uint64, failed, slow bool) Counts {
 	if w.last != nil {
 		return w.last.bad(failed, slow)
 	}
-	w.time.bad(failed, slow)
-	return w.counts()
+	w.time.bad(step, failed, slow)
+	return w.time.counts(step, windowSteps)
 }
 
 // counts returns what the window holds. Breaker.mu is held.
@@ -69,25 +94,24 @@ func (w *window) counts() Counts {
 	if w.last != nil {
 		return w.last.counts()
 	}
-	return w.time.counts(w.time.clock.step(), windowSteps)
+	return w.time.counts(w.step(), windowSteps)
 }
 
 // surelyOver returns the part of the window for which SurelyOver holds, or nil
-// if it holds for none. all is what the whole window holds. Breaker.mu is held.
+// if it holds for none. all is what the whole window holds at this step. Breaker.mu
+// is held.
 //
 // A window of time is tested in parts: the newest tenth, the newest two tenths,
 // and so on up to the whole, so that old successes do not hide that a
 // dependency is failing now. Each test may be wrong, so each gets a tenth of
 // the permitted error.
-func (w *window) surelyOver(all Counts, rate, sure float64) *recent {
+func (w *window) surelyOver(step uint64, all Counts, rate, sure float64) *recent {
 	if w.last != nil {
 		if !SurelyOver(all.Failures, all.Calls, rate, sure) {
 			return nil
 		}
 		return &recent{Counts: all}
 	}
-	// One step for all parts, even if the clock advances while they are tested.
-	step := w.time.clock.step()
 	doubt := (1 - sure) / windowSteps
 	for steps := 1; steps <= windowSteps; steps++ {
 		c := w.time.counts(step, steps)
@@ -116,17 +140,16 @@ type stepMark struct {
 	bad, failures, slow uint32
 }
 
-// success counts a success in the current step. Each lost race makes the cells
-// spread, so that it loses fewer.
-func (w *timeWindow) success() {
-	for step := w.clock.step(); !w.good.own().countStep(step); {
+// success counts a success. Each lost race makes the cells spread, so that it loses
+// fewer.
+func (w *timeWindow) success(step uint64) {
+	for !w.good.own().countStep(step) {
 		w.good.contended()
 	}
 }
 
-// bad counts a bad call in the current step. Breaker.mu is held.
-func (w *timeWindow) bad(failed, slow bool) {
-	step := w.clock.step()
+// bad counts a bad call. Breaker.mu is held.
+func (w *timeWindow) bad(step uint64, failed, slow bool) {
 	if w.marks == nil {
 		w.marks = new([windowSteps]stepMark)
 	}

@@ -450,7 +450,7 @@ func TestSuccessesOfOneStepContend(t *testing.T) {
 	const rounds, each = 3000, 100
 	b := New("b", Settings{FailureRate: 1, Window: 24 * time.Hour})
 	w := b.win.Load()
-	w.success() // the fast path needs a step that has a success
+	w.success(w.step()) // the fast path needs a step that has a success
 	step := w.time.clock.step()
 	for name, count := range map[string]func() bool{
 		"quick": func() bool { return b.countedFast(b.load()) },

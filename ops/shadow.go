@@ -60,37 +60,93 @@ type shadowed interface {
 	Shadows() []breaker.ShadowStatus
 }
 
-// shadow adds or removes the shadow of a breaker, or of a set. It touches neither
-// states nor settings, so the number of keys need not be confirmed.
+// shadow adds or removes the shadow of a breaker, of a set, or with * of all of
+// them. It touches neither states nor settings, so the number of keys need not be
+// confirmed. If one of several has no room for it, nothing is changed.
 func (r *Receipt) shadow(m *breaker.Manager, o Order) error {
-	var of shadowed
-	res := Result{Receipt: breaker.Receipt{ID: o.ID, DryRun: o.DryRun}}
+	if o.ID == "*" {
+		return r.shadowAll(m, o)
+	}
+	of, res, err := shadowedBy(m, o)
+	if err == nil {
+		err = shadowOne(of, o, &res)
+	}
+	if err != nil {
+		return err
+	}
+	r.Matched = 1
+	r.add(res, nil)
+	return nil
+}
+
+// shadowAll is shadow for *. Breakers and sets without the shadow that is to be
+// removed are left alone.
+func (r *Receipt) shadowAll(m *breaker.Manager, o Order) error {
+	// Calls names every breaker and set, because a plane observes its manager.
+	var ids []string
+	for name := range m.Calls() {
+		if _, err := m.LookupSet(name); err == nil {
+			name += "/*"
+		}
+		ids = append(ids, name)
+	}
+	slices.Sort(ids)
+	for _, dry := range []bool{true, o.DryRun} {
+		r.Matched, r.Touched, r.Results = 0, 0, []Result{}
+		for _, id := range ids {
+			one := o
+			one.ID, one.DryRun = id, dry
+			of, res, err := shadowedBy(m, one)
+			if err == nil {
+				err = shadowOne(of, one, &res)
+			}
+			switch {
+			case o.Verb == VerbUnshadow && errors.Is(err, breaker.ErrShadow):
+				continue
+			case err != nil:
+				return err
+			}
+			r.Matched++
+			res.DryRun = o.DryRun
+			r.add(res, nil)
+		}
+	}
+	if r.Matched == 0 {
+		return fmt.Errorf("%w: nothing has a shadow %q", breaker.ErrShadow, o.Shadow)
+	}
+	return nil
+}
+
+// shadowedBy returns the breaker or set that an order is about.
+func shadowedBy(m *breaker.Manager, o Order) (of shadowed, res Result, err error) {
+	res = Result{Receipt: breaker.Receipt{ID: o.ID, DryRun: o.DryRun}}
 	if name, wild := strings.CutSuffix(o.ID, "/*"); wild {
 		s, err := m.LookupSet(name)
 		if err != nil {
-			return err
+			return nil, res, err
 		}
-		of = s
 		res.From, res.Version = s.Version(), s.Version()
-	} else {
-		b, err := find(m, o.ID)
-		if err != nil {
-			return err
-		}
-		if b.Key() != "" {
-			return bad("%s of the key %s, want %s/*: a set has shadows for all of its keys", o.Verb, o.ID, b.Name())
-		}
-		of = b
-		s := b.Status()
-		res.Before, res.After, res.From, res.Version = s.State, s.State, s.Version, s.Version
+		return s, res, nil
 	}
+	b, err := find(m, o.ID)
+	if err != nil {
+		return nil, res, err
+	}
+	if b.Key() != "" {
+		return nil, res, bad("%s of the key %s, want %s/*: a set has shadows for all of its keys", o.Verb, o.ID, b.Name())
+	}
+	s := b.Status()
+	res.Before, res.After, res.From, res.Version = s.State, s.State, s.Version, s.Version
+	return b, res, nil
+}
+
+// shadowOne adds or removes a shadow, or checks whether that would be possible.
+func shadowOne(of shadowed, o Order, res *Result) error {
 	there := slices.ContainsFunc(of.Shadows(), func(s breaker.ShadowStatus) bool { return s.Name == o.Shadow })
 	if o.Verb == VerbUnshadow {
 		if !there || !o.DryRun && !of.Unshadow(o.Shadow) {
 			return noShadow(o, of)
 		}
-		r.Matched = 1
-		r.add(res, nil)
 		return nil
 	}
 	now := of.Settings()
@@ -110,12 +166,7 @@ func (r *Receipt) shadow(m *breaker.Manager, o Order) error {
 	if errors.Is(err, breaker.ErrName) {
 		return bad("shadow %q: %v", o.Shadow, err)
 	}
-	if err != nil {
-		return err
-	}
-	r.Matched = 1
-	r.add(res, nil)
-	return nil
+	return err
 }
 
 // noShadow is the error for a shadow that is not there.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,49 @@ func TestPromotedSettingsAreKept(t *testing.T) {
 	}
 }
 
+// With * an order is about every breaker and set, those without keys included, and
+// changes nothing unless all of them have room for the shadow.
+func TestShadowOrdersForAll(t *testing.T) {
+	m := shop(t)
+	p := planeOf(t, m, ops.Options{})
+	breaker.SetOf[string](m, "empty")
+	o := shadowOrder(ops.VerbShadow, "*", "tight", `{"fail_max": 2}`)
+	o.DryRun = true
+	plan := mustDo(t, p, o)
+	if len(p.Shadows()) != 0 {
+		t.Fatalf("a dry run added %+v", p.Shadows())
+	}
+	o.DryRun = false
+	r := mustDo(t, p, o)
+	all := p.Shadows()
+	if r.Matched != plan.Matched || r.Touched != r.Matched || len(all) != r.Matched || len(r.Results) != r.Matched || r.Failed != 0 {
+		t.Errorf("matched %d, planned %d, touched %d, shadows %+v", r.Matched, plan.Matched, r.Touched, all)
+	}
+	if !slices.ContainsFunc(all, func(s ops.ShadowsOf) bool { return s.ID == "empty/*" }) || !slices.ContainsFunc(all, func(s ops.ShadowsOf) bool { return s.ID == "payments" }) {
+		t.Errorf("%+v", all)
+	}
+	for i := range 3 {
+		mustDo(t, p, shadowOrder(ops.VerbShadow, "payments", string(rune('a'+i)), `{"fail_max": 3}`))
+	}
+	if _, err := p.Do(shadowOrder(ops.VerbShadow, "*", "more", `{"fail_max": 2}`), program); !errors.Is(err, breaker.ErrShadow) || !strings.Contains(err.Error(), "payments has 4 shadows") {
+		t.Errorf("without room: %v", err)
+	}
+	if now := p.Shadows(); slices.ContainsFunc(now, func(s ops.ShadowsOf) bool {
+		return slices.ContainsFunc(s.Shadows, func(s breaker.ShadowStatus) bool { return s.Name == "more" })
+	}) {
+		t.Errorf("half applied: %+v", now)
+	}
+	if r := mustDo(t, p, shadowOrder(ops.VerbUnshadow, "*", "a", "")); r.Matched != 1 {
+		t.Errorf("unshadow a: matched %d, want 1", r.Matched)
+	}
+	if r := mustDo(t, p, shadowOrder(ops.VerbUnshadow, "*", "tight", "")); r.Matched != len(all) {
+		t.Errorf("unshadow tight: matched %d, want %d", r.Matched, len(all))
+	}
+	if _, err := p.Do(shadowOrder(ops.VerbUnshadow, "*", "tight", ""), program); !errors.Is(err, breaker.ErrShadow) || !strings.Contains(err.Error(), `nothing has a shadow "tight"`) {
+		t.Errorf("again: %v", err)
+	}
+}
+
 func TestShadowOrdersThatMakeNoSense(t *testing.T) {
 	m := shop(t)
 	p := planeOf(t, m, ops.Options{})
@@ -184,7 +228,7 @@ func TestShadowOrdersThatMakeNoSense(t *testing.T) {
 		{shadowOrder(ops.VerbShadow, "payments", "", `{"fail_max": 2}`), "without the name of a shadow"},
 		{shadowOrder(ops.VerbUnshadow, "payments", "", ""), "without the name of a shadow"},
 		{shadowOrder(ops.VerbPromote, "payments", "s", `{"fail_max": 2}`), "with settings, want them with set and shadow only"},
-		{shadowOrder(ops.VerbShadow, "*", "s", `{"fail_max": 2}`), "want an id or name/*"},
+		{shadowOrder(ops.VerbPromote, "*", "s", ""), "want an id or name/*"},
 		{shadowOrder(breaker.VerbOpen, "payments", "s", ""), "open with the name of a shadow"},
 		{shadowOrder(ops.VerbShadow, "payments", strings.Repeat("s", 300), `{"fail_max": 2}`), "shadow"},
 		{shadowOrder(ops.VerbShadow, "payments", "a/b", `{"fail_max": 2}`), `shadow "a/b"`},

@@ -31,9 +31,10 @@ const (
 	VerbMark breaker.Verb = "mark"
 	// VerbShadow judges calls by Order.Settings as well, as the shadow with the name
 	// Order.Shadow: it says what they would have done, and changes nothing. It is
-	// for a breaker, or with "name/*" for a set. A shadow ends with the process.
+	// for a breaker, with "name/*" for a set, or with "*" for every breaker and set
+	// that there is now. A shadow ends with the process.
 	VerbShadow breaker.Verb = "shadow"
-	// VerbUnshadow removes a shadow.
+	// VerbUnshadow removes a shadow, with "*" from all that have it.
 	VerbUnshadow breaker.Verb = "unshadow"
 	// VerbPromote puts the settings of a shadow into effect. For a day, those from
 	// before stay as the shadow breaker.BeforeShadow, which can be promoted to take
@@ -82,7 +83,7 @@ func (o *Order) checkPlaneVerb() error {
 		return bad("shadow without settings, want an object with those to try")
 	case o.aboutShadow() && o.Shadow == "":
 		return bad("%s without the name of a shadow (shadow), want one such as tight", o.Verb)
-	case (o.Verb == VerbSet || o.aboutShadow()) && o.ID == "*":
+	case (o.Verb == VerbSet || o.Verb == VerbPromote) && o.ID == "*":
 		return bad("%s for *, want an id or name/*: breakers differ in what their settings mean", o.Verb)
 	case o.Verb == VerbExtend && o.For == 0:
 		return bad("extend without a time (for), want what is added to the end of the override, such as 30m")

@@ -32,6 +32,8 @@ type candidate struct {
 	closed     []time.Duration // when it closed
 	costs      []float64       // by episode: of it and of the time around it, see Goal
 	around     int             // of costs: the time that it is now
+	windowed   bool            // the breaker has a window
+	stepBase   time.Duration   // when the steps of a window of time begin
 }
 
 // tripTime is a trip and the first failure that led to it.
@@ -51,6 +53,8 @@ func (r *runner) candidate(s breaker.Settings, p *lanePlan, a assumption) *candi
 	if step == nil {
 		step = new(time.Duration)
 	}
+	c.windowed = s.FailureRate > 0 || s.SlowRate > 0 || s.BadRate > 0
+	c.stepBase = *step
 	c.p = newPlayer(r.t.Base, s, step, false)
 	c.nextDraw()
 	return c
@@ -67,26 +71,37 @@ func (c *candidate) nextDraw() {
 }
 
 // steps replays a block.
-func (c *candidate) steps(block []step) {
-	for i := range block {
-		s := &block[i]
-		switch {
-		case s.call.What.Kind() == tape.Rejected:
-			c.rejected(s)
-		case s.call.What.Has(tape.Beside):
-			if s.begin {
-				c.p.skip(s.slot) // it asks no breaker
+func (c *candidate) steps(b *block) {
+	b.look.Do(func() { b.quiet.look(b.steps) })
+	for i := 0; i < len(b.steps); i++ {
+		if j := int(b.quiet.next[i]); j > i && c.isQuiet() {
+			c.quietly(b, i, j)
+			if i = j; i == len(b.steps) {
+				break
 			}
-		case s.begin:
-			c.p.advance(s.at)
-			c.begin(s)
-		default:
-			c.p.advance(s.at)
-			c.ended(s)
 		}
+		c.step(&b.steps[i])
 		if len(c.p.moved) > 0 {
 			c.moved()
 		}
+	}
+}
+
+// step replays a step.
+func (c *candidate) step(s *step) {
+	switch {
+	case s.call.What.Kind() == tape.Rejected:
+		c.rejected(s)
+	case s.call.What.Has(tape.Beside):
+		if s.begin {
+			c.p.skip(s.slot) // it asks no breaker
+		}
+	case s.begin:
+		c.p.advance(s.at)
+		c.begin(s)
+	default:
+		c.p.advance(s.at)
+		c.ended(s)
 	}
 }
 
@@ -305,9 +320,9 @@ func newRejections(p *lanePlan) *rejections {
 	return r
 }
 
-func (r *rejections) steps(block []step) {
-	for i := range block {
-		s := &block[i]
+func (r *rejections) steps(b *block) {
+	for i := range b.steps {
+		s := &b.steps[i]
 		if s.call.What.Kind() != tape.Rejected {
 			continue
 		}

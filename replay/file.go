@@ -25,17 +25,17 @@ var errChanged = errors.New("the file has changed since it was opened")
 // Open reads a .sgr file. It reads the file once, and does not keep its calls:
 // what replays them reads the file again, so it must stay as it is. It may grow.
 func Open(name string) (*Trace, error) {
-	t, err := open(name)
+	t, err := open(name, nil)
 	if err != nil && !errors.As(err, new(*os.PathError)) {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return t, err
 }
 
-func open(name string) (*Trace, error) {
-	t, late, err := openFile(name, 0)
+func open(name string, progress func(done float64)) (*Trace, error) {
+	t, late, err := openFile(name, 0, progress)
 	if err == nil && late > 0 && late <= mostLate {
-		t, late, err = openFile(name, late)
+		t, late, err = openFile(name, late, progress)
 	}
 	if err != nil || late <= mostLate {
 		return t, err
@@ -51,12 +51,16 @@ func open(name string) (*Trace, error) {
 
 // openFile makes the survey of a file in which calls may be so late. It returns
 // how late they were.
-func openFile(name string, slack time.Duration) (*Trace, time.Duration, error) {
+func openFile(name string, slack time.Duration, progress func(done float64)) (*Trace, time.Duration, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
+	var in io.Reader = f
+	if info, err := f.Stat(); err == nil && info.Size() > 0 && progress != nil {
+		in = &counted{Reader: f, size: info.Size(), progress: progress}
+	}
 	s := newSurvey()
 	late := time.Duration(0)
 	t := &Trace{Source: "sgr", surveyed: s}
@@ -78,7 +82,7 @@ func openFile(name string, slack time.Duration) (*Trace, time.Duration, error) {
 		s.add(of, c)
 		of.ended = max(of.ended, c.Ended)
 	}}
-	if err := d.run(bufio.NewReaderSize(f, 1<<18)); err != nil {
+	if err := d.run(bufio.NewReaderSize(in, 1<<18)); err != nil {
 		return nil, 0, err
 	}
 	sorted.finish()

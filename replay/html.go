@@ -34,7 +34,7 @@ const (
 func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 	p := page{
 		Program: t.Program, From: t.Began.Format(time.DateTime), To: t.Ended.Format(time.DateTime), Calls: t.Calls, Rejected: t.Rejected,
-		Width: lineWidth, Size: paretoSize, Notes: r.Notes,
+		Width: lineWidth, Notes: r.Notes,
 	}
 	for _, x := range r.Results {
 		if x.Warning != "" {
@@ -49,7 +49,8 @@ func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 	for _, f := range figures {
 		p.Columns = append(p.Columns, f.name)
 	}
-	p.Points = r.points()
+	points, most := r.points()
+	p.Points, p.MostWasted, p.MostRejected = points, fmt.Sprintf("%.0f", most[0]), fmt.Sprintf("%.0f", most[1])
 	shown := t.Breakers[:min(len(t.Breakers), mostLines)]
 	if more := len(t.Breakers) - len(shown); more > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %d more breakers are left out", more))
@@ -92,7 +93,9 @@ type page struct {
 	Rows              []pageRow
 	Lines             []pageLine
 	Points            []pagePoint
-	Width, Size       int
+	MostWasted        string
+	MostRejected      string
+	Width             int
 }
 
 type pageRow struct {
@@ -103,8 +106,9 @@ type pageRow struct {
 type pageCell struct{ Text, Trust string }
 
 type pagePoint struct {
-	Name string
-	X, Y float64
+	Name                     string
+	X, Y, TextY              float64
+	Left, Top, Width, Height float64 // of the ranges
 }
 
 // pageLine is the time line of a breaker.
@@ -136,23 +140,35 @@ type pageTick struct {
 }
 
 // points places the candidates by the good calls that they reject and the calls
-// that they waste: the nearer to the origin, the better.
-func (r *Report) points() (out []pagePoint) {
-	var mx, my float64
-	for _, x := range r.Results {
-		mx, my = max(mx, float64(x.Metrics.Wasted)), max(my, float64(x.Metrics.FalseIn+x.Metrics.FalseOut))
+// that they waste, with the ranges of both: the nearer to the origin, the better.
+func (r *Report) points() (out []pagePoint, most [2]float64) {
+	const from, size, line = 10.0, paretoSize - 30.0, 13.0
+	wasted := func(x *Result) Figure { return x.Figure("wasted") }
+	rejected := func(x *Result) (f Figure) {
+		in, outside := x.Figure("false_rejects_in"), x.Figure("false_rejects_out")
+		return Figure{Value: in.Value + outside.Value, Low: in.Low + outside.Low, High: in.High + outside.High}
 	}
-	for _, x := range r.Results {
-		p := pagePoint{Name: x.Name, X: 10, Y: paretoSize - 10}
-		if mx > 0 {
-			p.X += float64(x.Metrics.Wasted) / mx * (paretoSize - 30)
+	for i := range r.Results {
+		most[0], most[1] = max(most[0], wasted(&r.Results[i]).High), max(most[1], rejected(&r.Results[i]).High)
+	}
+	x := func(v float64) float64 { return from + v/max(1, most[0])*size }
+	y := func(v float64) float64 { return paretoSize - from - v/max(1, most[1])*size }
+	for i := range r.Results {
+		w, f := wasted(&r.Results[i]), rejected(&r.Results[i])
+		p := pagePoint{
+			Name: r.Results[i].Name, X: x(w.Value), Y: y(f.Value),
+			Left: x(w.Low), Top: y(f.High), Width: x(w.High) - x(w.Low), Height: y(f.Low) - y(f.High),
 		}
-		if my > 0 {
-			p.Y -= float64(x.Metrics.FalseIn+x.Metrics.FalseOut) / my * (paretoSize - 30)
+		// A name that would lie on another one goes above it.
+		p.TextY = p.Y - 3
+		for k := range out {
+			if o := &out[k]; math.Abs(o.TextY-p.TextY) < line && math.Abs(o.X-p.X) < paretoSize/2 {
+				p.TextY = o.TextY - line
+			}
 		}
 		out = append(out, p)
 	}
-	return out
+	return out, most
 }
 
 // drawing is the calls of a breaker on its time line.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,13 +26,17 @@ type ImportOptions struct {
 	// Name is the breaker's; calls that have a key belong to Name/key. Default
 	// "imported".
 	Name string
-	// LogFormat is the log_format of nginx. Default: NginxFormat.
+	// LogFormat is the log_format of nginx, which may begin with "combined".
+	// Default: NginxFormat.
 	LogFormat string
 	// Failure are the HTTP statuses that are failures: "5xx", "429", and so on.
 	// Default "5xx". Calls without an answer are failures anyway.
 	Failure []string
 	// Settings are those to compare with. Default: the defaults.
 	Settings breaker.Settings
+	// Progress, when set, is called by ImportFile with the share of the file that
+	// has been read.
+	Progress func(done float64)
 }
 
 // NginxFormat is the default for ImportOptions.LogFormat.
@@ -45,9 +48,22 @@ var Formats = []string{"sgr", "csv", "jsonl", "otlp", "nginx", "envoy"}
 // ErrImport means that data is not in the format that it should have.
 var ErrImport = errors.New("not in this format")
 
+// ErrTooMany means that data holds more calls than are kept in memory: 50 million,
+// which take 1.2 GB, and while they are read up to three times that. The calls of
+// a .sgr file that Open reads are not kept.
+var ErrTooMany = errors.New("more calls than are kept in memory")
+
+// mostKept is how many that are.
+var mostKept uint64 = 50_000_000
+
+func tooMany() error {
+	return fmt.Errorf("%w: more than %d, want fewer, or a .sgr file, whose calls are not kept; files that \"switchgear record --from\" has made of parts of the data can be appended to each other", ErrTooMany, mostKept)
+}
+
 // Import reads calls from a recording, or from data of another origin. Lines that
 // cannot be read are counted in Trace.Notes, together with what the data cannot
-// show: an imported trace has no transitions, so Verify has nothing to say.
+// show: an imported trace has no transitions, so Verify has nothing to say. The
+// calls are kept in memory, up to the limit of ErrTooMany.
 func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	if o.Format == "" {
@@ -74,7 +90,7 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 			return nil, fmt.Errorf("replay: the failure status %q, want a status or a class, such as 429 or 5xx", f)
 		}
 	}
-	im := &importer{o: o, keys: map[string]int{}, coarse: time.Hour}
+	im := &importer{o: o, keys: map[string]*Lane{}, coarse: time.Hour}
 	var read func(io.Reader) error
 	switch o.Format {
 	case "sgr":
@@ -92,10 +108,41 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 	default:
 		return nil, fmt.Errorf("replay: the format %q, want one of %s", o.Format, strings.Join(Formats, ", "))
 	}
-	if err := read(b); err != nil {
+	err := read(&untilFull{b, im})
+	switch {
+	case im.count > mostKept:
+		return nil, tooMany()
+	case err != nil:
 		return nil, err
 	}
 	return im.trace()
+}
+
+// untilFull is a reader that ends with an error once too many calls have been read.
+type untilFull struct {
+	io.Reader
+	im *importer
+}
+
+func (r *untilFull) Read(p []byte) (int, error) {
+	if r.im.count > mostKept {
+		return 0, ErrTooMany
+	}
+	return r.Reader.Read(p)
+}
+
+// counted is a reader that reports how far it is.
+type counted struct {
+	io.Reader
+	n, size  int64
+	progress func(float64)
+}
+
+func (r *counted) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += int64(n)
+	r.progress(min(1, float64(r.n)/float64(r.size)))
+	return n, err
 }
 
 // ImportFile is Import for a file. It does not keep the calls of a .sgr file, see
@@ -118,8 +165,13 @@ func ImportFile(name string, o ImportOptions) (*Trace, error) {
 			return Import(io.MultiReader(bytes.NewReader(head[:n]), f), o)
 		}
 	}
-	if info, err := f.Stat(); o.Format == "sgr" && err == nil && info.Mode().IsRegular() {
-		return open(name)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		if o.Format == "sgr" {
+			return open(name, o.Progress)
+		}
+		if o.Progress != nil && info.Size() > 0 {
+			return Import(&counted{Reader: f, size: info.Size(), progress: o.Progress}, o)
+		}
 	}
 	return Import(f, o)
 }
@@ -147,22 +199,14 @@ func guess(head []byte) string {
 	}
 }
 
-// imported is a call of another origin.
-type imported struct {
-	began, ended time.Time
-	outcome      breaker.Outcome
-	rejected     bool
-	key          int32
-}
-
 // importer collects calls.
 type importer struct {
 	o        ImportOptions
-	calls    []imported
-	keys     map[string]int
-	names    []string
-	bad      int    // lines that could not be read
-	firstBad string // why, of the first
+	keys     map[string]*Lane
+	lanes    []*Lane // their calls' times are nanoseconds since 1970
+	count    uint64  // of calls
+	bad      int     // lines that could not be read
+	firstBad string  // why, of the first
 	coarse   time.Duration
 	notes    []string
 }
@@ -171,21 +215,34 @@ type importer struct {
 const mostKeys = 10_000
 
 func (im *importer) add(began time.Time, took time.Duration, o breaker.Outcome, rejected bool, key string) {
-	k, ok := im.keys[key]
+	im.count++
+	l, ok := im.keys[key]
 	if !ok {
-		if len(im.names) == mostKeys {
+		if len(im.lanes) == mostKeys {
 			key = "other"
 			im.notes = append(im.notes, fmt.Sprintf("there are more than %d keys; those after them are one, called other", mostKeys))
 		}
-		if k, ok = im.keys[key]; !ok {
-			k = len(im.names)
-			im.keys[key] = k
-			im.names = append(im.names, key)
+		if l, ok = im.keys[key]; !ok {
+			l = &Lane{ID: im.o.Name, Settings: im.o.Settings.WithDefaults(), Fresh: true, stepBase: new(time.Duration)}
+			if key != "" {
+				l.ID += "/" + key
+			}
+			im.keys[key] = l
+			im.lanes = append(im.lanes, l)
 		}
 	}
-	im.calls = append(im.calls, imported{began, began.Add(took), o, rejected, int32(k)})
-	// How fine are the times? The finest seen so far decides.
-	for im.coarse > time.Microsecond && began.UnixNano()%int64(im.coarse) != 0 {
+	c := tape.Call{Began: time.Duration(began.UnixNano()), What: tape.Is(uint8(o), tape.Whole, 0).Of(1)}
+	c.Ended = c.Began + took
+	if rejected {
+		c.What = tape.Many(1).Of(1)
+		c.Ended = max(c.Ended, c.Began+1)
+	}
+	l.calls = append(l.calls, c)
+}
+
+// dated notes how fine a time is that the data has. The finest of all counts.
+func (im *importer) dated(at time.Time) {
+	for im.coarse > time.Microsecond && at.UnixNano()%int64(im.coarse) != 0 {
 		im.coarse /= 10
 		if im.coarse > time.Second {
 			im.coarse = time.Second
@@ -202,43 +259,34 @@ func (im *importer) skip(line int, format string, args ...any) {
 
 // trace makes a Trace of the calls.
 func (im *importer) trace() (*Trace, error) {
-	if len(im.calls) == 0 {
+	if im.count == 0 {
 		if im.bad > 0 {
 			return nil, fmt.Errorf("%w (%s): %s", ErrImport, im.o.Format, im.firstBad)
 		}
 		return nil, fmt.Errorf("%w (%s): it holds no calls", ErrImport, im.o.Format)
 	}
-	first := slices.MinFunc(im.calls, func(a, b imported) int { return a.began.Compare(b.began) }).began
-	t := &Trace{Header: Header{Version: version, Base: first.Add(-time.Second)}, Source: im.o.Format, Complete: true, Notes: im.notes}
-	t.Began, t.Ended = first, first
-	lanes := make([]*Lane, len(im.names))
-	for i, key := range im.names {
-		lanes[i] = &Lane{ID: im.o.Name, Settings: im.o.Settings.WithDefaults(), Fresh: true, stepBase: new(time.Duration)}
-		if key != "" {
-			lanes[i].ID += "/" + key
+	first, last := time.Duration(math.MaxInt64), time.Duration(0)
+	for _, l := range im.lanes {
+		for i := range l.calls {
+			first, last = min(first, l.calls[i].Began), max(last, l.calls[i].Ended)
 		}
-		t.Breakers = append(t.Breakers, lanes[i])
 	}
-	slices.SortStableFunc(im.calls, func(a, b imported) int { return a.ended.Compare(b.ended) })
-	for _, c := range im.calls {
-		x := tape.Call{Began: c.began.Sub(t.Base), Ended: c.ended.Sub(t.Base)}
-		if x.Ended > maxTime {
-			return nil, fmt.Errorf("%w (%s): its calls are %v apart, want at most %v", ErrImport, im.o.Format, x.Ended, maxTime)
-		}
-		x.What = tape.Is(uint8(c.outcome), tape.Whole, 0).Of(1)
-		if c.rejected {
-			x.What = tape.Many(1).Of(1)
-			x.Ended = max(x.Ended, x.Began+1)
-		}
-		lanes[c.key].calls = append(lanes[c.key].calls, x)
-		if end := t.at(x.Ended); end.After(t.Ended) {
-			t.Ended = end
+	base := first - time.Second
+	if last-base > maxTime {
+		return nil, fmt.Errorf("%w (%s): its calls are %v apart, want at most %v", ErrImport, im.o.Format, last-first, maxTime)
+	}
+	t := &Trace{Header: Header{Version: version, Base: time.Unix(0, int64(base)).UTC()}, Source: im.o.Format, Complete: true, Notes: im.notes, Breakers: im.lanes}
+	t.Began, t.Ended = t.at(first-base), t.at(last-base)
+	for _, l := range im.lanes {
+		for i := range l.calls {
+			l.calls[i].Began -= base
+			l.calls[i].Ended -= base
 		}
 	}
 	if im.bad > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("%d lines could not be read; the first is %s", im.bad, im.firstBad))
 	}
-	if im.coarse >= time.Millisecond && len(im.calls) > 1 {
+	if im.coarse >= time.Millisecond && im.count > 1 {
 		t.Notes = append(t.Notes, fmt.Sprintf("the times have steps of %v: in which order the calls of one step came is not known, and rules that count consecutive failures depend on it", im.coarse))
 	}
 	t.Notes = append(t.Notes, "the data has no settings; \"as recorded\" stands for "+cmp.Or(im.o.Settings.String(), "the defaults"))
@@ -384,5 +432,6 @@ func (im *importer) row(n int, at, took, outcome, key string) {
 		im.skip(n, "got outcome %q, want success, failure, ignored, canceled, rejected or an HTTP status", outcome)
 		return
 	}
+	im.dated(t)
 	im.add(t, d, o, rejected, key)
 }

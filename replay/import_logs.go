@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +23,14 @@ var nginxVariables = map[string]string{
 // listOf matches what nginx writes for several upstreams, see upstreams.
 func listOf(item string) string { return item + `(?:(?:, | : )` + item + `)*` }
 
+// nginxCombined is the format that nginx itself calls combined.
+const nginxCombined = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
+
 // nginxPattern makes a regular expression of a log_format.
 func nginxPattern(format string) (*regexp.Regexp, error) {
+	if rest, ok := strings.CutPrefix(format, "combined"); ok {
+		format = nginxCombined + rest
+	}
 	var b strings.Builder
 	b.WriteString("^")
 	seen := map[string]bool{}
@@ -63,7 +71,8 @@ func (im *importer) nginx(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	several, local := 0, 0
+	has := func(name string) bool { return pattern.SubexpIndex(name) >= 0 }
+	several, local, dead := 0, 0, 0
 	err = lines(r, func(n int, line string) {
 		m := pattern.FindStringSubmatch(line)
 		if m == nil {
@@ -71,8 +80,8 @@ func (im *importer) nginx(r io.Reader) error {
 			return
 		}
 		get := func(name string) string {
-			if i := pattern.SubexpIndex(name); i >= 0 {
-				return m[i]
+			if has(name) {
+				return m[pattern.SubexpIndex(name)]
 			}
 			return ""
 		}
@@ -82,8 +91,11 @@ func (im *importer) nginx(r io.Reader) error {
 			return
 		}
 		statuses, tooks, addrs := upstreams(get("upstream_status")), upstreams(get("upstream_response_time")), upstreams(get("upstream_addr"))
-		if pattern.SubexpIndex("upstream_status") < 0 {
-			statuses, tooks = []string{get("status")}, []string{get("request_time")}
+		if !has("upstream_status") {
+			statuses = []string{get("status")}
+			if has("request_time") {
+				tooks = []string{get("request_time")}
+			}
 		}
 		if len(statuses) == 1 && statuses[0] == "-" && (len(addrs) == 0 || addrs[0] == "-") {
 			local++ // served without an upstream
@@ -92,6 +104,7 @@ func (im *importer) nginx(r io.Reader) error {
 		if len(statuses) > 1 {
 			several++
 		}
+		im.dated(at)
 		// The last upstream answered when the request ended, the others before.
 		end := at
 		for i := len(statuses) - 1; i >= 0; i-- {
@@ -107,12 +120,24 @@ func (im *importer) nginx(r io.Reader) error {
 			if i < len(addrs) && addrs[i] != "-" {
 				key = addrs[i]
 			}
-			im.add(end.Add(-took), took, o, false, key)
+			// The name of a group in place of an address: nginx had given up all
+			// servers of the group, and asked none.
+			turned := key != "" && !strings.Contains(key, ":")
+			if turned {
+				dead++
+			}
+			im.add(end.Add(-took), took, o, turned, key)
 			end = end.Add(-took)
 		}
 	})
 	if several > 0 {
 		im.notes = append(im.notes, fmt.Sprintf("%d lines have several upstreams; each is a call of its own, and its time is reckoned back from the end of the request", several))
+	}
+	if dead > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d calls were rejected by nginx, because it had given up all servers, and have no outcome", dead))
+	}
+	if !has("upstream_response_time") && !has("request_time") {
+		im.notes = append(im.notes, "the log_format has no $upstream_response_time and no $request_time, so how long calls took is not known")
 	}
 	if local > 0 {
 		im.notes = append(im.notes, fmt.Sprintf("%d lines are left out, because no upstream was asked", local))
@@ -150,18 +175,26 @@ func upstreams(s string) []string {
 // rejected them itself.
 var envoyRejected = map[string]string{
 	"UO": "its own circuit breaker", "UH": "no healthy upstream", "NR": "no route", "NC": "no cluster", "RL": "its rate limit",
-	"UAEX": "its authorization", "RLSE": "its rate limit", "IH": "a bad request", "DPE": "a bad request", "OM": "its overload manager", "DO": "dropped",
+	"UAEX": "its authorization", "RLSE": "its rate limit", "IH": "a bad request", "DPE": "a bad request", "OM": "its overload manager", "DO": "its overload policy",
+	"LH": "its own health check", "FI": "an injected fault", "NFCF": "no filter configuration",
 }
 
-// envoy reads an access log in the default format, or in JSON with the fields
-// start_time, duration, response_code, response_flags and upstream_cluster or
-// upstream_host.
+// envoyFailed are the flags of calls that failed on their way to an upstream or
+// there, whatever status the client got.
+var envoyFailed = map[string]bool{
+	"UF": true, "UC": true, "UT": true, "LR": true, "UR": true, "UPE": true, "URX": true, "UMSDR": true, "DF": true,
+}
+
+// envoy reads an access log in the default format of Envoy or of Istio, or in JSON
+// with the fields start_time, duration, response_code, response_flags and
+// upstream_cluster or upstream_host.
 func (im *importer) envoy(r io.Reader) error {
 	rejected := map[string]int{}
+	retried := 0
 	err := lines(r, func(n int, line string) {
 		e, ok := envoyLine(line)
 		if !ok {
-			im.skip(n, "it is neither in the default format of Envoy nor in JSON with start_time, duration, response_code and response_flags")
+			im.skip(n, "it is neither in the default format of Envoy or Istio nor in JSON with start_time, duration, response_code and response_flags")
 			return
 		}
 		at, ok := parseAt(e.at)
@@ -175,7 +208,11 @@ func (im *importer) envoy(r io.Reader) error {
 			return
 		}
 		o, ok := im.status(e.code)
-		if !ok {
+		switch {
+		case ok:
+		case e.plainTCP: // a connection has no status; if it broke, a flag says so
+			o = breaker.Success
+		default:
 			o = breaker.Failure // 0: there was no answer
 		}
 		turned := false
@@ -184,56 +221,91 @@ func (im *importer) envoy(r io.Reader) error {
 			case ok:
 				turned = true
 				rejected[f+" ("+why+")"]++
-			case f == "DC": // the client went away
+			case f == "DC" || f == "DR": // the client went away
 				o = breaker.Canceled
-			case f == "UF" || f == "UC" || f == "UT" || f == "LR" || f == "UR" || f == "UPE" || f == "URX" || f == "LH":
+			case envoyFailed[f]:
 				o = breaker.Failure
+				if f == "URX" {
+					retried++
+				}
 			}
 		}
+		im.dated(at)
 		im.add(at, took, o, turned, e.upstream)
 	})
-	for why, n := range rejected {
-		im.notes = append(im.notes, fmt.Sprintf("%d calls were rejected by Envoy with %s, and have no outcome", n, why))
+	for _, why := range slices.Sorted(maps.Keys(rejected)) {
+		im.notes = append(im.notes, fmt.Sprintf("%d calls were rejected by Envoy with %s, and have no outcome", rejected[why], why))
+	}
+	if retried > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d calls are the last of several attempts (URX); the log does not show the others", retried))
 	}
 	return err
 }
 
-type envoyEntry struct{ at, duration, code, flags, upstream string }
+type envoyEntry struct {
+	at, duration, code, flags, upstream string
+	plainTCP                            bool // it is a connection, not a request
+}
 
 // envoyLine reads a line.
 func envoyLine(line string) (e envoyEntry, ok bool) {
-	if strings.HasPrefix(line, "{") {
-		var x map[string]json.RawMessage
-		if json.Unmarshal([]byte(line), &x) != nil {
-			return e, false
-		}
-		get := func(k string) string {
-			if s := rawText(x[k]); s != "null" && s != "-" {
-				return s
-			}
-			return ""
-		}
-		e = envoyEntry{get("start_time"), get("duration"), get("response_code"), get("response_flags"), get("upstream_cluster")}
-		if e.upstream == "" {
-			e.upstream = get("upstream_host")
-		}
-		return e, e.at != "" && e.duration != ""
+	if !strings.HasPrefix(line, "{") {
+		return envoyText(line)
 	}
-	f := envoyFields(line)
-	// [start] "request" code flags received sent duration upstream-time "for" "agent" "id" "authority" "host"
-	if len(f) < 7 {
+	var x map[string]json.RawMessage
+	if json.Unmarshal([]byte(line), &x) != nil {
 		return e, false
 	}
-	e = envoyEntry{at: f[0], code: f[2], flags: f[3], duration: f[6]}
-	// Newer versions have the details and the termination after the flags.
-	if n := len(f); n >= 13 {
-		e.duration = f[n-7]
-		if f[n-1] != "-" {
-			e.upstream = f[n-1]
+	// A value that is not set is "-", or null where numbers are not strings.
+	get := func(k string) string {
+		if s := rawText(x[k]); s != "null" && s != "-" {
+			return s
 		}
+		return ""
+	}
+	e = envoyEntry{at: get("start_time"), duration: get("duration"), code: get("response_code"), flags: get("response_flags"), upstream: get("upstream_cluster")}
+	if e.upstream == "" {
+		e.upstream = get("upstream_host")
+	}
+	_, hasMethod := x["method"]
+	e.plainTCP = hasMethod && get("method") == ""
+	return e, e.at != "" && e.duration != ""
+}
+
+// envoyText reads a line in one of the default formats:
+//
+//	[start] "request" code flags            received sent duration service-time "for" "agent" "id" "authority" "host"
+//	[start] "request" code flags details termination "why" received sent duration ... "host" cluster local ...
+//
+// The first is Envoy's, the second Istio's, where six fields come after the host.
+func envoyText(line string) (e envoyEntry, ok bool) {
+	f := envoyFields(line)
+	// What lies between the flags and the numbers differs, between versions, too.
+	k := 4
+	for ; k+2 < len(f); k++ {
+		if isNumber(f[k]) && isNumber(f[k+1]) && isNumber(f[k+2]) {
+			break
+		}
+	}
+	const after = 6 // fields after the numbers: the service time and five in quotes
+	if k+2+after >= len(f) {
+		return e, false
+	}
+	e = envoyEntry{at: f[0], code: f[2], flags: f[3], duration: f[k+2], plainTCP: f[1] == "- - -"}
+	// Counted from the end: the agent may contain quotes.
+	upstream := f[len(f)-1]
+	if !strings.HasSuffix(line, `"`) && len(f) > k+2+after+6 {
+		if upstream = f[len(f)-6]; upstream == "-" {
+			upstream = f[len(f)-7]
+		}
+	}
+	if upstream != "-" {
+		e.upstream = upstream
 	}
 	return e, true
 }
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // envoyFields splits a line at blanks; quotes and brackets hold a field together.
 func envoyFields(line string) (out []string) {

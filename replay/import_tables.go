@@ -68,8 +68,11 @@ type otlpSpan struct {
 	Kind                               json.RawMessage
 	StartTimeUnixNano, EndTimeUnixNano json.RawMessage
 	TraceState                         string
-	Status                             struct{ Code json.RawMessage }
-	Attributes                         []struct {
+	Status                             struct {
+		Code    json.RawMessage
+		Message string
+	}
+	Attributes []struct {
 		Key   string
 		Value map[string]json.RawMessage
 	}
@@ -146,7 +149,7 @@ func (im *importer) span(n int, s *otlpSpan) {
 		im.skip(n, "a span from %q to %q, want two times in order", rawText(s.StartTimeUnixNano), rawText(s.EndTimeUnixNano))
 		return
 	}
-	var key, status string
+	var key, status, grpc string
 	rank := []string{"peer.service", "server.address", "net.peer.name", "http.host", "db.system"}
 	best := len(rank)
 	for _, a := range s.Attributes {
@@ -160,6 +163,9 @@ func (im *importer) span(n int, s *otlpSpan) {
 		if a.Key == "http.response.status_code" || a.Key == "http.status_code" {
 			status = text
 		}
+		if a.Key == "rpc.grpc.status_code" {
+			grpc = text
+		}
 	}
 	o := breaker.Success
 	if code := rawText(s.Status.Code); code == "2" || code == "STATUS_CODE_ERROR" {
@@ -170,5 +176,28 @@ func (im *importer) span(n int, s *otlpSpan) {
 	if by, ok := im.status(status); ok {
 		o = by
 	}
+	if by, ok := grpcOutcome(grpc); ok {
+		o = by
+	}
+	// What Go's context package says when the caller gives up.
+	if o == breaker.Failure && s.Status.Message == "context canceled" {
+		o = breaker.Canceled
+	}
+	im.dated(began)
 	im.add(began, ended.Sub(began), o, false, key)
+}
+
+// grpcOutcome judges a gRPC status code as package breakergrpc does: most codes
+// other than OK are answers of a service that works.
+func grpcOutcome(code string) (breaker.Outcome, bool) {
+	switch code {
+	case "":
+		return 0, false
+	case "1": // canceled
+		return breaker.Canceled, true
+	case "2", "4", "8", "13", "14", "15": // unknown, deadline exceeded, resource exhausted, internal, unavailable, data loss
+		return breaker.Failure, true
+	default:
+		return breaker.Success, true
+	}
 }

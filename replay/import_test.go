@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,21 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
+
+// grpcSpan is a client span of a gRPC call that ended with a code.
+func grpcSpan(code string) string {
+	return `{"kind":3,"startTimeUnixNano":"1772359202000000000","endTimeUnixNano":"1772359202000000100","status":{"code":2},"attributes":[` +
+		`{"key":"rpc.system","value":{"stringValue":"grpc"}},{"key":"server.address","value":{"stringValue":"pay"}},{"key":"rpc.grpc.status_code","value":{"intValue":"` + code + `"}}]}`
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
 
 // shape is what a test expects of a trace.
 type shape struct {
@@ -80,6 +97,16 @@ func TestImport(t *testing.T) {
 				`{"kind":3,"startTimeUnixNano":"1772359203000000000","endTimeUnixNano":"1772359202000000000"}]}]}]}` + "\n",
 			want: shape{"otlp", 2, 0, 1, []string{"imported/pay"}, []string{"1 spans are sampled", "1 spans are left out", "two times in order"}},
 		},
+		// 503, 503, a time-out and four refused connections are failures; 404 and 429
+		// are answers; one caller gave up.
+		"otlp, by the file exporter of the collector": {
+			data: readFile(t, "testdata/import/client-spans.jsonl"),
+			want: shape{"otlp", 13, 0, 7, []string{"imported/127.0.0.1", "imported/localhost"}, []string{"9 spans are left out", "do not say whether they were sampled"}},
+		},
+		"otlp, grpc": {
+			data: `{"resourceSpans":[{"scopeSpans":[{"spans":[` + grpcSpan("0") + "," + grpcSpan("5") + "," + grpcSpan("14") + "," + grpcSpan("1") + "," + grpcSpan("4") + `]}]}]}`,
+			want: shape{"otlp", 5, 0, 2, []string{"imported/pay"}, nil},
+		},
 		"nginx, several upstreams": {
 			data: "1772359202.123 0.010 200 10.0.0.1:80\n1772359203.000 0.100, 0.020 502, 200 10.0.0.1:80, 10.0.0.2:80\n1772359204.001 - 499 10.0.0.1:80\n1772359204.900 - - -\n1772359205.000 1.000 : 0.1 504 : 200 10.0.0.1:80 : 10.0.0.3:80\nrubbish\n",
 			want: shape{"nginx", 6, 0, 2, []string{"imported/10.0.0.1:80", "imported/10.0.0.2:80", "imported/10.0.0.3:80"}, []string{"2 lines have several upstreams", "1 lines are left out", "1 lines could not be read", "steps of 1ms"}},
@@ -95,6 +122,25 @@ func TestImport(t *testing.T) {
 				`[2026-03-01T10:00:02.310Z] "GET / HTTP/2" 503 UF,URX upstream_reset_before_response_started{connection_failure} - "delayed connect error: 111" 0 226 3 - "-" "x" "cc" "locations" "tcp://10.0.2.1:80"` + "\n" +
 				`[2026-03-01T10:00:03.310Z] "GET / HTTP/2" 0 DC 0 0 30 - "-" "x" "cc" "locations" "tcp://10.0.2.1:80"` + "\n",
 			want: shape{"envoy", 3, 1, 1, []string{"imported", "imported/tcp://10.0.2.1:80"}, []string{"1 calls were rejected by Envoy with UO", "steps of 10ms"}},
+		},
+		"envoy, its documented example": {
+			data: `[2016-04-15T20:17:00.310Z] "POST /api/v1/locations HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "nsq2http" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations" "tcp://10.0.2.1:80"` + "\n",
+			want: shape{"envoy", 1, 0, 0, []string{"imported/tcp://10.0.2.1:80"}, nil},
+		},
+		"envoy, its documented default format": {
+			data: readFile(t, "testdata/import/envoy-default.log"),
+			want: shape{"envoy", 8, 4, 5, []string{"imported", "imported/10.0.2.1:80", "imported/10.0.2.2:80"}, []string{
+				"1 calls were rejected by Envoy with UO (its own circuit breaker)", "with UH (no healthy upstream)", "with NR (no route)", "with RL (its rate limit)",
+				"1 calls are the last of several attempts", "steps of 1ms",
+			}},
+		},
+		"envoy, Istio's default format": {
+			data: readFile(t, "testdata/import/istio-default.log"),
+			want: shape{"envoy", 4, 1, 2, []string{"imported/inbound|80||", "imported/outbound|8000||httpbin.foo.svc.cluster.local"}, []string{"with UO"}},
+		},
+		"envoy, json with strings and with numbers": {
+			data: readFile(t, "testdata/import/envoy.jsonl"),
+			want: shape{"envoy", 5, 1, 2, []string{"imported", "imported/10.0.2.1:80", "imported/pay"}, []string{"with UO"}},
 		},
 		"envoy, json": {
 			data: `{"start_time":"2026-03-01T10:00:00.311Z","duration":12,"response_code":200,"response_flags":"-","upstream_cluster":"pay"}` + "\n" +
@@ -171,7 +217,8 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// The log that a real nginx writes.
+// The logs that a real nginx writes: in the format that is proposed, and in its own
+// with the times added.
 func TestImportNginx(t *testing.T) {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -180,30 +227,45 @@ func TestImportNginx(t *testing.T) {
 		}
 		t.Skip("nginx is not installed")
 	}
-	bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
-	defer bad.Close()
-	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") }))
-	defer good.Close()
-	dir := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	serve := func(status int) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(s.Close)
+		return strings.TrimPrefix(s.URL, "http://")
 	}
-	front := free.Addr().String()
-	free.Close()
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	good, bad, refusing, front, dir := serve(200), serve(503), free(), free(), t.TempDir()
+	const combined = "combined $request_time $upstream_response_time"
 	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error.log;
 events {}
 http {
 	client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
 	log_format replay '%[2]s';
-	access_log %[1]s/access.log replay;
-	upstream both { server %[3]s max_fails=0; server %[4]s max_fails=0; }
+	log_format long '%[3]s';
+	access_log %[1]s/replay.log replay;
+	access_log %[1]s/long.log long;
+	access_log %[1]s/combined.log;
+	upstream both { server %[5]s max_fails=0; server %[4]s max_fails=0; }
+	upstream broken { server %[5]s max_fails=0; server %[6]s max_fails=0; }
+	upstream dead { server %[6]s max_fails=1 fail_timeout=1m; server %[6]s max_fails=1 fail_timeout=1m; }
 	server {
-		listen %[5]s;
-		location / { proxy_pass http://both; proxy_next_upstream http_503; }
+		listen %[7]s;
 		location /own { return 204; }
+		location /both { proxy_pass http://both; proxy_next_upstream http_503; }
+		location /redirected {
+			proxy_pass http://broken; proxy_next_upstream error http_503;
+			proxy_intercept_errors on; error_page 502 503 = @other;
+		}
+		location @other { proxy_pass http://%[4]s; }
+		location /dead { proxy_pass http://dead; }
 	}
-}`, dir, NginxFormat, strings.TrimPrefix(bad.URL, "http://"), strings.TrimPrefix(good.URL, "http://"), front)
+}`, dir, NginxFormat, strings.Replace(combined, "combined", nginxCombined, 1), good, bad, refusing, front)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -223,30 +285,107 @@ http {
 		}
 		return err
 	}
+	requests := 1
 	for deadline := time.Now().Add(20 * time.Second); get("/own") != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nginx does not answer")
 		}
 	}
-	for range 10 {
-		if err := get("/"); err != nil {
+	for _, path := range []string{"/both", "/both", "/both", "/both", "/redirected", "/redirected", "/dead", "/dead", "/dead"} {
+		if err := get(path); err != nil {
 			t.Fatal(err)
 		}
+		requests++
 	}
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait()
-	log, err := os.Open(filepath.Join(dir, "access.log"))
-	if err != nil {
+	load := func(log, format string) *Trace {
+		f, err := os.Open(filepath.Join(dir, log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		trace, err := Import(f, ImportOptions{Name: "shop", Format: "nginx", LogFormat: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return trace
+	}
+	ids := []string{"shop/" + good, "shop/" + bad, "shop/" + refusing, "shop/dead"}
+	slices.Sort(ids)
+	// /both: round robin, so two of four requests meet the bad server first. Each
+	// /redirected asks both broken servers and then the good one. The first /dead
+	// asks both of its servers, and then nginx asks none for a minute.
+	check(t, load("replay.log", ""), shape{"nginx", 4 + 2 + 6 + 2, 2, 2 + 4 + 2, ids, []string{
+		"have several upstreams", "1 lines are left out", "2 calls were rejected by nginx, because it had given up all servers", "steps of 1ms",
+	}})
+	all := shape{"nginx", uint64(requests), 0, 3, []string{"shop"}, []string{"steps of 1s"}}
+	check(t, load("long.log", combined), all)
+	all.notes = append(all.notes, "how long calls took is not known")
+	check(t, load("combined.log", "combined"), all)
+	data, err := os.ReadFile(filepath.Join(dir, "replay.log"))
+	if err != nil || !regexp.MustCompile(`\d, \d[.\d]* : \d`).Match(data) {
+		t.Errorf("no line has several upstreams and an internal redirect, %v:\n%s", err, data)
+	}
+}
+
+// Data that would fill the memory is refused in a line that says what helps.
+func TestImportRefusesTooManyCalls(t *testing.T) {
+	defer func(n uint64) { mostKept = n }(mostKept)
+	mostKept = 1000
+	for name, line := range map[string]string{
+		"csv":   "1772359202.000001,1ms,ok\n",
+		"jsonl": `{"at":1772359202,"took":0.1,"outcome":"ok"}` + "\n",
+		"nginx": "1772359202.123 0.010 200 10.0.0.1:80\n",
+		"envoy": `{"start_time":"2026-03-01T10:00:00.000Z","duration":"1","response_code":200,"response_flags":"-"}` + "\n",
+		"otlp":  `{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"startTimeUnixNano":"1772359202000000000","endTimeUnixNano":"1772359202000000001"}]}]}]}` + "\n",
+	} {
+		if trace, err := Import(strings.NewReader(strings.Repeat(line, 1000)), ImportOptions{Format: name}); err != nil || trace.Calls != 1000 {
+			t.Errorf("%s: a thousand: %v", name, err)
+		}
+		// Much more than a buffer holds: reading stops early.
+		more := &endless{line: line}
+		if _, err := Import(more, ImportOptions{Format: name}); !errors.Is(err, ErrTooMany) || !strings.Contains(err.Error(), "more than 1000, want fewer") {
+			t.Errorf("%s: too many: %v", name, err)
+		}
+	}
+	var file bytes.Buffer
+	if _, err := synth(1, 100, 20*time.Second, 0).WriteTo(&file); err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	trace, err := Import(log, ImportOptions{Name: "shop", Format: "nginx"})
-	if err != nil {
+	if _, err := Read(&file); !errors.Is(err, ErrTooMany) {
+		t.Errorf("sgr: too many: %v", err)
+	}
+}
+
+// endless repeats a line forever.
+type endless struct {
+	line string
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = e.line[e.at]
+		e.at = (e.at + 1) % len(e.line)
+	}
+	return len(p), nil
+}
+
+// How far a file has been read is reported, from the beginning to the end.
+func TestImportReportsProgress(t *testing.T) {
+	dir := t.TempDir()
+	csv := filepath.Join(dir, "calls.csv")
+	if err := os.WriteFile(csv, []byte(strings.Repeat("1772359202.000001,1ms,ok\n", 50_000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Round robin: each second request meets the bad server first.
-	if trace.Calls != 15 || len(trace.Breakers) != 2 {
-		t.Errorf("%d calls of %d upstreams, want 15 of 2; notes %q", trace.Calls, len(trace.Breakers), trace.Notes)
+	for _, name := range []string{csv, dayFile(t, 200_000)} {
+		var seen []float64
+		if _, err := ImportFile(name, ImportOptions{Progress: func(done float64) { seen = append(seen, done) }}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(seen); n < 5 || seen[0] > .5 || seen[n-1] != 1 || !slices.IsSorted(seen) {
+			t.Errorf("%s: %v, want a rise to 1", name, seen)
+		}
 	}
-	check(t, trace, shape{"nginx", 15, 0, 5, []string{trace.Breakers[0].ID, trace.Breakers[1].ID}, []string{"5 lines have several upstreams", "left out"}})
 }

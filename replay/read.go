@@ -65,9 +65,9 @@ type Lane struct {
 // Read reads a recording in the format of Recorder.WriteTo into memory; Open does
 // not keep the calls of a file. If it is cut or damaged, the Trace holds what comes before that place, and its Notes say so.
 // The memory that Read takes is limited by a small multiple of the bytes that it
-// reads.
+// reads, and by ErrTooMany.
 func Read(r io.Reader) (*Trace, error) {
-	d := decoder{t: &Trace{Source: "sgr"}, sink: func(l *Lane, c *tape.Call) { l.calls = append(l.calls, *c) }}
+	d := decoder{t: &Trace{Source: "sgr"}, limit: mostKept, sink: func(l *Lane, c *tape.Call) { l.calls = append(l.calls, *c) }}
 	if err := d.run(bufio.NewReaderSize(r, 1<<16)); err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ type decoder struct {
 	frames int
 	bytes  int64 // of whole frames
 	calls  uint64
+	limit  uint64 // of calls; 0: there is none
 	// ran is the calls with an outcome, rejected the number of those without one.
 	ran, rejected uint64
 
@@ -168,6 +169,9 @@ func (d *decoder) take(f *frame) error {
 		return d.enter(h)
 	case kindCalls:
 		d.rows(f.calls)
+		if d.limit > 0 && d.calls > d.limit {
+			return tooMany()
+		}
 		if f.rows != nil {
 			return bad("calls", f.rows)
 		}

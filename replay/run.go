@@ -210,7 +210,7 @@ func (r *runner) run(ctx context.Context, candidates []Candidate) ([][]laneOutco
 		for k, p := range r.lanes {
 			s := c.Settings(p.lane.ID, p.lane.Settings)
 			if err := s.Validate(); err != nil {
-				return nil, fmt.Errorf("replay: candidate %q: %w", c.Name, err)
+				return nil, fmt.Errorf("replay: candidate %q for %s: %w", c.Name, p.lane.ID, err)
 			}
 			out[i][k].ID, out[i][k].Settings = p.lane.ID, s.WithDefaults()
 		}

@@ -11,7 +11,7 @@ import (
 
 // consumer takes the steps of one breaker, a block at a time, in order. It is
 // called by one goroutine at a time.
-type consumer interface{ steps([]step) }
+type consumer interface{ steps(*block) }
 
 // stream is the consumers of one breaker. They share the work of reading the calls
 // and putting them in order.
@@ -29,6 +29,8 @@ type block struct {
 	steps []step
 	users atomic.Int32 // workers that have not done with it
 	pool  *blockPool
+	look  sync.Once
+	quiet quiet // what look finds out, for those that want it
 }
 
 const (
@@ -65,14 +67,10 @@ func (t *Trace) replay(ctx context.Context, s *survey, streams []*stream, progre
 		failed = t.read(ctx, by, chunks, free)
 	})
 	pass := func(x *stream) {
-		for len(x.order.out) > 0 {
-			b := pool.get(x)
-			n := copy(b.steps[:cap(b.steps)], x.order.out)
-			b.steps = b.steps[:n]
-			x.order.out = x.order.out[:copy(x.order.out, x.order.out[n:])]
-			for _, w := range x.workers {
-				blocks[w] <- b
-			}
+		b := pool.get(x)
+		b.steps, x.order.out = x.order.out, b.steps[:0]
+		for _, w := range x.workers {
+			blocks[w] <- b
 		}
 	}
 	var calls uint64
@@ -185,7 +183,7 @@ func startWorkers(wg *sync.WaitGroup, streams []*stream) []chan *block {
 		wg.Go(func() {
 			for b := range blocks[w] {
 				for _, c := range work[w][b.of] {
-					c.steps(b.steps)
+					c.steps(b)
 				}
 				b.done()
 			}
@@ -207,7 +205,7 @@ func (p *blockPool) get(x *stream) *block {
 	default:
 		b = &block{steps: make([]step, 0, p.size), pool: p}
 	}
-	b.of = x
+	b.of, b.look = x, sync.Once{}
 	b.users.Store(int32(len(x.workers)))
 	return b
 }

@@ -155,10 +155,10 @@ func (x *verifier) start() bool {
 }
 
 // steps replays a block.
-func (x *verifier) steps(block []step) {
+func (x *verifier) steps(b *block) {
 	moves := x.l.moves
-	for i := range block {
-		s := &block[i]
+	for i := range b.steps {
+		s := &b.steps[i]
 		for x.next < len(moves) && x.due(&moves[x.next], s.at) {
 			x.move(&moves[x.next])
 			x.next++

@@ -59,6 +59,42 @@ func TestDemoOpensAndCloses(t *testing.T) {
 	p.ends()
 }
 
+// The recording of the demo, a real incident on a machine that is busy with other
+// tests, is reproduced by the first command that the demo prints, and the second
+// writes a report.
+func TestDemoRecordsAnIncident(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "demo.sgr")
+	p := start(t, "demo", "--for", "16s", "--record="+file)
+	p.await("payments", "half-open -> closed")
+	p.await("Replay it:")
+	verify := p.await("replay", file, "--verify")
+	report := p.await("replay", file, "--html replay.html")
+	p.ends()
+	paste := func(line string) string {
+		t.Helper()
+		sh := exec.CommandContext(t.Context(), "sh", "-c", line)
+		sh.Dir = dir
+		out, err := sh.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		return string(out)
+	}
+	out := paste(verify)
+	m := regexp.MustCompile(`(\d+) of (\d+) transitions reproduced\.`).FindStringSubmatch(out)
+	if m == nil || m[1] != m[2] || len(m[1]) < 2 {
+		t.Errorf("%s\nwant ten or more transitions, all of them reproduced", out)
+	}
+	if out := paste(report); !strings.Contains(out, "as recorded") || !strings.Contains(out, "candidate") {
+		t.Error(out)
+	}
+	if page, err := os.ReadFile(filepath.Join(dir, "replay.html")); err != nil || !strings.Contains(string(page), "<svg") {
+		t.Errorf("the report: %v, %d bytes", err, len(page))
+	}
+}
+
 func TestDemoEndsBySignal(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {

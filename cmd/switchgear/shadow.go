@@ -22,9 +22,10 @@ func shadowCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shadow [ID [NAME]]",
 		Short: "Judge calls by other settings as well, live",
-		Long: `Judge the calls of a breaker, or with name/* those of a set, by other settings as
-well, beside those in effect. A shadow rejects nothing and changes nothing; it
-says what its settings would have done. Without --set and --drop, show that:
+		Long: `Judge the calls of a breaker, with name/* those of a set, or with * those of all
+that there are now, by other settings as well, beside those in effect. A shadow
+rejects nothing and changes nothing; it says what its settings would have done.
+Without --set and --drop, show that:
 
   TRIPS          how often it would have opened, and OPEN FOR how long
   REJECTED GOOD  calls that it would have rejected, and that succeeded

@@ -57,6 +57,14 @@ search  tight  0ms  0  0ms  0  0  100%
 	}
 	h.ok("shadow", "search", "before", "--drop")
 	h.fails(1, args("shadow", "search", "before", "--drop"), "it has none")
+	// All at once, for as long as there is room.
+	h.ok("shadow", "*", "wide", "--set", "fail_max=9")
+	if out := h.ok("shadow"); strings.Count(out, " wide ") < 2 || !strings.Contains(out, "ledger/*") || !strings.Contains(out, "search") {
+		t.Errorf("for all: %s", out)
+	}
+	h.fails(2, args("promote", "*", "wide"), "want an id or name/*")
+	h.ok("shadow", "*", "wide", "--drop")
+	h.fails(1, args("shadow", "*", "wide", "--drop"), `nothing has a shadow "wide"`)
 	if out := h.ok("audit", "show", s.Audit); !strings.Contains(out, "promote") || !strings.Contains(out, "it did well") {
 		t.Errorf("the audit log: %s", out)
 	}

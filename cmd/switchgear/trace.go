@@ -44,7 +44,9 @@ func (f *traceFlags) open(cmd *cobra.Command, name string) (*replay.Trace, error
 	if !(f.sick > 0 && f.sick < 1) {
 		return nil, usage("--sick %v, want a share above 0 and below 1, such as 0.2", f.sick)
 	}
-	o := replay.ImportOptions{Format: f.format, Name: f.name, LogFormat: f.logFormat, Failure: f.failure}
+	progress, clear := progressBar("reading")
+	defer clear()
+	o := replay.ImportOptions{Format: f.format, Name: f.name, LogFormat: f.logFormat, Failure: f.failure, Progress: progress}
 	var t *replay.Trace
 	var err error
 	if name == "-" {
@@ -55,7 +57,7 @@ func (f *traceFlags) open(cmd *cobra.Command, name string) (*replay.Trace, error
 	switch {
 	case name != "-" && errors.As(err, new(*fs.PathError)):
 		return nil, refused("%w", err)
-	case errors.Is(err, replay.ErrFormat), errors.Is(err, replay.ErrImport), errors.As(err, new(*fs.PathError)):
+	case errors.Is(err, replay.ErrFormat), errors.Is(err, replay.ErrImport), errors.Is(err, replay.ErrTooMany), errors.As(err, new(*fs.PathError)):
 		return nil, refused("%s: %w", name, err)
 	case err != nil:
 		return nil, usage("%w", err)

@@ -15,6 +15,11 @@ var Engine struct {
 	// Impose moves the automatic state of a *breaker.Breaker as a
 	// *breaker.Transition and its Trace say, whatever its rules would decide.
 	Impose func(breaker, transition any, how Trace)
+	// Quiet reports whether a *breaker.Breaker under a virtual clock is closed and
+	// would do no more about calls that begin and succeed than count them in its
+	// window. Succeed counts n of them.
+	Quiet   func(breaker any) bool
+	Succeed func(breaker any, n int)
 }
 
 // Trace is what the record of a transition does not show.

@@ -35,7 +35,7 @@ func record(m *breaker.Manager, c Config) (save func() error, err error) {
 		if dir != "" {
 			command = "cd " + quote(dir) + " && " + command
 		}
-		_, err = fmt.Fprintf(c.Out, "\nReplay it:\n  %[1]s replay %[2]s --verify\n  %[1]s replay %[2]s --set reset_timeout=5s --html replay.html\n", command, quote(c.Record))
+		_, err = fmt.Fprintf(c.Out, "\nReplay it:\n  %[1]s replay %[2]s --verify\n  %[1]s replay %[2]s --set reset_timeout=2s --html replay.html\n", command, quote(c.Record))
 		return err
 	}, nil
 }
