@@ -369,3 +369,27 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// dies is a store for a member that is killed: what it said stays.
+type dies struct{ fleet.Store }
+
+func (dies) Drop(context.Context, fleet.Table, string, []byte) error { return nil }
+
+// A process that fails, is killed and starts again has one voice, however often, and
+// does not open the others (F3).
+func TestRestartsAreOneVoice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, 0).start().joined()
+		c.set(func(x *mate) bool { return x.Member == "pod-bad" }, 0)
+		for range 8 {
+			bad := &mate{every: 200 * time.Millisecond, Options: fleet.Options{Member: "pod-bad", Store: dies{c.store}}}
+			c.join(bad)
+			time.Sleep(2500 * time.Millisecond)
+			c.leave(bad)
+		}
+		if _, open := c.states(); open > 0 {
+			s := c.all[0].m.Breaker("db").Status()
+			t.Errorf("%d of the others are open: %s", open, s.Explain())
+		}
+	})
+}

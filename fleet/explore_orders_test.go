@@ -26,14 +26,15 @@ import (
 // shelf is a Store, as far as orders go.
 type shelf struct {
 	Store
+	seal     wire.Seal
 	now      time.Duration
 	orders   map[string]shelved
 	number   uint64
-	receipts map[string]string
+	receipts map[string]string // by order and member
 	reports  map[string][]byte
 	fails    bool // receipts are not taken, and nothing is removed
 	said     map[string]string
-	twice    string // a field that two different receipts were written to
+	twice    string // of which there were two different ones
 }
 
 type shelved struct {
@@ -73,15 +74,20 @@ func (s *shelf) Remove(_ context.Context, ids ...string) error {
 	return nil
 }
 
-func (s *shelf) Put(_ context.Context, _ Table, field string, value []byte) error {
-	if old, ok := s.said[field]; ok && old != string(value) {
-		s.twice = field
+func (s *shelf) Put(_ context.Context, _ Table, _ string, value []byte) error {
+	var r wire.Receipt
+	if err := s.seal.OpenRecord(wire.KindReceipt, value, &r); err != nil {
+		return err
 	}
-	s.said[field] = string(value)
+	of := r.Order + "/" + r.Boot
+	if old, ok := s.said[of]; ok && old != string(value) {
+		s.twice = of
+	}
+	s.said[of] = string(value)
 	if s.fails {
 		return errLost
 	}
-	s.receipts[field] = string(value)
+	s.receipts[of] = string(value)
 	return nil
 }
 
@@ -94,7 +100,6 @@ func (s *shelf) Collect(context.Context) (map[string][]byte, uint64, error) {
 // yard is a fleet of which only orders are looked at.
 type yard struct {
 	shelf
-	seal    wire.Seal
 	group   *Group
 	members []*Fleet // two, or who came in their place
 	boots   uint64
@@ -122,8 +127,8 @@ const (
 var orderVerbs = []breaker.Verb{breaker.VerbForceOpen, breaker.VerbForceClosed, breaker.VerbRelease}
 
 func newYard(left [orderKinds]int) *yard {
-	y := &yard{left: left, seal: wire.Seal{Group: "test", Key: []byte("0123456789abcdef")}}
-	y.shelf = shelf{orders: map[string]shelved{}, receipts: map[string]string{}, reports: map[string][]byte{}, said: map[string]string{}}
+	y := &yard{left: left}
+	y.shelf = shelf{seal: wire.Seal{Group: "test", Key: []byte("0123456789abcdef")}, orders: map[string]shelved{}, receipts: map[string]string{}, reports: map[string][]byte{}, said: map[string]string{}}
 	y.backup = y.copied()
 	y.group = &Group{store: &y.shelf, seal: y.seal}
 	y.members = []*Fleet{y.join(), y.join()}
@@ -204,7 +209,7 @@ func (y *yard) take(s orderStep) {
 		y.pass(time.Minute)
 	case loses:
 		now := y.now
-		y.shelf = shelf{orders: map[string]shelved{}, receipts: map[string]string{}, reports: y.reports, said: map[string]string{}, now: now, twice: y.twice}
+		y.shelf = shelf{seal: y.seal, orders: map[string]shelved{}, receipts: map[string]string{}, reports: y.reports, said: map[string]string{}, now: now, twice: y.twice}
 	case fallsBack:
 		now, twice := y.now, y.twice
 		y.shelf = y.backup.copied()
