@@ -132,11 +132,13 @@ package breaker
 //	observe.go    calls counted by outcome
 //	latency.go    and by how long they took
 //	recording.go  what a recorder of package replay is given
+//	recordcall.go how one call is recorded
 //
 // Shadows, which judge calls by other settings as well:
 //
 //	shadow.go     adding, removing and promoting them; what they would have done
 //	shadowing.go  how the shadows of a breaker follow its calls
+//	shadowcall.go what one call does for them
 //	flights.go    a table of the calls in flight, because a permit has no room
 //
 // Windows and clocks:
