@@ -68,9 +68,9 @@ func (r *Receipts) progress() OrderProgress {
 // groupHandler serves a Group over HTTP.
 type groupHandler struct {
 	*Group
-	mux   *http.ServeMux
-	self  func() State // nil: there is no member here
-	plane *ops.Plane   // decides who may give orders; nil: read-only
+	mux    *http.ServeMux
+	member *Fleet     // nil: there is no member here
+	plane  *ops.Plane // decides who may give orders; nil: read-only
 
 	mu   sync.Mutex // guards the fields below; held while the store is looked at
 	at   time.Time
@@ -96,10 +96,10 @@ type groupHandler struct {
 func (g *Group) Handler(plane *ops.Plane) http.Handler { return newHandler(g, nil, plane) }
 
 // Handler is Group.Handler, with the state of this member.
-func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Group(), f.State, plane) }
+func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Group(), f, plane) }
 
-func newHandler(g *Group, self func() State, plane *ops.Plane) http.Handler {
-	h := &groupHandler{Group: g, mux: http.NewServeMux(), self: self, plane: plane}
+func newHandler(g *Group, member *Fleet, plane *ops.Plane) http.Handler {
+	h := &groupHandler{Group: g, mux: http.NewServeMux(), member: member, plane: plane}
 	mux := h.mux
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
@@ -128,8 +128,8 @@ func (h *groupHandler) getAll(w http.ResponseWriter, r *http.Request) {
 	}
 	a := h.last
 	h.mu.Unlock()
-	if h.self != nil {
-		s := h.self()
+	if h.member != nil {
+		s := h.member.State()
 		a.Self = &s
 	}
 	a.ReadOnly = h.plane == nil || !h.plane.TakesOrders(r) || len(h.seal.Key) == 0

@@ -8,10 +8,10 @@ import (
 // WriteMetrics writes how this member is doing as Prometheus text: the plane that
 // the handler is attached to serves it with its own.
 func (h *groupHandler) WriteMetrics(w io.Writer) {
-	if h.self == nil {
+	if h.member == nil {
 		return
 	}
-	s := h.self()
+	s := h.member.State()
 	number := func(b bool) int {
 		if b {
 			return 1

@@ -72,7 +72,7 @@ func TestViewOfTheOverruled(t *testing.T) {
 			t.Errorf("explained: %s", text)
 		}
 		text, err := c.all[0].f.Explain("db")
-		if err != nil || !strings.Contains(text, "The fleet says open: ") {
+		if err != nil || !strings.Contains(text, "The verdict of the fleet is open: ") {
 			t.Errorf("%s, %v", text, err)
 		}
 		text, err = c.all[2].f.Explain("db")
