@@ -17,10 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
-	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
-	"github.com/switchgear-go/switchgear/ops"
 )
 
 func newRedis(t testing.TB, c redis.UniversalClient, group string) fleet.Store {
@@ -230,30 +228,7 @@ func TestACL(t *testing.T) {
 	if err := admin.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	var fleets []*fleet.Fleet
-	for range 2 {
-		var m breaker.Manager
-		m.Breaker("db")
-		plane := ops.New(&m, ops.Options{})
-		t.Cleanup(func() { plane.Close() })
-		f, err := fleet.Join(t.Context(), &m, fleet.Options{Redis: member, Group: "checkout", Plane: plane, Key: testKey})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		fleets = append(fleets, f)
-	}
-	deadline := time.Now().Add(20 * time.Second)
-	for fleets[0].State().Members < 2 {
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", fleets[0].State())
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-	o := withActor(forceOpen("db", time.Hour))
-	if r, err := fleets[1].Group().Order(t.Context(), o, nil); err != nil || len(r.Done) != 2 {
-		t.Errorf("%v, %v", r, err)
-	}
+	fleets := fleetsOn(t, member, "checkout", 2)
 	if text := fleets[0].State().LastError; text != "" {
 		t.Error(text)
 	}
