@@ -200,6 +200,7 @@ type processConfig struct {
 	Zone       string
 	Redis      string   // its address
 	Sentinels  []string // instead
+	Cluster    []string // or of its nodes
 	Dependency string   // the URL of what its breaker guards
 	Every      time.Duration
 	Settings   breaker.Settings
@@ -234,8 +235,11 @@ func processMain(config string) {
 		StateChange: func(_ *breaker.Breaker, t breaker.Transition) { say(record{Transition: &t}) },
 	}))
 	var client redis.UniversalClient = redis.NewClient(&redis.Options{Addr: c.Redis})
-	if len(c.Sentinels) > 0 {
+	switch {
+	case len(c.Sentinels) > 0:
 		client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "fleet", SentinelAddrs: c.Sentinels})
+	case len(c.Cluster) > 0:
+		client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Cluster})
 	}
 	f, err := fleet.Join(context.Background(), m, fleet.Options{
 		Redis: client, Group: "test", Zone: c.Zone, Member: strconv.Itoa(c.ID), Key: []byte(c.Key),

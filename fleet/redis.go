@@ -80,9 +80,33 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
-		return redis.NewClusterClient(&o), nil
+		own := redis.NewClusterClient(&o)
+		own.AddHook(finder{own})
+		return own, nil
 	}
 	return nil, fmt.Errorf("fleet: got a Redis client of type %T, want *redis.Client or *redis.ClusterClient", client)
+}
+
+// finder looks anew which node has which slots when something fails. By itself
+// go-redis does so each minute, and when a node redirects: one that is dead or
+// frozen does not.
+type finder struct{ cluster *redis.ClusterClient }
+
+func (f finder) look(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		f.cluster.ReloadState(ctx) // in the background, and not more often than it takes
+	}
+	return err
+}
+
+func (f finder) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f finder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return f.look(ctx, next(ctx, cmd)) }
+}
+
+func (f finder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return f.look(ctx, next(ctx, cmds)) }
 }
 
 // noNotices: two clients cannot share the handlers of what a server announces,

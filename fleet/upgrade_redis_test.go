@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 
-
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
 )
@@ -187,4 +186,3 @@ func (m *monitor) all() [][]string {
 	defer m.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(m.said), func(c []string) bool { return c[0] == "getdel" })
 }
-
