@@ -92,7 +92,7 @@ func (f *Fleet) whyClosed(id string) string {
 	case i < 0:
 		return ""
 	case f.told.claims[i].Overruled:
-		return "here its own calls count for more"
+		return "its own calls count for more"
 	case f.told.claims[i].Advised:
 		return "this process only advises, and would be open"
 	}
