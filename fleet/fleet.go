@@ -81,6 +81,7 @@ type State struct {
 	Member      string        `json:"member"`                 // see Options
 	Members     int           `json:"members"`                // that report, itself included
 	Silent      int           `json:"silent"`                 // whose reports have stopped coming
+	Beyond      int           `json:"beyond,omitempty"`       // that report and are not counted: 4,096 are
 	DigestAge   time.Duration `json:"digest_age"`             // since the coordinator was heard
 	Beats       uint64        `json:"beats"`                  // that the store took
 	Failed      uint64        `json:"failed_beats"`           // that it did not
@@ -223,6 +224,6 @@ func (f *Fleet) tellChanges(ctx context.Context) {
 func (f *Fleet) dropped(err error) {
 	f.change(func(s *State) {
 		s.Dropped++
-		s.LastDrop = err.Error()
+		s.LastDrop = cut(err.Error(), maxText)
 	})
 }

@@ -305,7 +305,7 @@ func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string
 }
 
 func (g *Group) gather(ctx context.Context, r *Receipts, waiting map[string]string) error {
-	all, err := g.store.All(ctx, ReceiptTable)
+	all, err := g.store.All(ctx, receiptsOf(r.ID))
 	if err != nil {
 		return err
 	}

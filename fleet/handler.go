@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -23,7 +24,7 @@ const (
 	viewKept  = 500 * time.Millisecond // how long one look at the store serves all readers
 	lookTime  = 2 * time.Second        // what a look may take
 	orderTime = 5 * time.Second        // what a dry run waits for receipts at most
-	maxOrder  = 64 << 10               // bytes of an order over HTTP
+	maxOrder  = wire.MaxOrder          // bytes of an order over HTTP
 
 	// What an Answer has at most: it is asked for each second.
 	maxOrders = 50
@@ -142,7 +143,7 @@ func (h *groupHandler) look(ctx context.Context) Answer {
 	var past []Past
 	v, err := h.View(ctx)
 	if err == nil {
-		orders, err = h.Recent(ctx)
+		orders, err = h.recent(ctx, maxOrders)
 	}
 	if err == nil {
 		past, err = h.History(ctx, "")
@@ -152,7 +153,7 @@ func (h *groupHandler) look(ctx context.Context) Answer {
 		return a
 	}
 	a.View, a.History = v, past[:min(len(past), maxSeen)]
-	for i := range orders[:min(len(orders), maxOrders)] {
+	for i := range orders {
 		a.Orders = append(a.Orders, orders[i].progress())
 	}
 	for i := range v.Breakers {

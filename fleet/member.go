@@ -197,7 +197,7 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 	defer f.mu.Unlock()
 	r := &wire.Report{
 		Boot: f.boot, Seq: seq, Zone: f.o.Zone, Member: f.o.Member, Build: f.o.Build, Breakers: f.m.Len(),
-		Omitted: f.told.omitted, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
+		Omitted: f.told.omitted, Partial: f.told.partial, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
 		Claims: f.told.claims, Well: f.told.well, Done: done, Clock: f.heard.clock,
 	}
 	return r
@@ -265,7 +265,7 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	h.late, h.lateSeq = 0, 0
 	orders := h.digest == nil || d.Orders != h.digest.Orders
 	h.digest, h.at, h.clock = d, now, max(h.clock, d.Clock)
-	f.state.Members, f.state.Silent = d.Members, d.Silent
+	f.state.Members, f.state.Silent, f.state.Beyond = d.Members, d.Silent, d.Beyond
 	poke(f.wake)
 	if orders {
 		poke(f.fetch)

@@ -24,6 +24,7 @@ func (h *groupHandler) WriteMetrics(w io.Writer) {
 	}{
 		{"members", "gauge", "Processes that report, as the coordinator counts them.", s.Members},
 		{"silent", "gauge", "Processes whose reports have stopped coming.", s.Silent},
+		{"beyond", "gauge", "Processes that report and are not counted, because there are more than 4,096.", s.Beyond},
 		{"alone", "gauge", "1 while this process does not hear the fleet, or is not heard.", number(s.Alone)},
 		{"coordinator", "gauge", "1 while this process is the coordinator.", number(s.Coordinator)},
 		{"digest_age_seconds", "gauge", "Time since the coordinator was heard.", s.DigestAge.Seconds()},

@@ -110,11 +110,11 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 	slices.SortFunc(all, func(a, b StoredOrder) int { return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.ID, b.ID)) })
 	for _, stored := range all {
 		if receipt := f.obey(stored); receipt != nil {
-			message, err := f.seal.CloseRecord(wire.KindReceipt, receipt)
+			message, err := f.closeReceipt(receipt)
 			if err != nil {
 				return err
 			}
-			if err := f.put(ctx, ReceiptTable, receipt.Order+"/"+f.field, message); err != nil {
+			if err := f.put(ctx, receiptsOf(receipt.Order), f.field, message); err != nil {
 				return err
 			}
 		}
@@ -212,22 +212,26 @@ func (f *Fleet) release(s *standingOrder) {
 // obey carries out one order, unless that was done before. It returns the
 // receipt, if there is something to tell.
 func (f *Fleet) obey(stored StoredOrder) *wire.Receipt {
+	s := standingOrder{StoredOrder: stored}
+	r := &wire.Receipt{Order: stored.ID, Boot: f.field, Member: f.o.Member, Zone: f.o.Zone, Late: stored.Age > f.now()}
+	if len(f.o.Key) > 0 {
+		err := f.seal.OpenRecord(wire.KindOrder, stored.Order, &s.Order)
+		if err == nil && s.Order.ID != stored.ID {
+			err = fmt.Errorf("%w: it is that of another id", wire.ErrSignature)
+		}
+		if err != nil {
+			// It is not remembered: what is forged must not make this process forget
+			// what it has done.
+			f.dropped(fmt.Errorf("order %d: %w", stored.Number, err))
+			return nil
+		}
+	}
 	if !f.book.begin(stored.ID) {
 		return nil
 	}
-	s := standingOrder{StoredOrder: stored}
-	r := &wire.Receipt{Order: stored.ID, Boot: f.field, Member: f.o.Member, Zone: f.o.Zone, Late: stored.Age > f.now()}
 	if len(f.o.Key) == 0 {
 		r.Error = "it has no key to check orders with"
 		return r
-	}
-	err := f.seal.OpenRecord(wire.KindOrder, stored.Order, &s.Order)
-	if err == nil && s.Order.ID != stored.ID {
-		err = fmt.Errorf("%w: it is that of another id", wire.ErrSignature)
-	}
-	if err != nil {
-		f.dropped(fmt.Errorf("order %d: %w", stored.Number, err))
-		return nil
 	}
 	verb := s.Order.Order.Verb
 	switch {
@@ -381,7 +385,6 @@ func sameFields(by, old json.RawMessage) bool {
 // inventory is what there is here, sealed.
 func (f *Fleet) inventory() []byte {
 	v := wire.Inventory{Member: f.o.Member, Zone: f.o.Zone}
-	size := 0
 	names := []string{}
 	for name := range f.m.Calls() {
 		if f.o.Only(name) {
@@ -389,19 +392,28 @@ func (f *Fleet) inventory() []byte {
 		}
 	}
 	slices.Sort(names)
+	size, at := 0, map[breaker.Settings]int{}
 	for _, name := range names {
-		item := wire.Item{Name: name}
+		item, settings := wire.Item{Name: name}, breaker.Settings{}
 		if b, err := f.m.Lookup(name); err == nil {
-			item.Settings = b.Settings()
+			settings = b.Settings()
 		} else if s, err := f.m.LookupSet(name); err == nil {
-			item.Set, item.Settings = true, s.Settings()
+			item.Set, settings = true, s.Settings()
 		} else {
 			continue
 		}
-		text, err := json.Marshal(item)
-		if size += len(text) + 1; err != nil || size > wire.MaxRecord-1024 {
+		var known bool
+		if item.Settings, known = at[settings]; !known {
+			item.Settings = len(v.Settings)
+			size += jsonSize(settings)
+		}
+		if size += jsonSize(item); size > wire.MaxRecord-1024 {
 			v.Omitted++
 			continue
+		}
+		if !known {
+			at[settings] = item.Settings
+			v.Settings = append(v.Settings, settings)
 		}
 		v.Breakers = append(v.Breakers, item)
 	}
@@ -410,4 +422,10 @@ func (f *Fleet) inventory() []byte {
 		return nil
 	}
 	return message
+}
+
+// jsonSize is the room that v takes in a list.
+func jsonSize(v any) int {
+	text, _ := json.Marshal(v) // of our own types, which cannot fail
+	return len(text) + 1
 }

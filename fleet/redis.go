@@ -18,14 +18,14 @@ import (
 // one slot, and the major version of what they hold is in their names, so that
 // two majors never meet:
 //
-//	sg1:{group}:r  hash     reports by member
-//	sg1:{group}:n  hash     inventories by member
-//	sg1:{group}:a  hash     receipts by order and member
-//	sg1:{group}:h  hash     what breakers went through last, by member
-//	sg1:{group}:o  hash     orders by id: "number:milliseconds:" and the order; by # the newest number
-//	sg1:{group}:t  string   the newest term
-//	sg1:{group}:l  string   the lease: holder and term
-//	sg1:{group}:d  string   the digest; also the channel of digests
+//	sg1:{group}:r        hash    reports by member
+//	sg1:{group}:n        hash    inventories by member
+//	sg1:{group}:a:ORDER  hash    receipts of an order, by member
+//	sg1:{group}:h        hash    what breakers went through last, by member
+//	sg1:{group}:o        hash    orders by id: "number:milliseconds:" and the order; by # the newest number
+//	sg1:{group}:t        string  the newest term
+//	sg1:{group}:l        string  the lease: holder and term
+//	sg1:{group}:d        string  the digest; also the channel of digests
 type redisStore struct {
 	client  redis.UniversalClient
 	prefix  string

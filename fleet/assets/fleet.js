@@ -59,9 +59,13 @@ function head() {
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
-    $("who").textContent = plain(`${v.members.length - silent.length} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
+    const quiet = Math.max(v.silent, silent.length), short = v.members.filter((m) => m.omitted && !m.silent);
+    $("who").textContent = plain(`${v.members.length - quiet} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
-    if (silent.length) banner("warn", `${silent.length} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(m.silent_for / 1e9)}`).join(", ") + (silent.length > 8 ? " and others" : ""));
+    if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(m.silent_for / 1e9)}`).join(", ") + (quiet > 8 ? " and others" : ""));
+    if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They obey verdicts and orders.");
+    if (short.length) banner("warn", `${short.length} processes report less than they have to say:`, `their reports have no room for all breakers with trouble: ${short.slice(0, 8).map((m) => `${m.name}: ${m.omitted} more`).join(", ")}` + (short.length > 8 ? " and others" : ""));
+    if (v.omitted) banner("warn", `${v.omitted} breakers are not shown:`, "there are more than fit.");
     if (advise.length) banner("warn", `${advise.length} only advise:`, "they judge, and obey no verdict.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
