@@ -143,6 +143,7 @@ func (f *Fleet) poll(now time.Duration, fresh bool) {
 		g.count(now, calls)
 	}
 	if fresh {
+		f.omitted = 0
 		for name := range f.sets {
 			f.pollSet(name, now)
 		}
@@ -184,10 +185,10 @@ func (f *Fleet) pollSet(name string, now time.Duration) {
 
 func (f *Fleet) watchKey(b *breaker.Breaker, now time.Duration) {
 	id := b.ID()
-	if g := f.gauges[id]; g != nil && g.b == b || len(id) > wire.MaxID {
+	if g := f.gauges[id]; g != nil && g.b == b {
 		return
 	}
-	if f.keys >= maxKeys {
+	if f.keys >= maxKeys || len(id) > wire.MaxID {
 		f.omitted++
 		return
 	}
@@ -220,9 +221,6 @@ func (f *Fleet) prune(now time.Duration) {
 // there is to tell.
 func (f *Fleet) step(now time.Duration, fresh bool) told {
 	t := told{omitted: f.omitted}
-	if fresh {
-		f.omitted = 0
-	}
 	v := f.view(now)
 	var well []wire.Well
 	asked := map[uint64]bool{}

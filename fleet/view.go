@@ -211,8 +211,7 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 	if silent {
 		return // what it said last is not so any more
 	}
-	v.unlisted = max(v.unlisted, has.Omitted)
-	said := map[string]bool{}
+	said, listed := map[string]bool{}, map[string]bool{}
 	for i := range r.Claims {
 		c := &r.Claims[i]
 		if said[c.ID] {
@@ -232,6 +231,7 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 			v.Dropped++
 			continue
 		}
+		listed[item.Name] = true
 		row := v.row(item.Name)
 		row.Set = item.Set
 		if !said[item.Name] {
@@ -239,6 +239,13 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 		}
 		v.settings[item.Name] = append(v.settings[item.Name], settingsOf{r.Member, has.Settings[item.Settings]})
 	}
+	unlisted := has.Omitted
+	for id := range said {
+		if nameOf(id) == id && !listed[id] {
+			unlisted-- // it has no room in the inventory, and is shown all the same
+		}
+	}
+	v.unlisted = max(v.unlisted, unlisted)
 }
 
 func (v *view) row(id string) *Breaker {
