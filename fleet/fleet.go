@@ -86,6 +86,8 @@ type State struct {
 	Beats       uint64        `json:"beats"`                  // that the store took
 	Failed      uint64        `json:"failed_beats"`           // that it did not
 	Opened      uint64        `json:"opened"`                 // breakers that verdicts opened here
+	Held        int           `json:"held,omitempty"`         // breakers that a verdict holds open here
+	Overruled   int           `json:"overruled,omitempty"`    // and those that stay closed against one, by their own evidence
 	Dropped     uint64        `json:"dropped"`                // messages that were not understood or not signed
 	LastError   string        `json:"last_error,omitempty"`   // of the store
 	LastDrop    string        `json:"last_dropped,omitempty"` // why a message was dropped
@@ -178,10 +180,22 @@ func (f *Fleet) State() State {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Opened = f.opened.Load()
+	for i := range f.told.claims {
+		c := &f.told.claims[i]
+		s.Held += btoi(c.Under != 0)
+		s.Overruled += btoi(c.Overruled)
+	}
 	if f.heard.at > 0 {
 		s.DigestAge = f.now() - f.heard.at
 	}
 	return s
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // now is monotonic, and above 0.
