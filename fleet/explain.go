@@ -93,7 +93,7 @@ func (v *Verdict) Why() string {
 
 // Explain says in two sentences why a scope is open, and what happens next.
 func (v *Verdict) Explain() string {
-	return fmt.Sprintf("The verdict of %s is open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
+	return fmt.Sprintf("The verdict of %s has been open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
 }
 
 // NextProbe says when the fleet probes next, and which process does.

@@ -145,8 +145,7 @@ func TestMembersBeyondTheLimit(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	o := withActor(forceOpen("db", time.Hour))
-	o.Versions = versions
+	o := withActor(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbOpen}, Versions: versions})
 	r, err := fleets[0].Group().Order(ctx, o, nil)
 	other := func(m fleet.MemberReceipt) bool { return strings.Contains(m.Error, "was not among those") }
 	if err != nil || len(r.Refused) != 4 || len(r.Silent) != 4096 || !slices.ContainsFunc(r.Refused, other) {

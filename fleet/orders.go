@@ -257,13 +257,17 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	if o.For > 0 && s.Standing() {
 		o.For = ops.Duration(s.left())
 	}
-	if len(s.Versions) > 0 {
-		version, ok := s.Versions[f.field]
-		if !ok {
-			r.Error = "it was not among those that the order was tried on"
-			return
+	version, tried := s.Versions[f.field]
+	switch {
+	case tried:
+		o.IfVersion = f.sinceTried(o.ID, version)
+	case s.Standing(): // it is for later members as well
+		if r.Late {
+			o.Confirm = confirmAll
 		}
-		o.IfVersion = version
+	case len(s.Versions) > 0:
+		r.Error = "it was not among those that the order was tried on"
+		return
 	}
 	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
@@ -283,6 +287,28 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	}
 }
 
+// sinceTried is the version that an order for version is for now: a later one, if
+// nothing but the breaker itself has changed it since. In an outage, probes do so
+// all the time.
+func (f *Fleet) sinceTried(id string, version uint64) uint64 {
+	b, err := f.m.Lookup(id)
+	if err != nil {
+		return version
+	}
+	now, moves := b.Status().Version, uint64(0)
+	for _, t := range b.History() {
+		if t.Version > version && t.Version <= now {
+			if moves++; t.Order != "" || t.Cause == breaker.CauseExpired {
+				return version
+			}
+		}
+	}
+	if moves != now-version {
+		return version // settings have changed, or the history is too short to tell
+	}
+	return now
+}
+
 // created applies the standing orders to a breaker or set that was just made,
 // on the goroutine that makes it. It does not touch the store (F1).
 func (f *Fleet) created(name string) {
@@ -295,7 +321,7 @@ func (f *Fleet) created(name string) {
 		if id != name && id != "*" && id != name+"/*" || s.expired() {
 			continue
 		}
-		s.Order.Order.Confirm = confirmAll
+		s.Order.Order.Confirm, s.Versions = confirmAll, nil
 		if id == "*" {
 			s.Order.Order.ID = name
 		}

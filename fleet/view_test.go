@@ -38,7 +38,7 @@ func TestView(t *testing.T) {
 			t.Errorf("%+v", b)
 		}
 		text := b.Explain()
-		if !strings.Contains(text, "of 6 processes.") || !strings.Contains(text, "The verdict of zone b is open for ") || !strings.Contains(text, "of 3 processes of zone b") {
+		if !strings.Contains(text, "of 6 processes.") || !strings.Contains(text, "The verdict of zone b has been open for ") || !strings.Contains(text, "of 3 processes of zone b") {
 			t.Errorf("explained: %s", text)
 		}
 		if cache, err := v.Breaker("cache"); err != nil || cache.Explain() != "cache is closed in its one process." {

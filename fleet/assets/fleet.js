@@ -46,7 +46,9 @@ function show() {
   if (document.activeElement !== $("search")) $("search").value = place.q;
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
-  if (v) $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No process is there.", orders: "No orders in the last ten minutes, and none that stand.", history: "Nothing has changed." }[place.tab] || "No breaker is like that.")]));
+  if (!v) {
+    if (answer) $("main").replaceChildren(el("p", {}, "Nothing has been heard of the fleet yet."));
+  } else $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No process is there.", orders: "No orders in the last ten minutes, and none that stand.", history: "Nothing has changed." }[place.tab] || "No breaker is like that.")]));
   detail();
 }
 
@@ -54,7 +56,7 @@ function head() {
   const v = answer?.view, self = answer?.self, out = [];
   const banner = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   if (trouble) banner("bad", "This page is stale.", trouble + (heard ? ` What you see is ${ago(heard)} old.` : ""));
-  if (answer?.error) banner("bad", "The store does not answer.", answer.error + "." + (answer.old ? " What you see is what it said last." : ""));
+  if (answer?.error) banner("bad", "The store does not answer.", `Its error: ${answer.error}.` + (answer.old ? " What you see is what it said last." : ""));
   if (self?.alone) banner("warn", `This process is alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
@@ -74,8 +76,9 @@ function head() {
   $("process").hidden = !self;
   const text = out.map((b) => b.textContent).join("\n");
   if (head.last !== text) { head.last = text; $("banners").replaceChildren(...out); }
-  $("live").className = "live " + (trouble ? "off" : answer ? "on" : "");
-  $("live").textContent = trouble ? "stale" : answer ? "live" : "connecting";
+  const old = trouble || answer?.error;
+  $("live").className = "live " + (old ? "off" : answer ? "on" : "");
+  $("live").textContent = old ? "stale" : answer ? "live" : "connecting";
 }
 
 const total = (by) => Object.values(by).reduce((a, b) => a + b, 0);
@@ -121,7 +124,7 @@ function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
     el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(m.silent_for / 1e9)}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
-    el("span", { class: "muted" }, [`${m.breakers} breakers`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
+    el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} with trouble that its report has no room for`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
 
 function orders() {
@@ -133,9 +136,9 @@ function orders() {
   });
 }
 
-const pastLine = (p) => el("div", { class: "line" }, el("time", { class: "muted" }, clock(p.at)), el("span", {}, el("code", {}, p.id), " ", el("b", { class: "s-" + p.to }, p.to)), el("span", {}, p.member + (p.zone ? ` (${p.zone})` : "")), el("span", { class: "muted" }, p.why));
+const pastLine = (p, of) => el("div", { class: "line" }, el("time", { class: "muted" }, clock(p.at)), el("span", {}, p.id !== of && el("code", {}, p.id, " "), el("b", { class: "s-" + p.to }, p.to)), el("span", {}, p.member + (p.zone ? ` (${p.zone})` : "")), el("span", { class: "muted" }, p.why));
 
-const past = () => answer.history.filter((p) => (p.id + p.member).toLowerCase().includes(place.q.toLowerCase())).slice(0, 300).map(pastLine);
+const past = () => answer.history.filter((p) => (p.id + p.member).toLowerCase().includes(place.q.toLowerCase())).slice(0, 300).map((p) => pastLine(p));
 
 // detail is the sheet of one breaker. It stays as it is while someone writes an order.
 function detail() {
@@ -151,9 +154,9 @@ function detail() {
     el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process tells of this breaker."),
     ...(form ? [form] : []),
     ...list("Processes that are not plainly closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
-      el("span", { class: "muted" }, [`${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
+      el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
-    ...list("What it went through", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map(pastLine)));
+    ...list("What it went through", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map((p) => pastLine(p, place.breaker))));
   if (!d.open) d.showModal();
 }
 

@@ -74,7 +74,7 @@ func TestFleetPage(t *testing.T) {
 			}
 		}()
 	}
-	p.says("payments", "3 open, 3 closed", "a: 3 closed", "b: 3 open", "The verdict of zone b is open for", "processes of zone b")
+	p.says("payments", "3 open, 3 closed", "a: 3 closed", "b: 3 open", "The verdict of zone b has been open for", "processes of zone b")
 	if first := eval[string](p, `document.querySelector("main .row").dataset.id`); first != "payments" {
 		t.Errorf("the first row is %s, want payments: worst first", first)
 	}
