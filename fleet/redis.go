@@ -42,6 +42,7 @@ type redisStore struct {
 const (
 	storeTimeout = 500 * time.Millisecond
 	dialTimeout  = time.Second
+	bufferSize   = 4 << 10     // go-redis has 32 KB, which a fleet that comes back allocates thousandfold
 	keepFor      = time.Hour   // how long what members say outlives them all
 	keepDigest   = time.Minute // and the digest, whose evidence is no older
 )
@@ -70,6 +71,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
 		return redis.NewClient(&o), nil
@@ -79,6 +81,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		own := redis.NewClusterClient(&o)
 		own.AddHook(finder{own})
