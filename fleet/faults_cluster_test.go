@@ -30,12 +30,12 @@ func startCluster(t *testing.T) (nodes []*server, addrs []string) {
 	wait(t, "every node knows that each master has its replica", func() bool {
 		for _, s := range nodes {
 			c := s.client()
-			slots, err := c.ClusterSlots(t.Context()).Result()
+			shards, err := c.ClusterShards(t.Context()).Result()
 			info, err2 := c.ClusterInfo(t.Context()).Result()
 			syncing := strings.Contains(c.Info(t.Context(), "replication").Val(), "master_link_status:down")
 			c.Close()
-			if syncing || err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") || len(slots) != 3 ||
-				slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return len(s.Nodes) != 2 }) {
+			if syncing || err != nil || err2 != nil || !strings.Contains(info, "cluster_state:ok") || len(shards) != 3 ||
+				slices.ContainsFunc(shards, func(s redis.ClusterShard) bool { return len(s.Nodes) != 2 }) {
 				return false
 			}
 		}

@@ -420,7 +420,8 @@ func (f *Fleet) inventory() []byte {
 	slices.Sort(names)
 	size, at := 0, map[breaker.Settings]int{}
 	for _, name := range names {
-		item, settings := wire.Item{Name: name}, breaker.Settings{}
+		item := wire.Item{Name: name}
+		var settings breaker.Settings
 		if b, err := f.m.Lookup(name); err == nil {
 			settings = b.Settings()
 		} else if s, err := f.m.LookupSet(name); err == nil {

@@ -302,7 +302,9 @@ func TestTable(t *testing.T) {
 		{"outage, store down all along, 10/s", 30, 0, func(f figures) bool { return f.protect < 3 && f.after < 15 }, "as without a fleet"},
 	} {
 		i := slices.IndexFunc(plays, func(s play) bool { return s.name == c.play })
-		if f := plays[i].median(t, c.n, c.every, runs); !c.ok(f) {
+		f := plays[i].median(t, c.n, c.every, runs)
+		t.Logf("%s: %+v", c.play, f)
+		if !c.ok(f) {
 			t.Errorf("%s: %+v, want %s", c.play, f, c.want)
 		}
 	}
