@@ -40,7 +40,7 @@ type Member struct {
 	Zone     string `json:"zone,omitempty"`
 	Build    string `json:"build,omitempty"`
 	Breakers int    `json:"breakers"`
-	Omitted  int    `json:"omitted,omitempty"` // breakers that it has trouble with, and that its report has no room for
+	Omitted  int    `json:"omitted,omitempty"` // breakers in trouble that its report has no room for
 	Silent   bool   `json:"silent,omitempty"`  // its reports have stopped coming
 	// SilentFor is since when, as the coordinator has counted it.
 	SilentFor time.Duration `json:"silent_for,omitempty"`

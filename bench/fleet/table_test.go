@@ -269,7 +269,7 @@ func (s play) median(t *testing.T, n int, every time.Duration, runs int) figures
 }
 
 // TestTable checks the rows that the defaults rest on. The bounds are half as
-// much again as the table has, or more.
+// much again as the table has, or more. How goroutines are scheduled makes runs differ.
 func TestTable(t *testing.T) {
 	if text := os.Getenv(rowEnv); text != "" {
 		performRow(t, text)
@@ -293,13 +293,13 @@ func TestTable(t *testing.T) {
 		{"outage, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 8 && f.probes < 1 }, "protected in 8 s"},
 		{"outage, 0.2/s", 30, -1, func(f figures) bool { return f.protect > 20 }, "alone not before 20 s: else a fleet is for nothing"},
 		{"30 % errors, 0.2/s: none should open", 30, 0, func(f figures) bool { return f.falsely <= 5 }, "at most 5 false openings"},
-		{"70 % errors, 10/s", 30, 0, func(f figures) bool { return f.protect < 5 && f.probes < 7.5 && f.after < 3 }, "protected in 5 s, 7.5 failing calls a second, 3 s lost after"},
-		{"70 % errors, 10/s", 30, -1, func(f figures) bool { return f.probes > 8 }, "alone 8 failing calls a second and more: else a fleet is for nothing"},
-		{"70 % errors, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 13 && f.probes < 2 }, "protected in 13 s"},
+		{"70 % errors, 10/s", 100, 0, func(f figures) bool { return f.protect < 5 && f.probes < 22 && f.after < 3 }, "protected in 5 s, 22 failing calls a second, 3 s lost after"},
+		{"70 % errors, 10/s", 100, -1, func(f figures) bool { return f.probes > 28 }, "alone 28 failing calls a second and more: else a fleet is for nothing"},
+		{"70 % errors, 0.2/s", 100, 0, func(f figures) bool { return f.protect < 8 && f.probes < 2 }, "protected in 8 s"},
 		{"one bad node, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "no one else opens"},
-		{"one bad zone of 3, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 20 && f.falsely == 0 }, "protected in 20 s, no one else opens"},
+		{"one bad zone of 3, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 12 && f.falsely == 0 }, "protected in 12 s, no one else opens"},
 		{"two bad zones of 3, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "the third stays closed"},
-		{"outage, store down all along, 10/s", 30, 0, func(f figures) bool { return f.protect < 3 && f.after < 15 }, "as without a fleet"},
+		{"outage, store down all along, 10/s", 30, 0, func(f figures) bool { return f.protect < 3 && f.after < 6 }, "as without a fleet"},
 	} {
 		i := slices.IndexFunc(plays, func(s play) bool { return s.name == c.play })
 		f := plays[i].median(t, c.n, c.every, runs)

@@ -175,7 +175,7 @@ func fleetHead(v *fleet.View) string {
 		head += fmt.Sprintf("; %d are not counted, because there are too many", v.Beyond)
 	}
 	if n := len(short); n > 0 {
-		head += fmt.Sprintf("; %d with trouble of more breakers than a report has room for: %s", n, someOf(short, n))
+		head += "; more breakers in trouble than a report holds: " + someOf(short, n)
 	}
 	if len(watching) > 0 {
 		head += fmt.Sprintf("; %d only advise", len(watching))

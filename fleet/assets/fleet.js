@@ -66,7 +66,7 @@ function head() {
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
     if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(m.silent_for / 1e9)}`).join(", ") + (quiet > 8 ? " and others" : ""));
     if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They obey verdicts and orders.");
-    if (short.length) banner("warn", `${short.length} processes report less than they have to say:`, `their reports have no room for all breakers with trouble: ${short.slice(0, 8).map((m) => `${m.name}: ${m.omitted} more`).join(", ")}` + (short.length > 8 ? " and others" : ""));
+    if (short.length) banner("warn", "More breakers in trouble than a report holds:", short.slice(0, 8).map((m) => `${m.omitted} more at ${m.name}`).join(", ") + (short.length > 8 ? " and others" : ""));
     if (v.omitted) banner("warn", `${v.omitted} breakers are not shown:`, "there are more than fit.");
     if (advise.length) banner("warn", `${advise.length} only advise:`, "they judge, and obey no verdict.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
@@ -124,7 +124,7 @@ function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
     el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(m.silent_for / 1e9)}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
-    el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} with trouble that its report has no room for`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
+    el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} more in trouble than its report holds`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
 
 function orders() {
