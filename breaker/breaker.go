@@ -53,6 +53,7 @@ type cold struct {
 	calls     atomic.Pointer[callCount]
 	rejected  atomic.Uint64 // rejected calls that are not on the tape yet, see recording.go
 	shadows   atomic.Pointer[watching]
+	place     end // held under the cap, whose lock guards it
 
 	// Breaker.mu guards the rest.
 

@@ -44,7 +44,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err e
 		// While the word is unchanged, the breaker is in the period that
 		// admitted the call (I1). A success then writes nothing, or counts
 		// itself without the lock. Everything else takes the long way.
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.counted(w, true) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.countedFast(w) && !b.counted(w, true) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -69,7 +69,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 	// need a closure to pass the result through.
 	err = errAbandoned
 	defer func() {
-		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.counted(w, true) {
+		if err != nil || atomic.LoadUint64(&b.word) != w || w&countMask != 0 && !b.countedFast(w) && !b.counted(w, true) {
 			err = b.end(ctx, w, err)
 		}
 	}()
@@ -140,7 +140,7 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 		// The first look at the clock is inlined and shows for most calls that
 		// they were not slow. Only if it does not is the clock asked again. The
 		// settings in effect now decide, and Update need not change the word.
-		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.counted(w, false) {
+		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slow(r.timer.now(r.exact)-began) || !b.countedFast(w) && !b.counted(w, false) {
 			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"container/heap"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -27,16 +26,8 @@ type openCap struct {
 	// last place. It is taken while a Breaker.mu is held, never the other way
 	// round.
 	mu     sync.Mutex
-	places places              // the places held; the first to end is at the top of the heap
-	index  map[*Breaker]*place // the place of each breaker that holds one
-	sets   []*openCap          // the caps of the manager's sets
-}
-
-// place is held by one breaker until a point in time.
-type place struct {
-	b     *Breaker
-	until time.Time
-	at    int // index in the heap
+	places ends       // the places held; each breaker knows its own, see cold.place
+	sets   []*openCap // the caps of the manager's sets
 }
 
 // setOpenFrom is the share of open keys from which a set counts as open.
@@ -140,15 +131,11 @@ func (c *openCap) openLocked(now time.Time) bool {
 	return held > 0 && float64(held) >= setOpenFrom*float64(c.keys())
 }
 
-// heldLocked returns the number of places held at now. It drops places that have
-// ended first. lock is held.
+// heldLocked returns the number of places held at now. lock is held.
 func (c *openCap) heldLocked(now time.Time) (n int) {
 	// Places end by time alone, without a timer: an open breaker that is not
 	// called does not find out that its open time is over.
-	for len(c.places) > 0 && !now.Before(c.places[0].until) {
-		c.dropLocked(c.places[0])
-	}
-	n = len(c.places)
+	n = c.places.count(now)
 	// For a manager, each open set counts as one.
 	for _, s := range c.sets {
 		n += btoi(s.openLocked(now))
@@ -199,24 +186,15 @@ func (c *openCap) moved(b *Breaker, until time.Time) {
 // holdLocked gives b a place until the given time, in place of any place it
 // has. If until is zero, b has none afterwards. lock is held.
 func (c *openCap) holdLocked(b *Breaker, until time.Time) {
-	if p := c.index[b]; p != nil {
-		c.dropLocked(p)
+	cold := b.cold.Load()
+	if cold == nil {
+		return // it has never rejected a call
 	}
-	if until.IsZero() {
-		return
+	c.places.remove(cold.place)
+	cold.place = end{}
+	if !until.IsZero() {
+		cold.place = c.places.add(until)
 	}
-	if c.index == nil {
-		c.index = make(map[*Breaker]*place)
-	}
-	p := &place{b: b, until: until}
-	c.index[b] = p
-	heap.Push(&c.places, p)
-}
-
-// dropLocked ends a place. lock is held.
-func (c *openCap) dropLocked(p *place) {
-	heap.Remove(&c.places, p.at)
-	delete(c.index, p.b)
 }
 
 // addSet adds the cap of a set to its manager's cap.
@@ -231,31 +209,6 @@ func (c *openCap) removeSet(s *openCap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sets = without(c.sets, s)
-}
-
-// places is a heap, ordered by the end of each place.
-type places []*place
-
-func (p places) Len() int           { return len(p) }
-func (p places) Less(i, j int) bool { return p[i].until.Before(p[j].until) }
-func (p places) Swap(i, j int) {
-	p[i], p[j] = p[j], p[i]
-	p[i].at, p[j].at = i, j
-}
-
-func (p *places) Push(x any) {
-	q := x.(*place)
-	q.at = len(*p)
-	*p = append(*p, q)
-}
-
-func (p *places) Pop() any {
-	last := len(*p) - 1
-	q := (*p)[last]
-	// So that a place that has ended does not keep its breaker in memory.
-	(*p)[last] = nil
-	*p = (*p)[:last]
-	return q
 }
 
 // heldBack is what the cap has prevented. Trips of one breaker that are

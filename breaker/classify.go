@@ -167,6 +167,9 @@ func DefaultClassifier(ctx context.Context, err error) Outcome {
 // not. A joined error is one if all of its parts are.
 func rejectedOnly(err error) bool {
 	for err != nil {
+		if isPlain(err) {
+			return err == ErrOpen
+		}
 		if isRejection(err) {
 			return true
 		}
@@ -181,6 +184,16 @@ func rejectedOnly(err error) bool {
 		}
 	}
 	return false
+}
+
+// isPlain reports whether err neither wraps another error nor says what it is.
+// Most errors are plain, and one look at such an error's type is enough.
+func isPlain(err error) bool {
+	switch err.(type) { //nolint:errorlint // what it wraps is the question
+	case interface{ Is(error) bool }, interface{ Unwrap() error }, interface{ Unwrap() []error }:
+		return false
+	}
+	return true
 }
 
 // isRejection reports whether err itself, whatever it wraps, is the rejection of

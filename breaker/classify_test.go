@@ -315,6 +315,11 @@ func TestNilContextNeverPanics(t *testing.T) {
 		}
 	}
 	b := New("db", Settings{})
+	p, err := b.AllowContext(none)
+	if err != nil {
+		t.Errorf("AllowContext without a context: %v", err)
+	}
+	p.Done(nil)
 	b.Open(Order{For: time.Millisecond})
 	if err := b.WaitReady(none); err != nil {
 		t.Errorf("WaitReady without a context: %v", err)

@@ -116,3 +116,23 @@ func TestDeadlineWithoutATime(t *testing.T) {
 		t.Errorf("%d failures, want 1", got)
 	}
 }
+
+// lockedContext is over, and its methods need the breaker.
+type lockedContext struct {
+	context.Context
+	b *Breaker
+}
+
+func (c lockedContext) Deadline() (time.Time, bool) { c.b.Status(); return c.Context.Deadline() }
+func (c lockedContext) Err() error                  { c.b.Status(); return context.DeadlineExceeded }
+
+// The methods of a context run with no lock held (I10).
+func TestContextRunsOutsideTheLock(t *testing.T) {
+	b := New("x", Settings{})
+	_ = b.Do(lockedContext{bg, b}, broken)
+	p, _ := b.Allow()
+	_ = p.Settle(lockedContext{bg, b}, Failure, errX)
+	if got := b.FailCount(); got != 2 {
+		t.Errorf("%d failures, want 2: the context has no deadline", got)
+	}
+}

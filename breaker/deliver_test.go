@@ -7,8 +7,12 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // I7: every transition reaches every listener once and in order, whatever
@@ -127,5 +131,68 @@ func TestGoexitInLoggerLosesNoTransition(t *testing.T) {
 	<-done
 	if received != 1 {
 		t.Errorf("the listener heard of %d transitions, want 1", received)
+	}
+}
+
+// Events of all kinds arrive in the order in which they happened, one after the
+// other: what happens while a listener runs comes after what was queued before,
+// for every listener (I7).
+func TestEventsOfAllKindsArriveInOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(b *Breaker, pass func(time.Duration))
+		want      string
+	}{
+		"a reminder": {func(b *Breaker, pass func(time.Duration)) {
+			_ = b.ForceOpen(Order{For: 2 * time.Second})
+			pass(time.Second)
+			_ = b.Release(Order{})
+		}, "closed, forced-open, reminder, closed"},
+		"ready": {func(b *Breaker, pass func(time.Duration)) {
+			_ = b.Open(Order{For: time.Second})
+			pass(time.Second)
+			_ = b.Close(Order{})
+		}, "closed, open, ready, closed"},
+		"held back": {func(b *Breaker, _ func(time.Duration)) {
+			_ = b.Close(Order{})
+			play(b, "f")
+			_ = b.Close(Order{})
+		}, "closed, closed, held back, closed"},
+		"the end of an override": {func(b *Breaker, pass func(time.Duration)) {
+			_ = b.ForceClosed(Order{For: time.Second})
+			pass(time.Second)
+			_ = b.Open(Order{})
+		}, "closed, forced-closed, reminder, closed, open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := vtime.New(time.Now(), nil)
+			elapsed := time.Duration(0)
+			m := NewManager(Settings{FailMax: 1}, vtime.Option(clock).(Option))
+			m.CapOpen(0.1)
+			_ = m.Breaker("other").ForceOpen(Order{})
+			b := m.Breaker("b")
+			var logs [2][]string
+			first := true
+			for i := range logs {
+				note := func(what string) { logs[i] = append(logs[i], what) }
+				b.AddListener(Listener{
+					StateChange: func(b *Breaker, x Transition) {
+						note(x.To.String())
+						if first {
+							first = false
+							c.meanwhile(b, func(d time.Duration) { elapsed += d; clock.Advance(elapsed) })
+						}
+					},
+					HeldBack: func(*Breaker, Transition) { note("held back") },
+					Ready:    func(*Breaker) { note("ready") },
+					Reminder: func(*Breaker, Override) { note("reminder") },
+				})
+			}
+			_ = b.Close(Order{})
+			for i := range logs {
+				if got := strings.Join(logs[i], ", "); got != c.want {
+					t.Errorf("listener %d heard of %s; want %s", i, got, c.want)
+				}
+			}
+		})
 	}
 }

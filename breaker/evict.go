@@ -71,7 +71,8 @@ func (s *Set[K]) evictLocked(sh *shard[K], k K, b *Breaker) {
 }
 
 // evict evicts a breaker that has no evidence, and reports whether it did:
-// evidence may have come just now. The shard's lock is held.
+// evidence may have come just now. The shard's lock is held. A walk through the
+// shard must not be under way, unless the breaker is refreshed afterwards.
 func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 	w := b.load()
 	// flagHeld: a transition is being recorded, so evidence is about to come.

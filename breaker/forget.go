@@ -48,6 +48,8 @@ func (b *Breaker) forget(how lapse) bool {
 	if !b.mu.TryLock() {
 		return false
 	}
+	// The set checked the key without the lock. forgetLocked checks it again,
+	// because a call or an order may have come in between.
 	done := b.forgetLocked(how)
 	b.mu.Unlock()
 	// A breaker that was open has closed, and listeners must know (I7).
@@ -61,6 +63,7 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	w := b.load()
 	switch {
 	case how == lapseAll:
+		// First, so that the rest finds a breaker that follows its set alone.
 		b.unpinLocked()
 	case w&overrideMask != 0 || b.pinned():
 		// Set by people or the program: it does not lapse (I5).
@@ -82,6 +85,8 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	}
 	// flagCounted may be off because the old window was clean.
 	b.edit(flagRamp, b.flags(b.settings()))
+	// After the transition above, whose record goes as well: listeners have it in
+	// their queue already (I7).
 	b.dropRecordsLocked()
 	b.recordForgot()
 	if c != nil && c.shadows.Load() != nil {
@@ -112,6 +117,8 @@ func (b *Breaker) unpinLocked() {
 	c.matchers.Store(nil)
 	c.listeners.Store(nil)
 	c.calls.Store(nil)
+	// The bits that they set in the word go now: a call that still sees one of
+	// them takes the slow path, and finds nothing there.
 	b.refreshLocked()
 }
 
@@ -168,8 +175,10 @@ func (b *Breaker) dropRecordsLocked() {
 		c.since, c.last, c.opened, c.failing = time.Time{}, nil, nil, time.Time{}
 		c.past, c.tally, c.errors, c.heldBack = history{}, tally{}, errorRing{}, heldBack{}
 		c.bypassed, c.bypass = 0, ""
+		// Its error shows the transition that is forgotten.
 		c.reject.Store(nil)
 	}
+	// Last: from here on the set may evict the key.
 	b.edit(flagKept, 0)
 }
 
@@ -192,9 +201,11 @@ func (s *Set[K]) Remove(k K) bool {
 	// b.mu is released: a holder of a shard's lock must not wait for it.
 	sh := s.shard(k)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
 	// Not evicted if a failure came meanwhile: that is new evidence (I8).
 	s.evict(sh, k, b)
+	sh.mu.Unlock()
+	// A walk that is under way may have missed it.
+	b.refresh()
 	return true
 }
 

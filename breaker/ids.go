@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"strconv"
@@ -76,9 +77,15 @@ func starAt(text string) (at int, star bool) {
 // same text: all types except strings and plain integers. A second key with the
 // same text gets a number appended.
 type keyTexts[K comparable] struct {
+	seed maphash.Seed
 	mu   sync.Mutex // guards keys; may be taken under a shard's mu, and takes no other lock
 	keys map[string]K
 }
+
+// sameText is how many keys with the same text are numbered one by one. All
+// others get a number that depends on the key, because calls wait while a free
+// one is sought.
+const sameText = 100
 
 // claim returns a text for k that no other key has, and reserves it.
 func (t *keyTexts[K]) claim(k K, text string) string {
@@ -88,6 +95,9 @@ func (t *keyTexts[K]) claim(k K, text string) string {
 	for n := 2; ; n++ {
 		if other, taken := t.keys[free]; !taken || other == k {
 			break
+		}
+		if n == sameText {
+			n += int(maphash.Comparable(t.seed, k) % 1e9)
 		}
 		free = fmt.Sprintf("%s~%d", text, n)
 	}

@@ -3,6 +3,7 @@ package breaker
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"strings"
@@ -201,6 +202,27 @@ func TestClaimAgain(t *testing.T) {
 	first, again, other := texts.claim(namesake{1}, "same"), texts.claim(namesake{1}, "same"), texts.claim(namesake{2}, "same")
 	if first != "same" || again != "same" || other != "same~2" {
 		t.Errorf("%q, again %q, and another key %q", first, again, other)
+	}
+}
+
+// Many keys with one text get different texts, each always the same, without a
+// look at all that are taken.
+func TestClaimSameText(t *testing.T) {
+	texts := keyTexts[namesake]{seed: maphash.MakeSeed()}
+	claimed := map[string]int{}
+	for n := range 50 * sameText {
+		claimed[texts.claim(namesake{n}, "same")] = n
+	}
+	if len(claimed) != 50*sameText {
+		t.Fatalf("%d texts of %d keys", len(claimed), 50*sameText)
+	}
+	for text, n := range claimed {
+		if k, ok := texts.key(text); !ok || k != (namesake{n}) {
+			t.Errorf("%q is the text of %v, want %v", text, k, namesake{n})
+		}
+		if again := texts.claim(namesake{n}, "same"); again != text {
+			t.Errorf("key %d has the text %q, and %q when it comes again", n, text, again)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ func (d *jsonDuration) UnmarshalText(text []byte) error {
 
 type (
 	plainError      ErrorSample
+	plainPeers      Peers
 	plainTransition Transition
 	plainStatus     Status
 	plainAdvice     Advice
@@ -49,6 +50,27 @@ func (e *ErrorSample) UnmarshalJSON(data []byte) error {
 	}
 	*e = ErrorSample(x.plainError)
 	e.Latency = time.Duration(x.Latency)
+	return nil
+}
+
+type peersJSON struct {
+	plainPeers
+	Span jsonDuration `json:"span"`
+}
+
+// MarshalJSON writes the span as a string such as "4s".
+func (p Peers) MarshalJSON() ([]byte, error) {
+	return json.Marshal(peersJSON{plainPeers(p), jsonDuration(p.Span)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Peers) UnmarshalJSON(data []byte) error {
+	x := peersJSON{plainPeers(*p), jsonDuration(p.Span)}
+	if err := json.Unmarshal(data, &x); err != nil {
+		return err
+	}
+	*p = Peers(x.plainPeers)
+	p.Span = time.Duration(x.Span)
 	return nil
 }
 

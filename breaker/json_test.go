@@ -6,50 +6,16 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// filled gives every field of a struct a different value other than zero.
-func filled(v reflect.Value, n *int) {
-	*n++
-	switch v.Kind() {
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		filled(v.Elem(), n)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		for i := range 2 {
-			filled(v.Index(i), n)
-		}
-	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
-			v.Set(reflect.ValueOf(time.Unix(int64(*n), 0).UTC()))
-			return
-		}
-		for i := range v.NumField() {
-			filled(v.Field(i), n)
-		}
-	case reflect.String:
-		v.SetString(strings.Repeat("x", *n))
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Float64:
-		v.SetFloat(float64(*n) / 1000)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(*n))
-	case reflect.Uint8: // a State
-		v.SetUint(uint64(1 + *n%4))
-	case reflect.Uint64:
-		v.SetUint(uint64(*n))
-	default:
-		panic("no value for a " + v.Kind().String())
-	}
-}
+	"github.com/switchgear-go/switchgear/internal/filled"
+)
 
 // What is written as JSON is read back unchanged, every field of it.
 func TestJSONRoundTrip(t *testing.T) {
-	for _, x := range []any{new(Status), new(Transition), new(ErrorSample), new(Override), new(Receipt)} {
-		n := 0
-		filled(reflect.ValueOf(x).Elem(), &n)
+	for _, x := range []any{
+		filled.New[Status](), filled.New[Transition](), filled.New[ErrorSample](), filled.New[Peers](), filled.New[Override](), filled.New[Receipt](),
+		filled.New[ShadowStatus](),
+	} {
 		text, err := json.Marshal(x)
 		if err != nil {
 			t.Fatal(err)
@@ -87,6 +53,7 @@ func TestJSONText(t *testing.T) {
 		`"until_half_open":"18s"`:         Status{UntilHalfOpen: 18 * time.Second},
 		`"probe_out_for":"8s"`:            Status{ProbeOutFor: 8 * time.Second},
 		`"until_next_probe":"22s"`:        Status{UntilNextProbe: 22 * time.Second},
+		`"span":"4s"`:                     Transition{Peers: &Peers{Span: 4 * time.Second}},
 		`"after":"1m30s"`:                 Advice{After: 90 * time.Second},
 	} {
 		if got, err := json.Marshal(x); err != nil || !strings.Contains(string(got), part) {

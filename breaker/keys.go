@@ -3,7 +3,9 @@ package breaker
 import (
 	"context"
 	"hash/maphash"
+	"iter"
 	"sync"
+	"sync/atomic"
 	"weak"
 )
 
@@ -23,7 +25,8 @@ type shard[K comparable] struct {
 	mu      sync.RWMutex
 	by      map[K]*Breaker              // breakers that the set keeps
 	evicted map[K]weak.Pointer[Breaker] // breakers that the set no longer keeps, but that may still be in use
-	_       [24]byte                    // so that neighbouring shards do not share a cache line
+	walks   atomic.Int32                // walks through this shard that are under way: meanwhile no key makes room for others
+	_       [20]byte                    // so that neighbouring shards do not share a cache line
 }
 
 func (s *Set[K]) shard(k K) *shard[K] {
@@ -123,45 +126,46 @@ func (s *Set[K]) nanBreaker(k K) *Breaker {
 	return s.nan.Load()
 }
 
-// each calls f for every breaker that the set keeps. f runs with no lock held.
-func (s *Set[K]) each(f func(*Breaker)) { s.eachOf(f, false) }
-
-// alive returns every breaker of the set that is still in use, kept or evicted.
-func (s *Set[K]) alive() (all []*Breaker) {
-	s.eachOf(func(b *Breaker) { all = append(all, b) }, true)
-	return all
-}
-
-// eachOf calls f for every breaker that the set keeps and, if evicted is true,
-// for those it has evicted. It collects the breakers of one shard at a time,
-// because f may take a Breaker.mu.
-func (s *Set[K]) eachOf(f func(*Breaker), evicted bool) {
-	var some []*Breaker
-	for i := range s.shards {
-		sh := &s.shards[i]
-		some = some[:0]
-		sh.mu.RLock()
-		for _, b := range sh.by {
-			some = append(some, b)
-		}
-		if evicted {
-			for _, ref := range sh.evicted {
-				// nil: the garbage collector has taken it, and its cleanup is
-				// still to run
-				if b := ref.Value(); b != nil {
-					some = append(some, b)
-				}
+// walk yields every breaker that the set keeps, and if evicted is true also those
+// that it has evicted and that are still in use. No lock is held meanwhile, so a
+// Breaker.mu may be taken.
+//
+// Keys come and go during a walk. A breaker that is in use all the time is
+// yielded nevertheless: it may come back from the evicted ones, which are
+// yielded first, but is not evicted, see shard.walks. One that is created
+// meanwhile may be missed.
+func (s *Set[K]) walk(evicted bool) iter.Seq[*Breaker] {
+	return func(yield func(*Breaker) bool) {
+		for i := range s.shards {
+			if !s.shards[i].walk(evicted, yield) {
+				return
 			}
 		}
-		sh.mu.RUnlock()
-		// The shard's lock is released (I10).
-		for _, b := range some {
-			f(b)
+		if b := s.nan.Load(); b != nil {
+			yield(b)
 		}
 	}
-	if b := s.nan.Load(); b != nil {
-		f(b)
+}
+
+// walk is the part of Set.walk for one shard. It returns false if yield did.
+func (sh *shard[K]) walk(evicted bool, yield func(*Breaker) bool) bool {
+	sh.walks.Add(1)
+	defer sh.walks.Add(-1)
+	if evicted {
+		for _, ref := range batches(&sh.mu, &sh.evicted) {
+			// nil: the garbage collector has taken it, and its cleanup is still
+			// to run
+			if b := ref.Value(); b != nil && !yield(b) {
+				return false
+			}
+		}
 	}
+	for _, b := range batches(&sh.mu, &sh.by) {
+		if !yield(b) {
+			return false
+		}
+	}
+	return true
 }
 
 // lookup returns the breaker whose key has this text, if the set keeps it, else
@@ -205,11 +209,12 @@ func (s *Set[K]) BreakerOf(text string) (*Breaker, error) {
 
 // ids returns the ids of at most most breakers that the set keeps.
 func (s *Set[K]) ids(most int) (out []string) {
-	s.each(func(b *Breaker) {
-		if len(out) < most {
-			out = append(out, b.ID())
+	for b := range s.walk(false) {
+		if len(out) == most {
+			break
 		}
-	})
+		out = append(out, b.ID())
+	}
 	return out
 }
 

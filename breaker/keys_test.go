@@ -3,10 +3,13 @@ package breaker
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -282,5 +285,67 @@ func TestBreakerOfText(t *testing.T) {
 	}
 	if seven, err := ints.BreakerOf("-7"); err != nil || strs.Breaker("*").ID() != `strings/\*` || ints.Breaker(-7) != seven {
 		t.Error("a key has another breaker by its text")
+	}
+}
+
+// A walk that brings all breakers up to date misses none that is in use, however
+// keys come back, go and are removed meanwhile.
+func TestWalkMissesNone(t *testing.T) {
+	const keys = 1000
+	for name, meanwhile := range map[string]func(s *Set[int], k int){
+		"come back":       func(s *Set[int], k int) { s.Breaker(k) },
+		"fail":            func(s *Set[int], k int) { _ = s.Do(bg, k, broken) },
+		"recover":         func(s *Set[int], k int) { _ = s.Do(bg, k, broken); _ = s.Do(bg, k, nop) },
+		"make room":       func(s *Set[int], k int) { s.Breaker(-1 - k) },
+		"are removed":     func(s *Set[int], k int) { s.Remove(k) },
+		"come back twice": func(s *Set[int], k int) { s.Breaker(k); s.Remove(k); s.Breaker(k) },
+	} {
+		for _, room := range []int{1, keys / 2, 2 * keys} {
+			s := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: room})
+			held := make([]*Breaker, keys)
+			for k := range held {
+				held[k] = s.Breaker(k)
+			}
+			var stop atomic.Bool
+			var beside sync.WaitGroup
+			beside.Go(func() {
+				for k := 0; !stop.Load(); k = (k + 7) % keys {
+					meanwhile(s, k)
+				}
+			})
+			s.AddListener(Listener{Success: func(*Breaker) {}})
+			stop.Store(true)
+			beside.Wait()
+			missed := 0
+			for _, b := range held {
+				missed += btoi(b.load()&flagWatched == 0)
+			}
+			if missed > 0 {
+				t.Errorf("%s, with room for %d: %d of %d breakers do not know their listener", name, room, missed, keys)
+			}
+		}
+	}
+}
+
+// While a walk goes through a shard, none of its keys makes room for another.
+// Remove evicts, and brings the breaker up to date itself.
+func TestWalkAndEviction(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{})
+	b := s.Breaker(1)
+	sh := s.shard(1)
+	next, stop := iter.Pull(s.walk(true))
+	for x, ok := next(); ok && x != b; x, ok = next() {
+	}
+	if s.tryEvict(candidate[int]{in: sh, key: 1, b: b}) || len(s.sample(isHealthy)) > 0 {
+		t.Error("a key is evicted during a walk")
+	}
+	s.cfg.setListener(&Listener{Success: func(*Breaker) {}}, true)
+	if !s.Remove(1) || b.load()&flagWatched == 0 || b.load()&flagEvicted == 0 {
+		t.Errorf("after Remove: word %b, want it evicted and watched", b.load())
+	}
+	stop()
+	s.Breaker(2)
+	if found := s.sample(isHealthy); len(found) != 1 || !s.tryEvict(found[0]) {
+		t.Error("no key can be evicted after the walk")
 	}
 }

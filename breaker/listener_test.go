@@ -276,3 +276,27 @@ func TestPanicInLogger(t *testing.T) {
 		t.Errorf("%d panics are counted, want those of a transition and of the overflow", st[0].Panics)
 	}
 }
+
+// Listeners are called in the order in which they were added, those of a set
+// before those of a key; and a listener hears how a call ended before it hears of
+// what that led to.
+func TestOrderOfListeners(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailMax: 1}, SetOptions{})
+	b := s.Breaker("k")
+	var heard []string
+	listener := func(name string) Listener {
+		return Listener{
+			Failure:     func(*Breaker, error) { heard = append(heard, name+" failure") },
+			StateChange: func(*Breaker, Transition) { heard = append(heard, name+" change") },
+		}
+	}
+	b.AddListener(listener("own"))
+	b.AddListener(listener("own 2"))
+	s.AddListener(listener("set"))
+	s.AddListener(listener("set 2"))
+	play(b, "f")
+	want := "set failure, set 2 failure, own failure, own 2 failure, set change, set 2 change, own change, own 2 change"
+	if got := strings.Join(heard, ", "); got != want {
+		t.Errorf("heard %s; want %s", got, want)
+	}
+}

@@ -104,7 +104,7 @@ func TestNoFailureIsLost(t *testing.T) {
 	}
 }
 
-// Changing flags never overwrites a failure.
+// Changing flags never overwrites a failure, and is not lost to one.
 func TestEditKeepsFailures(t *testing.T) {
 	const callers, edits = 3, 50_000
 	b := New("b", Settings{FailMax: maxFailMax})
@@ -133,6 +133,9 @@ func TestEditKeepsFailures(t *testing.T) {
 	for n := range edits {
 		b.mu.Lock()
 		b.edit(flagTimed, flagWatched)
+		if w := b.load(); w&flagWatched == 0 || w&flagTimed != 0 {
+			t.Fatalf("after edit %d the flags are %b", n, w&(flagWatched|flagTimed))
+		}
 		b.edit(flagWatched, flagTimed)
 		b.mu.Unlock()
 		if n%100 == 0 {

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -22,18 +23,19 @@ type Manager struct {
 	suspicion suspicion
 	observers atomic.Int32 // calls of Observe that have not been stopped
 
-	// changing serialises changes of the listeners, observers and cap of all
-	// members, which may take a while. It is taken before mu. No call waits for
-	// it, except a call that creates a member.
-	changing  sync.Mutex
-	listeners []*Listener     // of all members, present and future; guarded by changing
-	tape      *tape.Tape      // that all members record on, nil if none; guarded by changing
-	shadows   []plannedShadow // of all members, present and future; guarded by changing
+	// changing serialises changes of the listeners, observers, cap and shadows of
+	// all members, which may take seconds. It is taken before mu. No call waits
+	// for it: a change first goes into the fields below, which a new member
+	// follows, and then to the members that exist.
+	changing sync.Mutex
 
-	mu      sync.RWMutex // guards the fields below
-	members map[string]member
-	sets    []interface{ size() int } // the members that are sets
-	shared  *compiled                 // the defaults, compiled; nil until a member needs them
+	mu        sync.RWMutex    // guards the fields below; to write the next three, changing is held, too
+	listeners []*Listener     // of all members, present and future; never changed in place
+	tape      *tape.Tape      // that all members record on; nil if none
+	shadows   []plannedShadow // of all members, present and future; never changed in place
+	members   map[string]member
+	sets      []interface{ size() int } // the members that are sets
+	shared    *compiled                 // the defaults, compiled; nil until a member needs them
 
 	onCreate []*func(name string) // never changed in place
 }
@@ -43,7 +45,7 @@ type member interface {
 	keyed() bool                // it is a set
 	lookup(key string) *Breaker // nil if there is none
 	ids(most int) []string
-	each(f func(*Breaker))
+	walk(evicted bool) iter.Seq[*Breaker]
 	setListener(l *Listener, on bool)
 	setObserved(on bool)
 	setTape(*tape.Tape)
@@ -152,8 +154,6 @@ func (m *Manager) add(name string, s Settings, opts []Option, make func(*config)
 // addLocking creates the member with this configuration unless its name is
 // taken. plain means that it has the manager's own settings and options.
 func (m *Manager) addLocking(cfg *config, plain bool, make func(*config) member) (got member, created bool) {
-	m.changing.Lock()
-	defer m.changing.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if got := m.members[cfg.name]; got != nil {
@@ -246,10 +246,11 @@ func (m *Manager) Remove(name string) bool {
 	for _, p := range m.shadows {
 		removeShadow(got, p.name, nil)
 	}
-	if c := got.conf().cap; c != &m.cap {
-		m.cap.removeSet(c)
+	if b, ok := got.(*Breaker); ok {
+		m.cap.moved(b, time.Time{})
+	} else {
+		m.cap.removeSet(got.conf().cap) // its keys remain limited among themselves
 	}
-	got.each(func(b *Breaker) { m.cap.moved(b, time.Time{}) })
 	return true
 }
 
@@ -342,10 +343,12 @@ func (m *Manager) AddListener(l Listener) (remove func()) {
 func (m *Manager) setListener(l *Listener, on bool) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
+	m.mu.Lock()
 	m.listeners = without(m.listeners, l)
 	if on {
 		m.listeners = append(m.listeners, l)
 	}
+	m.mu.Unlock()
 	for _, x := range m.all() {
 		x.setListener(l, on)
 	}
@@ -355,7 +358,7 @@ func (m *Manager) setListener(l *Listener, on bool) {
 // remembers, in no particular order.
 func (m *Manager) Breakers() (out []*Breaker) {
 	for _, x := range m.all() {
-		x.each(func(b *Breaker) { out = append(out, b) })
+		out = slices.AppendSeq(out, x.walk(false))
 	}
 	return out
 }
@@ -402,17 +405,17 @@ func (m *Manager) count(c *config) (n int, member bool) {
 }
 
 // all returns the members, so that callers can work on them without the lock.
-func (m *Manager) all() []member {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	out := make([]member, 0, len(m.members))
-	for _, x := range m.members {
+// Those that are created or removed meanwhile may be missed.
+func (m *Manager) all() (out []member) {
+	for _, x := range batches(&m.mu, &m.members) {
 		out = append(out, x)
 	}
 	return out
 }
 
-func (b *Breaker) each(f func(*Breaker)) { f(b) }
+func (b *Breaker) walk(bool) iter.Seq[*Breaker] {
+	return func(yield func(*Breaker) bool) { yield(b) }
+}
 
 func (b *Breaker) keyed() bool { return false }
 func (s *Set[K]) keyed() bool  { return true }

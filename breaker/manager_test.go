@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -400,5 +401,69 @@ func TestProgramSettingsStay(t *testing.T) {
 	}
 	if b.Settings().FailMax != 2 || key.Settings().FailMax != 2 || set.Settings().FailMax != 2 {
 		t.Error("the updates did not take effect")
+	}
+}
+
+// A call that creates a member does not wait for a change of all members, which
+// may take long. The new member follows it.
+func TestMembersAreCreatedDuringChanges(t *testing.T) {
+	var m Manager
+	first := m.Breaker("first")
+	heard := 0
+	remove := m.AddListener(Listener{Success: func(*Breaker) { heard++ }})
+	if err := m.Shadow("strict", Settings{FailMax: 1}); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Observe()()
+	m.changing.Lock() // as during such a change
+	second, third := m.Breaker("second"), SetOf[int](&m, "third")
+	m.changing.Unlock()
+	for _, b := range []*Breaker{first, second, third.Breaker(1)} {
+		_ = b.Do(t.Context(), nop)
+		if len(b.Shadows()) != 1 || b.load()&flagObserved == 0 {
+			t.Errorf("%s: shadows %v, word %b, want one shadow, and observed", b.ID(), b.Shadows(), b.load())
+		}
+	}
+	if remove(); heard != 3 {
+		t.Errorf("heard of %d calls, want 3", heard)
+	}
+}
+
+// Members that are created while listeners come and go have those that are left.
+func TestMembersAndListeners(t *testing.T) {
+	for range 5 {
+		var m Manager
+		var heard atomic.Int32
+		made := make([]*Breaker, 200)
+		abreast(len(made), func(i int) { made[i] = m.Breaker(fmt.Sprint(i)) }, func(i int) {
+			remove := m.AddListener(Listener{Success: func(*Breaker) { heard.Add(1) }})
+			if i%40 != 0 {
+				remove()
+			}
+		})
+		for i, b := range made {
+			heard.Store(0)
+			_ = b.Do(t.Context(), nop)
+			if n := heard.Load(); n != 5 {
+				t.Fatalf("member %d has %d listeners, want 5", i, n)
+			}
+		}
+	}
+}
+
+// What OnCreate calls may change the manager, and what it calls.
+func TestOnCreateMayCreate(t *testing.T) {
+	m := NewManager(Settings{})
+	var names []string
+	var remove func()
+	remove = m.OnCreate(func(name string) {
+		names = append(names, name)
+		remove()
+		m.OnCreate(func(name string) { names = append(names, "late "+name) })
+		m.Breaker("inner")
+	})
+	m.Breaker("outer")
+	if want := []string{"outer", "late inner"}; !slices.Equal(names, want) {
+		t.Errorf("OnCreate heard of %v, want %v", names, want)
 	}
 }

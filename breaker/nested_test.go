@@ -150,3 +150,17 @@ func TestContextOfAPermit(t *testing.T) {
 		t.Errorf("a call without a context, beside the probe: %v, want a rejection", err)
 	}
 }
+
+// A probe that has answered has given its place back: calls with its context need
+// places of their own.
+func TestAnsweredProbeCarriesNoCalls(t *testing.T) {
+	b := New("x", Settings{SuccessThreshold: 2})
+	_ = b.HalfOpen(Order{})
+	p, _ := b.AllowContext(bg)
+	p.Answered()
+	if ctx := p.Context(bg); ctx != bg {
+		t.Error("its context is marked")
+	}
+	p.Done(nil)
+	is(t, b, HalfOpen)
+}

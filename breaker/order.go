@@ -109,6 +109,8 @@ func (b *Breaker) order(v Verb, o Order) error {
 // ErrVersion if IfVersion is not the breaker's version.
 func (b *Breaker) Apply(o Order) (Receipt, error) {
 	r, err := b.decideOrder(o)
+	// On another goroutine, because a listener may hang, and an operator must not
+	// wait for it. Order is kept: deliver runs once at a time (I7).
 	if b.undelivered() {
 		go b.deliver()
 	}
@@ -147,6 +149,8 @@ func (b *Breaker) applyLocked(o Order, now time.Time) (Receipt, error) {
 	w := b.load()
 	version := b.versionLocked()
 	r := Receipt{ID: b.ID(), Before: effective(w), From: version, Version: version, DryRun: o.DryRun}
+	// Before anything is changed, and under the lock: no transition fits between
+	// this look and the order (I12).
 	if o.IfVersion != 0 && o.IfVersion != version {
 		return Receipt{}, b.staleLocked(version, o.IfVersion)
 	}
@@ -207,6 +211,8 @@ func (o *Order) result(w uint64) State {
 	case VerbForceClosed:
 		return ForcedClosed
 	}
+	// VerbRelease: what the automatic state knows behind an override is old, so a
+	// breaker that is not closed begins to probe; see liftLocked.
 	if w&(flagForcedOpen|flagForcedClosed) != 0 && stateOf(w) != Closed {
 		return HalfOpen
 	}
@@ -224,11 +230,14 @@ func (b *Breaker) carryOutLocked(o Order, now time.Time) {
 		b.overrideLocked(ForcedClosed, o, now)
 		return
 	case VerbRelease:
+		// Without an override there is nothing to lift, and no record.
 		if c := b.cold.Load(); c != nil && c.override != nil {
 			b.liftLocked(t, now)
 		}
 		return
 	}
+	// The other verbs set the automatic state, and lift an override without a
+	// record of its own: the transition says both.
 	e := event{kind: evClose}
 	t.To = Closed
 	switch o.Verb {

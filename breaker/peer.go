@@ -31,11 +31,15 @@ func (p Peer) Open(version uint64, d time.Duration, peers Peers, counts Counts) 
 	}()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// The verdict is about the breaker as the fleet saw it. An order or a probe
+	// since then wins (I5).
 	found := b.versionLocked()
 	if version != found {
 		return Receipt{}, b.staleLocked(found, version)
 	}
 	r := Receipt{ID: b.ID(), Before: effective(b.load()), From: found}
+	// next decides what the evidence does in each state, and the cap holds it back
+	// as it does the breaker's own trips.
 	b.stepLocked(&event{kind: evPeers, dur: d, counts: counts}, b.cfg.clock.Now(), &Transition{Peers: &peers})
 	r.After, r.Version = effective(b.load()), b.versionLocked()
 	return r, nil
@@ -50,6 +54,7 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.load()
+	// Behind an override as well: the automatic state continues there.
 	if version != b.versionLocked() || stateOf(w) != Open {
 		return false
 	}
@@ -58,7 +63,8 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	c.openUntil = now.Add(max(0, d))
 	// A timer that fires nevertheless finds that openUntil has not been reached.
 	stopTimer(&c.dueTimer)
-	c.reject.Store(nil)
+	c.reject.Store(nil) // its RetryAfter is the end from before
+	// The place among the open breakers lasts as long as the breaker rejects.
 	b.cfg.cap.moved(b, c.rejectsUntil(w))
 	w &^= flagDue
 	if w&flagForcedOpen == 0 {
@@ -66,8 +72,7 @@ func (p Peer) Hold(version uint64, d time.Duration) bool {
 	}
 	b.setWord(w)
 	if b.cfg.wantsReady(c) {
-		b.startTimerLocked(w)
+		b.startTimerLocked(w) // also for goroutines in WaitReady
 	}
-	c.signalLocked()
 	return true
 }

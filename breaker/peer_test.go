@@ -238,3 +238,38 @@ func TestPeerOpenOnRecord(t *testing.T) {
 		}
 	})
 }
+
+// Without a goroutine that waits, an open time that Hold has moved ends when a
+// call comes after it, or when a listener is to hear of it.
+func TestPeerHoldEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{})
+		_ = b.Open(Order{For: time.Minute})
+		for range 2 { // the first one prepares the rejection of the second
+			play(b, "s")
+		}
+		for _, d := range []time.Duration{time.Hour, time.Second, 0} {
+			if !b.Peer().Hold(b.Status().Version, d) {
+				t.Fatalf("not held for %s", d)
+			}
+			if d > 0 {
+				time.Sleep(d - 1)
+				play(b, "ss")
+				is(t, b, Open)
+			}
+		}
+		play(b, "s")
+		is(t, b, Closed)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		var ready []time.Duration
+		began := time.Now()
+		b := New("x", Settings{}, WithListener(Listener{Ready: func(*Breaker) { ready = append(ready, time.Since(began)) }}))
+		_ = b.Open(Order{For: time.Minute})
+		b.Peer().Hold(b.Status().Version, time.Hour)
+		wait(2 * time.Hour)
+		if len(ready) != 1 || ready[0] != time.Hour {
+			t.Errorf("Ready was called after %v, want once after 1h", ready)
+		}
+	})
+}

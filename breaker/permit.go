@@ -318,8 +318,8 @@ func (p *Permit) countedPlain() bool {
 		}
 	}
 	took, timed := p.took()
-	if !timed {
-		return p.b.counted(p.word&^permitSlow, true)
+	if w := p.word &^ permitSlow; !timed {
+		return p.b.countedFast(w) || p.b.counted(w, true)
 	}
 	r := p.b.settings()
 	// If the call is recorded, the word must not have changed by the time that

@@ -421,3 +421,52 @@ func TestIgnoredIsNotSlow(t *testing.T) {
 		}
 	})
 }
+
+// A permit has ended when its listeners run: one that ends it again changes
+// nothing.
+func TestPermitEndsBeforeItsListeners(t *testing.T) {
+	for name, end := range map[string]func(p *Permit){
+		"Done":        func(p *Permit) { p.Done(errX) },
+		"DoneContext": func(p *Permit) { _ = p.DoneContext(bg, errX) },
+		"Settle":      func(p *Permit) { _ = p.Settle(bg, Failure, errX) },
+		"Abandoned":   func(p *Permit) { p.Abandoned() },
+	} {
+		var p Permit
+		heard := 0
+		b := New("x", Settings{}, WithListener(Listener{Failure: func(*Breaker, error) {
+			if heard++; heard < 3 {
+				end(&p)
+			}
+		}}))
+		p, _ = b.Allow()
+		end(&p)
+		if got := b.FailCount(); got != 1 || heard != 1 {
+			t.Errorf("%s: %d failures, heard of %d, want 1", name, got, heard)
+		}
+	}
+}
+
+// A success whose context was over before the call is no evidence either.
+func TestSuccessBegunTooLateIsNotCounted(t *testing.T) {
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	b := New("x", Settings{FailureRate: 1})
+	p, _ := b.AllowContext(late)
+	_ = p.DoneContext(late, nil)
+	if got := b.Status().Window.Calls; got != 0 {
+		t.Errorf("%d calls are in the window, want none", got)
+	}
+}
+
+// Nothing checks the context of a probe of Allow. If it ends long after its
+// deadline, it hung rather than having begun too late: otherwise a dependency that
+// hangs would be probed again and again.
+func TestProbeThatHangsPastItsDeadline(t *testing.T) {
+	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
+	defer cancel()
+	b := New("x", Settings{})
+	_ = b.HalfOpen(Order{})
+	p, _ := b.Allow()
+	_ = p.DoneContext(late, context.DeadlineExceeded)
+	is(t, b, Open)
+}

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode/utf8"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // The record keeps the last three distinct errors, newest first, with their
@@ -95,5 +97,67 @@ func TestRecordForgetsEarlierErrors(t *testing.T) {
 	failWith("new")
 	if kept := b.Status().Transition.Errors; len(kept) != 1 || kept[0].Error != "new" {
 		t.Errorf("the record names %+v, want \"new\" alone", kept)
+	}
+}
+
+// A transition is recorded under the lock, and before the word shows it: a call
+// that is rejected by the new word must find that the rejection prepared for the
+// old one is gone.
+func TestRecordComesBeforeTheWord(t *testing.T) {
+	moves := 0
+	moved := func(of, record any, _ tape.Trace) {
+		b, x := of.(*Breaker), record.(*Transition)
+		moves++
+		if b.mu.TryLock() {
+			b.mu.Unlock()
+			t.Errorf("%s to %s: recorded without the lock", x.From, x.To)
+		}
+		if got := b.State(); got != x.From && !x.Shadow {
+			t.Errorf("%s to %s: calls see %s before it is recorded", x.From, x.To, got)
+		}
+	}
+	m := NewManager(Settings{FailMax: 2, ResetTimeout: time.Minute}, WithBypassAllowed())
+	_, detach, _ := m.attach(tape.New(1<<16, tape.Hooks{
+		Enroll: func(any, time.Time) uint32 { return 1 },
+		Forgot: func(any) {},
+		Moved:  moved,
+	}))
+	defer detach()
+	set := SetOf[string](m, "s")
+	trip := func(b *Breaker) { play(b, "ff") }
+	probe := func(b *Breaker) { wait(time.Minute); play(b, "s") }
+	force := func(b *Breaker) { _ = b.ForceOpen(Order{For: time.Second}) }
+	release := func(b *Breaker) { _ = b.Release(Order{}) }
+	none := func(*Breaker) {}
+	for name, c := range map[string]struct {
+		before, act func(b *Breaker)
+		moves       int
+	}{
+		"orders":                  {none, func(b *Breaker) { _ = b.Open(Order{}); _ = b.HalfOpen(Order{}); _ = b.Close(Order{}) }, 3},
+		"overrides":               {none, func(b *Breaker) { force(b); _ = b.ForceClosed(Order{}); release(b) }, 3},
+		"a release while open":    {func(b *Breaker) { trip(b); force(b) }, release, 1},
+		"an override's end":       {force, func(*Breaker) { wait(time.Second) }, 1},
+		"its end while open":      {func(b *Breaker) { trip(b); force(b) }, func(*Breaker) { wait(time.Second) }, 1},
+		"a trip":                  {none, trip, 1},
+		"a trip behind an order":  {func(b *Breaker) { _ = b.ForceClosed(Order{}) }, trip, 1},
+		"a probe":                 {trip, probe, 2},
+		"a probe that fails":      {trip, func(b *Breaker) { wait(time.Minute); play(b, "f") }, 2},
+		"a probe before its time": {trip, func(b *Breaker) { _ = b.Do(WithBypassProbe(bg, "x"), nop) }, 2},
+		"a verdict":               {none, func(b *Breaker) { _, _ = b.Peer().Open(b.Status().Version, 1, Peers{}, Counts{}) }, 1},
+		"what is imposed":         {none, func(b *Breaker) { b.impose(Transition{To: Open}, tape.Trace{}) }, 1},
+		"what is forgotten":       {trip, func(b *Breaker) { set.Remove(b.Key()) }, 1},
+		"what is lifted by that":  {force, func(b *Breaker) { set.Remove(b.Key()) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := set.Breaker(name)
+				c.before(b)
+				moves = 0
+				c.act(b)
+				if moves != c.moves {
+					t.Errorf("%d transitions, want %d", moves, c.moves)
+				}
+			})
+		})
 	}
 }

@@ -42,7 +42,9 @@ func (m *Manager) attach(t *tape.Tape) (base time.Time, detach func(), ok bool) 
 // setTapeLocked makes all members record on t, or stop if it is nil. m.changing
 // is held.
 func (m *Manager) setTapeLocked(t *tape.Tape) {
+	m.mu.Lock()
 	m.tape = t
+	m.mu.Unlock()
 	for _, x := range m.all() {
 		x.setTape(t)
 	}
@@ -62,7 +64,7 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 	defer s.cfg.mu.Unlock()
 	s.cfg.tape.Store(t)
 	s.observeAllLocked()
-	for _, b := range s.alive() {
+	for b := range s.walk(true) {
 		b.setNumber(0)
 	}
 }
@@ -71,7 +73,7 @@ func (s *Set[K]) setTape(t *tape.Tape) {
 // s.cfg.mu is held.
 func (s *Set[K]) observeAllLocked() {
 	s.cfg.settings.Store(s.cfg.observed(s.cfg.settings.Load()))
-	for _, b := range s.alive() {
+	for b := range s.walk(true) {
 		b.mu.Lock()
 		if c := b.cold.Load(); c != nil {
 			if own := c.own.Load(); own != nil {
@@ -176,15 +178,11 @@ func (p *Permit) recordSettled(r *compiled, c tape.Call, o Outcome, took time.Du
 func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	late := !p.belongs(b.load())
 	if !b.countedAlone(p, o) {
 		return false
 	}
-	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), 0 // the cheaper half of the clock
-	if late {
-		rec.What = tape.Late
-	}
-	rec.What = rec.What.After(unitsOf(b.load()))
+	rec.Ended = b.cfg.fine.get(b.cfg.clock).now(true) // the cheaper half of the clock
+	rec.What = tape.What(0).After(unitsOf(b.load()))
 	return true
 }
 

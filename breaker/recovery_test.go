@@ -479,9 +479,6 @@ func TestLeaseIsOfExpiredProbes(t *testing.T) {
 
 // After Update has left fewer places than there are leases, so many of them must
 // run out that one place is free.
-// After an Update of ProbeTimeout, the lease that was taken last may end first.
-// Probes that never report are given up when there are too many, the oldest first.
-
 func TestNextPlaceAfterFewerProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := Settings{FailMax: 1, Probes: 3, ProbeTimeout: 30 * time.Second}
@@ -507,6 +504,7 @@ func TestNextPlaceAfterFewerProbes(t *testing.T) {
 	})
 }
 
+// After an Update of ProbeTimeout, the lease that was taken last may end first.
 func TestNextPlaceAfterShorterLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := Settings{Probes: 2, ProbeTimeout: 30 * time.Second}
@@ -522,6 +520,7 @@ func TestNextPlaceAfterShorterLeases(t *testing.T) {
 	})
 }
 
+// Probes that never report are given up when there are too many, the oldest first.
 func TestMostLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{ProbeTimeout: time.Second})
@@ -544,4 +543,50 @@ func TestMostLeases(t *testing.T) {
 		all[2].Done(nil)
 		is(t, b, Closed)
 	})
+}
+
+// The end of a ramp forgets no failure that was counted in it.
+func TestFailureInRampCountsAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 5, Ramp: time.Minute})
+		_ = b.HalfOpen(Order{})
+		play(b, "s")
+		p, _ := b.Allow()
+		for ; p == (Permit{}) || p.over(); p, _ = b.Allow() {
+			time.Sleep(time.Second)
+		}
+		p.Done(errX)
+		time.Sleep(time.Minute)
+		play(b, "i") // it ends the ramp
+		if got := b.FailCount(); got != 1 || b.load()&flagRamp != 0 {
+			t.Errorf("%d failures, want 1", got)
+		}
+	})
+}
+
+// Behind forced-closed, a call for which there is no probe's place runs, is
+// observed, and decides nothing.
+func TestForcedClosedWithoutAPlace(t *testing.T) {
+	var m Manager
+	b := m.Breaker("x")
+	_ = b.HalfOpen(Order{})
+	p, _ := b.Allow()
+	_ = b.ForceClosed(Order{})
+	_ = b.ForceClosed(Order{})
+	m.Observe()
+	_ = b.Do(bg, broken)
+	q, err := b.Allow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Done(errX)
+	if got := b.Status(); got.Auto != HalfOpen || got.ProbesOut != 1 {
+		t.Errorf("it is %s with %d probes out, want half-open with 1", got.Auto, got.ProbesOut)
+	}
+	for _, n := range m.Calls() {
+		if n.Failures != 2 {
+			t.Errorf("%d failures are observed, want 2", n.Failures)
+		}
+	}
+	p.Done(nil)
 }

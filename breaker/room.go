@@ -37,9 +37,9 @@ func (s *Set[K]) reserve() bool {
 }
 
 const (
-	sampleCount = 32  // keys that are compared to find the one that has been idle longest
-	mostLooked  = 512 // keys of a shard that are looked at to find them
-	mostTries   = 8   // attempts at a place that other callers take first
+	sampleCount = 32   // keys that are compared to find the one that has been idle longest
+	mostLooked  = 1024 // keys that are looked at to find them: some 100 µs, while a call waits
+	mostTries   = 8    // attempts at a place that other callers take first
 )
 
 // trim evicts healthy keys beyond MaxKeys, at most two at a time, so that the
@@ -47,8 +47,11 @@ const (
 // be held.
 func (s *Set[K]) trim() {
 	for range 2 {
-		if s.healthy() > int64(s.limits.MaxKeys) {
-			s.evictOne()
+		if s.healthy() > int64(s.limits.MaxKeys) && !s.evictOne() {
+			// They are few among many with evidence, and a call must not look for
+			// them any longer.
+			s.sweeper.runSoon(s)
+			return
 		}
 	}
 }
@@ -56,12 +59,40 @@ func (s *Set[K]) trim() {
 // evictOne evicts one healthy key: of a sample, the one that has been idle
 // longest. A Breaker.mu may be held.
 func (s *Set[K]) evictOne() bool {
-	for _, c := range s.sample(func(b *Breaker) bool { return b.load()&(evidenceMask|flagHeld) == 0 }) {
+	for _, c := range s.sample(isHealthy) {
 		if s.tryEvict(c) {
 			return true
 		}
 	}
 	return false
+}
+
+// isHealthy reports whether the breaker can be evicted.
+func isHealthy(b *Breaker) bool { return b.load()&(evidenceMask|flagHeld) == 0 }
+
+// evictBeyond evicts all healthy keys beyond MaxKeys, the longest idle first. It
+// looks at every key, so only the sweeper calls it. No lock is held.
+func (s *Set[K]) evictBeyond() {
+	if s.healthy() <= int64(s.limits.MaxKeys) {
+		return
+	}
+	var all []candidate[K]
+	now := s.tick.Load()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		for k, b := range batches(&sh.mu, &sh.by) {
+			if isHealthy(b) {
+				all = append(all, candidate[K]{sh, k, b, now - b.used.Load()})
+			}
+		}
+	}
+	sortByIdle(all)
+	for _, c := range all {
+		if s.healthy() <= int64(s.limits.MaxKeys) {
+			return
+		}
+		s.tryEvict(c)
+	}
 }
 
 // tryEvict evicts a candidate unless its shard is busy. It does not wait,
@@ -71,7 +102,7 @@ func (s *Set[K]) tryEvict(c candidate[K]) bool {
 		return false
 	}
 	defer c.in.mu.Unlock()
-	return s.evict(c.in, c.key, c.b)
+	return c.in.walks.Load() == 0 && s.evict(c.in, c.key, c.b)
 }
 
 // dropOne makes room for one key. It evicts a healthy key; or if there is none,
@@ -134,15 +165,16 @@ func (s *Set[K]) sample(fits func(*Breaker) bool) []candidate[K] {
 	found := make([]candidate[K], 0, sampleCount)
 	now := s.tick.Load()
 	first := rand.IntN(shardCount)
+	looked := 0
 	for i := range shardCount {
 		sh := &s.shards[(first+i)%shardCount]
-		if len(found) == sampleCount {
+		if len(found) == sampleCount || looked == mostLooked {
 			break
 		}
-		if !sh.mu.TryRLock() {
+		if sh.walks.Load() > 0 || !sh.mu.TryRLock() {
 			continue
 		}
-		looked, enough := 0, min(sampleCount, len(found)+sampleCount/8)
+		enough := min(sampleCount, len(found)+sampleCount/8)
 		for k, b := range sh.by {
 			// It loads only. b.mu must not be taken under the shard's lock.
 			if fits(b) {
@@ -154,6 +186,11 @@ func (s *Set[K]) sample(fits func(*Breaker) bool) []candidate[K] {
 		}
 		sh.mu.RUnlock()
 	}
-	slices.SortFunc(found, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
+	sortByIdle(found)
 	return found
+}
+
+// sortByIdle sorts keys by how long they have been idle, the longest first.
+func sortByIdle[K comparable](all []candidate[K]) {
+	slices.SortFunc(all, func(a, b candidate[K]) int { return cmp.Compare(b.idle, a.idle) })
 }

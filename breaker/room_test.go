@@ -294,17 +294,43 @@ func TestPinnedKeysMakeNoRoom(t *testing.T) {
 	}
 }
 
-// Few healthy keys are found among many with evidence.
+// Few healthy keys are found among many with evidence: by calls, which look at
+// some, or by the sweeper soon afterwards.
 func TestHealthyKeysAmongManyOthers(t *testing.T) {
-	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
-	for k := range 2000 {
-		_ = set.Do(bg, k, broken)
+	synctest.Test(t, func(t *testing.T) {
+		const others = 20 * mostLooked
+		set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 2})
+		for k := range others {
+			_ = set.Do(t.Context(), k, broken)
+		}
+		for k := range 100 {
+			set.Breaker(-1 - k)
+		}
+		wait(2 * time.Second)
+		if n := set.healthy(); n != 2 || len(set.WithEvidence()) != others {
+			t.Errorf("%d healthy keys are remembered, and %d others, want 2 and %d", n, len(set.WithEvidence()), others)
+		}
+		for _, newest := range []int{-100, -99} {
+			if _, known := set.Lookup(newest); !known {
+				t.Errorf("%d made room for a key that has been idle longer", newest)
+			}
+		}
+	})
+}
+
+// A call that needs room looks at a bounded number of keys, however many there
+// are: it waits meanwhile.
+func TestSampleIsBounded(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 10 * mostLooked})
+	for k := range 10 * mostLooked {
+		set.Breaker(k)
 	}
-	for k := range 100 {
-		set.Breaker(10_000 + k)
-	}
-	if n := set.healthy(); n > 2 || len(set.WithEvidence()) != 2000 {
-		t.Errorf("%d healthy keys are remembered, and %d others, want 2 and 2000", n, len(set.WithEvidence()))
+	for name, fits := range map[string]bool{"all fit": true, "none fits": false} {
+		looked := 0
+		found := set.sample(func(*Breaker) bool { looked++; return fits })
+		if looked > mostLooked || len(found) != sampleCount*btoi(fits) {
+			t.Errorf("%s: %d keys found of %d looked at, want %d of %d at most", name, len(found), looked, sampleCount*btoi(fits), mostLooked)
+		}
 	}
 }
 

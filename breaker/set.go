@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -121,7 +122,7 @@ func NewSet[K comparable](name string, s Settings, o SetOptions, opts ...Option)
 func newSet[K comparable](cfg *config, o SetOptions) *Set[K] {
 	s := &Set[K]{cfg: cfg, limits: o.withDefaults(), seed: maphash.MakeSeed()}
 	if !uniqueText[K]() {
-		s.texts = new(keyTexts[K])
+		s.texts = &keyTexts[K]{seed: s.seed}
 	}
 	s.hasNaN = hasNaN(reflect.TypeFor[K]())
 	cfg.owner = s
@@ -272,7 +273,7 @@ func (s *Set[K]) setListener(l *Listener, on bool) {
 // refresh brings all breakers up to date with settings, listeners and observers,
 // including evicted ones that the program still holds.
 func (s *Set[K]) refresh() {
-	for _, b := range s.alive() {
+	for b := range s.walk(true) {
 		b.refresh()
 	}
 }
@@ -281,19 +282,18 @@ func (s *Set[K]) refresh() {
 // particular order.
 func (s *Set[K]) Breakers() (out []*Breaker) {
 	out = make([]*Breaker, 0, s.total.Load()+1)
-	s.each(func(b *Breaker) { out = append(out, b) })
-	return out
+	return slices.AppendSeq(out, s.walk(false))
 }
 
 // WithEvidence returns those of Breakers that are not healthy: they have
 // counted failures, are not closed, are overridden, or have a history, settings
 // or listeners of their own.
 func (s *Set[K]) WithEvidence() (out []*Breaker) {
-	s.each(func(b *Breaker) {
+	for b := range s.walk(false) {
 		if b.load()&evidenceMask != 0 {
 			out = append(out, b)
 		}
-	})
+	}
 	return out
 }
 

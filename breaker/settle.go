@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
@@ -58,7 +59,9 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	if rec != nil {
 		p.recordSettled(r, *rec, o, took, slow)
 	}
-	p.endShadows(r, o, err)
+	if p.tag.flying() || r.shadows != nil {
+		p.endShadows(r, o, err)
+	}
 	if b.load()&flagWatched != 0 {
 		b.notifySettled(o, err)
 	} else {
@@ -85,6 +88,24 @@ func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	return w&stateMask == 0 && b.counted(w, false)
 }
 
+// countedFast is counted for the most common success that has something to
+// write: it belongs to a window of time, no other goroutine uses its cell, and
+// its step already has a success. It returns false, and has counted nothing, in
+// all other cases; counted then decides. It calls nothing, so that it needs no
+// stack frame.
+func (b *Breaker) countedFast(w uint64) bool {
+	win := b.win.Load()
+	if w&countMask != flagCounted || win == nil || win.gen != genOf(w) || win.time.clock == nil {
+		return false
+	}
+	step, ok := win.time.clock.cached()
+	slot := &win.time.good.own()[step%windowSteps]
+	old := slot.Load()
+	// The step and its count are one word, so the count cannot go to another
+	// step.
+	return ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
+}
+
 // counted handles a success, not slow, of a closed breaker whose word is w. It
 // counts the success in the window, if there is one, and for Observe if observe
 // is true; a caller that passes false does that itself. It returns false, and
@@ -101,7 +122,7 @@ func (b *Breaker) counted(w uint64, observe bool) bool {
 			return false
 		}
 		// success reports that the window is clean: stop counting successes.
-		if !win.countedFast() && win.success() {
+		if win.success() {
 			b.noteClean(win)
 		}
 	}

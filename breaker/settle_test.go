@@ -397,3 +397,18 @@ func TestLapsedFailuresAreNotShown(t *testing.T) {
 		}
 	})
 }
+
+// Only failures date the row: a success that takes part of one back neither
+// keeps the others from lapsing nor begins a row.
+func TestSuccessesDoNotDateTheRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailWithin: 10 * time.Second, SuccessesToForgive: 4, FailureRate: 1, MinCalls: 100})
+		play(b, "f")
+		time.Sleep(8 * time.Second)
+		play(b, "s")
+		time.Sleep(4 * time.Second)
+		if got := b.FailCount(); got != 0 {
+			t.Errorf("%d failures count 12s after the last one, want none", got)
+		}
+	})
+}

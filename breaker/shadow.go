@@ -120,19 +120,18 @@ func (m *Manager) Shadow(name string, s Settings) error {
 	}
 	m.changing.Lock()
 	defer m.changing.Unlock()
-	all := m.all()
-	for _, x := range all {
+	for _, x := range m.all() {
 		if sh := x.conf().shadows.Load(); sh != nil && len(sh.list) >= MaxShadows && findShadow(sh.list, name) < 0 {
 			return noRoom(x.Name())
 		}
 	}
-	m.shadows = slices.DeleteFunc(m.shadows, func(p plannedShadow) bool { return p.name == name })
-	if len(m.shadows) >= MaxShadows {
+	planned := m.plannedExcept(name)
+	if len(planned) >= MaxShadows {
 		return noRoom("the manager")
 	}
-	m.shadows = append(m.shadows, plannedShadow{name, s})
+	m.plan(append(planned, plannedShadow{name, s}))
 	var err error
-	for _, x := range all {
+	for _, x := range m.all() {
 		err = errors.Join(err, addShadow(x, name, s))
 	}
 	return err
@@ -142,6 +141,19 @@ func (m *Manager) Shadow(name string, s Settings) error {
 type plannedShadow struct {
 	name     string
 	settings Settings
+}
+
+// plannedExcept returns the shadows of all members, in a new slice, without the
+// one of this name. m.changing is held.
+func (m *Manager) plannedExcept(name string) []plannedShadow {
+	return slices.DeleteFunc(slices.Clone(m.shadows), func(p plannedShadow) bool { return p.name == name })
+}
+
+// plan makes new members have these shadows. m.changing is held.
+func (m *Manager) plan(all []plannedShadow) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shadows = all
 }
 
 // Unshadow removes a shadow, and reports whether there was one.
@@ -155,7 +167,7 @@ func (s *Set[K]) Unshadow(name string) bool { return removeShadow(s, name, nil) 
 func (m *Manager) Unshadow(name string) (removed bool) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
-	m.shadows = slices.DeleteFunc(m.shadows, func(p plannedShadow) bool { return p.name == name })
+	m.plan(m.plannedExcept(name))
 	for _, x := range m.all() {
 		removed = removeShadow(x, name, nil) || removed
 	}
@@ -168,7 +180,7 @@ func (b *Breaker) Shadows() []ShadowStatus {
 	if b.cfg.owner != nil {
 		return b.cfg.owner.Shadows()
 	}
-	return b.cfg.shadowStatus([]*Breaker{b})
+	return b.cfg.shadowStatus(b.walk(false))
 }
 
 // Shadows returns what the shadows would have done so far, in sum over the keys.
@@ -176,7 +188,7 @@ func (s *Set[K]) Shadows() []ShadowStatus {
 	if sh := s.cfg.shadows.Load(); sh == nil || len(sh.list) == 0 {
 		return nil // without a look at every key
 	}
-	return s.cfg.shadowStatus(s.alive())
+	return s.cfg.shadowStatus(s.walk(true))
 }
 
 // Shadows yields the name of each breaker and set that has shadows, and their
@@ -365,7 +377,7 @@ func unknownShadow(of, name string, list []*shadow) error {
 }
 
 // shadowStatus adds up what the judges of these breakers know.
-func (c *config) shadowStatus(of []*Breaker) []ShadowStatus {
+func (c *config) shadowStatus(of iter.Seq[*Breaker]) []ShadowStatus {
 	s := c.shadows.Load()
 	if s == nil || len(s.list) == 0 {
 		return nil
@@ -388,7 +400,7 @@ func (c *config) shadowStatus(of []*Breaker) []ShadowStatus {
 			st.Missed += n[shadowMissed].Load()
 		})
 	}
-	for _, b := range of {
+	for b := range of {
 		if b.cold.Load() == nil || b.cold.Load().shadows.Load() == nil {
 			continue
 		}

@@ -10,6 +10,7 @@ const (
 	tripsTogether  = 5 * time.Second // trips this close together are one episode
 	fewestSuspects = 3               // breakers and sets that must have tripped
 	suspectShare   = 0.5             // and their share of all breakers and sets
+	mostMarked     = 512             // earlier trips that are marked when an episode begins
 )
 
 // suspicion finds breakers of a manager that trip together. If a large share of
@@ -18,20 +19,23 @@ const (
 // share one dependency, so they count as one.
 //
 // It receives trips as a listener does, with no lock held. Its own lock is taken
-// alone.
+// alone, by each call that trips, so what is done under it does not grow with the
+// number of trips.
 type suspicion struct {
 	mu      sync.Mutex      // guards the fields below
-	trips   []tripOf        // trips of the last five seconds, oldest first
-	tripped map[*config]int // how many of them each breaker or set has
+	tripped ends            // breakers and sets that have tripped; they end five seconds after their newest trip
+	newest  map[*config]end // of each of them; may hold some that have ended
+	trips   []tripOf        // the newest trips outside an episode, a ring once there are mostMarked
+	next    int             // where the next trip goes in a full ring
 	episode Suspicion       // the newest one; Of is 0 if there was none
+	during  bool            // the episode is not over
 	report  func(Suspicion) // set by OnSuspicion
 }
 
-// tripOf is a trip, and whether its record is marked as suspect.
+// tripOf is a trip of a breaker.
 type tripOf struct {
-	b      *Breaker
-	t      *Transition
-	marked bool
+	b *Breaker
+	t *Transition
 }
 
 // Suspicion reports that many independent breakers tripped together.
@@ -49,8 +53,8 @@ func (s Suspicion) String() string {
 // OnSuspicion calls f once for each episode in which at least three, and at
 // least half, of the manager's breakers and sets trip within five seconds. The
 // fault is then probably in this process. These transitions are marked
-// SuspectLocal. f runs with no lock held; a panic in it is recovered. A later
-// OnSuspicion replaces f.
+// SuspectLocal: all from then on, and the newest 512 of those before. f runs with
+// no lock held; a panic in it is recovered. A later OnSuspicion replaces f.
 func (m *Manager) OnSuspicion(f func(Suspicion)) {
 	m.suspicion.mu.Lock()
 	defer m.suspicion.mu.Unlock()
@@ -76,7 +80,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	}
 	suspects, news, tell := m.suspicion.note(b, t, total)
 	for _, s := range suspects {
-		if marked := s.b.markSuspect(s.t); s.b == b && s.t == t {
+		if marked := s.b.markSuspect(s.t); s.t == t {
 			t = marked
 		}
 	}
@@ -92,38 +96,45 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 }
 
 // note adds a trip. It returns the trips to mark: none, or this one, or if a new
-// episode begins, all trips that led to it.
+// episode begins, those that led to it as well.
 func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripOf, news *Suspicion, tell func(Suspicion)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.trips) > 0 && t.At.Sub(s.trips[0].t.At) > tripsTogether {
-		cfg := s.trips[0].b.cfg
-		if s.tripped[cfg]--; s.tripped[cfg] == 0 {
-			delete(s.tripped, cfg)
-		}
-		s.trips = s.trips[1:]
+	count := s.tripped.count(t.At.Add(-1)) // a trip exactly five seconds ago counts
+	s.during = s.during && suspect(count, total)
+	if count == 0 {
+		s.newest, s.trips, s.next = make(map[*config]end), nil, 0
 	}
-	before := suspect(len(s.tripped), total)
-	if s.tripped == nil {
-		s.tripped = make(map[*config]int)
-	}
-	s.tripped[b.cfg]++
-	s.trips = append(s.trips, tripOf{b: b, t: t})
-	if !suspect(len(s.tripped), total) {
+	s.tripped.remove(s.newest[b.cfg])
+	s.newest[b.cfg] = s.tripped.add(t.At.Add(tripsTogether))
+	count = s.tripped.count(t.At.Add(-1))
+	this := tripOf{b, t}
+	switch {
+	case !suspect(count, total):
+		s.keep(this)
 		return nil, nil, nil
+	case s.during:
+		return []tripOf{this}, nil, nil
 	}
-	if !before {
-		s.episode = Suspicion{At: t.At, Opened: len(s.tripped), Of: total}
-		e := s.episode
-		news, tell = &e, s.report
-	}
-	for i := range s.trips {
-		if x := &s.trips[i]; !x.marked {
-			x.marked = true
-			suspects = append(suspects, *x)
+	for _, x := range s.trips {
+		if t.At.Sub(x.t.At) <= tripsTogether {
+			suspects = append(suspects, x)
 		}
 	}
-	return suspects, news, tell
+	s.trips, s.next, s.during = nil, 0, true
+	s.episode = Suspicion{At: t.At, Opened: count, Of: total}
+	e := s.episode
+	return append(suspects, this), &e, s.report
+}
+
+// keep keeps a trip to be marked if an episode begins. mu is held.
+func (s *suspicion) keep(x tripOf) {
+	if len(s.trips) < mostMarked {
+		s.trips = append(s.trips, x)
+		return
+	}
+	s.trips[s.next] = x
+	s.next = (s.next + 1) % mostMarked
 }
 
 // suspect reports whether so many trips are suspicious.

@@ -199,3 +199,69 @@ func TestTripsTogether(t *testing.T) {
 		})
 	}
 }
+
+// The call that begins an episode marks a bounded number of earlier trips, the
+// newest ones: it waits meanwhile. The trips after it are marked as they occur.
+func TestMarksAreBounded(t *testing.T) {
+	m, bs := crew(t, 2)
+	set := SetOf[int](m, "keyed")
+	for k := range 3 * mostMarked {
+		play(set.Breaker(k), "f")
+	}
+	play(bs[0], "f")
+	play(bs[1], "f") // two of three members, with the set all of them
+	for k := range 3 * mostMarked {
+		if got, want := set.Breaker(k).Status().Transition.SuspectLocal, k > 2*mostMarked; got != want {
+			t.Fatalf("the trip of key %d is marked: %v, want the newest %d of them and the one beside", k, got, mostMarked)
+		}
+	}
+	if n := suspects(bs); n != 2 {
+		t.Errorf("%d of the others are marked, want 2", n)
+	}
+	later := set.Breaker(-1)
+	play(later, "f")
+	if !later.Status().Transition.SuspectLocal {
+		t.Error("a trip after the beginning of the episode is not marked")
+	}
+}
+
+// What is remembered of trips does not grow with them, and a manager that is
+// quiet for a while remembers none.
+func TestTripsAreNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 100)
+		for range 3 * mostMarked {
+			play(bs[0], "f")
+			_ = bs[0].Close(Order{})
+		}
+		s := &m.suspicion
+		if n := s.tripped.root.len(); n != 1 || len(s.newest) != 1 || len(s.trips) != mostMarked {
+			t.Errorf("%d members are counted, %d known, with %d trips; want 1, 1 and %d", n, len(s.newest), len(s.trips), mostMarked)
+		}
+		wait(time.Minute)
+		play(bs[1], "f")
+		if n := s.tripped.root.len(); n != 1 || len(s.newest) != 1 || len(s.trips) != 1 {
+			t.Errorf("a minute later %d members are counted, %d known, with %d trips; want 1 of each", n, len(s.newest), len(s.trips))
+		}
+	})
+}
+
+// A listener receives the transition of its own breaker, marked, also if it
+// reveals those of others and an earlier one of its own.
+func TestSuspectIsDelivered(t *testing.T) {
+	m, bs := crew(t, 8)
+	b := bs[0]
+	var got []Transition
+	b.AddListener(Listener{StateChange: func(_ *Breaker, x Transition) { got = append(got, x) }})
+	for _, b := range bs[:3] {
+		play(b, "f")
+	}
+	m.Remove(bs[6].Name())
+	m.Remove(bs[7].Name())
+	_ = b.Close(Order{})
+	play(b, "f") // 3 of 6
+	h := b.History()
+	if len(got) != 3 || got[2].Version != h[2].Version || !got[2].SuspectLocal || !h[0].SuspectLocal || h[1].SuspectLocal {
+		t.Errorf("received %+v, on record are %+v", got, h)
+	}
+}

@@ -139,8 +139,7 @@ func (s *Set[K]) sweep() {
 	// Restored keys may have exceeded both limits: see restoreWithEvidence.
 	for s.total.Load() > s.most() && s.dropOne() {
 	}
-	for s.healthy() > int64(s.limits.MaxKeys) && s.evictOne() {
-	}
+	s.evictBeyond()
 	s.sweeper.end(began, s.cfg.clock.Now())
 	// Without evidence there is nothing left to watch, and the timer stays off.
 	if s.evidence.Load() > 0 {

@@ -28,6 +28,8 @@ func (b *Breaker) UpdateIf(s Settings, version uint64) (Receipt, error) {
 
 // updateLocked is UpdateIf for valid settings. mu is held.
 func (b *Breaker) updateLocked(s Settings, version uint64) (Receipt, error) {
+	// Compared under the lock that the change is made under, so that of two
+	// updates for the same version one fails (I12).
 	found := b.versionLocked()
 	if version != 0 && version != found {
 		return Receipt{}, b.staleLocked(found, version)
@@ -37,15 +39,19 @@ func (b *Breaker) updateLocked(s Settings, version uint64) (Receipt, error) {
 	old := b.settings()
 	r := b.cfg.compile(s, old.version+1)
 	keyed := b.cfg.owner != nil
+	// Nothing to change, and no new version. But a key without settings of its own
+	// gets them even if they are equal, so that Set.Update leaves it alone.
 	if r.Settings == old.Settings && (!keyed || b.cold.Load() != nil && b.cold.Load().own.Load() != nil) {
 		return receipt, nil
 	}
 	if keyed {
 		b.coldLocked().own.Store(r)
-		b.keepLocked()
+		b.keepLocked() // a key with settings of its own is not evicted (I8)
 	} else {
 		b.cfg.settings.Store(r)
 	}
+	// The settings are stored before the word is changed: a call that sees the new
+	// bits finds the settings that they belong to.
 	b.refreshLocked()
 	b.changedLocked()
 	r.recordUpdated(b)
@@ -110,7 +116,9 @@ func (b *Breaker) refreshLocked() {
 	case !b.spans(r) && r.flags&flagCounted == 0:
 		b.win.Store(nil)
 	case !b.spans(r):
+		// Of the current generation: calls in flight count in it (I1).
 		b.win.Store(newWindow(genOf(w), r))
+	// A clean window stays clean: successes need not be counted in it.
 	case b.win.Load() != nil && b.win.Load().clean():
 		flags &^= flagCounted
 	}
@@ -143,6 +151,8 @@ func (b *Breaker) unitsLocked(w uint64, r *compiled) int {
 // rescaleLocked converts the failure count to the units of the settings. mu is
 // held.
 func (b *Breaker) rescaleLocked(r *compiled) {
+	// A failure without the lock may come between the load and the swap. Then the
+	// swap fails, and the count is converted again with it (I11).
 	for b.unit() != r.failUnit {
 		w := b.load()
 		if b.swapWord(w, w&^failMask|withUnits(b.unitsLocked(w, r))) {

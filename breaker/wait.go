@@ -13,8 +13,8 @@ import (
 // It is meant for a consumer that pauses while its dependency is down, instead
 // of taking work and failing it. It reserves nothing: if several goroutines
 // wait, all of them return, the first one to call probes, and the others may be
-// rejected and wait again. It starts no goroutine, and costs the breaker
-// nothing while no goroutine waits.
+// rejected and wait again. It costs the breaker nothing while no goroutine
+// waits.
 func (b *Breaker) WaitReady(ctx context.Context) error {
 	ctx = orBackground(ctx)
 	for {
@@ -72,10 +72,11 @@ func (b *Breaker) readiness() (changed <-chan struct{}, wait time.Duration, read
 	return c.changed, max(1, until.Sub(now)), false
 }
 
-// signalLocked makes goroutines in WaitReady look again. Breaker.mu is held.
+// signalLocked makes goroutines in WaitReady look again. There may be thousands,
+// so they are not awakened under the lock. Breaker.mu is held.
 func (c *cold) signalLocked() {
 	if c.changed != nil {
-		close(c.changed)
+		go close(c.changed)
 		c.changed = nil
 	}
 }

@@ -39,22 +39,6 @@ func (w *window) spans(r *compiled) bool {
 	return w.last == nil && w.time.clock.width == r.step.width
 }
 
-// countedFast counts a success in the common case: a window of time, no other
-// goroutine in the cell, and a step that already has a success. It returns
-// false, and has counted nothing, in all other cases. No lock is held.
-func (w *window) countedFast() bool {
-	t := &w.time
-	if t.clock == nil {
-		return false
-	}
-	step, ok := t.clock.cached()
-	slot := &t.good.own()[step%windowSteps]
-	old := slot.Load()
-	// The step and its count are one word, so the count cannot go to another
-	// step.
-	return ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
-}
-
 // success counts a call that neither failed nor was slow. It reports whether
 // the window is clean, so that further successes need not be counted. No lock
 // is needed.

@@ -448,11 +448,12 @@ func TestSuccessesContendForASlot(t *testing.T) {
 // other.
 func TestSuccessesOfOneStepContend(t *testing.T) {
 	const rounds, each = 3000, 100
-	w := newWindow(0, New("b", Settings{FailureRate: 1, Window: 24 * time.Hour}).settings())
+	b := New("b", Settings{FailureRate: 1, Window: 24 * time.Hour})
+	w := b.win.Load()
 	w.success() // the fast path needs a step that has a success
 	step := w.time.clock.step()
 	for name, count := range map[string]func() bool{
-		"quick": w.countedFast,
+		"quick": func() bool { return b.countedFast(b.load()) },
 		"other": func() bool { return w.time.good.first.countStep(step) },
 	} {
 		want := w.counts().Calls
@@ -500,4 +501,16 @@ func TestFailureCorrectsADeadClock(t *testing.T) {
 			t.Errorf("it is at step %d, want 3600", got)
 		}
 	})
+}
+
+// The ring of bad calls is as long as the window, rounded up: what has left the
+// window makes room first.
+func TestRingOfBadCallsStaysSmall(t *testing.T) {
+	w := newCallWindow(8)
+	for range 100 {
+		w.bad(true, false)
+	}
+	if got := len(w.list); got != 8 {
+		t.Errorf("the ring has room for %d calls, want 8", got)
+	}
 }

@@ -55,10 +55,10 @@ func AssertReplay(t testing.TB, file string, s breaker.Settings, limit ReplayLim
 	}
 	if limit.Detect > 0 {
 		over("missed", 0, "the number of outages that are missed")
-		over("delay_max", limit.Detect.Seconds(), "the longest time in seconds until it opens")
+		over("delay_max_seconds", limit.Detect.Seconds(), "the longest time in seconds until it opens")
 	}
 	if limit.Recovery > 0 {
-		over("recovery_max", limit.Recovery.Seconds(), "the longest time in seconds until it closes again")
+		over("recovery_max_seconds", limit.Recovery.Seconds(), "the longest time in seconds until it closes again")
 	}
 	if limit.FalseTrips != 0 {
 		over("false_trips", float64(max(0, limit.FalseTrips)), "the number of trips without an outage")

@@ -41,7 +41,7 @@ func (f *Fleet) annotate(s *ops.Status) {
 	h, now := f.heard, f.now()
 	deaf := f.failures >= f.params.Silence
 	f.mu.Unlock()
-	if h.digest == nil || h.at == 0 || now-h.at > f.params.Patience() || deaf {
+	if h.digest == nil || h.At == 0 || now-h.At > f.params.Patience() || deaf {
 		return // it acts by itself
 	}
 	v := verdict.View{Zone: f.o.Zone, Heard: true, Subject: h.digest.Subjects[s.ID]}
@@ -54,7 +54,7 @@ func (f *Fleet) annotate(s *ops.Status) {
 		if f.o.Advise {
 			return
 		}
-		wait := x.Wait - (now - h.at)
+		wait := x.Wait - (now - h.At)
 		if wait > 0 {
 			s.UntilHalfOpen = wait
 		}

@@ -28,12 +28,11 @@ type office struct {
 	beyond    int // members beyond maxMembers
 }
 
-// sighting is one member's report, and when it last changed.
+// sighting is one member's newest report.
 type sighting struct {
-	report *wire.Report
+	verdict.Presence
+	report *wire.Report // nil: it could not be read
 	raw    []byte
-	at     time.Duration
-	moved  bool // since this coordinator took office
 }
 
 // coordinate is the goroutine that tries to be the coordinator when there is
@@ -55,7 +54,7 @@ func (f *Fleet) coordinate(ctx context.Context) {
 func (f *Fleet) hears() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.heard.at > 0 && f.now()-f.heard.at < 2*f.o.Beat
+	return f.heard.At > 0 && f.now()-f.heard.At < 2*f.o.Beat
 }
 
 // mute reports whether this member cannot beat. It must not be the coordinator
@@ -86,8 +85,8 @@ func (f *Fleet) lead(ctx context.Context) (*office, error) {
 	of := &office{term: term, since: now, stepped: now, seen: map[string]*sighting{}, k: &verdict.Coordinator{Params: f.params}}
 	if h.digest != nil {
 		of.k = h.digest.Coordinator(f.params)
-		if h.at > 0 {
-			of.stepped = h.at
+		if h.At > 0 {
+			of.stepped = h.At
 		}
 	}
 	return of, nil
@@ -193,7 +192,10 @@ func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
 			of.beyond++
 			continue
 		}
-		n := &sighting{raw: raw, at: now, moved: s != nil || field == f.field}
+		n := &sighting{raw: raw}
+		if s != nil {
+			n.Presence = s.Presence
+		}
 		body, err := f.seal.Open(wire.KindReport, raw)
 		if err == nil {
 			n.report, err = wire.ReadReport(body)
@@ -201,8 +203,12 @@ func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
 		if err != nil {
 			of.dropped++
 			f.dropped(err)
-		} else if s != nil && s.report != nil && s.report.Boot == n.report.Boot && n.report.Seq <= s.report.Seq {
+			n.report, n.At = nil, now
+		} else if !n.Hear(now, n.report.Boot, n.report.Seq) {
 			continue // a replay
+		} else {
+			n.Name, n.Interval = n.report.Member, n.report.Interval
+			n.Moved = n.Moved || field == f.field
 		}
 		of.seen[field] = n
 	}
@@ -215,12 +221,18 @@ func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 		ids[wire.Hash(id)] = id
 	}
 	boots := map[uint64]bool{}
+	newest := map[string]*verdict.Presence{} // by name
+	for _, s := range of.seen {
+		if n := newest[s.Name]; n == nil || n.Since < s.Since {
+			newest[s.Name] = &s.Presence
+		}
+	}
 	var alive []*wire.Report
 	for _, s := range of.seen {
-		if s.report == nil || !s.moved || s.silent(f, now) || boots[s.report.Boot] {
+		if s.report == nil || !s.Moved || s.Silent(&f.params, now) || boots[s.Boot] || s.Replaced(newest[s.Name]) {
 			continue
 		}
-		boots[s.report.Boot] = true // one process has one voice (F3)
+		boots[s.Boot] = true // one process has one voice (F3)
 		alive = append(alive, s.report)
 		for i := range s.report.Claims {
 			id := s.report.Claims[i].ID
@@ -251,8 +263,8 @@ func wellClaim(id string, w *wire.Well) verdict.Claim {
 // quiet are those whose reports have stopped coming.
 func (of *office) quiet(f *Fleet, now time.Duration) (out []wire.Quiet) {
 	for _, s := range of.seen {
-		if s.report != nil && s.silent(f, now) && len(out) < wire.MaxQuiet {
-			out = append(out, wire.Quiet{Boot: s.report.Boot, For: now - s.at})
+		if s.report != nil && s.Silent(&f.params, now) && len(out) < wire.MaxQuiet {
+			out = append(out, wire.Quiet{Boot: s.report.Boot, For: now - s.At})
 		}
 	}
 	return out
@@ -260,27 +272,18 @@ func (of *office) quiet(f *Fleet, now time.Duration) (out []wire.Quiet) {
 
 func (of *office) silent(f *Fleet, now time.Duration) (n int) {
 	for _, s := range of.seen {
-		if s.report != nil && s.silent(f, now) {
+		if s.report != nil && s.Silent(&f.params, now) {
 			n++
 		}
 	}
 	return n
 }
 
-// silent reports whether a member has missed too many beats.
-func (s *sighting) silent(f *Fleet, now time.Duration) bool {
-	beat := f.o.Beat
-	if s.report != nil {
-		beat = min(max(beat, s.report.Interval), 10*time.Second)
-	}
-	return now-s.at >= time.Duration(f.params.Silence)*beat
-}
-
 // sweep deletes reports of members that are long gone, if they have not come
 // back meanwhile.
 func (of *office) sweep(ctx context.Context, f *Fleet, now time.Duration) {
 	for field, s := range of.seen {
-		if now-s.at < goneBeats*f.o.Beat {
+		if now-s.At < goneBeats*f.o.Beat {
 			continue
 		}
 		short, cancel := context.WithTimeout(ctx, storeTime)

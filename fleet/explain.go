@@ -61,7 +61,7 @@ func (b *Breaker) those(is func(*Process) bool, does string) string {
 	case n == 0:
 		return ""
 	case n > 3:
-		return fmt.Sprintf("%d processes, %s among them: each %s.", n, strings.Join(names[:3], ", "), does)
+		return fmt.Sprintf("%d processes, including %s: each %s.", n, strings.Join(names[:3], ", "), does)
 	default:
 		return fmt.Sprintf("%s %s.", strings.Join(names, ", each of "), does)
 	}
@@ -81,7 +81,7 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes", n)
 }
 
-// Why is what decided, in one clause.
+// Why returns the evidence in one clause.
 func (v *Verdict) Why() string {
 	bad, did := v.Counts.Failures, "failed"
 	if v.Peers.Slow {
@@ -93,12 +93,12 @@ func (v *Verdict) Why() string {
 
 // Explain says in two sentences why a scope is open, and what happens next.
 func (v *Verdict) Explain() string {
-	return fmt.Sprintf("The verdict of %s has been open for %s: %s. %s.", v.Scope, seconds(v.OpenFor), v.Why(), v.NextProbe())
+	return fmt.Sprintf("A verdict has held %s open for %s: %s. %s.", v.Scope, seconds(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
 }
 
 // NextProbe says when the fleet probes next, and which process does.
 func (v *Verdict) NextProbe() string {
-	text := "The fleet's next probe is in " + seconds(v.Next)
+	text := "The fleet's next probe is in " + seconds(time.Duration(v.Next))
 	switch {
 	case v.Probing != "":
 		text = v.Probing + " makes the fleet's probe now"

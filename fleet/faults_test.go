@@ -492,7 +492,7 @@ func (p *processes) allClosed() bool { return p.count() == 0 }
 func (p *processes) together() bool {
 	for i := range p.configs {
 		s, ok := p.last[i]
-		if !ok || s.Alone || s.Members != len(p.configs) || s.DigestAge > 2*time.Second {
+		if !ok || s.Alone || s.Members != len(p.configs) || time.Duration(s.DigestAge) > 2*time.Second {
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Fleet is one process's membership. All methods may be called by many
@@ -61,44 +62,41 @@ type Fleet struct {
 
 // heard is what came from the coordinator last.
 type heard struct {
+	verdict.Ear
 	digest *wire.Digest
-	at     time.Duration // 0: it was there before, and says nothing of now
 	clock  verdict.Epoch // the newest that was ever heard of
-
-	// A digest of a lower term that was seen while no other came.
-	late, lateSeq uint64
 }
 
 // State is how a member is doing.
 type State struct {
-	Joined      bool          `json:"joined"`                 // it has beaten, and heard the coordinator
-	Alone       bool          `json:"alone"`                  // it does not hear the fleet, or is not heard: its breakers act by themselves
-	AloneSince  time.Time     `json:"alone_since,omitzero"`   // since when
-	Coordinator bool          `json:"coordinator"`            // it adds up what the members say
-	Advise      bool          `json:"advise,omitempty"`       // it only watches, see Options.Advise
-	Group       string        `json:"group"`                  // see Options
-	Zone        string        `json:"zone,omitempty"`         // see Options
-	Member      string        `json:"member"`                 // see Options
-	Members     int           `json:"members"`                // that report, itself included
-	Silent      int           `json:"silent"`                 // whose reports have stopped coming
-	Beyond      int           `json:"beyond,omitempty"`       // that report and are not counted: 4,096 are
-	DigestAge   time.Duration `json:"digest_age"`             // since the coordinator was heard
-	Beats       uint64        `json:"beats"`                  // that the store took
-	Failed      uint64        `json:"failed_beats"`           // that it did not
-	Opened      uint64        `json:"opened"`                 // breakers that verdicts opened here
-	Held        int           `json:"held,omitempty"`         // breakers that a verdict holds open here
-	Overruled   int           `json:"overruled,omitempty"`    // and those that stay closed against one, by their own evidence
-	Dropped     uint64        `json:"dropped"`                // messages that were not understood or not signed
-	LastError   string        `json:"last_error,omitempty"`   // of the store
-	LastDrop    string        `json:"last_dropped,omitempty"` // why a message was dropped
+	Joined      bool         `json:"joined"`                 // it has reported, and has heard from the coordinator
+	Alone       bool         `json:"alone"`                  // it is cut off from the fleet in one direction or both: its breakers act by themselves
+	AloneSince  time.Time    `json:"alone_since,omitzero"`   // since when
+	Coordinator bool         `json:"coordinator"`            // it adds up the reports of the members
+	Advise      bool         `json:"advise,omitempty"`       // it does not follow verdicts, see Options.Advise
+	Group       string       `json:"group"`                  // see Options
+	Zone        string       `json:"zone,omitempty"`         // see Options
+	Member      string       `json:"member"`                 // see Options
+	Members     int          `json:"members"`                // members that report, including itself
+	Silent      int          `json:"silent"`                 // members whose reports have stopped
+	Beyond      int          `json:"beyond,omitempty"`       // members that report and are not counted: 4,096 are
+	DigestAge   ops.Duration `json:"digest_age"`             // time since the coordinator was heard from
+	Beats       uint64       `json:"beats"`                  // reports that the store accepted
+	Failed      uint64       `json:"failed_beats"`           // reports that it did not
+	Opened      uint64       `json:"opened"`                 // breakers that verdicts opened in this process
+	Held        int          `json:"held,omitempty"`         // breakers in this process that a verdict holds open
+	Overruled   int          `json:"overruled,omitempty"`    // breakers in this process that stay closed against a verdict
+	Dropped     uint64       `json:"dropped"`                // messages that were malformed or not signed
+	LastError   string       `json:"last_error,omitempty"`   // of the store
+	LastDrop    string       `json:"last_dropped,omitempty"` // why a message was dropped
 }
 
-// Join makes the breakers and sets of m act as one with those of the other
-// processes of the group, those included that are made later. It returns at
-// once: a store that is slow or away is not an error, and shows in State. The error
+// Join makes the breakers and sets of m, including those that are created later,
+// act as one with those of the other processes of the group. It returns at once: a
+// store that is slow or unreachable is not an error, and shows in State. The error
 // matches ErrOptions.
 //
-// A fleet owns six goroutines and four connections at most. Close ends them.
+// A fleet has at most six goroutines and four connections. Close ends them.
 func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -185,8 +183,8 @@ func (f *Fleet) State() State {
 		s.Held += btoi(c.Under != 0)
 		s.Overruled += btoi(c.Overruled)
 	}
-	if f.heard.at > 0 {
-		s.DigestAge = f.now() - f.heard.at
+	if f.heard.At > 0 {
+		s.DigestAge = ops.Duration(f.now() - f.heard.At)
 	}
 	return s
 }

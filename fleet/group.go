@@ -75,7 +75,7 @@ type Order struct {
 	// refuses, unless the order stands, because that is for later members as well.
 	// Versions differ from process to process, so ops.Order.IfVersion must be 0. A
 	// dry run's Receipts.Versions has them.
-	Versions map[string]uint64
+	Versions map[string]uint64 `json:"versions,omitempty"`
 }
 
 // MemberReceipt is what an order did in one member.
@@ -92,7 +92,7 @@ type MemberReceipt struct {
 type Receipts struct {
 	ID      string          `json:"id"`
 	Number  uint64          `json:"number"`
-	Age     time.Duration   `json:"age"` // of the order, when this was read
+	Age     ops.Duration    `json:"age"` // of the order, when this was read
 	Order   ops.Order       `json:"order"`
 	Members int             `json:"members"` // that were there when it was given
 	Done    []MemberReceipt `json:"done"`    // by member
@@ -129,8 +129,8 @@ func (r *Receipts) String() string {
 }
 
 // Order gives an order to all members, and waits for their receipts until all
-// have answered or ctx ends; then the receipts that there are come without an
-// error. Each member carries the order out at most once, through its plane, with
+// have answered or ctx ends; in that case it returns the receipts so far, without
+// an error. Each member carries the order out at most once, through its plane, with
 // its audit log. Overrides and settings stand: members that join later, and
 // breakers that are made later, get them with the time that remains, until they
 // end, or another order for the same id takes their place. progress, if not nil,

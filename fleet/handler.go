@@ -32,24 +32,24 @@ const (
 	maxNamed  = 8
 )
 
-// Answer is what the API answers with at v1/fleet.
+// Answer is the answer of the API at v1/fleet.
 type Answer struct {
-	At time.Time `json:"at"` // by the clock of who answers
-	// Self is how the process that answers is doing; nil: it is not a member.
+	At time.Time `json:"at"` // by the clock of the process that answers
+	// Self is the state of the process that answers; nil: it is not a member.
 	Self     *State          `json:"self,omitempty"`
 	View     *View           `json:"view,omitempty"`
 	Orders   []OrderProgress `json:"orders"`   // those of Group.Recent, the newest 50
 	History  []Past          `json:"history"`  // the newest 2,000
 	Explains []string        `json:"explains"` // of each of View.Breakers
 	ReadOnly bool            `json:"read_only"`
-	// Error is why there is no View: the store does not answer.
+	// Error says why there is no View: the store does not answer.
 	Error string `json:"error,omitempty"`
 }
 
-// OrderProgress is how far an order has come: Receipts in short.
+// OrderProgress is a summary of Receipts.
 type OrderProgress struct {
 	ID      string          `json:"id"`
-	Age     time.Duration   `json:"age"`
+	Age     ops.Duration    `json:"age"`
 	Order   ops.Order       `json:"order"`
 	Members int             `json:"members"`
 	Done    int             `json:"done"`
@@ -85,15 +85,14 @@ type groupHandler struct {
 //	GET  v1/fleet/orders             []Receipts, see Recent
 //	POST v1/fleet/orders             an ops.Order; with "versions", see Order.Versions
 //
-// With "dry_run" the answer to a POST waits for all receipts, for up to five
-// seconds or ?wait=DURATION, and names the silent; without, it comes at
-// once, and GET v1/fleet shows the receipts as they come in.
-// The plane decides on each order, see ops.Plane.MayOrder; nil: the handler is
-// read-only.
+// With "dry_run", a POST is answered when all receipts have come in, or after five
+// seconds or ?wait=DURATION, and the answer names the members that are silent.
+// Otherwise it is answered at once, and GET v1/fleet shows the receipts as they
+// come in. The plane decides on each order, see ops.Plane.MayOrder; if it is nil,
+// the handler is read-only.
 //
-// It has no authentication, and no check of hosts and origins, of its own: attach
-// it to a plane, as Join does with Options.Plane, and it keeps to what the plane
-// keeps to.
+// The handler itself checks neither who asks nor hosts and origins. Attach it to a
+// plane, as Join does with Options.Plane, and the plane's checks apply to it.
 func (g *Group) Handler(plane *ops.Plane) http.Handler { return newHandler(g, nil, plane) }
 
 // Handler is Group.Handler, with the state of this member.
@@ -210,28 +209,14 @@ func (h *groupHandler) postOrder(w http.ResponseWriter, r *http.Request) {
 	answer(w, got, err)
 }
 
-// readOrder reads an order as ops does, but for the versions.
+// readOrder reads an order as ops does, and the versions that it is for.
 func readOrder(body io.Reader) (*Order, error) {
 	text, err := io.ReadAll(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("%w: %w, want one JSON object", breaker.ErrOrder, err)
-	}
 	o := new(Order)
-	if raw := fields["versions"]; raw != nil {
-		if err := json.Unmarshal(raw, &o.Versions); err != nil {
-			return nil, fmt.Errorf("%w: versions: %w", breaker.ErrOrder, err)
-		}
-		delete(fields, "versions")
-		if text, err = json.Marshal(fields); err != nil {
-			return nil, fmt.Errorf("%w: %w", breaker.ErrOrder, err)
-		}
-	}
-	o.Order, err = ops.ParseOrder(text)
-	return o, err
+	return o, ops.ParseOrder(text, o)
 }
 
 // answer answers with what was found, or with why it was not.

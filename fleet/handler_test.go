@@ -74,11 +74,14 @@ func TestHandler(t *testing.T) {
 		for body, want := range map[string]int{
 			`{"id": "db", "verb": "close"}`: http.StatusBadRequest,
 			`nonsense`:                      http.StatusBadRequest,
-			`{"id": "db", "verb": "close", "actor": "ana", "colour": 1}`:                http.StatusBadRequest,
-			`{"id": "db", "verb": "close", "actor": "ana", "versions": 7}`:              http.StatusBadRequest,
-			`{"id": "db", "verb": "extend", "actor": "ana", "for": "1h"}`:               http.StatusBadRequest,
-			`{"id": "db", "verb": "close", "actor": "ana", "if_version": 3}`:            http.StatusBadRequest,
-			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"none": 17}}`: http.StatusOK, // all refuse
+			`{"id": "db", "verb": "close", "actor": "ana", "colour": 1}`:                                                        http.StatusBadRequest,
+			`{"id": "db", "verb": "close", "actor": "ana", "versions": 7}`:                                                      http.StatusBadRequest,
+			`{"id": "db", "verb": "extend", "actor": "ana", "for": "1h"}`:                                                       http.StatusBadRequest,
+			`{"id": "db", "verb": "release", "verb": "force-open", "actor": "ana", "reason": "x", "for": "1h", "versions": {}}`: http.StatusBadRequest,
+			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"a": 1}, "Versions": {"a": 2}}`:                       http.StatusBadRequest,
+			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"a": 1, "a": 2}}`:                                     http.StatusBadRequest,
+			`{"id": "db", "verb": "close", "actor": "ana", "if_version": 3}`:                                                    http.StatusBadRequest,
+			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"none": 17}}`:                                         http.StatusOK, // all refuse
 		} {
 			if got := writer.ask(t, "POST", "v1/fleet/orders", body, nil); got != want {
 				t.Errorf("%s: %d, want %d", body, got, want)

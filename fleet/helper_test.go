@@ -376,6 +376,16 @@ func (c *crew) allFail() { c.set(func(*mate) bool { return true }, 0) }
 
 func (c *crew) allWork() { c.set(func(*mate) bool { return false }, 0) }
 
+// wantNoOverride checks that no member has an override of id.
+func (c *crew) wantNoOverride(id string) {
+	c.t.Helper()
+	for _, x := range c.all {
+		if s := x.m.Breaker(id).Status(); s.Override != nil {
+			c.t.Errorf("%s: %s", x.Member, s.Explain())
+		}
+	}
+}
+
 // ran is how many calls have reached the dependency.
 func (c *crew) ran() (n int) {
 	c.mu.Lock()

@@ -52,7 +52,7 @@ func (f *Fleet) member(ctx context.Context) {
 func (f *Fleet) turn(fresh bool) {
 	now := f.now()
 	f.mu.Lock()
-	f.digest, f.heardAt, f.clock, f.missed = f.heard.digest, f.heard.at, f.heard.clock, f.failures
+	f.digest, f.heardAt, f.clock, f.missed = f.heard.digest, f.heard.At, f.heard.clock, f.failures
 	f.mu.Unlock()
 	f.poll(now, fresh)
 	t := f.step(now, fresh)
@@ -241,9 +241,7 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hear takes in a digest, if it is newer than what was heard. The first that is
-// read may have been left by a fleet that is gone: only a newer one shows that a
-// coordinator is there.
+// hear takes in a digest, if it is newer than what was heard.
 func (f *Fleet) hear(message []byte, pushed bool) {
 	body, err := f.seal.Open(wire.KindDigest, message)
 	if err != nil {
@@ -259,24 +257,14 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := &f.heard
-	switch {
-	case h.digest == nil && !pushed:
-		h.digest, h.clock = d, d.Clock
-		return
-	case d.Newer(h.digest):
-	case d.Term < h.digest.Term && now-h.at > f.params.Patience() && (d.Term != h.late || d.Seq != h.lateSeq):
-		// Old data of a failover, or another fleet's beginning: believed when it
-		// goes on after the patience of a member is over (F8).
-		if h.late != d.Term {
-			h.late, h.lateSeq = d.Term, d.Seq
-			return
-		}
-	default:
+	if !h.Take(&f.params, now, d.Term, d.Seq, pushed) {
+		return // (F8)
+	}
+	orders := h.digest == nil || d.Orders != h.digest.Orders
+	h.digest, h.clock = d, max(h.clock, d.Clock)
+	if h.At == 0 {
 		return
 	}
-	h.late, h.lateSeq = 0, 0
-	orders := h.digest == nil || d.Orders != h.digest.Orders
-	h.digest, h.at, h.clock = d, now, max(h.clock, d.Clock)
 	f.state.Members, f.state.Silent, f.state.Beyond = d.Members, d.Silent, d.Beyond
 	poke(f.wake)
 	if orders {

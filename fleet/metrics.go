@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // WriteMetrics writes how this member is doing as Prometheus text: the plane that
@@ -23,7 +24,7 @@ func (h *groupHandler) WriteMetrics(w io.Writer) {
 		{"beyond", "gauge", "Processes that report and are not counted, because there are more than 4,096.", s.Beyond},
 		{"alone", "gauge", "1 while this process does not hear the fleet, or is not heard.", btoi(s.Alone)},
 		{"coordinator", "gauge", "1 while this process is the coordinator.", btoi(s.Coordinator)},
-		{"digest_age_seconds", "gauge", "Time since the coordinator was heard.", s.DigestAge.Seconds()},
+		{"digest_age_seconds", "gauge", "Time since the coordinator was heard.", time.Duration(s.DigestAge).Seconds()},
 		{"held", "gauge", "Breakers of this process that a verdict of the fleet holds open.", s.Held},
 		{"overruled", "gauge", "Breakers of this process that stay closed although a verdict says open.", s.Overruled},
 		{"beats_total", "counter", "Reports that the store took.", s.Beats},

@@ -14,29 +14,28 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// ErrOptions is matched by the error of Join for options that make no sense.
+// ErrOptions is matched by the error of Join for invalid options.
 var ErrOptions = errors.New("invalid fleet options")
 
-// Options say with whom a process acts as one, and how. Group, and Redis or
-// Store, are required.
+// Options say which processes act as one, and how. Group, and Redis or Store, are
+// required.
 type Options struct {
-	// Redis is a client of the store: a *redis.Client, also one made by
-	// redis.NewFailoverClient, or a *redis.ClusterClient. The fleet takes its
-	// options and makes connections of its own, so the client may be closed or
-	// busy.
+	// Redis is a client of the store: a *redis.Client, including one made by
+	// redis.NewFailoverClient, or a *redis.ClusterClient. The fleet opens its own
+	// connections with the client's options, so the client may be closed or busy.
 	Redis redis.UniversalClient
 	// Store is another store, instead of Redis; for tests fleettest.NewStore().
 	Store Store
 
-	// Group is who acts as one: the processes of one service that call the same
+	// Group names the processes that act as one: those of one service that call the same
 	// dependencies. Up to 64 bytes without { and }.
 	Group string
-	// Zone is the part of the group whose members share a fate, such as an
+	// Zone is the part of the group whose members fail together, such as an
 	// availability zone. A zone's evidence is judged before the fleet's, and a
 	// bad zone opens only itself. Up to 32 bytes. Default: the environment
 	// variable SWITCHGEAR_ZONE, else none.
 	Zone string
-	// Member is what this process is called on screens. Default: host/pid.
+	// Member is the name of this process on screens. Default: host/pid.
 	Member string
 	// Build is the version of the program, for screens.
 	Build string
@@ -44,14 +43,14 @@ type Options struct {
 	// Plane carries out the orders that are given to the fleet. Without one, or
 	// without Key, this process refuses them.
 	Plane *ops.Plane
-	// Key signs what members write, and makes them drop what is not signed with
-	// it. Orders need it. At least 16 bytes, the same in all members.
+	// Key signs the messages of the members, who drop messages that are not signed
+	// with it. Orders require it. At least 16 bytes, the same in all members.
 	Key []byte
 
 	// Only says which breakers and sets take part, by name. Default: all.
 	Only func(name string) bool
 
-	// Beat is how often a member says what it has counted. Default 1s; from
+	// Beat is how often a member reports what it has counted. Default 1s; from
 	// 100ms to 10s. It must be the same in all members.
 	Beat time.Duration
 	// ProbeEvery is the time from a verdict to the fleet's first probe, multiplied
@@ -65,12 +64,12 @@ type Options struct {
 	// Sure is how certain the sum of their evidence must be. In [0.5, 1).
 	// Default 0.99.
 	Sure float64
-	// Advise makes this process judge and tell, and obey no verdict: for the
-	// first week.
+	// Advise makes this process take part in verdicts without following them, for
+	// a trial.
 	Advise bool
 
-	// OnChange is called when the process joins, is alone, or becomes or ceases
-	// to be the coordinator. It runs on one goroutine of the fleet, one call at a
+	// OnChange is called when the process joins, becomes alone, or becomes the
+	// coordinator or stops being it. It runs on one goroutine of the fleet, one call at a
 	// time; while it runs, further changes wait, and only the newest is reported. It
 	// must not call Close, which waits for it.
 	OnChange func(State)

@@ -211,11 +211,7 @@ func TestOrderJustAfterAFlush(t *testing.T) {
 		if len(v.Standing) != 1 || v.Standing[0].ID != "cache" {
 			t.Errorf("%+v", v.Standing)
 		}
-		for _, x := range c.all {
-			if s := x.m.Breaker("db").Status(); s.Override != nil {
-				t.Errorf("%s: %s", x.Member, s.Explain())
-			}
-		}
+		c.wantNoOverride("db")
 	})
 }
 
@@ -242,11 +238,7 @@ func TestReleasedAndFlushedWhileAway(t *testing.T) {
 		if v := c.view(); len(v.Standing) != 0 {
 			t.Errorf("%+v", v.Standing)
 		}
-		for _, x := range c.all {
-			if s := x.m.Breaker("db").Status(); s.Override != nil {
-				t.Errorf("%s: %s", x.Member, s.Explain())
-			}
-		}
+		c.wantNoOverride("db")
 	})
 }
 

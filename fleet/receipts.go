@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // receiptsOf is the table of an order's receipts. The store forgets it an hour after
@@ -45,7 +46,7 @@ func (g *Group) recent(ctx context.Context, most int) ([]Receipts, error) {
 			continue
 		}
 		if stored.Age <= orderLasts || o.Standing() {
-			out = append(out, Receipts{ID: o.ID, Number: stored.Number, Age: stored.Age, Order: o.Order})
+			out = append(out, Receipts{ID: o.ID, Number: stored.Number, Age: ops.Duration(stored.Age), Order: o.Order})
 		}
 	}
 	slices.SortFunc(out, func(a, b Receipts) int { return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(b.Number, a.Number)) })

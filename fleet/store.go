@@ -22,14 +22,14 @@ const (
 	HistoryTable   Table = "h" // by member: what its breakers went through last
 )
 
-// Store is what the members of a fleet share: a few small maps, a lease, and a
-// message to all. NewRedis makes one of Redis or Valkey; fleettest has one in
-// memory, and a test of what every Store must do.
+// Store is what the members of a fleet share: a few small maps, a lease, and
+// messages to all. NewRedis returns one in Redis or Valkey; package fleettest has
+// one in memory, and the test that every Store must pass.
 //
-// A Store may lose anything at any time, and may be slow or away: members put up
-// with that. It must not mix things up: what it returns must have been written
-// whole. Its methods are called by several goroutines at once, never by one that
-// makes a call under a breaker, and with a context that ends soon.
+// A Store may lose anything at any time, and may be slow or unreachable: members
+// cope with that. But what it returns must be exactly what was written. Its methods
+// are called by several goroutines at once, never by one that makes a call under a
+// breaker, and with a context that ends soon.
 type Store interface {
 	// Beat puts a member's report into the table of reports, and returns the newest
 	// digest; nil: there is none.
@@ -67,13 +67,13 @@ type Store interface {
 	Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error)
 	// Orders returns all orders, and the number of the newest, removed ones
 	// included. Both are of the same moment, and a store that loses one loses the
-	// other: that is how what was taken back is told from what was lost. Ages
+	// other: this distinguishes what was released from what was lost. Ages
 	// are by the store's clock, so that no two processes compare theirs.
 	Orders(ctx context.Context) (all []StoredOrder, newest uint64, err error)
 	// Remove forgets orders.
 	Remove(ctx context.Context, ids ...string) error
 
-	// Close ends what the Store itself began.
+	// Close releases the resources of the Store itself.
 	Close() error
 }
 

@@ -18,18 +18,18 @@ import (
 // View is a fleet as its members report it: every breaker of every process.
 type View struct {
 	Group string `json:"group"`
-	// Coordinator is the member that adds up; "": there is none, and every
-	// process acts by itself.
+	// Coordinator is the member that adds up the reports; "": there is none, and
+	// every process acts by itself.
 	Coordinator string `json:"coordinator,omitempty"`
 	Term        uint64 `json:"term,omitempty"` // of the coordinator
-	Seq         uint64 `json:"seq,omitempty"`  // of what it published last; it grows at least once a beat
+	Seq         uint64 `json:"seq,omitempty"`  // of the newest digest; it grows at least once per beat
 
 	Members  []Member        `json:"members"`           // by name
 	Breakers []Breaker       `json:"breakers"`          // the worst first
 	Standing []StandingOrder `json:"standing"`          // orders, the oldest first
-	Silent   int             `json:"silent"`            // members whose reports have stopped coming, of which at most 1,024 are marked as such
+	Silent   int             `json:"silent"`            // members whose reports have stopped, of which at most 1,024 are marked as such
 	Beyond   int             `json:"beyond,omitempty"`  // members that report and are not counted: 4,096 are
-	Dropped  int             `json:"dropped,omitempty"` // messages that were not understood, or not signed
+	Dropped  int             `json:"dropped,omitempty"` // messages that were malformed or not signed
 	Omitted  int             `json:"omitted,omitempty"` // breakers that did not fit
 }
 
@@ -41,23 +41,23 @@ type Member struct {
 	Build    string `json:"build,omitempty"`
 	Breakers int    `json:"breakers"`
 	Omitted  int    `json:"omitted,omitempty"` // breakers in trouble that its report has no room for
-	Silent   bool   `json:"silent,omitempty"`  // its reports have stopped coming
-	// SilentFor is since when, as the coordinator has counted it.
-	SilentFor time.Duration `json:"silent_for,omitempty"`
-	Advise    bool          `json:"advise,omitempty"` // it obeys no verdict, see Options.Advise
-	Orders    bool          `json:"orders"`           // it carries out orders
+	Silent   bool   `json:"silent,omitempty"`  // its reports have stopped
+	// SilentFor is for how long, as measured by the coordinator.
+	SilentFor ops.Duration `json:"silent_for,omitempty"`
+	Advise    bool         `json:"advise,omitempty"` // it does not follow verdicts, see Options.Advise
+	Orders    bool         `json:"orders"`           // it carries out orders
 }
 
-// Breaker is a breaker in all processes. Of sets, those keys are among them that
-// some process has something to say of.
+// Breaker is a breaker in all processes. A set is listed as a whole, and with those
+// of its keys that are not healthy in some process.
 type Breaker struct {
 	ID        string                  `json:"id"`
 	Set       bool                    `json:"set,omitempty"`
-	States    map[breaker.State]int   `json:"states"` // number of processes by what the next call meets
+	States    map[breaker.State]int   `json:"states"` // number of processes by effective state
 	Zones     map[string]ZoneStates   `json:"zones"`  // the same by zone
 	Verdicts  []Verdict               `json:"verdicts,omitempty"`
-	Processes []Process               `json:"processes,omitempty"` // those that are not plainly closed
-	Drift     map[string][]DriftValue `json:"drift,omitempty"`     // settings that are not the same in all, by name
+	Processes []Process               `json:"processes,omitempty"` // those that are not simply closed
+	Drift     map[string][]DriftValue `json:"drift,omitempty"`     // settings that differ between processes, by name
 }
 
 // ZoneStates is the number of processes of a zone by state.
@@ -72,35 +72,36 @@ type Process struct {
 	Under     uint64        `json:"under,omitempty"`     // the epoch of the verdict that holds it open
 	Tripped   bool          `json:"tripped,omitempty"`   // its own rule opened it, and there is no verdict
 	Overruled bool          `json:"overruled,omitempty"` // a verdict says open, and its own evidence keeps it closed
-	Advised   bool          `json:"advised,omitempty"`   // a verdict says open, and it only watches
+	Advised   bool          `json:"advised,omitempty"`   // a verdict says open, and it does not follow verdicts
 	Probing   bool          `json:"probing,omitempty"`   // it makes the fleet's probe
-	Calls     int           `json:"calls"`               // in the last 4 s, at most 20 are told
+	Calls     int           `json:"calls"`               // in the last 4 s, at most 20 are reported
 	Failures  int           `json:"failures"`
 }
 
-// Verdict is a scope that is open.
+// Verdict is a scope whose breakers are open because of pooled evidence.
 type Verdict struct {
 	Scope   string         `json:"scope"` // "the fleet", or "zone b"
 	Zone    string         `json:"zone,omitempty"`
 	Epoch   uint64         `json:"epoch"`
-	OpenFor time.Duration  `json:"open_for"`
-	Next    time.Duration  `json:"next_probe"` // until the fleet's next probe; 0: the next call of an armed process
+	OpenFor ops.Duration   `json:"open_for"`
+	Next    ops.Duration   `json:"next_probe"` // until the fleet's next probe; 0: the next call of a process in Armed probes
 	Probing string         `json:"probing,omitempty"`
-	Armed   []string       `json:"armed,omitempty"` // whose next call is the probe
-	Attempt int            `json:"attempt"`         // probes that have failed
+	Armed   []string       `json:"armed,omitempty"` // processes whose next call is the probe
+	Attempt int            `json:"attempt"`         // number of failed probes
 	Peers   breaker.Peers  `json:"peers"`
 	Counts  breaker.Counts `json:"counts"`
 }
 
-// StandingOrder is an override or a change of settings that later members get.
+// StandingOrder is an override or a change of settings that also applies to members
+// that join later.
 type StandingOrder struct {
 	ops.Order
-	Number uint64        `json:"number"`
-	Age    time.Duration `json:"age"`
-	Left   time.Duration `json:"left,omitempty"` // 0: until it is released
+	Number uint64       `json:"number"`
+	Age    ops.Duration `json:"age"`
+	Left   ops.Duration `json:"left,omitempty"` // 0: until it is released
 }
 
-// DriftValue is a value of a setting, and which members have it.
+// DriftValue is one of the values that a setting has, and the members that have it.
 type DriftValue struct {
 	Value   string   `json:"value"`
 	Members []string `json:"members"` // the first eight
@@ -145,7 +146,7 @@ func (g *Group) View(ctx context.Context) (*View, error) {
 		v.verdicts(digest)
 	}
 	for _, s := range standing {
-		v.Standing = append(v.Standing, StandingOrder{Order: s.Order.Order, Number: s.Number, Age: s.Age, Left: s.left()})
+		v.Standing = append(v.Standing, StandingOrder{Order: s.Order.Order, Number: s.Number, Age: ops.Duration(s.Age), Left: ops.Duration(s.left())})
 	}
 	v.finish()
 	return &v.View, nil
@@ -206,7 +207,7 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 	v.names[r.Boot] = r.Member
 	v.Members = append(v.Members, Member{
 		Name: r.Member, Boot: fieldOf(r.Boot), Zone: r.Zone, Build: r.Build, Breakers: r.Breakers, Omitted: r.Omitted,
-		Silent: silent, SilentFor: quiet, Advise: r.Advise, Orders: r.Orders,
+		Silent: silent, SilentFor: ops.Duration(quiet), Advise: r.Advise, Orders: r.Orders,
 	})
 	if silent {
 		return // what it said last is not so any more
@@ -281,7 +282,7 @@ func (v *view) verdicts(d *wire.Digest) {
 
 func (v *view) verdict(zone string, x *verdict.Scope) Verdict {
 	out := Verdict{
-		Scope: scopeName(zone), Zone: zone, Epoch: uint64(x.Epoch), OpenFor: x.OpenFor, Next: x.Wait, Attempt: x.Attempt,
+		Scope: scopeName(zone), Zone: zone, Epoch: uint64(x.Epoch), OpenFor: ops.Duration(x.OpenFor), Next: ops.Duration(x.Wait), Attempt: x.Attempt,
 		Peers: breaker.Peers{
 			Scope: scopeName(zone), Epoch: uint64(x.Epoch), Span: verdict.Spans[x.Why.Span], Slow: x.Why.Kind == verdict.Slow,
 			Against: x.Why.Tally.Against, Reporting: x.Why.Tally.Reporting,

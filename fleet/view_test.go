@@ -38,7 +38,7 @@ func TestView(t *testing.T) {
 			t.Errorf("%+v", b)
 		}
 		text := b.Explain()
-		if !strings.Contains(text, "of 6 processes.") || !strings.Contains(text, "The verdict of zone b has been open for ") || !strings.Contains(text, "of 3 processes of zone b") {
+		if !strings.Contains(text, "of 6 processes.") || !strings.Contains(text, "A verdict has held zone b open for ") || !strings.Contains(text, "of 3 processes of zone b") {
 			t.Errorf("explained: %s", text)
 		}
 		if cache, err := v.Breaker("cache"); err != nil || cache.Explain() != "cache is closed in its one process." {
@@ -102,7 +102,7 @@ func TestViewOfDriftAndOrders(t *testing.T) {
 		if text := b.Explain(); !strings.Contains(text, "Its setting fail_max is 5 in 2 processes and 3 in pod-1.") {
 			t.Errorf("explained: %s", text)
 		}
-		if len(v.Standing) != 1 || v.Standing[0].ID != "cache" || v.Standing[0].Actor != "ana" || v.Standing[0].Left > time.Hour || v.Standing[0].Left < 59*time.Minute {
+		if len(v.Standing) != 1 || v.Standing[0].ID != "cache" || v.Standing[0].Actor != "ana" || time.Duration(v.Standing[0].Left) > time.Hour || time.Duration(v.Standing[0].Left) < 59*time.Minute {
 			t.Errorf("standing: %+v", v.Standing)
 		}
 		if o := v.Standing[0]; o.Verb != breaker.VerbForceOpen || o.Number == 0 {

@@ -32,10 +32,27 @@ type Transition struct {
 	Cause breaker.Cause
 }
 
-// openTime is how long the breakers with one name have been open or forced open.
+// openTime is how long the breakers with one name have been open or forced open,
+// in sum. It does not depend on their number: calls wait while it is read.
 type openTime struct {
-	ended time.Duration        // periods that have ended
-	since map[string]time.Time // by id, when current periods began
+	sum  time.Duration // until at
+	at   time.Time
+	open int // breakers that are open now
+}
+
+// until returns the sum until now.
+func (o *openTime) until(now time.Time) time.Duration {
+	return o.sum + time.Duration(o.open)*now.Sub(o.at)
+}
+
+// changed notes that the number of open breakers has changed at t. Transitions
+// of different breakers may come in any order, so t may be before at.
+func (o *openTime) changed(by int, t time.Time) {
+	if t.After(o.at) {
+		o.sum, o.at = o.until(t), t
+	}
+	o.open += by
+	o.sum += time.Duration(by) * o.at.Sub(t)
 }
 
 // Watch starts counting. It adds no cost to calls. Close the Watcher to stop.
@@ -54,21 +71,22 @@ func Watch(m *breaker.Manager) *Watcher {
 // Close stops counting.
 func (w *Watcher) Close() { w.remove() }
 
-// begin adds the breakers that are not closed already. Transitions that are
-// delivered meanwhile wait for the lock, and do not change what begin has seen.
+// begin adds the breakers that are not closed already.
 func (w *Watcher) begin(m *breaker.Manager) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, b := range m.Breakers() {
-		if b.State() == breaker.Closed {
-			continue
-		}
-		s := b.Status()
-		w.setLocked(s.ID, s.State)
-		if rejects(s.State) {
-			w.openTimeLocked(s.Name).since[s.ID] = s.Since
+		if b.State() != breaker.Closed {
+			w.beginWith(b)
 		}
 	}
+}
+
+// beginWith adds a breaker. A transition that is delivered meanwhile waits for
+// the lock, and is in the status already if it was delivered before.
+func (w *Watcher) beginWith(b *breaker.Breaker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := b.Status()
+	w.setLocked(b.Name(), s.ID, s.State, s.Since)
 }
 
 // rejects reports whether a breaker in this state rejects every call.
@@ -78,7 +96,7 @@ func rejects(s breaker.State) bool { return s == breaker.Open || s == breaker.Fo
 func (w *Watcher) openTimeLocked(name string) *openTime {
 	o := w.openTime[name]
 	if o == nil {
-		o = &openTime{since: make(map[string]time.Time)}
+		o = new(openTime)
 		w.openTime[name] = o
 	}
 	return o
@@ -92,16 +110,7 @@ func (w *Watcher) moved(b *breaker.Breaker, t breaker.Transition) {
 	if t.Shadow {
 		return
 	}
-	o, id := w.openTimeLocked(b.Name()), b.ID()
-	w.setLocked(id, t.To)
-	since, was := o.since[id]
-	switch is := rejects(t.To); {
-	case is && !was:
-		o.since[id] = t.At
-	case was && !is:
-		o.ended += t.At.Sub(since)
-		delete(o.since, id)
-	}
+	w.setLocked(b.Name(), b.ID(), t.To, t.At)
 }
 
 // countHeldBack is the listener's HeldBack.
@@ -111,16 +120,24 @@ func (w *Watcher) countHeldBack(b *breaker.Breaker, _ breaker.Transition) {
 	w.heldBack[b.Name()]++
 }
 
-// setLocked notes the state of a breaker. It keeps only those that are not
-// closed, so that forgotten keys do not accumulate: a key closes before it is
-// forgotten.
-func (w *Watcher) setLocked(id string, is breaker.State) {
-	w.counts[w.states[id]]-- // a breaker that is not in states is Closed
+// setLocked notes the state of a breaker since a point in time. It keeps only
+// those that are not closed, so that forgotten keys do not accumulate: a key
+// closes before it is forgotten.
+func (w *Watcher) setLocked(name, id string, is breaker.State, since time.Time) {
+	was := w.states[id] // a breaker that is not in states is Closed
+	w.counts[was]--
 	w.counts[is]++
 	if is == breaker.Closed {
 		delete(w.states, id)
 	} else {
 		w.states[id] = is
+	}
+	o := w.openTimeLocked(name)
+	switch {
+	case rejects(is) && !rejects(was):
+		o.changed(1, since)
+	case rejects(was) && !rejects(is):
+		o.changed(-1, since)
 	}
 }
 
@@ -179,10 +196,7 @@ func (w *Watcher) OpenTime(now time.Time) iter.Seq2[string, time.Duration] {
 		w.mu.Lock()
 		sums := make(map[string]time.Duration, len(w.openTime))
 		for name, o := range w.openTime {
-			sums[name] = o.ended
-			for _, since := range o.since {
-				sums[name] += max(0, now.Sub(since))
-			}
+			sums[name] = max(0, o.until(now))
 		}
 		w.mu.Unlock()
 		for _, name := range slices.Sorted(maps.Keys(sums)) {

@@ -256,7 +256,8 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, err error) {
 	case err != nil:
 		return o, bad("%s, want one JSON object", err)
 	}
-	return ParseOrder(body)
+	err = ParseOrder(body, &o)
+	return o, err
 }
 
 // peerOf returns the sender of r, as far as its endpoint knows.

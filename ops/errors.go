@@ -51,7 +51,9 @@ var codes = []struct {
 	{"refused", ErrRefused, http.StatusForbidden},
 }
 
-// AsError returns err as an Error, for transports that send it in another way.
+// AsError returns err as an Error: with a code that programs can switch on, and the
+// status for HTTP. Use it to answer orders that ParseOrder received; err must not
+// be nil.
 func AsError(err error) *Error {
 	e := &Error{Code: "internal", Message: err.Error(), Status: http.StatusInternalServerError}
 	var already *Error

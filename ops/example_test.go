@@ -3,12 +3,15 @@ package ops_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -155,4 +158,101 @@ func ExamplePlane_Timeline() {
 	// Output:
 	// version 1.2.3 is being deployed
 	// payments open because of 1 failure in a row; last error: connection refused
+}
+
+// Orders that come in another way than over HTTP or the socket, such as from a
+// queue of messages.
+func ExampleParseOrder() {
+	m := breaker.NewManager(breaker.Settings{})
+	m.Breaker("payments")
+	p := ops.New(m, ops.Options{})
+	defer p.Close()
+	handle := func(message []byte) (reply any) {
+		var order ops.Order
+		if err := ops.ParseOrder(message, &order); err != nil {
+			return ops.AsError(err)
+		}
+		receipt, err := p.Do(order, ops.Peer{Transport: "queue"})
+		if err != nil {
+			return ops.AsError(err)
+		}
+		return receipt.Results[0]
+	}
+
+	for _, message := range []string{
+		`{"id": "payments", "verb": "open", "actor": "ana"}`,
+		`{"id": "payments", "verb": "open", "actor": "ana", "actor": "ben"}`,
+		`{"id": "payment", "verb": "open", "actor": "ana"}`,
+	} {
+		reply, err := json.Marshal(handle([]byte(message)))
+		if err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println(string(reply))
+	}
+	// Output:
+	// {"id":"payments","before":"closed","after":"open","from_version":1,"version":2}
+	// {"code":"order","message":"invalid order: actor appears twice, want it once"}
+	// {"code":"unknown","message":"unknown breaker \"payment\", did you mean \"payments\"?","id":"payment","near":["payments"]}
+}
+
+// The breakers of several processes in one list, the worst first.
+func ExampleCompareStatus() {
+	var all []ops.Status
+	for range 2 { // usually from a Client of each process
+		m := breaker.NewManager(breaker.Settings{})
+		name := fmt.Sprint("db-", len(all)/2)
+		m.Breaker("healthy " + name)
+		_ = m.Breaker(name).Open(breaker.Order{Actor: "ana"})
+		p := ops.New(m, ops.Options{})
+		defer p.Close()
+		some, err := p.Status(ops.StatusQuery{})
+		if err != nil {
+			fmt.Println(err)
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b ops.Status) int { return ops.CompareStatus(&a, &b) })
+	for _, s := range all {
+		fmt.Println(s.ID, s.State)
+	}
+	// Output:
+	// db-0 open
+	// db-1 open
+	// healthy db-0 closed
+	// healthy db-1 closed
+}
+
+// Each process is shown as soon as it answers.
+func ExampleSockets() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	p := ops.New(breaker.NewManager(breaker.Settings{}), ops.Options{Service: "shop", RuntimeDir: dir})
+	defer p.Close()
+	if _, err := p.Listen(); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	answers := make(chan ops.Found)
+	found := ops.Sockets(dir)
+	for _, f := range found {
+		go func() {
+			f.Ask(ctx)
+			answers <- f
+		}()
+	}
+	for range found {
+		if f := <-answers; f.Process != nil && strings.HasPrefix(f.Path, dir) { // others may run on this host
+			fmt.Println(f.Process.Service, "answers")
+		}
+	}
+	// Output:
+	// shop answers
 }

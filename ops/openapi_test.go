@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/filled"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -291,5 +292,55 @@ func TestOrderSchemaIsTheOrder(t *testing.T) {
 	}
 	if props := doc.Components.Schemas["Order"].Properties; len(props) != len(v) {
 		t.Errorf("the document has %d fields, an order has %d", len(props), len(v))
+	}
+}
+
+// The document has every field of what is written, also those that no test
+// provokes, and durations are strings in it.
+func TestOpenAPIDocumentHasEveryField(t *testing.T) {
+	var doc document
+	if err := json.Unmarshal(get(planeOf(t, shop(t), ops.Options{}).Handler(), "/v1/openapi.json").Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	answer := func(path string) *schema {
+		return doc.Paths[path]["get"].Responses["200"].Content["application/json"].Schema
+	}
+	each := func(path, field string) *schema { return answer(path).Properties[field].Items }
+	for _, c := range []struct {
+		name string
+		s    *schema
+		v    any
+	}{
+		{"Order", doc.Components.Schemas["Order"], filled.New[ops.Order]()},
+		{"Receipt", doc.Components.Schemas["Receipt"], filled.New[ops.Receipt]()},
+		{"Process", doc.Components.Schemas["Process"], filled.New[ops.Process]()},
+		{"Status", doc.Components.Schemas["Status"], filled.New[ops.Status]()},
+		{"Set", doc.Components.Schemas["Set"], filled.New[ops.Set]()},
+		{"Transition", doc.Components.Schemas["Transition"], filled.New[breaker.Transition]()},
+		{"Event", doc.Components.Schemas["Event"], filled.New[ops.Event]()},
+		{"Plot", doc.Components.Schemas["Plot"], filled.New[ops.Plot]()},
+		{"Latency", doc.Components.Schemas["Latency"], filled.New[ops.Latency]()},
+		{"Note", doc.Components.Schemas["Note"], filled.New[ops.Note]()},
+		{"explanation", each("/v1/explain", "explanations"), filled.New[ops.Explanation]()},
+		{"history", each("/v1/history", "histories"), filled.New[ops.History]()},
+		{"shadows", each("/v1/shadows", "shadows"), filled.New[ops.ShadowsOf]()},
+		{"settings", each("/v1/settings", "settings"), filled.New[ops.SettingsOf]()},
+		{"timeline", answer("/v1/timeline"), filled.New[ops.Timeline]()},
+		{"overview", answer("/v1/overview"), filled.New[ops.Overview]()},
+	} {
+		text, err := json.Marshal(c.v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range doc.check(c.s, v, c.name, map[string]bool{}) {
+			// Values are arbitrary, so texts need not be one of a list.
+			if strings.Contains(wrong, "is not in the document") || strings.Contains(wrong, "is not of type") {
+				t.Error(wrong)
+			}
+		}
 	}
 }

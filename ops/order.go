@@ -68,23 +68,29 @@ type Order struct {
 	Settings json.RawMessage `json:"settings,omitempty"`
 }
 
-// ParseOrder parses an order from JSON. An unknown field is an error, because
-// the sender relies on its effect, and so is a field that appears twice. The
-// error matches breaker.ErrOrder. ParseOrder does not check whether the order
-// is valid; see Check.
-func ParseOrder(text []byte) (o Order, err error) {
+// ParseOrder parses an order from JSON into o, an *Order or a pointer to a struct
+// that embeds Order. Use it to receive orders in a way of your own, such as from a
+// queue, and give them to Plane.Do. An unknown field is an error, because the
+// sender relies on its effect, and so is a field that appears twice. The error
+// matches breaker.ErrOrder; then o is undefined. ParseOrder does not check whether
+// the order is valid; see Check.
+func ParseOrder(text []byte, o any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	if err = dec.Decode(&o); err == nil {
+	err := dec.Decode(o)
+	if err == nil {
 		err = wholeObject(text)
 	}
 	switch {
 	case errors.Is(err, breaker.ErrOrder):
-		return o, err
+		return err
 	case err != nil:
-		return o, bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
+		return bad("%s, want one JSON object", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return o.normal(), nil
+	if x, ok := o.(interface{ normalize() }); ok {
+		x.normalize()
+	}
+	return nil
 }
 
 // wholeObject checks that text is one JSON object and nothing else, and that
@@ -95,29 +101,63 @@ func wholeObject(text []byte) error {
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
 		return cmp.Or(err, errors.New("not an object"))
 	}
-	seen := make(map[string]bool)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		field := strings.Map(foldRune, name.(string)) // only names are strings here
-		if seen[field] {
-			return bad("%s appears twice, want it once", field)
-		}
-		seen[field] = true
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
+	if err := fieldsOnce(dec, ""); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("more than one JSON value")
 	}
 	return nil
+}
+
+// fieldsOnce reads the rest of the object at a path. The settings of an order are
+// left to breaker.Settings, which says more about them.
+func fieldsOnce(dec *json.Decoder, path string) error {
+	seen := make(map[string]bool)
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		field := name.(string) // only names are strings here
+		if path == "" {
+			field = strings.Map(foldRune, field) // as encoding/json does for a struct
+		}
+		if seen[field] {
+			return bad("%s appears twice, want it once", path+field)
+		}
+		seen[field] = true
+		if field == "settings" && path == "" {
+			err = dec.Decode(new(json.RawMessage))
+		} else {
+			err = valueOnce(dec, path+field+".")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token() // the end of the object
+	return err
+}
+
+// valueOnce reads a value, of whose objects path is the beginning.
+func valueOnce(dec *json.Decoder, path string) error {
+	start, err := dec.Token()
+	switch {
+	case err != nil:
+		return err
+	case start == json.Delim('{'):
+		return fieldsOnce(dec, path)
+	case start != json.Delim('['):
+		return nil
+	}
+	for dec.More() {
+		if err := valueOnce(dec, path); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token() // the end of the array
+	return err
 }
 
 // foldRune maps all runes that encoding/json takes for the same letter in a

@@ -201,7 +201,7 @@ func (p *Plane) Close() error {
 // one breaker is in its Result and does not stop the others.
 func (p *Plane) Do(o Order, by Peer) (Receipt, error) {
 	given := time.Now()
-	o = o.normal()
+	o.normalize()
 	r, err := p.carryOut(o, by.Transport == TransportFleet)
 	p.record(given, o, by, &r, err)
 	if err != nil {

@@ -64,7 +64,9 @@ func Processes(ctx context.Context, dirs ...string) []Found {
 	return found
 }
 
-// Sockets lists the sockets that Processes would ask.
+// Sockets lists the sockets that Processes would ask, without asking them. Use it
+// where one process that does not answer must not delay the others, and call
+// Found.Ask or Found.Client for each.
 func Sockets(dirs ...string) []Found {
 	var found []Found
 	for dir, whose := range runtimeDirs(dirs) {

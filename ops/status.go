@@ -251,8 +251,8 @@ func (s *Set) add(b *breaker.Status) {
 	}
 }
 
-// CompareStatus orders breakers for people: the worst first; among equals the
-// busiest first, then by id.
+// CompareStatus compares two breakers as the dashboard sorts them, for
+// slices.SortFunc: the worst first; among equals the busiest first, then by id.
 func CompareStatus(a, b *Status) int {
 	return cmp.Or(
 		compareWorse(&a.Status, &b.Status),

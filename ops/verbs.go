@@ -98,12 +98,11 @@ func (o *Order) checkPlaneVerb() error {
 	return nil
 }
 
-// normal returns the order with an id if its verb does not require one.
-func (o Order) normal() Order {
+// normalize fills in the id if the verb does not require one.
+func (o *Order) normalize() {
 	if o.Verb == VerbMark && o.ID == "" {
 		o.ID = "*"
 	}
-	return o
 }
 
 // errNotMeant is matched by the error for a breaker that an order does not

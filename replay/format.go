@@ -54,8 +54,8 @@ type Header struct {
 	Version int           `json:"version"`
 	Program string        `json:"program,omitempty"`
 	Go      string        `json:"go,omitempty"`
-	Base    time.Time     `json:"base"` // the times of the recording count from here
-	From    time.Duration `json:"from"` // all calls since then are in the recording
+	Base    time.Time     `json:"base"`    // the times of the recording count from here
+	From    time.Duration `json:"from_ns"` // all calls since then are in the recording
 	Keys    Keys          `json:"keys"`
 	Texts   bool          `json:"texts,omitempty"`
 }
@@ -66,15 +66,15 @@ type laneHeader struct {
 	Name     string           `json:"name"`
 	Key      string           `json:"key,omitempty"`
 	Settings breaker.Settings `json:"settings"` // when it was enrolled
-	StepBase *time.Duration   `json:"step_base,omitempty"`
-	Enrolled time.Duration    `json:"enrolled"`
+	StepBase *time.Duration   `json:"step_base_ns,omitempty"`
+	Enrolled time.Duration    `json:"enrolled_ns"`
 	Fresh    bool             `json:"fresh,omitempty"` // it had no evidence when the recording began
 }
 
 // moveRow is a transition or a change of settings.
 type moveRow struct {
 	Number     uint32              `json:"n"`
-	At         time.Duration       `json:"t"`
+	At         time.Duration       `json:"at_ns"`
 	Transition *breaker.Transition `json:"transition,omitempty"`
 	Draw       float64             `json:"draw,omitempty"` // the rest is as in tape.Trace
 	Move       bool                `json:"move,omitempty"`
@@ -83,12 +83,12 @@ type moveRow struct {
 	Attempt    int                 `json:"attempt,omitempty"`
 	Held       bool                `json:"held,omitempty"` // the cap prevented it
 	Settings   *breaker.Settings   `json:"settings,omitempty"`
-	StepBase   *time.Duration      `json:"step_base,omitempty"`
+	StepBase   *time.Duration      `json:"step_base_ns,omitempty"`
 }
 
 // endRow is the end of a recording.
 type endRow struct {
-	At        time.Duration `json:"t"`
+	At        time.Duration `json:"at_ns"`
 	Calls     uint64        `json:"calls"`
 	Moves     uint64        `json:"moves"`
 	Untracked uint64        `json:"untracked,omitempty"`

@@ -149,21 +149,21 @@ var figures = []figure{
 	{"trips", "trips", "", false, func(m *Metrics) float64 { return float64(m.Trips) }},
 	{"false_trips", "false trips", "", false, func(m *Metrics) float64 { return float64(m.FalseTrips) }},
 	{"missed", "episodes missed", "", false, func(m *Metrics) float64 { return float64(m.Missed) }},
-	{"delay_p50", "detection delay, median", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Delays, .5)) }},
-	{"delay_max", "detection delay, longest", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Delays, 1)) }},
+	{"delay_p50_seconds", "detection delay, median", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Delays, .5)) }},
+	{"delay_max_seconds", "detection delay, longest", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Delays, 1)) }},
 	{"failed_before_trip", "failed before the trip", "", false, func(m *Metrics) float64 { return float64(m.FailedBefore) }},
 	{"false_rejects_in", "good calls rejected in episodes", "", true, func(m *Metrics) float64 { return float64(m.FalseIn) }},
 	{"false_rejects_out", "good calls rejected outside", "", true, func(m *Metrics) float64 { return float64(m.FalseOut) }},
 	{"wasted", "calls wasted in episodes", "", false, func(m *Metrics) float64 { return float64(m.Wasted) }},
-	{"waited", "time waited for them", "s", false, func(m *Metrics) float64 { return seconds(m.Waited) }},
+	{"waited_seconds", "time waited for them", "s", false, func(m *Metrics) float64 { return seconds(m.Waited) }},
 	{"probes_per_minute", "probes", "/min", false, func(m *Metrics) float64 {
 		if m.NotClosed <= 0 {
 			return 0
 		}
 		return float64(m.Probes) / m.NotClosed.Minutes()
 	}},
-	{"recovery_p50", "recovery, median", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Recoveries, .5)) }},
-	{"recovery_max", "recovery, longest", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Recoveries, 1)) }},
+	{"recovery_p50_seconds", "recovery, median", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Recoveries, .5)) }},
+	{"recovery_max_seconds", "recovery, longest", "s", false, func(m *Metrics) float64 { return seconds(quantile(m.Recoveries, 1)) }},
 }
 
 // figuresOf returns the figures of m. filled are the metrics under each

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"iter"
 	"runtime"
 	"slices"
 	"sync"
@@ -101,6 +102,14 @@ type entry struct {
 // maxEntries limits the number of breakers that a recorder knows, because keys
 // may be many. Breakers that are gone make room for others.
 const maxEntries = 1 << 16
+
+// entriesAtOnce is how many of them are looked at before the lock is released,
+// and entriesPruned how many a new breaker looks at to find room. Calls wait
+// meanwhile.
+const (
+	entriesAtOnce = 64
+	entriesPruned = 16
+)
 
 // Record begins to record the calls of all breakers and sets of m, including
 // those that are created later.
@@ -267,10 +276,15 @@ func (r *Recorder) enrollLocked(b *breaker.Breaker, step time.Time) uint32 {
 }
 
 // pruneLocked drops the entries of breakers that are gone and whose calls the
-// tape no longer holds.
+// tape no longer holds, of a few that it looks at. Go ranges over a map from a
+// random position, so each time it looks at others.
 func (r *Recorder) pruneLocked() {
 	oldest := r.tape.Oldest()
+	looked := 0
 	for n, e := range r.entries {
+		if looked++; looked > entriesPruned {
+			return
+		}
 		if e.ptr.Value() == nil && e.enrolled < oldest {
 			delete(r.entries, n)
 			if r.numbers[e.ptr] == n {
@@ -312,10 +326,10 @@ func (r *Recorder) updated(of any, step time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Since(r.base)
-	l := logged{at: now, stepBase: r.stepBase(step)}
+	l := logged{at: now, stepBase: r.stepBase(step), settings: new(breaker.Settings)}
 	switch x := of.(type) {
 	case *breaker.Breaker:
-		l.number, l.settings = r.enrollLocked(x, step), x.Settings()
+		l.number, *l.settings = r.enrollLocked(x, step), x.Settings()
 		r.log.add(l)
 		if e := r.entries[l.number]; e != nil {
 			e.own = e.keyed
@@ -323,11 +337,30 @@ func (r *Recorder) updated(of any, step time.Time) {
 	case breaker.AnySet:
 		// All keys without settings of their own follow. Those that enroll
 		// later have them from the beginning.
-		s := x.Settings()
-		for n, e := range r.entries {
+		*l.settings = x.Settings()
+		for n, e := range r.entriesInBatches() {
 			if e.keyed && !e.own && e.name == x.Name() {
-				l.number, l.settings = n, s
+				l.number = n
 				r.log.add(l)
+			}
+		}
+	}
+}
+
+// entriesInBatches yields all entries. r.mu is held, and from time to time
+// released for the calls that need it: an entry that comes or goes meanwhile may
+// be missed.
+func (r *Recorder) entriesInBatches() iter.Seq2[uint32, *entry] {
+	return func(yield func(uint32, *entry) bool) {
+		looked := 0
+		for n, e := range r.entries {
+			if !yield(n, e) {
+				return
+			}
+			if looked++; looked%entriesAtOnce == 0 {
+				r.mu.Unlock()
+				runtime.Gosched()
+				r.mu.Lock()
 			}
 		}
 	}
@@ -339,9 +372,9 @@ type logged struct {
 	at         time.Duration
 	transition *breaker.Transition // nil: new settings
 	trace      tape.Trace
-	held       bool // the cap prevented it
-	settings   breaker.Settings
-	stepBase   *time.Duration // when the clock of the window began, or nil
+	held       bool              // the cap prevented it
+	settings   *breaker.Settings // nil: a transition
+	stepBase   *time.Duration    // when the clock of the window began, or nil
 }
 
 // moveLog is the newest transitions and changes of settings.
@@ -372,6 +405,7 @@ func (l *moveLog) add(x logged) {
 // how many of them have been overwritten.
 func (l *moveLog) after(n int) (list []logged, lost int) {
 	first := max(n, l.added-len(l.ring))
+	list = make([]logged, 0, l.added-first)
 	for i := first; i < l.added; i++ {
 		list = append(list, l.ring[i%maxMoves])
 	}
@@ -467,27 +501,33 @@ func (p *pump) pump() error {
 	}
 	p.moves += m
 	lost += uint64(missed)
-	p.enterLocked(p.pending[:n], moves[:m])
 	r.mu.Unlock()
+	p.enter(p.pending[:n], moves[:m])
 	p.w.write(p.pending[:n], r.rows(moves[:m]))
 	p.w.lost(lost)
 	p.pending = slices.Delete(p.pending, 0, n)
 	return p.w.flush()
 }
 
-// enterLocked writes the breakers that are new in the file. r.mu is held.
-func (p *pump) enterLocked(calls []tape.Call, moves []logged) {
-	enter := func(n uint32) {
-		if e := p.r.entries[n]; e != nil && !p.known[n] {
+// enter writes the breakers that are new in the file.
+func (p *pump) enter(calls []tape.Call, moves []logged) {
+	var numbers []uint32
+	add := func(n uint32) {
+		if !p.known[n] {
 			p.known[n] = true
-			p.w.breaker(n, p.r.lane(n, e))
+			numbers = append(numbers, n)
 		}
 	}
 	for _, c := range calls {
-		enter(c.What.Number())
+		add(c.What.Number())
 	}
 	for _, m := range moves {
-		enter(m.number)
+		add(m.number)
+	}
+	for some := range slices.Chunk(numbers, entriesAtOnce) {
+		for _, h := range p.r.lanes(some) {
+			p.w.breaker(h.Number, h)
+		}
 	}
 }
 
@@ -509,7 +549,7 @@ func (r *Recorder) rows(moves []logged) []moveRow {
 		if m.transition != nil {
 			rows[i].Transition = r.texts(m.transition)
 		} else {
-			rows[i].Settings, rows[i].StepBase = &moves[i].settings, m.stepBase
+			rows[i].Settings, rows[i].StepBase = m.settings, m.stepBase
 		}
 	}
 	return rows
@@ -517,21 +557,37 @@ func (r *Recorder) rows(moves []logged) []moveRow {
 
 // alive returns the breakers that have a number.
 func (r *Recorder) alive() (out []*breaker.Breaker) {
+	var all []weak.Pointer[breaker.Breaker]
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if b := e.ptr.Value(); b != nil {
+	for _, e := range r.entriesInBatches() {
+		all = append(all, e.ptr)
+	}
+	r.mu.Unlock()
+	for _, ptr := range all {
+		if b := ptr.Value(); b != nil {
 			out = append(out, b)
 		}
 	}
 	return out
 }
 
-// lane describes a breaker in a file. r.mu is held.
-func (r *Recorder) lane(n uint32, e *entry) laneHeader {
-	h := laneHeader{Name: e.name, Settings: e.settings, Enrolled: e.enrolled, Fresh: !r.stale[e.ptr], StepBase: r.stepBase(e.stepBase)}
-	if e.keyed {
-		h.Key = r.keyText(n, e.key)
+// lanes describes breakers in a file.
+func (r *Recorder) lanes(numbers []uint32) (out []laneHeader) {
+	var found []*entry // never changed, except for own
+	r.mu.Lock()
+	for _, n := range numbers {
+		if e := r.entries[n]; e != nil {
+			found = append(found, e)
+			out = append(out, laneHeader{Number: n, Fresh: !r.stale[e.ptr]})
+		}
 	}
-	return h
+	r.mu.Unlock()
+	for i, e := range found {
+		h := &out[i]
+		h.Name, h.Settings, h.Enrolled, h.StepBase = e.name, e.settings, e.enrolled, r.stepBase(e.stepBase)
+		if e.keyed {
+			h.Key = r.keyText(h.Number, e.key)
+		}
+	}
+	return out
 }

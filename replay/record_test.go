@@ -9,13 +9,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 // P2: recorded from real goroutines in real time, the same transitions follow.
@@ -332,4 +335,60 @@ func BenchmarkWriteTo(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Entries of breakers that are gone make room, a few at a time: the call that
+// needs a number waits meanwhile, and so do others.
+func TestPruneIsBounded(t *testing.T) {
+	const entries = 1000
+	r := &Recorder{tape: tape.New(0, tape.Hooks{}), numbers: map[weak.Pointer[breaker.Breaker]]uint32{}, entries: map[uint32]*entry{}}
+	for n := range uint32(entries) {
+		p := weak.Make(breaker.New("x", breaker.Settings{}))
+		r.numbers[p], r.entries[n+1] = n+1, &entry{ptr: p}
+	}
+	runtime.GC()
+	for range 2 * r.tape.Len() { // nothing that was recorded at 0 is left
+		r.tape.Add(rand.Uint32(), time.Second, time.Second, 0)
+	}
+	for left := entries; left > 0; left -= entriesPruned {
+		if len(r.entries) != left || len(r.numbers) != left {
+			t.Fatalf("%d entries and %d numbers are left, want %d", len(r.entries), len(r.numbers), left)
+		}
+		r.pruneLocked()
+		left = max(left, entriesPruned)
+	}
+	if len(r.entries) != 0 {
+		t.Errorf("%d entries are left", len(r.entries))
+	}
+}
+
+// The lock that calls need is released from time to time while all entries are
+// looked at.
+func TestEntriesInBatches(t *testing.T) {
+	r := &Recorder{entries: map[uint32]*entry{}}
+	for n := range uint32(100 * entriesAtOnce) {
+		r.entries[n] = new(entry)
+	}
+	walk := func() (waited bool) {
+		var calls sync.WaitGroup
+		seen := 0
+		r.mu.Lock()
+		for range r.entriesInBatches() {
+			if seen++; seen == 1 {
+				calls.Go(func() { r.mu.Lock(); waited = seen < len(r.entries); r.mu.Unlock() })
+			}
+		}
+		r.mu.Unlock()
+		calls.Wait()
+		if seen != len(r.entries) {
+			t.Fatalf("%d entries seen, want %d", seen, len(r.entries))
+		}
+		return waited
+	}
+	for range 1000 { // until the other goroutine is scheduled in time
+		if walk() {
+			return
+		}
+	}
+	t.Error("the lock is held for the whole walk")
 }

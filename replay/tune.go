@@ -219,7 +219,7 @@ func (g Goal) misses(r *Result) (out []string) {
 		}
 	}
 	if g.Detect > 0 {
-		over("delay_max", g.Detect.Seconds(), "a detection delay")
+		over("delay_max_seconds", g.Detect.Seconds(), "a detection delay")
 		over("missed", 0, "missed episodes")
 	}
 	if g.FalseTrips.Per > 0 {
@@ -229,7 +229,7 @@ func (g Goal) misses(r *Result) (out []string) {
 		over("probes_per_minute", g.Probes.in(time.Minute), "probes")
 	}
 	if g.Recovery > 0 {
-		over("recovery_max", g.Recovery.Seconds(), "a recovery")
+		over("recovery_max_seconds", g.Recovery.Seconds(), "a recovery")
 	}
 	return out
 }

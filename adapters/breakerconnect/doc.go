@@ -14,23 +14,30 @@
 // A handler takes the same option. By default there is one breaker for each
 // service; see WithKey.
 //
-// # What counts
+// # What is evidence
 //
-// Only what the service does is evidence. The codes Unavailable,
-// DeadlineExceeded, Internal, Unknown, ResourceExhausted and DataLoss are
-// failures (see WithFailureCodes); all other codes are successes, because the
-// service answered. No evidence either way are:
+// What never left the process, what the caller did, and what the program did
+// wrong is not evidence. Only the dependency's own doing is.
+//
+// The codes Unavailable, DeadlineExceeded, Internal, Unknown, ResourceExhausted
+// and DataLoss are failures (see WithFailureCodes); all other codes are successes,
+// because the service answered. Not evidence either way are:
 //
 //   - a caller's cancel, and a call whose context had ended before it began;
 //   - what never left the client: a message that is too large or cannot be
-//     marshalled, an invalid header, an unsupported scheme;
-//   - a message larger than its receiver's limit (connect.WithReadMaxBytes);
+//     marshalled, an invalid header, an unsupported scheme, a process that has no
+//     file descriptor left for a connection;
+//   - a message larger than its receiver's limit (connect.WithReadMaxBytes), and a
+//     header larger than http.Transport.MaxResponseHeaderBytes;
+//   - 407 Proxy Authentication Required, of a proxy that lets nothing through;
+//   - a panic on the client: in a codec, or in an interceptor below;
 //   - the rejection of another breaker below, and the code Canceled where it was
 //     not the caller who cancelled;
-//   - on a server, an error after the client's cancel, and one of reading the
-//     client's messages that a handler returns. A deadline is the client's
-//     choice there: where clients are not to be trusted with it, leave
-//     DeadlineExceeded out.
+//   - on a server, an error or a panic after the client's cancel, and an error of
+//     reading the client's messages that a handler returns.
+//
+// On a server a handler that panics has failed. A deadline is the client's choice
+// there: where clients are not to be trusted with it, leave DeadlineExceeded out.
 //
 // Whether a request has left the client is seen by net/http/httptrace, which
 // net/http and golang.org/x/net/http2 serve. With another HTTP client a network

@@ -2,7 +2,6 @@ package breakerconnect
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -81,9 +80,6 @@ func callOf(spec connect.Spec, peer connect.Peer) Call {
 	}
 	return c
 }
-
-// errAbandoned is the failure of a handler that did not return.
-var errAbandoned = errors.New("the handler panicked or exited its goroutine")
 
 // admit asks for permission to make a call. The permit is the zero one, which
 // has no effect, for calls that are not guarded: with a key of "", or a

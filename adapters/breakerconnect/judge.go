@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -66,8 +67,10 @@ func (g *Guard) judgeClient(ctx context.Context, left bool, err error) breaker.O
 	case connect.IsWireError(err): // the server said so
 		return g.judgeCode(code)
 	case !left && !network(err), // it never left the client
+		errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), // for want of a file descriptor
 		code == connect.CodeInternal && errors.Is(err, proto.Error), // nor did this message
-		code == connect.CodeResourceExhausted:                       // the client's own limit on what it reads
+		code == connect.CodeResourceExhausted,                       // the client's own limit on what it reads
+		unread(err):
 		return breaker.Ignored
 	case network(err) && code != connect.CodeDeadlineExceeded:
 		// connect has other codes for a connection that breaks: Canceled where the
@@ -87,6 +90,15 @@ func tooLarge(err error) bool {
 	text := e.Message()
 	return strings.HasPrefix(text, "message ") && strings.Contains(text, " larger than configured max ") ||
 		strings.HasPrefix(text, "grpc: received message ") && strings.Contains(text, "larger than max ")
+}
+
+// unread reports whether the service was not reached, because a proxy wants
+// credentials, or its answer not taken, because net/http refuses a header beyond
+// http.Transport.MaxResponseHeaderBytes.
+func unread(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "Proxy Authentication Required") || strings.Contains(text, "server response headers exceeded ") ||
+		strings.HasSuffix(text, "response header list larger than advertised limit")
 }
 
 // judgeServer judges what a handler returned. After the client's cancel any

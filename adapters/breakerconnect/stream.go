@@ -37,13 +37,11 @@ func (g *Guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.
 			return err
 		}
 		s := &serverStream{StreamingHandlerConn: conn, call: call{ctx: ctx, permit: p}}
-		returned := false
 		defer func() {
 			p := s.take()
-			unwind(&p, &returned, breaker.Failure, errAbandoned)
+			unwind(ctx, &p)
 		}()
 		err = next(ctx, s)
-		returned = true
 		p = s.take()
 		return settle(ctx, &p, g.judgeServer(ctx, s.cannotRead(), err), err)
 	}
@@ -160,8 +158,9 @@ func (s *clientStream) CloseResponse() error {
 	return s.StreamingClientConn.CloseResponse()
 }
 
-// enter is around what waits for the service. A panic in it is a codec's: the
-// program's own.
+// enter is around what waits for the service. A panic in it, which is a mistake of
+// the program, settles nothing: the stream still ends with its context, or when
+// it is closed.
 func (s *clientStream) enter() (leave func()) {
 	s.mu.Lock()
 	s.busy++

@@ -18,28 +18,26 @@ func (g *Guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if err != nil {
 			return nil, err
 		}
-		returned := false
 		if !spec.IsClient {
-			defer unwind(&p, &returned, breaker.Failure, errAbandoned)
+			defer unwind(ctx, &p)
 			resp, err := next(ctx, req)
-			returned = true
 			return resp, settle(ctx, &p, g.judgeServer(ctx, nil, err), err)
 		}
-		// What panics on a client is its own: a codec, an interceptor.
-		defer unwind(&p, &returned, breaker.Ignored, nil)
+		defer p.Ignore() // for a panic, which is a mistake of the program: of a codec, or an interceptor
 		w := &wire{}
 		resp, err := next(w.watch(ctx), req)
-		returned = true
 		return resp, settle(ctx, &p, g.judgeClient(ctx, w.left.Load(), err), err)
 	}
 }
 
-// unwind is deferred around a call, and ends one that does not return. The
-// panic continues, so there is no error to return.
-func unwind(p *breaker.Permit, returned *bool, o breaker.Outcome, err error) {
-	if !*returned {
-		_ = p.Settle(context.Background(), o, err)
+// unwind is deferred around a handler, and settles the call of one that panics
+// or exits its goroutine: it has failed, unless that follows from its client's
+// cancel.
+func unwind(ctx context.Context, p *breaker.Permit) {
+	if ctx.Err() == context.Canceled {
+		p.Ignore()
 	}
+	p.Abandoned()
 }
 
 // wire notes whether a client's call has left the program, or at least asked

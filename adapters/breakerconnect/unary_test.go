@@ -5,7 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,6 +147,23 @@ func TestUnary(t *testing.T) {
 					return nil, err
 				}), "http://127.0.0.1:1", "Unary", g, opts...), "hello")
 			}},
+			{"no file descriptor is left", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+				}}}
+				return call(t.Context(), dial(c, "http://127.0.0.1:1", "Unary", g, opts...), "hello")
+			}},
+			{"a header larger than the client's limit", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				big := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Big", strings.Repeat("x", 5000)) }))
+				t.Cleanup(big.Close)
+				return call(t.Context(), dial(&http.Client{Transport: &http.Transport{MaxResponseHeaderBytes: 1000}}, big.URL, "Unary", g, opts...), "hello")
+			}},
+			{"a proxy that wants credentials", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				return call(t.Context(), dial(behindClosedProxy(t), "http://api.test", "Unary", g, opts...), "hello")
+			}},
+			{"a proxy that wants credentials for a tunnel", breaker.Ignored, func(t *testing.T, g *breakerconnect.Guard) error {
+				return call(t.Context(), dial(behindClosedProxy(t), "https://api.test", "Unary", g, opts...), "hello")
+			}},
 			{"a client without traces that finds no server", breaker.Failure, func(t *testing.T, g *breakerconnect.Guard) error {
 				return call(t.Context(), dial(doer(func(*http.Request) (*http.Response, error) {
 					return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
@@ -158,6 +179,13 @@ func TestUnary(t *testing.T) {
 			})
 		}
 	}
+}
+
+// behindClosedProxy is a client whose proxy lets nothing through.
+func behindClosedProxy(t *testing.T) *http.Client {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	t.Cleanup(proxy.Close)
+	return &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}}
 }
 
 // Calls without side effects go by GET, with the message in the URL.
@@ -329,28 +357,71 @@ func TestPanics(t *testing.T) {
 	_ = call(t.Context(), dial(srv.Client(), srv.URL, "Unary", nil), "hello")
 	wantOutcome(t, b, breaker.Failure)
 
-	g, b = guarded(t)
-	func() {
-		defer func() { _ = recover() }()
-		_ = call(t.Context(), dial(doer(func(*http.Request) (*http.Response, error) { panic("mine") }), "http://127.0.0.1:1", "Unary", g), "hello")
-	}()
-	wantOutcome(t, b, breaker.Ignored)
+	panics := doer(func(*http.Request) (*http.Response, error) { panic("mine") })
+	for name, run := range map[string]func(*breakerconnect.Guard){
+		"a client": func(g *breakerconnect.Guard) {
+			_ = call(t.Context(), dial(panics, "http://127.0.0.1:1", "Unary", g), "hello")
+		},
+		"a codec": func(g *breakerconnect.Guard) {
+			_ = call(t.Context(), dial(srv.Client(), srv.URL, "Unary", g, connect.WithCodec(badCodec{})), "hello")
+		},
+		"a codec of a stream": func(g *breakerconnect.Guard) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := dial(srv.Client(), srv.URL, "Talk", g, connect.WithCodec(badCodec{})).CallBidiStream(ctx)
+			_ = s.Send(wrapperspb.String("hello"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(t)
+			b.HalfOpen(breaker.Order{})
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic did not go on")
+					}
+				}()
+				run(g)
+			}()
+			deadline := time.Now().Add(10 * time.Second)
+			for b.Status().ProbesOut != 0 && time.Now().Before(deadline) {
+				time.Sleep(time.Millisecond) // a stream gives its place back when its context ends
+			}
+			if s := b.Status(); s.State != breaker.HalfOpen || s.ProbesOut != 0 {
+				t.Errorf("the breaker is %s with %d probes out, want half-open and none", s.State, s.ProbesOut)
+			}
+		})
+	}
 }
+
+// badCodec panics.
+type badCodec struct{}
+
+func (badCodec) Name() string                { return "proto" }
+func (badCodec) Marshal(any) ([]byte, error) { panic("mine") }
+func (badCodec) Unmarshal([]byte, any) error { panic("mine") }
 
 // On a server, what follows a client's cancel is not evidence.
 func TestServerAfterTheClientsCancel(t *testing.T) {
-	g, b := guarded(t)
-	began, ended := make(chan bool), make(chan bool)
-	srv := serve(t, echo{unary: func(ctx context.Context, _ string) (string, error) {
-		close(began)
-		<-ctx.Done()
-		defer close(ended)
-		return "", errors.New("broken off")
-	}}, connect.WithInterceptors(g))
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-began; cancel() }()
-	_ = call(ctx, dial(srv.Client(), srv.URL, "Unary", nil), "hello")
-	<-ended
-	srv.Close() // waits for the handler, and what is around it
-	wantOutcome(t, b, breaker.Ignored)
+	for name, end := range map[string]func() error{
+		"an error": func() error { return errors.New("broken off") },
+		"a panic":  func() error { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(t)
+			began, ended := make(chan bool), make(chan bool)
+			srv := serve(t, echo{unary: func(ctx context.Context, _ string) (string, error) {
+				close(began)
+				<-ctx.Done()
+				defer close(ended)
+				return "", end()
+			}}, connect.WithInterceptors(g))
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-began; cancel() }()
+			_ = call(ctx, dial(srv.Client(), srv.URL, "Unary", nil), "hello")
+			<-ended
+			srv.Close() // waits for the handler, and what is around it
+			wantOutcome(t, b, breaker.Ignored)
+		})
+	}
 }

@@ -15,10 +15,8 @@ func (g *Guard) UnaryClient(ctx context.Context, method string, req, reply any, 
 	if err != nil {
 		return err
 	}
-	returned := false
-	defer unwind(ctx, &p, &returned)
+	defer p.Ignore() // for a panic, which is a mistake of the program
 	err = invoke(ctx, method, req, reply, cc, opts...)
-	returned = true
 	return g.settle(ctx, &p, e, err)
 }
 
@@ -32,10 +30,14 @@ func (g *Guard) StreamClient(ctx context.Context, desc *grpc.StreamDesc, cc *grp
 	if err != nil {
 		return nil, err
 	}
-	returned := false
-	defer unwind(ctx, &p, &returned)
+	settled := false
+	defer func() {
+		if !settled {
+			p.Ignore() // for a panic
+		}
+	}()
 	stream, err := open(ctx, desc, cc, method, opts...)
-	returned = true
+	settled = true // or it is the stream's from here on
 	switch {
 	case err != nil:
 		return nil, g.settle(ctx, &p, e, err)

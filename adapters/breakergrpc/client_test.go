@@ -373,16 +373,59 @@ func TestRejectionFromBelowIsNoEvidence(t *testing.T) {
 	wantState(t, b, breaker.Closed)
 }
 
-func TestPanicInACall(t *testing.T) {
-	g, b := guarded(breaker.Settings{FailMax: 1})
-	defer func() {
-		if recover() == nil {
-			t.Error("the panic did not go on to the caller")
-		}
-		wantState(t, b, breaker.Open)
-	}()
-	_ = g.UnaryClient(t.Context(), "/"+service+"/UnaryCall", nil, nil, nil,
-		func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
-			panic("a codec's")
+// What panics on a client is the program's: a codec, an interceptor.
+func TestPanicsAreNoEvidence(t *testing.T) {
+	addr, _, _ := serve(t, "", &fakeService{})
+	for name, call := range map[string]func(*breakergrpc.Guard, pb.TestServiceClient){
+		"a codec": func(_ *breakergrpc.Guard, c pb.TestServiceClient) {
+			_, _ = c.UnaryCall(t.Context(), &pb.SimpleRequest{}, grpc.ForceCodec(panics{}))
+		},
+		"a codec of a stream": func(_ *breakergrpc.Guard, c pb.TestServiceClient) {
+			_, _ = c.StreamingOutputCall(t.Context(), &pb.StreamingOutputCallRequest{}, grpc.ForceCodec(panics{}))
+		},
+		"an interceptor": func(g *breakergrpc.Guard, _ pb.TestServiceClient) {
+			_ = g.UnaryClient(t.Context(), "/"+service+"/UnaryCall", nil, nil, nil,
+				func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error { panic("a bug") })
+		},
+		"an interceptor of a stream": func(g *breakergrpc.Guard, _ pb.TestServiceClient) {
+			_, _ = g.StreamClient(t.Context(), &grpc.StreamDesc{}, nil, "/"+service+"/Watch",
+				func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+					panic("a bug")
+				})
+		},
+		"a stream": func(g *breakergrpc.Guard, _ pb.TestServiceClient) {
+			stream, err := g.StreamClient(t.Context(), &grpc.StreamDesc{}, nil, "/"+service+"/Watch",
+				func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+					return nil, nil // its methods panic
+				})
+			if err == nil {
+				_ = stream.RecvMsg(nil)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(breaker.Settings{FailMax: 1})
+			client, _ := dial(t, addr, g)
+			b.HalfOpen(breaker.Order{})
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic did not go on to the caller")
+					}
+				}()
+				call(g, client)
+			}()
+			wantState(t, b, breaker.HalfOpen)
+			if _, err := b.Allow(); err != nil {
+				t.Errorf("the probe's place is lost: %v", err)
+			}
 		})
+	}
 }
+
+// panics is a codec that does.
+type panics struct{}
+
+func (panics) Marshal(any) ([]byte, error) { panic("a bug") }
+func (panics) Unmarshal([]byte, any) error { panic("a bug") }
+func (panics) Name() string                { return "proto" }

@@ -33,18 +33,19 @@
 //   - a call that grpc-go refuses to send: a message that is too large or cannot
 //     be marshalled or compressed, metadata that is not valid, credentials that
 //     cannot be had (unless their error has a gRPC status, which looks like the
-//     service's);
+//     service's), or a process that has no file descriptor left for a connection;
 //   - a message that is larger than the receiver's limit;
+//   - a panic on the client: in a codec, or in an interceptor below;
 //   - a rejection by another breaker below;
 //   - the code Canceled when it was not the caller who cancelled.
 //
 // google.rpc.RetryInfo in a failure's details lengthens the open time, as
 // breaker.RetryAfterHinter does.
 //
-// On a server an error after the client's cancel is not evidence, nor is one of
-// reading the client's messages that a handler returns. A deadline is
-// the client's choice there: where clients are not to be trusted with it,
-// leave DeadlineExceeded out.
+// On a server a handler that panics has failed. An error or a panic after the
+// client's cancel is not evidence, nor is an error of reading the client's
+// messages that a handler returns. A deadline is the client's choice there: where
+// clients are not to be trusted with it, leave DeadlineExceeded out.
 //
 // # Streams
 //

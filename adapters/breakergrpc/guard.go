@@ -2,7 +2,6 @@ package breakergrpc
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -83,9 +82,6 @@ func ByTarget(c Call) string {
 	return c.Target
 }
 
-// errAbandoned is the failure of a call that did not return.
-var errAbandoned = errors.New("the call panicked or exited its goroutine")
-
 // admit asks for permission to make a call. The permit is the zero one, which
 // has no effect, for calls that are not guarded: with a key of "", or a
 // context that has already ended, so that the call would reach no service.
@@ -116,11 +112,4 @@ func (g *Guard) settle(ctx context.Context, p *breaker.Permit, e end, err error)
 		return fail(ctx, p, err)
 	}
 	return err
-}
-
-// unwind is deferred around a call, and settles one that does not return.
-func unwind(ctx context.Context, p *breaker.Permit, returned *bool) {
-	if !*returned {
-		_ = p.DoneContext(ctx, errAbandoned) // the panic continues, so no one receives the error
-	}
 }

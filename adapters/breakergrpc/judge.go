@@ -3,8 +3,10 @@ package breakergrpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -96,7 +98,7 @@ func outOfTime(ctx context.Context) bool {
 // the codes of failures and no types of their own.
 func (e *end) refused(code codes.Code, err error) bool {
 	switch code {
-	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated:
+	case codes.Internal, codes.ResourceExhausted, codes.Unauthenticated, codes.Unavailable:
 	default:
 		return false
 	}
@@ -107,6 +109,12 @@ func (e *end) refused(code codes.Code, err error) bool {
 		return true
 	case e.opened:
 		return false // the service says so, of its answer
+	case begins(tooLarge):
+		// The service says so too, of its answer, which is most often larger than
+		// the request. grpc.Header would tell whether it has answered, at the price
+		// of a copy of each answer's header.
+		m, ok := e.request.(proto.Message)
+		return !ok || sizeIn(text) <= inflated(proto.Size(m))
 	case begins(notMarshalled):
 		// The service says so too. Only the request tells.
 		m, ok := e.request.(proto.Message)
@@ -116,10 +124,25 @@ func (e *end) refused(code codes.Code, err error) bool {
 		_, again := proto.Marshal(m)
 		return again != nil
 	}
-	return slices.ContainsFunc(refusals, begins)
+	return slices.ContainsFunc(refusals, begins) ||
+		begins(notDialed) && (strings.Contains(text, syscall.EMFILE.Error()) || strings.Contains(text, syscall.ENFILE.Error()))
 }
 
-const notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+const (
+	tooLarge      = "trying to send message larger than max ("
+	notDialed     = "connection error: desc = \"transport: Error while dialing: "
+	notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+)
+
+// sizeIn is the size in an error that begins with tooLarge, or 0.
+func sizeIn(text string) (size int) {
+	_, _ = fmt.Sscanf(text, tooLarge+"%d", &size)
+	return size
+}
+
+// inflated is the most that a compressor makes of a message that does not
+// compress.
+func inflated(size int) int { return size + size/100 + 1024 }
 
 // limits are how errors begin that say that a message is beyond its receiver's limit.
 var limits = []string{
@@ -130,7 +153,6 @@ var limits = []string{
 
 // refusals are how errors begin by which grpc-go refuses to send a request.
 var refusals = []string{
-	"trying to send message larger than max (",
 	"grpc: message too large (",
 	"grpc: error while compressing: ",
 	"grpc: Compressor is not installed for requested grpc-encoding ",

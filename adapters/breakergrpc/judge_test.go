@@ -2,15 +2,20 @@ package breakergrpc_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -47,6 +52,8 @@ func init() { encoding.RegisterCompressor(brokenCompressor{}) }
 func TestCallsThatAreRefused(t *testing.T) {
 	plain := &pb.SimpleRequest{Payload: &pb.Payload{Body: []byte("text")}}
 	large := &pb.SimpleRequest{Payload: &pb.Payload{Body: make([]byte, 2000)}}
+	noise := &pb.SimpleRequest{Payload: &pb.Payload{Body: make([]byte, 2000)}}
+	_, _ = rand.Read(noise.GetPayload().GetBody())
 	notUTF8 := &pb.SimpleRequest{ResponseStatus: &pb.EchoStatus{Message: "\xff"}}
 	noToken := errors.New("the token endpoint is down")
 	addr, _, _ := serve(t, "", &fakeService{duplex: echoes, unary: func(_ context.Context, r *pb.SimpleRequest) (*pb.SimpleResponse, error) {
@@ -60,6 +67,7 @@ func TestCallsThatAreRefused(t *testing.T) {
 	}{
 		"too large":                        {request: large, opts: []grpc.CallOption{grpc.MaxCallSendMsgSize(1000)}},
 		"too large for a config":           {request: large, dial: []grpc.DialOption{grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "maxRequestMessageBytes": 1000}]}`)}},
+		"too large, compressed":            {request: noise, opts: []grpc.CallOption{grpc.MaxCallSendMsgSize(1000), grpc.UseCompressor(gzip.Name)}},
 		"not marshalled":                   {request: notUTF8},
 		"not compressed":                   {opts: []grpc.CallOption{grpc.UseCompressor("broken")}},
 		"no such compressor":               {opts: []grpc.CallOption{grpc.UseCompressor("none")}},
@@ -72,7 +80,10 @@ func TestCallsThatAreRefused(t *testing.T) {
 		"no credentials of the connection": {dial: []grpc.DialOption{grpc.WithPerRPCCredentials(creds{err: noToken})}},
 		"credentials' illegal status":      {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{err: status.Error(codes.NotFound, "no token")})}},
 		"credentials' key":                 {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k\x01"})}},
-		"credentials that want security":   {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k", secure: true})}},
+		"no file descriptor": {dial: []grpc.DialOption{grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		})}},
+		"credentials that want security": {opts: []grpc.CallOption{grpc.PerRPCCredentials(creds{key: "k", secure: true})}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, b := guarded(breaker.Settings{FailMax: 2})
@@ -204,25 +215,33 @@ func TestAnswersThatAreRefused(t *testing.T) {
 			return tooLarge
 		},
 	})
-	for name, call := range map[string]func(pb.TestServiceClient) error{
-		"unary": func(c pb.TestServiceClient) error {
-			_, err := c.UnaryCall(t.Context(), &pb.SimpleRequest{})
-			return err
-		},
-		"stream": func(c pb.TestServiceClient) error {
-			s, err := c.FullDuplexCall(t.Context())
-			if err == nil && s.Send(&pb.StreamingOutputCallRequest{}) == nil {
-				_, err = s.Recv()
-			}
-			return err
-		},
+	limited, _, _ := serve(t, "", &fakeService{unary: func(context.Context, *pb.SimpleRequest) (*pb.SimpleResponse, error) {
+		return &pb.SimpleResponse{Payload: &pb.Payload{Body: make([]byte, 5000)}}, nil
+	}}, grpc.MaxSendMsgSize(3000))
+	unary := func(c pb.TestServiceClient) error {
+		_, err := c.UnaryCall(t.Context(), &pb.SimpleRequest{})
+		return err
+	}
+	stream := func(c pb.TestServiceClient) error {
+		s, err := c.FullDuplexCall(t.Context())
+		if err == nil && s.Send(&pb.StreamingOutputCallRequest{}) == nil {
+			_, err = s.Recv()
+		}
+		return err
+	}
+	for name, test := range map[string]struct {
+		addr string
+		call func(pb.TestServiceClient) error
+		code codes.Code
+	}{
+		"unary, not marshalled": {addr, unary, codes.Internal},
+		"unary, too large":      {limited, unary, codes.ResourceExhausted},
+		"stream, too large":     {addr, stream, codes.ResourceExhausted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, b := guarded(breaker.Settings{})
-			client, _ := dial(t, addr, g)
-			if err := call(client); err == nil {
-				t.Fatal("it was sent")
-			}
+			client, _ := dial(t, test.addr, g)
+			wantCode(t, test.call(client), test.code)
 			wantFails(t, b, 1)
 		})
 	}

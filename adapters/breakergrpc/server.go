@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 var _ grpc.UnaryServerInterceptor = (*Guard)(nil).UnaryServer
@@ -16,10 +18,8 @@ func (g *Guard) UnaryServer(ctx context.Context, req any, info *grpc.UnaryServer
 		_ = grpc.SetTrailer(ctx, noRetry()) // fails only outside a server, where there is no client
 		return nil, err
 	}
-	returned := false
-	defer unwind(ctx, &p, &returned)
+	defer unwind(ctx, &p)
 	reply, err := handle(ctx, req)
-	returned = true
 	return reply, g.settle(ctx, &p, e, err)
 }
 
@@ -38,12 +38,19 @@ func (g *Guard) StreamServer(srv any, stream grpc.ServerStream, info *grpc.Strea
 		return handle(srv, stream)
 	}
 	s := &serverStream{ServerStream: stream, call: call{guard: g, ctx: ctx, end: e, permit: p}}
-	returned := false
 	defer func() {
 		p, _ := s.take()
-		unwind(ctx, &p, &returned)
+		unwind(ctx, &p)
 	}()
-	err = handle(srv, s)
-	returned = true
-	return s.settle(err)
+	return s.settle(handle(srv, s))
+}
+
+// unwind is deferred around a handler, and settles the call of one that panics
+// or exits its goroutine: it has failed, unless that follows from its client's
+// cancel.
+func unwind(ctx context.Context, p *breaker.Permit) {
+	if ctx.Err() == context.Canceled {
+		p.Ignore()
+	}
+	p.Abandoned()
 }

@@ -3,6 +3,7 @@ package breakergrpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -118,23 +119,41 @@ func TestServerJudges(t *testing.T) {
 	}
 }
 
+// A handler that panics has failed, unless that follows from its client's cancel.
 func TestPanicInAHandler(t *testing.T) {
-	for _, kind := range []string{"unary", "stream"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		gone bool
+		want breaker.State
+	}{
+		{"unary", false, breaker.Open},
+		{"unary", true, breaker.Closed},
+		{"stream", false, breaker.Open},
+		{"stream", true, breaker.Closed},
+	} {
+		t.Run(fmt.Sprintf("%s, client gone %v", test.kind, test.gone), func(t *testing.T) {
 			g, b := guarded(breaker.Settings{FailMax: 1})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			bug := func() {
+				if test.gone {
+					cancel()
+				}
+				panic("a bug")
+			}
 			defer func() {
 				if recover() == nil {
 					t.Error("the panic did not go on")
 				}
-				wantState(t, b, breaker.Open)
+				wantState(t, b, test.want)
 			}()
-			if kind == "unary" {
-				_, _ = g.UnaryServer(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/" + service + "/UnaryCall"},
-					func(context.Context, any) (any, error) { panic("a bug") })
+			if test.kind == "unary" {
+				_, _ = g.UnaryServer(ctx, nil, &grpc.UnaryServerInfo{FullMethod: "/" + service + "/UnaryCall"},
+					func(context.Context, any) (any, error) { bug(); return nil, nil })
 				return
 			}
-			_ = g.StreamServer(nil, fakeServerStream{ctx: t.Context()}, &grpc.StreamServerInfo{FullMethod: "/" + service + "/FullDuplexCall"},
-				func(any, grpc.ServerStream) error { panic("a bug") })
+			_ = g.StreamServer(nil, fakeServerStream{ctx: ctx}, &grpc.StreamServerInfo{FullMethod: "/" + service + "/FullDuplexCall"},
+				func(any, grpc.ServerStream) error { bug(); return nil })
 		})
 	}
 }

@@ -169,12 +169,13 @@ func (s *clientStream) finish(err error) error {
 	return s.settle(err)
 }
 
-// unwind settles a stream whose call does not return: a codec may panic.
+// unwind gives up a stream whose call panics or exits its goroutine, as a codec
+// of the program may.
 func (s *clientStream) unwind(returned *bool) {
 	if *returned {
 		return
 	}
-	_ = s.finish(errAbandoned)
+	s.abandon()
 	s.leave(false)
 }
 

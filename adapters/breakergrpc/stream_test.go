@@ -426,24 +426,6 @@ func (s slowHeader) Header() (metadata.MD, error) {
 	return metadata.MD{}, <-s.recv
 }
 
-func TestPanicInAStream(t *testing.T) {
-	g, b := guarded(breaker.Settings{FailMax: 1})
-	stream, err := g.StreamClient(t.Context(), &grpc.StreamDesc{}, nil, "/"+service+"/Watch",
-		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-			return nil, nil // its methods panic
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if recover() == nil {
-			t.Error("the panic did not go on to the caller")
-		}
-		wantState(t, b, breaker.Open)
-	}()
-	_ = stream.RecvMsg(nil)
-}
-
 func TestStreamsCostNoGoroutine(t *testing.T) {
 	const streams = 50
 	count := func(with bool) int {

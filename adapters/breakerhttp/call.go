@@ -2,7 +2,6 @@ package breakerhttp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,19 +28,15 @@ type call struct {
 	late bool // its deadline passed between two Reads
 }
 
-// unwind is deferred around the transport: one that panics or exits the
-// goroutine has failed. A flag, because recover() cannot tell a Goexit, and
-// would hide where a panic came from.
+// unwind is deferred around the transport, and ends the call if that panics or
+// exits the goroutine, which is a mistake of the program. A flag, because
+// recover() cannot tell a Goexit, and would hide where a panic came from.
 func (c *call) unwind() {
 	if c.running {
-		_ = c.failed(errAbandoned) // the panic continues, so no one receives the error
+		c.slot.free()
+		c.permit.Ignore()
 	}
 }
-
-var (
-	errAbandoned = errors.New("the call panicked or exited its goroutine")
-	errNoAnswer  = errors.New("the transport gave neither an answer nor an error")
-)
 
 // failed ends a call that got no answer, or not the whole of it, and returns
 // what its caller is to get.
@@ -59,7 +54,7 @@ func (c *call) judge(err error) breaker.Outcome {
 	switch {
 	case c.gaveUp(), c.late, c.slot.waited(c.req.Context()), c.upload.excuses(c.req, err), c.transport.mistaken(c.req, err):
 		return breaker.Ignored
-	case c.transport.errors != nil && err != errAbandoned:
+	case c.transport.errors != nil:
 		return c.transport.errors(err)
 	}
 	return breaker.Failure

@@ -126,17 +126,20 @@ func TestOutcomeOfTheBody(t *testing.T) {
 	}
 }
 
-// Field note 4.16: panics that no rival counts, and 4.4-4.6: probes that a
-// panic or Goexit loses for ever.
-func TestPanicsAndGoexitAreFailures(t *testing.T) {
+// A transport that panics, exits the goroutine or returns nothing is a mistake of
+// the program: no evidence, and a probe's place is free again.
+func TestPanicsAreNoEvidence(t *testing.T) {
 	for name, end := range map[string]func(){
-		"panic":  func() { panic("bug") },
-		"Goexit": runtime.Goexit,
+		"panic":   func() { panic("bug") },
+		"Goexit":  runtime.Goexit,
+		"nothing": func() {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := breaker.New("api", breaker.Settings{})
+			var seen outcomes
+			b := breaker.New("api", breaker.Settings{FailMax: 1}, breaker.WithListener(seen.listener()))
 			b.HalfOpen(breaker.Order{})
-			rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) { end(); return nil, nil }), breakerhttp.WithBreaker(b))
+			rt := breakerhttp.NewTransport(tripper(func(*http.Request) (*http.Response, error) { end(); return nil, nil }),
+				breakerhttp.WithBreaker(b), breakerhttp.WithErrors(func(error) breaker.Outcome { return breaker.Failure }))
 			var recovered any
 			done := make(chan struct{})
 			go func() {
@@ -148,8 +151,11 @@ func TestPanicsAndGoexitAreFailures(t *testing.T) {
 			if name == "panic" && recovered != "bug" {
 				t.Errorf("the caller recovered %v, want its own panic", recovered)
 			}
-			if got := b.State(); got != breaker.Open {
-				t.Errorf("%s, want open", got)
+			if got := seen.String(); got != "0 good, 0 bad" || b.State() != breaker.HalfOpen {
+				t.Errorf("%s, and the breaker is %s; want no evidence, and half-open", got, b.State())
+			}
+			if _, err := b.Allow(); err != nil {
+				t.Errorf("the probe's place is lost: %v", err)
 			}
 		})
 	}

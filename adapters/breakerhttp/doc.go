@@ -33,9 +33,13 @@
 //     or, for most of the call, until the server gives up, and a failure answer to
 //     such a request;
 //   - a deadline that passes while the caller does not read the answer's body;
-//   - the wait for one of http.Transport.MaxConnsPerHost connections;
+//   - the wait for one of http.Transport.MaxConnsPerHost connections, and a process
+//     that has no file descriptor left;
+//   - an answer whose header is larger than http.Transport.MaxResponseHeaderBytes;
+//   - 407 Proxy Authentication Required, of a proxy that lets nothing through;
 //   - a request that net/http refuses to send, such as one with an invalid header
-//     or a scheme that is not supported, and an error of Transport.Proxy.
+//     or a scheme that is not supported, and an error of Transport.Proxy;
+//   - a panic in the transport or in what it calls.
 //
 // A body that can break is watched: the transport gets a copy of the request with
 // the watched body, which the deprecated http.Transport.CancelRequest does not
@@ -45,6 +49,11 @@
 // Where http.Transport.MaxConnsPerHost is set, each call of the transport given to
 // NewTransport is traced, so that a wait for a connection can be told from a
 // server that hangs. Behind a transport of another type it cannot.
+//
+// A connection that the server closed while it was idle can cost a call: net/http
+// sends again what is safe to repeat, and reports the rest as an error, which is a
+// failure, as nobody knows whether the request was served. Set
+// http.Transport.IdleConnTimeout below the server's limit.
 //
 // # Rejections
 //

@@ -118,7 +118,7 @@ func (w *writer) end() {
 	case gone || w.returned && outcome == breaker.Ignored:
 		w.permit.Ignore()
 	case !w.returned:
-		w.permit.Done(errAbandoned)
+		w.permit.Abandoned()
 	default:
 		w.permit.Done(newStatusError(w.status, w.Header()))
 	}

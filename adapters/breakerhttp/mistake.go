@@ -5,17 +5,24 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 )
 
 // mistaken reports whether a call that failed with err was refused before it was
-// sent, for what the program has made of the request.
+// sent, for what the program has made of the request or because the process has
+// no file descriptor left, or was answered beyond a limit of the program's.
 func (t *Transport) mistaken(req *http.Request, err error) bool {
 	var address *net.AddrError // such as one with port 99999
-	if errors.Is(err, http.ErrSkipAltProtocol) || errors.As(err, &address) {
+	if errors.Is(err, http.ErrSkipAltProtocol) || errors.As(err, &address) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return true
 	}
-	for _, text := range refusals {
-		if strings.HasPrefix(err.Error(), text) {
+	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
+	if strings.HasSuffix(text, "http2: response header list larger than advertised limit") {
+		return true
+	}
+	for _, refusal := range refusals {
+		if strings.HasPrefix(text, refusal) {
 			return true
 		}
 	}
@@ -35,9 +42,11 @@ func (t *Transport) mistaken(req *http.Request, err error) bool {
 	return again != nil && (errors.Is(err, again) || err.Error() == again.Error())
 }
 
-// refusals is how errors begin with which net/http refuses to send a request, as
-// they have no types of their own.
+// refusals is how errors begin with which net/http refuses to send a request or to
+// take an answer, as they have no types of their own.
 var refusals = []string{
+	"Proxy Authentication Required", // the proxy's answer to CONNECT
+	"net/http: server response headers exceeded ",
 	"unsupported protocol scheme ",
 	"net/http: invalid method ",
 	"http: invalid Host header",

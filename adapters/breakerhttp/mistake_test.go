@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/switchgear-go/switchgear/adapters/breakerhttp"
@@ -26,6 +30,11 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 	}
 	proxy := httptest.NewServer(http.NotFoundHandler())
 	defer proxy.Close()
+	closed := httptest.NewServer(status(407))
+	defer closed.Close()
+	behind := func(proxy *httptest.Server) *http.Transport {
+		return &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}
+	}
 	for name, test := range map[string]struct {
 		url    string
 		change func(*http.Request)
@@ -40,16 +49,20 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 			r.Method, r.Body, r.ContentLength = "POST", stream(strings.NewReader("abc")), -1
 			r.Trailer = http.Header{"Content-Length": {"1"}}
 		}},
-		"method":       {change: func(r *http.Request) { r.Method = "GE T" }},
-		"host":         {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }}, url: "http://api.test", change: func(r *http.Request) { r.Host = "api test" }},
-		"host, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.Host = "api test" }},
-		"path, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.URL.Opaque = "api" }},
-		"port":         {url: "http://127.0.0.1:99999/"},
-		"cookie":       {change: func(r *http.Request) { r.Header["Cookie"] = []string{"a=b\x00"} }},
-		"scheme":       {url: "ftp://127.0.0.1:1/"},
-		"no scheme":    {change: func(r *http.Request) { r.URL.Scheme = "" }},
-		"path":         {change: func(r *http.Request) { r.URL.Opaque = "/a\nb" }},
-		"proxy":        {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy for this host") }}},
+		"method":                       {change: func(r *http.Request) { r.Method = "GE T" }},
+		"host":                         {base: behind(proxy), url: "http://api.test", change: func(r *http.Request) { r.Host = "api test" }},
+		"host, HTTP/2":                 {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.Host = "api test" }},
+		"path, HTTP/2":                 {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) { r.URL.Opaque = "api" }},
+		"port":                         {url: "http://127.0.0.1:99999/"},
+		"cookie":                       {change: func(r *http.Request) { r.Header["Cookie"] = []string{"a=b\x00"} }},
+		"scheme":                       {url: "ftp://127.0.0.1:1/"},
+		"no scheme":                    {change: func(r *http.Request) { r.URL.Scheme = "" }},
+		"path":                         {change: func(r *http.Request) { r.URL.Opaque = "/a\nb" }},
+		"proxy":                        {base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy for this host") }}},
+		"proxy that wants credentials": {base: behind(closed), url: "https://api.test"},
+		"no file descriptor": {base: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}}},
 		"trailer that is none, HTTP/2": {url: small.URL, base: small.Client().Transport, change: func(r *http.Request) {
 			r.Method, r.Body, r.ContentLength = "POST", stream(strings.NewReader("abc")), -1
 			r.Trailer = http.Header{"Content-Length": {"1"}}
@@ -79,6 +92,43 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 			}
 			if b.State() != breaker.HalfOpen {
 				t.Errorf("after %v the breaker is %v", err, b.State())
+			}
+		})
+	}
+}
+
+// An answer beyond the program's own limit was refused, not failed.
+func TestHeadersBeyondALimit(t *testing.T) {
+	for name, test := range map[string]struct {
+		http2 bool
+		limit int64
+		want  string
+	}{
+		"HTTP/1":               {false, 1000, "0 good, 0 bad"},
+		"HTTP/1, in the limit": {false, 100000, "1 good, 0 bad"},
+		"HTTP/2":               {true, 1000, "0 good, 0 bad"},
+		"HTTP/2, in the limit": {true, 100000, "1 good, 0 bad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for i := range 40 { // HTTP/2 tells one field that is too large by a broken connection
+					w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 50))
+				}
+			}))
+			server.EnableHTTP2 = test.http2
+			server.StartTLS()
+			defer server.Close()
+			base := server.Client().Transport.(*http.Transport)
+			base.MaxResponseHeaderBytes = test.limit
+			var seen outcomes
+			b := breaker.New("api", breaker.Settings{}, breaker.WithListener(seen.listener()))
+			resp, err := breakerhttp.NewTransport(base, breakerhttp.WithBreaker(b)).RoundTrip(newRequest(t, t.Context(), server.URL))
+			if err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+			if got := seen.String(); got != test.want {
+				t.Errorf("%v: %s, want %s", err, got, test.want)
 			}
 		})
 	}
@@ -130,7 +180,7 @@ func TestWithErrors(t *testing.T) {
 		{tripper(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: failingBody{strings.NewReader(""), errCause}}, nil
 		}), "1 good, 0 bad"},
-		{tripper(func(*http.Request) (*http.Response, error) { return nil, nil }), "0 good, 1 bad"},
+		{tripper(func(*http.Request) (*http.Response, error) { return nil, nil }), "0 good, 0 bad"},
 		{answers(500), "0 good, 1 bad"},
 	} {
 		var seen outcomes

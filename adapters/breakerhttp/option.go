@@ -68,7 +68,8 @@ func Host(req *http.Request) string {
 
 // WithStatus changes what status codes mean for the dependency; codes that are
 // not in the map keep their meaning. Default: 5xx is breaker.Failure, and for
-// a transport so is 429; all others are breaker.Success.
+// a transport so is 429, while 407 is breaker.Ignored; all others are
+// breaker.Success.
 func WithStatus(outcomes map[int]breaker.Outcome) Option {
 	return func(c *config) { c.outcomes = outcomes }
 }
@@ -124,8 +125,11 @@ func (r *rules) outcome(status int) breaker.Outcome {
 }
 
 func clientOutcome(status int) breaker.Outcome {
-	if status == http.StatusTooManyRequests {
+	switch status {
+	case http.StatusTooManyRequests:
 		return breaker.Failure
+	case http.StatusProxyAuthRequired: // a proxy lets nothing through
+		return breaker.Ignored
 	}
 	return serverOutcome(status)
 }

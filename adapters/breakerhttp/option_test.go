@@ -24,6 +24,7 @@ func TestOutcomeOfStatus(t *testing.T) {
 		{301, nil, "1 good, 0 bad"},
 		{400, nil, "1 good, 0 bad"},
 		{404, nil, "1 good, 0 bad"},
+		{407, nil, "0 good, 0 bad"}, // a proxy's
 		{408, nil, "1 good, 0 bad"},
 		{429, nil, "0 good, 1 bad"},
 		{499, nil, "1 good, 0 bad"},

@@ -63,8 +63,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.upload.noteStall()
 		return resp, c.failed(err)
 	case resp == nil:
-		c.permit.Done(errNoAnswer)
-		return nil, nil // http.Client words it
+		c.slot.free()
+		c.permit.Ignore() // a mistake of the transport, like a panic
+		return nil, nil   // http.Client words it
 	}
 	if sent != req && resp.Request == sent {
 		resp.Request = req

@@ -51,8 +51,16 @@ func (u *upload) noteStall() {
 // watchUpload returns the request to send: req itself where its body cannot
 // break, else a copy whose body is watched.
 func watchUpload(req *http.Request) (*http.Request, *upload) {
-	if req.Body == nil || req.Body == http.NoBody || plain(req) {
+	if req.Body == nil || req.Body == http.NoBody {
 		return req, nil
+	}
+	if size, ok := plain(req); ok {
+		if size == req.ContentLength || size < 0 || req.ContentLength <= 0 {
+			return req, nil
+		}
+		u := &upload{ctx: req.Context(), began: time.Now()}
+		u.broken.Store(true) // it is not as long as announced
+		return req, u
 	}
 	u := &upload{ctx: req.Context(), length: req.ContentLength, began: time.Now()}
 	watched := req.WithContext(req.Context())
@@ -70,24 +78,25 @@ func watchUpload(req *http.Request) (*http.Request, *upload) {
 	return watched, u
 }
 
-// plain reports whether a body is to be left as it is. net/http sends what is in
-// memory with the head in one packet, and a file over plain HTTP with sendfile.
-func plain(req *http.Request) bool {
+// plain reports whether a body is to be left as it is, and its size, or -1 if that
+// is not known. net/http sends what is in memory with the head in one packet, and
+// a file over plain HTTP with sendfile.
+func plain(req *http.Request) (size int64, ok bool) {
 	body := any(req.Body)
 	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
 		body = reflect.ValueOf(body).Field(0).Interface()
 	}
 	switch r := body.(type) {
 	case *os.File:
-		return req.URL.Scheme == "http"
+		return -1, req.URL.Scheme == "http"
 	case *bytes.Reader:
-		return int64(r.Len()) == req.ContentLength
+		return int64(r.Len()), true
 	case *bytes.Buffer:
-		return int64(r.Len()) == req.ContentLength
+		return int64(r.Len()), true
 	case *strings.Reader:
-		return int64(r.Len()) == req.ContentLength
+		return int64(r.Len()), true
 	}
-	return false
+	return 0, false
 }
 
 // What io.NopCloser makes of a reader without WriteTo, and of one with it.

@@ -116,6 +116,10 @@ func TestUploads(t *testing.T) {
 			body:   func(*testing.T) io.Reader { return strings.NewReader("abc") },
 			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",
 		},
+		"in memory, longer than announced": {
+			body:   func(*testing.T) io.Reader { return strings.NewReader("abcdefgh") },
+			change: func(r *http.Request) { r.ContentLength = 2 }, want: none, or: "1 good, 0 bad",
+		},
 		"announced, but not there": {
 			body:   func(*testing.T) io.Reader { return nil },
 			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",

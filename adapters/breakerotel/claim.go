@@ -1,77 +1,64 @@
 package breakerotel
 
 import (
-	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// pair is a manager and the provider that shows it.
-type pair struct {
+// registered has the registrations of the program, the oldest first, as a provider
+// does not tell what it shows. The mutex guards it.
+var registered struct {
+	sync.Mutex
+	claims []*claim
+}
+
+// claim is the right to show a manager by a provider.
+type claim struct {
 	manager  *breaker.Manager
 	provider metric.MeterProvider
 }
 
-// registered has the pairs of the program, as a provider does not tell what it
-// shows. The mutex guards it.
-var registered = struct {
-	sync.Mutex
-	pairs map[pair]bool
-}{pairs: map[pair]bool{}}
-
-// claim reserves a pair until release is called. A provider that cannot be
-// compared is not told from others.
-func claim(m *breaker.Manager, p metric.MeterProvider) (release func(), ok bool) {
-	if !reflect.ValueOf(p).Comparable() {
-		return func() {}, true
-	}
+// newClaim returns a claim, to be released, or nil if there is one already.
+func newClaim(m *breaker.Manager, p metric.MeterProvider) *claim {
+	c := &claim{m, p}
 	registered.Lock()
-	defer registered.Unlock()
-	key := pair{m, p}
-	if registered.pairs[key] || isGlobal(p) && registered.pairs[pair{m, placeholder}] {
-		return nil, false
+	registered.claims = append(registered.claims, c)
+	registered.Unlock()
+	if c.void() {
+		c.release()
+		return nil
 	}
-	registered.pairs[key] = true
-	return func() {
-		registered.Lock()
-		defer registered.Unlock()
-		delete(registered.pairs, key)
-	}, true
+	return c
 }
 
-// placeholder is the global provider of a program that has not set one yet, or
-// nil. From otel.SetMeterProvider on it passes everything to the one that was set,
-// so that two providers are one.
-var placeholder = func() metric.MeterProvider {
-	// Its type has no other sign. A test meets it.
-	if p := otel.GetMeterProvider(); fmt.Sprintf("%T", p) == "*global.meterProvider" {
-		return p
-	}
-	return nil
-}()
-
-// isGlobal reports whether the placeholder stands for p.
-func isGlobal(p metric.MeterProvider) bool {
-	now := otel.GetMeterProvider()
-	return reflect.ValueOf(now).Comparable() && p == now
-}
-
-// doubled reports whether a registration with the placeholder shows what one with
-// the provider that has been set since shows too.
-func doubled(m *breaker.Manager, p metric.MeterProvider) bool {
-	if placeholder == nil || !reflect.ValueOf(p).Comparable() || p != placeholder {
-		return false
-	}
-	now := otel.GetMeterProvider()
-	if now == placeholder || !reflect.ValueOf(now).Comparable() {
-		return false
-	}
+func (c *claim) release() {
 	registered.Lock()
 	defer registered.Unlock()
-	return registered.pairs[pair{m, now}]
+	registered.claims = slices.DeleteFunc(registered.claims, func(other *claim) bool { return other == c })
+}
+
+// void reports whether an older claim shows the same. That can change: from
+// otel.SetMeterProvider on, the global provider of before is the one that was set.
+func (c *claim) void() bool {
+	registered.Lock()
+	older := slices.Clone(registered.claims[:max(0, slices.Index(registered.claims, c))])
+	registered.Unlock()
+	return slices.ContainsFunc(older, func(other *claim) bool {
+		return other.manager == c.manager && same(other.provider, c.provider)
+	})
+}
+
+// same reports whether two providers are one. A provider that passes everything on
+// to another, as the global one does, has the meters of that one.
+func same(a, b metric.MeterProvider) bool {
+	if reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b {
+		return true
+	}
+	x, y := reflect.ValueOf(a.Meter(scope)), reflect.ValueOf(b.Meter(scope))
+	return x.Kind() == reflect.Pointer && y.Kind() == reflect.Pointer && x.Type() == y.Type() && x.Pointer() == y.Pointer()
 }

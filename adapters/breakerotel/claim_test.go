@@ -10,6 +10,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
@@ -44,7 +45,10 @@ func TestRegisterTwice(t *testing.T) {
 
 	register(breaker.NewManager(breaker.Settings{}), provider)
 	register(m, sdkmetric.NewMeterProvider())
-	register(m, incomparable{MeterProvider: provider})
+	if _, err := breakerotel.Register(m, breakerotel.WithMeterProvider(incomparable{MeterProvider: provider})); !errors.Is(err, breakerotel.ErrRegistered) {
+		t.Errorf("a wrapper of the provider got %v, want ErrRegistered", err)
+	}
+	register(m, incomparable{MeterProvider: noop.NewMeterProvider()})
 	if err := first(); err != nil {
 		t.Error(err)
 	}
@@ -71,12 +75,24 @@ func TestRegisterTwiceByTheGlobalProvider(t *testing.T) {
 	otel.SetMeterProvider(provider)
 	register(early, breakerotel.ErrRegistered)
 	register(early, breakerotel.ErrRegistered, breakerotel.WithMeterProvider(provider))
-	for _, name := range []string{"early", "late"} {
+	shows := func(reader *sdkmetric.ManualReader, name string) {
+		t.Helper()
 		want := "updown count {breaker} [name=" + name + " state=closed] 1"
 		if got := collect(t, reader); !slices.Contains(got, want) {
 			t.Errorf("%s is not in\n%s", want, strings.Join(got, "\n"))
 		}
 	}
+	shows(reader, "early")
+	shows(reader, "late")
+
+	// What was registered before stays with the provider that was set first.
+	second := sdkmetric.NewManualReader()
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(second)))
+	register(early, nil)
+	register(early, breakerotel.ErrRegistered)
+	register(early, breakerotel.ErrRegistered, breakerotel.WithMeterProvider(provider))
+	shows(reader, "early")
+	shows(second, "early")
 }
 
 // incomparable is a provider that is no key of a map.

@@ -34,8 +34,8 @@
 //	switchgear.breaker.calls                 {call}        counter, WithCalls, by outcome: success, failure, ignored or rejected
 //
 // A manager can be registered once with each provider; otherwise its values would
-// be added up twice. The global provider before otel.SetMeterProvider and the one
-// that is then set count as one.
+// be added up twice. The global provider of before otel.SetMeterProvider and the
+// one that is set first count as one, because it passes everything on to that one.
 //
 // Counters begin with Register, those of calls when they are first observed
 // (see breaker.Manager.Observe).

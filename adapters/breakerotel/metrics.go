@@ -54,23 +54,24 @@ func Register(m *breaker.Manager, opts ...Option) (remove func() error, err erro
 	for _, opt := range opts {
 		opt(&o)
 	}
-	release, ok := claim(m, o.provider)
-	if !ok {
+	c := newClaim(m, o.provider)
+	if c == nil {
 		return func() error { return nil }, ErrRegistered
 	}
-	stop, err := register(m, o)
+	stop, err := register(c, o)
 	if err != nil {
-		release()
+		c.release()
 		return func() error { return nil }, fmt.Errorf("breakerotel: %w", err)
 	}
 	return sync.OnceValue(func() error {
-		defer release()
+		defer c.release()
 		return stop()
 	}), nil
 }
 
-func register(m *breaker.Manager, o options) (stop func() error, err error) {
-	r := &reader{manager: m, provider: o.provider, calls: o.calls}
+func register(c *claim, o options) (stop func() error, err error) {
+	m := c.manager
+	r := &reader{claim: c, manager: m, calls: o.calls}
 	instruments, err := r.make(o.provider.Meter(scope))
 	if err != nil {
 		return nil, err
@@ -95,10 +96,10 @@ func register(m *breaker.Manager, o options) (stop func() error, err error) {
 
 // reader reads a manager when metrics are collected.
 type reader struct {
-	manager  *breaker.Manager
-	provider metric.MeterProvider
-	watcher  *metrics.Watcher
-	calls    bool
+	claim   *claim
+	manager *breaker.Manager
+	watcher *metrics.Watcher
+	calls   bool
 
 	count, auto, probes, unlimited metric.Int64ObservableUpDownCounter
 	failures                       metric.Int64ObservableGauge
@@ -151,8 +152,8 @@ func (r *reader) make(m metric.Meter) (all []metric.Observable, err error) {
 
 // observe is the callback of all instruments.
 func (r *reader) observe(_ context.Context, o metric.Observer) error {
-	if doubled(r.manager, r.provider) {
-		return nil
+	if r.claim.void() {
+		return nil // another registration shows the same
 	}
 	now := time.Now()
 	for _, g := range metrics.Groups(r.manager, now) {

@@ -2,7 +2,9 @@ package breakerpgx
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -131,8 +133,8 @@ func (p *Pool) start(ctx context.Context, k kind) (*call, error) {
 // judgeAcquire says what it means that there is no connection.
 func (g *guard) judgeAcquire(ctx context.Context, a *acquiring, err error) breaker.Outcome {
 	switch {
-	case !a.asked.Load(), a.own.Load():
-		return breaker.Ignored // the database was not asked, or is not to blame
+	case !a.asked.Load(), a.own.Load(), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return breaker.Ignored // the database was not asked, or is not to blame: no file descriptor is left
 	case ctx.Err() == context.Canceled:
 		return breaker.Canceled
 	}

@@ -141,8 +141,7 @@ func (c *call) release() {
 }
 
 // unwind is deferred around what a call runs, and ends one that panics or exits
-// its goroutine. That is the doing of the program's own code below pgx: an
-// argument, a Scanner, a hook.
+// its goroutine, which is a mistake of the program.
 func (c *call) unwind(returned *bool) {
 	if !*returned && c.running {
 		_ = c.settle(breaker.Ignored, nil)

@@ -13,13 +13,16 @@
 // What the raw *pgx.Conn does (Conn.Conn, Pool.Pool), such as LISTEN and
 // WaitForNotification, and large objects are not.
 //
-// # What counts
+// # What is evidence
 //
-// Only what the database does is evidence. Failures are a connection that
-// breaks or cannot be made, a deadline that passes while the database is asked,
-// and the SQLSTATEs that breakersql.PostgreSQL calls failures: classes 08, 53,
-// 57, 58 and XX. All other answers of the server are successes: no rows, a
-// constraint, a syntax error, a deadlock. WithClassifier changes that.
+// What never left the process, what the caller did, and what the program did
+// wrong is not evidence. Only the dependency's own doing is.
+//
+// Failures are a connection that breaks or cannot be made, a deadline that passes
+// while the database is asked, and the SQLSTATEs that breakersql.PostgreSQL calls
+// failures: classes 08, 53, 57, 58 and XX. All other answers of the server are
+// successes: no rows, a constraint, a syntax error, a deadlock. WithClassifier
+// changes that.
 //
 // Not evidence either way are:
 //
@@ -29,9 +32,11 @@
 //     be encoded, a transaction that has ended, a closed pool;
 //   - waiting for a free connection of the program's own pool, also when the
 //     caller's deadline ends first;
+//   - a process that has no file descriptor left for a connection;
 //   - errors and delays of the program's own code: a CopyFromSource, a callback
 //     of a batch, a Scanner, the hooks of pgxpool.Config, and a reader of rows
-//     whose deadline passes while it does not read.
+//     whose deadline passes while it does not read;
+//   - a panic.
 //
 // A connection that breaks counts once, however many statements of its
 // transaction fail afterwards. What prepares work or takes it back (connect,

@@ -7,7 +7,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,6 +229,16 @@ func TestJudgement(t *testing.T) {
 			defer func() { err, _ = recover().(error) }()
 			return p.QueryRow(ctx, "SELECT 1").Scan(panics{})
 		}},
+		{"an argument that panics", breaker.Ignored, func(p *breakerpgx.Pool) (err error) {
+			defer func() { err, _ = recover().(error) }()
+			return statement("SELECT $1::int", panics{})(p)
+		}},
+		{"a batch whose callback panics", breaker.Ignored, func(p *breakerpgx.Pool) (err error) {
+			defer func() { err, _ = recover().(error) }()
+			return batch(func(b *pgx.Batch) {
+				b.Queue("SELECT 1").QueryRow(func(pgx.Row) error { panic(errors.New("panics")) })
+			}, false)(p)
+		}},
 		{"a Scanner that fails", breaker.Success, func(p *breakerpgx.Pool) error {
 			return p.QueryRow(ctx, "SELECT 1").Scan(&mistaken{io.ErrUnexpectedEOF})
 		}},
@@ -251,7 +264,8 @@ func (d *deadline) Err() error {
 	}
 }
 
-func (panics) Scan(any) error { panic(errors.New("panics")) }
+func (panics) Scan(any) error               { panic(errors.New("panics")) }
+func (panics) Value() (driver.Value, error) { panic(errors.New("panics")) }
 
 // errNone stands for no error in the table, whose calls are to fail.
 var errNone = errors.New("none")
@@ -396,6 +410,11 @@ func TestOwnPool(t *testing.T) {
 	for name, change := range map[string]func(*pgxpool.Config){
 		"BeforeConnect fails": func(c *pgxpool.Config) {
 			c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return io.ErrUnexpectedEOF }
+		},
+		"no file descriptor": func(c *pgxpool.Config) {
+			c.ConnConfig.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
 		},
 		"AfterConnect fails": func(c *pgxpool.Config) {
 			c.AfterConnect = func(context.Context, *pgx.Conn) error { return io.ErrUnexpectedEOF }

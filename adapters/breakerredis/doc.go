@@ -38,8 +38,9 @@
 //     redis.ErrPoolExhausted or the caller's deadline ends it;
 //   - a client that the program closes, and what follows on a redis.Conn whose
 //     connection is broken;
-//   - an argument that cannot be sent, and errors of the program's limiter,
-//     provider of credentials or OnConnect;
+//   - an argument that cannot be sent, errors of the program's limiter,
+//     provider of credentials or OnConnect, and a panic;
+//   - a process that has no file descriptor left for a connection;
 //   - a command that blocks on purpose, such as BLPOP or XREAD BLOCK, whose
 //     caller's deadline comes before the end of its wait.
 //

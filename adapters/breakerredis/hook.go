@@ -115,7 +115,7 @@ func (h *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		cmds := [...]redis.Cmder{cmd}
 		c := h.begin(ctx, p, cmds[:])
-		defer c.permit.Abandoned()
+		defer c.permit.Ignore() // a panic is a mistake of the program
 		return c.end(cmds[:], next(c, cmd))
 	}
 }
@@ -134,7 +134,7 @@ func (h *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 			return err
 		}
 		c := h.begin(ctx, p, cmds)
-		defer c.permit.Abandoned()
+		defer c.permit.Ignore() // a panic is a mistake of the program
 		return c.end(cmds, next(c, cmds))
 	}
 }

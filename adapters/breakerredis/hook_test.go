@@ -319,16 +319,59 @@ func TestRejectedPipelineMarksItsCommands(t *testing.T) {
 	}
 }
 
-func TestPanicInACommand(t *testing.T) {
-	b := breaker.New("redis", breaker.Settings{FailMax: 1})
-	process := breakerredis.NewHook(b).ProcessHook(func(context.Context, redis.Cmder) error { panic("a hook's bug") })
-	defer func() {
-		if recover() == nil {
-			t.Error("the panic did not go on")
+// What panics below the hook is the program's: another hook, an argument, the
+// dialer. go-redis recovers the panic of a dialer.
+func TestPanicsAreNoEvidence(t *testing.T) {
+	o := quick(startServer(t).addr)
+	for name, arrange := range map[string]func(*redis.Options) (redis.Hook, any){
+		"a hook":      func(*redis.Options) (redis.Hook, any) { return panics{}, "a" },
+		"an argument": func(*redis.Options) (redis.Hook, any) { return nil, panics{} },
+		"the dialer": func(o *redis.Options) (redis.Hook, any) {
+			o.Dialer = func(context.Context, string, string) (net.Conn, error) { panic("a dialer's bug") }
+			return nil, "a"
+		},
+	} {
+		for _, pipeline := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, pipeline %v", name, pipeline), func(t *testing.T) {
+				o := *o
+				hook, arg := arrange(&o)
+				c, b := guard(t, &o, breaker.Settings{FailMax: 1})
+				if hook != nil {
+					c.AddHook(hook)
+				}
+				b.HalfOpen(breaker.Order{})
+				func() {
+					defer func() {
+						if recover() == nil && name != "the dialer" {
+							t.Error("the panic did not go on")
+						}
+					}()
+					if !pipeline {
+						_ = c.Set(t.Context(), "key", arg, 0).Err()
+						return
+					}
+					_, _ = c.Pipelined(t.Context(), func(p redis.Pipeliner) error { return p.Set(t.Context(), "key", arg, 0).Err() })
+				}()
+				wantState(t, b, breaker.HalfOpen)
+				if _, err := b.Allow(); err != nil {
+					t.Errorf("the probe's place is lost: %v", err)
+				}
+			})
 		}
-		wantState(t, b, breaker.Open)
-	}()
-	_ = process(t.Context(), redis.NewCmd(t.Context(), "get"))
+	}
+}
+
+// panics is a hook and an argument that panics.
+type panics struct{}
+
+func (panics) MarshalBinary() ([]byte, error)              { panic("an argument's bug") }
+func (panics) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (panics) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error { panic("a hook's bug") }
+}
+
+func (panics) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error { panic("a hook's bug") }
 }
 
 // checkNodes kills one of two nodes: the keys of the other must not be

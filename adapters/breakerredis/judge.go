@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -90,6 +91,7 @@ func (c *command) judgeError(cmds []redis.Cmder, err error) breaker.Outcome {
 		errors.Is(err, redis.ErrPoolTimeout),
 		errors.Is(err, redis.ErrPoolExhausted),
 		errors.Is(err, net.ErrClosed), // by the program: the node's end is io.EOF
+		isLocal(err),
 		strings.HasPrefix(err.Error(), badState),
 		unmarshallable(cmds, err):
 		return breaker.Ignored
@@ -108,6 +110,10 @@ func (c *command) judgeError(cmds []redis.Cmder, err error) breaker.Outcome {
 	// A limiter, a provider of credentials, OnConnect, another hook: the program's.
 	return breaker.Ignored
 }
+
+// isLocal reports whether a dial failed because the process or the machine has no
+// file descriptor left.
+func isLocal(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
 // badState is how go-redis begins the error of each command on a redis.Conn
 // after one that broke its connection. They are not sent.

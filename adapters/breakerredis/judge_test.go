@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -183,6 +187,14 @@ func TestMistakesOfTheProgram(t *testing.T) {
 			},
 			run: func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
 		},
+		"no file descriptor": {
+			options: func(o *redis.Options) {
+				o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+				}
+			},
+			run: func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
+		},
 		"limiter": {
 			options: func(o *redis.Options) { o.Limiter = limiter{} },
 			run:     func(c redis.Cmdable) error { return c.Get(ctx, "k").Err() },
@@ -257,4 +269,148 @@ func TestConnectionsOfTheProgramsOwn(t *testing.T) {
 			wantFails(t, b, 0, err.Error())
 		})
 	}
+}
+
+// What a real node makes of calls that go wrong: good and bad outcomes.
+func TestSituations(t *testing.T) {
+	s := startServer(t)
+	ctx := t.Context()
+	admin := redis.NewClient(quick(s.addr))
+	defer admin.Close()
+	if err := admin.Do(ctx, "acl", "setuser", "reader", "on", ">secret", "~*", "+get").Err(); err != nil {
+		t.Fatal(err)
+	}
+	full := func(o *redis.Options) { o.PoolSize, o.PoolTimeout = 1, 50*time.Millisecond }
+	// hold takes the only connection of a pool.
+	hold := func(c *redis.Client) *redis.Conn {
+		held := c.Conn()
+		_ = held.Get(ctx, "a").Err()
+		return held
+	}
+	inTx := func(c redis.Cmdable) error {
+		_, err := c.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Incr(ctx, "n").Err() })
+		return err
+	}
+	for name, test := range map[string]struct {
+		options func(*redis.Options)
+		want    [2]int
+		run     func(*redis.Client) error
+	}{
+		"wrong password": {
+			func(o *redis.Options) { o.Username, o.Password = "reader", "wrong" },
+			[2]int{1, 0},
+			func(c *redis.Client) error { return c.Get(ctx, "a").Err() },
+		},
+		"no permission": {
+			func(o *redis.Options) { o.Username, o.Password = "reader", "secret" },
+			[2]int{1, 0},
+			func(c *redis.Client) error { return c.Set(ctx, "a", 1, 0).Err() },
+		},
+		"no such database": {
+			func(o *redis.Options) { o.DB = 99 },
+			[2]int{1, 0},
+			func(c *redis.Client) error { return c.Get(ctx, "a").Err() },
+		},
+		"no such script": {nil, [2]int{1, 0}, func(c *redis.Client) error { return c.EvalSha(ctx, "none", nil).Err() }},
+		"a key that another client changes": {nil, [2]int{2, 0}, func(c *redis.Client) error { // WATCH, and what it is for
+			return c.Watch(ctx, func(tx *redis.Tx) error {
+				admin.Incr(ctx, "n")
+				return inTx(tx)
+			}, "n")
+		}},
+		"a full pool: a transaction": {full, [2]int{1, 0}, func(c *redis.Client) error {
+			defer hold(c).Close()
+			return inTx(c)
+		}},
+		"a full pool: WATCH": {full, [2]int{1, 0}, func(c *redis.Client) error {
+			defer hold(c).Close()
+			return c.Watch(ctx, func(tx *redis.Tx) error { return inTx(tx) }, "n")
+		}},
+		"a full pool: a pipeline until its caller's deadline": {
+			func(o *redis.Options) { o.PoolSize = 1 },
+			[2]int{1, 0},
+			func(c *redis.Client) error {
+				defer hold(c).Close()
+				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+				defer cancel()
+				_, err := c.Pipelined(short, func(p redis.Pipeliner) error { return p.Get(ctx, "a").Err() })
+				return err
+			},
+		},
+		"a connection that is killed while it waits": {nil, [2]int{1, 1}, func(c *redis.Client) error {
+			id := c.ClientID(ctx).Val()
+			go whenBlocked(ctx, admin, func() { admin.ClientKillByFilter(ctx, "ID", strconv.FormatInt(id, 10)) })
+			return c.BLPop(ctx, time.Minute, "q").Err()
+		}},
+		"a wait that an operator ends": {nil, [2]int{2, 0}, func(c *redis.Client) error {
+			id := c.ClientID(ctx).Val()
+			go whenBlocked(ctx, admin, func() { admin.ClientUnblockWithError(ctx, id) })
+			return c.BLPop(ctx, time.Minute, "q").Err()
+		}},
+		"a node that is paused": {
+			func(o *redis.Options) { o.ContextTimeoutEnabled = true },
+			[2]int{1, 1},
+			func(c *redis.Client) error {
+				_ = c.Ping(ctx).Err()
+				admin.Do(ctx, "client", "pause", 1500, "all")
+				defer admin.Ping(ctx) // waits until that is over
+				short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+				defer cancel()
+				return c.Get(short, "a").Err()
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := quick(s.addr)
+			o.MaxRetries = -1
+			if test.options != nil {
+				test.options(o)
+			}
+			var good, bad atomic.Int64
+			b := breaker.New("redis", breaker.Settings{FailMax: 100}, breaker.WithListener(breaker.Listener{
+				Success: func(*breaker.Breaker) { good.Add(1) },
+				Failure: func(*breaker.Breaker, error) { bad.Add(1) },
+			}))
+			c := redis.NewClient(o)
+			defer c.Close()
+			c.AddHook(breakerredis.NewHook(b))
+			err := test.run(c)
+			if err == nil {
+				t.Error("no error")
+			}
+			if got := [2]int{int(good.Load()), int(bad.Load())}; got != test.want {
+				t.Errorf("%v: %d good and %d bad, want %d and %d", err, got[0], got[1], test.want[0], test.want[1])
+			}
+		})
+	}
+}
+
+// A subscription whose connection breaks connects again by itself, and says
+// nothing of the node before that.
+func TestSubscriptionThatIsCut(t *testing.T) {
+	s := startServer(t)
+	admin := redis.NewClient(quick(s.addr))
+	defer admin.Close()
+	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
+	sub := c.Subscribe(t.Context(), "channel")
+	defer sub.Close()
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin.ClientKillByFilter(t.Context(), "TYPE", "pubsub")
+	if _, err := sub.Receive(t.Context()); err == nil {
+		t.Error("the subscription was not cut")
+	}
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Errorf("it does not connect again: %v", err)
+	}
+	wantState(t, b, breaker.Closed)
+}
+
+// whenBlocked calls f as soon as a client of the node waits on purpose.
+func whenBlocked(ctx context.Context, admin *redis.Client, f func()) {
+	for ctx.Err() == nil && !strings.Contains(admin.Info(ctx, "clients").Val(), "blocked_clients:1") {
+		time.Sleep(time.Millisecond)
+	}
+	f()
 }

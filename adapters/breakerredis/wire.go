@@ -32,10 +32,9 @@ func (h *hook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		d := &dial{time.Now()}
 		h.wire.begin(d)
-		failed := true // also of a dialer that panics
-		defer func() { h.wire.end(d, failed) }()
+		defer h.wire.forget(d) // even if the dialer panics
 		c, err := next(ctx, network, addr)
-		failed = err != nil && !errors.Is(err, context.Canceled) // a client that is closed cancels
+		h.wire.end(d, err != nil && !isLocal(err) && !errors.Is(err, context.Canceled)) // a client that is closed cancels
 		if c == nil || err != nil {
 			return c, err
 		}
@@ -59,6 +58,13 @@ func (w *wire) end(d *dial, failed bool) {
 	if w.down = failed; failed {
 		w.noDial = later(w.noDial, d.began)
 	}
+}
+
+// forget removes a dial that has not ended as a dial does.
+func (w *wire) forget(d *dial) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.dials, d)
 }
 
 // exchangeFailed records that what was written then was not answered.

@@ -69,7 +69,7 @@ func (c *conn) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	return call.end(p.Ping(ctx))
 }
 
@@ -111,7 +111,7 @@ func (c *conn) prepare(ctx context.Context, prepare func() (driver.Stmt, error))
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	s, err := prepare()
 	return c.stmt(s), call.end(err)
 }
@@ -121,7 +121,7 @@ func (c *conn) begin(ctx context.Context, begin func() (driver.Tx, error)) (driv
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	t, err := begin()
 	if err = call.end(err); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (x execer) ExecContext(ctx context.Context, query string, args []driver.Nam
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	res, err := e.ExecContext(ctx, query, args)
 	return res, call.end(err)
 }
@@ -157,7 +157,7 @@ func (x queryer) QueryContext(ctx context.Context, query string, args []driver.N
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	return call.rows(q.QueryContext(ctx, query, args))
 }
 
@@ -190,7 +190,7 @@ func (t tx) Rollback() error { return t.end(undoing, t.Tx.Rollback) }
 
 func (t tx) end(k kind, end func() error) error {
 	call := t.c.g.finish(t.ctx, t.c, k)
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	err := call.end(end())
 	t.c.past.tx = nil
 	return err

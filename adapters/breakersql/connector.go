@@ -95,7 +95,7 @@ func (c guardedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	conn, err := c.Connector.Connect(ctx)
 	return c.g.conn(conn), call.end(err)
 }

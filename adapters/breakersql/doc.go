@@ -26,7 +26,8 @@
 // the database's word about the statement (no rows, a constraint, a syntax
 // error, a deadlock) is a success, because it answered. A caller that cancels
 // is not evidence; a deadline that passes is a failure, unless it passes while rows
-// wait to be read.
+// wait to be read. A process that has no file descriptor left for a connection
+// is not evidence. A driver that panics is a mistake of the program.
 //
 // driver.ErrBadConn on a connection that was in use before, or that has been in
 // the pool for a while, is not evidence: it died while it was idle, and
@@ -34,6 +35,12 @@
 // a failure. What follows on a connection that a caller's cancel has spoiled (the
 // rollback, the next statement of a sql.Conn) is not evidence, and what follows
 // on a broken one is not a second failure. A transaction fails once.
+//
+// A connect that fails is a failure, unless the database answered, because most
+// drivers do not say why. What is the program's own in it, such as a provider of
+// passwords that pgx asks, is for the breaker to ignore:
+//
+//	b := breaker.New("db", breaker.Settings{}, breaker.WithIgnored(breaker.ErrorIs(errNoToken)))
 //
 // # While the breaker is open
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"syscall"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -48,7 +49,8 @@ type call struct {
 }
 
 // begin asks for a call; its error is the rejection. The caller defers the
-// permit's Abandoned, for a driver that panics or exits the goroutine.
+// permit's Ignore, for a driver that panics or exits the goroutine: a mistake of
+// the program.
 func (g *guard) begin(ctx context.Context, c *conn, k kind) (call, error) {
 	permit, err := g.b.AllowContext(ctx)
 	if err != nil {
@@ -107,7 +109,7 @@ func (c *call) judge(err error) breaker.Outcome {
 		return breaker.Success
 	case c.canceled(): // drivers tell a cancel in many ways
 		return breaker.Canceled
-	case c.late:
+	case c.late, errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // no file descriptor is left
 		return breaker.Ignored
 	}
 	o := c.g.classify(err)

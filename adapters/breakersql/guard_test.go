@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -349,11 +352,14 @@ func TestSlowQueries(t *testing.T) {
 	}
 }
 
-func TestPanicsAndGoexitAreFailures(t *testing.T) {
+// A driver that panics or exits the goroutine is a mistake of the program: no
+// evidence, and a probe's place is free again.
+func TestPanicsAreNoEvidence(t *testing.T) {
 	for _, step := range []string{"connect", "ping", "prepare", "begin", "exec", "query", "commit", "rollback", "stmt.exec", "stmt.query"} {
 		for end, f := range map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit} {
 			t.Run(step+"/"+end, func(t *testing.T) {
-				b := breaker.New("db", breaker.Settings{})
+				b := breaker.New("db", breaker.Settings{FailMax: 1})
+				b.HalfOpen(breaker.Order{})
 				f := &fake{do: map[string]func(context.Context) error{step: func(context.Context) error { f(); return nil }}}
 				db := sql.OpenDB(breakersql.Connector(f, b)) // not closed: database/sql has lost the connection
 				op := map[string]string{
@@ -370,10 +376,43 @@ func TestPanicsAndGoexitAreFailures(t *testing.T) {
 					operations[op](context.Background(), db)
 				}()
 				<-done
-				if got := b.FailCount(); got != 1 {
-					t.Errorf("%d failures, want 1", got)
+				if b.State() == breaker.Open {
+					t.Error("the breaker is open")
+				}
+				if _, err := b.Allow(); err != nil {
+					t.Errorf("the probe's place is lost: %v", err)
 				}
 			})
+		}
+	}
+}
+
+// A process that cannot open a connection for want of a file descriptor asks
+// nothing of the database.
+func TestNoFileDescriptorLeft(t *testing.T) {
+	f := &fake{err: map[string]error{"connect": &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}}}
+	b := breaker.New("db", breaker.Settings{FailMax: 1})
+	b.HalfOpen(breaker.Order{})
+	if err := openFake(t, f, b).Ping(); !errors.Is(err, syscall.EMFILE) || b.State() != breaker.HalfOpen {
+		t.Errorf("%v, and the breaker is %s, want half-open", err, b.State())
+	}
+}
+
+// A driver's connect may ask the program, whose errors only the program knows.
+func TestConnectThatFailsInTheProgram(t *testing.T) {
+	errNoToken := errors.New("the token endpoint is down")
+	for _, test := range []struct {
+		opts []breaker.Option
+		want breaker.State
+	}{
+		{nil, breaker.Open},
+		{[]breaker.Option{breaker.WithIgnored(breaker.ErrorIs(errNoToken))}, breaker.HalfOpen},
+	} {
+		b := breaker.New("db", breaker.Settings{FailMax: 1}, test.opts...)
+		b.HalfOpen(breaker.Order{})
+		f := &fake{err: map[string]error{"connect": fmt.Errorf("connecting: %w", errNoToken)}}
+		if err := openFake(t, f, b).Ping(); !errors.Is(err, errNoToken) || b.State() != test.want {
+			t.Errorf("%v, and the breaker is %s, want %s", err, b.State(), test.want)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (s *stmt) exec(ctx context.Context, exec func() (driver.Result, error)) (dr
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	res, err := exec()
 	return res, call.end(err)
 }
@@ -104,7 +104,7 @@ func (s *stmt) query(ctx context.Context, query func() (driver.Rows, error)) (dr
 	if err != nil {
 		return nil, err
 	}
-	defer call.permit.Abandoned()
+	defer call.permit.Ignore()
 	return call.rows(query())
 }
 

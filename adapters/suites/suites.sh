@@ -47,7 +47,7 @@ patched_go() {
 	patch "$src/net/http/client.go" '
 		s|^func (c \*Client) transport() RoundTripper {$|var SuitesWrap = func(rt RoundTripper) RoundTripper { return rt }\n\nfunc (c *Client) transport() RoundTripper { return SuitesWrap(c.bareTransport()) }\n\nfunc (c *Client) bareTransport() RoundTripper {|'
 	local package
-	for package in internal/vtime breaker adapters/breakerhttp; do
+	for package in $(cd "$root" && "$system_go" list -deps ./adapters/breakerhttp | sed -n 's|^github.com/switchgear-go/switchgear/||p'); do
 		mkdir -p "$src/switchgear/$package"
 		cp "$root/$package"/*.go "$src/switchgear/$package/"
 		rm -f "$src/switchgear/$package"/*_test.go

@@ -70,7 +70,7 @@ var plays = []play{
 	{"one bad zone of 3, 0.2/s", 0.2, quickTime, where(zone0), zone0, nil},
 	{"two bad zones of 3, 10/s", 10, quickTime, where(zones01), zones01, nil},
 	{"flaps 5 s / 5 s, 10/s", 10, quickTime, func(t time.Duration, _, _ int, _ *rand.Rand) bool { return t%(10*time.Second) < 5*time.Second }, everyone, nil},
-	{"outage, store down all along, 10/s", 10, quickTime, share(1), everyone, func(time.Duration) bool { return false }},
+	{"outage, store down throughout, 10/s", 10, quickTime, share(1), everyone, func(time.Duration) bool { return false }},
 	{"outage, store dies 5 s into it, 10/s", 10, quickTime, share(1), everyone, func(t time.Duration) bool { return t < outageAt+5*time.Second }},
 }
 
@@ -299,7 +299,7 @@ func TestTable(t *testing.T) {
 		{"one bad node, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "no one else opens"},
 		{"one bad zone of 3, 0.2/s", 30, 0, func(f figures) bool { return f.protect < 12 && f.falsely == 0 }, "protected in 12 s, no one else opens"},
 		{"two bad zones of 3, 10/s", 30, 0, func(f figures) bool { return f.falsely == 0 }, "the third stays closed"},
-		{"outage, store down all along, 10/s", 30, 0, func(f figures) bool { return f.protect < 3 && f.after < 6 }, "as without a fleet"},
+		{"outage, store down throughout, 10/s", 30, 0, func(f figures) bool { return f.protect < 3 && f.after < 6 }, "as without a fleet"},
 	} {
 		i := slices.IndexFunc(plays, func(s play) bool { return s.name == c.play })
 		f := plays[i].median(t, c.n, c.every, runs)

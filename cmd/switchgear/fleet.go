@@ -63,6 +63,16 @@ func (f *fleetFlags) view(cmd *cobra.Command, w fleetWay) (*fleet.View, error) {
 	return v, nil
 }
 
+// look opens the way to the fleet for one view of it.
+func (f *fleetFlags) look(cmd *cobra.Command) (*fleet.View, error) {
+	w, err := f.open(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return f.view(cmd, w)
+}
+
 func fleetStatusCommand(f *fleetFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [ID...]",
@@ -73,12 +83,7 @@ the silent processes, and the orders that stand.`,
 		Example: `  switchgear fleet status
   switchgear fleet status payments --json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w, err := f.open(cmd)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			v, err := f.view(cmd, w)
+			v, err := f.look(cmd)
 			if err != nil {
 				return err
 			}
@@ -118,7 +123,7 @@ func fleetText(v *fleet.View, width int) string {
 	for _, o := range v.Standing {
 		left := "until it is released"
 		if o.Left > 0 {
-			left = "for another " + o.Left.Round(time.Second).String()
+			left = "for another " + time.Duration(o.Left).Round(time.Second).String()
 		}
 		line := fmt.Sprintf("order %d: %s %s by %s", o.Number, o.Verb, o.ID, o.Actor)
 		if o.Reason != "" {
@@ -151,7 +156,7 @@ func fleetHead(v *fleet.View) string {
 	var silent, watching, short []string
 	for _, m := range v.Members {
 		if m.Silent {
-			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, m.SilentFor.Round(time.Second)))
+			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, time.Duration(m.SilentFor).Round(time.Second)))
 		}
 		if m.Advise {
 			watching = append(watching, m.Name)
@@ -208,7 +213,7 @@ func fleetRow(b *fleet.Breaker) []table.Cell {
 	}
 	if len(b.Verdicts) > 0 {
 		v := &b.Verdicts[0]
-		cells[3].Text = v.OpenFor.Round(time.Second).String()
+		cells[3].Text = time.Duration(v.OpenFor).Round(time.Second).String()
 		cells[4].Text = nextOf(v)
 		cells[5].Text = v.Why()
 		if n := len(b.Verdicts); n > 1 {
@@ -227,7 +232,7 @@ func nextOf(v *fleet.Verdict) string {
 	case v.Next <= 0 || len(v.Armed) > 0:
 		return "probe due"
 	}
-	return "probe in " + v.Next.Round(100*time.Millisecond).String()
+	return "probe in " + time.Duration(v.Next).Round(100*time.Millisecond).String()
 }
 
 // stateCounts is such as "22 open, 2 closed": what is not closed first.
@@ -260,12 +265,7 @@ stay closed against the verdict, and whose settings differ.`,
 		Example: `  switchgear fleet explain payments`,
 		Args:    exactly(1, "the id of a breaker"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			w, err := f.open(cmd)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			v, err := f.view(cmd, w)
+			v, err := f.look(cmd)
 			if err != nil {
 				return err
 			}

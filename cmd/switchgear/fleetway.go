@@ -194,10 +194,7 @@ func (w *memberWay) History(ctx context.Context, id string) (past []fleet.Past, 
 // Order waits as Group.Order does: the member answers at once, and then has the
 // receipts as they come in.
 func (w *memberWay) Order(ctx context.Context, o fleet.Order, progress func(*fleet.Receipts)) (*fleet.Receipts, error) {
-	body, err := json.Marshal(struct {
-		ops.Order
-		Versions map[string]uint64 `json:"versions,omitempty"`
-	}{o.Order, o.Versions})
+	body, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
 	}

@@ -142,14 +142,14 @@ var columns = []struct{ key, title string }{
 	{"trips", "TRIPS"},
 	{"false_trips", "FALSE"},
 	{"missed", "MISSED"},
-	{"delay_p50", "DELAY"},
-	{"delay_max", "MAX"},
+	{"delay_p50_seconds", "DELAY"},
+	{"delay_max_seconds", "MAX"},
 	{"false_rejects_in", "GOOD REJECTED IN"},
 	{"false_rejects_out", "AND OUTSIDE"},
 	{"wasted", "WASTED"},
-	{"waited", "WAITED"},
+	{"waited_seconds", "WAITED"},
 	{"probes_per_minute", "PROBES"},
-	{"recovery_p50", "RECOVERY"},
+	{"recovery_p50_seconds", "RECOVERY"},
 }
 
 // printReport prints the figures of a replay.

@@ -103,7 +103,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 		rows.Rows = append(rows.Rows, []table.Cell{
 			table.Plain(sign + c.Name), table.Plain(fmt.Sprintf("%.4g (%.4g–%.4g)", c.Cost, c.Low, c.High)),
 			table.Plain(fmt.Sprintf("%.0f%% (%.0f–%.0f%%)", 100*c.Saves, 100*c.SavesLow, 100*c.SavesHigh)),
-			table.Plain(mark(c.Figure("delay_max"))), table.Plain(mark(c.Figure("false_trips"))), table.Plain(mark(c.Figure("recovery_max"))),
+			table.Plain(mark(c.Figure("delay_max_seconds"))), table.Plain(mark(c.Figure("false_trips"))), table.Plain(mark(c.Figure("recovery_max_seconds"))),
 			table.Plain(fmt.Sprint(c.Changes)),
 		})
 	}

@@ -1,7 +1,7 @@
 // The screen of a fleet: it looks at v1/fleet each second, and shows that. What is
 // shown is in the URL, so that it can be sent around.
 
-import { el, svg, states, plain, ago, human, clock } from "./words.js";
+import { el, svg, states, plain, ago, human, seconds, clock } from "./words.js";
 import { orderForm } from "./order.js";
 
 const $ = (id) => document.getElementById(id);
@@ -47,8 +47,8 @@ function show() {
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
   if (!v) {
-    if (answer) $("main").replaceChildren(el("p", {}, "Nothing has been heard of the fleet yet."));
-  } else $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No process is there.", orders: "No orders in the last ten minutes, and none that stand.", history: "Nothing has changed." }[place.tab] || "No breaker is like that.")]));
+    if (answer) $("main").replaceChildren(el("p", {}, "Nothing has been heard from the fleet yet."));
+  } else $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
   detail();
 }
 
@@ -57,18 +57,18 @@ function head() {
   const banner = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   if (trouble) banner("bad", "This page is stale.", trouble + (heard ? ` What you see is ${ago(heard)} old.` : ""));
   if (answer?.error) banner("bad", "The store does not answer.", `Its error: ${answer.error}.` + (answer.old ? " What you see is what it said last." : ""));
-  if (self?.alone) banner("warn", `This process is alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
+  if (self?.alone) banner("warn", `This process has been alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
     const quiet = Math.max(v.silent, silent.length), short = v.members.filter((m) => m.omitted && !m.silent);
     $("who").textContent = plain(`${v.members.length - quiet} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
-    if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(m.silent_for / 1e9)}`).join(", ") + (quiet > 8 ? " and others" : ""));
-    if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They obey verdicts and orders.");
+    if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (quiet > 8 ? " and others" : ""));
+    if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They follow verdicts and carry out orders.");
     if (short.length) banner("warn", "More breakers in trouble than a report holds:", short.slice(0, 8).map((m) => `${m.omitted} more at ${m.name}`).join(", ") + (short.length > 8 ? " and others" : ""));
     if (v.omitted) banner("warn", `${v.omitted} breakers are not shown:`, "there are more than fit.");
-    if (advise.length) banner("warn", `${advise.length} only advise:`, "they judge, and obey no verdict.");
+    if (advise.length) banner("warn", `${advise.length} only advise:`, "they take part in verdicts, but do not follow them.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
     document.title = plain(`${bad ? `(${bad}) ` : ""}Fleet ${v.group}`);
@@ -122,7 +122,7 @@ function lane(b) {
 
 function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
-    el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(m.silent_for / 1e9)}` : m.name === v.coordinator ? "coordinator" : "reports"),
+    el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(seconds(m.silent_for))}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
     el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} more in trouble than its report holds`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
@@ -130,8 +130,8 @@ function members(v) {
 function orders() {
   return answer.orders.filter((r) => r.order.id.toLowerCase().includes(place.q.toLowerCase())).map((r) => {
     const all = Math.max(1, r.members), more = r.silent - (r.names || []).length;
-    const text = `${r.done} of ${r.members} done` + (r.refused ? `, ${r.refused} refused: ${r.why[0].member}: ${r.why[0].error}` : "") + (r.silent ? `, ${r.age < 5e9 ? "waiting for" : "silent:"} ${r.names.join(", ")}${more > 0 ? ` and ${more} more` : ""}` : "");
-    return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(r.age / 1e9) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
+    const text = `${r.done} of ${r.members} done` + (r.refused ? `, ${r.refused} refused: ${r.why[0].member}: ${r.why[0].error}` : "") + (r.silent ? `, ${seconds(r.age) < 5 ? "waiting for" : "silent:"} ${r.names.join(", ")}${more > 0 ? ` and ${more} more` : ""}` : "");
+    return el("div", { class: "line order", "data-order": r.id }, el("span", { class: "muted" }, human(seconds(r.age)) + " ago"), el("span", {}, `${r.order.verb} `, el("code", {}, r.order.id)), el("span", {}, r.order.actor + (r.order.reason ? ` (“${r.order.reason}”)` : "")),
       el("span", {}, el("progress", { max: String(all), value: String(r.done), "aria-label": text }), text));
   });
 }
@@ -151,12 +151,12 @@ function detail() {
   const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
   d.querySelector(".sheet").replaceChildren(
     el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
-    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process tells of this breaker."),
+    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process reports this breaker."),
     ...(form ? [form] : []),
-    ...list("Processes that are not plainly closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
+    ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
       el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
-    ...list("What it went through", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map((p) => pastLine(p, place.breaker))));
+    ...list("History", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map((p) => pastLine(p, place.breaker))));
   if (!d.open) d.showModal();
 }
 

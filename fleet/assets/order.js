@@ -21,7 +21,7 @@ export function orderForm(b, given) {
   const result = el("div", { class: "result", role: "status", hidden: "" });
   const button = el("button", { type: "submit" }, "Try it in all processes");
   const label = (text, input) => el("label", {}, text, input);
-  const time = label("for", lasts), form = el("form", { "data-id": b.id }, label("order for all", verb), time, label("your name", actor), label("why", reason), button, result);
+  const time = label("for", lasts), form = el("form", { "data-id": b.id }, label("order for all processes", verb), time, label("your name", actor), label("why", reason), button, result);
   actor.value = sessionStorage.getItem("actor") || "";
   let tried = null;
 
@@ -47,9 +47,9 @@ export function orderForm(b, given) {
         else tried = null;
       } else {
         const versions = {};
-        for (const m of tried.done) if (m.receipt?.results?.length === 1) versions[m.boot] = m.receipt.results[0].from;
+        for (const m of tried.done) if (m.receipt?.results?.length === 1) versions[m.boot] = m.receipt.results[0].from_version;
         const r = await post(tried.refused?.length ? order : { ...order, versions });
-        say(`On its way: order ${r.number}. Its receipts are under Orders.`);
+        say(`Sent: order ${r.number}. Receipts appear under Orders.`);
         reset();
         given();
       }

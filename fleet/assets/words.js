@@ -18,6 +18,13 @@ export function human(s) {
   return Math.floor(s / 3600) + " h";
 }
 
+// seconds reads a duration as Go writes it: 1m30s, 350ms, -2h0m0.5s.
+export function seconds(text) {
+  let sum = 0;
+  for (const [, n, unit] of (text || "").matchAll(/([\d.]+)(h|ms|m|s|µs|ns)/g)) sum += n * { h: 3600, m: 60, s: 1, ms: 1e-3, "µs": 1e-6, ns: 1e-9 }[unit];
+  return text?.startsWith("-") ? -sum : sum;
+}
+
 export const ago = (at) => human((Date.now() - at) / 1000);
 
 // el makes an element; children are elements or text, which is made plain.

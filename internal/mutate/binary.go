@@ -59,14 +59,14 @@ func either[T any](n int, v, other T) T {
 	return v
 }
 
-func masked(n int, bits uint64) uint64 {
+func masked[T ~uint64](n int, bits T) T {
 	if mutated(n) {
 		return 0
 	}
 	return bits
 }
 
-var _, _, _ = zeroed[int], either[int], masked
+var _, _, _ = zeroed[int], either[int], masked[uint64]
 `
 
 // buildAll compiles the tests of the package in folder with all the changes,

@@ -107,4 +107,55 @@ var mutants = []named{
 	// One clock dates successes and failures.
 	{name: "failures are dated by the exact clock", in: "timeWindow.bad", old: "step := w.clock.step()", new: "step := uint64(w.clock.source.Since(w.clock.base) / w.clock.width)", by: "^TestWindow"},
 	{name: "successes are dated by the exact clock", in: "timeWindow.success", old: "step := w.clock.step();", new: "step := uint64(w.clock.source.Since(w.clock.base) / w.clock.width);", by: "^TestWindow"},
+
+	// Lost updates: each write of what goroutines share is one compare-and-swap,
+	// tried again when it fails.
+	{name: "flags are changed by one attempt", in: "Breaker.edit", old: "		if w := b.load(); b.swapWord(w, w&^cleared|set) {\n			return\n		}\n", new: "		w := b.load()\n		b.swapWord(w, w&^cleared|set)\n		return\n", by: "XX"},
+	{name: "a word is stored over the flags of a key that came back", in: "Breaker.setWord", old: "w|was&(flagEvicted|flagKept)", new: "w", by: "XX"},
+	{name: "a failure is counted by one attempt", in: "Breaker.countedAlone", old: "		if b.swapWord(w, w&^failMask|withUnits(units)) {\n			return true\n		}\n", new: "		b.swapWord(w, w&^failMask|withUnits(units))\n		return true\n", by: "XX"},
+	{name: "a decision is stored over a failure", in: "Breaker.decideLocked", old: "		if !b.swapWord(w, is) {\n			continue\n		}\n", new: "		for !b.swapWord(b.load(), is) {\n		}\n", by: "XX"},
+	{name: "a decision counts the failures of its first attempt", in: "Breaker.decideLocked", old: "	for {\n		w := b.load()\n		// The word and the cold part together are the automatic layer.\n		from = auto{state: stateOf(w), units: unitsOf(w)}\n", new: "	from = auto{state: stateOf(b.load()), units: unitsOf(b.load())}\n	for {\n		w := b.load()\n", by: "XX"},
+	{name: "the number on a tape goes with the unit", in: "Breaker.rescaleLocked", old: "b.extra.Add(uint32(r.failUnit) - uint32(b.unit()))", new: "b.extra.Store(uint32(r.failUnit))", by: "XX"},
+	{name: "the set counts a change that did not happen", in: "Breaker.swapWord", old: "	if !atomic.CompareAndSwapUint64(&b.word, was, is) {\n		return false\n	}\n", new: "	if b.cfg.owner != nil && b.load() != was {\n		b.cfg.owner.noteWord(b, was, is)\n	}\n	if !atomic.CompareAndSwapUint64(&b.word, was, is) {\n		return false\n	}\n", by: "XX"},
+	{name: "a key is evicted before its set can find it", in: "Set.evict", old: "	s.evictLocked(sh, k, b)\n	// If evidence came since the load, the swap fails and the breaker stays.\n	if !b.swapWord(w, w|flagEvicted) {\n		s.forgetEvictionLocked(sh, k, b)\n		return false\n	}\n", new: "	if !b.swapWord(w, w|flagEvicted) {\n		return false\n	}\n	s.evictLocked(sh, k, b)\n", by: "XX"},
+	{name: "a key is back before its set has it", in: "Set.restoreLocked", old: "	s.forgetEvictionLocked(sh, k, b)\n", new: "	b.clearEvicted()\n	s.forgetEvictionLocked(sh, k, b)\n", by: "XX"},
+	{name: "a key gets a second breaker from two callers at once", in: "Set.insert", old: "	b := s.existingLocked(sh, k, kept)\n", new: "	var b *Breaker\n", by: "XX"},
+
+	// What is read before the lock.
+	{name: "an outcome is dated before the lock", in: "Breaker.judge", old: "	b.mu.Lock()\n	var now time.Time", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	_ = time.Time{}", by: "XX"},
+	{name: "an order is dated before the lock", in: "Breaker.decideOrder", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	return b.applyLocked(o, b.cfg.clock.Now())", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n	return b.applyLocked(o, now)", by: "XX"},
+	{name: "the end of an override is dated before the lock", in: "Breaker.expire", old: "	b.mu.Lock()\n	// Otherwise the override was replaced just before the timer fired (I5).\n	if c := b.cold.Load(); c.override == o {\n		// With the actor and reason of the order that set the override.\n		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, b.cfg.clock.Now())\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	if c := b.cold.Load(); c.override == o {\n		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, now)\n", by: "XX"},
+	{name: "a status is dated before the lock", in: "Breaker.Status", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	now := b.cfg.clock.Now()\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "XX"},
+	{name: "a verdict is dated before the lock", in: "Peer.Open", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	found := b.versionLocked()\n	if version != found {\n		return Receipt{}, b.staleLocked(found, version)\n	}\n	r := Receipt{ID: b.ID(), Before: effective(b.load()), From: found}\n	b.stepLocked(&event{kind: evPeers, dur: d, counts: counts}, b.cfg.clock.Now(), &Transition{Peers: &peers})\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n	found := b.versionLocked()\n	if version != found {\n		return Receipt{}, b.staleLocked(found, version)\n	}\n	r := Receipt{ID: b.ID(), Before: effective(b.load()), From: found}\n	b.stepLocked(&event{kind: evPeers, dur: d, counts: counts}, now, &Transition{Peers: &peers})\n", by: "XX"},
+	{name: "an open time is held from before the lock", in: "Peer.Hold", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	w := b.load()\n", new: "	w := b.load()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "XX"},
+	{name: "a rule's verdict is compared before the lock", in: "Breaker.judgeRules", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	// The rules ran without the lock. If the breaker has moved since, their\n	// verdict is about a period that is over (I1).\n	if !p.belongs(b.load()) {\n		return nil\n	}\n", new: "	if !p.belongs(b.load()) {\n		return nil\n	}\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "XX"},
+	{name: "a stopped timer looks before the lock", in: "Breaker.due", old: "	b.mu.Lock()\n	w := b.load()\n", new: "	w := b.load()\n	b.mu.Lock()\n", by: "XX"},
+	{name: "a waiting consumer looks before the lock", in: "Breaker.readiness", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	w := b.load()\n", new: "	w := b.load()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "XX"},
+
+	// The order of a record and its word, and of what listeners hear.
+	{name: "the word is written before the record", in: "Breaker.moveLocked", old: "	b.recordLocked(t, now)\n", new: "	b.setWord(w)\n	b.recordLocked(t, now)\n", by: "XX"},
+	{name: "an override is in the word before it is recorded", in: "Breaker.overrideLocked", old: "	from := effective(b.load())\n", new: "	from := effective(b.load())\n	b.edit(overrideMask|flagReject, overrideFlags(s))\n", by: "XX"},
+	{name: "an override is out of the word before that is recorded", in: "Breaker.liftLocked", old: "		b.recordLocked(t, now)\n", new: "		b.edit(overrideMask|flagReject, 0)\n		b.recordLocked(t, now)\n", by: "XX"},
+	{name: "a record carries the version before it", in: "Breaker.recordLocked", old: "	b.changedLocked()\n	t.Version, t.At, t.SettingsVersion = b.versionLocked(), now, b.settings().version\n", new: "	t.Version, t.At, t.SettingsVersion = b.versionLocked(), now, b.settings().version\n	b.changedLocked()\n", by: "XX"},
+	{name: "a reminder jumps the queue", in: "Breaker.remind", old: "		c.queue.add(note{reminder: &reminder})\n", new: "		c.queue.notes = append([]note{{reminder: &reminder}}, c.queue.notes...)\n		c.queue.waiting.Store(int32(len(c.queue.notes)))\n", by: "XX"},
+	{name: "Ready jumps the queue", in: "Breaker.due", old: "		c.queue.add(note{ready: true})\n", new: "		c.queue.notes = append([]note{{ready: true}}, c.queue.notes...)\n		c.queue.waiting.Store(int32(len(c.queue.notes)))\n", by: "XX"},
+	{name: "HeldBack jumps the queue", in: "Breaker.heldBackLocked", old: "		c.queue.add(note{heldBack: t})\n", new: "		c.queue.notes = append([]note{{heldBack: t}}, c.queue.notes...)\n		c.queue.waiting.Store(int32(len(c.queue.notes)))\n", by: "XX"},
+	{name: "the newest note is delivered first", in: "Breaker.nextNote", old: "	n := q.notes[0]\n", new: "	last := len(q.notes) - 1\n	q.notes[0], q.notes[last] = q.notes[last], q.notes[0]\n	n := q.notes[0]\n", by: "XX"},
+	{name: "the next note is delivered beside this one", in: "Breaker.deliverOne", old: "	b.notifyNote(n)\n", new: "	b.noteDelivered(c)\n	b.notifyNote(n)\n", by: "XX"},
+	{name: "a key's own listeners come first", in: "Breaker.listenersNow", old: "	return append(all[:len(all):len(all)], own...)", new: "	return append(own[:len(own):len(own)], all...)", by: "XX"},
+	{name: "a new listener comes first", in: "config.setListener", old: "		all = append(all, l)\n", new: "		all = append([]*Listener{l}, all...)\n", by: "XX"},
+	{name: "a key's new listener comes first", in: "Breaker.setListener", old: "			all = append(all, l)\n", new: "			all = append([]*Listener{l}, all...)\n", by: "XX"},
+	{name: "a listener hears of the trip before the failure", in: "Breaker.notifySettled", old: "	defer b.deliver() // deferred, because a listener may exit the goroutine (I7)\n", new: "	b.deliver()\n", by: "XX"},
+	{name: "a permit has ended only when its listeners return", in: "Permit.Settle", old: "	q := *p\n	p.b = &settled\n", new: "	q := *p\n	defer func() { p.b = &settled }()\n", by: "XX"},
+	{name: "a permit has ended only when its listeners return, with an error", in: "Permit.DoneContext", old: "	p.b = &settled\n", new: "	defer func() { p.b = &settled }()\n", by: "XX"},
+
+	// What a move keeps and drops.
+	{name: "contexts are checked in the next period, too", in: "Breaker.moveLocked", old: "old&(flagWatched|", new: "old&(flagCheckCtx|flagWatched|", by: "XX"},
+	{name: "what the cap held back is forgotten at a close", in: "Breaker.moveLocked", old: "heldBack{count: c.heldBack.count}", new: "heldBack{}", by: "XX"},
+	{name: "the errors of a trip are in the record of the next", in: "Breaker.moveLocked", old: "c.failing, c.errors, c.opened, c.heldBack = time.Time{}, errorRing{}, nil,", new: "c.failing, c.opened, c.heldBack = time.Time{}, nil,", by: "XX"},
+	{name: "what the cap holds back holds the word", in: "Breaker.heldBackLocked", old: "b.load() &^ flagHeld", new: "b.load()", by: "XX"},
+	{name: "a probe frees the place of the oldest", in: "Breaker.freeLocked", old: "	if !c.probes.free(p.tag.probe()) {\n", new: "	if len(c.probes.out) == 0 || !c.probes.free(c.probes.out[0].number) {\n", by: "XX"},
+	{name: "the tail of an answer belongs to the probe's period", in: "Permit.Answered", old: "	p.word = p.b.load() | permitSlow\n", new: "", by: "XX"},
+	{name: "the first of the rules that are met is not the cause", in: "config.askRules", old: "		if r.open(counts) {\n			return r.name, true\n		}\n", new: "		if r.open(counts) {\n			name, open = r.name, true\n		}\n", by: "XX"},
+	{name: "a second trip is held back as a new episode", in: "heldBack.now", old: "now.Sub(h.last) <= span", new: "now.Sub(h.since) <= span", by: "XX"},
 }

@@ -20,6 +20,10 @@ import (
 //	shared    the settings of a key's set instead of the key's own
 //	stored    a plain store instead of a compare-and-swap
 //	left-out  a statement
+//	overwritten  a plain store instead of an addition
+//	unlocked  a lock that is not taken
+//	late      a lock or a store that comes one statement too late, or what comes before it
+//	stale     an earlier load in place of a load
 
 func (x *instrument) visit(n ast.Node) bool {
 	switch n := n.(type) {
@@ -57,6 +61,8 @@ func (x *instrument) visit(n ast.Node) bool {
 		x.plain[n.Call] = true
 	case *ast.CallExpr:
 		x.call(n)
+	case *ast.FuncDecl:
+		x.unlock(n.Body)
 	case *ast.BlockStmt:
 		x.statements(n.List)
 	case *ast.CaseClause:
@@ -116,6 +122,20 @@ func (x *instrument) binary(n *ast.BinaryExpr) {
 		x.arith(n, fmt.Sprintf("(%s) + (%s)", x.text(n.X), x.text(n.Y)))
 	case token.MUL:
 		x.arith(n, x.text(n.X))
+	case token.OR:
+		x.bit(n.X)
+		x.bit(n.Y)
+	}
+}
+
+// bit leaves a bit out that is named in an expression.
+func (x *instrument) bit(operand ast.Expr) {
+	name, ok := operand.(*ast.Ident)
+	if !ok || x.info.Types[name].Value == nil {
+		return
+	}
+	if b, ok := x.info.Types[name].Type.Underlying().(*types.Basic); ok && b.Kind() == types.Uint64 {
+		x.wrap(name, "without", "masked(%d, ", ")")
 	}
 }
 
@@ -227,7 +247,10 @@ func orOperands(e ast.Expr) []ast.Expr {
 
 // statements lets each statement be left out that the compiler can do without.
 func (x *instrument) statements(list []ast.Stmt) {
+	x.later(list)
+	x.stale(list)
 	for _, s := range list {
+		x.overwrite(s)
 		switch s := s.(type) {
 		case *ast.ExprStmt:
 			if strings.HasPrefix(x.text(s), "panic(") {

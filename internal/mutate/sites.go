@@ -113,7 +113,12 @@ func (x *instrument) addKey(n ast.Node, key, text string) int {
 
 // wrap puts text around a node, with %d for the number of a new site.
 func (x *instrument) wrap(n ast.Node, operator, before, after string) {
-	number := fmt.Sprint(x.add(n, operator, x.text(n)))
+	x.wrapAs(x.add(n, operator, x.text(n)), n, before, after)
+}
+
+// wrapAs is wrap for a site that has a number already.
+func (x *instrument) wrapAs(site int, n ast.Node, before, after string) {
+	number := fmt.Sprint(site)
 	span := x.offset(n.End()) - x.offset(n.Pos())
 	x.edits = append(x.edits,
 		edit{at: x.offset(n.Pos()), text: strings.ReplaceAll(before, "%d", number), order: -span},

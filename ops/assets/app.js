@@ -271,7 +271,7 @@ $("log").addEventListener("click", () => {
   const shown = $("orders").hidden;
   $("orders").hidden = !shown;
   $("log").setAttribute("aria-expanded", String(shown));
-  if (shown && !orders.length) $("orders").querySelector("ol").replaceChildren(el("li", { class: "muted" }, "No orders since this process began."));
+  if (shown && !orders.length) $("orders").querySelector("ol").replaceChildren(el("li", { class: "muted" }, "No orders since this process started."));
 });
 $("list").addEventListener("mouseleave", () => show());
 document.addEventListener("keyup", (e) => { // not keydown: the field must not get the slash

@@ -69,7 +69,7 @@ export class Detail {
       el("div", { class: "lane" }, el("h3", {}, "The last hour"), laneOf(this.model, s, 3600, 12)),
       shadows.length ? el("div", { class: "shadows" }, el("h3", {}, "What other settings would have done"), ...shadows.map((x) => this.shadow(s, x, past, moves))) : null,
       this.facts(s),
-      el("div", {}, el("h3", {}, past.length ? "What it went through, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map((t) => entry(t, s.links)))),
+      el("div", {}, el("h3", {}, past.length ? "History, newest first" : "It has always been closed."), el("ol", { class: "past" }, ...past.reverse().map((t) => entry(t, s.links)))),
       el("div", {}, el("h3", {}, `Settings, version ${s.settings_version}`), el("dl", { class: "facts" }, ...pairs(s.settings))),
       el("div", { class: "buttons" }, el("button", { class: "quiet", type: "button", onclick: () => this.on.timeline(s.id) }, "Timeline"), !this.model.process.read_only && order),
     ].filter(Boolean));

@@ -49,7 +49,7 @@ func TestPageIsAccessible(t *testing.T) {
 		p.says("tenants/*")
 		check(scheme)
 		p.click(row("payments", ".name"))
-		p.says("What it went through")
+		p.says("History, newest first")
 		check(scheme + ", detail")
 		p.click("#detail button.main")
 		p.click(`#order input[value=force-open]`)

@@ -36,7 +36,7 @@ func TestAnOperatorsWay(t *testing.T) {
 	}
 
 	p.click(row("payments", ".name"))
-	p.says("payments has been open for", "3 failures in a row; last error: "+errDown.Error(), "Every call is rejected; a probe may run in", "Half of the calls took up to", "What it went through", "3 × dial tcp")
+	p.says("payments has been open for", "3 failures in a row; last error: "+errDown.Error(), "Every call is rejected; a probe may run in", "Half of the calls took up to", "History, newest first", "3 × dial tcp")
 
 	p.click("#detail button.main")
 	p.click(`#order input[value=force-closed]`)

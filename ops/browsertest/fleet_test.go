@@ -74,13 +74,13 @@ func TestFleetPage(t *testing.T) {
 			}
 		}()
 	}
-	p.says("payments", "3 open, 3 closed", "a: 3 closed", "b: 3 open", "The verdict of zone b has been open for", "processes of zone b")
+	p.says("payments", "3 open, 3 closed", "a: 3 closed", "b: 3 open", "A verdict has held zone b open for", "processes of zone b")
 	if first := eval[string](p, `document.querySelector("main .row").dataset.id`); first != "payments" {
 		t.Errorf("the first row is %s, want payments: worst first", first)
 	}
 
 	p.click(`.row[data-id="payments"] .name`)
-	p.says("payments", "The verdict of zone b", "order for all", "Processes that are not plainly closed", "pod-1", "zone b", "What it went through", "pod-1 (b)")
+	p.says("payments", "A verdict has held zone b open", "order for all processes", "Processes that are not simply closed", "pod-1", "zone b", "History", "pod-1 (b)")
 	p.choose(`#detail select[name=verb]`, "force-closed")
 	p.write(`#detail input[name=actor]`, "ana")
 	p.write(`#detail input[name=reason]`, "INC-42: the probe is wrong")
@@ -93,7 +93,7 @@ func TestFleetPage(t *testing.T) {
 	}
 	// Processes may move between the dry run and the order, which they refuse then.
 	p.click(`#detail form button`)
-	p.says("On its way: order")
+	p.says("Sent: order")
 	p.click("#detail .close")
 	p.click(`nav [data-tab="orders"]`)
 	p.until("the receipts are in", `/[0-9] of 6 done/.test(document.querySelector("main .order")?.textContent) && document.querySelector("main .order").textContent.includes("INC-42")`)
@@ -117,10 +117,34 @@ func TestFleetPage(t *testing.T) {
 
 	// A process is silent, and then the store is gone.
 	pods.store.Down(true)
-	p.says("The store does not answer.", "This process is alone since", "Its breakers act by themselves.")
+	p.says("The store does not answer.", "This process has been alone since", "Its breakers act by themselves.")
 	p.shot("fleet-alone")
 	pods.store.Down(false)
 	p.until("it is back", `!document.querySelector("#banners").textContent.includes("alone")`)
+}
+
+// An order for all is for what its dry run saw: a process that has changed since
+// refuses it.
+func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
+	t.Parallel()
+	pods := startPods(t, 2)
+	p := open(t, pods.sites[0].url()+"fleet/?breaker=payments", 1280, 800, "light")
+	p.until("the form", `!!document.querySelector("#detail form")`)
+	p.choose(`#detail select[name=verb]`, "open")
+	p.write(`#detail input[name=actor]`, "ana")
+	p.click(`#detail form button`)
+	p.says("Dry run: 2 of 2 done.")
+	if _, err := pods.managers[1].Breaker("payments").Apply(breaker.Order{Verb: breaker.VerbForceClosed, Actor: "ben", Reason: "INC-43"}); err != nil {
+		t.Fatal(err)
+	}
+	p.click(`#detail form button`)
+	p.says("Sent: order")
+	p.click("#detail .close")
+	p.click(`nav [data-tab="orders"]`)
+	p.says("1 of 2 done, 1 refused: pod-1:")
+	if got := pods.managers[1].Breaker("payments").State(); got != breaker.ForcedClosed {
+		t.Errorf("the process that had changed is %s, want %s", got, breaker.ForcedClosed)
+	}
 }
 
 // Names that others chose are shown, and are never markup.

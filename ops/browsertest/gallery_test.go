@@ -127,7 +127,7 @@ func TestGallery(t *testing.T) {
 		p.shot("timeline-" + v.name)
 		p.click("#tab-breakers")
 		p.click(row("payments", ".name"))
-		p.says("payments has been open for", "What it went through")
+		p.says("payments has been open for", "History, newest first")
 		p.shot("detail-" + v.name)
 		p.click("#detail .close")
 		p.click(row("payments", ".order"))

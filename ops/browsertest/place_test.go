@@ -269,7 +269,7 @@ func TestInvisibleAndConfusableCharacters(t *testing.T) {
 		t.Errorf("marked are %v", odd)
 	}
 	p.click(`#list .row.child:not([hidden]) .state.s-forced-open ~ .what .name`)
-	p.says("What it went through")
+	p.says("History, newest first")
 	check("the sheet")
 	p.click("#detail button.main")
 	check("the order")

@@ -151,8 +151,8 @@ func (d *dispatcher) plainOrder(verb breaker.Verb, shown string) []byte {
 
 // order carries out an order that is written as JSON in a line.
 func (d *dispatcher) order(text string) []byte {
-	o, err := ops.ParseOrder([]byte(text))
-	if err != nil {
+	var o ops.Order
+	if err := ops.ParseOrder([]byte(text), &o); err != nil {
 		return inJSON(nil, err)
 	}
 	o.ID = d.real(o.ID)

@@ -176,3 +176,32 @@ func TestWellCounts(t *testing.T) {
 		t.Error("two members fail, and the coordinator takes its time")
 	}
 }
+
+// The busiest member cannot reach the dependency, which is back for all others: its
+// probes alone do not hold them open (F3).
+func TestABadMemberHoldsNoOthers(t *testing.T) {
+	k := &Coordinator{Params: Defaults(), Clock: 1, Subjects: map[string]*Subject{
+		"db": {ID: "db", Fleet: Scope{Open: true, Epoch: 1, Rule: worldRule}},
+	}}
+	of := members(map[string][]Claim{"": {{}, {}, {}, {}}})
+	for i := range of {
+		of[i].Claims[0] = Claim{ID: "db", Auto: breaker.Open, State: breaker.Open, Under: 1, Demand: 100, Rule: worldRule}
+	}
+	of[2].Claims[0].Demand = 200 // and it is the bad one
+	for range 60 {
+		k.Step(time.Second, of)
+		x := &k.Subjects["db"].Fleet
+		if !x.Open {
+			return
+		}
+		for i := range of {
+			if c := &of[i].Claims[0]; x.armed(of[i].ID) {
+				c.Probe = Probe{Epoch: 1, Attempt: x.Attempt, Result: Passed}
+				if i == 2 {
+					c.Probe.Result = Failed
+				}
+			}
+		}
+	}
+	t.Errorf("after %d attempts it is open", k.Subjects["db"].Fleet.Attempt)
+}

@@ -18,6 +18,7 @@ type Own struct {
 	Under Epoch // of the verdict that its open period is under; 0: none
 	Probe Probe // the newest that it was armed for
 
+	known              bool // to the coordinator: what became of Probe
 	overruled, advised bool
 
 	opened  uint64        // version of the transition that opened it; 0: it is closed
@@ -122,9 +123,10 @@ func (o *Own) Step(p *Params, now time.Duration, l *Local, v *View) Action {
 		o.Stamp, o.tripped = since, Evidence{}
 	}
 	x, zone := v.Scope()
-	if o.Probe.Result > Running && (x == nil || x.Epoch != o.Probe.Epoch || x.Attempt != o.Probe.Attempt) {
-		o.Probe = Probe{} // the coordinator knows
-	}
+	// A coordinator that has gone on knows the result. It is kept nevertheless: if
+	// the store loses that, the next coordinator may go on from a digest of before,
+	// and must hear of it again (F7, F12).
+	o.known = x == nil || x.Epoch != o.Probe.Epoch || x.Attempt != o.Probe.Attempt
 	switch {
 	case l.Auto == breaker.Closed:
 		return o.judge(p, now, l, v, x, zone)
@@ -279,6 +281,9 @@ func (o *Own) Claim(id string, now time.Duration, l *Local) Claim {
 		Stamp: o.Stamp, Under: o.Under, Probe: o.Probe, Lease: l.Lease,
 		Overruled: o.overruled, Advised: o.advised,
 		Demand: o.Window.Demand(now), Rule: l.Rule,
+	}
+	if o.known && o.Probe.Result > Running {
+		c.Probe = Probe{}
 	}
 	switch {
 	case o.opened == 0:

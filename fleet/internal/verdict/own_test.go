@@ -122,3 +122,41 @@ func TestOwnIsLetGo(t *testing.T) {
 		t.Errorf("let go twice: %+v", act)
 	}
 }
+
+// The store is flushed, and the next coordinator goes on from a digest of before
+// it heard of a probe's result: the member says it again, and is not let go for
+// another probe of the same attempt (F7, F12).
+func TestOwnTellsAResultAgain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		passed bool
+		want   Result
+		next   *View // what the coordinator that knew has said
+	}{
+		{"failed", false, Failed, func() *View { v := heard(1, 0); v.Subject.Fleet.Attempt = 1; return v }()},
+		{"passed", true, Passed, heard(0, 2)},
+	} {
+		var o Own
+		now := time.Minute
+		before := heard(1, 0, Arm{Member: 7, Active: true})
+		l := openedAt(3, breaker.CauseFleet)
+		o.Step(params(), now, l, before)
+		if c.passed {
+			l = closedAt()
+		} else {
+			l = openedAt(4, breaker.CauseProbeFailed)
+		}
+		o.Step(params(), now, l, before)
+		if got := o.Claim("db", now, l).Probe; got != (Probe{Epoch: 1, Result: c.want}) {
+			t.Fatalf("%s: it tells %+v", c.name, got)
+		}
+		o.Step(params(), now, l, c.next)
+		if got := o.Claim("db", now, l); got.Probe != (Probe{}) {
+			t.Errorf("%s: the coordinator knows, and the member tells %+v", c.name, got.Probe)
+		}
+		act := o.Step(params(), now, l, before)
+		if got := o.Claim("db", now, l).Probe; got != (Probe{Epoch: 1, Result: c.want}) || act.Open > 0 || act.Holding && act.Hold == 0 {
+			t.Errorf("%s: a coordinator that has forgotten it hears %+v, and the member does %+v", c.name, got, act)
+		}
+	}
+}

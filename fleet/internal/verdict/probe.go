@@ -151,11 +151,17 @@ func (c *Coordinator) arm(x *Scope, voices []voice) (next time.Duration) {
 		}
 		candidates = append(candidates, v)
 	}
-	// Who was called most will be called soonest. Among equals, attempts take
-	// turns.
-	slices.SortFunc(candidates, func(a, b voice) int {
-		return cmp.Or(cmp.Compare(b.Demand, a.Demand), cmp.Compare(turn(a.member, x.Attempt), turn(b.member, x.Attempt)))
-	})
+	// Members take turns, and of each other attempt the busiest comes first, as it
+	// will be called soonest. Not of all: if the dependency is back for all but that
+	// one, it would fail each attempt, and hold all others open (F3).
+	slices.SortFunc(candidates, func(a, b voice) int { return cmp.Compare(a.member, b.member) })
+	if n := len(candidates); n > 0 {
+		first := x.Attempt / 2 % n
+		candidates = slices.Concat(candidates[first:], candidates[:first])
+	}
+	if x.Attempt%2 == 0 {
+		slices.SortStableFunc(candidates, func(a, b voice) int { return cmp.Compare(b.Demand, a.Demand) })
+	}
 	demand := 0.0
 	for _, v := range candidates {
 		if len(x.Arms) >= MaxArms {
@@ -170,8 +176,6 @@ func (c *Coordinator) arm(x *Scope, voices []voice) (next time.Duration) {
 	}
 	return c.Stagger
 }
-
-func turn(member uint64, attempt int) uint64 { return member * (2*uint64(attempt) + 1) }
 
 // armed reports whether this member's next call is to be the probe.
 func (x *Scope) armed(member uint64) bool {

@@ -35,11 +35,6 @@ type Quiet struct {
 	For  time.Duration
 }
 
-// Newer reports whether d was published after o.
-func (d *Digest) Newer(o *Digest) bool {
-	return o == nil || cmp.Or(cmp.Compare(d.Term, o.Term), cmp.Compare(d.Seq, o.Seq)) > 0
-}
-
 // The sections of a digest.
 const (
 	secFleet   = 1
