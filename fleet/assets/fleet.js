@@ -147,12 +147,16 @@ function detail() {
   if (!answer?.view || d.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
   const b = answer.view.breakers[i];
   const list = (title, lines) => lines.length ? [el("h3", {}, title), el("div", {}, ...lines)] : [];
-  const old = d.querySelector("form");
-  const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
-  d.querySelector(".sheet").replaceChildren(
-    el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
-    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process reports this breaker."),
-    ...(form ? [form] : []),
+  const sheet = d.querySelector(".sheet"), orders = !!b && !answer.read_only;
+  // What people click on, and its focus, stay when the rest is made anew.
+  if (sheet.dataset.id !== place.breaker || orders && !sheet.querySelector("form")) {
+    sheet.dataset.id = place.breaker;
+    sheet.replaceChildren(
+      el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
+      el("p", { class: "explain" }), ...(orders ? [orderForm(b, ask)] : []), el("div", { class: "rest" }));
+  }
+  sheet.querySelector(".explain").textContent = plain(b ? answer.explains[i] || "" : "No process reports this breaker.");
+  sheet.querySelector(".rest").replaceChildren(
     ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
       el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
