@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -204,8 +203,13 @@ func (p Permit) run(ctx context.Context, fn func(context.Context) error) error {
 	return g.end(ctx, fn(g.p.Context(ctx)))
 }
 
-// errAbandoned is recorded for a call that did not return.
-var errAbandoned = errors.New("the call panicked or exited its goroutine")
+// errAbandoned is recorded for a call that did not return. It has a type of its
+// own, because errors of different types are compared without a call.
+var errAbandoned error = abandoned{}
+
+type abandoned struct{}
+
+func (abandoned) Error() string { return "the call panicked or exited its goroutine" }
 
 // settleOnce settles a permit exactly once, no matter how the call or the
 // classification of its error ends. running means that there is no outcome yet.

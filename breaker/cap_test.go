@@ -510,3 +510,25 @@ func TestCapWithTwoProbes(t *testing.T) {
 	play(bs[0], "f")
 	is(t, bs[0], Open)
 }
+
+// Attempts that follow each other within an open time are one episode, however
+// long it lasts. Their number outlasts that the breaker opens and closes.
+func TestHeldBackEpisode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 4)
+		m.CapOpen(0.25)
+		_ = bs[0].Open(Order{For: time.Hour})
+		for range 10 {
+			play(bs[1], "f")
+			time.Sleep(8 * time.Second) // of 10
+		}
+		if got := bs[1].Status(); got.HeldBack != 1 || time.Since(got.HeldBackSince) != 80*time.Second {
+			t.Errorf("%d episodes, the last since %s, want 1 since 80s", got.HeldBack, time.Since(got.HeldBackSince))
+		}
+		_ = bs[1].Open(Order{})
+		_ = bs[1].Close(Order{})
+		if got := bs[1].Status(); got.HeldBack != 1 || !got.HeldBackSince.IsZero() {
+			t.Errorf("after a close %d episodes, since %s", got.HeldBack, got.HeldBackSince)
+		}
+	})
+}

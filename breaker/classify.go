@@ -69,11 +69,16 @@ func (m *matchers) with(excluded, ignored []Matcher) *matchers {
 	return &matchers{slices.Concat(m.excluded, excluded), slices.Concat(m.ignored, ignored)}
 }
 
-// outcome returns the outcome for err if a matcher selects it.
+// outcome returns the outcome for err if a matcher selects it. It is small enough
+// to be inlined, because most breakers have no matchers.
 func (m *matchers) outcome(err error) (Outcome, bool) {
 	if m == nil {
 		return 0, false
 	}
+	return m.selected(err)
+}
+
+func (m *matchers) selected(err error) (Outcome, bool) {
 	picks := func(m Matcher) bool { return m.match(err) }
 	switch {
 	case slices.ContainsFunc(m.excluded, picks):
@@ -86,34 +91,34 @@ func (m *matchers) outcome(err error) (Outcome, bool) {
 
 // classify returns the outcome of a call that ended with err. No lock is held.
 func (p *Permit) classify(ctx context.Context, err error) Outcome {
-	switch {
-	case err == nil:
+	if err == nil {
 		return Success
+	}
+	over := errOf(ctx)
+	switch {
 	case p.b.cfg == nil: // the zero Breaker
 		return Ignored
-	case p.overBefore(ctx):
+	case over == context.DeadlineExceeded && p.overBefore(ctx): // the first half saves a call
 		return Ignored
 	}
-	return p.b.cfg.outcome(p.b.ownMatchers(), ctx, err)
+	return p.b.cfg.outcome(p.b.ownMatchers(), ctx, over, err)
 }
 
 // outcome classifies err, which is not nil; own are the matchers of a key,
-// which come before those of its set. It calls user code: no lock is held
-// (I10).
-func (c *config) outcome(own *matchers, ctx context.Context, err error) Outcome {
-	ctx = orBackground(ctx)
-	return c.judged(func() Outcome {
-		if c.classifier != nil {
-			return c.classifier(ctx, err)
-		}
-		if o, ok := own.outcome(err); ok {
-			return o
-		}
-		if o, ok := c.matchers.Load().outcome(err); ok {
-			return o
-		}
-		return DefaultClassifier(ctx, err)
-	})
+// which come before those of its set, and over is the error of ctx. It calls
+// user code: no lock is held (I10).
+func (c *config) outcome(own *matchers, ctx context.Context, over, err error) (o Outcome) {
+	defer c.judgementPanics(&o)
+	if c.classifier != nil {
+		return known(c.classifier(orBackground(ctx), err))
+	}
+	if o, ok := own.outcome(err); ok {
+		return o
+	}
+	if o, ok := c.matchers.Load().outcome(err); ok {
+		return o
+	}
+	return defaultOutcome(over, err)
 }
 
 // orBackground returns ctx for the program's functions, which may not expect nil.
@@ -124,17 +129,33 @@ func orBackground(ctx context.Context) context.Context {
 	return ctx
 }
 
-// judged calls the program's own judgement. If that panics, the call is a
-// failure. A value that is not an Outcome is not evidence.
+// errOf returns the error of ctx, which may be nil.
+func errOf(ctx context.Context) error {
+	if ctx == nil {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// judged returns what the program's own judgement of a result says.
 func (c *config) judged(judge func() Outcome) (o Outcome) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.caught("the classifier", p)
-			o = Failure
-		}
-	}()
-	if o = judge(); o > Canceled {
-		o = Ignored
+	defer c.judgementPanics(&o)
+	return known(judge())
+}
+
+// judgementPanics is deferred around the program's own judgement: if that panics,
+// the call is a failure.
+func (c *config) judgementPanics(o *Outcome) {
+	if p := recover(); p != nil {
+		c.caught("the classifier", p)
+		*o = Failure
+	}
+}
+
+// known returns o. A value that is not an Outcome is not evidence.
+func known(o Outcome) Outcome {
+	if o > Canceled {
+		return Ignored
 	}
 	return o
 }
@@ -152,10 +173,15 @@ func (c *config) judged(judge func() Outcome) (o Outcome) {
 //   - Everything else is a Failure. This includes a deadline that has passed,
 //     because a dependency that hangs shows itself in no other way.
 func DefaultClassifier(ctx context.Context, err error) Outcome {
+	return defaultOutcome(errOf(ctx), err)
+}
+
+// defaultOutcome is DefaultClassifier for a context whose error is over.
+func defaultOutcome(over, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
-	case orBackground(ctx).Err() == context.Canceled:
+	case over == context.Canceled:
 		return Canceled
 	case rejectedOnly(err):
 		return Ignored
@@ -168,7 +194,7 @@ func DefaultClassifier(ctx context.Context, err error) Outcome {
 func rejectedOnly(err error) bool {
 	for err != nil {
 		if isPlain(err) {
-			return err == ErrOpen
+			return false
 		}
 		if isRejection(err) {
 			return true
@@ -200,9 +226,6 @@ func isPlain(err error) bool {
 // a breaker: an OpenError, ErrOpen, or an error of the program that says so in
 // its Is method.
 func isRejection(err error) bool {
-	if err == ErrOpen {
-		return true
-	}
 	is, ok := err.(interface{ Is(error) bool })
 	return ok && is.Is(ErrOpen)
 }

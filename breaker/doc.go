@@ -108,6 +108,7 @@ package breaker
 //	reject.go     what an open breaker does with calls; the end of the open time
 //	recovery.go   probes and their leases; the ramp
 //	cap.go        how many breakers may be open at the same time
+//	ends.go       a tree of things that end by time alone, such as places under a cap
 //	wait.go       WaitReady
 //	errors.go     OpenError and the other errors
 //
@@ -130,6 +131,13 @@ package breaker
 //	deliver.go    the queue of transitions
 //	observe.go    calls counted by outcome
 //	latency.go    and by how long they took
+//	recording.go  what a recorder of package replay is given
+//
+// Shadows, which judge calls by other settings as well:
+//
+//	shadow.go     adding, removing and promoting them; what they would have done
+//	shadowing.go  how the shadows of a breaker follow its calls
+//	flights.go    a table of the calls in flight, because a permit has no room
 //
 // Windows and clocks:
 //
@@ -146,6 +154,7 @@ package breaker
 //	room.go       how a full set makes room, and which key gives way
 //	forget.go     how evidence lapses
 //	sweep.go      the timer that looks for idle keys
+//	batches.go    iterating over a map without holding its lock for long
 //
 // Manager, settings and text:
 //

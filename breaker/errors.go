@@ -13,7 +13,7 @@ import (
 var (
 	// ErrOpen is matched by the error of every call that was rejected and did
 	// not run: errors.Is(err, ErrOpen).
-	ErrOpen = errors.New("circuit breaker is open")
+	ErrOpen error = rejected{}
 	// ErrUnknown is matched by the error for an id that identifies no breaker.
 	ErrUnknown = errors.New("unknown breaker")
 	// ErrDuplicate is matched by the error of Create and CreateSet for a name
@@ -78,6 +78,13 @@ func (e *OpenError) Error() string {
 	}
 	return b.String()
 }
+
+// rejected is the type of ErrOpen. It answers for itself, as an OpenError does, so
+// that the errors of failed calls need not be compared with it.
+type rejected struct{}
+
+func (rejected) Error() string        { return "circuit breaker is open" }
+func (rejected) Is(target error) bool { return target == ErrOpen }
 
 // Is reports whether target is ErrOpen.
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }

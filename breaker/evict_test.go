@@ -494,3 +494,31 @@ func TestTextOfAKeyThatCameAgain(t *testing.T) {
 		runtime.KeepAlive(b)
 	}
 }
+
+// A key of which a transition is being recorded is not evicted: its evidence is
+// about to come.
+func TestHeldKeyIsNotEvicted(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	c := candidate[int]{in: set.shard(1), key: 1, b: set.Breaker(1)}
+	c.b.edit(0, flagHeld)
+	if set.tryEvict(c) || set.evictOne() {
+		t.Error("it was evicted")
+	}
+	c.b.edit(flagHeld, 0)
+	if !set.evictOne() {
+		t.Error("afterwards it is not evicted")
+	}
+}
+
+// Looking for a key that a full set does not have changes no count.
+func TestRestoreOfAnUnknownKey(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
+	for k := range 2 {
+		_ = set.Breaker(k).ForceOpen(Order{}) // gives way to none
+	}
+	for range 3 {
+		if b := set.restore(set.shard(7), 7); b != nil || set.Len() != 2 {
+			t.Errorf("restored %v, and %d keys are remembered, want none and 2", b, set.Len())
+		}
+	}
+}

@@ -281,7 +281,7 @@ type untrackedCall[K comparable] struct {
 func (g *untrackedCall[K]) end(ctx context.Context, err error) error {
 	o := Success
 	if err != nil {
-		o = g.set.cfg.outcome(nil, ctx, err)
+		o = g.set.cfg.outcome(nil, ctx, errOf(ctx), err)
 	}
 	// As in settleOnce: settle may run listeners, which may exit the goroutine.
 	g.running = false

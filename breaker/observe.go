@@ -52,9 +52,15 @@ func (c *callCount) read() (n Calls) {
 const untimed time.Duration = -1
 
 // count counts a call that was settled or rejected, and that took so long. A nil
-// callCount counts nothing.
+// callCount counts nothing: that is found out without a call.
 func (c *callCount) count(what Outcome, slow bool, took time.Duration) {
-	if c == nil || !c.on.Load() {
+	if c != nil {
+		c.countCall(what, slow, took)
+	}
+}
+
+func (c *callCount) countCall(what Outcome, slow bool, took time.Duration) {
+	if !c.on.Load() {
 		return
 	}
 	c.add(int(what))

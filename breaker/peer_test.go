@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,12 +221,16 @@ func TestPeerOpenOnRecord(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		s := b.Status()
-		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; in this process 1 of 1"; got != want {
+		if got, want := s.Transition.Summary(), "58 of 61 calls failed in the last 4s at 22 of 24 processes of zone b; here 1 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		failed := Transition{Cause: CauseFleet, Peers: &p, Counts: sum, Errors: []ErrorSample{{Error: "refused"}}}
+		if got, want := failed.Summary(), "; here 1 of 1; last error: refused"; !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want it to end in %q", got, want)
 		}
 		p.Slow = true
 		slow := Transition{Cause: CauseFleet, Peers: &p, Counts: sum}
-		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; in this process 0 of 1"; got != want {
+		if got, want := slow.Summary(), "12 of 61 calls were slow in the last 4s at 22 of 24 processes of zone b; here 0 of 1"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		if s.Transition.Cause != CauseFleet || s.Transition.Attempt != 0 || s.UntilHalfOpen != 2*time.Second {

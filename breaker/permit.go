@@ -215,10 +215,10 @@ func (p *Permit) Settle(ctx context.Context, o Outcome, err error) error {
 	if q.over() {
 		return err
 	}
-	if o > Canceled || o == Failure && q.overBefore(ctx) {
+	if o == Failure && q.overBefore(ctx) {
 		o = Ignored
 	}
-	return q.settle(ctx, o, err)
+	return q.settle(ctx, known(o), err)
 }
 
 // Ignore ends the call without evidence either way.
@@ -291,12 +291,16 @@ func (p *Permit) settleAnswer(took time.Duration) {
 
 // took returns how long the call took to be answered, or has taken so far. It
 // returns false if the call is not timed.
-func (p *Permit) took() (time.Duration, bool) {
-	switch {
-	case p.tag&tagAnswered != 0:
+func (p *Permit) took() (took time.Duration, timed bool) {
+	if p.began != 0 || p.tag&tagAnswered != 0 { // small enough to be inlined
+		took, timed = p.tookTimed()
+	}
+	return
+}
+
+func (p *Permit) tookTimed() (time.Duration, bool) {
+	if p.tag&tagAnswered != 0 {
 		return p.began, p.tag&tagTimed != 0
-	case p.began == 0:
-		return 0, false
 	}
 	now := p.b.cfg.fine.get(p.b.cfg.clock).now(p.tag&tagExact != 0)
 	return now - p.began, true

@@ -121,7 +121,7 @@ func TestEndedPermitHasNoEffect(t *testing.T) {
 	}
 }
 
-// Ending the zero Permit in other ways than Done(nil) does nothing.
+// Ending the zero Permit does nothing, except that Done panics, whatever its error.
 func TestZeroPermit(t *testing.T) {
 	var p Permit
 	p.Answered()

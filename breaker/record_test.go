@@ -112,6 +112,11 @@ func TestRecordComesBeforeTheWord(t *testing.T) {
 			b.mu.Unlock()
 			t.Errorf("%s to %s: recorded without the lock", x.From, x.To)
 		}
+		// An outcome that is counted while an order moves a closed breaker would be
+		// lost with the old word.
+		if x.From == Closed && x.Order == VerbOpen && b.load()&flagHeld == 0 {
+			t.Error("the word is not held while an order is recorded")
+		}
 		if got := b.State(); got != x.From && !x.Shadow {
 			t.Errorf("%s to %s: calls see %s before it is recorded", x.From, x.To, got)
 		}

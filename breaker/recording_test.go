@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // taped returns a manager that records on a tape of its own.
@@ -447,5 +448,21 @@ func TestRecordedSuccessWaitsForAChange(t *testing.T) {
 	b.edit(flagHeld, 0)
 	if !b.countedPlain(&p, new(tape.Call)) {
 		t.Error("it does not count afterwards")
+	}
+}
+
+// The random number that decided an open time is on the tape.
+func TestDrawIsOnTheTape(t *testing.T) {
+	var draws []float64
+	clock := vtime.New(time.Now(), func() float64 { return 0.25 })
+	m := NewManager(Settings{FailMax: 1, ResetJitter: 0.2}, vtime.Option(clock).(Option))
+	_, detach, _ := m.attach(tape.New(1<<16, tape.Hooks{
+		Enroll: func(any, time.Time) uint32 { return 1 },
+		Moved:  func(_, _ any, how tape.Trace) { draws = append(draws, how.Draw) },
+	}))
+	defer detach()
+	play(m.Breaker("b"), "f")
+	if len(draws) != 1 || draws[0] != 0.25 {
+		t.Errorf("drawn %v, want 0.25", draws)
 	}
 }

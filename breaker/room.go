@@ -88,6 +88,7 @@ func (s *Set[K]) evictBeyond() {
 	}
 	sortByIdle(all)
 	for _, c := range all {
+		// Calls insert and evict meanwhile, so the number is read each time.
 		if s.healthy() <= int64(s.limits.MaxKeys) {
 			return
 		}
@@ -102,6 +103,8 @@ func (s *Set[K]) tryEvict(c candidate[K]) bool {
 		return false
 	}
 	defer c.in.mu.Unlock()
+	// A walk visits evicted keys first and kept ones afterwards, so it would miss a
+	// key that is evicted in between.
 	return c.in.walks.Load() == 0 && s.evict(c.in, c.key, c.b)
 }
 

@@ -11,8 +11,8 @@ import (
 // This file is what the end of a call does to its breaker, in three parts:
 //
 //   - settle decides whether the outcome counts, and tells listeners about it;
-//   - counted and countedAlone (lockfree.go) count an outcome that decides
-//     nothing, without a lock;
+//   - countedFreely counts an outcome that decides nothing, without a lock: see
+//     counted and countedAlone (lockfree.go);
 //   - judge takes Breaker.mu, counts the outcome, and applies the rules.
 //
 // User code (the methods of errors, the program's own rules, listeners) runs
@@ -41,33 +41,49 @@ func (p *Permit) settle(ctx context.Context, o Outcome, err error) error {
 	}
 	// Behind an override the automatic state ignores calls that it did not admit
 	// itself (I5).
-	if p.tag&tagUnjudged == 0 {
-		if plain := o == Success && !slow; !plain || !b.countedPlain(p, rec) {
-			opened := b.judge(ctx, p, o, slow, took, err, rec)
-			// WithErrorOnTrip: this call opened the breaker.
-			if opened != nil && err != nil {
-				err = &tripError{open: b.cfg.rejection(opened), own: err}
-			}
+	if p.tag&tagUnjudged == 0 && !b.countedFreely(p, o, slow, rec) {
+		opened := b.judge(ctx, p, o, slow, took, err, rec)
+		// WithErrorOnTrip: this call opened the breaker.
+		if opened != nil && err != nil {
+			err = &tripError{open: b.cfg.rejection(opened), own: err}
 		}
 	}
 	// Last, outside every lock: listeners may call back into the breaker (I10).
-	lasted := untimed
-	if timed {
-		lasted = atMost(took, p.tag&tagExact != 0)
+	w := b.load()
+	if w&flagObserved != 0 {
+		lasted := untimed
+		if timed {
+			lasted = atMost(took, p.tag&tagExact != 0)
+		}
+		b.observe(o, slow, lasted)
 	}
-	b.observe(o, slow, lasted)
 	if rec != nil {
 		p.recordSettled(r, *rec, o, took, slow)
 	}
 	if p.tag.flying() || r.shadows != nil {
 		p.endShadows(r, o, err)
 	}
-	if b.load()&flagWatched != 0 {
+	switch {
+	case w&flagWatched != 0:
 		b.notifySettled(o, err)
-	} else {
+	case b.undelivered():
 		b.deliver()
 	}
 	return err
+}
+
+// countedFreely counts an outcome that decides nothing, without judging it. It
+// returns false, and has counted nothing, if the outcome must be judged.
+func (b *Breaker) countedFreely(p *Permit, o Outcome, slow bool, rec *tape.Call) bool {
+	switch {
+	case slow: // it goes into the window as a bad call
+		return false
+	case o == Success && b.countedPlain(p, rec):
+		return true
+	case rec != nil:
+		return b.countedRecorded(p, o, rec)
+	}
+	return b.countedAlone(p, o)
 }
 
 // countedPlain handles a success that was not slow if that needs no lock: the
@@ -148,10 +164,6 @@ func (b *Breaker) noteClean(win *window) {
 // the open period that this outcome began, if the caller is to receive it. mu is
 // not held.
 func (b *Breaker) judge(ctx context.Context, p *Permit, o Outcome, slow bool, took time.Duration, err error, rec *tape.Call) *OpenError {
-	// A slow call always takes the lock: it goes into the window as a bad call.
-	if !slow && (rec == nil && b.countedAlone(p, o) || rec != nil && b.countedRecorded(p, o, rec)) {
-		return nil
-	}
 	e := event{kind: evSuccess, slow: slow}
 	var sample ErrorSample
 	switch o {
@@ -221,18 +233,23 @@ func (b *Breaker) judgeLocked(p *Permit, o Outcome, e *event, sample ErrorSample
 // It counts once: a copy of a permit that has ended frees nothing. mu is held.
 func (b *Breaker) freeLocked(p *Permit, o Outcome) bool {
 	// Answered has freed the place and counted the success. Only a failure at
-	// the end of the stream is news.
+	// the end of the stream is news, and it still counts in this half-open period.
 	if p.tag&tagProbed != 0 {
 		return o != Success
 	}
+	// A half-open breaker has a cold part: the move that began the period made it.
 	c := b.cold.Load()
+	// Leases that have run out stay in the list, so that a late result is found and
+	// counts (I2). A copy of a permit that has ended is not found.
 	if !c.probes.free(p.tag.probe()) {
 		return false
 	}
 	// A place is free now, so the prepared rejection is wrong about RetryAfter,
 	// and the next call is not rejected.
 	c.reject.Store(nil)
+	// The breaker rejects until the end of another lease now, or not at all.
 	b.cfg.cap.moved(b, c.rejectsUntil(b.load()))
+	// Callers of WaitReady may try this place.
 	c.signalLocked()
 	return true
 }
@@ -280,6 +297,8 @@ func (b *Breaker) dateLocked(r *compiled, e *event, w uint64, now time.Time) {
 // rowLapsedLocked reports whether the counted failures have lapsed under
 // FailWithin. mu is held.
 func (b *Breaker) rowLapsedLocked(r *compiled, now time.Time) bool {
+	// Without a cold part no failure of this row has been dated: FailWithin was set
+	// by an Update since, and the row counts from the next failure on.
 	c := b.cold.Load()
 	return r.FailWithin > 0 && c != nil && !c.rowLast.IsZero() && now.Sub(c.rowLast) > r.FailWithin
 }
@@ -295,6 +314,7 @@ func (b *Breaker) worthKeeping(w uint64) bool {
 // one has and the caller is to receive it. Behind an override the move has no
 // effect on calls, so there is nothing to report. mu is held.
 func (b *Breaker) noticedLocked(opened bool) *OpenError {
+	// The word is loaded again: stepLocked has just stored the new state in it.
 	if !opened || !b.cfg.errorOnTrip || effective(b.load()) != Open {
 		return nil
 	}
@@ -327,6 +347,8 @@ func (c *config) askRules(counts Counts) (name string, open bool) {
 			open = false
 		}
 	}()
+	// Options do not change, so the list needs no lock. The first rule that says so
+	// opens the breaker, and its name is in the record.
 	for _, r := range c.rules {
 		if r.open(counts) {
 			return r.name, true

@@ -31,29 +31,29 @@ type ShadowStatus struct {
 	Settings Settings  `json:"settings"`
 	Since    time.Time `json:"since"`         // when it was added; it knows nothing from before
 	Ends     time.Time `json:"ends,omitzero"` // when it is removed; zero: it is not removed by itself
-	// Open is the breakers that it would not have closed now: for a single breaker
-	// 0 or 1, for a set a number of keys.
+	// Open is the number of breakers that would not be closed now: 0 or 1 for a
+	// single breaker, and a number of keys for a set.
 	Open int `json:"open"`
-	// Trips is how many times it would have opened, and OpenFor for how long it
-	// would not have been closed, in sum over keys.
+	// Trips is how many times it would have opened, and OpenFor how long it would
+	// not have been closed, summed over all keys.
 	Trips   uint64        `json:"trips"`
 	OpenFor time.Duration `json:"open_for"`
-	// Saw is the calls that it was asked about. Of them it would have rejected
-	// RejectedGood, which succeeded, RejectedBad, which failed, and RejectedOther,
-	// which were no evidence.
+	// Saw is the number of calls that it was asked about. Of these it would have
+	// rejected RejectedGood calls that succeeded, RejectedBad calls that failed, and
+	// RejectedOther calls that were not evidence.
 	Saw           uint64 `json:"saw"`
 	RejectedGood  uint64 `json:"rejected_good"`
 	RejectedBad   uint64 `json:"rejected_bad"`
 	RejectedOther uint64 `json:"rejected_other,omitempty"`
-	// Refused is the calls that the real breaker rejected, Missed those for which
-	// there was no room because more than 16,000 were in flight. The shadow was
-	// asked about neither. Blind is how long the real breaker was not closed, in
-	// sum over keys.
+	// Refused is the number of calls that the real breaker rejected, and Missed of
+	// those for which there was no room because more than 16,000 were in flight. The
+	// shadow was asked about neither. Blind is how long the real breaker was not
+	// closed, summed over all keys.
 	Refused uint64        `json:"refused"`
 	Missed  uint64        `json:"missed,omitempty"`
 	Blind   time.Duration `json:"blind"`
-	// RealTrips is the trips of the real breaker. At Earlier of them the shadow had
-	// opened before, Lead earlier in sum.
+	// RealTrips is the number of trips of the real breaker. For Earlier of them the
+	// shadow had opened before, by Lead in total.
 	RealTrips uint64        `json:"real_trips"`
 	Earlier   uint64        `json:"earlier"`
 	Lead      time.Duration `json:"lead"`
@@ -104,8 +104,8 @@ func (b *Breaker) Shadow(name string, s Settings) error {
 	return addShadow(b, name, s)
 }
 
-// Shadow is like Breaker.Shadow for every key of the set, including those to
-// come, and those with settings of their own. If no rule of a shadow has a
+// Shadow is like Breaker.Shadow for every key of the set, including keys that are
+// created later and keys with settings of their own. If no rule of a shadow has a
 // window, a key is judged from its first failure on. When the set forgets a key,
 // the shadows forget what they knew of it.
 func (s *Set[K]) Shadow(name string, settings Settings) error {
@@ -183,7 +183,7 @@ func (b *Breaker) Shadows() []ShadowStatus {
 	return b.cfg.shadowStatus(b.walk(false))
 }
 
-// Shadows returns what the shadows would have done so far, in sum over the keys.
+// Shadows returns what the shadows would have done so far, summed over the keys.
 func (s *Set[K]) Shadows() []ShadowStatus {
 	if sh := s.cfg.shadows.Load(); sh == nil || len(sh.list) == 0 {
 		return nil // without a look at every key
@@ -413,7 +413,8 @@ func (c *config) shadowStatus(of iter.Seq[*Breaker]) []ShadowStatus {
 			}
 			if since := j.openSince.Load(); since != 0 {
 				out[i].Open++
-				out[i].OpenFor += now.Sub(x.since) + 1 - time.Duration(since)
+				// It may have opened after now was read.
+				out[i].OpenFor += max(0, now.Sub(x.since)+1-time.Duration(since))
 			}
 			if !w.blindSince.IsZero() {
 				out[i].Blind += max(0, now.Sub(later(w.blindSince, x.since)))

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +8,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // shadowedSettings are settings of many kinds, without jitter.
@@ -88,68 +88,6 @@ func TestShadowsChangeNothing(t *testing.T) {
 	}
 }
 
-// A shadow with the settings of its breaker makes the same transitions, at the
-// same times and for the same reasons.
-func TestAShadowDecidesAsItsBreaker(t *testing.T) {
-	line := func(c *Transition) string {
-		return fmt.Sprintf("%s %s->%s %s %d %v %s %s", c.At.Format(time.StampMicro), c.From, c.To, c.Cause, c.Fails, c.Counts, c.OpenFor, c.Window)
-	}
-	moves := 0
-	for i, s := range shadowedSettings {
-		for _, keyed := range []bool{false, true} {
-			for _, script := range scripts(8, "ssssffffffSF....") {
-				synctest.Test(t, func(t *testing.T) {
-					b := New("x", s)
-					var of shadowed = b
-					if keyed {
-						set := NewSet[string]("x", s, SetOptions{})
-						of, b = set, set.Breaker("k")
-					}
-					if err := addShadow(of, "same", s); err != nil {
-						t.Fatal(err)
-					}
-					var real, shadow []string
-					b.AddListener(Listener{
-						StateChange: func(_ *Breaker, c Transition) { real = append(real, line(&c)) },
-						ShadowChange: func(got *Breaker, name string, c Transition) {
-							if got != b || name != "same" {
-								t.Errorf("told of the shadow %s of %s", name, got.ID())
-							}
-							shadow = append(shadow, line(&c))
-						},
-					})
-					play(b, script)
-					moves += len(real)
-					if got, want := strings.Join(shadow, "\n"), strings.Join(real, "\n"); got != want {
-						t.Fatalf("settings %d, keyed %v, %s:\nthe breaker\n%s\nthe shadow\n%s", i, keyed, script, want, got)
-					}
-				})
-			}
-		}
-	}
-	if moves < 500 {
-		t.Errorf("only %d transitions were compared", moves)
-	}
-}
-
-// In a ramp the breaker rejects calls that a shadow with the same ramp would
-// reject: they do not get in its way.
-func TestAShadowFollowsARamp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Ramp: 10 * time.Second})
-		_ = b.Shadow("same", b.Settings())
-		play(b, "f..s")
-		for range 100 {
-			play(b, "ss")
-			wait(100 * time.Millisecond)
-		}
-		st := b.Shadows()[0]
-		if st.Refused == 0 || st.RejectedGood != 0 || st.Open != 0 || st.Saw != 202-st.Refused {
-			t.Errorf("%+v", st)
-		}
-	})
-}
-
 // What a shadow counts.
 func TestShadowStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -204,77 +142,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A shadow sees what a breaker that is forced closed lets through, so looser
-// settings can be tried in such an hour.
-func TestAShadowSeesWhatAnOverrideLetsThrough(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 2})
-		must(t, b.Shadow("loose", Settings{FailMax: 6}))
-		must(t, b.ForceClosed(Order{For: time.Hour}))
-		play(b, "fffff")
-		if st := b.Shadows()[0]; st.Saw != 5 || st.Trips != 0 || st.Blind != 0 {
-			t.Errorf("after five failures: %+v", st)
-		}
-		play(b, "f")
-		if st := b.Shadows()[0]; st.Trips != 1 || st.Open != 1 {
-			t.Errorf("after six: %+v", st)
-		}
-	})
-}
-
-// Calls that are no evidence for the breaker are none for its shadows (I4).
-func TestShadowsIgnoreWhatIsNoEvidence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1}, WithBypassAllowed())
-		must(t, b.Shadow("s", Settings{FailMax: 2}))
-		marked := WithBypass(bg, "migration")
-		over, cancel := context.WithCancel(bg)
-		cancel()
-		for range 3 {
-			_ = b.Do(marked, broken)
-			_ = b.Do(over, func(ctx context.Context) error { return ctx.Err() })
-			p, _ := b.Allow()
-			p.Ignore()
-		}
-		if st := b.Shadows()[0]; st.Trips != 0 || b.State() != Closed {
-			t.Errorf("%+v, the breaker is %s", st, b.State())
-		}
-	})
-}
-
-// An answer that is streamed is judged when it begins, and a copy of a permit that
-// has ended is too late.
-func TestShadowsAndPermits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second})
-		must(t, b.Shadow("slow", Settings{FailMax: -1, SlowCall: time.Second, SlowRate: .1, MinCalls: 1}))
-		must(t, b.Shadow("same", b.Settings()))
-		p, _ := b.Allow()
-		p.Answered()
-		wait(time.Minute)
-		q := p
-		p.Done(nil)
-		q.Done(errX) // ended twice, by mistake
-		if st := b.Shadows()[0]; st.Trips != 0 || st.Saw != 1 {
-			t.Errorf("a stream that began at once: %+v", st)
-		}
-		wait(time.Second)
-		is(t, b, Open) // it was told so
-		p, err := b.Allow()
-		must(t, err)
-		p.Answered()
-		is(t, b, Closed)
-		if st := b.Shadows()[1]; st.Open != 0 {
-			t.Errorf("the answer to a probe has begun: %+v", st)
-		}
-		p.Done(errX) // the stream breaks
-		is(t, b, Open)
-		if st := b.Shadows()[1]; st.Open != 1 {
-			t.Errorf("the stream broke: %+v", st)
-		}
-	})
 }
 
 // A key is judged from its first failure on, or from its first call where a
@@ -489,88 +356,6 @@ func TestListenersOfShadowsThatFail(t *testing.T) {
 	})
 }
 
-// Shadows come and go while calls run, also while they are recorded.
-func TestShadowsUnderLoad(t *testing.T) {
-	m, _ := taped(t, Settings{FailMax: 3, ResetTimeout: time.Millisecond})
-	b, set := m.Breaker("b"), SetOf[int](m, "set")
-	var wg sync.WaitGroup
-	for g := range 4 {
-		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(g), 0))
-			for range 5000 {
-				x := b
-				if rng.IntN(2) == 0 {
-					x = set.Breaker(rng.IntN(5))
-				}
-				if rng.IntN(2) == 0 {
-					_ = x.Do(bg, nop)
-					_ = x.Do(bg, broken)
-				} else if p, err := x.Allow(); err == nil {
-					p.Done([]error{nil, errX}[rng.IntN(2)])
-				}
-			}
-		})
-	}
-	wg.Go(func() {
-		for i := range 300 {
-			name := fmt.Sprint("s", i%3)
-			_ = b.Shadow(name, shadowedSettings[i%len(shadowedSettings)])
-			_ = set.Shadow(name, shadowedSettings[i%len(shadowedSettings)])
-			_, _ = b.Promote(name, 0)
-			for range m.Shadows() {
-			}
-			set.Unshadow(fmt.Sprint("s", (i+1)%3))
-			_ = b.Update(Settings{FailMax: 3, ResetTimeout: time.Millisecond})
-		}
-	})
-	wg.Wait()
-	for _, of := range []shadowed{b, set} {
-		for _, st := range of.Shadows() {
-			removeShadow(of, st.Name, nil)
-		}
-	}
-	must(t, b.Update(Settings{FailMax: 3}))
-	_ = b.Close(Order{})
-	play(b, "fff")
-	is(t, b, Open)
-}
-
-// BenchmarkShadows compares calls with shadows to calls without.
-func BenchmarkShadows(b *testing.B) {
-	for _, kind := range []struct {
-		name string
-		s    Settings
-	}{{"consecutive", Settings{}}, {"rate", Settings{FailMax: -1, FailureRate: .5}}} {
-		for _, n := range []int{0, 1, 4} {
-			x := New("x", Settings{})
-			for i := range n {
-				_ = x.Shadow(fmt.Sprint("s", i), kind.s)
-			}
-			b.Run(fmt.Sprintf("%s/do/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					_ = x.Do(bg, nop)
-				}
-			})
-			b.Run(fmt.Sprintf("%s/allow/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					p, _ := x.Allow()
-					p.Done(nil)
-				}
-			})
-			b.Run(fmt.Sprintf("%s/parallel/%d", kind.name, n), func(b *testing.B) {
-				b.ReportAllocs()
-				b.RunParallel(func(pb *testing.PB) {
-					for pb.Next() {
-						_ = x.Do(bg, nop)
-					}
-				})
-			})
-		}
-	}
-}
-
 // A key that its set evicts goes, although shadows judge it.
 func TestShadowsKeepNoKey(t *testing.T) {
 	s := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1})
@@ -583,5 +368,22 @@ func TestShadowsKeepNoKey(t *testing.T) {
 	}
 	if n := len(slices.Collect(s.walk(true))); n > 10 {
 		t.Errorf("%d of 50 keys are alive, want those that the set remembers", n)
+	}
+}
+
+// A shadow that opens while Shadows waits for its breaker has not been open for
+// less than no time.
+func TestShadowThatOpensMeanwhile(t *testing.T) {
+	clock := vtime.New(time.Now(), nil)
+	b := New("b", Settings{}, vtime.Option(clock).(Option))
+	_ = b.Shadow("x", Settings{FailMax: 1})
+	var got []ShadowStatus
+	behind(t, &b.mu, func() { got = b.Shadows() }, func() {
+		clock.Advance(time.Minute)
+		j := b.cold.Load().shadows.Load().judges[0]
+		_ = j.b.Open(Order{})
+	})
+	if len(got) != 1 || got[0].Open != 1 || got[0].OpenFor < 0 || got[0].Blind != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -62,7 +62,7 @@ func (p *Peers) summary(c *Counts) string {
 	if p.Slow {
 		bad, did, own = c.Slow, "were slow", p.Own.Slow
 	}
-	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s; in this process %d of %d",
+	return fmt.Sprintf("%d of %d calls %s in the last %s at %d of %d processes of %s; here %d of %d",
 		bad, c.Calls, did, units(p.Span), p.Against, p.Reporting, p.Scope, own, p.Own.Calls)
 }
 

@@ -121,6 +121,9 @@ func (b *Breaker) swapWord(was, is uint64) bool {
 	if was == is {
 		return true
 	}
+	if beforeSwap != nil {
+		beforeSwap(b)
+	}
 	if !atomic.CompareAndSwapUint64(&b.word, was, is) {
 		return false
 	}
@@ -131,6 +134,10 @@ func (b *Breaker) swapWord(was, is uint64) bool {
 	}
 	return true
 }
+
+// beforeSwap is set by tests only. It changes the word between the look at it and
+// the swap, as another goroutine may.
+var beforeSwap func(b *Breaker)
 
 // edit clears some bits of the word and sets others. It keeps failures that are
 // counted without the lock at the same time (I11). mu is held.

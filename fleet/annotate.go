@@ -87,13 +87,13 @@ func (f *Fleet) next(x *verdict.Scope, wait time.Duration) string {
 func (f *Fleet) whyClosed(id string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.told.claims, func(c verdict.Claim) bool { return c.ID == id })
+	i := slices.IndexFunc(f.summary.claims, func(c verdict.Claim) bool { return c.ID == id })
 	switch {
 	case i < 0:
 		return ""
-	case f.told.claims[i].Overruled:
+	case f.summary.claims[i].Overruled:
 		return "its own calls count for more"
-	case f.told.claims[i].Advised:
+	case f.summary.claims[i].Advised:
 		return "this process only advises, and would be open"
 	}
 	return ""

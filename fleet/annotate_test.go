@@ -44,7 +44,7 @@ func TestExplainOfAMember(t *testing.T) {
 			return false
 		})
 		time.Sleep(300 * time.Millisecond)
-		want := regexp.MustCompile(`^db has been open for \S+: (\d+) of (\d+) calls failed in the last \d+s at (\d+) of (\d+) processes of zone b; in this process \d+ of \d+(; last error: connection refused)?\. The fleet's next probe is in 1\.\ds\.$`)
+		want := regexp.MustCompile(`^db has been open for \S+: (\d+) of (\d+) calls failed in the last \d+s at (\d+) of (\d+) processes of zone b; here \d+ of \d+(; last error: connection refused)?\. The fleet's next probe is in 1\.\ds\.$`)
 		explain, overview, list := x.explained(t)
 		for where, text := range map[string]string{"explain": explain.Explain, "list": list.Explain} {
 			if !want.MatchString(text) {

@@ -20,7 +20,7 @@ func ExampleJoin() {
 		client := redis.NewClient(&redis.Options{Addr: "redis:6379"})
 		f, err := fleet.Join(ctx, &manager, fleet.Options{Redis: client, Group: "checkout", Zone: "eu-1a"})
 		if err != nil {
-			return err // the options make no sense; a store that is away is not an error
+			return err // the options are invalid; an unreachable store is not an error
 		}
 		defer f.Close()
 		fmt.Println(f.State().Group, f.State().Alone)

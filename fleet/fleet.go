@@ -42,19 +42,19 @@ type Fleet struct {
 	clock   verdict.Epoch // the newest that was ever heard of
 	missed  int           // beats, one after the other
 
-	opened  atomic.Uint64 // breakers that a verdict opened here
-	news    chan struct{} // something happened that the fleet should hear of soon
-	wake    chan struct{} // a digest came
-	toTell  chan struct{} // told has news
-	changed chan struct{} // state has changed
-	fetch   chan struct{} // there are orders to read
-	older   chan struct{} // past has more to tell
-	clears  chan string   // ids that were closed by order, for the coordinator
-	book    book
-	past    past
+	opened         atomic.Uint64 // breakers that a verdict opened here
+	news           chan struct{} // something happened that the fleet should hear of soon
+	wake           chan struct{} // a digest came
+	summaryChanged chan struct{} // summary has changed
+	changed        chan struct{} // state has changed
+	fetch          chan struct{} // there are orders to read
+	older          chan struct{} // past has more to report
+	clears         chan string   // ids that were closed by order, for the coordinator
+	book           book
+	past           past
 
 	mu       sync.Mutex // guards the fields below; no other lock is taken under it
-	told     told
+	summary  summary
 	heard    heard
 	state    State
 	failures int // of beats, one after the other
@@ -108,7 +108,7 @@ func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	f := &Fleet{
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
 		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
-		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), toTell: make(chan struct{}, 1),
+		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), summaryChanged: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan string, 64),
 	}
 	f.field = fieldOf(f.boot)
@@ -178,8 +178,8 @@ func (f *Fleet) State() State {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Opened = f.opened.Load()
-	for i := range f.told.claims {
-		c := &f.told.claims[i]
+	for i := range f.summary.claims {
+		c := &f.summary.claims[i]
 		s.Held += btoi(c.Under != 0)
 		s.Overruled += btoi(c.Overruled)
 	}

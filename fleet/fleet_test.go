@@ -29,7 +29,7 @@ func TestTogetherTheyNotice(t *testing.T) {
 			s := x.m.Breaker("db").Status()
 			if s.Transition != nil && s.Transition.Cause == breaker.CauseFleet {
 				verdicts++
-				if why := s.Why(); !strings.Contains(why, "processes of the fleet; in this process ") {
+				if why := s.Why(); !strings.Contains(why, "processes of the fleet; here ") {
 					t.Errorf("why: %s", why)
 				}
 			}

@@ -217,10 +217,10 @@ func (f *Fleet) prune(now time.Duration) {
 	}
 }
 
-// step has each breaker take a step with what the fleet says, and gathers what
-// there is to tell.
-func (f *Fleet) step(now time.Duration, fresh bool) told {
-	t := told{omitted: f.omitted}
+// step lets each breaker take a step with what the fleet says, and gathers what
+// there is to report.
+func (f *Fleet) step(now time.Duration, fresh bool) summary {
+	t := summary{omitted: f.omitted}
 	v := f.view(now)
 	var well []wire.Well
 	asked := map[uint64]bool{}
@@ -263,7 +263,7 @@ func (f *Fleet) step(now time.Duration, fresh bool) told {
 	return t
 }
 
-// well says how many calls went well, in short.
+// well returns the short form of a claim whose calls went well.
 func (f *Fleet) well(c *verdict.Claim) wire.Well {
 	w := wire.Well{Hash: wire.Hash(c.ID), SlowRule: c.Rule.SlowRate > 0}
 	for i, e := range c.Spans {
@@ -272,7 +272,7 @@ func (f *Fleet) well(c *verdict.Claim) wire.Well {
 	return w
 }
 
-// weight is what is told first.
+// weight says which claims are reported first.
 func weight(c *verdict.Claim) int {
 	w := c.Spans[0].Failures + c.Spans[0].Slow
 	if c.Auto != breaker.Closed || c.State != breaker.Closed {
@@ -281,8 +281,8 @@ func weight(c *verdict.Claim) int {
 	return w
 }
 
-// told is what there is to tell.
-type told struct {
+// summary is what the next report says about the breakers of this process.
+type summary struct {
 	claims  []verdict.Claim
 	well    []wire.Well
 	omitted int  // there was more to complain of

@@ -45,7 +45,7 @@ func (p *past) all() []wire.Past {
 	return slices.Clone(p.items)
 }
 
-// chronicle is the goroutine that tells what the breakers here went through: soon
+// chronicle is the goroutine that reports the transitions of the breakers: soon
 // after something happened, and again from time to time, as the store may lose it.
 func (f *Fleet) chronicle(ctx context.Context) {
 	pause := inventoryAge

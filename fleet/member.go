@@ -58,11 +58,11 @@ func (f *Fleet) turn(fresh bool) {
 	t := f.step(now, fresh)
 	alone := f.heardAt == 0 || now-f.heardAt > aloneAfter*f.o.Beat || f.missed >= aloneAfter
 	f.mu.Lock()
-	soon := newsWorthy(f.told.claims, t.claims)
-	f.told = t
+	soon := newsWorthy(f.summary.claims, t.claims)
+	f.summary = t
 	f.mu.Unlock()
 	if soon {
-		poke(f.toTell)
+		poke(f.summaryChanged)
 	}
 	f.change(func(s *State) {
 		if alone && !s.Alone {
@@ -105,7 +105,7 @@ func (f *Fleet) view(now time.Duration) verdict.View {
 }
 
 // talk is the goroutine that beats: each beat, and soon after news, it says what
-// there is to tell, and reads the digest. A store that is away is tried again
+// there is to report, and reads the digest. A store that is away is tried again
 // after pauses drawn by chance, of three quarters of a beat on average. So the
 // attempts of a fleet are no more than its beats are, its members come back
 // spread over a beat and a half, and no one has to wait for long.
@@ -142,7 +142,7 @@ func (f *Fleet) share(d time.Duration) time.Duration {
 func (f *Fleet) pause(ctx context.Context, d, last time.Duration, hurry bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	news := f.toTell
+	news := f.summaryChanged
 	if !hurry {
 		news = nil
 	}
@@ -159,7 +159,7 @@ func (f *Fleet) pause(ctx context.Context, d, last time.Duration, hurry bool) {
 	}
 }
 
-// beat tells the store what there is to tell.
+// beat reports to the store what there is to report.
 func (f *Fleet) beat(ctx context.Context, seq uint64) error {
 	report := f.report(seq)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
@@ -197,8 +197,8 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 	defer f.mu.Unlock()
 	r := &wire.Report{
 		Boot: f.boot, Seq: seq, Zone: f.o.Zone, Member: f.o.Member, Build: f.o.Build, Breakers: f.m.Len(),
-		Omitted: f.told.omitted, Partial: f.told.partial, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
-		Claims: f.told.claims, Well: f.told.well, Done: done, Clock: f.heard.clock,
+		Omitted: f.summary.omitted, Partial: f.summary.partial, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
+		Claims: f.summary.claims, Well: f.summary.well, Done: done, Clock: f.heard.clock,
 	}
 	return r
 }

@@ -23,7 +23,7 @@ const (
 	orderFresh   = 30 * time.Second // older ones are not carried out, unless they stand or release
 	confirmAll   = 1 << 30
 	clerkPause   = 30 * time.Second
-	inventoryAge = time.Minute // after which an inventory is told again
+	inventoryAge = time.Minute // after which an inventory is reported again
 )
 
 // book is what a member knows of orders.
@@ -36,14 +36,14 @@ type book struct {
 	newest   uint64                   // number, of those that the store had then
 }
 
-// clerk is the goroutine that carries out orders, and tells which breakers
+// clerk is the goroutine that carries out orders, and reports which breakers
 // there are. What fails is tried again in a beat, as is a store that is not heard.
 func (f *Fleet) clerk(ctx context.Context) {
-	var told inventoryTold
+	var sent inventorySent
 	for {
 		pause := f.o.Beat
 		if s := f.State(); s.Beats > 0 && !s.Alone {
-			if err := errors.Join(f.readOrders(ctx), f.tellInventory(ctx, &told)); err != nil {
+			if err := errors.Join(f.readOrders(ctx), f.tellInventory(ctx, &sent)); err != nil {
 				f.change(func(s *State) { s.LastError = err.Error() })
 			} else {
 				pause = clerkPause
@@ -62,23 +62,23 @@ func (f *Fleet) clerk(ctx context.Context) {
 	}
 }
 
-// inventoryTold is the inventory that the store took last, and when.
-type inventoryTold struct {
+// inventorySent is the inventory that the store took last, and when.
+type inventorySent struct {
 	message []byte
 	at      time.Duration
 }
 
 // tellInventory says which breakers there are if that has changed, and again from
 // time to time: the store may have lost it.
-func (f *Fleet) tellInventory(ctx context.Context, told *inventoryTold) error {
+func (f *Fleet) tellInventory(ctx context.Context, sent *inventorySent) error {
 	message := f.inventory()
-	if bytes.Equal(message, told.message) && f.now()-told.at <= inventoryAge {
+	if bytes.Equal(message, sent.message) && f.now()-sent.at <= inventoryAge {
 		return nil
 	}
 	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
 		return err
 	}
-	told.message, told.at = message, f.now()
+	sent.message, sent.at = message, f.now()
 	return nil
 }
 

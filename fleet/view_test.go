@@ -52,7 +52,7 @@ func TestView(t *testing.T) {
 		}
 		// The process itself says the same of its own breaker.
 		text, err := c.all[1].f.Explain("db")
-		if err != nil || !strings.Contains(text, "processes of zone b; in this process ") && !strings.Contains(text, "5 failures in a row") {
+		if err != nil || !strings.Contains(text, "processes of zone b; here ") && !strings.Contains(text, "5 failures in a row") {
 			t.Errorf("%s, %v", text, err)
 		}
 		t.Log(text)

@@ -46,7 +46,8 @@ func (r *Receipt) carryOut(p *Plane, o Order) error {
 	r.Matched = len(found)
 	for _, b := range found {
 		res, err := p.apply(b, o)
-		if errors.Is(err, errNotMeant) { // it existed when the breakers were counted
+		var notMeant *notMeantError
+		if errors.As(err, &notMeant) { // it existed when the breakers were counted
 			r.Matched--
 			continue
 		}
@@ -61,9 +62,10 @@ func (r *Receipt) one(p *Plane, o Order) error {
 		return err
 	}
 	res, err := p.apply(b, o)
+	var notMeant *notMeantError
 	switch {
-	case errors.Is(err, errNotMeant) && len(o.States) > 0:
-		r.Note = strings.TrimPrefix(err.Error(), breaker.ErrOrder.Error()+": ")
+	case errors.As(err, &notMeant) && len(o.States) > 0:
+		r.Note = notMeant.why
 		return nil
 	case err != nil:
 		return err

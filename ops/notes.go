@@ -81,7 +81,7 @@ func (n *notes) clear(id string) {
 // acknowledgement is stored: if b closes later, closed removes it.
 func (n *notes) ack(b *breaker.Breaker, x Note, dry bool) error {
 	id := b.ID()
-	closed := func() error { return notMeant(bad("ack of %s, which is closed", id)) }
+	closed := func() error { return notMeant("ack of %s, which is closed", id) }
 	if dry {
 		if b.State() == breaker.Closed {
 			return closed()

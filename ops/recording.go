@@ -112,7 +112,7 @@ func (c *Client) Record(ctx context.Context, d time.Duration, w io.Writer) (int6
 	return n, err
 }
 
-// readError keeps the error of a reader, to tell it from a writer's.
+// readError keeps the error of a reader, to distinguish it from a writer's.
 type readError struct {
 	r   io.Reader
 	err error

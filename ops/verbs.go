@@ -105,14 +105,16 @@ func (o *Order) normalize() {
 	}
 }
 
-// errNotMeant is matched by the error for a breaker that an order does not
-// apply to: it is in another state now, has no override to extend, or is
-// closed and needs no acknowledgement. An order with a wildcard leaves it
-// alone.
-var errNotMeant = errors.New("not meant")
+// notMeantError is the error for a breaker that an order does not apply to: it is
+// in another state now, has no override to extend, or is closed and needs no
+// acknowledgement. An order with a wildcard leaves it alone. It matches
+// breaker.ErrOrder.
+type notMeantError struct{ why string }
 
-// notMeant adds errNotMeant to err without changing its text.
-func notMeant(err error) error { return fmt.Errorf("%w%w", err, hidden{errNotMeant}) }
+func notMeant(format string, args ...any) error { return &notMeantError{fmt.Sprintf(format, args...)} }
+
+func (e *notMeantError) Error() string        { return breaker.ErrOrder.Error() + ": " + e.why }
+func (e *notMeantError) Is(target error) bool { return target == breaker.ErrOrder }
 
 // meant reports whether an order with a wildcard applies to b, as far as that
 // can be seen without its lock. apply decides.
@@ -144,7 +146,7 @@ func (p *Plane) apply(b *breaker.Breaker, o Order) (Result, error) {
 	for try := 1; ; try++ {
 		s := b.Status()
 		if !slices.Contains(o.States, s.State) {
-			return Result{}, notMeant(bad("%s is %s, and the order is for those that are %s", s.ID, s.State, stateNames(o.States)))
+			return Result{}, notMeant("%s is %s, and the order is for those that are %s", s.ID, s.State, stateNames(o.States))
 		}
 		o.IfVersion = s.Version
 		res, err := p.applyOnce(b, o)
@@ -187,9 +189,9 @@ func extend(b *breaker.Breaker, o Order) (Result, error) {
 		res := Result{Receipt: breaker.Receipt{ID: s.ID}}
 		switch {
 		case s.Override == nil:
-			return res, notMeant(bad("extend of %s, which has no override", s.ID))
+			return res, notMeant("extend of %s, which has no override", s.ID)
 		case s.Override.Expires.IsZero():
-			return res, notMeant(bad("extend of %s, whose override has no end", s.ID))
+			return res, notMeant("extend of %s, whose override has no end", s.ID)
 		}
 		longer := o.core()
 		longer.Verb = breaker.VerbForceOpen

@@ -18,7 +18,7 @@
 // # What a recording can and cannot tell
 //
 // A call that the breaker rejected while it was recorded has no outcome. If
-// other settings would have let it run, nobody knows how it would have ended.
+// other settings would have let it run, it is unknown how it would have ended.
 // So each figure carries a mark: exact, supported or assumed; see Trust. Stricter
 // settings are answered nearly exactly. Looser ones would have seen calls that
 // the recording does not hold, and Result.Warning says so. Also, the calls of a

@@ -167,7 +167,7 @@ type importer struct {
 	notes    []string
 }
 
-// mostKeys is the number of keys that are told apart.
+// mostKeys is the number of keys that are distinguished.
 const mostKeys = 10_000
 
 func (im *importer) add(began time.Time, took time.Duration, o breaker.Outcome, rejected bool, key string) {
@@ -286,7 +286,7 @@ func (im *importer) outcome(s string) (o breaker.Outcome, rejected, ok bool) {
 }
 
 // parseAt reads a time: RFC 3339, or a number of seconds, milliseconds,
-// microseconds or nanoseconds since 1970, which its size tells apart.
+// microseconds or nanoseconds since 1970, which its size distinguishes.
 func parseAt(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return plausible(t)

@@ -80,8 +80,8 @@ type TuneOptions struct {
 type Tuned struct {
 	// Current is the settings that were in effect.
 	Current Choice `json:"current"`
-	// Best are the choices that meet the goal and cannot be told from the best
-	// one, the one to recommend first: that which changes least.
+	// Best are the choices that meet the goal and cannot be distinguished from the
+	// best one. The first is the one to recommend: it changes the fewest settings.
 	Best []Choice `json:"best"`
 	// Others are the choices that meet the goal and cost more, the best first.
 	Others   []Choice  `json:"others"`
@@ -251,7 +251,7 @@ func tableOf(lanes []laneOutcome) (t costTable) {
 }
 
 // compare fills in the costs of the choices, and returns which of those that meet
-// the goal cannot be told from the best. The first choice is the current one.
+// the goal cannot be distinguished from the best. The first choice is the current one.
 func compare(choices []Choice, costs []costTable) (tied []bool) {
 	rng := rand.New(rand.NewPCG(1, 2)) // the same answer each time
 	n := len(costs[0][0])

@@ -121,7 +121,7 @@ type clientStream struct {
 	call
 	stop func() bool // no longer wait for the context's end
 
-	busy int // calls of Send and Receive under way: they will tell the outcome. mu guards it
+	busy int // calls of Send and Receive under way: they will report the outcome. mu guards it
 }
 
 // Send sends a message. Errors of the stream are io.EOF here, and come from
@@ -176,7 +176,7 @@ func (s *clientStream) enter() (leave func()) {
 }
 
 // contextEnded settles a stream that its caller left by its context. A call
-// that waits for the service meanwhile tells the outcome itself: a deadline may
+// that waits for the service meanwhile reports the outcome itself: a deadline may
 // be the service's failure.
 func (s *clientStream) contextEnded() {
 	s.mu.Lock()

@@ -35,6 +35,7 @@
 //     cannot be had (unless their error has a gRPC status, which looks like the
 //     service's), or a process that has no file descriptor left for a connection;
 //   - a message that is larger than the receiver's limit;
+//   - a reply, or a message to receive, that is not of a type that the codec knows;
 //   - a panic on the client: in a codec, or in an interceptor below;
 //   - a rejection by another breaker below;
 //   - the code Canceled when it was not the caller who cancelled.

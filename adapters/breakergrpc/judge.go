@@ -105,7 +105,7 @@ func (e *end) refused(code codes.Code, err error) bool {
 	text := status.Convert(err).Message()
 	begins := func(with string) bool { return strings.HasPrefix(text, with) }
 	switch {
-	case slices.ContainsFunc(limits, begins), begins("message ") && strings.Contains(text, " larger than configured max "): // connect-go's
+	case slices.ContainsFunc(limits, begins), begins(notAMessage), begins("message ") && strings.Contains(text, " larger than configured max "): // connect-go's
 		return true
 	case e.opened:
 		return false // the service says so, of its answer
@@ -130,8 +130,9 @@ func (e *end) refused(code codes.Code, err error) bool {
 
 const (
 	tooLarge      = "trying to send message larger than max ("
-	notDialed     = "connection error: desc = \"transport: Error while dialing: "
-	notMarshalled = "grpc: error while marshaling: " //nolint:misspell // grpc-go spells it so
+	notAMessage   = "grpc: failed to unmarshal the received message: failed to unmarshal, message is " // a reply of the program's that is none
+	notDialed     = "connection error: desc = \"transport: Error while dialing: "                      //nolint:misspell // grpc-go spells it so
+	notMarshalled = "grpc: error while marshaling: "                                                   //nolint:misspell // grpc-go spells it so
 )
 
 // sizeIn is the size in an error that begins with tooLarge, or 0.

@@ -279,6 +279,34 @@ func TestServerThatCannotRead(t *testing.T) {
 	}
 }
 
+// What is to hold the answer is the program's, too.
+func TestReplyThatIsNoMessage(t *testing.T) {
+	addr, _, _ := serve(t, "", &fakeService{duplex: echoes})
+	for name, call := range map[string]func(*grpc.ClientConn) error{
+		"unary": func(c *grpc.ClientConn) error {
+			return c.Invoke(t.Context(), "/"+service+"/EmptyCall", &pb.Empty{}, &struct{}{})
+		},
+		"stream": func(c *grpc.ClientConn) error {
+			s, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+service+"/FullDuplexCall")
+			if err == nil {
+				err = s.SendMsg(&pb.StreamingOutputCallRequest{})
+			}
+			if err == nil {
+				err = s.RecvMsg(&struct{}{})
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, b := guarded(breaker.Settings{FailMax: 1})
+			_, conn := dial(t, addr, g)
+			b.HalfOpen(breaker.Order{})
+			wantCode(t, call(conn), codes.Internal)
+			wantState(t, b, breaker.HalfOpen)
+		})
+	}
+}
+
 // A message beyond the receiver's limit was refused, not failed.
 func TestMessagesBeyondALimit(t *testing.T) {
 	addr, _, _ := serve(t, "", &fakeService{unary: func(_ context.Context, r *pb.SimpleRequest) (*pb.SimpleResponse, error) {

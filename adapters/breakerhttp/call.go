@@ -30,7 +30,7 @@ type call struct {
 
 // unwind is deferred around the transport, and ends the call if that panics or
 // exits the goroutine, which is a mistake of the program. A flag, because
-// recover() cannot tell a Goexit, and would hide where a panic came from.
+// recover() does not see a Goexit, and would hide where a panic came from.
 func (c *call) unwind() {
 	if c.running {
 		c.slot.free()

@@ -47,7 +47,7 @@
 // on as it is, because net/http treats these specially.
 //
 // Where http.Transport.MaxConnsPerHost is set, each call of the transport given to
-// NewTransport is traced, so that a wait for a connection can be told from a
+// NewTransport is traced, so that a wait for a connection can be distinguished from a
 // server that hangs. Behind a transport of another type it cannot.
 //
 // A connection that the server closed while it was idle can cost a call: net/http

@@ -10,7 +10,7 @@ import (
 
 // slots counts the calls of a transport that have a connection, by scheme and
 // host. Only so can a wait for one of http.Transport.MaxConnsPerHost connections,
-// which is the program's own, be told from a server that hangs.
+// which is the program's own, be distinguished from a server that hangs.
 type slots struct {
 	mu   sync.Mutex // guards the field below
 	held map[string]int

@@ -164,7 +164,7 @@ func load(url string, b *breaker.Breaker, length time.Duration) (calls int64, er
 	return done.Load(), nil
 }
 
-// get is the guarded function. It is not inlined, so that the profile tells it
+// get is the guarded function. It is not inlined, so that the profile separates it
 // from the breaker that calls it.
 //
 //go:noinline

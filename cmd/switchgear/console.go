@@ -21,14 +21,14 @@ func consoleCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "console",
 		Short: "Serve the screen of a fleet to a browser",
-		Long: `Serve the screen of a fleet to a browser, straight from the store, until Ctrl-C:
+		Long: `Serve the screen of a fleet to a browser, directly from the store, until Ctrl-C:
 every breaker of every process, zones side by side, the silent processes, and
-orders with their receipts. Processes that belong to the fleet show it too, beside their own
-page.
+orders with their receipts. Processes that belong to the fleet show it too, beside
+their own page.
 
-It listens on loopback and takes no orders unless --orders says so. It knows no
-users, so it takes orders on loopback alone; elsewhere mount a process's own
-handler behind your login, see Options.Authorize.
+It listens on loopback, and accepts orders only with --orders. It does not know who
+its users are, so it accepts orders on loopback only; elsewhere, mount the handler of
+a process behind your login, see Options.Authorize.
 
 See "switchgear fleet --help" for --redis, --group and --key-file.`,
 		Example: `  switchgear console --redis redis://redis:6379 --group checkout

@@ -18,17 +18,17 @@ import (
 )
 
 const fleetHelp = `See and operate the breakers of all processes that act as one (see docs/fleet.md),
-straight from the Redis or Valkey that they share (--redis), or through a process
+directly from the Redis or Valkey that they share (--redis), or through a process
 that belongs to the fleet: one of this host, or the one that -p names.
 
 --redis is redis://, rediss:// or unix://, with user, password and database as
 go-redis reads them; with ?master_name=NAME&addr=HOST:PORT it asks Sentinels, and
 with ?addr=HOST:PORT alone a Cluster. Orders are signed, so with --redis they need
 --key-file: a file with the key of the processes' Options.Key and nothing else. A
-process signs them itself, if it takes orders for itself from you.
+process signs orders itself, if it accepts orders from you.
 
 The environment variables SWITCHGEAR_REDIS, SWITCHGEAR_GROUP and
-SWITCHGEAR_FLEET_KEY_FILE stand in for the flags.`
+SWITCHGEAR_FLEET_KEY_FILE replace the flags.`
 
 func fleetCommand(g *globals) *cobra.Command {
 	f := &fleetFlags{globals: g}
@@ -78,8 +78,8 @@ func fleetStatusCommand(f *fleetFlags) *cobra.Command {
 		Use:   "status [ID...]",
 		Short: "Show each breaker in all processes, the worst first",
 		Long: `Show each breaker in all processes, the worst first: how many are in which state,
-in each zone, and the fleet's verdict with its next probe. Above it stand the coordinator,
-the silent processes, and the orders that stand.`,
+in each zone, and the fleet's verdict with its next probe. The coordinator, the
+silent processes and the standing orders are shown above.`,
 		Example: `  switchgear fleet status
   switchgear fleet status payments --json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
@@ -261,7 +261,7 @@ func fleetExplainCommand(f *fleetFlags) *cobra.Command {
 		Use:   "explain ID",
 		Short: "Say why a breaker is as it is in all processes, and what happens next",
 		Long: `Say why a breaker is as it is in all processes, what happens next, which processes
-stay closed against the verdict, and whose settings differ.`,
+stay closed against the verdict, and in which the settings differ.`,
 		Example: `  switchgear fleet explain payments`,
 		Args:    exactly(1, "the id of a breaker"),
 		RunE: func(cmd *cobra.Command, ids []string) error {

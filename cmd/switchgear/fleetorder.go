@@ -15,13 +15,13 @@ import (
 
 const fleetOrderLong = `
 
-Each process carries it out once and sends a receipt; the processes without one by
---timeout are named. Overrides and settings stand: processes that start later
-get them with the time that remains.
+Each process carries out the order once and sends a receipt; processes that have not
+sent one by --timeout are named. Overrides and settings remain in force: processes
+that start later get them, for the time that remains.
 
-It is tried first, with a dry run, and given on condition that no process has
-changed the breaker meanwhile. A wildcard needs --yes N, where N is the number
-of breakers that it is for in all processes together.`
+There is a dry run first, and the order is given on condition that the breaker has
+not changed in any process since. A wildcard needs --yes N, where N is the number of
+breakers that it applies to in all processes together.`
 
 func fleetOrderCommands(f *fleetFlags) (cmds []*cobra.Command) {
 	for _, v := range verbs {

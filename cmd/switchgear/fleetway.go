@@ -41,22 +41,17 @@ type fleetWay interface {
 	Close() error
 }
 
-// noFleet is the error of a way that did not work.
+// noFleet is the error of a way that did not work. A member says itself that the
+// store does not answer.
 func noFleet(err error) error {
-	if errors.Is(err, ops.ErrUnreachable) {
+	var said *ops.Error
+	switch {
+	case errors.Is(err, ops.ErrUnreachable):
 		return err
+	case errors.As(err, &said) && said.Code == "store":
+		return unreachable("%w", err)
 	}
-	return unreachable("the store does not answer: %w", storeError(err))
-}
-
-// storeError is what is wrong with the store, without what a member said around
-// it.
-func storeError(err error) error {
-	var e *ops.Error
-	if errors.As(err, &e) && e.Code == "store" {
-		return errors.New(strings.TrimPrefix(e.Message, "the store does not answer: "))
-	}
-	return err
+	return unreachable("the store does not answer: %w", err)
 }
 
 // open returns the way to the fleet that the flags name: to the store, or else
@@ -126,7 +121,7 @@ func redisClient(url string) (redis.UniversalClient, error) {
 }
 
 // member is the way through a process that belongs to the fleet. Those of several
-// fleets are told apart by --group.
+// fleets are distinguished by --group.
 func (f *fleetFlags) member(cmd *cobra.Command) (fleetWay, error) {
 	ctx, cancel := f.bound(cmd)
 	defer cancel()

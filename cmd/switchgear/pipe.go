@@ -105,7 +105,7 @@ func (p pipe) settings(context.Context, ...string) (ops.SettingsList, error) {
 }
 
 func (p pipe) shadows(context.Context) ([]ops.ShadowsOf, error) {
-	return nil, refused("%s: a pipe cannot tell what shadows would have done, want the process's socket or URL", p.name())
+	return nil, refused("%s: a pipe does not show what shadows would have done, want the process's socket or URL", p.name())
 }
 
 func (p pipe) do(ctx context.Context, o ops.Order) (ops.Receipt, error) {

@@ -24,8 +24,8 @@ func recordCommand(g *globals) *cobra.Command {
 		Short: "Get a recording of a process's calls",
 		Long: `Get a recording of the calls of a process, for "switchgear replay" and "tune".
 
-With --for it holds the calls of this time to come. Without, it holds what the
-process has kept: its program has to keep a recorder (replay.Record in
+With --for it contains the calls made during that time. Without it, it contains what
+the process has kept, if its program has a recorder (replay.Record in
 ops.Options.Recorder). The file has mode 0600. Keys are hashed, and there are no
 payloads and no texts of errors in it.
 
@@ -54,7 +54,7 @@ With --from it converts a file of another format, see "switchgear help replay".`
 		_ = cmd.Flags().MarkHidden(unused) // they are about a replay
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&d, "for", 0, "record the calls of this time to come")
+	flags.DurationVar(&d, "for", 0, "record the calls made during this time")
 	flags.StringVarP(&to, "output", "o", "", "the `file` to make (default: the service, the time and .sgr)")
 	flags.StringVar(&from, "from", "", "convert this `file` instead")
 	return cmd
@@ -70,11 +70,11 @@ func record(g *globals, cmd *cobra.Command, d time.Duration, to string) error {
 		return err
 	}
 	if len(found.targets) != 1 {
-		return usage("a recording is of one process, and there are %d; name one with -p", len(found.targets))
+		return usage("%d processes, want one, named by -p: a recording is of one process", len(found.targets))
 	}
 	p, ok := found.targets[0].(plane)
 	if !ok {
-		return refused("%s has a pipe only, and recordings are given at sockets", found.targets[0].name())
+		return refused("%s has only a pipe, want a socket: a pipe gives no recordings", found.targets[0].name())
 	}
 	if to == "" {
 		service := strings.Map(func(r rune) rune {

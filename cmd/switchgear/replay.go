@@ -27,8 +27,8 @@ func replayCommand(g *globals) *cobra.Command {
 are replayed through the same breaker that programs run, in virtual time.
 
 FILE is what "switchgear record" or a program with replay.Record has written.
-Other sources of calls do as well: CSV or JSON lines with at, took, outcome and
-perhaps key; client spans in OTLP/JSON; access logs of Envoy; and of nginx with
+Other sources of calls work too: CSV or JSON lines with at, took, outcome and
+perhaps key; client spans in OTLP/JSON; and access logs of Envoy, or of nginx with
 
   log_format replay '$msec $upstream_response_time $upstream_status $upstream_addr';
 
@@ -37,8 +37,8 @@ or with what --log-format says. "-" is the standard input.
 A call that was rejected when it was recorded has no outcome. Figures that depend
 on such calls are shown as a range over five assumptions and marked with *; the
 truth may lie outside that range. ~ marks figures that hold for at least 99% of
-the calls. Everything else is exact. Settings that would have let more calls run
-than those in effect are warned of in the first line.
+the calls. Everything else is exact. If settings would have let more calls run than
+those in effect, the first line warns of it.
 
 With --verify it replays the calls under the settings that were in effect, and
 checks that each recorded transition follows again.`,

@@ -32,7 +32,7 @@ says what its settings would have done. Without --set and --drop, show that:
   SAW            the share of the calls that it was asked about: it does not see
                  the calls that the breaker itself rejects
   AHEAD          of the trips of the breaker itself, those for which the shadow
-                 had opened before, and by how much in the mean
+                 had opened before, and by how much on average
 
 A shadow has the settings in effect with the changes of --set. A breaker may have
 up to four, which end with the process. To put one into effect, see "switchgear

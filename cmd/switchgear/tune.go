@@ -24,9 +24,9 @@ under some 150 candidates. FILE is as for "switchgear replay".
 
 The cost is counted in good calls that are rejected: a failed call in an episode
 costs a tenth of one, and each second that a caller waits for it costs one.
-Candidates that the episodes of the recording cannot tell from the best one are
-shown together with it, the one that changes least first. Below three episodes it
-refuses to choose.
+Candidates that the episodes of the recording cannot distinguish from the best one
+are shown together with it, the one that changes least first. With fewer than three
+episodes it refuses to choose.
 
 It changes nothing. Try what it finds with "switchgear replay", then live with
 "switchgear shadow", and put it into effect with "switchgear promote".`,
@@ -115,7 +115,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	}
 	add("now: ", &found.Current)
 	fmt.Fprint(out, rows.String(out.width))
-	fmt.Fprintf(out, "Those marked = cannot be told apart by %d episodes. %d more cost more; %d do not meet the goal.\n",
+	fmt.Fprintf(out, "Those marked = cannot be distinguished by %d episodes. %d more cost more; %d do not meet the goal.\n",
 		len(found.Episodes), max(0, len(found.Others)-mostOthers), found.Failed)
 	var sets []string
 	for _, d := range found.Current.Settings.Diff(best.Settings) {

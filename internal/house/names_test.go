@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,7 @@ var kinds = map[string]string{
 	"traps":     "the traps of docs/traps.md",
 	"faults":    "what happens when processes, files and stores fail",
 	"explore":   "all states of a small world",
+	"locks":     "what waits for the locks, and what changes meanwhile",
 	"stress":    "everything at once, under load",
 	"soak":      "days in minutes",
 	"load":      "the load on a server",
@@ -58,6 +60,25 @@ func TestTestFilesAreNamedAfterWhatTheyTest(t *testing.T) {
 			if strings.HasSuffix(name, "_test.go") && !tested[stem(name)] && kinds[kind] == "" {
 				t.Errorf("%s has the name of no file of its package, and of no kind of tests", file)
 			}
+		}
+	}
+}
+
+// The map in breaker/doc.go has every file of the engine, and no other.
+func TestMapOfTheEngineIsComplete(t *testing.T) {
+	doc := read(t, "breaker/doc.go")
+	for _, file := range sources(t)[filepath.Join(root(t), "breaker")] {
+		name := filepath.Base(file)
+		if strings.HasSuffix(name, "_test.go") || name == "doc.go" {
+			continue
+		}
+		if !strings.Contains(doc, name) {
+			t.Errorf("breaker/doc.go does not say what is in %s", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`[a-z_]+\.go`).FindAllString(doc, -1) {
+		if _, err := os.Stat(filepath.Join(root(t), "breaker", name)); err != nil {
+			t.Errorf("breaker/doc.go names %s, which does not exist", name)
 		}
 	}
 }

@@ -48,12 +48,12 @@ func runAll(o options) error {
 // pick returns the numbers of the mutants to run.
 func (r *report) pick(sites []site, o options, done map[string]bool) (numbers []int) {
 	for i := 0; i < len(sites); i += o.step {
-		key := sites[i].key
+		s := &sites[i]
 		switch {
-		case !o.only.MatchString(sites[i].file + " " + key):
-		case r.explained[key] && !o.explained:
+		case !o.only.MatchString(s.file + " " + s.key):
+		case r.explained[s.String()] && !o.explained:
 			r.left++
-		case done[key]:
+		case done[s.key]:
 			r.count[killed]++
 		default:
 			numbers = append(numbers, i+1)
@@ -83,7 +83,7 @@ func each(ns []int, jobs int, f func(int)) {
 // report is the result of a run.
 type report struct {
 	of        int             // mutants there are
-	explained map[string]bool // keys of those that may survive
+	explained map[string]bool // those that may survive, as lines of survivors.txt
 	left      int             // of them, not run
 
 	mu       sync.Mutex
@@ -93,15 +93,17 @@ type report struct {
 	failed   error    // of keep
 }
 
-// unknown returns the explained mutants that do not exist.
+// unknown returns the explained mutants that do not exist. The text must be the
+// same, too: otherwise an explanation would pass to another mutant when the
+// numbers change.
 func unknown(explained map[string]bool, sites []site) (stale []string) {
 	there := map[string]bool{}
 	for _, s := range sites {
-		there[s.key] = true
+		there[s.String()] = true
 	}
-	for key := range explained {
-		if !there[key] {
-			stale = append(stale, key)
+	for line := range explained {
+		if !there[line] {
+			stale = append(stale, line)
 		}
 	}
 	slices.Sort(stale)
@@ -113,9 +115,9 @@ func (r *report) add(s *site, end result) {
 	defer r.mu.Unlock()
 	r.count[end]++
 	switch {
-	case end == survived && !r.explained[s.key]:
+	case end == survived && !r.explained[s.String()]:
 		r.survived = append(r.survived, s.String())
-	case end != survived && r.explained[s.key]:
+	case end != survived && r.explained[s.String()]:
 		r.stale = append(r.stale, s.String())
 	case end == killed:
 		return
@@ -163,7 +165,7 @@ func readKeys(file, in string) (map[string]bool, error) {
 	keys := map[string]bool{}
 	pkg := ""
 	for line := range strings.Lines(string(text)) {
-		key, _, _ := strings.Cut(strings.TrimSpace(line), keyEnd)
+		key := strings.TrimSpace(line)
 		name, begins := strings.CutPrefix(key, "package ")
 		switch {
 		case key == "" || strings.HasPrefix(key, "#"):

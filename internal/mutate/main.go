@@ -10,8 +10,9 @@
 // 0.8, only when more than a fifth of the mutants do.
 //
 // A mutant is called by its function, by what is done to it, and by a number
-// where the function has several of the kind. Neither the file nor the text that
-// is changed is part of that, so that code may move and names may change.
+// where the function has several of the kind. The file is not part of that, so
+// that code may move. In survivors.txt the text that is changed follows, and must
+// be the same, so that an explanation does not pass to another mutant.
 package main
 
 import (

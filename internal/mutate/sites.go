@@ -24,7 +24,7 @@ type site struct {
 // String is a line of survivors.txt.
 func (s *site) String() string { return s.key + keyEnd + s.text }
 
-// keyEnd separates a key from the text, which may change without harm.
+// keyEnd separates a key from the text.
 const keyEnd = "  // "
 
 // edit is text put into a file, in place of the next cut bytes.

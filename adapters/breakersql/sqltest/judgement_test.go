@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/switchgear-go/switchgear/adapters/breakersql"
 	"github.com/switchgear-go/switchgear/breaker"
 )
@@ -65,24 +63,8 @@ var situations = []struct {
 	pgx, pq [2]int
 	run     func(*scene) error
 }{
-	{"a pinned connection after its caller's deadline", [2]int{0, 1}, [2]int{0, 1}, func(s *scene) error {
-		c := s.conn()
-		defer c.Close()
-		ctx := newUntil(s.t, context.DeadlineExceeded)
-		s.whenAsleep(ctx)
-		_, err := c.ExecContext(ctx, "SELECT pg_sleep(60)")
-		_, _ = c.ExecContext(s.t.Context(), "SELECT 1")
-		return err
-	}},
-	{"a pinned connection after its caller's cancel", [2]int{0, 0}, [2]int{0, 0}, func(s *scene) error {
-		c := s.conn()
-		defer c.Close()
-		ctx := newUntil(s.t, context.Canceled)
-		s.whenAsleep(ctx)
-		_, err := c.ExecContext(ctx, "SELECT pg_sleep(60)")
-		_, _ = c.ExecContext(s.t.Context(), "SELECT 1")
-		return err
-	}},
+	{"a pinned connection after its caller's deadline", [2]int{0, 1}, [2]int{0, 1}, func(s *scene) error { return s.pinned(context.DeadlineExceeded) }},
+	{"a pinned connection after its caller's cancel", [2]int{0, 0}, [2]int{0, 0}, func(s *scene) error { return s.pinned(context.Canceled) }},
 	{"a cancel during a commit", [2]int{1, 0}, [2]int{1, 0}, func(s *scene) error { return s.commit(context.Canceled) }},
 	{"a deadline during a commit", [2]int{1, 1}, [2]int{1, 1}, func(s *scene) error { return s.commit(context.DeadlineExceeded) }},
 	{"an isolation level that the driver does not know", [2]int{0, 0}, [2]int{0, 0}, func(s *scene) error {
@@ -212,7 +194,7 @@ func TestSituations(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					rows, err := tx.Prepare(pq.CopyIn(table, "n"))
+					rows, err := tx.Prepare("COPY " + table + " (n) FROM STDIN")
 					if err != nil {
 						return err
 					}
@@ -239,13 +221,19 @@ func (s *scene) exec(query string, args ...any) error {
 	return err
 }
 
-func (s *scene) conn() *sql.Conn {
-	s.t.Helper()
+// pinned is a statement whose context ends in this way, and another one on the
+// same connection.
+func (s *scene) pinned(how error) error {
 	c, err := s.db.Conn(s.t.Context())
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
-	return c
+	defer c.Close()
+	ctx := newUntil(s.t, how)
+	s.whenAsleep(ctx)
+	_, err = c.ExecContext(ctx, "SELECT pg_sleep(60)")
+	_, _ = c.ExecContext(s.t.Context(), "SELECT 1")
+	return err
 }
 
 func (s *scene) asleep() (n int) {
@@ -278,6 +266,7 @@ func (s *scene) kill() {
 	}
 }
 
+// commit is a commit whose context ends in this way.
 func (s *scene) commit(how error) error {
 	ctx := newUntil(s.t, how)
 	tx, err := s.db.BeginTx(ctx, nil)

@@ -37,7 +37,7 @@ type Claim struct {
 	Rule   Rule
 
 	// Well: none of its calls were bad, and it says no more than how many there
-	// were. SlowRule: it would have told of slow ones.
+	// were. SlowRule: it would have reported slow ones.
 	Well, SlowRule bool
 }
 

@@ -455,8 +455,8 @@ func (s *Subject) AnyOpen() bool {
 	return false
 }
 
-// Told reports whether members must hear of the subject.
-func (s *Subject) Told() bool { return s.weight() > 0 }
+// Published reports whether the subject is in the digest.
+func (s *Subject) Published() bool { return s.weight() > 0 }
 
 // Clone copies the coordinator.
 func (c *Coordinator) Clone() *Coordinator {

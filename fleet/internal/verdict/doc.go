@@ -18,6 +18,6 @@
 //
 // An epoch is a moment of the fleet's logical clock, which ticks when a scope
 // opens and when it is cleared. A member stamps its evidence with an epoch that
-// it is younger than; that is how evidence from before a clearing is told from
+// it is younger than; that is how evidence from before a clearing is distinguished from
 // new evidence, and a verdict on the past from one on the present (F2).
 package verdict

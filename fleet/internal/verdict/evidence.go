@@ -8,7 +8,7 @@ import (
 )
 
 // Spans are the times over which evidence is taken, the shortest first. None is
-// shorter than four beats: failures are told at once and successes with the next
+// shorter than four beats: failures are reported at once and successes with the next
 // beat, so over a second a healthy process would look worse than it is.
 var Spans = [SpanCount]time.Duration{4 * time.Second, 16 * time.Second, time.Minute}
 

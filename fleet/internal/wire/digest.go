@@ -68,7 +68,7 @@ func (d *Digest) Append() []byte {
 		return cmp.Compare(a, b)
 	})
 	for _, id := range ids {
-		if !d.Subjects[id].Told() {
+		if !d.Subjects[id].Published() {
 			continue
 		}
 		s := appendSubject(nil, d.Subjects[id])

@@ -14,7 +14,7 @@ import (
 const secJSON = 1
 
 // Inventory is which breakers and sets a member has, with their settings. It is
-// told when it changes, and again from time to time.
+// reported when it changes, and again from time to time.
 type Inventory struct {
 	Member   string             `json:"member"`
 	Zone     string             `json:"zone,omitempty"`

@@ -30,7 +30,7 @@ var settings = breaker.Settings{FailMax: 5, ResetTimeout: 10 * time.Second}
 
 // Config says how the demo runs.
 type Config struct {
-	Out io.Writer     // where it tells what happens
+	Out io.Writer     // where it prints what happens
 	For time.Duration // how long it runs; 0: until its context is done
 	// Redis is the URL of the store. "": one that is part of this program.
 	Redis string

@@ -13,14 +13,14 @@ import (
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 )
 
-// journal tells what happens.
+// journal prints what happens.
 type journal struct {
 	out   io.Writer
 	began time.Time
 
 	mu   sync.Mutex // guards the fields below
 	last map[string]line
-	told string
+	said string // by sum, last
 	err  error
 }
 
@@ -49,12 +49,12 @@ func (j *journal) take(l line) {
 	}
 }
 
-// sum tells how the zones fare, if that has changed.
+// sum prints how the zones fare, if that has changed.
 func (j *journal) sum() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if text := j.sumLocked(); text != j.told {
-		j.told = text
+	if text := j.sumLocked(); text != j.said {
+		j.said = text
 		j.tellLocked("         %s", text)
 	}
 }
@@ -98,7 +98,7 @@ func (j *journal) sumLocked() string {
 	return text
 }
 
-// ending tells what became of the calls.
+// ending prints how the calls ended.
 func (j *journal) ending() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
