@@ -66,20 +66,34 @@ func (f *Fleet) clerk(ctx context.Context) {
 type inventorySent struct {
 	message []byte
 	at      time.Duration
+	term    uint64 // of the coordinator then
 }
 
-// tellInventory says which breakers there are if that has changed, and again from
-// time to time: the store may have lost it.
+// tellInventory says which breakers there are if that has changed, when another
+// coordinator begins, and again from time to time: the store may have lost it.
 func (f *Fleet) tellInventory(ctx context.Context, sent *inventorySent) error {
-	message := f.inventory()
-	if bytes.Equal(message, sent.message) && f.now()-sent.at <= inventoryAge {
-		return nil
+	message, term := f.inventory(), f.term()
+	if bytes.Equal(message, sent.message) {
+		if term == sent.term && f.now()-sent.at <= inventoryAge {
+			return nil
+		}
+		rest(ctx, f.share(f.o.Beat)) // all members have come to this at the same time
 	}
 	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
 		return err
 	}
-	sent.message, sent.at = message, f.now()
+	*sent = inventorySent{message, f.now(), term}
 	return nil
+}
+
+// term is that of the coordinator that was heard last.
+func (f *Fleet) term() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heard.digest == nil {
+		return 0
+	}
+	return f.heard.digest.Term
 }
 
 func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) error {
