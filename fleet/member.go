@@ -260,8 +260,7 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	if !h.Take(&f.params, now, d.Term, d.Seq, pushed) {
 		return // (F8)
 	}
-	begins := h.digest == nil || d.Term != h.digest.Term // the store may have lost its data
-	orders := begins || d.Orders != h.digest.Orders
+	orders := h.digest == nil || d.Orders != h.digest.Orders
 	h.digest, h.clock = d, max(h.clock, d.Clock)
 	if h.At == 0 {
 		return
@@ -270,8 +269,5 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	poke(f.wake)
 	if orders {
 		poke(f.fetch)
-	}
-	if begins {
-		poke(f.older)
 	}
 }

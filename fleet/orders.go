@@ -69,15 +69,14 @@ type inventorySent struct {
 	term    uint64 // of the coordinator then
 }
 
-// tellInventory says which breakers there are if that has changed, when another
-// coordinator begins, and again from time to time: the store may have lost it.
+// tellInventory says which breakers there are if that has changed, after another
+// coordinator has begun, and again from time to time: the store may have lost it.
+// That has the time of clerkPause, because a store with too much to do changes
+// coordinators often, and needs no further work.
 func (f *Fleet) tellInventory(ctx context.Context, sent *inventorySent) error {
 	message, term := f.inventory(), f.term()
-	if bytes.Equal(message, sent.message) {
-		if term == sent.term && f.now()-sent.at <= inventoryAge {
-			return nil
-		}
-		rest(ctx, f.share(f.o.Beat)) // all members have come to this at the same time
+	if bytes.Equal(message, sent.message) && term == sent.term && f.now()-sent.at <= inventoryAge {
+		return nil
 	}
 	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
 		return err
