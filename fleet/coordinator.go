@@ -25,7 +25,8 @@ type office struct {
 	stepped   time.Duration
 	follows   time.Duration // when the coordinator before it was heard last
 	seen      map[string]*sighting
-	dropped   int
+	dropped   int // reports that could not be read
+	beyond    int // members beyond maxMembers
 }
 
 // sighting is one member's newest report.
@@ -141,7 +142,8 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	of.seq++
 	d := &wire.Digest{
 		Term: of.term, Seq: of.seq, By: f.boot, Orders: orders, Members: len(members), Silent: of.silent(f, now),
-		Quiet: of.quiet(f, now), Dropped: of.dropped, Clock: of.k.Clock, Subjects: of.k.Subjects,
+		Quiet: of.quiet(f, now), Dropped: of.dropped, Beyond: of.beyond, Clock: of.k.Clock, Subjects: of.k.Subjects,
+		Omitted: of.k.Omitted,
 	}
 	short, cancel = context.WithTimeout(ctx, storeTime)
 	defer cancel()
@@ -183,7 +185,7 @@ func (of *office) clear(f *Fleet) {
 // take takes in the reports. What cannot be read is counted, and is a member
 // without a voice (F13).
 func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
-	of.dropped = 0
+	of.dropped, of.beyond = 0, 0
 	for field := range of.seen {
 		if _, ok := reports[field]; !ok {
 			delete(of.seen, field) // it has left
@@ -198,7 +200,7 @@ func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
 			continue
 		}
 		if s == nil && len(of.seen) >= maxMembers {
-			of.dropped++
+			of.beyond++
 			continue
 		}
 		n := &sighting{raw: raw}
@@ -249,7 +251,7 @@ func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 		}
 	}
 	for _, r := range alive {
-		m := verdict.Member{ID: r.Boot, Zone: r.Zone, Clock: r.Clock, Partial: r.Omitted > 0, Claims: r.Claims}
+		m := verdict.Member{ID: r.Boot, Zone: r.Zone, Clock: r.Clock, Partial: r.Partial, Claims: r.Claims}
 		for _, w := range r.Well {
 			// A hash without a name is a breaker that no member complains about.
 			if id, ok := ids[w.Hash]; ok {

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
-	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
-	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Explain says in a few sentences what a breaker does in all processes, why, and
@@ -112,10 +110,18 @@ func (v *Verdict) NextProbe() string {
 	case v.Next <= 0:
 		text = "The next call is the fleet's probe"
 	}
-	if v.Attempt > 0 {
-		text += fmt.Sprintf(" (%d have failed)", v.Attempt)
+	return text + failedProbes(v.Attempt)
+}
+
+// failedProbes says how many probes of a verdict have failed, if any did.
+func failedProbes(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return " (1 has failed)"
 	}
-	return text
+	return fmt.Sprintf(" (%d have failed)", n)
 }
 
 // seconds is a duration as people say it.
@@ -126,40 +132,6 @@ func seconds(d time.Duration) string {
 	default:
 		return d.Round(time.Second).String()
 	}
-}
-
-// Explain says why this process's own breaker is as it is, and what happens
-// next, the fleet's part included. The error is that of Manager.Lookup.
-func (f *Fleet) Explain(id string) (string, error) {
-	b, err := f.m.Lookup(id)
-	if err != nil {
-		return "", err
-	}
-	s := b.Status()
-	text := s.Explain()
-	f.mu.Lock()
-	h, now := f.heard, f.now()
-	f.mu.Unlock()
-	if h.digest == nil || h.At == 0 || now-h.At > f.params.Patience() {
-		return text, nil
-	}
-	v := verdict.View{Zone: f.o.Zone, Heard: true, Subject: h.digest.Subjects[id]}
-	x, zone := v.Scope()
-	if x == nil {
-		return text, nil
-	}
-	made := (&view{names: map[uint64]string{}}).verdict(zone, x)
-	if made.Next -= ops.Duration(now - h.At); made.Next < 0 {
-		made.Next = 0
-	}
-	if s.State == breaker.Closed || s.State == breaker.ForcedClosed {
-		return text + fmt.Sprintf(" %s says open: %s; here its own evidence counts more.", strings.ToUpper(scopeName(zone)[:1])+scopeName(zone)[1:], made.Why()), nil
-	}
-	if s.State != breaker.Open {
-		return text, nil
-	}
-	return strings.TrimSuffix(text, s.Next()) + fmt.Sprintf("Every call is rejected; the fleet's next probe is in %s (by itself in %s, should the fleet be silent).",
-		seconds(time.Duration(made.Next)), seconds(s.UntilHalfOpen)), nil
 }
 
 // settingsText is each setting by its name in JSON.

@@ -229,6 +229,7 @@ type processConfig struct {
 	Zone       string
 	Redis      string   // its address
 	Sentinels  []string // instead
+	Cluster    []string // or of its nodes
 	Dependency string   // the URL of what its breaker guards
 	Every      time.Duration
 	Settings   breaker.Settings
@@ -264,8 +265,11 @@ func processMain(config string) {
 		StateChange: func(_ *breaker.Breaker, t breaker.Transition) { say(record{Transition: &t}) },
 	}))
 	var client redis.UniversalClient = redis.NewClient(&redis.Options{Addr: c.Redis})
-	if len(c.Sentinels) > 0 {
+	switch {
+	case len(c.Sentinels) > 0:
 		client = redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "fleet", SentinelAddrs: c.Sentinels})
+	case len(c.Cluster) > 0:
+		client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Cluster})
 	}
 	plane := ops.New(m, ops.Options{Service: "test"})
 	go func() {

@@ -81,10 +81,13 @@ type State struct {
 	Member      string       `json:"member"`                 // see Options
 	Members     int          `json:"members"`                // members that report, including itself
 	Silent      int          `json:"silent"`                 // members whose reports have stopped
+	Beyond      int          `json:"beyond,omitempty"`       // members that report and are not counted: 4,096 are
 	DigestAge   ops.Duration `json:"digest_age"`             // time since the coordinator was heard from
 	Beats       uint64       `json:"beats"`                  // reports that the store accepted
 	Failed      uint64       `json:"failed_beats"`           // reports that it did not
 	Opened      uint64       `json:"opened"`                 // breakers that verdicts opened in this process
+	Held        int          `json:"held,omitempty"`         // breakers in this process that a verdict holds open
+	Overruled   int          `json:"overruled,omitempty"`    // breakers in this process that stay closed against a verdict
 	Dropped     uint64       `json:"dropped"`                // messages that were malformed or not signed
 	LastError   string       `json:"last_error,omitempty"`   // of the store
 	LastDrop    string       `json:"last_dropped,omitempty"` // why a message was dropped
@@ -177,10 +180,22 @@ func (f *Fleet) State() State {
 	defer f.mu.Unlock()
 	s := f.state
 	s.Opened = f.opened.Load()
+	for i := range f.summary.claims {
+		c := &f.summary.claims[i]
+		s.Held += btoi(c.Under != 0)
+		s.Overruled += btoi(c.Overruled)
+	}
 	if f.heard.At > 0 {
 		s.DigestAge = ops.Duration(f.now() - f.heard.At)
 	}
 	return s
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // now is monotonic, and above 0.
@@ -223,6 +238,6 @@ func (f *Fleet) tellChanges(ctx context.Context) {
 func (f *Fleet) dropped(err error) {
 	f.change(func(s *State) {
 		s.Dropped++
-		s.LastDrop = err.Error()
+		s.LastDrop = cut(err.Error(), maxText)
 	})
 }

@@ -143,6 +143,7 @@ func (f *Fleet) poll(now time.Duration, fresh bool) {
 		g.count(now, calls)
 	}
 	if fresh {
+		f.omitted = 0
 		for name := range f.sets {
 			f.pollSet(name, now)
 		}
@@ -184,10 +185,10 @@ func (f *Fleet) pollSet(name string, now time.Duration) {
 
 func (f *Fleet) watchKey(b *breaker.Breaker, now time.Duration) {
 	id := b.ID()
-	if g := f.gauges[id]; g != nil && g.b == b || len(id) > wire.MaxID {
+	if g := f.gauges[id]; g != nil && g.b == b {
 		return
 	}
-	if f.keys >= maxKeys {
+	if f.keys >= maxKeys || len(id) > wire.MaxID {
 		f.omitted++
 		return
 	}
@@ -220,10 +221,9 @@ func (f *Fleet) prune(now time.Duration) {
 // there is to report.
 func (f *Fleet) step(now time.Duration, fresh bool) summary {
 	t := summary{omitted: f.omitted}
-	if fresh {
-		f.omitted = 0
-	}
 	v := f.view(now)
+	var well []wire.Well
+	asked := map[uint64]bool{}
 	for id, g := range f.gauges {
 		v.Subject, v.Draw = nil, g.draw
 		if f.digest != nil {
@@ -236,13 +236,27 @@ func (f *Fleet) step(now time.Duration, fresh bool) summary {
 		case !c.Quiet():
 			g.active = now
 			t.claims = append(t.claims, c)
-		case c.Spans[verdict.SpanCount-1].Calls > 0 && len(t.well) < wire.MaxWell:
-			t.well = append(t.well, f.well(&c))
+		case c.Spans[verdict.SpanCount-1].Calls > 0:
+			w := f.well(&c)
+			well = append(well, w)
 			if v.Subject != nil {
-				g.active = now
+				g.active, asked[w.Hash] = now, true
 			}
 		}
 	}
+	if t.partial = len(well) > wire.MaxWell; t.partial {
+		// Those first that the fleet asks for, then always the same ones.
+		slices.SortFunc(well, func(a, b wire.Well) int {
+			if asked[a.Hash] != asked[b.Hash] {
+				if asked[a.Hash] {
+					return -1
+				}
+				return 1
+			}
+			return cmp.Compare(a.Hash, b.Hash)
+		})
+	}
+	t.well = well[:min(len(well), wire.MaxWell)]
 	slices.SortFunc(t.claims, func(a, b verdict.Claim) int {
 		return cmp.Or(-cmp.Compare(weight(&a), weight(&b)), cmp.Compare(a.ID, b.ID))
 	})
@@ -271,7 +285,8 @@ func weight(c *verdict.Claim) int {
 type summary struct {
 	claims  []verdict.Claim
 	well    []wire.Well
-	omitted int
+	omitted int  // there was more to complain of
+	partial bool // more calls went well than well has room for
 }
 
 // act does to a breaker what the member has decided.

@@ -70,9 +70,11 @@ func (g *Group) Close() error {
 type Order struct {
 	ops.Order
 	// Versions are the versions that the order is for, by MemberReceipt.Boot: a
-	// member that has another version, or is not among them, refuses. Versions
-	// differ from process to process, so ops.Order.IfVersion must be 0. A dry
-	// run's Receipts.Versions has them.
+	// member refuses if people have changed its breaker since that version; what the
+	// breaker did by itself does not count. A member that is not among them
+	// refuses, unless the order stands, because that is for later members as well.
+	// Versions differ from process to process, so ops.Order.IfVersion must be 0. A
+	// dry run's Receipts.Versions has them.
 	Versions map[string]uint64 `json:"versions,omitempty"`
 }
 
@@ -305,7 +307,7 @@ func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string
 }
 
 func (g *Group) gather(ctx context.Context, r *Receipts, waiting map[string]string) error {
-	all, err := g.store.All(ctx, ReceiptTable)
+	all, err := g.store.All(ctx, receiptsOf(r.ID))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -23,7 +24,7 @@ const (
 	viewKept  = 500 * time.Millisecond // how long one look at the store serves all readers
 	lookTime  = 2 * time.Second        // what a look may take
 	orderTime = 5 * time.Second        // what a dry run waits for receipts at most
-	maxOrder  = 64 << 10               // bytes of an order over HTTP
+	maxOrder  = wire.MaxOrder          // bytes of an order over HTTP
 
 	// What an Answer has at most: it is asked for each second.
 	maxOrders = 50
@@ -68,9 +69,9 @@ func (r *Receipts) progress() OrderProgress {
 // groupHandler serves a Group over HTTP.
 type groupHandler struct {
 	*Group
-	mux   *http.ServeMux
-	self  func() State // nil: there is no member here
-	plane *ops.Plane   // decides who may give orders; nil: read-only
+	mux    *http.ServeMux
+	member *Fleet     // nil: there is no member here
+	plane  *ops.Plane // decides who may give orders; nil: read-only
 
 	mu   sync.Mutex // guards the fields below; held while the store is looked at
 	at   time.Time
@@ -95,10 +96,10 @@ type groupHandler struct {
 func (g *Group) Handler(plane *ops.Plane) http.Handler { return newHandler(g, nil, plane) }
 
 // Handler is Group.Handler, with the state of this member.
-func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Group(), f.State, plane) }
+func (f *Fleet) Handler(plane *ops.Plane) http.Handler { return newHandler(f.Group(), f, plane) }
 
-func newHandler(g *Group, self func() State, plane *ops.Plane) http.Handler {
-	h := &groupHandler{Group: g, mux: http.NewServeMux(), self: self, plane: plane}
+func newHandler(g *Group, member *Fleet, plane *ops.Plane) http.Handler {
+	h := &groupHandler{Group: g, mux: http.NewServeMux(), member: member, plane: plane}
 	mux := h.mux
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
@@ -127,8 +128,8 @@ func (h *groupHandler) getAll(w http.ResponseWriter, r *http.Request) {
 	}
 	a := h.last
 	h.mu.Unlock()
-	if h.self != nil {
-		s := h.self()
+	if h.member != nil {
+		s := h.member.State()
 		a.Self = &s
 	}
 	a.ReadOnly = h.plane == nil || !h.plane.TakesOrders(r) || len(h.seal.Key) == 0
@@ -141,7 +142,7 @@ func (h *groupHandler) look(ctx context.Context) Answer {
 	var past []Past
 	v, err := h.View(ctx)
 	if err == nil {
-		orders, err = h.Recent(ctx)
+		orders, err = h.recent(ctx, maxOrders)
 	}
 	if err == nil {
 		past, err = h.History(ctx, "")
@@ -151,7 +152,7 @@ func (h *groupHandler) look(ctx context.Context) Answer {
 		return a
 	}
 	a.View, a.History = v, past[:min(len(past), maxSeen)]
-	for i := range orders[:min(len(orders), maxOrders)] {
+	for i := range orders {
 		a.Orders = append(a.Orders, orders[i].progress())
 	}
 	for i := range v.Breakers {

@@ -90,7 +90,7 @@ func TestHandler(t *testing.T) {
 
 		w := httptest.NewRecorder()
 		writer.Plane.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/metrics", nil))
-		for _, line := range []string{"switchgear_fleet_members 4\n", "switchgear_fleet_alone 0\n", "# TYPE switchgear_fleet_beats_total counter\n", "switchgear_breakers{"} {
+		for _, line := range []string{"switchgear_fleet_members{group=\"test\"} 4\n", "switchgear_fleet_alone{group=\"test\"} 0\n", "# TYPE switchgear_fleet_beats_total counter\n", "switchgear_breakers{"} {
 			if !strings.Contains(w.Body.String(), line) {
 				t.Errorf("the metrics have no %q:\n%s", line, w.Body)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 func TestMain(m *testing.M) {
@@ -445,4 +446,27 @@ func (l *lossy) Listen(ctx context.Context, f func([]byte)) error {
 			f(d)
 		}
 	})
+}
+
+// fleetsOn has n members of a group join on a real store, each with a breaker db,
+// and gives them an order, which all must carry out.
+func fleetsOn(t *testing.T, client redis.UniversalClient, group string, n int) (fleets []*fleet.Fleet) {
+	t.Helper()
+	for range n {
+		m := new(breaker.Manager)
+		m.Breaker("db")
+		plane := ops.New(m, ops.Options{})
+		t.Cleanup(func() { plane.Close() })
+		f, err := fleet.Join(t.Context(), m, fleet.Options{Redis: client, Group: group, Plane: plane, Key: testKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		fleets = append(fleets, f)
+	}
+	wait(t, "all have joined", func() bool { return fleets[0].State().Members == n })
+	if r, err := fleets[n-1].Group().Order(t.Context(), withActor(forceOpen("db", time.Hour)), nil); err != nil || len(r.Done) != n {
+		t.Errorf("%v, %v", r, err)
+	}
+	return fleets
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -29,12 +30,8 @@ func (p *past) add(f *Fleet, id string, t *breaker.Transition) {
 	if t.Shadow || len(id) > wire.MaxID || !f.o.Only(nameOf(id)) {
 		return
 	}
-	why := t.Summary()
-	if len(why) > maxWhy {
-		why = why[:maxWhy] + "…"
-	}
 	p.mu.Lock()
-	p.items = append(p.items, wire.Past{ID: id, At: t.At, From: t.From, To: t.To, Cause: t.Cause, Why: why})
+	p.items = append(p.items, wire.Past{ID: id, At: t.At, From: t.From, To: t.To, Cause: t.Cause, Why: cut(t.Summary(), maxWhy)})
 	if n := len(p.items); n > maxPast {
 		p.items = slices.Delete(p.items, 0, n-maxPast)
 	}
@@ -70,6 +67,10 @@ func (f *Fleet) chronicle(ctx context.Context) {
 			continue
 		}
 		message, err := f.seal.CloseRecord(wire.KindHistory, wire.History{Member: f.o.Member, Zone: f.o.Zone, Past: items})
+		for errors.Is(err, wire.ErrSize) { // ids and errors full of what JSON escapes
+			items = items[len(items)/2+1:]
+			message, err = f.seal.CloseRecord(wire.KindHistory, wire.History{Member: f.o.Member, Zone: f.o.Zone, Past: items})
+		}
 		if err == nil {
 			err = f.put(ctx, HistoryTable, f.field, message)
 		}

@@ -237,5 +237,6 @@ func (l *load) lose() {
 		return
 	}
 	wait(l.t, "all are together", func() bool { return l.joined() == l.n })
-	l.t.Logf("%d members: after a loss of 5s half have beaten after %s, nine tenths after %s, all hear a coordinator that counts them after %s", l.n, half, nine, time.Since(began))
+	l.t.Logf("%d members: after a loss of 5s half have beaten after %s, nine tenths after %s, all hear a coordinator that counts them after %s, with %.1f connections made by each",
+		l.n, half, nine, time.Since(began), l.info()["total_connections_received"]/float64(l.n))
 }

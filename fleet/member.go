@@ -197,7 +197,7 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 	defer f.mu.Unlock()
 	r := &wire.Report{
 		Boot: f.boot, Seq: seq, Zone: f.o.Zone, Member: f.o.Member, Build: f.o.Build, Breakers: f.m.Len(),
-		Omitted: f.summary.omitted, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
+		Omitted: f.summary.omitted, Partial: f.summary.partial, Advise: f.o.Advise, Orders: f.takesOrders(), Interval: f.o.Beat,
 		Claims: f.summary.claims, Well: f.summary.well, Done: done, Clock: f.heard.clock,
 	}
 	return r
@@ -206,9 +206,14 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 func (f *Fleet) takesOrders() bool { return f.o.Plane != nil && len(f.o.Key) > 0 }
 
 // listen is the goroutine that hears digests as they are published. That is
-// only quicker: what counts is read with each beat.
+// only quicker: what counts is read with each beat. So it waits for a beat that the
+// store takes: when a store comes back, the beats of all members go before it.
 func (f *Fleet) listen(ctx context.Context) {
 	for ctx.Err() == nil {
+		if !f.beats() {
+			rest(ctx, f.o.Beat/ticks)
+			continue
+		}
 		err := f.store.Listen(ctx, func(digest []byte) { f.hear(digest, true) })
 		if ctx.Err() != nil {
 			return
@@ -218,6 +223,13 @@ func (f *Fleet) listen(ctx context.Context) {
 		}
 		rest(ctx, f.o.Beat/10+f.share(f.o.Beat))
 	}
+}
+
+// beats reports whether the store took the last beat.
+func (f *Fleet) beats() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.Beats > 0 && f.failures == 0
 }
 
 func rest(ctx context.Context, d time.Duration) {
@@ -253,7 +265,7 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	if h.At == 0 {
 		return
 	}
-	f.state.Members, f.state.Silent = d.Members, d.Silent
+	f.state.Members, f.state.Silent, f.state.Beyond = d.Members, d.Silent, d.Beyond
 	poke(f.wake)
 	if orders {
 		poke(f.fetch)

@@ -68,20 +68,33 @@ func (f *Fleet) clerk(ctx context.Context) {
 type inventorySent struct {
 	message []byte
 	at      time.Duration
+	term    uint64 // of the coordinator then
 }
 
-// tellInventory says which breakers there are if that has changed, and again from
-// time to time: the store may have lost it.
+// tellInventory says which breakers there are if that has changed, after another
+// coordinator has begun, and again from time to time: the store may have lost it.
+// That has the time of clerkPause, because a store with too much to do changes
+// coordinators often, and needs no further work.
 func (f *Fleet) tellInventory(ctx context.Context, sent *inventorySent) error {
-	message := f.inventory()
-	if bytes.Equal(message, sent.message) && f.now()-sent.at <= inventoryAge {
+	message, term := f.inventory(), f.term()
+	if bytes.Equal(message, sent.message) && term == sent.term && f.now()-sent.at <= inventoryAge {
 		return nil
 	}
 	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
 		return err
 	}
-	sent.message, sent.at = message, f.now()
+	*sent = inventorySent{message, f.now(), term}
 	return nil
+}
+
+// term is that of the coordinator that was heard last.
+func (f *Fleet) term() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heard.digest == nil {
+		return 0
+	}
+	return f.heard.digest.Term
 }
 
 func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) error {
@@ -131,12 +144,12 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 func (f *Fleet) giveReceipts(ctx context.Context) error {
 	for len(f.receipts) > 0 {
 		r := f.receipts[0]
-		message, err := f.seal.CloseRecord(wire.KindReceipt, r)
+		message, err := f.closeReceipt(r)
 		if err != nil {
 			f.receipts = f.receipts[1:] // it would stand in the way of the others
 			return err
 		}
-		if err := f.put(ctx, ReceiptTable, r.Order+"/"+f.field, message); err != nil {
+		if err := f.put(ctx, receiptsOf(r.Order), f.field, message); err != nil {
 			return err
 		}
 		f.receipts = f.receipts[1:]
@@ -294,22 +307,26 @@ func (f *Fleet) release(s *standingOrder) {
 // obey carries out one order, unless that was done before. It returns the
 // receipt, if there is something to tell.
 func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
+	s := standingOrder{StoredOrder: stored}
+	r := &wire.Receipt{Order: stored.ID, Boot: f.field, Member: f.o.Member, Zone: f.o.Zone, Late: stored.Age > f.now()}
+	if len(f.o.Key) > 0 {
+		err := f.seal.OpenRecord(wire.KindOrder, stored.Order, &s.Order)
+		if err == nil && s.Order.ID != stored.ID {
+			err = fmt.Errorf("%w: it is that of another id", wire.ErrSignature)
+		}
+		if err != nil {
+			// It is not remembered: what is forged must not make this process forget
+			// what it has done.
+			f.dropped(fmt.Errorf("order %d: %w", stored.Number, err))
+			return nil
+		}
+	}
 	if !f.book.begin(stored.ID) {
 		return nil
 	}
-	s := standingOrder{StoredOrder: stored}
-	r := &wire.Receipt{Order: stored.ID, Boot: f.field, Member: f.o.Member, Zone: f.o.Zone, Late: stored.Age > f.now()}
 	if len(f.o.Key) == 0 {
 		r.Error = "it has no key to check orders with"
 		return r
-	}
-	err := f.seal.OpenRecord(wire.KindOrder, stored.Order, &s.Order)
-	if err == nil && s.Order.ID != stored.ID {
-		err = fmt.Errorf("%w: it is that of another id", wire.ErrSignature)
-	}
-	if err != nil {
-		f.dropped(fmt.Errorf("order %d: %w", stored.Number, err))
-		return nil
 	}
 	verb := s.Order.Order.Verb
 	switch {
@@ -341,13 +358,17 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	if o.For > 0 && s.Standing() {
 		o.For = ops.Duration(s.left())
 	}
-	if len(s.Versions) > 0 {
-		version, ok := s.Versions[f.field]
-		if !ok {
-			r.Error = "it was not among those that the order was tried on"
-			return
+	version, tried := s.Versions[f.field]
+	switch {
+	case tried:
+		o.IfVersion = f.sinceTried(o.ID, version)
+	case s.Standing(): // it is for later members as well
+		if r.Late {
+			o.Confirm = confirmAll
 		}
-		o.IfVersion = version
+	case len(s.Versions) > 0:
+		r.Error = "it was not among those that the order was tried on"
+		return
 	}
 	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
@@ -367,6 +388,28 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	}
 }
 
+// sinceTried is the version that an order for version is for now: a later one, if
+// nothing but the breaker itself has changed it since. In an outage, probes do so
+// all the time.
+func (f *Fleet) sinceTried(id string, version uint64) uint64 {
+	b, err := f.m.Lookup(id)
+	if err != nil {
+		return version
+	}
+	now, moves := b.Status().Version, uint64(0)
+	for _, t := range b.History() {
+		if t.Version > version && t.Version <= now {
+			if moves++; t.Order != "" || t.Cause == breaker.CauseExpired {
+				return version
+			}
+		}
+	}
+	if moves != now-version {
+		return version // settings have changed, or the history is too short to tell
+	}
+	return now
+}
+
 // created applies the standing orders to a breaker or set that was just made,
 // on the goroutine that makes it. It does not touch the store (F1).
 func (f *Fleet) created(name string) {
@@ -379,7 +422,7 @@ func (f *Fleet) created(name string) {
 		if id != name && id != "*" && id != name+"/*" || s.expired() {
 			continue
 		}
-		s.Order.Order.Confirm = confirmAll
+		s.Order.Order.Confirm, s.Versions = confirmAll, nil
 		if id == "*" {
 			s.Order.Order.ID = name
 		}
@@ -469,7 +512,6 @@ func sameFields(by, old json.RawMessage) bool {
 // inventory is what there is here, sealed.
 func (f *Fleet) inventory() []byte {
 	v := wire.Inventory{Member: f.o.Member, Zone: f.o.Zone}
-	size := 0
 	names := []string{}
 	for name := range f.m.Calls() {
 		if f.o.Only(name) {
@@ -477,19 +519,29 @@ func (f *Fleet) inventory() []byte {
 		}
 	}
 	slices.Sort(names)
+	size, at := 0, map[breaker.Settings]int{}
 	for _, name := range names {
 		item := wire.Item{Name: name}
+		var settings breaker.Settings
 		if b, err := f.m.Lookup(name); err == nil {
-			item.Settings = b.Settings()
+			settings = b.Settings()
 		} else if s, err := f.m.LookupSet(name); err == nil {
-			item.Set, item.Settings = true, s.Settings()
+			item.Set, settings = true, s.Settings()
 		} else {
 			continue
 		}
-		text, err := json.Marshal(item)
-		if size += len(text) + 1; err != nil || size > wire.MaxRecord-1024 {
+		var known bool
+		if item.Settings, known = at[settings]; !known {
+			item.Settings = len(v.Settings)
+			size += jsonSize(settings)
+		}
+		if size += jsonSize(item); size > wire.MaxRecord-1024 {
 			v.Omitted++
 			continue
+		}
+		if !known {
+			at[settings] = item.Settings
+			v.Settings = append(v.Settings, settings)
 		}
 		v.Breakers = append(v.Breakers, item)
 	}
@@ -498,4 +550,10 @@ func (f *Fleet) inventory() []byte {
 		return nil
 	}
 	return message
+}
+
+// jsonSize is the room that v takes in a list.
+func jsonSize(v any) int {
+	text, _ := json.Marshal(v) // of our own types, which cannot fail
+	return len(text) + 1
 }

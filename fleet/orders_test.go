@@ -360,6 +360,85 @@ func TestDryRunAndVersions(t *testing.T) {
 	})
 }
 
+// What the breakers do by themselves between the dry run and the order does not
+// void it: in an outage they probe all the time.
+func TestVersionsAllowForProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, 200*time.Millisecond).withPlanes().start().joined()
+		c.allFail()
+		c.until(20*time.Second, "all are open", func() bool { _, open := c.states(); return open == 3 })
+		o := forceOpen("db", time.Hour)
+		o.DryRun = true
+		dry := c.order(o)
+		time.Sleep(9 * time.Second) // some probes fail
+		moved := 0
+		for _, x := range c.all {
+			if x.m.Breaker("db").Status().Version != dry.Versions()[boot(dry, x)] {
+				moved++
+			}
+		}
+		if moved == 0 {
+			t.Fatal("no breaker has moved")
+		}
+		o.DryRun, o.Versions = false, dry.Versions()
+		if r := c.order(o); len(r.Done) != 3 {
+			t.Errorf("%s", r)
+		}
+		// Settings are changed by people.
+		dry = c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease, DryRun: true}})
+		if err := c.all[2].m.Breaker("db").Update(breaker.Settings{FailMax: 7}); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbRelease}, Versions: dry.Versions()}); len(r.Done) != 2 || len(r.Refused) != 1 {
+			t.Errorf("%s", r)
+		}
+	})
+}
+
+func boot(r *fleet.Receipts, x *mate) string {
+	for _, m := range r.Done {
+		if m.Member == x.Member {
+			return m.Boot
+		}
+	}
+	return ""
+}
+
+// A standing order that was tried first reaches members and breakers that were not
+// there when it was.
+func TestLateJoinersGetWhatWasTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, time.Second).withPlanes()
+		late := c.all[3]
+		c.all = c.all[:3]
+		c.start().joined()
+		tried := func(o fleet.Order) {
+			t.Helper()
+			o.DryRun = true
+			dry := c.order(o)
+			o.DryRun, o.Versions = false, dry.Versions()
+			if r := c.order(o); len(r.Done) != 3 {
+				t.Fatalf("%s", r)
+			}
+		}
+		tried(forceOpen("db", time.Hour))
+		tried(fleet.Order{Order: ops.Order{ID: "db", Verb: ops.VerbSet, Settings: json.RawMessage(`{"fail_max": 9}`)}})
+		time.Sleep(time.Minute)
+		c.all = append(c.all, late)
+		c.join(late)
+		c.joined()
+		time.Sleep(5 * time.Second)
+		if b := late.m.Breaker("db"); b.State() != breaker.ForcedOpen || b.Settings().FailMax != 9 {
+			t.Errorf("the late joiner: %s, FailMax %d", b.State(), b.Settings().FailMax)
+		}
+		// One is made anew.
+		late.m.Remove("db")
+		if b := late.m.Breaker("db"); b.State() != breaker.ForcedOpen {
+			t.Errorf("a breaker that is made anew is %s", b.State())
+		}
+	})
+}
+
 func withActor(o fleet.Order) fleet.Order {
 	o.Actor = "ana"
 	return o

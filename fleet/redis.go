@@ -18,14 +18,14 @@ import (
 // one slot, and the major version of what they hold is in their names, so that
 // two majors never meet:
 //
-//	sg1:{group}:r  hash     reports by member
-//	sg1:{group}:n  hash     inventories by member
-//	sg1:{group}:a  hash     receipts by order and member
-//	sg1:{group}:h  hash     what breakers went through last, by member
-//	sg1:{group}:o  hash     orders by id: "number:milliseconds:" and the order; by # the newest number
-//	sg1:{group}:t  string   the newest term
-//	sg1:{group}:l  string   the lease: holder and term
-//	sg1:{group}:d  string   the digest; also the channel of digests
+//	sg1:{group}:r        hash    reports by member
+//	sg1:{group}:n        hash    inventories by member
+//	sg1:{group}:a:ORDER  hash    receipts of an order, by member
+//	sg1:{group}:h        hash    what breakers went through last, by member
+//	sg1:{group}:o        hash    orders by id: "number:milliseconds:" and the order; by # the newest number
+//	sg1:{group}:t        string  the newest term
+//	sg1:{group}:l        string  the lease: holder and term
+//	sg1:{group}:d        string  the digest; also the channel of digests
 type redisStore struct {
 	client  redis.UniversalClient
 	prefix  string
@@ -42,6 +42,7 @@ type redisStore struct {
 const (
 	storeTimeout = 500 * time.Millisecond
 	dialTimeout  = time.Second
+	bufferSize   = 4 << 10     // go-redis has 32 KB, which a fleet that comes back allocates thousandfold
 	keepFor      = time.Hour   // how long what members say outlives them all
 	keepDigest   = time.Minute // and the digest, whose evidence is no older
 )
@@ -70,6 +71,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
 		return redis.NewClient(&o), nil
@@ -79,10 +81,35 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
 		o.ContextTimeoutEnabled = true
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
+		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
-		return redis.NewClusterClient(&o), nil
+		own := redis.NewClusterClient(&o)
+		own.AddHook(finder{own})
+		return own, nil
 	}
 	return nil, fmt.Errorf("fleet: got a Redis client of type %T, want *redis.Client or *redis.ClusterClient", client)
+}
+
+// finder looks anew which node has which slots when something fails. By itself
+// go-redis does so each minute, and when a node redirects: one that is dead or
+// frozen does not.
+type finder struct{ cluster *redis.ClusterClient }
+
+func (f finder) look(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		f.cluster.ReloadState(ctx) // in the background, and not more often than it takes
+	}
+	return err
+}
+
+func (f finder) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f finder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return f.look(ctx, next(ctx, cmd)) }
+}
+
+func (f finder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return f.look(ctx, next(ctx, cmds)) }
 }
 
 // noNotices: two clients cannot share the handlers of what a server announces,

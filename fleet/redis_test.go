@@ -17,10 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
-	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
-	"github.com/switchgear-go/switchgear/ops"
 )
 
 func newRedis(t testing.TB, c redis.UniversalClient, group string) fleet.Store {
@@ -46,25 +44,6 @@ func TestValkeyContract(t *testing.T) {
 	s := startValkey(t)
 	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
 		c := s.client()
-		t.Cleanup(func() { c.Close() })
-		return newRedis(t, c, t.Name()), newRedis(t, c, t.Name())
-	})
-}
-
-// A Cluster of one node refuses, as any does, what is of several slots.
-func TestRedisCluster(t *testing.T) {
-	s := startServer(t, "--cluster-enabled", "yes")
-	node := s.client()
-	defer node.Close()
-	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, "the cluster is up", func() bool {
-		info, err := node.ClusterInfo(t.Context()).Result()
-		return err == nil && strings.Contains(info, "cluster_state:ok")
-	})
-	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
-		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.addr}})
 		t.Cleanup(func() { c.Close() })
 		return newRedis(t, c, t.Name()), newRedis(t, c, t.Name())
 	})
@@ -178,31 +157,44 @@ func (l *lockedBuffer) String() string {
 	return l.text.String()
 }
 
-// The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
-// fleet, orders included, and for nothing else.
-func TestACL(t *testing.T) {
+const aclUser, aclPassword = "switchgear", "a-long-password"
+
+// aclRule is the rule of docs/fleet.md, for a Cluster with what it needs more.
+func aclRule(t *testing.T, also ...any) (args []any) {
+	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "fleet.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rule := regexp.MustCompile(`ACL SETUSER (\S+) (.*)`).FindStringSubmatch(string(page))
-	if rule == nil {
-		t.Fatal("docs/fleet.md has no ACL rule")
+	rule := regexp.MustCompile(`ACL SETUSER .*`).FindString(string(page))
+	for _, word := range strings.Fields(rule) {
+		args = append(args, word)
 	}
+	for _, word := range also {
+		if !strings.Contains(string(page), "A Cluster also needs `"+word.(string)+"`") {
+			t.Errorf("docs/fleet.md does not say that a Cluster needs %s", word)
+		}
+	}
+	if args = append(args, also...); len(args) < 10 || args[2] != aclUser || args[4] != ">"+aclPassword {
+		t.Fatalf("docs/fleet.md has the rule %q", rule)
+	}
+	return args
+}
+
+// The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
+// fleet, orders included, and for nothing else.
+func TestACL(t *testing.T) {
+	rule := aclRule(t)
 	s := startServer(t)
 	admin := s.client()
 	defer admin.Close()
-	args := []any{"ACL", "SETUSER", rule[1]}
-	for _, word := range strings.Fields(rule[2]) {
-		args = append(args, word)
-	}
-	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+	if err := admin.Do(t.Context(), rule...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := admin.Set(t.Context(), "other", "secret", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	member := redis.NewClient(&redis.Options{Addr: s.addr, Username: rule[1], Password: "a-long-password"})
+	member := redis.NewClient(&redis.Options{Addr: s.addr, Username: aclUser, Password: aclPassword})
 	defer member.Close()
 	for _, forbidden := range [][]any{
 		{"GET", "other"},
@@ -230,30 +222,7 @@ func TestACL(t *testing.T) {
 	if err := admin.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	var fleets []*fleet.Fleet
-	for range 2 {
-		var m breaker.Manager
-		m.Breaker("db")
-		plane := ops.New(&m, ops.Options{})
-		t.Cleanup(func() { plane.Close() })
-		f, err := fleet.Join(t.Context(), &m, fleet.Options{Redis: member, Group: "checkout", Plane: plane, Key: testKey})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		fleets = append(fleets, f)
-	}
-	deadline := time.Now().Add(20 * time.Second)
-	for fleets[0].State().Members < 2 {
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", fleets[0].State())
-		}
-		<-time.After(20 * time.Millisecond)
-	}
-	o := withActor(forceOpen("db", time.Hour))
-	if r, err := fleets[1].Group().Order(t.Context(), o, nil); err != nil || len(r.Done) != 2 {
-		t.Errorf("%v, %v", r, err)
-	}
+	fleets := fleetsOn(t, member, "checkout", 2)
 	if text := fleets[0].State().LastError; text != "" {
 		t.Error(text)
 	}

@@ -18,7 +18,7 @@ type Table string
 const (
 	ReportTable    Table = "r" // by member: what it says each beat
 	InventoryTable Table = "n" // by member: its breakers and their settings
-	ReceiptTable   Table = "a" // by order and member: what an order did
+	ReceiptTable   Table = "a" // by member: what an order did; each order has one of its own, with its id in the name
 	HistoryTable   Table = "h" // by member: what its breakers went through last
 )
 

@@ -27,6 +27,8 @@ type View struct {
 	Members  []Member        `json:"members"`           // by name
 	Breakers []Breaker       `json:"breakers"`          // the worst first
 	Standing []StandingOrder `json:"standing"`          // orders, the oldest first
+	Silent   int             `json:"silent"`            // members whose reports have stopped, of which at most 1,024 are marked as such
+	Beyond   int             `json:"beyond,omitempty"`  // members that report and are not counted: 4,096 are
 	Dropped  int             `json:"dropped,omitempty"` // messages that were malformed or not signed
 	Omitted  int             `json:"omitted,omitempty"` // breakers that did not fit
 }
@@ -38,7 +40,8 @@ type Member struct {
 	Zone     string `json:"zone,omitempty"`
 	Build    string `json:"build,omitempty"`
 	Breakers int    `json:"breakers"`
-	Silent   bool   `json:"silent,omitempty"` // its reports have stopped
+	Omitted  int    `json:"omitted,omitempty"` // breakers in trouble that its report has no room for
+	Silent   bool   `json:"silent,omitempty"`  // its reports have stopped
 	// SilentFor is for how long, as measured by the coordinator.
 	SilentFor ops.Duration `json:"silent_for,omitempty"`
 	Advise    bool         `json:"advise,omitempty"` // it does not follow verdicts, see Options.Advise
@@ -123,7 +126,7 @@ func (g *Group) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{View: View{Group: g.seal.Group, Members: []Member{}, Breakers: []Breaker{}, Standing: []StandingOrder{}}, names: map[uint64]string{}, rows: map[string]*Breaker{}}
+	v := &view{View: View{Group: g.seal.Group, Members: []Member{}, Breakers: []Breaker{}, Standing: []StandingOrder{}}, names: map[uint64]string{}, rows: map[string]*Breaker{}, settings: map[string][]settingsOf{}}
 	digest := v.open(g, raw)
 	quiet := map[uint64]time.Duration{}
 	if digest != nil {
@@ -170,12 +173,14 @@ type view struct {
 	View
 	names    map[uint64]string   // of members, by boot
 	rows     map[string]*Breaker // by id
-	settings []settingsOf
+	settings map[string][]settingsOf
+	unlisted int // breakers that a member has and does not tell of
 }
 
+// settingsOf are those that a breaker has in a member.
 type settingsOf struct {
-	member string
-	item   *wire.Item
+	member   string
+	settings breaker.Settings
 }
 
 func (v *view) open(g *Group, raw []byte) *wire.Digest {
@@ -192,7 +197,7 @@ func (v *view) open(g *Group, raw []byte) *wire.Digest {
 		v.Dropped++
 		return nil
 	}
-	v.Term, v.Seq, v.Omitted = digest.Term, digest.Seq, digest.Omitted
+	v.Term, v.Seq, v.Silent, v.Beyond, v.Omitted = digest.Term, digest.Seq, digest.Silent, digest.Beyond, digest.Omitted
 	return digest
 }
 
@@ -201,13 +206,13 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 	silent := quiet > 0
 	v.names[r.Boot] = r.Member
 	v.Members = append(v.Members, Member{
-		Name: r.Member, Boot: fieldOf(r.Boot), Zone: r.Zone, Build: r.Build, Breakers: r.Breakers,
+		Name: r.Member, Boot: fieldOf(r.Boot), Zone: r.Zone, Build: r.Build, Breakers: r.Breakers, Omitted: r.Omitted,
 		Silent: silent, SilentFor: ops.Duration(quiet), Advise: r.Advise, Orders: r.Orders,
 	})
 	if silent {
 		return // what it said last is not so any more
 	}
-	said := map[string]bool{}
+	said, listed := map[string]bool{}, map[string]bool{}
 	for i := range r.Claims {
 		c := &r.Claims[i]
 		if said[c.ID] {
@@ -222,15 +227,26 @@ func (v *view) member(r *wire.Report, quiet time.Duration, has *wire.Inventory) 
 			Calls: c.Spans[0].Calls, Failures: c.Spans[0].Failures,
 		})
 	}
-	for i := range has.Breakers {
-		item := &has.Breakers[i]
+	for _, item := range has.Breakers {
+		if item.Settings < 0 || item.Settings >= len(has.Settings) {
+			v.Dropped++
+			continue
+		}
+		listed[item.Name] = true
 		row := v.row(item.Name)
 		row.Set = item.Set
 		if !said[item.Name] {
 			row.add(r.Zone, breaker.Closed) // there was nothing to say of it
 		}
-		v.settings = append(v.settings, settingsOf{r.Member, item})
+		v.settings[item.Name] = append(v.settings[item.Name], settingsOf{r.Member, has.Settings[item.Settings]})
 	}
+	unlisted := has.Omitted
+	for id := range said {
+		if nameOf(id) == id && !listed[id] {
+			unlisted-- // it has no room in the inventory, and is shown all the same
+		}
+	}
+	v.unlisted = max(v.unlisted, unlisted)
 }
 
 func (v *view) row(id string) *Breaker {
@@ -293,6 +309,7 @@ func scopeName(zone string) string {
 
 // finish sorts.
 func (v *view) finish() {
+	v.Omitted += v.unlisted
 	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Boot, b.Boot)) })
 	v.drift()
 	for _, b := range v.rows {
@@ -327,18 +344,14 @@ func (b *Breaker) badness() float64 {
 
 // drift finds settings that are not the same in all processes.
 func (v *view) drift() {
-	byName := map[string][]settingsOf{}
-	for _, s := range v.settings {
-		byName[s.item.Name] = append(byName[s.item.Name], s)
-	}
-	for name, all := range byName {
-		first := all[0].item.Settings
-		if !slices.ContainsFunc(all, func(s settingsOf) bool { return s.item.Settings != first }) {
+	for name, all := range v.settings {
+		first := all[0].settings
+		if !slices.ContainsFunc(all, func(s settingsOf) bool { return s.settings != first }) {
 			continue
 		}
 		fields := map[string]map[string][]string{}
 		for _, s := range all {
-			for field, value := range settingsText(s.item.Settings) {
+			for field, value := range settingsText(s.settings) {
 				if fields[field] == nil {
 					fields[field] = map[string][]string{}
 				}

@@ -72,7 +72,7 @@ func TestViewOfTheOverruled(t *testing.T) {
 			t.Errorf("explained: %s", text)
 		}
 		text, err := c.all[0].f.Explain("db")
-		if err != nil || !strings.Contains(text, "The fleet says open: ") {
+		if err != nil || !strings.Contains(text, "The verdict of the fleet is open: ") {
 			t.Errorf("%s, %v", text, err)
 		}
 		text, err = c.all[2].f.Explain("db")
@@ -107,6 +107,28 @@ func TestViewOfDriftAndOrders(t *testing.T) {
 		}
 		if o := v.Standing[0]; o.Verb != breaker.VerbForceOpen || o.Number == 0 {
 			t.Errorf("%+v", o)
+		}
+	})
+}
+
+// A store that has lost its data is told again within half a minute which breakers
+// there are, and within a minute what they went through.
+func TestViewAfterFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, time.Second).start().joined()
+		if err := c.all[0].m.Breaker("db").Open(breaker.Order{Actor: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Second)
+		c.store.Flush()
+		time.Sleep(35 * time.Second)
+		v := c.view()
+		if b, err := v.Breaker("db"); err != nil || b.States[breaker.Closed]+b.States[breaker.Open] != 4 {
+			t.Errorf("%+v, %v", b, err)
+		}
+		time.Sleep(30 * time.Second)
+		if past, err := c.all[1].f.Group().History(t.Context(), "db"); err != nil || len(past) == 0 {
+			t.Errorf("history %+v, %v", past, err)
 		}
 	})
 }

@@ -130,7 +130,7 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 		}
 		fmt.Fprintf(out, `{"total":%d,"breakers":[`, found.total)
 		enc := json.NewEncoder(out)
-		next := found.next
+		next, others := found.next, e.annotators()
 		for i, b := range found.page {
 			if out.Len() > maxPage {
 				next = cursor(found.page[i-1].ID())
@@ -141,7 +141,7 @@ func (e *endpoint) getStatus(w http.ResponseWriter, r *http.Request) error {
 			}
 			s := b.Status()
 			shown := ask.show(&s)
-			e.notes.onto(&shown)
+			e.annotate(&shown, others)
 			shown.addShadows(b)
 			if err := enc.Encode(shown); err != nil {
 				return err

@@ -24,7 +24,9 @@ var attachedName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 // Only GET, HEAD and POST are passed on, and POST not where the plane is read-only.
 // h must call MayOrder before it carries out an order. If h has a method
 // WriteMetrics(io.Writer), it must write metrics in the Prometheus text format,
-// which become part of the plane's. detach removes h.
+// which become part of the plane's. If h has a method Annotate(*Status), it is
+// called for each status before it is shown, with no lock held, and may add what
+// happens next. detach removes h.
 func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
 	if !attachedName.MatchString(name) || name == "v1" || name == "metrics" {
 		return nil, fmt.Errorf("%w: name %q, want lower-case letters and digits, and not v1 or metrics", ErrAttached, name)
@@ -43,6 +45,29 @@ func (p *Plane) Attach(name string, h http.Handler) (detach func(), err error) {
 		defer p.mu.Unlock()
 		delete(p.attached, name)
 	}, nil
+}
+
+// annotator is what is attached and has more to say about breakers.
+type annotator interface{ Annotate(*Status) }
+
+func (p *Plane) annotators() (out []annotator) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.attached {
+		if a, ok := h.(annotator); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// annotate adds to s what people wrote about its breaker, and what others have to
+// say about it.
+func (p *Plane) annotate(s *Status, others []annotator) {
+	p.notes.onto(s)
+	for _, a := range others {
+		a.Annotate(s)
+	}
 }
 
 // attachedNames are the names of what is attached.

@@ -1,11 +1,13 @@
 package ops_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,5 +103,62 @@ func TestAttachRefuses(t *testing.T) {
 	}
 	if _, err := p.Attach("fleet", http.NotFoundHandler()); err != nil {
 		t.Errorf("after detach: %v", err)
+	}
+}
+
+// annotating is attached, and says what happens next.
+type annotating struct{ http.Handler }
+
+func (annotating) Annotate(s *ops.Status) {
+	if s.Next != "" {
+		s.Next, s.Explain = "It waits for the others.", s.ID+" waits."
+	}
+}
+
+// What is attached has a say in every status that is shown, until it is detached.
+func TestAttachedAnnotates(t *testing.T) {
+	var m breaker.Manager
+	m.Breaker("db").Open(breaker.Order{})
+	keys := breaker.SetOf[string](&m, "tenant")
+	keys.Breaker("acme").Open(breaker.Order{})
+	p := ops.New(&m, ops.Options{})
+	defer p.Close()
+	said := func(id string) []string {
+		t.Helper()
+		e, err := p.Explain(id)
+		all, err2 := p.Status(ops.StatusQuery{IDs: []string{id}, Full: true})
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		o := p.Overview()
+		w := httptest.NewRecorder()
+		p.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/v1/status?full=1&id="+id, nil))
+		var page struct{ Breakers []ops.Status }
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil {
+			t.Fatalf("%s: %v", w.Body, err)
+		}
+		overview := o.Breakers[0].Next
+		if id != "db" {
+			overview = o.Sets[0].Worst[0].Next
+		}
+		return []string{e.Next, e.Explain, all[0].Next, all[0].Explain, overview, page.Breakers[0].Next, page.Breakers[0].Explain}
+	}
+	const next = "It waits for the others."
+	detach, err := p.Attach("fleet", annotating{http.NotFoundHandler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"db", "tenant/acme"} {
+		if got, want := said(id), []string{next, id + " waits.", next, id + " waits.", next, next, id + " waits."}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", id, got, want)
+		}
+	}
+	detach()
+	for _, id := range []string{"db", "tenant/acme"} {
+		for _, text := range said(id) {
+			if strings.Contains(text, "waits") {
+				t.Errorf("%s: after it was detached: %q", id, text)
+			}
+		}
 	}
 }

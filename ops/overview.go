@@ -87,16 +87,17 @@ func (o *Overview) with(recent map[string]uint64) Overview {
 	return out
 }
 
-// annotate adds what people wrote about the breakers. The worst keys of a set
+// annotate adds what there is to say about the breakers. The worst keys of a set
 // belong to the cache, so they are copied.
-func (o *Overview) annotate(n *notes) {
+func (o *Overview) annotate(p *Plane) {
+	others := p.annotators()
 	for i := range o.Breakers {
-		n.onto(&o.Breakers[i])
+		p.annotate(&o.Breakers[i], others)
 	}
 	for i := range o.Sets {
 		o.Sets[i].Worst = slices.Clone(o.Sets[i].Worst)
 		for j := range o.Sets[i].Worst {
-			n.onto(&o.Sets[i].Worst[j])
+			p.annotate(&o.Sets[i].Worst[j], others)
 		}
 	}
 }

@@ -81,11 +81,11 @@ func (p *Plane) Status(q StatusQuery) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Status, len(found.page))
+	out, others := make([]Status, len(found.page)), p.annotators()
 	for i, b := range found.page {
 		s := b.Status()
 		out[i] = q.show(&s)
-		p.notes.onto(&out[i])
+		p.annotate(&out[i], others)
 		out[i].addShadows(b)
 	}
 	return out, nil

@@ -220,7 +220,7 @@ const (
 // Overview returns the process on one page, with sets folded.
 func (p *Plane) Overview() Overview {
 	o := p.overview.get(p.m, p.plots.recent())
-	o.annotate(&p.notes)
+	o.annotate(p)
 	o.Process = p.Process()
 	return o
 }
@@ -316,9 +316,10 @@ func (p *Plane) Explain(id string) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	s := b.Status()
-	x := Explanation{ID: s.ID, Why: s.Why(), Next: s.Next(), Explain: s.Explain(), Links: s.Links}
-	x.Notes, x.Ack = p.notes.of(s.ID)
+	own := b.Status()
+	s := full(&own)
+	p.annotate(&s, p.annotators())
+	x := Explanation{ID: s.ID, Why: s.Why, Next: s.Next, Explain: s.Explain, Links: s.Links, Notes: s.Notes, Ack: s.Ack}
 	x.Latency = p.plots.latency(b.Name())
 	if s.Opened != nil {
 		x.Errors = s.Opened.Errors

@@ -153,7 +153,7 @@ func fleetText(v *fleet.View, width int) string {
 }
 
 func fleetHead(v *fleet.View) string {
-	var silent, watching []string
+	var silent, watching, short []string
 	for _, m := range v.Members {
 		if m.Silent {
 			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, time.Duration(m.SilentFor).Round(time.Second)))
@@ -161,8 +161,11 @@ func fleetHead(v *fleet.View) string {
 		if m.Advise {
 			watching = append(watching, m.Name)
 		}
+		if m.Omitted > 0 && !m.Silent {
+			short = append(short, m.Name)
+		}
 	}
-	head := fmt.Sprintf("fleet %s: %d processes", v.Group, len(v.Members)-len(silent))
+	head := fmt.Sprintf("fleet %s: %d processes", v.Group, len(v.Members)-max(v.Silent, len(silent)))
 	switch {
 	case v.Coordinator != "":
 		head += ", coordinator " + v.Coordinator
@@ -170,7 +173,14 @@ func fleetHead(v *fleet.View) string {
 		head += ", no coordinator: each acts by itself"
 	}
 	if len(silent) > 0 {
-		head += fmt.Sprintf("; %d silent: %s", len(silent), strings.Join(silent[:min(3, len(silent))], ", "))
+		n := max(v.Silent, len(silent))
+		head += fmt.Sprintf("; %d silent: %s", n, someOf(silent, n))
+	}
+	if v.Beyond > 0 {
+		head += fmt.Sprintf("; %d are not counted, because there are too many", v.Beyond)
+	}
+	if n := len(short); n > 0 {
+		head += "; more breakers in trouble than a report holds: " + someOf(short, n)
 	}
 	if len(watching) > 0 {
 		head += fmt.Sprintf("; %d only advise", len(watching))
@@ -179,6 +189,15 @@ func fleetHead(v *fleet.View) string {
 		head += fmt.Sprintf("; %d messages were not understood, or not signed with this key", v.Dropped)
 	}
 	return head
+}
+
+// someOf is the first three of n names.
+func someOf(names []string, n int) string {
+	text := strings.Join(names[:min(3, len(names))], ", ")
+	if n > 3 {
+		text += " and others"
+	}
+	return text
 }
 
 func fleetRow(b *fleet.Breaker) []table.Cell {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +255,29 @@ func TestConsole(t *testing.T) {
 		r := newHost(t).run(append([]string{"console", "--redis", url, "--group", "shop"}, strings.Fields(args)...)...)
 		if r.code != exitUsage || !strings.Contains(r.errOut, want) {
 			t.Errorf("console %s: exit code %d, want %d and %q\n%s", args, r.code, exitUsage, want, r.errOut)
+		}
+	}
+}
+
+// What does not fit is said, and how much it is.
+func TestFleetSaysWhatDoesNotFit(t *testing.T) {
+	m := new(breaker.Manager)
+	for i := range 2000 {
+		m.Breaker("a-breaker-of-very-many-" + strconv.Itoa(i))
+	}
+	keys := breaker.SetOf[string](m, "tenant")
+	for i := range 400 {
+		_ = keys.Do(t.Context(), strconv.Itoa(i), func(context.Context) error { return io.ErrUnexpectedEOF })
+	}
+	f := fleetOf(t, m)
+	f.env = []string{"SWITCHGEAR_REDIS=" + f.url, "SWITCHGEAR_GROUP=shop", "SWITCHGEAR_FLEET_KEY_FILE="}
+	for began := time.Now(); ; { // it tells of keys with its next beat
+		out := f.ok("fleet", "status")
+		if hasAll(out, []string{"; more breakers in trouble than a report holds: pod-0", "more that did not fit"}) {
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("fleet status says\n%.2000s", out)
 		}
 	}
 }

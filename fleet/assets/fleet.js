@@ -46,7 +46,9 @@ function show() {
   if (document.activeElement !== $("search")) $("search").value = place.q;
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
-  if (v) $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
+  if (!v) {
+    if (answer) $("main").replaceChildren(el("p", {}, "Nothing has been heard from the fleet yet."));
+  } else $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
   detail();
 }
 
@@ -59,9 +61,13 @@ function head() {
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
-    $("who").textContent = plain(`${v.members.length - silent.length} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
+    const quiet = Math.max(v.silent, silent.length), short = v.members.filter((m) => m.omitted && !m.silent);
+    $("who").textContent = plain(`${v.members.length - quiet} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
-    if (silent.length) banner("warn", `${silent.length} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (silent.length > 8 ? " and others" : ""));
+    if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (quiet > 8 ? " and others" : ""));
+    if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They follow verdicts and carry out orders.");
+    if (short.length) banner("warn", "More breakers in trouble than a report holds:", short.slice(0, 8).map((m) => `${m.omitted} more at ${m.name}`).join(", ") + (short.length > 8 ? " and others" : ""));
+    if (v.omitted) banner("warn", `${v.omitted} breakers are not shown:`, "there are more than fit.");
     if (advise.length) banner("warn", `${advise.length} only advise:`, "they take part in verdicts, but do not follow them.");
     if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
@@ -70,8 +76,9 @@ function head() {
   $("process").hidden = !self;
   const text = out.map((b) => b.textContent).join("\n");
   if (head.last !== text) { head.last = text; $("banners").replaceChildren(...out); }
-  $("live").className = "live " + (trouble ? "off" : answer ? "on" : "");
-  $("live").textContent = trouble ? "stale" : answer ? "live" : "connecting";
+  const old = trouble || answer?.error;
+  $("live").className = "live " + (old ? "off" : answer ? "on" : "");
+  $("live").textContent = old ? "stale" : answer ? "live" : "connecting";
 }
 
 const total = (by) => Object.values(by).reduce((a, b) => a + b, 0);
@@ -117,7 +124,7 @@ function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
     el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(seconds(m.silent_for))}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
-    el("span", { class: "muted" }, [`${m.breakers} breakers`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
+    el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} more in trouble than its report holds`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
 
 function orders() {
@@ -129,9 +136,9 @@ function orders() {
   });
 }
 
-const pastLine = (p) => el("div", { class: "line" }, el("time", { class: "muted" }, clock(p.at)), el("span", {}, el("code", {}, p.id), " ", el("b", { class: "s-" + p.to }, p.to)), el("span", {}, p.member + (p.zone ? ` (${p.zone})` : "")), el("span", { class: "muted" }, p.why));
+const pastLine = (p, of) => el("div", { class: "line" }, el("time", { class: "muted" }, clock(p.at)), el("span", {}, p.id !== of && el("code", {}, p.id, " "), el("b", { class: "s-" + p.to }, p.to)), el("span", {}, p.member + (p.zone ? ` (${p.zone})` : "")), el("span", { class: "muted" }, p.why));
 
-const past = () => answer.history.filter((p) => (p.id + p.member).toLowerCase().includes(place.q.toLowerCase())).slice(0, 300).map(pastLine);
+const past = () => answer.history.filter((p) => (p.id + p.member).toLowerCase().includes(place.q.toLowerCase())).slice(0, 300).map((p) => pastLine(p));
 
 // detail is the sheet of one breaker. It stays as it is while someone writes an order.
 function detail() {
@@ -140,16 +147,20 @@ function detail() {
   if (!answer?.view || d.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
   const b = answer.view.breakers[i];
   const list = (title, lines) => lines.length ? [el("h3", {}, title), el("div", {}, ...lines)] : [];
-  const old = d.querySelector("form");
-  const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
-  d.querySelector(".sheet").replaceChildren(
-    el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
-    el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process reports this breaker."),
-    ...(form ? [form] : []),
+  const sheet = d.querySelector(".sheet"), orders = !!b && !answer.read_only;
+  // What people click on, and its focus, stay when the rest is made anew.
+  if (sheet.dataset.id !== place.breaker || orders && !sheet.querySelector("form")) {
+    sheet.dataset.id = place.breaker;
+    sheet.replaceChildren(
+      el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
+      el("p", { class: "explain" }), ...(orders ? [orderForm(b, ask)] : []), el("div", { class: "rest" }));
+  }
+  sheet.querySelector(".explain").textContent = plain(b ? answer.explains[i] || "" : "No process reports this breaker.");
+  sheet.querySelector(".rest").replaceChildren(
     ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
-      el("span", { class: "muted" }, [`${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
+      el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
-    ...list("History", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map(pastLine)));
+    ...list("History", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map((p) => pastLine(p, place.breaker))));
   if (!d.open) d.showModal();
 }
 

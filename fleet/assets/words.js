@@ -35,7 +35,7 @@ export function el(tag, props, ...children) {
     else if (k.startsWith("on")) e.addEventListener(k.slice(2), v);
     else e.setAttribute(k, v);
   }
-  e.append(...children.map((c) => c instanceof Node ? c : plain(c)));
+  e.append(...children.filter((c) => c !== false).map((c) => c instanceof Node ? c : plain(c)));
   return e;
 }
 

@@ -34,8 +34,9 @@ type Coordinator struct {
 	Events []Event
 	// Busy: several members have something bad to say of one subject, so the
 	// next Step should not wait for a beat.
-	Busy  bool
-	zones int // that have members
+	Busy    bool
+	Omitted int // subjects that the last Step left out, as there were too many
+	zones   int // that have members
 }
 
 // Subject is a breaker that is not plainly healthy in all processes.
@@ -434,7 +435,7 @@ func (c *Coordinator) event(s *Subject, zone string, x *Scope, what What, by uin
 // limit drops subjects beyond MaxSubjects: never one that is open while there are
 // others.
 func (c *Coordinator) limit() {
-	if len(c.Subjects) <= MaxSubjects {
+	if c.Omitted = max(0, len(c.Subjects)-MaxSubjects); c.Omitted == 0 {
 		return
 	}
 	all := slices.Collect(maps.Values(c.Subjects))

@@ -20,6 +20,7 @@ type Digest struct {
 	Members int    // that report
 	Silent  int    // whose reports have stopped coming
 	Dropped int    // reports that could not be read
+	Beyond  int    // members that report and are not counted, as there are too many
 	// Quiet are those that are silent, the first MaxQuiet.
 	Quiet []Quiet
 	Clock verdict.Epoch
@@ -45,12 +46,16 @@ const (
 )
 
 // MaxQuiet is how many silent members a digest names.
-const MaxQuiet = 64
+const MaxQuiet = 1024
 
 // Append writes the sections of a digest. Subjects that find no room are left
 // out: those that are open last.
 func (d *Digest) Append() []byte {
-	var body []byte
+	var quiet, body []byte
+	for _, q := range d.Quiet[:min(len(d.Quiet), MaxQuiet)] {
+		quiet = binary.LittleEndian.AppendUint64(quiet, q.Boot)
+		quiet = millis(quiet, q.For)
+	}
 	omitted := d.Omitted
 	ids := slices.SortedFunc(maps.Keys(d.Subjects), func(a, b string) int {
 		x, y := d.Subjects[a].AnyOpen(), d.Subjects[b].AnyOpen()
@@ -67,7 +72,7 @@ func (d *Digest) Append() []byte {
 			continue
 		}
 		s := appendSubject(nil, d.Subjects[id])
-		if len(body)+len(s) > MaxDigest-1024 || len(id) > MaxID {
+		if len(body)+len(s) > MaxDigest-1024-len(quiet) || len(id) > MaxID {
 			omitted++
 			continue
 		}
@@ -82,14 +87,10 @@ func (d *Digest) Append() []byte {
 	b = number(b, d.Dropped)
 	b = number(b, d.Clock)
 	b = number(b, omitted)
+	b = number(b, d.Beyond)
 	out := section(nil, secFleet, b)
-	if len(d.Quiet) > 0 {
-		b = nil
-		for _, q := range d.Quiet[:min(len(d.Quiet), MaxQuiet)] {
-			b = binary.LittleEndian.AppendUint64(b, q.Boot)
-			b = millis(b, q.For)
-		}
-		out = section(out, secQuiet, b)
+	if len(quiet) > 0 {
+		out = section(out, secQuiet, quiet)
 	}
 	return append(out, body...)
 }
@@ -203,6 +204,7 @@ func (d *Digest) read(in *reader) {
 	d.Members, d.Silent, d.Dropped = in.int(1<<30), in.int(1<<30), in.int(1<<30)
 	d.Clock = verdict.Epoch(in.uint())
 	d.Omitted = in.int(1 << 30)
+	d.Beyond = in.int(1 << 30)
 }
 
 // readScope reads a scope into its subject, which may be nil.

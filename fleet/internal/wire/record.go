@@ -16,17 +16,18 @@ const secJSON = 1
 // Inventory is which breakers and sets a member has, with their settings. It is
 // reported when it changes, and again from time to time.
 type Inventory struct {
-	Member   string `json:"member"`
-	Zone     string `json:"zone,omitempty"`
-	Breakers []Item `json:"breakers"`
-	Omitted  int    `json:"omitted,omitempty"`
+	Member   string             `json:"member"`
+	Zone     string             `json:"zone,omitempty"`
+	Settings []breaker.Settings `json:"settings"` // each once: most breakers share them
+	Breakers []Item             `json:"breakers"`
+	Omitted  int                `json:"omitted,omitempty"` // breakers and sets that found no room
 }
 
 // Item is a breaker, or a set.
 type Item struct {
-	Name     string           `json:"name"`
-	Set      bool             `json:"set,omitempty"`
-	Settings breaker.Settings `json:"settings"`
+	Name     string `json:"name"`
+	Set      bool   `json:"set,omitempty"`
+	Settings int    `json:"settings"` // which of Inventory.Settings
 }
 
 // History is what the breakers of a member went through last, the oldest first.
@@ -82,8 +83,8 @@ func (s Seal) CloseRecord(k Kind, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > MaxRecord-16 {
-		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrSize, len(text), MaxRecord-16)
+	if most := k.most() - 16; len(text) > most {
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrSize, len(text), most)
 	}
 	return s.Close(k, section(nil, secJSON, text)), nil
 }

@@ -29,6 +29,7 @@ type Report struct {
 	Settings uint64        // digest of all settings
 	Breakers int           // how many it has
 	Omitted  int           // breakers that it had something to say of, and no room
+	Partial  bool          // it has not said all: of a breaker that it does not mention it may know something
 	Advise   bool          // it only watches
 	Orders   bool          // it carries out orders
 	Done     uint64        // the newest order that it has done
@@ -81,7 +82,7 @@ func (r *Report) Append() []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.Settings)
 	b = number(b, r.Breakers)
 	b = number(b, omitted)
-	b = append(b, flags(r.Advise, r.Orders))
+	b = append(b, flags(r.Advise, r.Orders, r.Partial || omitted > 0))
 	b = number(b, r.Done)
 	b = millis(b, r.Interval)
 	b = number(b, r.Clock)
@@ -169,7 +170,7 @@ func (r *Report) read(in *reader) {
 	r.Breakers = in.int(1 << 30)
 	r.Omitted = in.int(1 << 30)
 	bits := in.byte()
-	r.Advise, r.Orders = in.flag(bits, 0), in.flag(bits, 1)
+	r.Advise, r.Orders, r.Partial = in.flag(bits, 0), in.flag(bits, 1), in.flag(bits, 2)
 	r.Done = in.uint()
 	r.Interval = in.millis()
 	r.Clock = verdict.Epoch(in.uint())

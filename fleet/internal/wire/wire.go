@@ -59,6 +59,7 @@ const (
 	MaxReport = 8 << 10
 	MaxDigest = 64 << 10
 	MaxRecord = 64 << 10
+	MaxOrder  = 128 << 10 // it has a version for each member
 )
 
 func (k Kind) most() int {
@@ -67,6 +68,8 @@ func (k Kind) most() int {
 		return MaxReport
 	case KindDigest:
 		return MaxDigest
+	case KindOrder:
+		return MaxOrder
 	}
 	return MaxRecord
 }
@@ -134,7 +137,7 @@ func sections(b []byte, f func(kind byte, r *reader) bool) error {
 	for len(b) > 0 {
 		kind := b[0]
 		r := reader{b: b[1:]}
-		content := r.bytes(MaxDigest)
+		content := r.bytes(MaxOrder)
 		if r.err != nil {
 			return r.err
 		}

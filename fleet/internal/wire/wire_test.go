@@ -15,7 +15,7 @@ import (
 func someReport() *Report {
 	return &Report{
 		Boot: 7, Seq: 300, Zone: "b", Member: "pod-1/17", Build: "v1.2.3", Settings: 1 << 60, Breakers: 20,
-		Advise: true, Orders: true, Done: 9, Interval: time.Second, Clock: 4,
+		Advise: true, Orders: true, Partial: true, Done: 9, Interval: time.Second, Clock: 4,
 		Claims: []verdict.Claim{{
 			ID: "tenant/acme", State: breaker.ForcedClosed, Auto: breaker.Open, Stamp: 3, Under: 5,
 			Tripped: true, Overruled: true, Advised: true,
@@ -29,7 +29,7 @@ func someReport() *Report {
 
 func someDigest() *Digest {
 	return &Digest{
-		Term: 3, Seq: 9, By: 7, Orders: 2, Members: 40, Silent: 1, Dropped: 2, Clock: 12, Quiet: []Quiet{{3, time.Second}, {4, time.Minute}},
+		Term: 3, Seq: 9, By: 7, Orders: 2, Members: 40, Silent: 1, Dropped: 2, Beyond: 7, Clock: 12, Quiet: []Quiet{{3, time.Second}, {4, time.Minute}},
 		Subjects: map[string]*verdict.Subject{"db": {
 			ID: "db", Suspect: time.Minute, Asked: time.Second,
 			Fleet: verdict.Scope{Since: 4},

@@ -91,10 +91,17 @@ func Run(ctx context.Context, c Config) (err error) {
 			return err
 		}
 	}
-	flags := fmt.Sprintf("--redis %s --group %s --key-file %s", url, group, keyFile)
-	d.tell("%d processes in two zones guard payments, and act as one. From a second terminal:", c.Members)
-	for _, args := range []string{"status", "top", "explain payments", `force-open payments --for 1m --reason "a try"`} {
-		d.tell("  switchgear fleet %s %s", args, flags)
+	d.tell("%d processes in two zones guard payments, and act as one. In a second terminal:", c.Members)
+	for _, line := range []string{
+		"export SWITCHGEAR_REDIS=" + url,
+		"export SWITCHGEAR_GROUP=" + group + " SWITCHGEAR_FLEET_KEY_FILE=" + keyFile,
+		"switchgear fleet status",
+		"switchgear fleet top",
+		"switchgear fleet explain payments",
+		`switchgear fleet force-open payments --for 1m --reason "a try"`,
+		"switchgear console --orders",
+	} {
+		d.tell("  %s", line)
 	}
 	d.play(ctx)
 	d.ending()

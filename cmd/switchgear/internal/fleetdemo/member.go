@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -109,7 +110,8 @@ func (c *config) run() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// trade makes two calls a second.
+// trade makes a call a second: so few that a breaker alone would need five seconds to
+// open, and together they need less.
 func (c *config) trade(ctx context.Context, b *breaker.Breaker) {
 	client := &http.Client{Timeout: time.Second}
 	for ctx.Err() == nil {
@@ -130,7 +132,7 @@ func (c *config) trade(ctx context.Context, b *breaker.Breaker) {
 				return nil
 			})
 		}()
-		pause(ctx, 500*time.Millisecond)
+		pause(ctx, 750*time.Millisecond+rand.N(500*time.Millisecond))
 	}
 }
 
