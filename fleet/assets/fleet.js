@@ -46,8 +46,23 @@ function show() {
   if (document.activeElement !== $("search")) $("search").value = place.q;
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
-  if (v) $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
+  if (v) redraw($("main"), ...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
   detail();
+}
+
+let pressed = null; // what a pointer is down on
+addEventListener("pointerdown", (e) => { pressed = e.target; });
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => { pressed = null; });
+
+// redraw replaces what a box shows. A click is lost if its button is replaced while
+// it is pressed, so the box stays as it is then. The keyboard stays where it was.
+function redraw(box, ...children) {
+  if (box.contains(pressed)) return;
+  const at = box.contains(document.activeElement) ? document.activeElement : null, row = at?.closest(".row");
+  box.replaceChildren(...children);
+  if (!at) return;
+  const now = at.isConnected ? at : row ? box.querySelector(`[data-id="${CSS.escape(row.dataset.id)}"] .name`) : at.className && box.querySelector("." + at.className);
+  now?.focus({ preventScroll: true });
 }
 
 function head() {
@@ -142,7 +157,7 @@ function detail() {
   const list = (title, lines) => lines.length ? [el("h3", {}, title), el("div", {}, ...lines)] : [];
   const old = d.querySelector("form");
   const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
-  d.querySelector(".sheet").replaceChildren(
+  redraw(d.querySelector(".sheet"),
     el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
     el("p", { class: "explain" }, b ? answer.explains[i] || "" : "No process reports this breaker."),
     ...(form ? [form] : []),
