@@ -254,7 +254,9 @@ func TestFault_ServerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, c.Input, "open foo\n")
-	if _, err := c.Status(t.Context(), "foo"); err == nil {
+	impatient := c
+	impatient.Patience = DefaultPatience // it waits in vain
+	if _, err := impatient.Status(t.Context(), "foo"); err == nil {
 		t.Error("a folder at the reply's path was read as a reply")
 	}
 	if err := os.Remove(c.Output); err != nil {
