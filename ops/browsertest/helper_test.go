@@ -38,7 +38,7 @@ var scratch string
 // TestMain lets more tests run at once than there are processors, because most of
 // them wait, and ends the browser that they share.
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "6") // a flag of the command line replaces it
+	_ = flag.Set("test.parallel", "4") // a flag of the command line replaces it
 	dir, err := os.MkdirTemp("", "browsertest-")
 	if err != nil {
 		panic(err)
@@ -102,7 +102,11 @@ func (p *page) watch() {
 		if _, err := cdp.Call(ctx, t, runtime.Enable, cdp.Empty{}); err != nil {
 			return err
 		}
-		_, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		// Each window behaves as if it had the keyboard, which only one of them has.
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 		return err
 	}))
 	go func() {
