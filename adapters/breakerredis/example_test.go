@@ -90,7 +90,6 @@ func Example_worker() {
 }
 
 func TestExampleWorker(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	queue := redis.NewClient(&redis.Options{Addr: s.addr})
 	defer queue.Close()

@@ -2,7 +2,6 @@ package breakerredis_test
 
 import (
 	"context"
-	"flag"
 	"net"
 	"os"
 	"os/exec"
@@ -19,8 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logging.Disable()                  // of go-redis: it logs every dead server that the tests make
-	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
+	logging.Disable() // of go-redis: it logs every dead server that the tests make
 	os.Exit(m.Run())
 }
 

@@ -32,7 +32,6 @@ func guard(t *testing.T, o *redis.Options, s breaker.Settings) (*redis.Client, *
 }
 
 func TestServerKilledAndBack(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 3})
 	ctx := t.Context()
@@ -69,7 +68,6 @@ func TestServerKilledAndBack(t *testing.T) {
 }
 
 func TestServerPaused(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	for _, test := range []struct {
 		name   string
@@ -460,7 +458,6 @@ func startCluster(t *testing.T) (one, two *server) {
 }
 
 func TestCluster(t *testing.T) {
-	t.Parallel()
 	one, two := startCluster(t)
 	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
 	checkNodes(t, redis.NewClusterClient(&redis.ClusterOptions{
@@ -470,7 +467,6 @@ func TestCluster(t *testing.T) {
 }
 
 func TestRing(t *testing.T) {
-	t.Parallel()
 	one, two := startServer(t), startServer(t)
 	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
 	checkNodes(t, redis.NewRing(&redis.RingOptions{
@@ -522,7 +518,6 @@ func startSentinel(t *testing.T, masters map[string]*server) string {
 
 // Masters that one Sentinel watches are dependencies of their own.
 func TestSentinel(t *testing.T) {
-	t.Parallel()
 	for name, opts := range map[string]func(master string) []breakerredis.Option{
 		"by number": func(string) []breakerredis.Option { return nil },
 		"by name": func(master string) []breakerredis.Option {

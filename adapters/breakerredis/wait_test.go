@@ -68,7 +68,6 @@ func TestBlockingUntilTheCallersDeadline(t *testing.T) {
 
 // As long as it may wait, and no longer; and only if it got as far as waiting.
 func TestBlockingOnANodeThatHangs(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	for name, test := range map[string]struct {
 		timeout, deadline time.Duration
@@ -136,7 +135,6 @@ func TestBlockingCommandsAreNotSlow(t *testing.T) {
 
 // A probe that may wait must not be taken for answered.
 func TestBlockingProbeOfADeadNode(t *testing.T) {
-	t.Parallel()
 	c, b := guard(t, quick("127.0.0.1:1"), breaker.Settings{})
 	b.HalfOpen(breaker.Order{})
 	if err := c.BLPop(t.Context(), time.Second, "q").Err(); errors.Is(err, breaker.ErrOpen) {

@@ -19,7 +19,6 @@ import (
 
 // A command that waits for its program's own pool asks no node, whatever ends it.
 func TestWaitForThePool(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	for name, enabled := range map[string]bool{"default": false, "ContextTimeoutEnabled": true} {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +57,6 @@ func TestWaitForThePool(t *testing.T) {
 // Blocking commands that end by their callers' deadlines, one after the other, do
 // not make a failure of a command that waits for their connection.
 func TestWaitForBlockingCommands(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	o := quick(s.addr)
 	o.PoolSize, o.ContextTimeoutEnabled, o.MaxRetries = 1, true, -1
@@ -97,7 +95,6 @@ func TestWaitForBlockingCommands(t *testing.T) {
 // A node that hangs or goes away is a failure although all that is left of it is
 // the end of the caller's time.
 func TestCallersDeadlineOnADeadNode(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	silent := listen(t, func(net.Conn) { select {} })        // takes connections, answers nothing
 	closing := listen(t, func(c net.Conn) { _ = c.Close() }) // hangs up at once
@@ -192,7 +189,6 @@ func TestWatchedConnections(t *testing.T) {
 // A server that was restarted leaves dead connections in the pool, which cost
 // neither the caller nor the breaker anything.
 func TestIdleConnectionsOfARestart(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
 	burst := func() {
