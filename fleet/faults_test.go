@@ -30,19 +30,25 @@ var processSettings = breaker.Settings{FailMax: 5, ResetTimeout: 10 * time.Secon
 // stressed says that there is time for the long runs.
 var stressed = os.Getenv("SWITCHGEAR_STRESS") != ""
 
-// Eight real processes under a real store that is broken, with the invariants
-// checked on what they recorded. SWITCHGEAR_STRESS=60s breaks it in every way.
+// startEight starts eight real processes in two zones. The invariants are checked
+// at the end, on what they recorded.
+func startEight(t *testing.T, redis string) *processes {
+	t.Helper()
+	p := startProcesses(t, 8, processConfig{Redis: redis, Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
+	t.Cleanup(func() { p.t = t; p.check(t) })
+	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
+	<-time.After(3 * time.Second)
+	return p
+}
+
+// What they call is down, for all of them or, with SWITCHGEAR_STRESS=60s, for some.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
 	t.Parallel()
 	s := startServer(t)
-	way := newProxy(t, s.addr)
-	p := startProcesses(t, 8, processConfig{Redis: way.addr(), Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
-	defer p.check(t)
-	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
-	<-time.After(3 * time.Second)
+	p := startEight(t, s.addr)
 
 	t.Run("outage", func(t *testing.T) {
 		p.t = t
@@ -98,6 +104,17 @@ func TestProcesses(t *testing.T) {
 		p.behave(none)
 		p.until(slack+10*time.Second, "all are closed", p.allClosed)
 	})
+}
+
+// Their store is killed, or, with SWITCHGEAR_STRESS=60s, broken in every way.
+func TestProcessesWithoutTheStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow")
+	}
+	t.Parallel()
+	s := startServer(t)
+	way := newProxy(t, s.addr)
+	p := startEight(t, way.addr())
 	hit := 0 // the process that a fault is of
 	for _, fault := range []struct {
 		name      string

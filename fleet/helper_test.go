@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 		processMain(config) // this is a process of a fleet, see faults_test.go
 		return
 	}
+	_ = flag.Set("test.parallel", "16") // most tests wait; a flag of the command line replaces it
 	os.Exit(m.Run())
 }
 

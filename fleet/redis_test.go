@@ -32,6 +32,7 @@ func newRedis(t testing.TB, c redis.UniversalClient, group string) fleet.Store {
 }
 
 func TestRedisContract(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
 		c := s.client()
@@ -41,6 +42,7 @@ func TestRedisContract(t *testing.T) {
 }
 
 func TestValkeyContract(t *testing.T) {
+	t.Parallel()
 	s := startValkey(t)
 	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
 		c := s.client()
@@ -53,6 +55,7 @@ func TestValkeyContract(t *testing.T) {
 // would do, and a server that comes back empty needs no help: scripts are loaded
 // again.
 func TestRedisStoppedAndReplaced(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: time.Minute, MaxRetries: 10})
 	defer c.Close()
@@ -87,6 +90,7 @@ func TestRedisStoppedAndReplaced(t *testing.T) {
 // A subscription that hears nothing is given up, because a frozen server never
 // says that it is gone.
 func TestRedisDeaf(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	store := newRedis(t, s.client(), "g")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -184,6 +188,7 @@ func aclRule(t *testing.T, also ...any) (args []any) {
 // The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
 // fleet, orders included, and for nothing else.
 func TestACL(t *testing.T) {
+	t.Parallel()
 	rule := aclRule(t)
 	s := startServer(t)
 	admin := s.client()

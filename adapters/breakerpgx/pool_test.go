@@ -299,6 +299,10 @@ func TestRestartWithIdleConnections(t *testing.T) {
 func TestCrash(t *testing.T) {
 	s := newServer(t)
 	p, b := open(t, s, nil)
+	soon := b.Settings()
+	if err := b.Update(breaker.Settings{FailMax: 1, ResetTimeout: time.Hour}); err != nil { // for as long as rejections are looked at
+		t.Fatal(err)
+	}
 	failed := make(chan error)
 	go func() {
 		_, err := p.Exec(context.Background(), "SELECT pg_sleep(60)")
@@ -325,9 +329,10 @@ func TestCrash(t *testing.T) {
 	wantRejection(t, err)
 	wantRejection(t, p.Ping(ctx))
 
-	if err := b.WaitReady(t.Context()); err != nil {
+	if err := b.Update(soon); err != nil {
 		t.Fatal(err)
 	}
+	b.HalfOpen(breaker.Order{Actor: "test"})
 	if err := p.Ping(ctx); err == nil || errors.Is(err, breaker.ErrOpen) || b.State() != breaker.Open {
 		t.Errorf("the probe got %v and the breaker is %s, want a refused connection and open", err, b.State())
 	}

@@ -202,7 +202,7 @@ func TestDemoOfAFleet(t *testing.T) {
 		if hasAll(out, []string{"fleet demo: 6 processes", "payments", "6 closed", "a: 3 closed; b: 3 closed"}) {
 			break
 		}
-		if time.Since(began) > 5*time.Second { // each tells of its breakers just after it has joined
+		if time.Since(began) > tooLong { // each tells of its breakers just after it has joined
 			t.Fatalf("fleet status says\n%s", out)
 		}
 	}

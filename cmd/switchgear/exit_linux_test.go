@@ -63,7 +63,7 @@ func TestWriteErrorsEndEveryCommand(t *testing.T) {
 // into runs the program with a given output, to its end.
 func (h *host) into(out *os.File, words ...string) (code int, errOut string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), tooLong)
 	defer cancel()
 	var errs strings.Builder
 	cmd := h.command(ctx, words...)

@@ -75,7 +75,7 @@ func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { f.Close() })
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(tooLong)
 		for s := f.State(); s.Alone || i == len(ms)-1 && s.Members < len(ms); s = f.State() {
 			if time.Now().After(deadline) {
 				t.Fatalf("%+v", s)
@@ -109,7 +109,23 @@ func (f *testFleet) step(want int, args string, words ...string) string {
 	return r.out
 }
 
+// soon runs a command of fleet until it prints the words: processes report each
+// second, and their past every five.
+func (f *testFleet) soon(args string, words ...string) {
+	f.t.Helper()
+	for late := time.Now().Add(tooLong); ; <-time.After(200 * time.Millisecond) {
+		r := f.run(append([]string{"fleet"}, strings.Fields(args)...)...)
+		if r.code == exitDone && hasAll(r.out, words) {
+			return
+		}
+		if time.Now().After(late) {
+			f.t.Fatalf("fleet %s: exit code %d, want %q\n%s%s", args, r.code, words, r.out, r.errOut)
+		}
+	}
+}
+
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	var a, b breaker.Manager
 	for _, m := range []*breaker.Manager{&a, &b} {
 		m.Breaker("payments")
@@ -136,8 +152,7 @@ func TestFleet(t *testing.T) {
 		}
 	}
 	step(exitDone, "status", "force-open payments by ana (\"INC-42\"), for another 59m")
-	<-time.After(1500 * time.Millisecond)
-	step(exitDone, "explain payments", "payments is forced-open in 2 of 2 processes.")
+	f.soon("explain payments", "payments is forced-open in 2 of 2 processes.")
 	step(exitDone, "release payments", "2 of 2 done")
 	step(exitDone, "set cache fail_max=9 --reason nervous", "2 of 2 done")
 	if n := b.Breaker("cache").Settings().FailMax; n != 9 {
@@ -171,6 +186,7 @@ func TestFleet(t *testing.T) {
 
 // The same through a member: one that -p names, or any of this host.
 func TestFleetThroughAMember(t *testing.T) {
+	t.Parallel()
 	ms := []*breaker.Manager{new(breaker.Manager), new(breaker.Manager), new(breaker.Manager)}
 	for _, m := range ms {
 		m.Breaker("payments")
@@ -201,15 +217,15 @@ func TestFleetThroughAMember(t *testing.T) {
 	}
 	step(exitRefused, "release payments -p "+web.URL, "read-only")
 	step(exitRefused, "close nope -p "+sockets[0], "3 refused: unknown breaker")
-	<-time.After(7 * time.Second) // a process tells of its past each five seconds at most
-	step(exitDone, "history payments -p "+sockets[0], "pod-0 (a)", "pod-1 (b)", "forced-open", "ana")
+	f.soon("history payments -p "+sockets[0], "pod-0 (a)", "pod-1 (b)", "forced-open", "ana")
 	step(exitDone, "history cache -p "+sockets[0], "Nothing has changed.")
-	step(exitDone, "explain payments -p "+sockets[0], "payments is forced-open in 3 of 3 processes.")
+	f.soon("explain payments -p "+sockets[0], "payments is forced-open in 3 of 3 processes.")
 }
 
 // The console serves the same to a browser, read-only and on loopback unless it
 // is told otherwise.
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	m := new(breaker.Manager)
 	m.Breaker("payments")
 	url := fleetOf(t, m).url

@@ -80,12 +80,10 @@ func TestManualPages(t *testing.T) {
 	if len(pages) < 20 {
 		t.Errorf("%d pages", len(pages))
 	}
-	for _, page := range pages {
-		if groff == "" {
-			break
-		}
-		if out, err := exec.Command(groff, "-K", "utf8", "-man", "-T", "utf8", "-ww", "-z", page).CombinedOutput(); err != nil || len(out) > 0 {
-			t.Errorf("groff of %s: %v\n%s", page, err, out)
+	if groff != "" {
+		options := []string{"-K", "utf8", "-man", "-T", "utf8", "-ww", "-z"}
+		if out, err := exec.Command(groff, append(options, pages...)...).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("groff: %v\n%s", err, out)
 		}
 	}
 	for page, want := range map[string][]string{

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -46,6 +47,7 @@ func TestMain(m *testing.M) {
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("go build: %v\n%s", err, out))
 	}
+	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -178,7 +180,7 @@ func (h *host) command(ctx context.Context, args ...string) *exec.Cmd {
 // run runs the program to its end.
 func (h *host) run(args ...string) result {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), tooLong)
 	defer cancel()
 	var out, errOut bytes.Buffer
 	cmd := h.command(ctx, args...)
@@ -237,15 +239,18 @@ func linesOf(t *testing.T, r io.ReadCloser) *lines {
 	return l
 }
 
+// tooLong is how long nothing may take: the machine may be busy.
+const tooLong = time.Minute
+
 // await reads lines up to the one that has all the words, and returns it. A
 // line that has been returned is not returned again.
 func (l *lines) await(words ...string) string {
 	l.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(tooLong)
 	for {
 		line, ok := l.next(limit)
 		if !ok {
-			l.t.Fatalf("no line with %q came before the end, or within 20s; it wrote:\n%s", words, l.text())
+			l.t.Fatalf("no line with %q came before the end, or within a minute; it wrote:\n%s", words, l.text())
 		}
 		l.seen = append(l.seen, line)
 		if hasAll(line, words) {

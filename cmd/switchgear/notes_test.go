@@ -114,7 +114,7 @@ func TestExtendNoteAckMark(t *testing.T) {
 // eventually waits for something that another process is about to do.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for late := time.Now().Add(15 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for late := time.Now().Add(tooLong); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatalf("not within 15s: %s", what)
 		}

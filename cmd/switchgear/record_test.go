@@ -51,7 +51,7 @@ func TestRecord(t *testing.T) {
 	cut := file + ".cut"
 	done := make(chan result, 1)
 	go func() { done <- h.run("record", "--for", "1m", "-o", cut) }()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(tooLong); ; time.Sleep(50 * time.Millisecond) {
 		if info, err := os.Stat(cut); err == nil && info.Size() > 500 || time.Now().After(deadline) {
 			break
 		}
@@ -76,7 +76,7 @@ func TestRecordErrors(t *testing.T) {
 	h.fails(3, args("record", "--for", "1s"), "no process")
 	h.shop("one")
 	h.shop("two")
-	h.fails(2, args("record", "--for", "1s"), "2 processes", "-p")
+	h.fails(2, args("record", "--for", "1s"), "2 processes, want one", "-p")
 }
 
 func TestRecordConverts(t *testing.T) {

@@ -64,7 +64,7 @@ func (term *terminal) write(text string) {
 // shows waits until the screen shows all the words, and returns it.
 func (term *terminal) shows(words ...string) string {
 	term.t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(tooLong)
 	beat := time.NewTicker(50 * time.Millisecond)
 	defer beat.Stop()
 	for {

@@ -65,7 +65,7 @@ func TestWatchPrintsEachChange(t *testing.T) {
 	h := newHost(t)
 	h.shop("shop")
 	for _, extra := range [][]string{nil, {"--json"}} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 		defer cancel()
 		cmd := h.command(ctx, append([]string{"watch", "search"}, extra...)...)
 		out, err := cmd.StdoutPipe()

@@ -47,9 +47,24 @@ function show() {
   const v = answer?.view;
   const shown = !v ? [] : { "": breakers, members, orders, history: past }[place.tab]?.(v) ?? breakers(v);
   if (!v) {
-    if (answer) $("main").replaceChildren(el("p", {}, "Nothing has been heard from the fleet yet."));
-  } else $("main").replaceChildren(...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
+    if (answer) redraw($("main"), el("p", {}, "Nothing has been heard from the fleet yet."));
+  } else redraw($("main"), ...(shown.length ? shown : [el("p", {}, { members: "No processes.", orders: "No orders in the last ten minutes, and no standing orders.", history: "Nothing has changed." }[place.tab] || "No breaker matches.")]));
   detail();
+}
+
+let pressed = null; // what a pointer is down on
+addEventListener("pointerdown", (e) => { pressed = e.target; });
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => { pressed = null; });
+
+// redraw replaces what a box shows. A click is lost if its button is replaced while
+// it is pressed, so the box stays as it is then. The keyboard stays where it was.
+function redraw(box, ...children) {
+  if (box.contains(pressed)) return;
+  const at = box.contains(document.activeElement) ? document.activeElement : null, row = at?.closest(".row");
+  box.replaceChildren(...children);
+  if (!at) return;
+  const now = at.isConnected ? at : row ? box.querySelector(`[data-id="${CSS.escape(row.dataset.id)}"] .name`) : at.className && box.querySelector("." + at.className);
+  now?.focus({ preventScroll: true });
 }
 
 function head() {
@@ -147,16 +162,12 @@ function detail() {
   if (!answer?.view || d.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
   const b = answer.view.breakers[i];
   const list = (title, lines) => lines.length ? [el("h3", {}, title), el("div", {}, ...lines)] : [];
-  const sheet = d.querySelector(".sheet"), orders = !!b && !answer.read_only;
-  // What people click on, and its focus, stay when the rest is made anew.
-  if (sheet.dataset.id !== place.breaker || orders && !sheet.querySelector("form")) {
-    sheet.dataset.id = place.breaker;
-    sheet.replaceChildren(
-      el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
-      el("p", { class: "explain" }), ...(orders ? [orderForm(b, ask)] : []), el("div", { class: "rest" }));
-  }
-  sheet.querySelector(".explain").textContent = plain(b ? answer.explains[i] || "" : "No process reports this breaker.");
-  sheet.querySelector(".rest").replaceChildren(
+  const old = d.querySelector("form");
+  const form = old?.dataset.id === place.breaker ? old : b && !answer.read_only ? orderForm(b, ask) : null;
+  redraw(d.querySelector(".sheet"),
+    el("div", { class: "top" }, el("h2", { id: "detail-name", class: "id" }, place.breaker), el("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => go({ breaker: "" }) }, "×")),
+    el("p", { class: "explain" }, plain(b ? answer.explains[i] || "" : "No process reports this breaker.")),
+    ...(form ? [form] : []),
     ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
       el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),

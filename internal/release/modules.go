@@ -16,13 +16,15 @@ const modulePath = "github.com/switchgear-go/switchgear"
 
 // env lets the go command find the modules of this repository in the proxy of this
 // run, and all others in the user's module cache or where the user gets them. The
-// checksum database does not know ours yet.
+// checksum database does not know ours yet. With -trimpath and without cgo, as the
+// programs are built, no package needs to be compiled again in another folder.
 func (r *release) env() []string {
 	configured, _ := dir{path: "."}.goTool("env", "GOPROXY")
 	cache, _ := dir{path: "."}.goTool("env", "GOMODCACHE")
 	return []string{
 		"GOWORK=off",
-		"GOFLAGS=-modcacherw",
+		"GOFLAGS=-modcacherw -trimpath",
+		"CGO_ENABLED=0",
 		"GOPROXY=file://" + r.proxy() + ",file://" + filepath.Join(cache, "cache", "download") + "," + configured,
 		"GONOSUMDB=" + modulePath + "," + modulePath + "/*",
 		"GOMODCACHE=" + filepath.Join(r.out, "modcache"),

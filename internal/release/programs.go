@@ -101,7 +101,7 @@ func build(repo dir, m module, version, goos, goarch string) ([]file, error) {
 	if _, err := repo.git("checkout", "-q", m.tag(version)); err != nil {
 		return nil, err
 	}
-	d := repo.sub(m.dir).with("GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+	d := repo.sub(m.dir).with("GOOS="+goos, "GOARCH="+goarch)
 	args := []string{"build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", bin + string(filepath.Separator)}
 	if _, err := d.goTool(append(args, m.programs...)...); err != nil {
 		return nil, err

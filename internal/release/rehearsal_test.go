@@ -209,6 +209,10 @@ func (s stranger) programs(t *testing.T) {
 	if said, err := bufio.NewReader(stdout).ReadString('\n'); err != nil && err != io.EOF || said != "ready\n" {
 		t.Fatalf("the program says %q (%v), want ready", said, err)
 	}
+	// A module zip does not say from which commit it was made.
+	if got, want := doLine(t, d, "switchgear --version"), "switchgear "+s.version+" ("+runtime.Version()+")"; got != want {
+		t.Errorf("switchgear --version says %q, want %q", got, want)
+	}
 	if out := doLine(t, d, "switchgear status"); !strings.Contains(out, "payments") {
 		t.Errorf("switchgear status prints\n%s\nwant payments in it", out)
 	}
@@ -246,6 +250,10 @@ func (s stranger) downloads(t *testing.T) {
 	for _, m := range slices.Concat(s.layers...) {
 		for _, p := range m.programs {
 			do(t, d, "./"+path.Base(p), "--help")
+			want := regexp.MustCompile("^" + regexp.QuoteMeta(path.Base(p)+" "+s.version) + ` \(commit [0-9a-f]{12}, ` + regexp.QuoteMeta(runtime.Version()) + `\)$`)
+			if said := do(t, d, "./"+path.Base(p), "--version"); !want.MatchString(said) {
+				t.Errorf("%s --version says %q, want %s", p, said, want)
+			}
 		}
 	}
 	for _, name := range []string{"LICENSE", "README.md", "man/man1/switchgear.1", "man/man1/switchgear-status.1", "completions/bash/switchgear", "completions/zsh/_switchgear", "completions/fish/switchgear.fish", "completions/powershell/switchgear.ps1"} {
@@ -254,9 +262,6 @@ func (s stranger) downloads(t *testing.T) {
 		}
 	}
 	do(t, d, "bash", "-n", "completions/bash/switchgear")
-	if out := do(t, d, "go", "version", "-m", "switchgear"); !strings.Contains(out, "\t"+s.version) {
-		t.Errorf("the program says\n%s\nwant %s in it", out, s.version)
-	}
 }
 
 // program imports packages, and does nothing with them.

@@ -1,30 +1,40 @@
 package browsertest
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
 )
 
-// pages serves the documentation site, built from this checkout, and returns
-// the paths of its pages.
-func pages(t *testing.T) (url string, paths []string) {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "site")
-	cmd := exec.Command("go", "run", "./internal/site", "-out", out)
+// buildDocs builds the documentation site from this checkout, once.
+var buildDocs = sync.OnceValues(func() (folder string, err error) {
+	folder = filepath.Join(scratch, "site")
+	cmd := exec.Command("go", "run", "./internal/site", "-out", folder)
 	cmd.Dir = filepath.Join("..", "..", "docs")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go run ./internal/site: %v\n%s", err, said)
+		return "", fmt.Errorf("go run ./internal/site: %w\n%s", err, said)
 	}
-	err := filepath.WalkDir(out, func(path string, _ os.DirEntry, err error) error {
-		if rel, relErr := filepath.Rel(out, path); relErr == nil && strings.HasSuffix(path, ".html") {
+	return folder, nil
+})
+
+// serveDocs serves the documentation site, and returns the paths of its pages.
+func serveDocs(t *testing.T) (url string, paths []string) {
+	t.Helper()
+	folder, err := buildDocs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(folder, func(path string, _ os.DirEntry, err error) error {
+		if rel, relErr := filepath.Rel(folder, path); relErr == nil && strings.HasSuffix(path, ".html") {
 			paths = append(paths, "/"+filepath.ToSlash(rel))
 		}
 		return err
@@ -32,22 +42,22 @@ func pages(t *testing.T) (url string, paths []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.FileServer(http.Dir(out)))
+	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
 	t.Cleanup(server.Close)
 	return server.URL, paths
 }
 
 func TestDocsFitAndCanBeRead(t *testing.T) {
 	t.Parallel()
-	url, paths := pages(t)
+	url, paths := serveDocs(t)
 	p := open(t, url, 1280, 800, "light")
 	for _, path := range paths {
+		p.visit(url + path)
 		for _, look := range []struct {
 			width  int64
 			scheme string
 		}{{1280, "light"}, {1280, "dark"}, {360, "light"}, {360, "dark"}} {
 			p.screen(look.width, 800, look.scheme)
-			p.visit(url + path)
 			if wide := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 				t.Errorf("%s at %d px: %d px too wide", path, look.width, wide)
 			}
@@ -69,7 +79,7 @@ func TestDocsFitAndCanBeRead(t *testing.T) {
 
 func TestDocsAreSearched(t *testing.T) {
 	t.Parallel()
-	url, _ := pages(t)
+	url, _ := serveDocs(t)
 	for _, width := range []int64{1280, 360} {
 		p := open(t, url+"/docs/migration/index.html", width, 800, "light")
 		p.press("/")

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
@@ -145,6 +148,47 @@ func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
 	if got := pods.managers[1].Breaker("payments").State(); got != breaker.ForcedClosed {
 		t.Errorf("the process that had changed is %s, want %s", got, breaker.ForcedClosed)
 	}
+}
+
+// The page is drawn again each second. A person who presses a button for longer
+// than that still clicks it, and the keyboard stays where it is.
+func TestFleetPageKeepsClicksAndFocus(t *testing.T) {
+	t.Parallel()
+	p := open(t, startPods(t, 1).sites[0].url()+"fleet/", 1280, 800, "light")
+	press := func(css string) {
+		t.Helper()
+		p.until(css, fmt.Sprintf(`document.querySelector(%q)`, css))
+		at := eval[[]float64](p, fmt.Sprintf(`(() => { const r = document.querySelector(%q).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, css))
+		p.do("press "+css, chromedp.MouseEvent("mousePressed", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+		p.drawnAgain()
+		p.do("let go of "+css, chromedp.MouseEvent("mouseReleased", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	}
+	press(`.row[data-id="payments"] .name`)
+	p.until("the detail", `document.querySelector("#detail").open`)
+	press("#detail .close")
+	p.until("no detail", `!document.querySelector("#detail").open`)
+
+	eval[bool](p, `(document.querySelector('.row[data-id="mail"] .name').focus(), true)`)
+	p.drawnAgain()
+	if at := eval[string](p, `document.activeElement.closest(".row")?.dataset.id || document.activeElement.tagName`); at != "mail" {
+		t.Errorf("the keyboard is at %s, want mail", at)
+	}
+	p.press(kb.Enter)
+	p.until("the detail", `document.querySelector("#detail").open && document.querySelector("#detail h2").textContent === "mail"`)
+	for _, css := range []string{"#detail form button", "#detail .close"} {
+		eval[bool](p, fmt.Sprintf(`(document.querySelector(%q).focus(), true)`, css))
+		p.drawnAgain()
+		if !eval[bool](p, fmt.Sprintf(`document.activeElement === document.querySelector(%q)`, css)) {
+			t.Errorf("the keyboard has left %s", css)
+		}
+	}
+}
+
+// drawnAgain waits until a page of a fleet has received two more answers.
+func (p *page) drawnAgain() {
+	p.Helper()
+	const answers = `performance.getEntriesByType("resource").filter((e) => e.name.endsWith("v1/fleet")).length`
+	p.until("it is drawn again", fmt.Sprintf(`%s >= %d`, answers, eval[int](p, answers)+2))
 }
 
 // Names that others chose are shown, and are never markup.

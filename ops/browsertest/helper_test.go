@@ -3,6 +3,8 @@ package browsertest
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,30 +26,62 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// page is a tab of a headless Chromium.
+// page is a window of a headless Chromium.
 type page struct {
 	*testing.T
 	ctx context.Context
 }
 
-// open starts a browser, or skips the test, and goes to url. Anything that the
-// page throws or logs as an error, including a violation of its security
-// policy, fails the test.
-func open(t *testing.T, url string, width, height int64, scheme string) *page {
-	t.Helper()
+// scratch is a folder for all tests.
+var scratch string
+
+// TestMain lets more tests run at once than there are processors, because most of
+// them wait, and ends the browser that they share.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // a flag of the command line replaces it
+	dir, err := os.MkdirTemp("", "browsertest-")
+	if err != nil {
+		panic(err)
+	}
+	scratch = dir
+	code := m.Run()
+	stopBrowser()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+var stopBrowser = func() {}
+
+// browser starts Chromium once for all tests. It returns the context in which
+// they open their pages, or why there is none.
+var browser = sync.OnceValues(func() (context.Context, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		if os.Getenv("SWITCHGEAR_REQUIRE_ALL") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIP: needs chromium")
+		return nil, err
 	}
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path),
 		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true))
-	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
+	stopBrowser = func() { cancel(); stop() }
+	_, err = chromedp.Run(ctx, chromedp.Navigate("about:blank"))
+	return ctx, err
+})
+
+// open opens a window with a profile of its own, or skips the test, and goes to
+// url. Anything that the page throws or logs as an error, including a violation
+// of its security policy, fails the test.
+func open(t *testing.T, url string, width, height int64, scheme string) *page {
+	t.Helper()
+	root, err := browser()
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("SWITCHGEAR_REQUIRE_ALL") != "1" {
+		t.Skip("SKIP: needs chromium")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(root, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	p := &page{t, ctx}
 	p.watch()
@@ -67,7 +102,11 @@ func (p *page) watch() {
 		if _, err := cdp.Call(ctx, t, runtime.Enable, cdp.Empty{}); err != nil {
 			return err
 		}
-		_, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		// Each window behaves as if it had the keyboard, which only one of them has.
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 		return err
 	}))
 	go func() {
@@ -110,7 +149,7 @@ func (p *page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	for _, step := range steps {
 		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
 		if what == "watch" {
-			ctx = p.ctx // the first step starts the browser, which lives as long as its context
+			ctx = p.ctx // the first step opens the window, which lives as long as its context
 		}
 		_, err := chromedp.Run(ctx, step)
 		cancel()

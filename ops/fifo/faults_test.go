@@ -86,13 +86,15 @@ func TestFault_ForeignProgram(t *testing.T) {
 			refProgram(c.Input, c.Output, "open bar\n")
 		}
 	})
+	impatient := c
+	impatient.Patience = DefaultPatience // a lost answer is waited for in vain
 	for range 20 {
 		if text, err := c.Status(t.Context(), "foo"); err != nil || !strings.Contains(text, "\nfoo ") {
 			t.Errorf("got %q, %v", text, err)
 		}
 		// An order is not sent twice, so its answer can be lost, but it is
 		// never another order's answer.
-		if text, err := c.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbClose}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
+		if text, err := impatient.Send(t.Context(), "foo", breaker.Order{Verb: breaker.VerbClose}); err == nil && text != "Changed `foo` state" || err != nil && !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("got %q, %v", text, err)
 		}
 	}
@@ -254,7 +256,9 @@ func TestFault_ServerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, c.Input, "open foo\n")
-	if _, err := c.Status(t.Context(), "foo"); err == nil {
+	impatient := c
+	impatient.Patience = DefaultPatience // it waits in vain
+	if _, err := impatient.Status(t.Context(), "foo"); err == nil {
 		t.Error("a folder at the reply's path was read as a reply")
 	}
 	if err := os.Remove(c.Output); err != nil {

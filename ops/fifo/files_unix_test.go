@@ -46,7 +46,9 @@ func TestFault_Links(t *testing.T) {
 	// And a client does not read through a link.
 	ref := startReference(t, t.TempDir(), time.Millisecond, "a")
 	must(t, os.Symlink(victim, ref.out))
-	if _, err := ref.client().Status(t.Context(), ""); !errors.Is(err, ErrUnsafe) {
+	impatient := ref.client()
+	impatient.Patience = DefaultPatience // it waits in vain
+	if _, err := impatient.Status(t.Context(), ""); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("client behind a link: %v, want ErrUnsafe", err)
 	}
 }

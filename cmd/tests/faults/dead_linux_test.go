@@ -53,7 +53,7 @@ const starter = "starter"
 // hear waits for a line that has the words.
 func hear(t *testing.T, lines <-chan string, words string) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-lines:
@@ -64,7 +64,7 @@ func hear(t *testing.T, lines <-chan string, words string) {
 				t.Fatalf("it ended without %q", words)
 			}
 		case <-limit:
-			t.Fatalf("not within 20 s: %q", words)
+			t.Fatalf("not within a minute: %q", words)
 		}
 	}
 }

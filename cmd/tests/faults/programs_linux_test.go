@@ -303,6 +303,7 @@ func TestFollowerThatNeverReads(t *testing.T) {
 	o := start(t, at(shortTemp(t), "foo", starter))
 	goroutines, before := o.tell("goroutines"), o.tell("heap")
 	cmd, out, _ := o.follow()
+	from := time.Now()
 	stop(t, cmd.Process.Pid)
 	for range 20 {
 		o.tell("turn", "foo", "5000")
@@ -315,8 +316,11 @@ func TestFollowerThatNeverReads(t *testing.T) {
 	if is, err := strconv.Atoi(o.tell("heap")); err != nil || is > was+8<<20 {
 		t.Errorf("the owner's heap went from %d to %d KB, %v", was>>10, is>>10, err)
 	}
+	slow := time.Since(from) > 8*time.Second // a follower that takes nothing for 10 s is cut off
 	wake(t, cmd.Process.Pid)
-	hear(t, out, " events were missed")
+	if !slow {
+		hear(t, out, " events were missed")
+	}
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 	eventually(t, "as many goroutines as before", func() bool { return atMost(o.tell("goroutines"), goroutines) })

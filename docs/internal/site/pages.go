@@ -89,7 +89,11 @@ func load(repo string) (*site, error) {
 				if !ok {
 					return nil, fmt.Errorf("%s: an item of %q has no link", index, g.title)
 				}
-				p, err := s.read(resolve(index, string(l.Destination)))
+				name := resolve(index, string(l.Destination))
+				if s.pages[name] != nil {
+					return nil, fmt.Errorf("%s lists %s twice", index, name)
+				}
+				p, err := s.read(name)
 				if err != nil {
 					return nil, err
 				}
