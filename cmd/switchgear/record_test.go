@@ -76,7 +76,7 @@ func TestRecordErrors(t *testing.T) {
 	h.fails(3, args("record", "--for", "1s"), "no process")
 	h.shop("one")
 	h.shop("two")
-	h.fails(2, args("record", "--for", "1s"), "there are 2", "-p")
+	h.fails(2, args("record", "--for", "1s"), "2 processes, want one", "-p")
 }
 
 func TestRecordConverts(t *testing.T) {
