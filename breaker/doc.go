@@ -137,8 +137,8 @@ package breaker
 // Shadows, which judge calls by other settings as well:
 //
 //	shadow.go     adding, removing and promoting them; what they would have done
-//	shadowing.go  how the shadows of a breaker follow its calls
-//	shadowcall.go what one call does for them
+//	shadowing.go  the shadows of a breaker, and how they follow its transitions
+//	shadowcall.go what a call does for them
 //	flights.go    a table of the calls in flight, because a permit has no room
 //
 // Windows and clocks:

@@ -109,7 +109,7 @@ func (b *Breaker) orNow(t time.Time, e *event) time.Time {
 	}
 	now := b.cfg.clock.Now()
 	if e.at > 0 {
-		return now.Add(e.at - now.Sub(b.cfg.fine.clock.base)) // to the nanosecond
+		return now.Add(e.at - now.Sub(b.cfg.fine.get(b.cfg.clock).base)) // to the nanosecond
 	}
 	return now
 }

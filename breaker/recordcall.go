@@ -48,10 +48,20 @@ func (b *Breaker) countedAt(w uint64, ended time.Duration) bool {
 	if win == nil || win.gen != genOf(w) {
 		return false
 	}
-	if win.success(win.stepAt(b.cfg.fine.clock, ended)) {
+	if win.success(b.stepAt(win, ended)) {
 		b.noteClean(win)
 	}
 	return true
+}
+
+// stepAt returns the step of the window in which a call counts that ended at this
+// time of the fine clock, or that ends now, if it is 0 because the call is not
+// recorded. The fine clock exists only once something has asked for it.
+func (b *Breaker) stepAt(win *window, at time.Duration) uint64 {
+	if at == 0 {
+		return win.step()
+	}
+	return win.stepAt(b.cfg.fine.get(b.cfg.clock), at)
 }
 
 // endedAt returns when a call ended that took so long and ends now.

@@ -290,7 +290,7 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 	if win == nil {
 		return
 	}
-	step := win.stepAt(b.cfg.fine.clock, e.at)
+	step := b.stepAt(win, e.at)
 	if o == Success && !e.slow {
 		// A clean window does not count successes.
 		if w&flagCounted != 0 {

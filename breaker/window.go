@@ -52,7 +52,7 @@ func (w *window) step() uint64 {
 // and a replay could not know that.
 func (w *window) stepAt(fine *clock, at time.Duration) uint64 {
 	step, c := w.step(), w.time.clock
-	if c == nil || at == 0 {
+	if c == nil {
 		return step
 	}
 	since := fine.base.Sub(c.base) + at
