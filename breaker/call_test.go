@@ -383,3 +383,14 @@ func TestProbeCarriesItself(t *testing.T) {
 		}
 	}
 }
+
+// A shadowed call returns its own error.
+func TestShadowedCallsReturnTheirErrors(t *testing.T) {
+	b := New("b", Settings{FailMax: -1})
+	_ = b.Shadow("x", Settings{})
+	for way, do := range waysToCall {
+		if err := do(b, bg, broken); err != errX {
+			t.Errorf("%s: %v, want %v", way, err, errX)
+		}
+	}
+}

@@ -382,3 +382,26 @@ func TestNilContextForTheProgram(t *testing.T) {
 		t.Errorf("%d of the program's functions panicked", n)
 	}
 }
+
+// badIs is an error with an Is method that matches nothing.
+type badIs struct{ error }
+
+func (badIs) Is(error) bool { return false }
+
+// An error with an Is method is a rejection only if that says so.
+func TestErrorWithItsOwnIs(t *testing.T) {
+	if got := DefaultClassifier(bg, badIs{errX}); got != Failure {
+		t.Errorf("it is a %s, want a failure", got)
+	}
+}
+
+// A judgement of the program may be that the caller gave up: the call can be slow.
+func TestJudgedCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{SlowCall: time.Second, SlowRate: 1})
+		_, _ = DoResult(bg, b, func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil }, func(int, error) Outcome { return Canceled })
+		if got := b.Status().Window; got != (Counts{Calls: 1, Slow: 1, Bad: 1}) {
+			t.Errorf("the window holds %+v, want a slow call", got)
+		}
+	})
+}

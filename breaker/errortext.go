@@ -8,13 +8,21 @@ import (
 // maxErrorText is the length in bytes at which the text of an error is cut.
 const maxErrorText = 200
 
+// ofErrorText is how caught calls the function that makes the text of errors: its
+// own panics are logged as they are, because it would panic again.
+const ofErrorText = "the function of WithErrorText"
+
 // errorText returns the text that the breaker keeps of err: for the record, for
 // the errors of rejected calls, for the log and for screens. It calls user
 // code: no lock is held (I10).
 func (c *config) errorText(err error) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("a method of an error", p)
+			what := "a method of an error"
+			if c.redact != nil {
+				what = ofErrorText
+			}
+			c.caught(what, p)
 			text = "an error whose text could not be read because of a panic"
 		}
 	}()

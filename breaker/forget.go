@@ -89,9 +89,8 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	// their queue already (I7).
 	b.dropRecordsLocked()
 	b.recordForgot()
-	if c != nil && c.shadows.Load() != nil {
-		c.shadows.Load().seesLocked(b.cfg.clock.Now())
-		c.shadows.Store(nil)
+	if c != nil {
+		c.shadows.Store(nil) // they see: the breaker is closed
 	}
 	return true
 }

@@ -461,3 +461,18 @@ func TestVersionsOfHealthyKeysStay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The window of a key that was open when it was forgotten belongs to its new
+// period, so that successes are counted in it without the lock.
+func TestForgottenKeyHasItsWindow(t *testing.T) {
+	s := NewSet[string]("s", Settings{FailMax: 1, FailureRate: 1}, SetOptions{})
+	b := s.Breaker("k")
+	play(b, "f")
+	if !b.forget(lapseNow) || b.win.Load().gen != genOf(b.load()) {
+		t.Errorf("its window is of generation %d, and it is at %d", b.win.Load().gen, genOf(b.load()))
+	}
+	play(b, "s")
+	if got := b.Status().Window.Calls; got != 1 {
+		t.Errorf("the window holds %d calls, want 1", got)
+	}
+}

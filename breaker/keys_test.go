@@ -349,3 +349,58 @@ func TestWalkAndEviction(t *testing.T) {
 		t.Error("no key can be evicted after the walk")
 	}
 }
+
+// The breaker of NaN counts beside others.
+func TestNaNBesideOtherKeys(t *testing.T) {
+	s := NewSet[float64]("s", Settings{}, SetOptions{})
+	for _, k := range []float64{1, 2, math.NaN()} {
+		s.Breaker(k)
+	}
+	if got := s.Len(); got != 3 {
+		t.Errorf("%d keys are remembered, want 3", got)
+	}
+}
+
+// Everything that is alive in a shard is found there, kept or evicted.
+func TestAliveInOneShard(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{})
+	var all []*Breaker
+	for k := 0; len(all) < 4; k++ {
+		if sh := s.shard(k); sh == s.shard(0) {
+			all = append(all, s.Breaker(k))
+			if len(all) > 1 {
+				s.tryEvict(candidate[int]{in: sh, key: k, b: s.Breaker(k)})
+			}
+		}
+	}
+	if got := s.alive(); len(got) != len(all) {
+		t.Errorf("%d breakers are alive, want %d", len(got), len(all))
+	}
+	runtime.KeepAlive(all)
+}
+
+// A key that was just inserted is the last to make room.
+func TestInsertedKeyWasJustUsed(t *testing.T) {
+	s := NewSet[int]("s", Settings{}, SetOptions{})
+	for k := range 3 {
+		if b := s.Breaker(k); b.used.Load() != s.tick.Load() || s.tick.Load() != uint32(k+1) {
+			t.Errorf("key %d was last used at %d, and it is %d", k, b.used.Load(), s.tick.Load())
+		}
+	}
+}
+
+// A recording alone gives an unknown key of a full set no breaker: its calls are
+// counted as untracked. If calls are timed for a rule, it gets one.
+func TestUntrackedCallsOfARecording(t *testing.T) {
+	for slow, want := range map[time.Duration]uint64{0: 1, time.Hour: 0} {
+		m := NewManager(Settings{SlowCall: slow})
+		s, _ := CreateSet[string](m, "s", Settings{SlowCall: slow}, SetOptions{MaxKeys: 1})
+		_ = s.Do(bg, "first", nop)
+		w := watchTape(m)
+		_ = s.Do(bg, "unknown", nop)
+		if _, got := w.tape.Losses(); got != want {
+			t.Errorf("with SlowCall %s, %d calls are untracked, want %d", slow, got, want)
+		}
+		w.detach()
+	}
+}

@@ -193,7 +193,7 @@ func (c *config) caught(what string, p any) {
 	if c.logger == nil {
 		return
 	}
-	if err, ok := p.(error); ok && c.redact != nil && what != "the function of WithErrorText" {
+	if err, ok := p.(error); ok && c.redact != nil && what != ofErrorText {
 		p = c.errorText(err)
 	}
 	defer c.loggerPanics()

@@ -300,3 +300,75 @@ func TestOrderOfListeners(t *testing.T) {
 		t.Errorf("heard %s; want %s", got, want)
 	}
 }
+
+// contextHandler is a handler that needs a context, as those do that look for a
+// trace.
+type contextHandler struct{ slog.Handler }
+
+func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
+	ctx.Value("x")
+	return h.Handler.Handle(ctx, r)
+}
+
+// The log says why the cap holds a breaker back, and its handler has a context
+// and may panic.
+func TestLogOfHeldBack(t *testing.T) {
+	var out strings.Builder
+	m := NewManager(Settings{FailMax: 1}, WithLogger(slog.New(contextHandler{slog.NewTextHandler(&out, nil)})))
+	m.CapOpen(0.1)
+	_ = m.Breaker("other").Open(Order{})
+	b := m.Breaker("b")
+	play(b, "f")
+	if got := out.String(); !strings.Contains(got, "held back") || !strings.Contains(got, `why="1 failure in a row; last error: connection refused"`) || b.Status().Panics != 0 {
+		t.Errorf("the log is %s", got)
+	}
+	bad := NewManager(Settings{FailMax: 1}, WithLogger(slog.New(panicking{})))
+	bad.CapOpen(0.1)
+	_ = bad.Breaker("other").Open(Order{})
+	b = bad.Breaker("b")
+	play(b, "f")
+	if got := b.Status().Panics; got != 1 || b.FailCount() != 1 {
+		t.Errorf("%d panics were caught, want 1", got)
+	}
+}
+
+// panicking is a handler that panics.
+type panicking struct{}
+
+func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicking) Handle(context.Context, slog.Record) error { panic("handler") }
+func (h panicking) WithAttrs([]slog.Attr) slog.Handler      { return h }
+func (h panicking) WithGroup(string) slog.Handler           { return h }
+
+// An error that a function panics with is logged as WithErrorText says; its own
+// panic, and what is no error, as it is.
+func TestLogOfPanicsIsRedacted(t *testing.T) {
+	for name, c := range map[string]struct {
+		panics any
+		text   func(error) string
+		want   string
+	}{
+		"an error": {errX, func(error) string { return "redacted" }, "panic=redacted"},
+		"a text":   {"oops", func(error) string { return "redacted" }, "panic=oops"},
+		"no text":  {errX, nil, `panic="connection refused"`},
+	} {
+		var out strings.Builder
+		opts := []Option{
+			WithLogger(slog.New(slog.NewTextHandler(&out, nil))),
+			WithListener(Listener{Success: func(*Breaker) { panic(c.panics) }}),
+		}
+		if c.text != nil {
+			opts = append(opts, WithErrorText(c.text))
+		}
+		play(New("x", Settings{}, opts...), "s")
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: the log is %s, want %s", name, out.String(), c.want)
+		}
+	}
+	var out strings.Builder
+	b := New("x", Settings{FailMax: 1}, WithLogger(slog.New(slog.NewTextHandler(&out, nil))), WithErrorText(func(error) string { panic(errNotFound) }))
+	play(b, "f")
+	if !strings.Contains(out.String(), `panic="not found"`) {
+		t.Errorf("the log is %s", out.String())
+	}
+}

@@ -194,6 +194,15 @@ func TestNothingIsReadBeforeTheLock(t *testing.T) {
 				return err.(*OpenError).Transition.Actor == "b"
 			}}
 		},
+		"which rejection, prepared meanwhile": func() row {
+			b := timed(Settings{})
+			_ = b.Open(Order{})
+			var err error
+			return row{&b.mu, func() { err = b.rejection() }, func() { b.rejectionLocked() }, func() bool {
+				e, _ := err.(*OpenError)
+				return e != nil && e == b.cold.Load().reject.Load()
+			}}
+		},
 		"which override": func() row {
 			b := timed(Settings{})
 			_ = b.ForceOpen(Order{For: time.Hour})
@@ -294,5 +303,22 @@ func TestNothingIsReadBeforeTheLock(t *testing.T) {
 				t.Error("it goes by what was before")
 			}
 		})
+	}
+}
+
+// A shadow that opens while Shadows waits for its breaker has not been open for
+// less than no time.
+func TestShadowThatOpensMeanwhile(t *testing.T) {
+	clock := vtime.New(time.Now(), nil)
+	b := New("b", Settings{}, vtime.Option(clock).(Option))
+	_ = b.Shadow("x", Settings{FailMax: 1})
+	var got []ShadowStatus
+	behind(t, &b.mu, func() { got = b.Shadows() }, func() {
+		clock.Advance(time.Minute)
+		j := b.cold.Load().shadows.Load().judges[0]
+		_ = j.b.Open(Order{})
+	})
+	if len(got) != 1 || got[0].Open != 1 || got[0].OpenFor < 0 || got[0].Blind != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -127,9 +127,9 @@ func TestLookupSet(t *testing.T) {
 // Members of a manager share the clock that times calls, and its default
 // settings, compiled once.
 func TestManagerSharesWhatItCan(t *testing.T) {
-	var m Manager
-	a, b, s := m.Breaker("a"), m.Breaker("b"), SetOf[int](&m, "s").Breaker(1)
-	if a.cfg.fine != b.cfg.fine || a.cfg.fine != s.cfg.fine || a.settings() != b.settings() || a.settings() != s.settings() {
+	m := NewManager(Settings{FailMax: 7})
+	a, b, s := m.Breaker("a"), m.Breaker("b"), SetOf[int](m, "s").Breaker(1)
+	if a.cfg.program != b.cfg.program || a.cfg.program != a.settings() || a.cfg.fine != b.cfg.fine || a.cfg.fine != s.cfg.fine || a.settings() != b.settings() || a.settings() != s.settings() {
 		t.Error("clocks or settings of their own")
 	}
 }
@@ -465,5 +465,111 @@ func TestOnCreateMayCreate(t *testing.T) {
 	m.Breaker("outer")
 	if want := []string{"outer", "late inner"}; !slices.Equal(names, want) {
 		t.Errorf("OnCreate heard of %v, want %v", names, want)
+	}
+}
+
+// Only members with the manager's own settings and options share them.
+func TestManagerSharesNothingElse(t *testing.T) {
+	var m Manager
+	m.Breaker("plain")
+	asked := 0
+	ruled, _ := m.Create("ruled", Settings{}, WithRule("r", func(Counts) bool { asked++; return false }))
+	play(ruled, "f")
+	if asked != 1 {
+		t.Errorf("its rule was asked %d times, want once", asked)
+	}
+	for i, name := range []string{"a", "b"} {
+		if b, err := m.Create(name, Settings{FailMax: i + 1}); err != nil || b.Settings().FailMax != i+1 {
+			t.Errorf("%s has FailMax %d, want %d", name, b.Settings().FailMax, i+1)
+		}
+	}
+	if got, created, err := m.add("plain", Settings{}, nil, makeBreaker); got != m.Breaker("plain") || created || err != nil {
+		t.Errorf("a name that is taken: %v, %v, %v", got, created, err)
+	}
+}
+
+// What programs write wrongly in their source is a panic that says what is wrong.
+func TestManagerPanics(t *testing.T) {
+	var m Manager
+	m.Breaker("b")
+	SetOf[int](&m, "s")
+	for want, do := range map[string]func(){
+		`breaker: "s" is a set, use SetOf`:                      func() { m.Breaker("s") },
+		`breaker: "s" is not a set with keys of type string`:    func() { SetOf[string](&m, "s") },
+		`breaker: "b" is not a set with keys of type int`:       func() { SetOf[int](&m, "b") },
+		"breaker: " + ValidateName("a/b").Error():               func() { m.Breaker("a/b") },
+		"breaker: " + (Settings{Probes: -1}).Validate().Error(): func() { NewManager(Settings{Probes: -1}) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != want {
+					t.Errorf("got %v, want %s", got, want)
+				}
+			}()
+			do()
+		}()
+	}
+}
+
+// A member that is removed is no longer counted, observed, recorded or heard; the
+// others stay.
+func TestManagerRemovesAll(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	heard := map[string]int{}
+	m.AddListener(Listener{StateChange: func(b *Breaker, _ Transition) { heard[b.ID()]++ }})
+	m.Observe()
+	_ = m.Shadow("x", Settings{})
+	w := watchTape(m)
+	defer w.detach()
+	b, s, other := m.Breaker("b"), SetOf[string](m, "s"), SetOf[string](m, "other")
+	k := s.Breaker("k")
+	other.Breaker("k")
+	old := b.cfg
+	if got := m.Len(); got != 3 {
+		t.Errorf("%d breakers, want 3", got)
+	}
+	for _, name := range []string{"b", "s"} {
+		if !m.Remove(name) || m.Remove(name) {
+			t.Errorf("%s is not removed once", name)
+		}
+	}
+	play(b, "f")
+	play(k, "f")
+	play(other.Breaker("k"), "f")
+	for _, b := range []*Breaker{b, k} {
+		if b.load()&(flagObserved|flagTimed) != 0 || heard[b.ID()] != 0 || len(b.Shadows()) != 0 {
+			t.Errorf("%s: word %x, %d transitions heard, %d shadows", b.ID(), b.load(), heard[b.ID()], len(b.Shadows()))
+		}
+	}
+	if got := m.Len(); got != 1 || heard["other/k"] != 1 {
+		t.Errorf("%d breakers, and %d transitions of the other one heard; want 1 and 1", got, heard["other/k"])
+	}
+	if got := w.take(); !strings.HasPrefix(got, "#1 failure") || strings.Contains(got, "#2") {
+		t.Errorf("on the tape: %s", got)
+	}
+	m.Breaker("b") // another one
+	if n, member := m.count(old); n != 0 || member {
+		t.Errorf("the removed one is still a member of %d", n)
+	}
+}
+
+// Each of several listeners and functions of OnCreate is kept until it is removed
+// itself.
+func TestManagerKeepsEachListener(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	var heard []string
+	add := func(name string) (remove, end func()) {
+		return m.AddListener(Listener{StateChange: func(*Breaker, Transition) { heard = append(heard, name) }}),
+			m.OnCreate(func(string) { heard = append(heard, "new "+name) })
+	}
+	add("1")
+	remove, end := add("2")
+	add("3")
+	play(m.Breaker("a"), "f")
+	remove()
+	end()
+	play(m.Breaker("b"), "f")
+	if got, want := strings.Join(heard, ", "), "new 1, new 2, new 3, 1, 2, 3, new 1, new 3, 1, 3"; got != want {
+		t.Errorf("heard %s; want %s", got, want)
 	}
 }

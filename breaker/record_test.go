@@ -166,3 +166,54 @@ func TestRecordComesBeforeTheWord(t *testing.T) {
 		})
 	}
 }
+
+// Flaps are changes within the last hour.
+func TestFlapsOfAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{})
+		_ = b.Open(Order{})
+		time.Sleep(time.Hour - 1)
+		if got := b.Status().Flaps; got != 1 {
+			t.Errorf("just before an hour: %d flaps, want 1", got)
+		}
+		time.Sleep(1)
+		if got := b.Status().Flaps; got != 0 {
+			t.Errorf("after an hour: %d flaps, want none", got)
+		}
+	})
+}
+
+// The history of a key stays in order when the budget is used up and has room
+// again, and takes no more of the budget than it has records.
+func TestHistoryAndTheBudget(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{MaxHistory: 40})
+	b := s.Breaker("k")
+	ordered := func() {
+		t.Helper()
+		h := b.History()
+		for i := range h[1:] {
+			if h[i].Version+1 != h[i+1].Version {
+				t.Fatalf("version %d comes before %d", h[i].Version, h[i+1].Version)
+			}
+		}
+		if got, want := s.records.Load(), int64(len(h)-1); got != want {
+			t.Errorf("%d records of the budget are used, want %d", got, want)
+		}
+	}
+	for range 50 {
+		_ = b.Open(Order{})
+	}
+	ordered()
+	s.Remove("k")
+	s.records.Store(37)
+	b = s.Breaker("k")
+	for range 6 {
+		_ = b.Open(Order{})
+	}
+	s.records.Add(-37) // others have given theirs back
+	ordered()
+	for range 6 {
+		_ = b.Open(Order{})
+	}
+	ordered()
+}

@@ -563,30 +563,3 @@ func TestFailureInRampCountsAfterIt(t *testing.T) {
 		}
 	})
 }
-
-// Behind forced-closed, a call for which there is no probe's place runs, is
-// observed, and decides nothing.
-func TestForcedClosedWithoutAPlace(t *testing.T) {
-	var m Manager
-	b := m.Breaker("x")
-	_ = b.HalfOpen(Order{})
-	p, _ := b.Allow()
-	_ = b.ForceClosed(Order{})
-	_ = b.ForceClosed(Order{})
-	m.Observe()
-	_ = b.Do(bg, broken)
-	q, err := b.Allow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q.Done(errX)
-	if got := b.Status(); got.Auto != HalfOpen || got.ProbesOut != 1 {
-		t.Errorf("it is %s with %d probes out, want half-open with 1", got.Auto, got.ProbesOut)
-	}
-	for _, n := range m.Calls() {
-		if n.Failures != 2 {
-			t.Errorf("%d failures are observed, want 2", n.Failures)
-		}
-	}
-	p.Done(nil)
-}

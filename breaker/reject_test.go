@@ -246,3 +246,37 @@ func TestRejectionInEachState(t *testing.T) {
 		t.Error(again)
 	}
 }
+
+// A function of WithOpenError that returns nil does not make a success of a call
+// that did not run.
+func TestOpenErrorIsNeverNil(t *testing.T) {
+	b := New("x", Settings{}, WithOpenError(func(*OpenError) error { return nil }))
+	_ = b.Open(Order{})
+	var open *OpenError
+	if err := b.Do(bg, nop); !errors.As(err, &open) || open == nil || open.State != Open {
+		t.Errorf("got %v, want the rejection itself", err)
+	}
+}
+
+// An order may come between the decision to reject a call and its error. Behind
+// forced-closed the error then names the state that is behind it.
+func TestRejectionBehindForcedClosed(t *testing.T) {
+	b := New("x", Settings{})
+	_ = b.Open(Order{})
+	_ = b.ForceClosed(Order{})
+	if e := b.rejectionLocked(); e.State != Open {
+		t.Errorf("rejected because it is %s, want open", e.State)
+	}
+}
+
+// A timer that fires too early, because Peer.Hold has extended the open time,
+// changes nothing.
+func TestTimerOfAShorterOpenTime(t *testing.T) {
+	b := New("x", Settings{})
+	_ = b.Open(Order{For: time.Hour})
+	before := b.load()
+	b.due(genOf(before))
+	if b.load() != before {
+		t.Errorf("the word became %x, want %x", b.load(), before)
+	}
+}

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // shadowedSettings are settings of many kinds, without jitter.
@@ -368,22 +366,5 @@ func TestShadowsKeepNoKey(t *testing.T) {
 	}
 	if n := len(slices.Collect(s.walk(true))); n > 10 {
 		t.Errorf("%d of 50 keys are alive, want those that the set remembers", n)
-	}
-}
-
-// A shadow that opens while Shadows waits for its breaker has not been open for
-// less than no time.
-func TestShadowThatOpensMeanwhile(t *testing.T) {
-	clock := vtime.New(time.Now(), nil)
-	b := New("b", Settings{}, vtime.Option(clock).(Option))
-	_ = b.Shadow("x", Settings{FailMax: 1})
-	var got []ShadowStatus
-	behind(t, &b.mu, func() { got = b.Shadows() }, func() {
-		clock.Advance(time.Minute)
-		j := b.cold.Load().shadows.Load().judges[0]
-		_ = j.b.Open(Order{})
-	})
-	if len(got) != 1 || got[0].Open != 1 || got[0].OpenFor < 0 || got[0].Blind != 0 {
-		t.Errorf("%+v", got)
 	}
 }

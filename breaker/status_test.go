@@ -124,3 +124,15 @@ func TestLinksAreInStatus(t *testing.T) {
 		}
 	}
 }
+
+// What has lapsed under FailWithin is shown while the breaker is open: it says why.
+func TestStatusOfAnOpenDatedRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3, FailWithin: 10 * time.Second})
+		play(b, "fff")
+		time.Sleep(30 * time.Second)
+		if got := b.Status(); got.State != Open || got.FailCount != 3 {
+			t.Errorf("%s with %d failures, want open with 3", got.State, got.FailCount)
+		}
+	})
+}

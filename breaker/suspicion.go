@@ -80,9 +80,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 	}
 	suspects, news, tell := m.suspicion.note(b, t, total)
 	for _, s := range suspects {
-		if marked := s.b.markSuspect(s.t); s.t == t {
-			t = marked
-		}
+		t = s.b.markSuspect(s.t) // at last this one, which is the newest
 	}
 	if news != nil && tell != nil {
 		defer func() {

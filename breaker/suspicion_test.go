@@ -265,3 +265,20 @@ func TestSuspectIsDelivered(t *testing.T) {
 		t.Errorf("received %+v, on record are %+v", got, h)
 	}
 }
+
+// A breaker that tripped twice counts as long as its second trip is recent.
+func TestSuspicionOfASecondTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, bs := crew(t, 6)
+		play(bs[0], "f")
+		time.Sleep(3 * time.Second)
+		_ = bs[0].Close(Order{})
+		play(bs[0], "f")
+		time.Sleep(3 * time.Second) // the first trip is 6s ago
+		play(bs[1], "f")
+		play(bs[2], "f")
+		if got, ok := m.Suspicion(); !ok || got.Opened != 3 {
+			t.Errorf("%+v, want three that tripped together", got)
+		}
+	})
+}
