@@ -159,3 +159,25 @@ func TestMarksWithoutPermission(t *testing.T) {
 		}
 	}
 }
+
+// Each call that passes because of its mark is counted. One that would have been a
+// probe, and finds no place, ends as what it was, but decides nothing.
+func TestBypassedCallsAreCounted(t *testing.T) {
+	m := NewManager(Settings{}, WithBypassAllowed())
+	b := m.Breaker("x")
+	_ = b.HalfOpen(Order{})
+	_, _ = b.Allow()
+	m.Observe()
+	for range 3 {
+		_ = b.Do(WithBypassProbe(bg, "x"), broken)
+	}
+	if got := b.Status().Bypassed; got != 3 {
+		t.Errorf("%d calls were let pass, want 3", got)
+	}
+	for _, n := range m.Calls() {
+		if n.Failures != 3 || n.Ignored != 0 {
+			t.Errorf("counted %+v, want 3 failures", n)
+		}
+	}
+	is(t, b, HalfOpen)
+}

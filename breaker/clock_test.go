@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/vtime"
 )
 
 // Each instant that the engine compares with another carries a reading of the
@@ -169,4 +171,14 @@ func TestClockIsStartedOnce(t *testing.T) {
 			t.Errorf("steps %d and %d after %d starts, want 5 and 5 after one", first, second, c.serial)
 		}
 	})
+}
+
+// Under a virtual clock the exact time is the virtual one.
+func TestClockOfAVirtualSource(t *testing.T) {
+	source := vtime.New(time.Unix(0, 0), nil)
+	c := newClock(source, time.Second)
+	source.Advance(1500 * time.Millisecond)
+	if exact, coarse := c.now(true), c.now(false); exact != 1500*time.Millisecond || coarse != time.Second {
+		t.Errorf("%s and %s, want 1.5s and 1s", exact, coarse)
+	}
 }

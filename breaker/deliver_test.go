@@ -187,7 +187,11 @@ func TestEventsOfAllKindsArriveInOrder(t *testing.T) {
 					Reminder: func(*Breaker, Override) { note("reminder") },
 				})
 			}
+			b.AddListener(Listener{}) // hears of nothing
 			_ = b.Close(Order{})
+			if got := b.Status().Panics; got != 0 {
+				t.Errorf("%d panics were caught", got)
+			}
 			for i := range logs {
 				if got := strings.Join(logs[i], ", "); got != c.want {
 					t.Errorf("listener %d heard of %s; want %s", i, got, c.want)

@@ -43,16 +43,15 @@ func (c *config) errorText(err error) (text string) {
 const maxTraceID = 64 // twice what W3C's trace context has
 
 // traceOf is the trace that a failed call belongs to, or "".
-func (c *config) traceOf(ctx context.Context) (id string) {
+func (c *config) traceOf(ctx context.Context) string {
 	if c.traceID == nil || ctx == nil {
 		return ""
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			c.caught("function of WithTraceID", p)
-			id = ""
+			c.caught("the function of WithTraceID", p)
 		}
 	}()
-	id = c.traceID(ctx)
+	id := c.traceID(ctx)
 	return strings.ToValidUTF8(id[:min(len(id), maxTraceID)], "")
 }

@@ -121,3 +121,19 @@ func TestTraceIDOfPermits(t *testing.T) {
 		t.Errorf("trace %q, want abc", got)
 	}
 }
+
+// A function of WithTraceID that panics is counted, and is not called without a
+// context.
+func TestTraceIDThatPanics(t *testing.T) {
+	b := New("x", Settings{FailMax: 1}, WithTraceID(func(context.Context) string { panic("trace") }))
+	play(b, "f")
+	if got := b.Status(); got.Panics != 1 || got.Transition.Errors[0].TraceID != "" {
+		t.Errorf("%d panics, trace %q; want 1 and none", got.Panics, got.Transition.Errors[0].TraceID)
+	}
+	_ = b.Close(Order{})
+	p, _ := b.Allow()
+	p.Abandoned() // its context is not known
+	if got := b.Status().Panics; got != 1 {
+		t.Errorf("%d panics after a call without a context, want 1", got)
+	}
+}

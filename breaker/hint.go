@@ -13,11 +13,10 @@ type RetryAfterHinter interface {
 
 // hint returns the retry-after that err carries, or 0. It calls user code: no
 // lock is held (I10).
-func (c *config) hint(err error) (d time.Duration) {
+func (c *config) hint(err error) time.Duration {
 	defer func() {
 		if p := recover(); p != nil {
 			c.caught("a method of an error", p)
-			d = 0
 		}
 	}()
 	if h := findHint(err); h != nil && !rejectedOnly(err) {

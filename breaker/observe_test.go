@@ -284,3 +284,45 @@ func TestWatch(t *testing.T) {
 		count("watched anew", Calls{Successes: 1})
 	}
 }
+
+// Counts and latencies are sums over all cells, once callers have spread over
+// several.
+func TestCountsOfAllCells(t *testing.T) {
+	c := new(callCount)
+	c.on.Store(true)
+	var want Calls
+	for range 2 {
+		for _, o := range []Outcome{Success, Failure, Ignored, Canceled, countRejected} {
+			c.count(o, o == Failure, time.Millisecond)
+		}
+		c.contended()
+		c.latency[0].contended()
+		want.Successes++
+		want.Failures++
+		want.Ignored += 2
+		want.Rejected++
+		want.Slow++
+	}
+	got := c.read()
+	if n := got.Latency.Count(); n != 4 {
+		t.Errorf("%d latencies are counted, want 4", n)
+	}
+	got.Latency = Latency{}
+	if got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+}
+
+// A set does not evict a healthy key that is watched.
+func TestWatchedKeyIsKept(t *testing.T) {
+	s := NewSet[string]("s", Settings{}, SetOptions{})
+	b := s.Breaker("k")
+	b.Peer().Watch(true)
+	if s.tryEvict(candidate[string]{in: s.shard("k"), key: "k", b: b}) {
+		t.Error("it was evicted")
+	}
+	b.Peer().Watch(false)
+	if !s.tryEvict(candidate[string]{in: s.shard("k"), key: "k", b: b}) {
+		t.Error("it is kept though nobody watches it")
+	}
+}

@@ -131,6 +131,7 @@ func TestOwnRules(t *testing.T) {
 	}{
 		{"one", Settings{FailMax: -1}, []Option{WithRule("over 3", over(3))}, 4, "over 3"},
 		{"the first that is met", Settings{FailMax: -1}, []Option{WithRule("over 5", over(5)), WithRule("over 3", over(3))}, 4, "over 3"},
+		{"the first, if it is met first", Settings{FailMax: -1}, []Option{WithRule("over 3", over(3)), WithRule("over 5", over(5))}, 4, "over 3"},
 		{"beside FailMax", Settings{FailMax: 2}, []Option{WithRule("over 3", over(3))}, 2, ""},
 		{"over the last calls", Settings{FailMax: -1, WindowCalls: 3}, []Option{WithRule("over 3", over(3))}, 0, ""},
 		{"one that panics", Settings{FailMax: 6}, []Option{WithRule("bug", func(Counts) bool { panic("bug") })}, 6, ""},

@@ -104,3 +104,16 @@ func TestSpreadNeverDrawsBack(t *testing.T) {
 		t.Errorf("they draw from earlier bits %d times", back.Load())
 	}
 }
+
+// No count is lost to a race, from the first cell on.
+func TestStripedLosesNoCount(t *testing.T) {
+	const n = 5000
+	var s striped
+	count := func(int) { s.add(3) }
+	abreast(n, count, count)
+	sum := uint64(0)
+	s.each(func(x *cell) { sum += x[3].Load() })
+	if sum != 2*n {
+		t.Errorf("%d are counted of %d", sum, 2*n)
+	}
+}

@@ -49,3 +49,22 @@ func TestTallyOfADay(t *testing.T) {
 		check("days later", 3, 0, 0, 3*time.Minute+30*time.Second)
 	})
 }
+
+// The time that a breaker was open is the sum of all open periods, the present one
+// included.
+func TestOpenForOfSeveralPeriods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{})
+		for range 2 {
+			_ = b.Open(Order{})
+			time.Sleep(10 * time.Second)
+			_ = b.Close(Order{})
+			time.Sleep(time.Second)
+		}
+		_ = b.Open(Order{})
+		time.Sleep(5 * time.Second)
+		if got := b.Status().OpenFor; got != 25*time.Second {
+			t.Errorf("open for %s, want 25s", got)
+		}
+	})
+}
