@@ -88,6 +88,11 @@ func (b *B) f(n int) bool {
 
 func instrumentSample(t *testing.T, list ...named) (p *pkgSites, text string) {
 	t.Helper()
+	return instrumentText(t, sample, list...)
+}
+
+func instrumentText(t *testing.T, sample string, list ...named) (p *pkgSites, text string) {
+	t.Helper()
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, "f.go", sample, parser.ParseComments)
 	if err != nil {
@@ -154,6 +159,77 @@ func TestNamedIsACopy(t *testing.T) {
 	for _, wrong := range []named{{name: "z", in: "B.g", old: "b.ok"}, {name: "z", in: "both", old: "three"}} {
 		if p, _ := instrumentSample(t, wrong); p.leftOver() == nil {
 			t.Errorf("%+v was applied", wrong)
+		}
+	}
+}
+
+const sharedSample = `package p
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	one uint64 = 1 << iota
+	two
+)
+
+type B struct {
+	mu    sync.Mutex
+	n     int
+	list  []int
+	word  atomic.Uint64
+	count atomic.Int64
+}
+
+func (b *B) f() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.word.Load()
+	b.n++
+	b.n += 2
+	b.list = append(b.list, 3)
+	b.count.Add(1)
+	b.word.Store(w | two)
+	return b.word.Load() & (one | two)
+}
+
+func (b *B) g() {
+	b.mu.Lock()
+	b.n = 1
+	b.mu.Unlock()
+}
+`
+
+// The changes of what goroutines share.
+func TestOperatorsOfShared(t *testing.T) {
+	p, text := instrumentText(t, sharedSample)
+	var got []string
+	for _, s := range p.sites {
+		for _, operator := range []string{" unlocked ", " late ", " stale ", " overwritten ", " without "} {
+			if strings.Contains(s.key, operator) {
+				got = append(got, s.String())
+			}
+		}
+	}
+	want := []string{
+		"B.f unlocked 1  // b.mu", "B.f late 1  // b.mu.Lock()", "B.f late 2  // b.count.Add(1)", "B.f stale 1  // b.word.Load()",
+		"B.f overwritten 1  // b.n++", "B.f overwritten 2  // b.n += 2", "B.f overwritten 3  // b.list = append(b.list, 3)", "B.f overwritten 4  // b.count.Add(1)",
+		"B.f without 1  // two", "B.f without 2  // one", "B.f without 3  // two",
+		"B.g unlocked 1  // b.mu", "B.g late 1  // b.mu.Lock()", "B.g late 2  // b.n = 1",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("changes\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+	for _, part := range []string{
+		"{ b.n = 1 } else { ", "{ b.n = 2 } else { ", "{ b.list = append((b.list)[:0:0], 3) } else { ", "{ b.count.Store(1) } else { ",
+		"; if mutated(2) { b.mu.Lock() }\n", ", w) & (masked(",
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %s in\n%s", part, text)
 		}
 	}
 }
