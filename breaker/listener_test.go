@@ -316,9 +316,13 @@ func TestLogOfHeldBack(t *testing.T) {
 	var out strings.Builder
 	m := NewManager(Settings{FailMax: 1}, WithLogger(slog.New(contextHandler{slog.NewTextHandler(&out, nil)})))
 	m.CapOpen(0.1)
-	_ = m.Breaker("other").Open(Order{})
+	other := m.Breaker("other")
+	_ = other.Open(Order{})
 	b := m.Breaker("b")
 	play(b, "f")
+	if got := other.Status().Panics; got != 0 {
+		t.Errorf("%d panics were caught: the handler has no context", got)
+	}
 	if got := out.String(); !strings.Contains(got, "held back") || !strings.Contains(got, `why="1 failure in a row; last error: connection refused"`) || b.Status().Panics != 0 {
 		t.Errorf("the log is %s", got)
 	}

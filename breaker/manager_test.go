@@ -523,10 +523,13 @@ func TestManagerRemovesAll(t *testing.T) {
 	defer w.detach()
 	b, s, other := m.Breaker("b"), SetOf[string](m, "s"), SetOf[string](m, "other")
 	k := s.Breaker("k")
-	other.Breaker("k")
+	s.Breaker("k2")
+	for _, k := range []string{"k", "l", "m"} {
+		other.Breaker(k)
+	}
 	old := b.cfg
-	if got := m.Len(); got != 3 {
-		t.Errorf("%d breakers, want 3", got)
+	if got := m.Len(); got != 6 {
+		t.Errorf("%d breakers, want 6", got)
 	}
 	for _, name := range []string{"b", "s"} {
 		if !m.Remove(name) || m.Remove(name) {
@@ -541,8 +544,8 @@ func TestManagerRemovesAll(t *testing.T) {
 			t.Errorf("%s: word %x, %d transitions heard, %d shadows", b.ID(), b.load(), heard[b.ID()], len(b.Shadows()))
 		}
 	}
-	if got := m.Len(); got != 1 || heard["other/k"] != 1 {
-		t.Errorf("%d breakers, and %d transitions of the other one heard; want 1 and 1", got, heard["other/k"])
+	if got := m.Len(); got != 3 || heard["other/k"] != 1 {
+		t.Errorf("%d breakers, and %d transitions of the other one heard; want 3 and 1", got, heard["other/k"])
 	}
 	if got := w.take(); !strings.HasPrefix(got, "#1 failure") || strings.Contains(got, "#2") {
 		t.Errorf("on the tape: %s", got)

@@ -210,7 +210,6 @@ func (b *Breaker) recordCountedLocked(rec *tape.Call) {
 // recordTime notes when an outcome counted, or that it was late.
 func (b *Breaker) recordTime(rec *tape.Call, now time.Time, late bool) {
 	rec.Ended = now.Sub(b.cfg.fine.get(b.cfg.clock).base)
-	rec.What = 0
 	if late {
 		rec.What = tape.Late
 	}

@@ -120,7 +120,7 @@ func watchTape(m *Manager) *written {
 		Updated:  func(any, time.Time) { tell("updated") },
 	})
 	w.read = w.tape.Now()
-	_, w.detach, _ = m.attach(w.tape)
+	_, w.detach, _ = tape.Engine.Attach(m, w.tape)
 	return w
 }
 
@@ -216,6 +216,23 @@ func TestTape(t *testing.T) {
 #1 success slow gen 0 units 0 1.01s-3.01s
 #1 failure slow gen 0 units 2 3.01s-5.01s
 #1 success slow gen 0 units 0 5.01s-7.01s
+`},
+		"slow calls by permits": {s: Settings{SlowCall: 2 * time.Second}, act: func(_ *Manager, b *Breaker) {
+			for _, d := range []time.Duration{time.Second, 2 * time.Second} {
+				p, _ := b.Allow()
+				time.Sleep(d)
+				p.Done(nil)
+			}
+		}, want: `
+#1 success gen 0 units 0 1.01s-2.01s
+#1 success slow gen 0 units 0 2.01s-4.01s
+`},
+		"of another period": {act: func(_ *Manager, b *Breaker) {
+			_ = b.Do(bg, func(context.Context) error { _ = b.Open(Order{}); second(); _ = b.Close(Order{}); return nil })
+		}, want: `
+#1 success late gen 0 units 0 1.01s-2.01s
+closed to open, gen 1, units 0, attempt 0
+open to closed, gen 2, units 0, attempt 0
 `},
 		"a window": {s: Settings{FailMax: -1, FailureRate: 1, MinCalls: 100}, act: func(_ *Manager, b *Breaker) { play(b, "s.f.s") }, want: `
 #1 success gen 0 units 0 1.01s-1.01s

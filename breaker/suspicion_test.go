@@ -261,7 +261,7 @@ func TestSuspectIsDelivered(t *testing.T) {
 	_ = b.Close(Order{})
 	play(b, "f") // 3 of 6
 	h := b.History()
-	if len(got) != 3 || got[2].Version != h[2].Version || !got[2].SuspectLocal || !h[0].SuspectLocal || h[1].SuspectLocal {
+	if len(got) != 3 || got[2].Version != h[2].Version || !got[2].SuspectLocal || !h[0].SuspectLocal || h[1].SuspectLocal || !h[2].SuspectLocal {
 		t.Errorf("received %+v, on record are %+v", got, h)
 	}
 }
