@@ -394,3 +394,57 @@ func TestShadowedCallsReturnTheirErrors(t *testing.T) {
 		}
 	}
 }
+
+// counts, nor what is observed.
+func TestRecordedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{FailMax: -1})
+		b := m.Breaker("b")
+		w := watchTape(m)
+		defer w.detach()
+		for way, do := range waysToCall {
+			if err := do(b, bg, broken); err != errX {
+				t.Errorf("%s: %v, want %v", way, err, errX)
+			}
+		}
+		m.Observe()
+		_ = b.Do(bg, func(context.Context) error { time.Sleep(time.Second); return nil })
+		elsewhere(func() {
+			defer func() { _ = recover() }()
+			_ = b.Do(bg, func(context.Context) error { panic("call") })
+		})
+		if got := b.FailCount(); got != 1 {
+			t.Errorf("%d failures after a panic, want 1", got)
+		}
+		for _, n := range m.Calls() {
+			q, _ := n.Latency.Within(0.9)
+			if n.Successes != 1 || n.Failures != 1 || n.Latency.Count() != 2 || q < time.Second {
+				t.Errorf("observed %+v, %d latencies up to %s", n, n.Latency.Count(), q)
+			}
+		}
+	})
+}
+
+// before.
+func TestRecordedKeysOwnSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, after := range []bool{false, true} {
+			m := NewManager(Settings{})
+			b := SetOf[string](m, "s").Breaker("k")
+			own := func() { _ = b.Update(Settings{FailMax: -1, SlowCall: time.Second, SlowRate: 1, MinCalls: 1}) }
+			if !after {
+				own()
+			}
+			w := watchTape(m)
+			if after {
+				own()
+			}
+			play(b, "S")
+			is(t, b, Open)
+			if calls, _ := w.tape.Read(w.read, nil); len(calls) != 1 {
+				t.Errorf("%d calls are on the tape, want 1", len(calls))
+			}
+			w.detach()
+		}
+	})
+}

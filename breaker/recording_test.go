@@ -483,3 +483,106 @@ func TestDrawIsOnTheTape(t *testing.T) {
 		t.Errorf("drawn %v, want 0.25", draws)
 	}
 }
+
+// A recording changes nothing of a call: neither its error, nor how a panic
+
+// A key's own settings decide while its calls are recorded, also those that it had
+
+// A manager records on one tape at a time, each breaker under a number of that
+
+// tape, until the recording ends.
+func TestRecordingsOneAfterTheOther(t *testing.T) {
+	m := NewManager(Settings{})
+	b, k := m.Breaker("b"), SetOf[string](m, "s").Breaker("k")
+	var numbers [2]map[uint32]bool
+	for i := range numbers {
+		w := watchTape(m)
+		if _, _, ok := m.attach(w.tape); ok {
+			t.Error("a second recording begins beside the first")
+		}
+		if i == 1 {
+			play(m.Breaker("first"), "s") // so that the others have new numbers
+		}
+		play(b, "s")
+		play(k, "s")
+		w.detach()
+		play(b, "s")
+		play(k, "s")
+		if b.load()&flagTimed != 0 || k.load()&flagTimed != 0 {
+			t.Error("after the recording calls are still timed")
+		}
+		calls, _ := w.tape.Read(w.read, nil)
+		if len(calls) != 2+i {
+			t.Errorf("%d calls are on the tape, want %d", len(calls), 2+i)
+		}
+		numbers[i] = map[uint32]bool{}
+		for _, c := range calls {
+			numbers[i][c.What.Number()] = true
+		}
+		if len(numbers[i]) != 2+i {
+			t.Errorf("the breakers have the numbers %v", numbers[i])
+		}
+	}
+}
+
+// The tape is told when the steps of a breaker's window began, and calls of a
+
+// breaker for which it has no number are lost.
+func TestEnrolledWithItsWindow(t *testing.T) {
+	var began []time.Time
+	m := NewManager(Settings{FailMax: 1, FailureRate: 1})
+	m.CapOpen(0.1)
+	enroll := func(_ any, at time.Time) uint32 { began = append(began, at); return 0 }
+	tp := tape.New(1<<16, tape.Hooks{
+		Enroll:   enroll,
+		Moved:    func(any, any, tape.Trace) {},
+		HeldBack: func(any, any) {},
+		Updated:  func(_ any, at time.Time) { began = append(began, at) },
+	})
+	_, detach, _ := m.attach(tp)
+	defer detach()
+	b := m.Breaker("b")
+	play(b, "s")
+	play(b, "f")              // it trips
+	play(m.Breaker("c"), "f") // it is held back
+	_ = b.Update(Settings{FailMax: 2, FailureRate: 1})
+	if lost, _ := tp.Losses(); lost != 3 {
+		t.Errorf("%d calls are lost, want 3", lost)
+	}
+	if len(began) < 5 {
+		t.Errorf("the tape was told %d times, want 5 or more", len(began))
+	}
+	for _, at := range began {
+		if at.IsZero() || time.Since(at) > time.Minute {
+			t.Errorf("steps began at %s", at)
+		}
+	}
+}
+
+// While an outcome is being recorded, the word says so, and no longer.
+func TestWordIsHeldWhileAnOutcomeIsRecorded(t *testing.T) {
+	b := New("b", Settings{})
+	p, _ := b.Allow()
+	var rec tape.Call
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recordCountsLocked(&rec, &p)
+	if b.load()&flagHeld == 0 {
+		t.Error("it is not held")
+	}
+	b.recordCountedLocked(&rec)
+	if b.load()&flagHeld != 0 {
+		t.Error("it is still held")
+	}
+}
+
+// Listeners hear of a move that a replay imposes.
+func TestImposedMoveIsHeard(t *testing.T) {
+	var heard []Transition
+	b := New("b", Settings{FailMax: 9}, WithListener(Listener{StateChange: func(_ *Breaker, x Transition) { heard = append(heard, x) }}))
+	play(b, "ff")
+	tape.Engine.Impose(b, &Transition{To: Open, Cause: CauseConsecutive, OpenFor: time.Hour}, tape.Trace{Units: 2, Attempt: 3})
+	if len(heard) != 1 || heard[0].From != Closed || b.FailCount() != 2 || b.cold.Load().attempt != 3 {
+		t.Errorf("heard %+v", heard)
+	}
+}

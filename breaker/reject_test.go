@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
 func TestRejectionSaysWhoWhyAndUntilWhen(t *testing.T) {
@@ -278,5 +280,26 @@ func TestTimerOfAShorterOpenTime(t *testing.T) {
 	b.due(genOf(before))
 	if b.load() != before {
 		t.Errorf("the word became %x, want %x", b.load(), before)
+	}
+}
+
+// What a tape has counted but not written is written when it is asked for.
+func TestFlushOfRejections(t *testing.T) {
+	m := NewManager(Settings{})
+	b := m.Breaker("b")
+	w := watchTape(m)
+	defer w.detach()
+	_ = b.Open(Order{})
+	play(b, "sss")
+	for _, want := range []int{3, 0} {
+		tape.Engine.Flush(b)
+		n := 0
+		calls, _ := w.tape.Read(w.read, nil)
+		for _, c := range calls {
+			n += c.What.Count()
+		}
+		if n != want {
+			t.Errorf("%d rejected calls, want %d", n, want)
+		}
 	}
 }
