@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,10 +105,10 @@ func TestRecordForgetsEarlierErrors(t *testing.T) {
 // that is rejected by the new word must find that the rejection prepared for the
 // old one is gone.
 func TestRecordComesBeforeTheWord(t *testing.T) {
-	moves := 0
+	var moves atomic.Int64
 	moved := func(of, record any, _ tape.Trace) {
 		b, x := of.(*Breaker), record.(*Transition)
-		moves++
+		moves.Add(1)
 		if b.mu.TryLock() {
 			b.mu.Unlock()
 			t.Errorf("%s to %s: recorded without the lock", x.From, x.To)
@@ -136,7 +137,7 @@ func TestRecordComesBeforeTheWord(t *testing.T) {
 	none := func(*Breaker) {}
 	for name, c := range map[string]struct {
 		before, act func(b *Breaker)
-		moves       int
+		moves       int64
 	}{
 		"orders":                  {none, func(b *Breaker) { _ = b.Open(Order{}); _ = b.HalfOpen(Order{}); _ = b.Close(Order{}) }, 3},
 		"overrides":               {none, func(b *Breaker) { force(b); _ = b.ForceClosed(Order{}); release(b) }, 3},
@@ -157,10 +158,10 @@ func TestRecordComesBeforeTheWord(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := set.Breaker(name)
 				c.before(b)
-				moves = 0
+				moves.Store(0)
 				c.act(b)
-				if moves != c.moves {
-					t.Errorf("%d transitions, want %d", moves, c.moves)
+				if moves.Load() != c.moves {
+					t.Errorf("%d transitions, want %d", moves.Load(), c.moves)
 				}
 			})
 		})

@@ -107,8 +107,8 @@ var mutants = []named{
 	{name: "records that are forgotten stay in the budget", in: "Set.forgotten", old: "	s.records.Add(-int64(records))\n", new: "	_ = records\n", by: "^TestHistory"},
 
 	// One clock dates successes and failures.
-	{name: "failures are dated by the exact clock", in: "timeWindow.bad", old: "step := w.clock.step()", new: "step := uint64(w.clock.source.Since(w.clock.base) / w.clock.width)", by: "^TestWindow"},
-	{name: "successes are dated by the exact clock", in: "timeWindow.success", old: "step := w.clock.step();", new: "step := uint64(w.clock.source.Since(w.clock.base) / w.clock.width);", by: "^TestWindow"},
+	{name: "failures are dated by the exact clock", in: "Breaker.countLocked", old: "	step := b.stepAt(win, e.at)\n", new: "	step := b.stepAt(win, e.at)\n	if c := win.time.clock; c != nil && !(o == Success && !e.slow) {\n		step = uint64(c.source.Since(c.base) / c.width)\n	}\n", by: "^TestWindow"},
+	{name: "successes are dated by the exact clock", in: "Breaker.counted", old: "if win.success(win.step()) {", new: "if c := win.time.clock; c != nil && win.success(uint64(c.source.Since(c.base)/c.width)) || c == nil && win.success(0) {", by: "^TestWindow"},
 
 	// Lost updates: each write of what goroutines share is one compare-and-swap,
 	// tried again when it fails.
@@ -124,11 +124,10 @@ var mutants = []named{
 	{name: "a key gets a second breaker from two callers at once", in: "Set.insert", old: "	b := s.existingLocked(sh, k, kept)\n", new: "	var b *Breaker\n", by: "^TestNothingIsRead"},
 
 	// What is read before the lock.
-	{name: "an outcome is dated before the lock", in: "Breaker.judge", old: "	b.mu.Lock()\n	var now time.Time", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	_ = time.Time{}", by: "^TestNothingIsRead"},
+	{name: "an outcome is dated before the lock", in: "Breaker.judge", old: "	b.mu.Lock()\n	if rec != nil {\n", new: "	e.at = b.cfg.fine.get(b.cfg.clock).now(true)\n	b.mu.Lock()\n	if rec != nil {\n", by: "^TestNothingIsRead"},
 	{name: "an order is dated before the lock", in: "Breaker.decideOrder", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	return b.applyLocked(o, b.cfg.clock.Now())", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n	return b.applyLocked(o, now)", by: "^TestNothingIsRead"},
 	{name: "the end of an override is dated before the lock", in: "Breaker.expire", old: "	b.mu.Lock()\n	// Otherwise the override was replaced just before the timer fired (I5).\n	if c := b.cold.Load(); c.override == o {\n		// With the actor and reason of the order that set the override.\n		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, b.cfg.clock.Now())\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	if c := b.cold.Load(); c.override == o {\n		b.liftLocked(&Transition{Cause: CauseExpired, Order: overrideVerb(o.State), Actor: o.Actor, Reason: o.Reason}, now)\n", by: "^TestNothingIsRead"},
 	{name: "a status is dated before the lock", in: "Breaker.Status", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	now := b.cfg.clock.Now()\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "^TestNothingIsRead"},
-	{name: "a verdict is dated before the lock", in: "Peer.Open", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	found := b.versionLocked()\n	if version != found {\n		return Receipt{}, b.staleLocked(found, version)\n	}\n	r := Receipt{ID: b.ID(), Before: effective(b.load()), From: found}\n	b.stepLocked(&event{kind: evPeers, dur: d, counts: counts}, b.cfg.clock.Now(), &Transition{Peers: &peers})\n", new: "	now := b.cfg.clock.Now()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n	found := b.versionLocked()\n	if version != found {\n		return Receipt{}, b.staleLocked(found, version)\n	}\n	r := Receipt{ID: b.ID(), Before: effective(b.load()), From: found}\n	b.stepLocked(&event{kind: evPeers, dur: d, counts: counts}, now, &Transition{Peers: &peers})\n", by: "^TestNothingIsRead"},
 	{name: "an open time is held from before the lock", in: "Peer.Hold", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	w := b.load()\n", new: "	w := b.load()\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "^TestNothingIsRead"},
 	{name: "a rule's verdict is compared before the lock", in: "Breaker.judgeRules", old: "	b.mu.Lock()\n	defer b.mu.Unlock()\n	// The rules ran without the lock. If the breaker has moved since, their\n	// verdict is about a period that is over (I1).\n	if !p.belongs(b.load()) {\n		return nil\n	}\n", new: "	if !p.belongs(b.load()) {\n		return nil\n	}\n	b.mu.Lock()\n	defer b.mu.Unlock()\n", by: "^TestNothingIsRead"},
 	{name: "a stopped timer looks before the lock", in: "Breaker.due", old: "	b.mu.Lock()\n	w := b.load()\n", new: "	w := b.load()\n	b.mu.Lock()\n", by: "^TestNothingIsRead"},
