@@ -242,7 +242,7 @@ func TestShadowStatusAddsUp(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		}
-		second := func(n time.Duration) { time.Sleep(n * time.Second) }
+		second := func(n time.Duration) { wait(n * time.Second) } // with its timers
 		cycle := func() {
 			play(b, "f") // the shadow opens
 			second(3)
