@@ -179,7 +179,7 @@ func (s stranger) programs(t *testing.T) {
 	operate := line(t, s.readme(t), `(?s)\n\n(    plane := ops\.New.*?)\n\n`)
 	write(t, d, "main.go", fill(t, "testdata/operate.go.tmpl", "operate", operate))
 	write(t, d, "breaker.conf", "[pybreaker]\ninput_path = "+s.home+"/{pid}.in\noutput_path = "+s.home+"/{pid}.out\n")
-	do(t, d, "go", "build", "-o", "program", ".")
+	do(t, d, "go", "build", "-o", "shop", ".") // as the README calls it
 
 	sockets, err := os.MkdirTemp("", "sg") //nolint:usetesting // T.TempDir has the test's name in it, which is too long for a socket
 	if err != nil {
@@ -189,7 +189,7 @@ func (s stranger) programs(t *testing.T) {
 	channel := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(channel.Close)
 	d.env = append(d.env, "SWITCHGEAR_RUNTIME_DIR="+sockets, "SWITCHGEAR_NOTIFY_URL="+channel.URL, "PATH="+filepath.Join(s.home, "bin")+":"+os.Getenv("PATH"))
-	cmd := exec.Command(filepath.Join(d.path, "program"))
+	cmd := exec.Command(filepath.Join(d.path, "shop"))
 	cmd.Dir, cmd.Env, cmd.Stderr = d.path, append(os.Environ(), d.env...), os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -227,6 +227,8 @@ func (s stranger) programs(t *testing.T) {
 		switch {
 		case strings.HasPrefix(command, "switchgear top"):
 			continue // needs a terminal
+		case strings.HasPrefix(command, "switchgear record"):
+			command = strings.ReplaceAll(command, "--for 10m", "--for 2s")
 		case strings.HasPrefix(command, "switchgear notify"):
 			command = "timeout --signal=INT 3 " + command + "; test $? = 124" // runs until it is stopped
 		}
