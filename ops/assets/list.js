@@ -38,6 +38,9 @@ export class List {
       const fresh = rows.length;
       rows = rows.map((r, i) => [place.get(r.id) ?? fresh + i, r]).sort((a, b) => a[0] - b[0]).map((x) => x[1]);
     }
+    // The keyboard stays with its breaker, wherever that is listed now.
+    const at = this.rows[this.focus]?.id, now = rows.findIndex((r) => r.id === at);
+    if (now >= 0) this.focus = now;
     this.rows = rows;
     document.getElementById("held").hidden = !this.held() || rows.length < 2;
     this.soon();
@@ -70,6 +73,8 @@ export class List {
       this.fill(e, this.rows[i], i);
     }
     for (const e of this.pool) if (!used.has(e)) e.root.hidden = true;
+    const has = this.box.contains(document.activeElement) && document.activeElement.closest(".row")?.row;
+    if (has && has.index !== this.focus) this.element()?.[document.activeElement === has.order ? "order" : "name"].focus({ preventScroll: true });
     this.on.sight(this.rows.slice(from, to));
   }
 
@@ -216,8 +221,11 @@ export class List {
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     else if (top + h > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = top + h - this.box.clientHeight;
     this.draw();
-    this.pool.find((e) => e.index === this.focus && !e.root.hidden)?.name.focus({ preventScroll: true });
+    this.element()?.name.focus({ preventScroll: true });
   }
+
+  // element is the row with the focus, if it is visible.
+  element() { return this.pool.find((e) => e.index === this.focus && !e.root.hidden); }
 }
 
 // laneOf is the timeline of a breaker. Unknown parts are left grey.
