@@ -221,7 +221,7 @@ func TestShadowStatusAddsUp(t *testing.T) {
 		second(1)
 		check(ShadowStatus{Open: 1, Trips: 1, OpenFor: 14 * time.Second, Saw: 3, RejectedBad: 1, RejectedGood: 1, Refused: 2, Blind: 10 * time.Second, RealTrips: 1, Earlier: 1, Lead: 3 * time.Second})
 		_ = shadow().b.Close(Order{})
-		shadow().shadow.counts.contended()
+		shadow().counts.contended()
 		cycle()
 		play(b, "s")
 		check(ShadowStatus{Open: 1, Trips: 2, OpenFor: 21 * time.Second, Saw: 5, RejectedBad: 2, RejectedGood: 1, Refused: 3, Blind: 14 * time.Second, RealTrips: 2, Earlier: 2, Lead: 6 * time.Second})
