@@ -99,10 +99,8 @@ func (b *Breaker) countedFreely(p *Permit, o Outcome, slow bool, rec *tape.Call)
 	// the lock.
 	case o == Success && (rec == nil || rec.Ended != 0) && b.countedPlain(p, rec):
 		return true
-	case b.settings().flags&flagCounted != 0: // it goes into the window
-		return false
-	case rec != nil:
-		return b.countedRecorded(p, o, rec)
+	case rec != nil: // not for the window's outcomes: they take the lock anyway
+		return b.settings().flags&flagCounted == 0 && b.countedRecorded(p, o, rec)
 	}
 	return b.countedAlone(p, o)
 }
