@@ -56,12 +56,14 @@ let pressed = null; // what a pointer is down on
 addEventListener("pointerdown", (e) => { pressed = e.target; });
 for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => { pressed = null; });
 
-// redraw replaces what a box shows. A click is lost if its button is replaced while
-// it is pressed, so the box stays as it is then. The keyboard stays where it was.
+// redraw replaces what a box shows. What is shown already is not taken out for a
+// moment. A click is lost if its button is replaced while it is pressed, so the box
+// stays as it is then. The keyboard stays where it was.
 function redraw(box, ...children) {
   if (box.contains(pressed)) return;
   const at = box.contains(document.activeElement) ? document.activeElement : null, row = at?.closest(".row");
-  box.replaceChildren(...children);
+  for (const c of [...box.childNodes]) if (!children.includes(c)) c.remove();
+  children.forEach((c, i) => { if (box.childNodes[i] !== c) box.insertBefore(c, box.childNodes[i] ?? null); });
   if (!at) return;
   const now = at.isConnected ? at : row ? box.querySelector(`[data-id="${CSS.escape(row.dataset.id)}"] .name`) : at.className && box.querySelector("." + at.className);
   now?.focus({ preventScroll: true });

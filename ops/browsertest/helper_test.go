@@ -166,9 +166,13 @@ func (p *page) give(what string, err error) {
 	p.Fatalf("%s: %v; the page says:\n%s", what, err, text)
 }
 
+// click clicks where the element is, as a person does: the page may replace it with
+// an equal one meanwhile.
 func (p *page) click(css string) {
 	p.Helper()
-	p.do("click "+css, chromedp.WaitVisible(chromedp.CSS(css)), chromedp.Click(chromedp.CSS(css)))
+	p.until("see "+css, fmt.Sprintf(`!!document.querySelector(%q)?.checkVisibility()`, css))
+	at := eval[[]float64](p, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoViewIfNeeded(); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, css))
+	p.do("click "+css, chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // choose sets the value of a field and notifies the page, as a person's input
