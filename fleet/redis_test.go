@@ -262,6 +262,7 @@ func TestSentinel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
+	t.Parallel()
 	for _, how := range []string{"killed", "frozen"} {
 		t.Run(how, func(t *testing.T) {
 			if how == "killed" { // it is the milder one
