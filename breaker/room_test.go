@@ -226,8 +226,12 @@ func TestOneKeyMakesRoom(t *testing.T) {
 	busy.mu.Lock()
 	made := set.insert(next(), true)
 	busy.mu.Unlock()
-	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil || set.Len() != evidence+1 {
-		t.Errorf("%d keys have lost their failures, %d overflows, %d keys are remembered, want 1, 1 and %d", lost, set.Overflowed(), set.Len(), evidence+1)
+	if lost := evidence - len(set.WithEvidence()); lost != 1 || set.Overflowed() != 1 || made == nil {
+		t.Errorf("%d keys have lost their failures, %d overflows, want one of each", lost, set.Overflowed())
+	}
+	// The sweeper may have evicted one of the two healthy keys by now.
+	if n := set.Len(); n != evidence && n != evidence+1 {
+		t.Errorf("%d keys are remembered, want %d, or one more", n, evidence)
 	}
 }
 
