@@ -383,10 +383,8 @@ func TestPanics(t *testing.T) {
 				}()
 				run(g)
 			}()
-			deadline := time.Now().Add(10 * time.Second)
-			for b.Status().ProbesOut != 0 && time.Now().Before(deadline) {
-				time.Sleep(time.Millisecond) // a stream gives its place back when its context ends
-			}
+			// A stream gives its place back when its context ends.
+			eventually(t, "no probe is out", func() bool { return b.Status().ProbesOut == 0 })
 			if s := b.Status(); s.State != breaker.HalfOpen || s.ProbesOut != 0 {
 				t.Errorf("the breaker is %s with %d probes out, want half-open and none", s.State, s.ProbesOut)
 			}
