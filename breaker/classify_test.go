@@ -352,7 +352,7 @@ func TestClassifierOutcomes(t *testing.T) {
 // rejectedBy is an error that says that it is a rejection without wrapping one.
 type rejectedBy struct{ *OpenError }
 
-// The RetryAfter of a rejection is no hint, whatever the rejection is joined with.
+// The RetryAfter of a rejection is not a hint, whatever the rejection is joined with.
 func TestRejectionIsNoHint(t *testing.T) {
 	inner := New("inner", Settings{})
 	inner.ForceOpen(Order{For: time.Hour})

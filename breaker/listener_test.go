@@ -345,7 +345,7 @@ func (h panicking) WithAttrs([]slog.Attr) slog.Handler      { return h }
 func (h panicking) WithGroup(string) slog.Handler           { return h }
 
 // An error that a function panics with is logged as WithErrorText says; its own
-// panic, and what is no error, as it is.
+// panic, and what is not an error, as it is.
 func TestLogOfPanicsIsRedacted(t *testing.T) {
 	for name, c := range map[string]struct {
 		panics any

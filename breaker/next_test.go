@@ -496,7 +496,7 @@ func TestForgiveBesideAWindow(t *testing.T) {
 }
 
 // A probe that is slow has failed if a rule about slow calls is on, also if its
-// caller gave up. If none is on, it is no evidence that its caller gave up.
+// caller gave up. If none is on, a call whose caller gave up is not evidence.
 func TestSlowProbes(t *testing.T) {
 	gaveUp := func(b *Breaker) {
 		p, _ := b.Allow()

@@ -323,6 +323,6 @@ func TestWatchedKeyIsKept(t *testing.T) {
 	}
 	b.Peer().Watch(false)
 	if !s.tryEvict(candidate[string]{in: s.shard("k"), key: "k", b: b}) {
-		t.Error("it is kept though nobody watches it")
+		t.Error("it is kept, although nothing observes it")
 	}
 }

@@ -58,8 +58,8 @@ type Order struct {
 	// that it has forgotten, so there is one exception to the reverse: as long as
 	// nothing has happened to a key, its version also grows when the set forgets
 	// another key to which something has. An order for it then fails although
-	// this key is as it was; look at it again. From its first transition, order
-	// or settings of its own on, the version of a key is its own.
+	// this key is as it was; look at it again. After its first transition or
+	// order, or once it has its own settings, its version changes only with it.
 	IfVersion uint64
 	// DryRun returns the receipt without carrying out the order.
 	DryRun bool

@@ -291,7 +291,7 @@ func TestAnsweredProbeIsOneCall(t *testing.T) {
 	}
 }
 
-// A number that is no outcome is no evidence.
+// A number that is not an outcome is not evidence.
 func TestSettleWithNoOutcome(t *testing.T) {
 	m, bs := crew(t, 1)
 	defer m.Observe()()
@@ -446,7 +446,7 @@ func TestPermitEndsBeforeItsListeners(t *testing.T) {
 	}
 }
 
-// A success whose context was over before the call is no evidence either.
+// A success whose context was over before the call is not evidence either.
 func TestSuccessBegunTooLateIsNotCounted(t *testing.T) {
 	late, cancel := context.WithDeadline(bg, time.Now().Add(-time.Hour))
 	defer cancel()

@@ -336,7 +336,7 @@ func TestPanicsInUserCodeAreCounted(t *testing.T) {
 	}
 }
 
-// A call whose caller gave up is no evidence, except that it may be slow: then it
+// A call whose caller gave up is not evidence, except that it may be slow: then it
 // is a slow call, which takes no failure back.
 func TestCanceledCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -91,7 +91,7 @@ func TestAShadowSeesWhatAnOverrideLetsThrough(t *testing.T) {
 	})
 }
 
-// Calls that are no evidence for the breaker are none for its shadows (I4).
+// Calls that are not evidence for the breaker are not evidence for its shadows (I4).
 func TestShadowsIgnoreWhatIsNoEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1}, WithBypassAllowed())
@@ -225,7 +225,7 @@ func TestShadowStatusAddsUp(t *testing.T) {
 		cycle()
 		play(b, "s")
 		check(ShadowStatus{Open: 1, Trips: 2, OpenFor: 21 * time.Second, Saw: 5, RejectedBad: 2, RejectedGood: 1, Refused: 3, Blind: 14 * time.Second, RealTrips: 2, Earlier: 2, Lead: 6 * time.Second})
-		// An order is no trip, and one behind an override blinds no more.
+		// An order is not a trip, and a shadow behind an override is not blind.
 		_ = b.Close(Order{})
 		second(5)
 		_ = b.Open(Order{})

@@ -80,7 +80,7 @@ func Example_poolLimits() {
 	// Output: context deadline exceeded with 0 failures
 }
 
-// A wait for one of http.Transport.MaxConnsPerHost connections is no evidence, but
+// A wait for one of http.Transport.MaxConnsPerHost connections is not evidence, but
 // it makes a call slow. The wait for a semaphore outside of the breaker is neither
 // timed nor judged.
 func Example_httpLimits() {

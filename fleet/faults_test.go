@@ -120,7 +120,7 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 		name      string
 		begin     func()
 		end       func()
-		staysOpen bool // it is no outage of the store: the fleet goes on
+		staysOpen bool // it is not an outage of the store: the fleet goes on
 	}{
 		{"stopped", s.pause, s.resume, false},
 		{"killed", s.kill, s.start, false},

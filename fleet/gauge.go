@@ -57,7 +57,7 @@ func (g *gauge) count(now time.Duration, c breaker.Calls) {
 	g.own.Window.Want(now, ran+int(c.Rejected-was.Rejected))
 	if ran > 0 {
 		e := verdict.Evidence{Calls: ran, Failures: int(c.Failures - was.Failures)}
-		e.Slow = min(int(c.Slow-was.Slow), ran) // a slow call whose caller gave up is no evidence of its own
+		e.Slow = min(int(c.Slow-was.Slow), ran) // a slow call whose caller gave up is not evidence by itself
 		g.own.Add(now, e)
 	}
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // Group shows operators the processes of a group, and gives them orders, through
-// the store alone: a program that uses it is no member, and guards nothing. It
+// the store alone: a program that uses it is not a member, and guards nothing. It
 // may be used by many goroutines at once.
 type Group struct {
 	store Store

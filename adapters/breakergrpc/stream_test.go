@@ -351,8 +351,8 @@ func TestSlowStreams(t *testing.T) {
 	}
 }
 
-// The deadline passes while a message is awaited, and the message wins: nobody
-// is waiting any more, and the stream is settled without evidence.
+// The deadline passes while a message is awaited, and the message wins:
+// the call is over, and the stream is settled without evidence.
 func TestDeadlineThatAMessageOutruns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

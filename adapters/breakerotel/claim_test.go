@@ -71,7 +71,7 @@ func TestRegisterTwiceByTheGlobalProvider(t *testing.T) {
 	}
 	register(early, nil)
 	register(late, nil)
-	register(late, nil, breakerotel.WithMeterProvider(provider)) // nobody can tell yet
+	register(late, nil, breakerotel.WithMeterProvider(provider)) // not known to be the same yet
 	otel.SetMeterProvider(provider)
 	register(early, breakerotel.ErrRegistered)
 	register(early, breakerotel.ErrRegistered, breakerotel.WithMeterProvider(provider))
@@ -95,7 +95,7 @@ func TestRegisterTwiceByTheGlobalProvider(t *testing.T) {
 	shows(second, "early")
 }
 
-// incomparable is a provider that is no key of a map.
+// incomparable is a provider that cannot be the key of a map.
 type incomparable struct {
 	metric.MeterProvider
 	_ []int

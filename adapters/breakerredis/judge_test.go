@@ -235,7 +235,7 @@ func (limiter) Allow() error       { return errors.New("too many") }
 func (limiter) ReportResult(error) {}
 
 // What goes on with a connection that the program has spoiled or closed by itself
-// is no evidence.
+// is not evidence.
 func TestConnectionsOfTheProgramsOwn(t *testing.T) {
 	s := startServer(t)
 	for name, run := range map[string]func(*redis.Client) error{

@@ -373,8 +373,8 @@ func performRow(t *testing.T, text string) {
 	fmt.Printf("figures %g %g %g %g %g %g\n", f.protect, f.wasted, f.probes, f.falsely, f.lost, f.after)
 }
 
-// twoProbes builds this test with a fleet that asks for two probes that pass. It
-// is no option of a fleet, because one is enough.
+// twoProbes builds this test with a fleet in which two probes must pass. Fleets
+// have no such option, because one is enough.
 func twoProbes(t *testing.T) func(name string, n int, every time.Duration) figures {
 	t.Helper()
 	dir := t.TempDir()
