@@ -74,6 +74,7 @@ func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	if c.keys == nil && members == 0 {
 		return true // it was removed from the manager
 	}
+	place := newEnd(until)
 	mu := c.lock()
 	mu.Lock()
 	defer mu.Unlock()
@@ -82,7 +83,7 @@ func (c *openCap) admits(b *Breaker, now, until time.Time) bool {
 	if !c.fitsLocked(now, members) {
 		return false
 	}
-	c.holdLocked(b, until)
+	c.holdLocked(b, place)
 	return true
 }
 
@@ -177,24 +178,22 @@ func (c *openCap) moved(b *Breaker, until time.Time) {
 	if c.keys == nil && b.cfg.members() == 0 {
 		until = time.Time{}
 	}
+	place := newEnd(until)
 	mu := c.lock()
 	mu.Lock()
 	defer mu.Unlock()
-	c.holdLocked(b, until)
+	c.holdLocked(b, place)
 }
 
-// holdLocked gives b a place until the given time, in place of any place it
-// has. If until is zero, b has none afterwards. lock is held.
-func (c *openCap) holdLocked(b *Breaker, until time.Time) {
+// holdLocked gives b a place, in place of any that it has. If place is nil, b has
+// none afterwards. lock is held.
+func (c *openCap) holdLocked(b *Breaker, place *endNode) {
 	cold := b.cold.Load()
 	if cold == nil {
 		return // it has never rejected a call
 	}
 	c.places.remove(cold.place)
-	cold.place = end{}
-	if !until.IsZero() {
-		cold.place = c.places.add(until)
-	}
+	cold.place = c.places.add(place)
 }
 
 // addSet adds the cap of a set to its manager's cap.

@@ -49,17 +49,27 @@ func (e *ends) count(now time.Time) int {
 	return e.root.len()
 }
 
-// add adds one that ends at the given time, and returns it. It returns the zero
-// end, and adds nothing, if that time has passed.
-func (e *ends) add(at time.Time) end {
-	if !at.After(e.past) {
+// newEnd returns what add takes, for the given time; nil for the zero time. It
+// allocates, for which the collector may charge a millisecond's work, so it is
+// called before the lock that guards the tree is taken.
+func newEnd(at time.Time) *endNode {
+	if at.IsZero() {
+		return nil
+	}
+	return &endNode{end: end{at: at}, weight: rand.Uint32(), size: 1}
+}
+
+// add adds n, which is new, and returns its end. It returns the zero end, and
+// adds nothing, if n is nil or its time has passed.
+func (e *ends) add(n *endNode) end {
+	if n == nil || !n.at.After(e.past) {
 		return end{}
 	}
 	e.made++
-	x := end{at, e.made}
-	l, r := e.root.split(x)
-	e.root = merge(merge(l, &endNode{end: x, weight: rand.Uint32(), size: 1}), r)
-	return x
+	n.number = e.made
+	l, r := e.root.split(n.end)
+	e.root = merge(merge(l, n), r)
+	return n.end
 }
 
 // remove removes x, unless it has been dropped already.

@@ -20,7 +20,7 @@ func TestEndsCount(t *testing.T) {
 			switch r.IntN(4) {
 			case 0, 1:
 				until := now - 2 + r.IntN(20) // some have passed, and many are equal
-				x := e.add(at(until))
+				x := e.add(newEnd(at(until)))
 				if (x == end{}) != (until <= now) {
 					t.Fatalf("seed %d, step %d: %+v for an end %d s from now", seed, step, x, until-now)
 				}
@@ -52,8 +52,8 @@ func TestEndsCount(t *testing.T) {
 func TestEndsAreOver(t *testing.T) {
 	start := time.Now()
 	var e ends
-	x := e.add(start.Add(time.Second))
-	e.add(start.Add(time.Hour))
+	x := e.add(newEnd(start.Add(time.Second)))
+	e.add(newEnd(start.Add(time.Hour)))
 	for _, now := range []time.Time{start.Add(time.Second), start} {
 		if n := e.count(now); n != 1 {
 			t.Errorf("%d at %s, want 1", n, now.Sub(start))
@@ -78,7 +78,7 @@ func TestEndsAreShallow(t *testing.T) {
 	} {
 		var e ends
 		for i := range 100_000 {
-			e.add(start.Add(time.Hour + at(i)))
+			e.add(newEnd(start.Add(time.Hour + at(i))))
 		}
 		if d := e.root.depth(); d > 80 { // 40 is usual; 80 is a chance of one in 10^9
 			t.Errorf("%s: 100,000 are %d deep, want 80 at most", name, d)

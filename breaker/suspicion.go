@@ -96,6 +96,7 @@ func (m *Manager) tripped(b *Breaker, t *Transition) *Transition {
 // note adds a trip. It returns the trips to mark: none, or this one, or if a new
 // episode begins, those that led to it as well.
 func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripOf, news *Suspicion, tell func(Suspicion)) {
+	until := newEnd(t.At.Add(tripsTogether))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := s.tripped.count(t.At.Add(-1)) // a trip exactly five seconds ago counts
@@ -104,7 +105,7 @@ func (s *suspicion) note(b *Breaker, t *Transition, total int) (suspects []tripO
 		s.newest, s.trips, s.next = make(map[*config]end), nil, 0
 	}
 	s.tripped.remove(s.newest[b.cfg])
-	s.newest[b.cfg] = s.tripped.add(t.At.Add(tripsTogether))
+	s.newest[b.cfg] = s.tripped.add(until)
 	count = s.tripped.count(t.At.Add(-1))
 	this := tripOf{b, t}
 	switch {
