@@ -157,6 +157,7 @@ package breaker
 //	forget.go     how evidence lapses
 //	sweep.go      the timer that looks for idle keys
 //	batches.go    iterating over a map without holding its lock for long
+//	shrinking.go  a map that gives its memory back
 //
 // Manager, settings and text:
 //

@@ -33,7 +33,7 @@ import (
 // the text of its key.
 type evicted[K comparable] struct {
 	mu   sync.Mutex // taken after a shard's mu, never before it
-	keys map[weak.Pointer[Breaker]]evictedKey[K]
+	keys shrinkingMap[weak.Pointer[Breaker], evictedKey[K]]
 }
 
 // evictedKey is the key of an evicted breaker, and the cleanup to stop when the
@@ -58,16 +58,10 @@ func (s *Set[K]) evictLocked(sh *shard[K], k K, b *Breaker) {
 	ref := weak.Make(b)
 	e := evictedKey[K]{key: k}
 	e.cleanup = runtime.AddCleanup(b, func(c collected[K]) { c.set.collected(c) }, collected[K]{s, k, b.key, ref})
-	if sh.evicted == nil {
-		sh.evicted = make(map[K]weak.Pointer[Breaker])
-	}
-	sh.evicted[k] = ref
+	sh.evicted.put(k, ref)
 	s.evicted.mu.Lock()
 	defer s.evicted.mu.Unlock()
-	if s.evicted.keys == nil {
-		s.evicted.keys = make(map[weak.Pointer[Breaker]]evictedKey[K])
-	}
-	s.evicted.keys[ref] = e
+	s.evicted.keys.put(ref, e)
 }
 
 // evict evicts a breaker that has no evidence, and reports whether it did:
@@ -76,7 +70,7 @@ func (s *Set[K]) evictLocked(sh *shard[K], k K, b *Breaker) {
 func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 	w := b.load()
 	// flagHeld: a transition is being recorded, so evidence is about to come.
-	if sh.by[k] != b || w&(evidenceMask|flagHeld) != 0 {
+	if sh.by.m[k] != b || w&(evidenceMask|flagHeld) != 0 {
 		return false
 	}
 	// Register the weak pointer first, so that evidence that comes right after
@@ -87,7 +81,7 @@ func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 		s.forgetEvictionLocked(sh, k, b)
 		return false
 	}
-	delete(sh.by, k)
+	sh.by.remove(k)
 	s.total.Add(-1)
 	return true
 }
@@ -95,12 +89,12 @@ func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 // forgetEvictionLocked undoes evictLocked. The shard's lock is held.
 func (s *Set[K]) forgetEvictionLocked(sh *shard[K], k K, b *Breaker) {
 	ref := weak.Make(b)
-	delete(sh.evicted, k)
+	sh.evicted.remove(k)
 	s.evicted.mu.Lock()
 	defer s.evicted.mu.Unlock()
 	// A cleanup left running would release the key's text while it is in use.
-	s.evicted.keys[ref].cleanup.Stop()
-	delete(s.evicted.keys, ref)
+	s.evicted.keys.m[ref].cleanup.Stop()
+	s.evicted.keys.remove(ref)
 }
 
 // restore returns the evicted breaker of k, kept again if there is room, or nil.
@@ -121,20 +115,20 @@ func (s *Set[K]) restore(sh *shard[K], k K) *Breaker {
 // reserved, an evicted breaker is kept again and uses it; a breaker that is kept
 // already gives the place back. The shard's lock is held.
 func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
-	if b := sh.by[k]; b != nil {
+	if b := sh.by.m[k]; b != nil {
 		if reserved {
 			s.total.Add(-1)
 		}
 		return b
 	}
-	ref, ok := sh.evicted[k]
+	ref, ok := sh.evicted.m[k]
 	if !ok {
 		return nil
 	}
 	b := ref.Value()
 	switch {
 	case b == nil:
-		delete(sh.evicted, k) // collected; its cleanup is still to run
+		sh.evicted.remove(k) // collected; its cleanup is still to run
 	case reserved:
 		s.restoreLocked(sh, k, b)
 	}
@@ -145,10 +139,7 @@ func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 // The shard's lock is held.
 func (s *Set[K]) restoreLocked(sh *shard[K], k K, b *Breaker) {
 	s.forgetEvictionLocked(sh, k, b)
-	if sh.by == nil {
-		sh.by = make(map[K]*Breaker)
-	}
-	sh.by[k] = b
+	sh.by.put(k, b)
 	b.used.Store(s.tick.Add(1)) // as if just inserted, so that it is not evicted again at once
 	// Last: as long as the flag is set, evidence looks for the breaker here, and
 	// finds that it is back.
@@ -199,7 +190,7 @@ func (s *Set[K]) noteWord(b *Breaker, was, is uint64) {
 // does not make room itself: if the set is full, the sweeper does that.
 func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	s.evicted.mu.Lock()
-	e, ok := s.evicted.keys[weak.Make(b)]
+	e, ok := s.evicted.keys.m[weak.Make(b)]
 	s.evicted.mu.Unlock()
 	if !ok {
 		return
@@ -209,7 +200,7 @@ func (s *Set[K]) restoreWithEvidence(b *Breaker) {
 	sh := s.shard(e.key)
 	sh.mu.Lock()
 	// Not if the key has been restored meanwhile: it must be counted once.
-	if sh.evicted[e.key].Value() == b {
+	if sh.evicted.m[e.key].Value() == b {
 		s.total.Add(1)
 		s.restoreLocked(sh, e.key, b)
 	}
@@ -226,15 +217,15 @@ func (s *Set[K]) collected(c collected[K]) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// The key may have a new breaker by now, which may be evicted, too.
-	if sh.evicted[c.key] == c.ref {
-		delete(sh.evicted, c.key)
+	if sh.evicted.m[c.key] == c.ref {
+		sh.evicted.remove(c.key)
 	}
 	// The text stays reserved while any breaker of the key exists.
-	_, again := sh.evicted[c.key]
-	if s.texts != nil && !again && sh.by[c.key] == nil {
+	_, again := sh.evicted.m[c.key]
+	if s.texts != nil && !again && sh.by.m[c.key] == nil {
 		s.texts.release(c.text)
 	}
 	s.evicted.mu.Lock()
 	defer s.evicted.mu.Unlock()
-	delete(s.evicted.keys, c.ref)
+	s.evicted.keys.remove(c.ref)
 }

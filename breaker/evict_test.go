@@ -31,7 +31,7 @@ func TestEvictedAndCounted(t *testing.T) {
 		sh := set.shard(i)
 		sh.mu.Lock()
 		done := set.evict(sh, i, all[i])
-		_, there := sh.by[i] // if it has come back, that takes sh.mu
+		_, there := sh.by.m[i] // if it has come back, that takes sh.mu
 		sh.mu.Unlock()
 		if evicted += btoi(done); done == there {
 			t.Errorf("key %d is kept: %v, and evict said %v", i, there, done)
@@ -39,12 +39,12 @@ func TestEvictedAndCounted(t *testing.T) {
 	})
 	for i := range all {
 		sh := set.shard(i)
-		if sh.by[i] != all[i] || len(sh.evicted) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
+		if sh.by.m[i] != all[i] || len(sh.evicted.m) > 0 || all[i].FailCount() != 1 || all[i].load()&flagEvicted != 0 {
 			t.Fatalf("key %d has %d failures, its word is %x", i, all[i].FailCount(), all[i].load())
 		}
 	}
-	if got := set.evidence.Load(); got != n || set.Len() != n || len(set.evicted.keys) != 0 {
-		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys))
+	if got := set.evidence.Load(); got != n || set.Len() != n || len(set.evicted.keys.m) != 0 {
+		t.Errorf("the set counts %d keys with evidence of %d, want %d; %d are evicted", got, set.Len(), n, len(set.evicted.keys.m))
 	}
 	t.Logf("%d were evicted and came back", evicted)
 }
@@ -372,14 +372,14 @@ func TestCollected(t *testing.T) {
 	evicted := func() (n int) {
 		for i := range set.shards {
 			set.shards[i].mu.RLock()
-			n += len(set.shards[i].evicted)
+			n += len(set.shards[i].evicted.m)
 			set.shards[i].mu.RUnlock()
 		}
 		set.evicted.mu.Lock()
 		defer set.evicted.mu.Unlock()
-		return max(n, len(set.evicted.keys))
+		return max(n, len(set.evicted.keys.m))
 	}
-	texts := func() int { set.texts.mu.Lock(); defer set.texts.mu.Unlock(); return len(set.texts.keys) }
+	texts := func() int { set.texts.mu.Lock(); defer set.texts.mu.Unlock(); return len(set.texts.keys.m) }
 	// The cleanups run on a goroutine of the runtime.
 	collect := func(left int) {
 		for range 1000 {
@@ -501,11 +501,11 @@ func TestHeldKeyIsNotEvicted(t *testing.T) {
 	set := NewSet[int]("s", Settings{}, SetOptions{})
 	c := candidate[int]{in: set.shard(1), key: 1, b: set.Breaker(1)}
 	c.b.edit(0, flagHeld)
-	if set.tryEvict(c) || set.evictOne() {
+	if set.tryEvict(c) || set.evictOne(mostLooked) {
 		t.Error("it was evicted")
 	}
 	c.b.edit(flagHeld, 0)
-	if !set.evictOne() {
+	if !set.evictOne(mostLooked) {
 		t.Error("afterwards it is not evicted")
 	}
 }

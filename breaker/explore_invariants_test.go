@@ -17,7 +17,7 @@ func (w *world) oneBreaker() error {
 	b := w.peek()
 	switch {
 	case b == w.b:
-		kept := w.set.shard("a").by["a"] == b
+		kept := w.set.shard("a").by.m["a"] == b
 		if word := b.load(); kept == (word&flagEvicted != 0) || !kept && word&evidenceMask != 0 {
 			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
 		}

@@ -251,7 +251,7 @@ func (w *world) key() string {
 		units, w.sp.OKs, w.orders, w.sp.Set == w.cfg.spec)
 	w.coldKey(&k)
 	if w.set != nil {
-		fmt.Fprintf(&k, "%t%t%t|", w.collected, w.set.shard("z").by["z"] != nil, genOf(word) == 0)
+		fmt.Fprintf(&k, "%t%t%t|", w.collected, w.set.shard("z").by.m["z"] != nil, genOf(word) == 0)
 	}
 	w.timersKey(&k, time.Now())
 	if w.sp.Auto == spec.Open && !w.sp.Armed {

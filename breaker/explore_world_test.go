@@ -361,10 +361,10 @@ func (w *world) take(s step) error {
 // without using it.
 func (w *world) peek() *Breaker {
 	sh := w.set.shard("a")
-	if b := sh.by["a"]; b != nil {
+	if b := sh.by.m["a"]; b != nil {
 		return b
 	}
-	if ref, ok := sh.evicted["a"]; ok {
+	if ref, ok := sh.evicted.m["a"]; ok {
 		return ref.Value()
 	}
 	return nil
@@ -387,8 +387,8 @@ func (w *world) collectable() bool {
 // represents the key until it gets one again.
 func (w *world) collect() {
 	sh := w.set.shard("a")
-	ref := sh.evicted["a"]
-	w.set.evicted.keys[ref].cleanup.Stop()
+	ref := sh.evicted.m["a"]
+	w.set.evicted.keys.m[ref].cleanup.Stop()
 	w.set.collected(collected[string]{w.set, "a", "a", ref})
 	w.b, w.collected = newBreaker(w.set.cfg, "a"), true
 	for i := range w.callers { // a call holds its breaker

@@ -79,7 +79,7 @@ func starAt(text string) (at int, star bool) {
 type keyTexts[K comparable] struct {
 	seed maphash.Seed
 	mu   sync.Mutex // guards keys; may be taken under a shard's mu, and takes no other lock
-	keys map[string]K
+	keys shrinkingMap[string, K]
 }
 
 // sameText is how many keys with the same text are numbered one by one. All
@@ -93,7 +93,7 @@ func (t *keyTexts[K]) claim(k K, text string) string {
 	defer t.mu.Unlock()
 	free := text
 	for n := 2; ; n++ {
-		if other, taken := t.keys[free]; !taken || other == k {
+		if other, taken := t.keys.m[free]; !taken || other == k {
 			break
 		}
 		if n == sameText {
@@ -101,10 +101,7 @@ func (t *keyTexts[K]) claim(k K, text string) string {
 		}
 		free = fmt.Sprintf("%s~%d", text, n)
 	}
-	if t.keys == nil {
-		t.keys = make(map[string]K)
-	}
-	t.keys[free] = k
+	t.keys.put(free, k)
 	return free
 }
 
@@ -112,14 +109,14 @@ func (t *keyTexts[K]) claim(k K, text string) string {
 func (t *keyTexts[K]) release(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.keys, text)
+	t.keys.remove(text)
 }
 
 // key returns the key that has this text.
 func (t *keyTexts[K]) key(text string) (K, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k, ok := t.keys[text]
+	k, ok := t.keys.m[text]
 	return k, ok
 }
 

@@ -23,10 +23,10 @@ const shardCount = 64
 // for another shard's mu.
 type shard[K comparable] struct {
 	mu      sync.RWMutex
-	by      map[K]*Breaker              // breakers that the set keeps
-	evicted map[K]weak.Pointer[Breaker] // breakers that the set no longer keeps, but that may still be in use
-	walks   atomic.Int32                // walks through this shard that are under way: meanwhile no key makes room for others
-	_       [20]byte                    // so that neighbouring shards do not share a cache line
+	by      shrinkingMap[K, *Breaker]              // breakers that the set keeps
+	evicted shrinkingMap[K, weak.Pointer[Breaker]] // breakers that the set no longer keeps, but that may still be in use
+	walks   atomic.Int32                           // walks through this shard that are under way: meanwhile no key makes room for others
+	_       [4]byte                                // so that neighbouring shards do not share a cache line
 }
 
 func (s *Set[K]) shard(k K) *shard[K] {
@@ -44,8 +44,8 @@ func (s *Set[K]) find(k K) *Breaker {
 	sh := s.shard(k)
 	// Only for the look-up: b.mu is never taken under this lock.
 	sh.mu.RLock()
-	b := sh.by[k]
-	evicted := b == nil && len(sh.evicted) > 0
+	b := sh.by.m[k]
+	evicted := b == nil && len(sh.evicted.m) > 0
 	sh.mu.RUnlock()
 	// In most sets no key is evicted, and a look-up takes only the read lock.
 	if evicted {
@@ -66,7 +66,7 @@ func (s *Set[K]) kept(k K) *Breaker {
 	sh := s.shard(k)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return sh.by[k]
+	return sh.by.m[k]
 }
 
 // use marks b as used at the current tick. It reads before it writes, so that
@@ -104,10 +104,7 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 		s.evictLocked(sh, k, b)
 		return b
 	}
-	if sh.by == nil {
-		sh.by = make(map[K]*Breaker)
-	}
-	sh.by[k] = b
+	sh.by.put(k, b)
 	return b
 }
 
@@ -152,7 +149,7 @@ func (sh *shard[K]) walk(evicted bool, yield func(*Breaker) bool) bool {
 	sh.walks.Add(1)
 	defer sh.walks.Add(-1)
 	if evicted {
-		for _, ref := range batches(&sh.mu, &sh.evicted) {
+		for _, ref := range batches(&sh.mu, &sh.evicted.m) {
 			// nil: the garbage collector has taken it, and its cleanup is still
 			// to run
 			if b := ref.Value(); b != nil && !yield(b) {
@@ -160,7 +157,7 @@ func (sh *shard[K]) walk(evicted bool, yield func(*Breaker) bool) bool {
 			}
 		}
 	}
-	for _, b := range batches(&sh.mu, &sh.by) {
+	for _, b := range batches(&sh.mu, &sh.by.m) {
 		if !yield(b) {
 			return false
 		}

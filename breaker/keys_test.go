@@ -336,7 +336,7 @@ func TestWalkAndEviction(t *testing.T) {
 	next, stop := iter.Pull(s.walk(true))
 	for x, ok := next(); ok && x != b; x, ok = next() {
 	}
-	if s.tryEvict(candidate[int]{in: sh, key: 1, b: b}) || len(s.sample(isHealthy)) > 0 {
+	if s.tryEvict(candidate[int]{in: sh, key: 1, b: b}) || len(s.sample(mostLooked, isHealthy)) > 0 {
 		t.Error("a key is evicted during a walk")
 	}
 	s.cfg.setListener(&Listener{Success: func(*Breaker) {}}, true)
@@ -345,7 +345,7 @@ func TestWalkAndEviction(t *testing.T) {
 	}
 	stop()
 	s.Breaker(2)
-	if found := s.sample(isHealthy); len(found) != 1 || !s.tryEvict(found[0]) {
+	if found := s.sample(mostLooked, isHealthy); len(found) != 1 || !s.tryEvict(found[0]) {
 		t.Error("no key can be evicted after the walk")
 	}
 }

@@ -218,24 +218,24 @@ func TestNothingIsReadBeforeTheLock(t *testing.T) {
 			s, sh := set()
 			b := newBreaker(s.cfg, "k")
 			var found *Breaker
-			return row{&sh.mu, func() { found = s.find("k") }, func() { sh.by = map[string]*Breaker{"k": b} }, func() bool { return found == b }}
+			return row{&sh.mu, func() { found = s.find("k") }, func() { sh.by.m = map[string]*Breaker{"k": b} }, func() bool { return found == b }}
 		},
 		"which one it gets": func() row {
 			s, sh := set()
 			b := newBreaker(s.cfg, "k")
 			var got *Breaker
-			return row{&sh.mu, func() { got = s.insert("k", true) }, func() { sh.by = map[string]*Breaker{"k": b} }, func() bool { return got == b }}
+			return row{&sh.mu, func() { got = s.insert("k", true) }, func() { sh.by.m = map[string]*Breaker{"k": b} }, func() bool { return got == b }}
 		},
 		"which ones there are": func() row {
 			s, sh := set()
 			b := newBreaker(s.cfg, "k")
 			var all []*Breaker
-			return row{&sh.mu, func() { all = s.Breakers() }, func() { sh.by = map[string]*Breaker{"k": b} }, func() bool { return len(all) == 1 }}
+			return row{&sh.mu, func() { all = s.Breakers() }, func() { sh.by.m = map[string]*Breaker{"k": b} }, func() bool { return len(all) == 1 }}
 		},
 		"which key has a text": func() row {
 			var x keyTexts[float64]
 			ok := false
-			return row{&x.mu, func() { _, ok = x.key("1") }, func() { x.keys = map[string]float64{"1": 1} }, func() bool { return ok }}
+			return row{&x.mu, func() { _, ok = x.key("1") }, func() { x.keys.m = map[string]float64{"1": 1} }, func() bool { return ok }}
 		},
 		"which listeners a set has": func() row {
 			s, _ := set()

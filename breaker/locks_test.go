@@ -174,7 +174,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	texts := func(call func(*keyTexts[pair])) locked {
 		x := new(keyTexts[pair])
 		x.claim(pair{}, "y")
-		return by(&x.mu, func() { call(x) }, func() any { return len(x.keys) })
+		return by(&x.mu, func() { call(x) }, func() any { return len(x.keys.m) })
 	}
 	sweeping := func(call func(w *sweeper, s *keys)) locked {
 		s := set(SetOptions{})
@@ -345,7 +345,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		"an eviction": func() locked {
 			s := set(SetOptions{})
 			b := s.Breaker("k")
-			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) }, func() any { return fmt.Sprint(s.evicted.keys == nil, b.load()) })
+			return by(&s.evicted.mu, func() { s.Remove("k"); runtime.KeepAlive(b) }, func() any { return fmt.Sprint(s.evicted.keys.m == nil, b.load()) })
 		},
 		"an eviction that is over": func() locked {
 			s, _, b := evictedKey()
@@ -358,19 +358,19 @@ func TestLocksAreWaitedFor(t *testing.T) {
 		},
 		"its return": func() locked {
 			_, sh, b := evictedKey()
-			return by(&sh.mu, func() { play(b, "f") }, func() any { return len(sh.by) })
+			return by(&sh.mu, func() { play(b, "f") }, func() any { return len(sh.by.m) })
 		},
 		"its return by a look-up": func() locked {
 			s, sh, b := evictedKey()
-			return by(&sh.mu, func() { s.restore(sh, "k") }, func() any { return fmt.Sprint(b.load(), len(sh.by)) })
+			return by(&sh.mu, func() { s.restore(sh, "k") }, func() any { return fmt.Sprint(b.load(), len(sh.by.m)) })
 		},
 		"what is collected": func() locked {
 			s, sh, b := evictedKey()
-			return by(&sh.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(sh.evicted) })
+			return by(&sh.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(sh.evicted.m) })
 		},
 		"its key": func() locked {
 			s, _, b := evictedKey()
-			return by(&s.evicted.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(s.evicted.keys) })
+			return by(&s.evicted.mu, func() { s.collected(collected[string]{s, "k", "k", weak.Make(b)}) }, func() any { return len(s.evicted.keys.m) })
 		},
 		"a look-up":      func() locked { s := set(SetOptions{}); return by(&s.shard("k").mu, func() { s.find("k") }) },
 		"a look":         func() locked { s := set(SetOptions{}); return by(&s.shard("k").mu, func() { s.Lookup("k") }) },
@@ -380,7 +380,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 			s := set(SetOptions{})
 			s.Breaker("k")
 			sh := s.shard("k")
-			return by(sh.mu.RLocker(), func() { s.Remove("k") }, func() any { return len(sh.by) })
+			return by(sh.mu.RLocker(), func() { s.Remove("k") }, func() any { return len(sh.by.m) })
 		},
 		// No lock of a shard is held while the cap's or a breaker's is waited for.
 		"the cap of a set that is removed": func() locked {

@@ -38,7 +38,8 @@ func (s *Set[K]) reserve() bool {
 
 const (
 	sampleCount = 32   // keys that are compared to find the one that has been idle longest
-	mostLooked  = 1024 // keys that are looked at to find them: some 100 µs, while a call waits
+	mostLooked  = 1024 // keys that are looked at to find them where a place is needed: some 100 µs, while a call waits
+	trimLooked  = 64   // the same where the sweeper could evict as well
 	mostTries   = 8    // attempts at a place that other callers take first
 )
 
@@ -47,9 +48,9 @@ const (
 // be held.
 func (s *Set[K]) trim() {
 	for range 2 {
-		if s.healthy() > int64(s.limits.MaxKeys) && !s.evictOne() {
-			// They are few among many with evidence, and a call must not look for
-			// them any longer.
+		if s.healthy() > int64(s.limits.MaxKeys) && !s.evictOne(trimLooked) {
+			// They are few among many with evidence, as when an outage ends. A
+			// million calls that succeed again must not look for them any longer.
 			s.sweeper.runSoon(s)
 			return
 		}
@@ -57,9 +58,9 @@ func (s *Set[K]) trim() {
 }
 
 // evictOne evicts one healthy key: of a sample, the one that has been idle
-// longest. A Breaker.mu may be held.
-func (s *Set[K]) evictOne() bool {
-	for _, c := range s.sample(isHealthy) {
+// longest. It looks at so many keys at most. A Breaker.mu may be held.
+func (s *Set[K]) evictOne(most int) bool {
+	for _, c := range s.sample(most, isHealthy) {
 		if s.tryEvict(c) {
 			return true
 		}
@@ -80,7 +81,7 @@ func (s *Set[K]) evictBeyond() {
 	now := s.tick.Load()
 	for i := range s.shards {
 		sh := &s.shards[i]
-		for k, b := range batches(&sh.mu, &sh.by) {
+		for k, b := range batches(&sh.mu, &sh.by.m) {
 			if isHealthy(b) {
 				all = append(all, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
@@ -116,12 +117,12 @@ func (s *Set[K]) tryEvict(c candidate[K]) bool {
 // called again. So among the keys that have been idle longest, those with a
 // single failure go first. A key that fails again and again keeps its evidence.
 func (s *Set[K]) dropOne() bool {
-	if s.healthy() > 0 && s.evictOne() {
+	if s.healthy() > 0 && s.evictOne(mostLooked) {
 		return true
 	}
 	// What people or the program have set never gives way (I5). forget checks it
 	// again, under the lock.
-	found := s.sample(func(b *Breaker) bool { return b.load()&overrideMask == 0 && !b.pinned() })
+	found := s.sample(mostLooked, func(b *Breaker) bool { return b.load()&overrideMask == 0 && !b.pinned() })
 	older := found[:(len(found)+1)/2]
 	slices.SortStableFunc(older, func(a, b candidate[K]) int {
 		return btoi(a.b.failedOften()) - btoi(b.b.failedOften())
@@ -160,30 +161,30 @@ type candidate[K comparable] struct {
 	idle uint32 // ticks since its last use
 }
 
-// sample returns up to sampleCount keys that fit, the longest idle first. It
-// takes a few from each shard, starting at a random one. Go iterates over a map
+// sample returns up to sampleCount keys that fit, the longest idle first, and
+// looks at no more than most keys to find them. It takes a few from each shard, starting at a random one. Go iterates over a map
 // from a random position, so a large set yields other keys each time. Shards
 // that are busy are skipped, since a Breaker.mu may be held.
-func (s *Set[K]) sample(fits func(*Breaker) bool) []candidate[K] {
+func (s *Set[K]) sample(most int, fits func(*Breaker) bool) []candidate[K] {
 	found := make([]candidate[K], 0, sampleCount)
 	now := s.tick.Load()
 	first := rand.IntN(shardCount)
 	looked := 0
 	for i := range shardCount {
 		sh := &s.shards[(first+i)%shardCount]
-		if len(found) == sampleCount || looked == mostLooked {
+		if len(found) == sampleCount || looked == most {
 			break
 		}
 		if sh.walks.Load() > 0 || !sh.mu.TryRLock() {
 			continue
 		}
 		enough := min(sampleCount, len(found)+sampleCount/8)
-		for k, b := range sh.by {
+		for k, b := range sh.by.m {
 			// It loads only. b.mu must not be taken under the shard's lock.
 			if fits(b) {
 				found = append(found, candidate[K]{sh, k, b, now - b.used.Load()})
 			}
-			if looked++; len(found) == enough || looked == mostLooked {
+			if looked++; len(found) == enough || looked == most {
 				break
 			}
 		}

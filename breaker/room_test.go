@@ -326,10 +326,87 @@ func TestSampleIsBounded(t *testing.T) {
 	}
 	for name, fits := range map[string]bool{"all fit": true, "none fits": false} {
 		looked := 0
-		found := set.sample(func(*Breaker) bool { looked++; return fits })
+		found := set.sample(mostLooked, func(*Breaker) bool { looked++; return fits })
 		if looked > mostLooked || len(found) != sampleCount*btoi(fits) {
 			t.Errorf("%s: %d keys found of %d looked at, want %d of %d at most", name, len(found), looked, sampleCount*btoi(fits), mostLooked)
 		}
+	}
+}
+
+// A call evicts what is beyond MaxKeys itself, and finds it among some keys with
+// evidence. Only where healthy keys are few does it leave that to the sweeper.
+func TestCallsEvictHealthyKeys(t *testing.T) {
+	for name, c := range map[string]struct{ failing, healthy, want int }{
+		"none fails": {0, 200, 5},
+		"half fail":  {100, 100, 5},
+		"most fail":  {100 * trimLooked, 100, 100},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 5})
+			set.sweeper.ended = time.Now() // the next sweep is a second away
+			for k := range c.failing + c.healthy {
+				play(set.Breaker(k), "f")
+			}
+			for k := range c.healthy {
+				play(set.Breaker(c.failing+k), "s")
+			}
+			// A call that finds none leaves one more.
+			if n := int(set.healthy()); n < 5 || n > c.want || c.want > 5 && n < c.want/2 {
+				t.Errorf("%s: %d healthy keys are left, want %d", name, n, c.want)
+			}
+			wait(3 * time.Second)
+			if n := set.healthy(); n != 5 {
+				t.Errorf("%s: %d healthy keys after a sweep, want 5", name, n)
+			}
+		})
+	}
+}
+
+// A sweep evicts the healthy keys that have been idle longest.
+func TestSweepEvictsTheLongestIdle(t *testing.T) {
+	const all, kept = 100, 10
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: all})
+	for k := range all {
+		set.Breaker(k)
+	}
+	for k := range kept {
+		set.tick.Add(1)
+		set.Breaker(k)
+	}
+	set.limits.MaxKeys = kept
+	set.evictBeyond()
+	for k := range all {
+		if got := set.kept(k) != nil; got != (k < kept) {
+			t.Errorf("key %d is kept: %t", k, got)
+		}
+	}
+}
+
+// A key with evidence that gives way makes room.
+func TestDropOneMakesRoom(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: 1, MaxEvidence: 1})
+	for k := range 2 {
+		play(set.Breaker(k), "f")
+	}
+	if !set.dropOne() || set.Len() != 1 {
+		t.Errorf("%d keys are left, want 1, and dropOne to say so", set.Len())
+	}
+}
+
+// Of the keys that are not healthy none is in a sample of those that are.
+func TestSampleOfHealthyKeys(t *testing.T) {
+	set := NewSet[int]("s", Settings{}, SetOptions{})
+	for k := range 4 * shardCount {
+		play(set.Breaker(k), []string{"s", "f"}[k%2])
+	}
+	found := set.sample(mostLooked, isHealthy)
+	for _, c := range found {
+		if c.key%2 == 1 {
+			t.Errorf("key %d, which has failed, is in the sample", c.key)
+		}
+	}
+	if len(found) == 0 {
+		t.Error("the sample is empty")
 	}
 }
 

@@ -82,7 +82,7 @@ func TestWordKeepsKeysWithEvidence(t *testing.T) {
 	sh := set.shard("k")
 	evicted := true
 	interrupted(t, 1, func() { evicted = set.evict(sh, "k", b) }, func() { play(b, "f") })
-	if evicted || set.kept("k") != b || len(sh.evicted) != 0 || len(set.evicted.keys) != 0 || set.evidence.Load() != 1 {
+	if evicted || set.kept("k") != b || len(sh.evicted.m) != 0 || len(set.evicted.keys.m) != 0 || set.evidence.Load() != 1 {
 		t.Errorf("evicted: %v, kept: %v, evidence of %d keys", evicted, set.kept("k"), set.evidence.Load())
 	}
 	play(b, "s")
