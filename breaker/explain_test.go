@@ -140,6 +140,24 @@ func TestExplain(t *testing.T) {
 			"db has been open for 0s: 2 of 4 calls failed or were slow in the last 10s (limit 50%); last error: connection refused. Every call is rejected; a probe may run in 1m.",
 		},
 		{
+			"each rule",
+			Settings{FailMax: 5, FailureRate: 0.5, SlowCall: time.Second, SlowRate: 0.4, BadRate: 0.6, MinCalls: 10},
+			func(b *Breaker) { play(b, "ssfS") },
+			"db is closed and has never opened. It opens on 5 more failures in a row, or when 50% of at least 10 calls have failed (now 1 of 4), or when 40% of at least 10 calls were slow (now 1 of 4), or when 60% of at least 10 calls have failed or were slow (now 2 of 4).",
+		},
+		{
+			"two of two probes are running",
+			Settings{FailMax: 1, Probes: 2, ProbeTimeout: 5 * time.Second},
+			func(b *Breaker) {
+				play(b, "f"+rep(".", 60))
+				for range 2 {
+					_, _ = b.Allow()
+					time.Sleep(time.Second)
+				}
+			},
+			"db has been half-open for 2s: the open time had passed and a call arrived. It opened 1m2s ago: 1 failure in a row; last error: connection refused. 2 of 2 probes are running, the first for 2s; another may run in 3s. One failure opens it again.",
+		},
+		{
 			"closed again",
 			Settings{FailMax: 1},
 			func(b *Breaker) { play(b, "f"+rep(".", 60)+"s...") },

@@ -239,13 +239,37 @@ func TestShadowStatusAddsUp(t *testing.T) {
 		_ = b.ForceOpen(Order{})
 		second(2)
 		check(ShadowStatus{Open: 1, Trips: 2, OpenFor: 36 * time.Second, Saw: 6, RejectedBad: 2, RejectedGood: 1, RejectedOther: 1, Refused: 3, Blind: 19 * time.Second, RealTrips: 2, Earlier: 2, Lead: 6 * time.Second})
+		// The times that it was open add up.
+		_ = shadow().b.Close(Order{})
+		second(4)
+		if got := b.Shadows()[0]; got.Open != 0 || got.OpenFor != 36*time.Second {
+			t.Errorf("closed again: %d open, for %s, want 0 and 36s", got.Open, got.OpenFor)
+		}
+		play(shadow().b, "f")
+		// So do all counts, whichever goroutine counted.
+		was, cells := b.Shadows()[0], uint64(0)
+		shadow().counts.each(func(c *cell) {
+			cells++
+			for slot := range shadowMissed + 1 {
+				c[slot].Add(1)
+			}
+		})
+		is := b.Shadows()[0]
+		for i, more := range []uint64{
+			is.Saw - was.Saw, is.RejectedGood - was.RejectedGood, is.RejectedBad - was.RejectedBad,
+			is.RejectedOther - was.RejectedOther, is.Refused - was.Refused, is.Missed - was.Missed,
+		} {
+			if more != cells || cells < 2 {
+				t.Errorf("count %d rose by %d, want one for each of %d cells", i, more, cells)
+			}
+		}
 		// A shadow that is added now sees nothing before, and the others stay.
 		_ = b.Shadow("y", Settings{})
 		second(3)
-		if got := b.Shadows(); len(got) != 2 || got[0].Blind != 22*time.Second || got[1].Blind != 3*time.Second || got[0].Trips != 2 || got[1].Trips != 0 {
+		if got := b.Shadows(); len(got) != 2 || got[0].Blind != 26*time.Second || got[1].Blind != 3*time.Second || got[0].Trips != 3 || got[1].Trips != 0 {
 			t.Errorf("%+v", got)
 		}
-		if !b.Unshadow("y") || b.Unshadow("y") || len(b.Shadows()) != 1 || b.Shadows()[0].Blind != 22*time.Second {
+		if !b.Unshadow("y") || b.Unshadow("y") || len(b.Shadows()) != 1 || b.Shadows()[0].Blind != 26*time.Second {
 			t.Errorf("after its removal %+v", b.Shadows())
 		}
 	})
