@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ const (
 	playEnd   = 160 * time.Second
 	quickTime = 20 * time.Millisecond
 	runs      = 3 // of which the median counts
+	tableRuns = 15 // the same for the table
 )
 
 func everyone(int, int) bool { return true }
@@ -310,23 +312,43 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// printTable prints the table of docs/fleet.md.
+// printTable prints the table of docs/fleet.md. Each row is performed by a
+// process of its own, and as many rows are under way as there are processors: one
+// bubble keeps little more than one of them busy.
 func printTable(t *testing.T, sizes string) {
-	twice := twoProbes(t)
+	once, twice := build(t, 1), build(t, 2)
+	places := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for text := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatalf("SWITCHGEAR_FLEET_TABLE is %q, want numbers of processes, such as 10,100", sizes)
 		}
-		fmt.Printf("\n%d processes, 5 failures in a row, reset timeout 10 s, outage of 55 to 65 s, medians of %d runs\n\n", n, runs)
-		fmt.Println("| | probes | protected after | failing calls that ran | probes/s | opened without cause | good calls lost | after |\n|---|---|---|---|---|---|---|---|")
+		var lines []chan string
+		begin := func(binary string, r row, how string) {
+			line := make(chan string, 1)
+			lines = append(lines, line)
+			go func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				f, err := r.performBy(t.Context(), binary)
+				if err != nil {
+					t.Error(err)
+				}
+				line <- r.text(how, f)
+			}()
+		}
 		for _, s := range plays {
 			for _, every := range s.intervals() {
-				printRow(s.name, every, "", s.median(t, n, every, runs))
+				begin(once, row{s.name, n, every}, "")
 				if every == 2*time.Second && len(s.intervals()) > 2 {
-					printRow(s.name, every, ", two must pass", twice(s.name, n, every))
+					begin(twice, row{s.name, n, every}, ", two must pass")
 				}
 			}
+		}
+		fmt.Printf("\n%d processes, 5 failures in a row, reset timeout 10 s, outage of 55 to 65 s, medians of %d runs\n\n", n, tableRuns)
+		fmt.Println("| | probes | protected after | failing calls that ran | probes/s | opened without cause | good calls lost | after |\n|---|---|---|---|---|---|---|---|")
+		for _, line := range lines {
+			fmt.Println(<-line)
 		}
 	}
 }
@@ -341,18 +363,6 @@ func (s play) intervals() []time.Duration {
 	return []time.Duration{-1, 10 * time.Second, 5 * time.Second, 2 * time.Second, time.Second}
 }
 
-func printRow(name string, every time.Duration, how string, f figures) {
-	how = "every " + strings.Replace(every.String(), "s", " s", 1) + how
-	if every < 0 {
-		how = "no fleet"
-	}
-	protect, probes := fmt.Sprintf("%.2f s", f.protect), fmt.Sprintf("%.2f", f.probes)
-	if math.IsInf(f.protect, 1) {
-		protect, probes = "never", "-"
-	}
-	fmt.Printf("| %s | %s | %s | %.0f | %s | %.0f | %.2f %% | %.2f s |\n", name, how, protect, f.wasted, probes, f.falsely, f.lost, f.after)
-}
-
 // rowEnv has a build of this test perform one row, and print its figures.
 const rowEnv = "SWITCHGEAR_FLEET_ROW"
 
@@ -363,19 +373,46 @@ type row struct {
 	Every time.Duration
 }
 
+// text is the row's line in the table.
+func (r row) text(how string, f figures) string {
+	how = "every " + strings.Replace(r.Every.String(), "s", " s", 1) + how
+	if r.Every < 0 {
+		how = "no fleet"
+	}
+	protect, probes := fmt.Sprintf("%.2f s", f.protect), fmt.Sprintf("%.2f", f.probes)
+	if math.IsInf(f.protect, 1) {
+		protect, probes = "never", "-"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %.0f | %s | %.0f | %.2f %% | %.2f s |", r.Play, how, protect, f.wasted, probes, f.falsely, f.lost, f.after)
+}
+
 func performRow(t *testing.T, text string) {
 	var r row
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(plays, func(s play) bool { return s.name == r.Play })
-	f := plays[i].median(t, r.N, r.Every, runs)
+	f := plays[i].median(t, r.N, r.Every, tableRuns)
 	fmt.Printf("figures %g %g %g %g %g %g\n", f.protect, f.wasted, f.probes, f.falsely, f.lost, f.after)
 }
 
-// twoProbes builds this test with a fleet in which two probes must pass. Fleets
+// performBy runs the row in a process of its own.
+func (r row) performBy(ctx context.Context, binary string) (f figures, err error) {
+	text, _ := json.Marshal(r)
+	cmd := exec.CommandContext(ctx, binary, "-test.run", "^TestTable$", "-test.timeout", "0")
+	cmd.Env = append(os.Environ(), rowEnv+"="+string(text))
+	out, err := cmd.CombinedOutput()
+	_, line, ok := strings.Cut(string(out), "figures ")
+	if !ok || err != nil {
+		return f, fmt.Errorf("%s: %w\n%s", r.Play, err, out)
+	}
+	_, err = fmt.Sscan(line, &f.protect, &f.wasted, &f.probes, &f.falsely, &f.lost, &f.after)
+	return f, err
+}
+
+// build builds this test with a fleet in which so many probes must pass. Fleets
 // have no such option, because one is enough.
-func twoProbes(t *testing.T) func(name string, n int, every time.Duration) figures {
+func build(t *testing.T, threshold int) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/switchgear-go/switchgear/fleet").Output()
@@ -389,8 +426,8 @@ func twoProbes(t *testing.T) func(name string, n int, every time.Duration) figur
 	}
 	changed := filepath.Join(dir, "evidence.go")
 	list, _ := json.Marshal(map[string]any{"Replace": map[string]string{source: changed}})
-	overlay, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "twice")
-	for file, content := range map[string]string{changed: strings.Replace(string(text), "Threshold: 1,", "Threshold: 2,", 1), overlay: string(list)} {
+	overlay, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "table")
+	for file, content := range map[string]string{changed: strings.Replace(string(text), "Threshold: 1,", fmt.Sprintf("Threshold: %d,", threshold), 1), overlay: string(list)} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -398,18 +435,5 @@ func twoProbes(t *testing.T) func(name string, n int, every time.Duration) figur
 	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return func(name string, n int, every time.Duration) (f figures) {
-		text, _ := json.Marshal(row{name, n, every})
-		cmd := exec.CommandContext(t.Context(), binary, "-test.run", "^TestTable$")
-		cmd.Env = append(os.Environ(), rowEnv+"="+string(text))
-		out, err := cmd.CombinedOutput()
-		_, line, ok := strings.Cut(string(out), "figures ")
-		if !ok || err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		if _, err := fmt.Sscan(line, &f.protect, &f.wasted, &f.probes, &f.falsely, &f.lost, &f.after); err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
+	return binary
 }
