@@ -154,6 +154,14 @@ func (l *load) measure(what string, long bool) (commandsPerMember float64) {
 	commands := per("total_commands_processed")
 	l.t.Logf("%d members, %s: %.0f commands/s, in %.0f KB/s, out %.0f KB/s, CPU %.1f %% of a core", l.n, what, commands,
 		per("total_net_input_bytes")/1024, per("total_net_output_bytes")/1024, 100*(per("used_cpu_sys")+per("used_cpu_user")))
+	var kinds []string
+	for key := range b {
+		if name, ok := strings.CutPrefix(key, "cmdstat_"); ok && b[key] > a[key] {
+			kinds = append(kinds, fmt.Sprintf("%s %.1f", name, per(key)))
+		}
+	}
+	slices.Sort(kinds)
+	l.t.Logf("a second: %s", strings.Join(kinds, ", "))
 	return commands / float64(l.n)
 }
 
@@ -161,13 +169,14 @@ func (l *load) info() map[string]float64 {
 	l.t.Helper()
 	c := l.s.client()
 	defer c.Close()
-	text, err := c.Info(context.Background(), "stats", "cpu").Result()
+	text, err := c.Info(context.Background(), "stats", "cpu", "commandstats").Result()
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	out := map[string]float64{}
 	for line := range strings.Lines(text) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			value, _, _ = strings.Cut(strings.TrimPrefix(value, "calls="), ",") // of a command: how often
 			if x, err := strconv.ParseFloat(value, 64); err == nil {
 				out[key] = x
 			}

@@ -74,6 +74,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
+		o.Dialer = everyTime(o.Dialer)
 		return redis.NewClient(&o), nil
 	case *redis.ClusterClient:
 		o := *c.Options()
@@ -83,6 +84,7 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
 		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
+		o.NewClient = everyTimeToNode(o.NewClient)
 		own := redis.NewClusterClient(&o)
 		own.AddHook(finder{own})
 		return own, nil
