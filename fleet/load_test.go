@@ -143,7 +143,7 @@ func (l *load) measure(what string, long bool) (commandsPerMember float64) {
 	l.t.Helper()
 	d := 2 * time.Second
 	if long {
-		d = 15 * time.Second
+		d = 70 * time.Second // what is done once a minute included
 	}
 	a := l.info()
 	began := time.Now()

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -19,11 +18,9 @@ import (
 )
 
 const (
-	maxDone      = 4096             // orders that are remembered as done (F11)
-	orderFresh   = 30 * time.Second // older ones are not carried out, unless they stand or release
-	confirmAll   = 1 << 30
-	clerkPause   = 30 * time.Second
-	inventoryAge = time.Minute // after which an inventory is reported again
+	maxDone    = 4096             // orders that are remembered as done (F11)
+	orderFresh = 30 * time.Second // older ones are not carried out, unless they stand or release
+	confirmAll = 1 << 30
 )
 
 // book is what a member knows of orders.
@@ -36,71 +33,6 @@ type book struct {
 	carried  []standingOrder          // the newest that were carried out; Age is when they were given
 	read     time.Duration            // when they were read
 	newest   uint64                   // number, of those that the store had then
-}
-
-// clerk is the goroutine that carries out orders, and reports which breakers
-// there are. What fails is tried again in a beat, as is a store that is not heard.
-func (f *Fleet) clerk(ctx context.Context) {
-	var sent inventorySent
-	for {
-		pause := f.o.Beat
-		if s := f.State(); s.Beats > 0 && !s.Alone {
-			if err := errors.Join(f.readOrders(ctx), f.tellInventory(ctx, &sent)); err != nil {
-				f.change(func(s *State) { s.LastError = err.Error() })
-			} else {
-				pause = clerkPause
-			}
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-f.fetch:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		timer.Stop()
-		rest(ctx, f.share(f.o.Beat/10)) // not all at the same moment
-	}
-}
-
-// inventorySent is the inventory that the store took last, and when.
-type inventorySent struct {
-	message []byte
-	at      time.Duration
-	term    uint64 // of the coordinator then
-}
-
-// tellInventory says which breakers there are if that has changed, after another
-// coordinator has begun, and again from time to time: the store may have lost it.
-// That has the time of clerkPause, because a store with too much to do changes
-// coordinators often, and needs no further work.
-func (f *Fleet) tellInventory(ctx context.Context, sent *inventorySent) error {
-	message, term := f.inventory(), f.term()
-	if bytes.Equal(message, sent.message) && term == sent.term && f.now()-sent.at <= inventoryAge {
-		return nil
-	}
-	if err := f.put(ctx, InventoryTable, f.field, message); err != nil {
-		return err
-	}
-	*sent = inventorySent{message, f.now(), term}
-	return nil
-}
-
-// term is that of the coordinator that was heard last.
-func (f *Fleet) term() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.heard.digest == nil {
-		return 0
-	}
-	return f.heard.digest.Term
-}
-
-func (f *Fleet) put(ctx context.Context, t Table, field string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	return f.store.Put(ctx, t, field, value)
 }
 
 // readOrders carries out what is new, in order, and puts back what the store has
@@ -507,53 +439,4 @@ func sameFields(by, old json.RawMessage) bool {
 		}
 	}
 	return true
-}
-
-// inventory is what there is here, sealed.
-func (f *Fleet) inventory() []byte {
-	v := wire.Inventory{Member: f.o.Member, Zone: f.o.Zone}
-	names := []string{}
-	for name := range f.m.Calls() {
-		if f.o.Only(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	size, at := 0, map[breaker.Settings]int{}
-	for _, name := range names {
-		item := wire.Item{Name: name}
-		var settings breaker.Settings
-		if b, err := f.m.Lookup(name); err == nil {
-			settings = b.Settings()
-		} else if s, err := f.m.LookupSet(name); err == nil {
-			item.Set, settings = true, s.Settings()
-		} else {
-			continue
-		}
-		var known bool
-		if item.Settings, known = at[settings]; !known {
-			item.Settings = len(v.Settings)
-			size += jsonSize(settings)
-		}
-		if size += jsonSize(item); size > wire.MaxRecord-1024 {
-			v.Omitted++
-			continue
-		}
-		if !known {
-			at[settings] = item.Settings
-			v.Settings = append(v.Settings, settings)
-		}
-		v.Breakers = append(v.Breakers, item)
-	}
-	message, err := f.seal.CloseRecord(wire.KindInventory, v)
-	if err != nil {
-		return nil
-	}
-	return message
-}
-
-// jsonSize is the room that v takes in a list.
-func jsonSize(v any) int {
-	text, _ := json.Marshal(v) // of our own types, which cannot fail
-	return len(text) + 1
 }
