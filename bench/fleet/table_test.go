@@ -45,7 +45,7 @@ const (
 	playEnd   = 160 * time.Second
 	quickTime = 20 * time.Millisecond
 	runs      = 3  // of which the median counts
-	tableRuns = 15 // the same for the table
+	tableRuns = 9 // the same for the table
 )
 
 func everyone(int, int) bool { return true }
