@@ -98,15 +98,37 @@ type State struct {
 // store that is slow or unreachable is not an error, and shows in State. The error
 // matches ErrOptions.
 //
-// A fleet has at most six goroutines and four connections. Close ends them.
+// A manager is in one fleet at a time. A fleet has at most six goroutines and four
+// connections. Close ends them.
 func Join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, fmt.Errorf("%w: no manager, want one", ErrOptions)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	o = o.withDefaults()
+	if _, twice := joined.LoadOrStore(m, true); twice {
+		return nil, fmt.Errorf("%w: the manager has joined a fleet, want Close of that one first", ErrOptions)
+	}
+	f, err := join(ctx, m, o)
+	if err != nil {
+		joined.Delete(m)
+	}
+	return f, err
+}
+
+// joined are the managers of all fleets that are not closed. One that joined twice
+// would have two voices (F3).
+var joined sync.Map // of *breaker.Manager
+
+func join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	f := &Fleet{
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
 		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
@@ -167,6 +189,7 @@ func (f *Fleet) Close() error {
 		if f.owns {
 			err = errors.Join(err, f.store.Close())
 		}
+		joined.Delete(f.m)
 		if err != nil {
 			err = fmt.Errorf("fleet: leaving: %w", err)
 		}

@@ -32,7 +32,7 @@ type Options struct {
 	Group string
 	// Zone is the part of the group whose members fail together, such as an
 	// availability zone. A zone's evidence is judged before the fleet's, and a
-	// bad zone opens only itself. Up to 32 bytes. Default: the environment
+	// bad zone opens only itself. Up to 32 bytes without { and }. Default: the environment
 	// variable SWITCHGEAR_ZONE, else none.
 	Zone string
 	// Member is the name of this process on screens. Default: host/pid.
@@ -81,10 +81,11 @@ const (
 	minKey   = 16
 )
 
+func bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+}
+
 func (o *Options) check() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
-	}
 	switch {
 	case o.Redis == nil && o.Store == nil:
 		return bad("no Redis and no Store, want one of them")
@@ -92,8 +93,8 @@ func (o *Options) check() error {
 		return bad("Redis and Store, want one of them")
 	case o.Group == "" || len(o.Group) > maxGroup || !plain(o.Group):
 		return bad("Group is %q, want 1 to %d bytes of text without braces", o.Group, maxGroup)
-	case len(o.Zone) > wire.MaxZone || !plain(o.Zone):
-		return bad("Zone is %q, want up to %d bytes of text", o.Zone, wire.MaxZone)
+	case !isZone(o.Zone):
+		return bad("Zone is %q, want up to %d bytes of text without braces", o.Zone, wire.MaxZone)
 	case len(o.Member) > wire.MaxMember || !plain(o.Member):
 		return bad("Member is %q, want up to %d bytes of text", o.Member, wire.MaxMember)
 	case len(o.Build) > wire.MaxMember || !plain(o.Build):
@@ -104,9 +105,9 @@ func (o *Options) check() error {
 		return bad("Beat is %s, want 100ms to 10s", o.Beat)
 	case o.ProbeEvery < 0:
 		return bad("ProbeEvery is %s, want a positive duration, or 0 for the default", o.ProbeEvery)
-	case o.Quorum < 0 || o.Quorum > 1:
+	case !(o.Quorum >= 0 && o.Quorum <= 1): // NaN is neither
 		return bad("Quorum is %g, want a share in (0, 1]", o.Quorum)
-	case o.Sure != 0 && (o.Sure < 0.5 || o.Sure >= 1):
+	case o.Sure != 0 && !(o.Sure >= 0.5 && o.Sure < 1):
 		return bad("Sure is %g, want a share in [0.5, 1)", o.Sure)
 	}
 	return nil
@@ -122,10 +123,12 @@ func plain(s string) bool {
 	return utf8.ValidString(s)
 }
 
-func (o Options) withDefaults() Options {
+func isZone(name string) bool { return len(name) <= wire.MaxZone && plain(name) }
+
+func (o Options) withDefaults() (Options, error) {
 	if o.Zone == "" {
-		if z := os.Getenv("SWITCHGEAR_ZONE"); len(z) <= wire.MaxZone && plain(z) {
-			o.Zone = z
+		if o.Zone = os.Getenv("SWITCHGEAR_ZONE"); !isZone(o.Zone) {
+			return o, bad("the environment variable SWITCHGEAR_ZONE is %q, want up to %d bytes of text without braces", o.Zone, wire.MaxZone)
 		}
 	}
 	if o.Member == "" {
@@ -138,7 +141,7 @@ func (o Options) withDefaults() Options {
 	if o.Only == nil {
 		o.Only = func(string) bool { return true }
 	}
-	return o
+	return o, nil
 }
 
 func (o *Options) params() verdict.Params {

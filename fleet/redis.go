@@ -66,6 +66,9 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 	switch c := client.(type) {
 	case *redis.Client:
+		if c == nil {
+			return nil, errNilClient
+		}
 		o := *c.Options()
 		o.MaxRetries, o.DialerRetries = -1, 1
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
@@ -77,6 +80,9 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.Dialer = everyTime(o.Dialer)
 		return redis.NewClient(&o), nil
 	case *redis.ClusterClient:
+		if c == nil {
+			return nil, errNilClient
+		}
 		o := *c.Options()
 		o.MaxRetries, o.MaxRedirects, o.DialerRetries = -1, 2, 1
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
@@ -91,6 +97,8 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 	}
 	return nil, fmt.Errorf("fleet: got a Redis client of type %T, want *redis.Client or *redis.ClusterClient", client)
 }
+
+var errNilClient = errors.New("fleet: got a nil Redis client, want one that was made by redis.NewClient and the like")
 
 // finder looks anew which node has which slots when something fails. By itself
 // go-redis does so each minute, and when a node redirects: one that is dead or

@@ -38,7 +38,7 @@ var slips = []mutants.Mutant{
 		Name: "own evidence does not matter", By: "TestExplore/running$",
 		Old: "	if !p.obeys(own, near, &x.Why.Tally.Evidence, x.Why.Kind, l.Rule.rate(x.Why.Kind)) {", New: "	_, _ = own, near\n	if false {",
 	},
-	{Name: "an old verdict opens a new stretch", By: "TestExplore/beside$", Old: "x != nil && o.was && x.OpenFor >= now-o.closed", New: "false"},
+	{Name: "an old verdict opens a new stretch", By: "TestExplore/beside$", Old: "x != nil && o.was && x.OpenFor+v.Age >= now-o.closed", New: "false"},
 	{Name: "a clearing is forgotten", By: "TestExplore/unheard_for_two_beats$", Old: "*x = Scope{Since: c.Clock}", New: "*x = Scope{}"},
 	{Name: "a new coordinator begins time anew", By: "TestWalks", Old: "c.Clock = clockOf(c.Clock, members)", New: ""},
 

@@ -213,7 +213,7 @@ func (o *Own) open(armed bool, now time.Duration, l *Local) {
 // judge decides whether a closed breaker goes along with a verdict.
 func (o *Own) judge(p *Params, now time.Duration, l *Local, v *View, x *Scope, zone string) Action {
 	o.Under = 0
-	if x != nil && o.was && x.OpenFor >= now-o.closed {
+	if x != nil && o.was && x.OpenFor+v.Age >= now-o.closed {
 		o.Stamp = max(o.Stamp, x.Epoch) // it closed after that verdict, and hears of it only now (F2)
 	}
 	if x == nil || x.Epoch <= o.Stamp || l.Rule.rate(x.Why.Kind) <= 0 {

@@ -59,6 +59,30 @@ func TestOwnSeesWhatItMissed(t *testing.T) {
 	}
 }
 
+// A breaker that closed after a verdict is not opened by it, however long the digest
+// waits for the member's next step (F2).
+func TestOwnClosedAfterTheVerdict(t *testing.T) {
+	closed, digest := time.Minute, time.Minute+900*time.Millisecond
+	for _, c := range []struct {
+		verdict time.Duration
+		opens   bool
+	}{
+		{closed - 100*time.Millisecond, false},
+		{closed + 100*time.Millisecond, true},
+	} {
+		o := Own{opened: 3, at: closed - resetTime}
+		o.Step(params(), closed, closedAt(), heard(0, 0))
+		for _, late := range []time.Duration{0, time.Millisecond, time.Second, 2 * time.Second} {
+			o := o
+			v := heard(1, 0)
+			v.Age, v.Subject.Fleet.OpenFor = late, digest-c.verdict
+			if act := o.Step(params(), digest+late, closedAt(), v); (act.Scope != nil) != c.opens {
+				t.Errorf("a verdict %s after it closed, looked at %s after it was heard: opened %t, want %t", c.verdict-closed, late, act.Scope != nil, c.opens)
+			}
+		}
+	}
+}
+
 // A verdict on failures does not concern who has no limit for them, and one that
 // only watches obeys none.
 func TestOwnJudges(t *testing.T) {
