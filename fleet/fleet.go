@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,8 @@ func join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 }
 
 // Close leaves the fleet: the others hear of it at once, if the store answers
-// within half a second, and the breakers act by themselves.
+// within half a second, and the breakers act by themselves. It waits for what is
+// under way at the store, a second or two at most. Closing again does nothing.
 func (f *Fleet) Close() error {
 	var err error
 	f.close.Do(func() {
@@ -184,10 +186,10 @@ func (f *Fleet) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 		defer cancel()
 		for _, t := range []Table{ReportTable, InventoryTable, HistoryTable} {
-			err = errors.Join(err, f.store.Drop(ctx, t, f.field, nil))
+			err = cmp.Or(err, f.store.Drop(ctx, t, f.field, nil)) // the first says why
 		}
 		if f.owns {
-			err = errors.Join(err, f.store.Close())
+			err = cmp.Or(err, f.store.Close())
 		}
 		joined.Delete(f.m)
 		if err != nil {

@@ -102,3 +102,27 @@ func TestJoinWithZoneOfEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// Close does not wait for a store that hangs, and says in one line what it could not
+// do there.
+func TestCloseWhileTheStoreHangs(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	fleets := fleetsOn(t, s.client(), "g", 2)
+	wait(t, "they are together", func() bool { return fleets[0].State().Joined && fleets[1].State().Members == 2 })
+	s.pause()
+	defer s.resume()
+	for _, f := range fleets {
+		began := time.Now()
+		err := f.Close()
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want one line", err)
+		}
+		if took := time.Since(began); took > slack {
+			t.Errorf("it took %s", took)
+		}
+		if err := f.Close(); err != nil {
+			t.Errorf("closing again: %v", err)
+		}
+	}
+}
