@@ -61,3 +61,32 @@ func TestQuietMembersAskLittle(t *testing.T) {
 		}
 	})
 }
+
+// gap is a store that was empty at the one moment when orders were read.
+type gap struct {
+	fleet.Store
+	armed atomic.Bool
+}
+
+func (g *gap) Orders(ctx context.Context) ([]fleet.StoredOrder, uint64, error) {
+	if g.armed.CompareAndSwap(true, false) {
+		return nil, 0, nil
+	}
+	return g.Store.Orders(ctx)
+}
+
+// A member that read orders at the wrong moment reads them again: the digest has
+// another number than it has seen.
+func TestOrdersAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, 0).withPlanes()
+		g := &gap{Store: c.store}
+		c.all[2].Store = g
+		c.start().joined()
+		time.Sleep(10 * time.Second)
+		g.armed.Store(true)
+		if r := c.order(forceOpen("db", time.Hour)); len(r.Done) != 3 || g.armed.Load() {
+			t.Errorf("%s, want 3 of 3 done", r)
+		}
+	})
+}

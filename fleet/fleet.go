@@ -60,7 +60,8 @@ type Fleet struct {
 	summary  summary
 	heard    heard
 	state    State
-	failures int // of beats, one after the other
+	failures int    // of beats, one after the other
+	read     uint64 // the newest order's number when the orders were read
 }
 
 // heard is what came from the coordinator last.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -286,10 +287,13 @@ func supersedes(by, old *ops.Order) bool {
 	return old.Verb != ops.VerbSet
 }
 
-// wait gathers receipts.
+// wait gathers receipts. Those that have come in stay, also if the store loses them.
 func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string, progress func(*Receipts)) error {
+	came := map[string][]byte{}
 	for {
-		err := g.gather(ctx, r, waiting)
+		all, err := g.store.All(ctx, receiptsOf(r.ID))
+		maps.Copy(came, all)
+		g.fill(r, came, waiting)
 		if progress != nil {
 			progress(r)
 		}
@@ -304,15 +308,6 @@ func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string
 			return ctx.Err()
 		}
 	}
-}
-
-func (g *Group) gather(ctx context.Context, r *Receipts, waiting map[string]string) error {
-	all, err := g.store.All(ctx, receiptsOf(r.ID))
-	if err != nil {
-		return err
-	}
-	g.fill(r, all, waiting)
-	return nil
 }
 
 // fill gives r the receipts for it among all. waiting are the members, by field,

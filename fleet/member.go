@@ -260,14 +260,13 @@ func (f *Fleet) hear(message []byte, pushed bool) {
 	if !h.Take(&f.params, now, d.Term, d.Seq, pushed) {
 		return // (F8)
 	}
-	orders := h.digest == nil || d.Orders != h.digest.Orders
 	h.digest, h.clock = d, max(h.clock, d.Clock)
 	if h.At == 0 {
 		return
 	}
 	f.state.Members, f.state.Silent, f.state.Beyond = d.Members, d.Silent, d.Beyond
 	poke(f.wake)
-	if orders {
+	if d.Orders != f.read {
 		poke(f.fetch)
 	}
 }

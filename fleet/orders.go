@@ -44,6 +44,9 @@ func (f *Fleet) readOrders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.mu.Lock()
+	f.read = number
+	f.mu.Unlock()
 	lost := f.book.lost(all, number, f.now())
 	for i := range lost {
 		o := &lost[i]

@@ -1,0 +1,108 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet"
+	"github.com/switchgear-go/switchgear/fleet/fleettest"
+	"github.com/switchgear-go/switchgear/ops"
+)
+
+// flushed loses everything once: after so many orders were added, and so many receipts
+// were put.
+type flushed struct {
+	*fleettest.Store
+	adds, puts int64
+	seenAdds   atomic.Int64
+	seenPuts   atomic.Int64
+	armed      atomic.Bool
+	done       atomic.Bool
+}
+
+func (s *flushed) flush() {
+	if s.seenAdds.Load() >= s.adds && s.seenPuts.Load() >= s.puts && s.done.CompareAndSwap(false, true) {
+		s.Flush()
+	}
+}
+
+func (s *flushed) Add(ctx context.Context, id string, order []byte, number uint64, age time.Duration) (uint64, error) {
+	n, err := s.Store.Add(ctx, id, order, number, age)
+	if s.armed.Load() {
+		s.seenAdds.Add(1)
+		s.flush()
+	}
+	return n, err
+}
+
+func (s *flushed) Put(ctx context.Context, t fleet.Table, field string, value []byte) error {
+	err := s.Store.Put(ctx, t, field, value)
+	if s.armed.Load() && strings.HasPrefix(string(t), string(fleet.ReceiptTable)) {
+		s.seenPuts.Add(1)
+		s.flush()
+	}
+	return err
+}
+
+// What a store that is flushed while an order is given has lost is named as silent.
+// An override that any member has carried out reaches all, within a few beats, and the
+// overrides of before are still there (F10, F12).
+func TestOrderWhileTheStoreIsFlushed(t *testing.T) {
+	dry := forceOpen("db", time.Hour)
+	dry.DryRun = true
+	opens := fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbOpen, Reason: "a test"}}
+	for _, c := range []struct {
+		name       string
+		adds, puts int64
+		order      fleet.Order
+		want       breaker.State // of all; Closed: it may differ
+	}{
+		{"before anyone has read it", 1, 0, forceOpen("db", time.Hour), breaker.Closed},
+		{"when one has carried it out", 1, 1, forceOpen("db", time.Hour), breaker.ForcedOpen},
+		{"when all but one have", 1, 3, forceOpen("db", time.Hour), breaker.ForcedOpen},
+		{"a dry run", 1, 0, dry, breaker.Closed},
+		{"an order that does not stand", 1, 2, opens, breaker.Closed},
+	} {
+		for _, before := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, others before: %t", c.name, before), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					crew := newCrew(t, 4, 0).withPlanes()
+					store := &flushed{Store: crew.store, adds: c.adds, puts: c.puts}
+					for _, x := range crew.all {
+						x.Store = store
+						x.m.Breaker("cache")
+					}
+					crew.start().joined()
+					if before {
+						crew.order(forceOpen("cache", time.Hour))
+					}
+					time.Sleep(time.Minute)
+					store.armed.Store(true)
+					r := crew.order(c.order)
+					if !store.done.Load() || len(r.Done)+len(r.Silent) != 4 {
+						t.Errorf("%s after a flush, want 4 with those that are silent", r)
+					}
+					time.Sleep(5 * time.Second)
+					for _, x := range crew.all {
+						if s := x.m.Breaker("cache").State(); before && s != breaker.ForcedOpen {
+							t.Errorf("F12: at %s, cache is %s, want forced-open", x.Member, s)
+						}
+						b := x.m.Breaker("db")
+						if s := b.State(); s != c.want && c.want != breaker.Closed {
+							t.Errorf("F12: %s is %s, want %s", x.Member, s, c.want)
+						}
+						if n := len(b.History()); n > 1 {
+							t.Errorf("F10: %s has moved %d times", x.Member, n)
+						}
+					}
+				})
+			})
+		}
+	}
+}
