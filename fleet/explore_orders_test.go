@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -346,6 +347,11 @@ func TestExploreOrders(t *testing.T) {
 	case testing.Short() || mutants.Race:
 		depth = 3
 	}
+	// In a bubble no time passes but what the steps say.
+	synctest.Test(t, func(t *testing.T) { exploreOrders(t, depth) })
+}
+
+func exploreOrders(t *testing.T, depth int) {
 	const many = 100
 	left := [orderKinds]int{gives: 3, givesHalf: 1, reads: many, readsMute: 1, restarts: 2, minute: 1, loses: 1, fallsBack: 1}
 	names := []string{"give", "give and die", "read", "read, mute", "restart", "minute", "lose", "fall back"}
