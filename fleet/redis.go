@@ -48,8 +48,9 @@ const (
 )
 
 // NewRedis returns a Store in Redis or Valkey. Its connections are its own, made
-// with the options of client: address, TLS, user, password, Sentinel. Only times
-// and retries differ, because a fleet gives up sooner. client must be a
+// with the options of client: address, TLS, user, password, Sentinel. Times, retries
+// and sizes differ, because a fleet gives up sooner and needs little; it reads from
+// masters only, and asks no Limiter. client must be a
 // *redis.Client, also of redis.NewFailoverClient, or a *redis.ClusterClient.
 func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 	own, err := copyClient(client)
@@ -77,6 +78,8 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
 		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
+		o.PipelineReadBufferSize, o.PipelineWriteBufferSize = 0, 0 // no second pool
+		o.Limiter = nil                                            // it is for the user's commands
 		o.Dialer = everyTime(o.Dialer)
 		return redis.NewClient(&o), nil
 	case *redis.ClusterClient:
@@ -90,6 +93,8 @@ func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
 		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
 		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
 		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
+		o.PipelineReadBufferSize, o.PipelineWriteBufferSize = 0, 0
+		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false // replicas may be late
 		o.NewClient = everyTimeToNode(o.NewClient)
 		own := redis.NewClusterClient(&o)
 		own.AddHook(finder{own})
