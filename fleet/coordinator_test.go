@@ -1,0 +1,102 @@
+package fleet_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet"
+)
+
+// In a fleet of two, one that fails does not open the other, and both that fail open
+// each other (F3).
+func TestFleetOfTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, 3*time.Second).start().joined()
+		time.Sleep(20 * time.Second)
+		c.set(func(x *mate) bool { return x == c.all[0] }, 0)
+		time.Sleep(time.Minute)
+		if s := c.all[1].m.Breaker("db").Status(); s.State != breaker.Closed || len(c.all[1].m.Breaker("db").History()) > 0 {
+			t.Errorf("the good one: %s", s.Explain())
+		}
+		if s := c.all[0].m.Breaker("db").State(); s == breaker.Closed {
+			t.Error("the bad one is closed")
+		}
+		c.allWork()
+		c.until(30*time.Second, "both are closed", func() bool { closed, _ := c.states(); return closed == 2 })
+		time.Sleep(time.Minute)
+		c.allFail()
+		took := c.until(25*time.Second, "both are open", func() bool { _, open := c.states(); return open == 2 })
+		t.Logf("both failed, and were open after %s", took)
+	})
+}
+
+// A zone of one process has no verdict: it is one voice, and opens alone.
+func TestZoneOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 5, 500*time.Millisecond, "a")
+		c.all[4].Zone = "b"
+		c.start().joined()
+		c.set(func(x *mate) bool { return x.Zone == "b" }, 0)
+		time.Sleep(30 * time.Second)
+		for _, x := range c.all {
+			if n := x.f.State().Opened; n > 0 {
+				t.Errorf("%s in zone %s was opened by a verdict", x.Member, x.Zone)
+			}
+		}
+		if closed, _ := c.states(); closed != 4 {
+			t.Errorf("%d are closed, want 4", closed)
+		}
+	})
+}
+
+// A process that starts during a verdict is under it at once, without a failure of its
+// own, unless people have forced its breaker closed for all.
+func TestJoinsDuringAVerdict(t *testing.T) {
+	for name, forced := range map[string]bool{"plain": false, "forced-closed for all": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCrew(t, 4, time.Second).withPlanes().start().joined()
+				time.Sleep(10 * time.Second)
+				if forced {
+					o := forceOpen("db", time.Hour)
+					o.Verb = breaker.VerbForceClosed
+					if r := c.order(o); len(r.Done) != 4 {
+						t.Fatal(r)
+					}
+				}
+				c.allFail()
+				c.until(20*time.Second, "all are open beneath any override", func() bool {
+					for _, x := range c.all {
+						if x.m.Breaker("db").Status().Auto == breaker.Closed {
+							return false
+						}
+					}
+					return true
+				})
+				late := &mate{Options: fleet.Options{Member: "late"}}
+				newCrewOf(c, late).withPlanes().start()
+				time.Sleep(4 * time.Second)
+				s := late.m.Breaker("db").Status()
+				want := breaker.Open
+				if forced {
+					want = breaker.ForcedClosed
+				}
+				if s.State != want || !forced && s.Opened.Cause != breaker.CauseFleet {
+					t.Errorf("the late one: %s", s.Explain())
+				}
+				ran := late.ran
+				c.call(t.Context(), late)
+				if (late.ran > ran) != forced {
+					t.Errorf("its call ran: %t, want %t", late.ran > ran, forced)
+				}
+			})
+		})
+	}
+}
+
+// newCrewOf is others who share the store of c, and what they call.
+func newCrewOf(c *crew, all ...*mate) *crew {
+	return &crew{t: c.t, store: c.store, fails: func(x *mate) bool { return c.fails(x) }, all: all}
+}
