@@ -36,7 +36,7 @@ type Fleet struct {
 	// Of the member's goroutine alone.
 	gauges  map[string]*gauge
 	sets    map[string]bool
-	keys    int // gauges that are keys
+	keyed   map[*breaker.Breaker]bool // that gauges are of and that are keys of sets
 	omitted int
 	digest  *wire.Digest  // the newest, as this goroutine sees it
 	heardAt time.Duration // when it came
@@ -45,14 +45,15 @@ type Fleet struct {
 
 	receipts []*wire.Receipt // of the clerk's goroutine alone: those that the store has not taken
 
-	opened         atomic.Uint64 // breakers that a verdict opened here
-	news           chan struct{} // something happened that the fleet should hear of soon
-	wake           chan struct{} // a digest came
-	summaryChanged chan struct{} // summary has changed
-	changed        chan struct{} // state has changed
-	fetch          chan struct{} // there are orders to read
-	older          chan struct{} // past has more to report
-	clears         chan cleared  // what was closed by order, for the coordinator
+	opened         atomic.Uint64         // breakers that a verdict opened here
+	news           chan struct{}         // something happened that the fleet should hear of soon
+	moved          chan *breaker.Breaker // keys of sets that did; one that finds no room is found with the next beat
+	wake           chan struct{}         // a digest came
+	summaryChanged chan struct{}         // summary has changed
+	changed        chan struct{}         // state has changed
+	fetch          chan struct{}         // there are orders to read
+	older          chan struct{}         // past has more to report
+	clears         chan cleared          // what was closed by order, for the coordinator
 	book           book
 	past           past
 
@@ -133,8 +134,8 @@ var joined sync.Map // of *breaker.Manager
 func join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	f := &Fleet{
 		m: m, o: o, params: o.params(), store: o.Store, seal: wire.Seal{Group: o.Group, Key: o.Key},
-		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{},
-		news: make(chan struct{}, 1), wake: make(chan struct{}, 1), summaryChanged: make(chan struct{}, 1),
+		boot: rand.Uint64() | 1, began: time.Now(), gauges: map[string]*gauge{}, sets: map[string]bool{}, keyed: map[*breaker.Breaker]bool{},
+		news: make(chan struct{}, 1), moved: make(chan *breaker.Breaker, 64), wake: make(chan struct{}, 1), summaryChanged: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), fetch: make(chan struct{}, 1), older: make(chan struct{}, 1), clears: make(chan cleared, 64),
 	}
 	f.field = fieldOf(f.boot)
@@ -160,7 +161,7 @@ func join(ctx context.Context, m *breaker.Manager, o Options) (*Fleet, error) {
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.stops = append(f.stops, m.Observe(), m.AddListener(breaker.Listener{
 		StateChange: func(b *breaker.Breaker, t breaker.Transition) {
-			poke(f.news)
+			f.tellMoved(b)
 			f.past.add(f, b.ID(), &t)
 		},
 	}), m.OnCreate(f.created))

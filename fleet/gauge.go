@@ -120,9 +120,8 @@ func (f *Fleet) rule(s *breaker.Settings) verdict.Rule {
 	return r
 }
 
-// poll finds the breakers that take part, and counts their calls. fresh is said
-// once a beat: then keys of sets are looked for, and settings read.
-func (f *Fleet) poll(now time.Duration, fresh bool) {
+// poll finds the breakers that take part, and counts their calls. See turn.
+func (f *Fleet) poll(now time.Duration, fresh, beat bool) {
 	for name, calls := range f.m.Calls() {
 		if !f.o.Only(name) {
 			continue
@@ -142,7 +141,8 @@ func (f *Fleet) poll(now time.Duration, fresh bool) {
 		}
 		g.count(now, calls)
 	}
-	if fresh {
+	f.pollMoved(now)
+	if beat {
 		f.omitted = 0
 		for name := range f.sets {
 			f.pollSet(name, now)
@@ -164,12 +164,12 @@ func (f *Fleet) pollSet(name string, now time.Duration) {
 		delete(f.sets, name)
 		return
 	}
-	bad := s.WithEvidence()
-	slices.SortFunc(bad, func(a, b *breaker.Breaker) int {
-		return cmp.Or(-cmp.Compare(a.State(), b.State()), -cmp.Compare(a.FailCount(), b.FailCount()))
-	})
-	for _, b := range bad {
-		f.watchKey(b, now)
+	bad := slices.DeleteFunc(s.WithEvidence(), func(b *breaker.Breaker) bool { return f.keyed[b] })
+	f.omitted += len(bad)
+	for _, b := range worst(bad, maxKeys-len(f.keyed)) {
+		if f.watchKey(b, now) {
+			f.omitted--
+		}
 	}
 	if f.digest == nil {
 		return
@@ -183,19 +183,55 @@ func (f *Fleet) pollSet(name string, now time.Duration) {
 	}
 }
 
-func (f *Fleet) watchKey(b *breaker.Breaker, now time.Duration) {
+// worst are those most of which there is most to say: at most so many, without sorting
+// all, as clients may have invented very many keys.
+func worst(bad []*breaker.Breaker, most int) (out []*breaker.Breaker) {
+	order := func(a, b *breaker.Breaker) int {
+		return cmp.Or(-cmp.Compare(a.State(), b.State()), -cmp.Compare(a.FailCount(), b.FailCount()))
+	}
+	for _, b := range bad {
+		if len(out) >= most {
+			if most <= 0 || order(b, out[most-1]) >= 0 {
+				continue
+			}
+			out = out[:most-1]
+		}
+		i, _ := slices.BinarySearchFunc(out, b, order)
+		out = slices.Insert(out, i, b)
+	}
+	return out
+}
+
+// pollMoved watches the keys of sets that have opened or closed, before a beat finds
+// them.
+func (f *Fleet) pollMoved(now time.Duration) {
+	for {
+		select {
+		case b := <-f.moved:
+			if name := nameOf(b.ID()); f.sets[name] && f.o.Only(name) {
+				f.watchKey(b, now)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// watchKey reports whether a key is watched from now on, or was before.
+func (f *Fleet) watchKey(b *breaker.Breaker, now time.Duration) bool {
+	if f.keyed[b] {
+		return true
+	}
 	id := b.ID()
-	if g := f.gauges[id]; g != nil && g.b == b {
-		return
+	old := f.gauges[id] // of a breaker that the set has forgotten
+	if old == nil && len(f.keyed) >= maxKeys || len(id) > wire.MaxID {
+		return false
 	}
-	if f.keys >= maxKeys || len(id) > wire.MaxID {
-		f.omitted++
-		return
+	if old != nil {
+		delete(f.keyed, old.b)
 	}
-	if f.gauges[id] == nil {
-		f.keys++
-	}
-	f.gauges[id] = f.watch(b, true, now)
+	f.gauges[id], f.keyed[b] = f.watch(b, true, now), true
+	return true
 }
 
 // prune gives up keys that there is nothing to say of, and breakers that were
@@ -210,7 +246,7 @@ func (f *Fleet) prune(now time.Duration) {
 		case now-g.active < keyPause:
 			continue
 		default:
-			f.keys--
+			delete(f.keyed, g.b)
 		}
 		g.forget()
 		delete(f.gauges, id)

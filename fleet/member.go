@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet/internal/verdict"
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 )
@@ -30,31 +31,43 @@ func (f *Fleet) member(ctx context.Context) {
 			g.forget()
 		}
 	}()
-	fresh := true
+	fresh, beat := true, true
 	for n := 1; ; {
-		f.turn(fresh)
+		f.turn(fresh, beat)
 		select {
 		case <-tick.C:
 			fresh = n%ticks == 0
+			beat = fresh
 			n++
 		case <-f.news:
-			fresh = true // keys of sets may have failed
+			fresh, beat = true, false
 			rest(ctx, f.o.Beat/50)
 		case <-f.wake:
-			fresh = false
+			fresh, beat = false, false
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// turn is one step of the member.
-func (f *Fleet) turn(fresh bool) {
+// tellMoved is called on the goroutine of the call or order that moved a breaker. It
+// waits for nothing.
+func (f *Fleet) tellMoved(b *breaker.Breaker) {
+	select {
+	case f.moved <- b:
+	default:
+	}
+	poke(f.news)
+}
+
+// turn is one step of the member. fresh: breakers are read even if they seem
+// unchanged. beat: keys of sets are looked for, which takes time if there are many.
+func (f *Fleet) turn(fresh, beat bool) {
 	now := f.now()
 	f.mu.Lock()
 	f.digest, f.heardAt, f.clock, f.missed = f.heard.digest, f.heard.At, f.heard.clock, f.failures
 	f.mu.Unlock()
-	f.poll(now, fresh)
+	f.poll(now, fresh, beat)
 	t := f.step(now, fresh)
 	alone := f.heardAt == 0 || now-f.heardAt > aloneAfter*f.o.Beat || f.missed >= aloneAfter
 	f.mu.Lock()
