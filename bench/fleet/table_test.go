@@ -44,7 +44,7 @@ const (
 	outageAt  = 30 * time.Second
 	playEnd   = 160 * time.Second
 	quickTime = 20 * time.Millisecond
-	runs      = 3  // of which the median counts
+	runs      = 3 // of which the median counts
 	tableRuns = 9 // the same for the table
 )
 
