@@ -100,3 +100,30 @@ func TestJoinsDuringAVerdict(t *testing.T) {
 func newCrewOf(c *crew, all ...*mate) *crew {
 	return &crew{t: c.t, store: c.store, fails: func(x *mate) bool { return c.fails(x) }, all: all}
 }
+
+// Processes that have the same name at the same time, as containers with one hostname
+// do, are members in their own right: each has a voice, a receipt and a row.
+func TestSameName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, time.Second).withPlanes()
+		for _, x := range c.all {
+			x.Member = "app/1"
+		}
+		c.start().joined()
+		time.Sleep(20 * time.Second)
+		c.allFail()
+		c.until(10*time.Second, "all are open", func() bool { _, open := c.states(); return open == 4 })
+		if r := c.order(forceOpen("db", time.Hour)); len(r.Done) != 4 || r.Members != 4 {
+			t.Errorf("%s, want 4 of 4 done", r)
+		}
+		v, err := c.all[0].f.Group().View(t.Context())
+		if err != nil || len(v.Members) != 4 {
+			t.Errorf("%d members on the screen, want 4: %v", len(v.Members), err)
+		}
+		c.leave(c.all[3]) // and is not taken for the others
+		time.Sleep(10 * time.Second)
+		if s := c.all[0].f.State(); s.Members != 3 || s.Silent != 0 {
+			t.Errorf("one has left: %+v", s)
+		}
+	})
+}
