@@ -175,6 +175,7 @@ func TestKeysBeyondTheLimit(t *testing.T) {
 			fail("worst")
 		}
 		fail(strings.Repeat("x", 600))
+		time.Sleep(2 * time.Second) // of those that did not open it hears with a beat
 		for range 10 {
 			time.Sleep(time.Second / 3) // at any time, and not only when it looks for keys
 			r := c.report("pod-0")
