@@ -16,8 +16,10 @@
 //	fleet.go        Join, Close, State
 //	member.go       the loops of a member: count, report, receive
 //	gauge.go        one breaker: what it has counted, and what is done to it
+//	keys.go         which keys of sets are watched
+//	clerk.go        the loop that reads orders and reports the inventory; orders.go carries out orders
 //	coordinator.go  the loop of the member that adds up the reports
-//	store.go        the interface of a store; redis.go implements it with Redis
+//	store.go        the interface of a store; redis.go implements it with Redis, over client.go
 //
 // The decisions are pure functions in internal/verdict, and the messages are in
 // internal/wire. docs/fleet.md says when to use a fleet and when not, what it costs

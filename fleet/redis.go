@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/switchgear-go/switchgear/fleet/internal/wire"
 )
 
@@ -37,21 +35,16 @@ type redisStore struct {
 	orders  string
 }
 
-// Times of a store's connections. go-redis's defaults let one command hang for
-// ten seconds when a server is stopped.
 const (
-	storeTimeout = 500 * time.Millisecond
-	dialTimeout  = time.Second
-	bufferSize   = 4 << 10     // go-redis has 32 KB, which a fleet that comes back allocates thousandfold
-	keepFor      = time.Hour   // how long what members say outlives them all
-	keepDigest   = time.Minute // and the digest, whose evidence is no older
+	keepFor    = time.Hour   // how long what members say outlives them all
+	keepDigest = time.Minute // and the digest, whose evidence is no older
 )
 
 // NewRedis returns a Store in Redis or Valkey. Its connections are its own, made
 // with the options of client: address, TLS, user, password, Sentinel. Times, retries
 // and sizes differ, because a fleet gives up sooner and needs little; it reads from
-// masters only, and asks no Limiter. client must be a
-// *redis.Client, also of redis.NewFailoverClient, or a *redis.ClusterClient.
+// masters only, and asks no Limiter. client must be a *redis.Client, also of
+// redis.NewFailoverClient, or a *redis.ClusterClient.
 func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 	own, err := copyClient(client)
 	if err != nil {
@@ -62,75 +55,6 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 		client: own, prefix: prefix, deaf: 3 * time.Second,
 		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", term: prefix + "t", orders: prefix + "o",
 	}, nil
-}
-
-func copyClient(client redis.UniversalClient) (redis.UniversalClient, error) {
-	switch c := client.(type) {
-	case *redis.Client:
-		if c == nil {
-			return nil, errNilClient
-		}
-		o := *c.Options()
-		o.MaxRetries, o.DialerRetries = -1, 1
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
-		o.ContextTimeoutEnabled = true
-		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
-		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
-		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
-		o.ClientSideCache, o.ClientSideCacheConfig = nil, nil
-		o.PipelineReadBufferSize, o.PipelineWriteBufferSize = 0, 0 // no second pool
-		o.Limiter = nil                                            // it is for the user's commands
-		o.Dialer = everyTime(o.Dialer)
-		return redis.NewClient(&o), nil
-	case *redis.ClusterClient:
-		if c == nil {
-			return nil, errNilClient
-		}
-		o := *c.Options()
-		o.MaxRetries, o.MaxRedirects, o.DialerRetries = -1, 2, 1
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, storeTimeout, storeTimeout, storeTimeout
-		o.ContextTimeoutEnabled = true
-		o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 4, 0, 2, 0
-		o.ReadBufferSize, o.WriteBufferSize, o.DisableIdentity = bufferSize, bufferSize, true
-		o.PushNotificationProcessor, o.MaintNotificationsConfig = nil, noNotices()
-		o.PipelineReadBufferSize, o.PipelineWriteBufferSize = 0, 0
-		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false // replicas may be late
-		o.NewClient = everyTimeToNode(o.NewClient)
-		own := redis.NewClusterClient(&o)
-		own.AddHook(finder{own})
-		return own, nil
-	}
-	return nil, fmt.Errorf("fleet: got a Redis client of type %T, want *redis.Client or *redis.ClusterClient", client)
-}
-
-var errNilClient = errors.New("fleet: got a nil Redis client, want one that was made by redis.NewClient and the like")
-
-// finder looks anew which node has which slots when something fails. By itself
-// go-redis does so each minute, and when a node redirects: one that is dead or
-// frozen does not.
-type finder struct{ cluster *redis.ClusterClient }
-
-func (f finder) look(ctx context.Context, err error) error {
-	if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
-		f.cluster.ReloadState(ctx) // in the background, and not more often than it takes
-	}
-	return err
-}
-
-func (f finder) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (f finder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error { return f.look(ctx, next(ctx, cmd)) }
-}
-
-func (f finder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return f.look(ctx, next(ctx, cmds)) }
-}
-
-// noNotices: two clients cannot share the handlers of what a server announces,
-// and a fleet can do without: it loses nothing when a connection goes.
-func noNotices() *maintnotifications.Config {
-	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 func (s *redisStore) table(t Table) string { return s.prefix + string(t) }
