@@ -90,6 +90,7 @@ func Example_worker() {
 }
 
 func TestExampleWorker(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	queue := redis.NewClient(&redis.Options{Addr: s.addr})
 	defer queue.Close()

@@ -2,6 +2,7 @@ package breakerredis_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	logging.Disable() // of go-redis: it logs every dead server that the tests make
+	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
 	os.Exit(m.Run())
 }
 
@@ -132,6 +134,15 @@ func quick(addr string) *redis.Options {
 		Addr: addr, ReadTimeout: 10 * time.Second,
 		MinRetryBackoff: time.Millisecond, MaxRetryBackoff: time.Millisecond, DialerRetries: 2, DialerRetryTimeout: time.Millisecond,
 		PoolSize: 100,
+	}
+}
+
+// warm makes a connection of a client whose timeouts are short, however long that
+// takes.
+func warm(t *testing.T, c *redis.Client) {
+	t.Helper()
+	if err := c.WithTimeout(time.Minute).Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 

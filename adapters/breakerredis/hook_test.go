@@ -32,6 +32,7 @@ func guard(t *testing.T, o *redis.Options, s breaker.Settings) (*redis.Client, *
 }
 
 func TestServerKilledAndBack(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 3})
 	ctx := t.Context()
@@ -68,6 +69,7 @@ func TestServerKilledAndBack(t *testing.T) {
 }
 
 func TestServerPaused(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	for _, test := range []struct {
 		name   string
@@ -96,9 +98,7 @@ func TestServerPaused(t *testing.T) {
 			o.ReadTimeout, o.ContextTimeoutEnabled = 300*time.Millisecond, true
 			c, b := guard(t, o, breaker.Settings{FailMax: 5})
 			if test.warm {
-				if err := c.Ping(t.Context()).Err(); err != nil {
-					t.Fatal(err)
-				}
+				warm(t, c)
 			}
 			s.pause()
 			defer s.resume()
@@ -132,6 +132,7 @@ func TestServerPaused(t *testing.T) {
 // Replies are answers, whatever they say, except those with which a node
 // refuses everything.
 func TestReplies(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ctx := t.Context()
 	t.Run("that are successes", func(t *testing.T) {
@@ -458,6 +459,7 @@ func startCluster(t *testing.T) (one, two *server) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	one, two := startCluster(t)
 	set := breaker.NewSet[string]("redis", breaker.Settings{FailMax: 3}, breaker.SetOptions{})
 	checkNodes(t, redis.NewClusterClient(&redis.ClusterOptions{
@@ -518,6 +520,7 @@ func startSentinel(t *testing.T, masters map[string]*server) string {
 
 // Masters that one Sentinel watches are dependencies of their own.
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string]func(master string) []breakerredis.Option{
 		"by number": func(string) []breakerredis.Option { return nil },
 		"by name": func(master string) []breakerredis.Option {
@@ -537,9 +540,7 @@ func TestSentinel(t *testing.T) {
 				if err := breakerredis.Guard(c, set, opts(master)...); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Ping(t.Context()).Err(); err != nil {
-					t.Fatal(err)
-				}
+				warm(t, c)
 				clients[master] = c
 			}
 			servers["sessions"].kill()

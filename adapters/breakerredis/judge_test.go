@@ -22,6 +22,7 @@ import (
 // Nodes that cannot serve say so to the commands. What a pipeline or EXEC
 // returns by itself must not hide it.
 func TestNodesThatRefuse(t *testing.T) {
+	t.Parallel()
 	nodes := map[string]func(*testing.T) *server{
 		"LOADING": func(t *testing.T) *server {
 			s := startServer(t, "--enable-debug-command", "yes", "--rdbcompression", "no", "--loading-process-events-interval-bytes", "1024")
@@ -160,6 +161,7 @@ func (b broken) MarshalBinary() ([]byte, error) { return nil, b.err }
 
 // What the program did wrong, or could not get for itself, never left the process.
 func TestMistakesOfTheProgram(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ctx := t.Context()
 	for name, test := range map[string]struct {
@@ -273,6 +275,7 @@ func TestConnectionsOfTheProgramsOwn(t *testing.T) {
 
 // What a real node makes of calls that go wrong: good and bad outcomes.
 func TestSituations(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	ctx := t.Context()
 	admin := redis.NewClient(quick(s.addr))
@@ -388,6 +391,7 @@ func TestSituations(t *testing.T) {
 // A subscription whose connection breaks connects again by itself, and says
 // nothing of the node before that.
 func TestSubscriptionThatIsCut(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	admin := redis.NewClient(quick(s.addr))
 	defer admin.Close()

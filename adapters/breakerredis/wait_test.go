@@ -15,9 +15,10 @@ import (
 
 // A command that waits on purpose until its caller's time is over has met no failure.
 func TestBlockingUntilTheCallersDeadline(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	o := quick(s.addr)
-	o.ContextTimeoutEnabled, o.ReadTimeout, o.MaxRetries = true, 50*time.Millisecond, -1
+	o.ContextTimeoutEnabled, o.ReadTimeout, o.MaxRetries = true, 500*time.Millisecond, -1
 	setup := redis.NewClient(o)
 	defer setup.Close()
 	if err := setup.XGroupCreateMkStream(t.Context(), "stream", "group", "$").Err(); err != nil {
@@ -51,11 +52,9 @@ func TestBlockingUntilTheCallersDeadline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, b := guard(t, o, breaker.Settings{FailMax: 2})
-			if err := c.Ping(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			warm(t, c)
 			fail(t.Context(), t, b)
-			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 			defer cancel()
 			err := run(ctx, c)
 			if err == nil || isReply(err) {
@@ -68,13 +67,14 @@ func TestBlockingUntilTheCallersDeadline(t *testing.T) {
 
 // As long as it may wait, and no longer; and only if it got as far as waiting.
 func TestBlockingOnANodeThatHangs(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	for name, test := range map[string]struct {
 		timeout, deadline time.Duration
 		warm              bool
 		want              int
 	}{
-		"within its wait":      {time.Minute, 100 * time.Millisecond, true, 0},
+		"within its wait":      {time.Minute, 500 * time.Millisecond, true, 0},
 		"beyond its wait":      {time.Second, 2500 * time.Millisecond, true, 1},
 		"before it could wait": {time.Minute, 100 * time.Millisecond, false, 1},
 	} {
@@ -83,9 +83,7 @@ func TestBlockingOnANodeThatHangs(t *testing.T) {
 			o.ContextTimeoutEnabled = true
 			c, b := guard(t, o, breaker.Settings{})
 			if test.warm {
-				if err := c.Ping(t.Context()).Err(); err != nil {
-					t.Fatal(err)
-				}
+				warm(t, c)
 			}
 			s.pause()
 			defer s.resume()

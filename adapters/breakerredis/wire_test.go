@@ -19,15 +19,14 @@ import (
 
 // A command that waits for its program's own pool asks no node, whatever ends it.
 func TestWaitForThePool(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	for name, enabled := range map[string]bool{"default": false, "ContextTimeoutEnabled": true} {
 		t.Run(name, func(t *testing.T) {
 			o := quick(s.addr)
 			o.PoolSize, o.ContextTimeoutEnabled = 1, enabled
 			c, b := guard(t, o, breaker.Settings{FailMax: 2})
-			if err := c.Ping(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			warm(t, c)
 			fail(t.Context(), t, b)
 			conn := c.Conn()
 			defer conn.Close()
@@ -57,13 +56,12 @@ func TestWaitForThePool(t *testing.T) {
 // Blocking commands that end by their callers' deadlines, one after the other, do
 // not make a failure of a command that waits for their connection.
 func TestWaitForBlockingCommands(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	o := quick(s.addr)
 	o.PoolSize, o.ContextTimeoutEnabled, o.MaxRetries = 1, true, -1
 	c, b := guard(t, o, breaker.Settings{})
-	if err := c.Ping(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
+	warm(t, c)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	run := func(d time.Duration, do func(context.Context) error) {
@@ -95,6 +93,7 @@ func TestWaitForBlockingCommands(t *testing.T) {
 // A node that hangs or goes away is a failure although all that is left of it is
 // the end of the caller's time.
 func TestCallersDeadlineOnADeadNode(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	silent := listen(t, func(net.Conn) { select {} })        // takes connections, answers nothing
 	closing := listen(t, func(c net.Conn) { _ = c.Close() }) // hangs up at once
@@ -119,9 +118,7 @@ func TestCallersDeadlineOnADeadNode(t *testing.T) {
 			test.options(o)
 			c, b := guard(t, o, breaker.Settings{})
 			if test.warm {
-				if err := c.Ping(t.Context()).Err(); err != nil {
-					t.Fatal(err)
-				}
+				warm(t, c)
 				s.pause()
 				defer s.resume()
 			}
@@ -189,6 +186,7 @@ func TestWatchedConnections(t *testing.T) {
 // A server that was restarted leaves dead connections in the pool, which cost
 // neither the caller nor the breaker anything.
 func TestIdleConnectionsOfARestart(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c, b := guard(t, quick(s.addr), breaker.Settings{FailMax: 1})
 	burst := func() {
