@@ -340,6 +340,7 @@ func (y *yard) close() {
 }
 
 func TestExploreOrders(t *testing.T) {
+	t.Parallel()
 	depth := 4
 	switch {
 	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
@@ -408,6 +409,7 @@ func TestOrdersInOrder(t *testing.T) {
 // What a member has carried out is not forgotten while the store has it, however
 // many orders follow (F10).
 func TestDoneIsKeptWhileItStands(t *testing.T) {
+	t.Parallel()
 	var b book
 	stands := StoredOrder{ID: "stands", Number: 1}
 	b.begin(stands.ID)
@@ -438,6 +440,7 @@ var slips = []mutants.Mutant{
 }
 
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	if testing.Short() || mutants.Race {
 		t.Skip("slow")
 	}

@@ -32,9 +32,9 @@ var stressed = os.Getenv("SWITCHGEAR_STRESS") != ""
 
 // startEight starts eight real processes in two zones. The invariants are checked
 // at the end, on what they recorded.
-func startEight(t *testing.T, redis string) *processes {
+func startEight(t *testing.T, redis string, s breaker.Settings) *processes {
 	t.Helper()
-	p := startProcesses(t, 8, processConfig{Redis: redis, Every: time.Second, Settings: processSettings, Key: "0123456789abcdef"}, "a", "b")
+	p := startProcesses(t, 8, processConfig{Redis: redis, Every: time.Second, Settings: s, Key: "0123456789abcdef"}, "a", "b")
 	t.Cleanup(func() { p.t = t; p.check(t) })
 	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
 	<-time.After(3 * time.Second)
@@ -48,7 +48,7 @@ func TestProcesses(t *testing.T) {
 	}
 	t.Parallel()
 	s := startServer(t)
-	p := startEight(t, s.addr)
+	p := startEight(t, s.addr, processSettings)
 
 	t.Run("outage", func(t *testing.T) {
 		p.t = t
@@ -114,7 +114,8 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	way := newProxy(t, s.addr)
-	p := startEight(t, way.addr())
+	settings := breaker.Settings{FailMax: 5, ResetTimeout: 5 * time.Second}
+	p := startEight(t, way.addr(), settings)
 	hit := 0 // the process that a fault is of
 	for _, fault := range []struct {
 		name      string
@@ -152,11 +153,11 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 			} else {
 				t.Logf("alone after %s", p.until(slack, "all are alone", p.allAlone))
 				// Each probes by itself, at the pace of its own settings (F6).
-				<-time.After(10 * time.Second)
+				<-time.After(settings.ResetTimeout)
 				p.until(slack, "each has probed by itself", func() bool { return p.probed(began) == len(p.configs) })
 				_, ran := p.since(began)
 				t.Logf("%d calls reached the dependency in %s", ran, time.Since(began.at))
-				if most := 8 * (2 + int(time.Since(began.at)/processSettings.ResetTimeout)); ran > most {
+				if most := 8 * (2 + int(time.Since(began.at)/settings.ResetTimeout)); ran > most {
 					t.Errorf("F6: %d calls reached the dependency, want at most %d as without a fleet", ran, most)
 				}
 			}

@@ -32,7 +32,6 @@ func newRedis(t testing.TB, c redis.UniversalClient, group string) fleet.Store {
 }
 
 func TestRedisContract(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
 		c := s.client()
@@ -42,7 +41,6 @@ func TestRedisContract(t *testing.T) {
 }
 
 func TestValkeyContract(t *testing.T) {
-	t.Parallel()
 	s := startValkey(t)
 	fleettest.TestStore(t, func(t *testing.T) (a, b fleet.Store) {
 		c := s.client()
@@ -188,7 +186,6 @@ func aclRule(t *testing.T, also ...any) (args []any) {
 // The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
 // fleet, orders included, and for nothing else.
 func TestACL(t *testing.T) {
-	t.Parallel()
 	rule := aclRule(t)
 	s := startServer(t)
 	admin := s.client()
