@@ -56,7 +56,7 @@ func TestDocsFitAndCanBeRead(t *testing.T) {
 		for _, look := range []struct {
 			width  int64
 			scheme string
-		}{{1280, "light"}, {1280, "dark"}, {360, "light"}, {360, "dark"}} {
+		}{{1280, "light"}, {1280, "dark"}, {360, "dark"}, {360, "light"}} {
 			p.screen(look.width, 800, look.scheme)
 			if wide := eval[int](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 				t.Errorf("%s at %d px: %d px too wide", path, look.width, wide)

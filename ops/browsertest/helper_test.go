@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	devtools "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -26,10 +27,12 @@ import (
 	"github.com/switchgear-go/switchgear/ops"
 )
 
-// page is a window of a headless Chromium.
+// page is what a window of a headless Chromium shows to a test.
 type page struct {
 	*testing.T
-	ctx context.Context
+	ctx           context.Context
+	width, height int64
+	scheme        string // its colours
 }
 
 // scratch is a folder for all tests.
@@ -38,7 +41,7 @@ var scratch string
 // TestMain lets more tests run at once than there are processors, because most of
 // them wait, and ends the browser that they share.
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "4") // a flag of the command line replaces it
+	_ = flag.Set("test.parallel", "6") // a flag of the command line replaces it
 	dir, err := os.MkdirTemp("", "browsertest-")
 	if err != nil {
 		panic(err)
@@ -69,9 +72,74 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	return ctx, err
 })
 
-// open opens a window with a profile of its own, or skips the test, and goes to
-// url. Anything that the page throws or logs as an error, including a violation
-// of its security policy, fails the test.
+// window is a window with a profile of its own.
+type window struct {
+	ctx   context.Context
+	close context.CancelFunc
+}
+
+// free are the windows that no test uses now. They are kept for the next test, as
+// opening one takes a second of processor time.
+var free struct {
+	sync.Mutex
+	windows []*window
+}
+
+// takeWindow returns a window that shows an empty page.
+func takeWindow(root context.Context) (*window, error) {
+	free.Lock()
+	if n := len(free.windows); n > 0 {
+		w := free.windows[n-1]
+		free.windows = free.windows[:n-1]
+		free.Unlock()
+		return w, nil
+	}
+	free.Unlock()
+	ctx, closeIt := chromedp.NewContext(root, chromedp.WithNewBrowserContext())
+	_, err := chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, t, runtime.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		// Each window behaves as if it had the keyboard, which only one of them has.
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	}))
+	if err != nil {
+		closeIt()
+		return nil, err
+	}
+	return &window{ctx, closeIt}, nil
+}
+
+// giveBack empties a window for the next test, or closes it if that fails.
+func (w *window) giveBack() {
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(localStorage.clear(), sessionStorage.clear(), true)`))
+	if err == nil {
+		_, err = chromedp.Run(ctx, chromedp.Navigate("about:blank"))
+	}
+	if err == nil {
+		_, err = chromedp.Run(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, devtools.ResetNavigationHistory, cdp.Empty{})
+			return err
+		}))
+	}
+	if err != nil {
+		w.close()
+		return
+	}
+	free.Lock()
+	defer free.Unlock()
+	free.windows = append(free.windows, w)
+}
+
+// open goes to url in a window with a profile of its own, or skips the test.
+// Anything that the page throws or logs as an error, including a violation of its
+// security policy, fails the test.
 func open(t *testing.T, url string, width, height int64, scheme string) *page {
 	t.Helper()
 	root, err := browser()
@@ -81,10 +149,22 @@ func open(t *testing.T, url string, width, height int64, scheme string) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := chromedp.NewContext(root, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	p := &page{t, ctx}
-	p.watch()
+	w, err := takeWindow(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	p := &page{T: t, ctx: ctx}
+	listening := p.watch()
+	t.Cleanup(func() {
+		cancel()
+		listening.Wait()
+		if t.Failed() {
+			w.close()
+			return
+		}
+		w.giveBack()
+	})
 	p.screen(width, height, scheme)
 	p.visit(url)
 	return p
@@ -96,28 +176,19 @@ func (p *page) visit(url string) {
 	p.do("open "+url, chromedp.Navigate(url))
 }
 
-func (p *page) watch() {
+// watch listens to the window until the test ends.
+func (p *page) watch() (listening *sync.WaitGroup) {
 	thrown, logged := chromedp.Events(p.ctx, runtime.ExceptionThrown), chromedp.Events(p.ctx, log.EntryAdded)
-	p.do("watch", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		if _, err := cdp.Call(ctx, t, runtime.Enable, cdp.Empty{}); err != nil {
-			return err
-		}
-		if _, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{}); err != nil {
-			return err
-		}
-		// Each window behaves as if it had the keyboard, which only one of them has.
-		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-		return err
-	}))
-	go func() {
+	listening = new(sync.WaitGroup)
+	listening.Go(func() {
 		for e, err := range thrown {
 			if err != nil {
 				return
 			}
 			p.Errorf("the page threw %s at %s:%d", e.ExceptionDetails.Text, e.ExceptionDetails.URL, e.ExceptionDetails.LineNumber)
 		}
-	}()
-	go func() {
+	})
+	listening.Go(func() {
 		for e, err := range logged {
 			if err != nil {
 				return
@@ -126,17 +197,26 @@ func (p *page) watch() {
 				p.Errorf("the page logged %s", e.Entry.Text)
 			}
 		}
-	}()
+	})
+	return listening
 }
 
 // screen sets the size of the window, and light, dark or forced colours.
 func (p *page) screen(width, height int64, scheme string) {
 	p.Helper()
+	if width != p.width || height != p.height {
+		p.width, p.height = width, height
+		p.do("set the size", chromedp.EmulateViewport(width, height))
+	}
+	if scheme == p.scheme {
+		return
+	}
+	p.scheme = scheme
 	forced := "none"
 	if scheme == "forced" {
 		scheme, forced = "dark", "active"
 	}
-	p.do("set the screen", chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	p.do("set the colours", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}, {Name: "forced-colors", Value: forced}, //nolint:misspell // its name in CSS
 		}})
@@ -147,10 +227,7 @@ func (p *page) screen(width, height int64, scheme string) {
 func (p *page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.Helper()
 	for _, step := range steps {
-		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
-		if what == "watch" {
-			ctx = p.ctx // the first step opens the window, which lives as long as its context
-		}
+		ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 		_, err := chromedp.Run(ctx, step)
 		cancel()
 		if err != nil {
@@ -167,12 +244,30 @@ func (p *page) give(what string, err error) {
 }
 
 // click clicks where the element is, as a person does: the page may replace it with
-// an equal one meanwhile.
+// an equal one meanwhile. If the page has moved it away before the button goes down,
+// it is clicked again.
 func (p *page) click(css string) {
 	p.Helper()
-	p.until("see "+css, fmt.Sprintf(`!!document.querySelector(%q)?.checkVisibility()`, css))
-	at := eval[[]float64](p, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoViewIfNeeded(); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, css))
-	p.do("click "+css, chromedp.MouseClickXY(at[0], at[1]))
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		p.until("see "+css, fmt.Sprintf(`!!document.querySelector(%q)?.checkVisibility()`, css))
+		at := eval[[]float64](p, fmt.Sprintf(`((css) => {
+			const e = document.querySelector(css);
+			if (!e) return [];
+			window.aimed = false;
+			addEventListener("mousedown", (down) => { window.aimed = !!down.target.closest(css) || !!down.target.closest("label")?.control?.matches(css) }, { capture: true, once: true });
+			e.scrollIntoViewIfNeeded();
+			const r = e.getBoundingClientRect();
+			return [r.x + r.width / 2, r.y + r.height / 2];
+		})(%q)`, css))
+		if len(at) == 0 {
+			continue
+		}
+		p.do("click "+css, chromedp.MouseClickXY(at[0], at[1]))
+		if eval[bool](p, `window.aimed !== false`) { // another page has none
+			return
+		}
+	}
+	p.give("click "+css, context.DeadlineExceeded)
 }
 
 // choose sets the value of a field and notifies the page, as a person's input
@@ -194,7 +289,7 @@ func (p *page) press(keys string) {
 
 func eval[T any](p *page, js string) T {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
 	if err != nil {
@@ -206,7 +301,7 @@ func eval[T any](p *page, js string) T {
 // until waits for an expression to be true.
 func (p *page) until(what, js string) {
 	p.Helper()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if eval[bool](p, "!!("+js+")") {
 			return
 		}
