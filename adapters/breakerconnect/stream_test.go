@@ -144,6 +144,7 @@ func TestStreams(t *testing.T) {
 			}},
 		} {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
 				g, b := guarded(t)
 				_ = test.call(t, g)
 				wantOutcome(t, b, test.want)

@@ -160,6 +160,7 @@ func TestCallersWhoGiveUp(t *testing.T) {
 }
 
 func TestServerKilledAndBack(t *testing.T) {
+	t.Parallel()
 	addr, _, stop := serve(t, "", &fakeService{})
 	g, b := guarded(breaker.Settings{})
 	client, _ := dial(t, addr, g)

@@ -162,6 +162,7 @@ func TestServerDiesUnderAStream(t *testing.T) {
 }
 
 func TestStreamsThatTheirCallerLeaves(t *testing.T) {
+	t.Parallel()
 	addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(1)})
 	start := func(t *testing.T, ctx context.Context) (pb.TestService_StreamingOutputCallClient, *breaker.Breaker) {
 		t.Helper()
@@ -177,6 +178,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		return s, b
 	}
 	t.Run("a cancel while it receives is not evidence", func(t *testing.T) {
+		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		s, b := start(t, ctx)
 		time.AfterFunc(20*time.Millisecond, cancel)
@@ -185,12 +187,14 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantState(t, b, breaker.Closed)
 	})
 	t.Run("a deadline after it has answered is not evidence", func(t *testing.T) {
+		t.Parallel()
 		s, b := start(t, within(t, time.Second))
 		_, err := s.Recv()
 		wantCode(t, err, codes.DeadlineExceeded)
 		wantState(t, b, breaker.Closed)
 	})
 	t.Run("a deadline before it has answered is a failure", func(t *testing.T) {
+		t.Parallel()
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(0)})
 		client, _ := dial(t, addr, g)
@@ -203,6 +207,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantState(t, b, breaker.Open)
 	})
 	t.Run("a deadline of the service's own is a failure, answered or not", func(t *testing.T) {
+		t.Parallel()
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, _, _ := serve(t, "", &fakeService{download: func(_ *pb.StreamingOutputCallRequest, s pb.TestService_StreamingOutputCallServer) error {
 			_ = s.Send(&pb.StreamingOutputCallResponse{})
@@ -219,6 +224,7 @@ func TestStreamsThatTheirCallerLeaves(t *testing.T) {
 		wantState(t, b, breaker.Open)
 	})
 	t.Run("a header that does not come before the deadline is a failure", func(t *testing.T) {
+		t.Parallel()
 		g, b := guarded(breaker.Settings{FailMax: 1})
 		addr, _, _ := serve(t, "", &fakeService{download: sendsThenWaits(0)})
 		client, _ := dial(t, addr, g)

@@ -6,18 +6,25 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // tests that are parallel wait; a flag of the command line replaces it
+	os.Exit(m.Run())
+}
 
 // tripper is a scripted http.RoundTripper.
 type tripper func(*http.Request) (*http.Response, error)

@@ -16,6 +16,7 @@ import (
 // A call that waits for one of the program's own connections asks no server. A
 // call that waits for a connection to be made does.
 func TestMaxConnsPerHost(t *testing.T) {
+	t.Parallel()
 	begun := make(chan struct{}, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/fails" {

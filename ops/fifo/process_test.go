@@ -5,6 +5,7 @@ package fifo
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
 	}
+	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
 	os.Exit(m.Run())
 }
 

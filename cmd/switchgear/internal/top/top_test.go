@@ -169,6 +169,7 @@ func (r *rig) state(id string) breaker.State {
 }
 
 func TestScreenFitsEveryTerminal(t *testing.T) {
+	t.Parallel()
 	for _, size := range [][2]int{{200, 50}, {80, 24}, {40, 10}, {10, 5}, {1, 1}} {
 		r := newRig(t, size[0], size[1])
 		for _, keys := range []string{"", "<enter>", "f", "<esc>", "?", "x", "/"} {
@@ -187,6 +188,7 @@ func TestScreenFitsEveryTerminal(t *testing.T) {
 }
 
 func TestSelectionStaysOnItsBreaker(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.shows("> payments", "5 breakers: 1 open, 4 closed", "sort: worst")
 	r.keys("<down>")
@@ -199,6 +201,7 @@ func TestSelectionStaysOnItsBreaker(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("/", "LEDG")
 	r.shows("ledger/*", "filter: LEDG")
@@ -212,6 +215,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestSetOpensAndFolds(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "<enter>")
 	r.shows("3 keys: 3 closed", "ledger/eu-1", "ledger/us-1")
@@ -220,6 +224,7 @@ func TestSetOpensAndFolds(t *testing.T) {
 }
 
 func TestStory(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("<enter>")
 	r.shows("payments has been open for", "opened by ana", "Every call is rejected; a probe may run")
@@ -228,6 +233,7 @@ func TestStory(t *testing.T) {
 }
 
 func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("F")
 	r.shows("force-closed payments in shop/7", "reason:")
@@ -257,6 +263,7 @@ func TestOverrideAsksForReasonEndAndYes(t *testing.T) {
 // A default value is replaced by the first key, as selected text is; editing
 // keys keep it.
 func TestFirstKeyReplacesWhatIsOffered(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		keys []string
 		want string
@@ -284,6 +291,7 @@ func TestFirstKeyReplacesWhatIsOffered(t *testing.T) {
 // An order for several shows what changes its state first, and then the
 // counts.
 func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 120, 24)
 	r.manager.Breaker("mail").ForceOpen(breaker.Order{})
 	set := breaker.SetOf[string](r.manager, "ledger")
@@ -303,6 +311,7 @@ func TestOrderForSeveralShowsWhatChanges(t *testing.T) {
 // An order goes to all marked lines, shows what changes first, and requires
 // the number of breakers; a marked set counts with all its keys.
 func TestOrderForAllMarked(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 120, 24)
 	r.keys("<home>", " ")
 	r.shows("1 marked", " *payments")
@@ -334,6 +343,7 @@ func TestOrderForAllMarked(t *testing.T) {
 
 // Of several orders, the one that fails is named, and the marks stay.
 func TestOrderForAllMarkedThatFailsInPart(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 120, 24)
 	r.keys("<home>", "   ", "r", "<enter>")
 	r.shows("type 5 and enter")
@@ -344,6 +354,7 @@ func TestOrderForAllMarkedThatFailsInPart(t *testing.T) {
 }
 
 func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("o")
 	r.shows("open payments in shop/7")
@@ -353,6 +364,7 @@ func TestReasonThatMayBeLeftOutSaysSo(t *testing.T) {
 }
 
 func TestOrderForASetNeedsItsNumber(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.keys("/", "ledger", "<enter>", "f", "INC-42", "<enter>")
 	r.keys("never", "<enter>")
@@ -369,6 +381,7 @@ func TestOrderForASetNeedsItsNumber(t *testing.T) {
 }
 
 func TestEscLeavesEveryStep(t *testing.T) {
+	t.Parallel()
 	for _, steps := range [][]string{{"f"}, {"f", "why", "<enter>"}, {"f", "why", "<enter>", "<enter>"}, {"c"}, {"c", "<enter>"}} {
 		r := newRig(t, 100, 20)
 		r.keys(append(steps, "<esc>")...)
@@ -380,6 +393,7 @@ func TestEscLeavesEveryStep(t *testing.T) {
 }
 
 func TestRefusalIsShown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.m.c.Do = func(context.Context, string, ops.Order) (ops.Receipt, error) {
 		return ops.Receipt{}, errors.New("read-only: this handler was given no Authorize")
@@ -389,6 +403,7 @@ func TestRefusalIsShown(t *testing.T) {
 }
 
 func TestTroubleAndAgeAreBanners(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 100, 20)
 	r.trouble = []string{"process 7 does not answer"}
 	r.run(r.m.lookNow())
@@ -401,6 +416,7 @@ func TestTroubleAndAgeAreBanners(t *testing.T) {
 
 // More trouble than fits on a line can be unfolded.
 func TestTroubleUnfolds(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 60, 20)
 	for i := range 8 {
 		r.trouble = append(r.trouble, fmt.Sprintf("process %d does not answer: no answer in time, and a word more than fits", i))
@@ -430,6 +446,7 @@ func TestTroubleUnfolds(t *testing.T) {
 // Whatever processes say, in whichever of the answers that the screen shows,
 // nothing of it reaches the terminal unescaped.
 func TestScreenIsPlainText(t *testing.T) {
+	t.Parallel()
 	var o ops.Overview
 	var keys []ops.Status
 	var detail Detail
@@ -470,6 +487,7 @@ func TestScreenIsPlainText(t *testing.T) {
 }
 
 func TestManyBreakersScroll(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 80, 12)
 	for i := range 100 {
 		r.manager.Breaker(fmt.Sprintf("b%03d", i))
