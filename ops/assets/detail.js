@@ -1,6 +1,6 @@
 // The sheet with everything that is known about one breaker.
 
-import { el, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
+import { el, pressed, human, clock, stateTag, stateWords, seconds, count, web, ident } from "./words.js";
 import { ask } from "./net.js";
 import { plot } from "./draw.js";
 import { shadowsOf, shadowLane, shadowText } from "./shadow.js";
@@ -36,7 +36,7 @@ export class Detail {
       const [status, past, plots, shadows, line] = await Promise.all([ask("v1/status", [["id", id], ["full", "1"]]), ask("v1/history", [["id", id]]), ask("v1/plots", [["name", name]]),
         ask("v1/shadows"), ask("v1/timeline", [["id", id], ["since", "3600s"]])]);
       if (plots.plots.length) this.model.plots.set(name, plots.plots[0]);
-      if (this.id === id) this.fill(status.breakers[0], past.histories[0].transitions, shadowsOf(shadows.shadows, id), line.events.filter((e) => e.kind === "shadow"));
+      if (this.id === id && !pressed(this.sheet)) this.fill(status.breakers[0], past.histories[0].transitions, shadowsOf(shadows.shadows, id), line.events.filter((e) => e.kind === "shadow"));
     } catch (e) {
       if (this.id === id && !this.sheet.querySelector("h2")) this.sheet.replaceChildren(el("p", { class: "result bad" }, e.message), this.closer());
     }

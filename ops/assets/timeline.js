@@ -1,6 +1,6 @@
 // The timeline: what happened to all breakers, the newest first.
 
-import { el, clock, day, stateTag, stateWords, verbWords, human, seconds, many, ident, plain } from "./words.js";
+import { el, pressed, clock, day, stateTag, stateWords, verbWords, human, seconds, many, ident, plain } from "./words.js";
 import { ask } from "./net.js";
 import { trace } from "./detail.js";
 
@@ -69,6 +69,7 @@ export class Timeline {
 
   draw() {
     if (!this.shown) return;
+    if (pressed(this.list)) return this.soon();
     const from = this.model.now() - this.span * 1000;
     const all = merge(this.events).filter((e) => Date.parse(e.at) >= from && this.wants(e)).reverse();
     const rows = [];

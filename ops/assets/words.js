@@ -70,6 +70,14 @@ function parts(id) {
   return out;
 }
 
+let down = null; // what a pointer is down on
+addEventListener("pointerdown", (e) => { down = e.target; });
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => { down = null; });
+
+// pressed reports whether a pointer is down in a box. A click is lost if its button
+// is replaced while it is pressed, so such a box stays as it is.
+export function pressed(box) { return box.contains(down); }
+
 // el makes an element; children are elements or text, which is made plain.
 export function el(tag, props, ...children) {
   const e = document.createElement(tag);

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -155,21 +154,13 @@ func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
 func TestFleetPageKeepsClicksAndFocus(t *testing.T) {
 	t.Parallel()
 	p := open(t, startPods(t, 1).sites[0].url()+"fleet/", 1280, 800, "light")
-	press := func(css string) {
-		t.Helper()
-		p.until(css, fmt.Sprintf(`document.querySelector(%q)`, css))
-		at := eval[[]float64](p, fmt.Sprintf(`(() => { const r = document.querySelector(%q).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, css))
-		p.do("press "+css, chromedp.MouseEvent("mousePressed", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
-		p.drawnAgain()
-		p.do("let go of "+css, chromedp.MouseEvent("mouseReleased", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
-	}
-	press(`.row[data-id="payments"] .name`)
+	p.clickSlowly(`.row[data-id="payments"] .name`, "v1/fleet")
 	p.until("the detail", `document.querySelector("#detail").open`)
-	press("#detail .close")
+	p.clickSlowly("#detail .close", "v1/fleet")
 	p.until("no detail", `!document.querySelector("#detail").open`)
 
 	eval[bool](p, `(document.querySelector('.row[data-id="mail"] .name').focus(), true)`)
-	p.drawnAgain()
+	p.drawnAgain("v1/fleet")
 	if at := eval[string](p, `document.activeElement.closest(".row")?.dataset.id || document.activeElement.tagName`); at != "mail" {
 		t.Errorf("the keyboard is at %s, want mail", at)
 	}
@@ -177,18 +168,11 @@ func TestFleetPageKeepsClicksAndFocus(t *testing.T) {
 	p.until("the detail", `document.querySelector("#detail").open && document.querySelector("#detail h2").textContent === "mail"`)
 	for _, css := range []string{"#detail form button", "#detail .close"} {
 		eval[bool](p, fmt.Sprintf(`(document.querySelector(%q).focus(), true)`, css))
-		p.drawnAgain()
+		p.drawnAgain("v1/fleet")
 		if !eval[bool](p, fmt.Sprintf(`document.activeElement === document.querySelector(%q)`, css)) {
 			t.Errorf("the keyboard has left %s", css)
 		}
 	}
-}
-
-// drawnAgain waits until a page of a fleet has received two more answers.
-func (p *page) drawnAgain() {
-	p.Helper()
-	const answers = `performance.getEntriesByType("resource").filter((e) => e.name.endsWith("v1/fleet")).length`
-	p.until("it is drawn again", fmt.Sprintf(`%s >= %d`, answers, eval[int](p, answers)+2))
 }
 
 // Names that others chose are shown, and are never markup.

@@ -270,6 +270,25 @@ func (p *page) click(css string) {
 	p.give("click "+css, context.DeadlineExceeded)
 }
 
+// clickSlowly holds the button down for so long that the page has drawn again what
+// it shows of an answer.
+func (p *page) clickSlowly(css, answer string) {
+	p.Helper()
+	p.until("see "+css, fmt.Sprintf(`!!document.querySelector(%q)?.checkVisibility()`, css))
+	at := eval[[]float64](p, fmt.Sprintf(`(() => { const r = document.querySelector(%q).getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, css))
+	p.do("press "+css, chromedp.MouseEvent("mousePressed", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	p.drawnAgain(answer)
+	p.do("let go of "+css, chromedp.MouseEvent("mouseReleased", at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+}
+
+// drawnAgain waits until a page has received two more of an answer, which it then
+// draws.
+func (p *page) drawnAgain(answer string) {
+	p.Helper()
+	answers := fmt.Sprintf(`performance.getEntriesByType("resource").filter((e) => e.name.includes(%q)).length`, answer)
+	p.until("it is drawn again", fmt.Sprintf(`%s >= %d`, answers, eval[int](p, answers)+2))
+}
+
 // choose sets the value of a field and notifies the page, as a person's input
 // does.
 func (p *page) choose(css, value string) {

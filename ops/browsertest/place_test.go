@@ -212,6 +212,18 @@ func TestDetailOfAProcessThatIsGone(t *testing.T) {
 	}
 }
 
+// The sheet is drawn again each second. A person who presses a button for longer
+// than that still clicks it.
+func TestSheetKeepsClicks(t *testing.T) {
+	t.Parallel()
+	m := linked()
+	fail(m.Breaker("payments"), 5, errors.New("timeout"))
+	p := open(t, serve(t, m, ops.Options{Authorize: anybody}).url()+"?breaker=payments", 1280, 800, "light")
+	p.says("payments has been open for")
+	p.clickSlowly("#detail .close", "v1/history")
+	p.until("no sheet", `!document.querySelector("#detail").open`)
+}
+
 // No control is cut off, at any width.
 func TestNothingIsCutOff(t *testing.T) {
 	t.Parallel()
