@@ -277,6 +277,7 @@ func TestConsole(t *testing.T) {
 
 // What does not fit is said, and how much it is.
 func TestFleetSaysWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	m := new(breaker.Manager)
 	for i := range 2000 {
 		m.Breaker("a-breaker-of-very-many-" + strconv.Itoa(i))

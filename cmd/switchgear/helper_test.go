@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("go build: %v\n%s", err, out))
 	}
-	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
+	_ = flag.Set("test.parallel", "16") // most tests wait; a flag of the command line replaces it
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

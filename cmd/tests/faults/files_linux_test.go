@@ -144,6 +144,7 @@ func replace(t *testing.T, dir string, put func(path string) error) (mend func()
 // A disk that hangs, such as that of a file server that is gone: an order
 // waits at most a second for its line in the audit log.
 func TestAuditDiskHangs(t *testing.T) {
+	t.Parallel()
 	needsRoot(t, "to freeze a disk")
 	disk := shortTemp(t)
 	image := filepath.Join(shortTemp(t), "disk")
