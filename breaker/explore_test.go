@@ -124,6 +124,7 @@ func explorations() []exploration {
 	keyedDo.settings.FailMax, keyedDo.spec.FailMax = plain.settings.FailMax, plain.spec.FailMax
 	return []exploration{base, update, rate, plain, both, ramp, whole, score, lease, nested, fleet, keyed, keyedDo}
 }
+
 // collectLess lets garbage pile up, which takes a quarter off the processor time of
 // an exploration.
 func collectLess(t *testing.T) {

@@ -339,6 +339,7 @@ func (y *yard) close() {
 		f.o.Plane.Close()
 	}
 }
+
 // collectLess lets garbage pile up, which takes a quarter off the processor time of
 // an exploration.
 func collectLess(t *testing.T) {

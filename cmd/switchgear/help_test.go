@@ -70,7 +70,6 @@ func TestVersion(t *testing.T) {
 }
 
 func TestManualPages(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	run := func(dir string) int { return run(t.Context(), []string{"man", dir}, nil, io.Discard, io.Discard) }
 	if code := run(dir); code != exitDone {

@@ -92,7 +92,6 @@ func TestReplayOtherData(t *testing.T) {
 }
 
 func TestTuneCommand(t *testing.T) {
-	t.Parallel()
 	code, out, errs := try(t, "tune", outageFile, "--breaker", "payments", "--false-trips", "5/hour")
 	if code != 0 || errs != "" {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
@@ -105,7 +104,6 @@ func TestTuneCommand(t *testing.T) {
 }
 
 func TestReplayErrors(t *testing.T) {
-	t.Parallel()
 	garbage := filepath.Join(t.TempDir(), "x.sgr")
 	if err := os.WriteFile(garbage, []byte("\x89SGR\r\n\x1a\nrubbish"), 0o600); err != nil {
 		t.Fatal(err)

@@ -484,6 +484,7 @@ func (w *world) String() string {
 	}
 	return b.String()
 }
+
 // collectLess lets garbage pile up, which takes a quarter off the processor time of
 // an exploration.
 func collectLess(t *testing.T) {
