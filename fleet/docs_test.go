@@ -59,7 +59,6 @@ var sample = regexp.MustCompile(`(?m)^(switchgear_fleet_\w+)\{group="test"\} `)
 // The alerts fire when they should. What they and the dashboard ask for is what a
 // member's plane serves, and each query of the dashboard finds something there.
 func TestAlertsAndDashboard(t *testing.T) {
-	t.Parallel()
 	alerts := filepath.Join("..", "docs", "fleet-alerts.yml")
 	promtool(t, "", "check", "rules", alerts)
 	promtool(t, "", "test", "rules", filepath.Join("..", "docs", "fleet-alerts_test.yml"))

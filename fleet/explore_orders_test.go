@@ -418,7 +418,6 @@ func TestOrdersInOrder(t *testing.T) {
 // What a member has carried out is not forgotten while the store has it, however
 // many orders follow (F10).
 func TestDoneIsKeptWhileItStands(t *testing.T) {
-	t.Parallel()
 	var b book
 	stands := StoredOrder{ID: "stands", Number: 1}
 	b.begin(stands.ID)

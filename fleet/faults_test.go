@@ -36,7 +36,7 @@ func startEight(t *testing.T, redis string, s breaker.Settings) *processes {
 	t.Helper()
 	p := startProcesses(t, 8, processConfig{Redis: redis, Every: time.Second, Settings: s, Key: "0123456789abcdef"}, "a", "b")
 	t.Cleanup(func() { p.t = t; p.check(t) })
-	t.Logf("joined after %s", p.until(slack, "all have joined", p.together))
+	t.Logf("joined after %s", p.until(3*slack, "all have joined", p.together))
 	<-time.After(3 * time.Second)
 	return p
 }

@@ -276,7 +276,6 @@ func TestSilentBeyondTheLimit(t *testing.T) {
 // Of more breakers with trouble than the coordinator remembers, those that are open
 // stay, and the number of the others is told.
 func TestSubjectsBeyondTheLimit(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 2, time.Second).start().joined()
 		c.tell(t.Context(), 0, 24, nil, func(i int) (claims []verdict.Claim) {
@@ -317,7 +316,6 @@ func TestSubjectsBeyondTheLimit(t *testing.T) {
 
 // Of more bad zones than a breaker's verdicts are kept for, 32 open.
 func TestZonesBeyondTheLimit(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 2, time.Second).start().joined()
 		zone := func(i int) string { return fmt.Sprint("z", i/3) }
@@ -338,7 +336,6 @@ func TestZonesBeyondTheLimit(t *testing.T) {
 // An order for more breakers than a receipt has room for is done, with a receipt
 // that says how many it was.
 func TestReceiptBeyondTheLimit(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 1, 0).withPlanes().start().joined()
 		for i := range 2000 {
@@ -412,7 +409,6 @@ func TestHistoryBeyondTheLimit(t *testing.T) {
 
 // The receipts of an order are forgotten after the order.
 func TestReceiptsExpire(t *testing.T) {
-	t.Parallel()
 	s := startServer(t)
 	c := s.client()
 	defer c.Close()

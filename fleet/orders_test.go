@@ -218,7 +218,6 @@ func TestOrderJustAfterAFlush(t *testing.T) {
 // A member that was cut off while the store lost its data, and while the override
 // was released, does not put the override back.
 func TestReleasedAndFlushedWhileAway(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 3, time.Second).withPlanes()
 		away := &lossy{Store: c.store}
@@ -268,7 +267,6 @@ func TestNotesEndNoOverride(t *testing.T) {
 
 // A member that was away while an override was taken back takes it back as well.
 func TestReleasedWhileAway(t *testing.T) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 3, time.Second).withPlanes()
 		away := &lossy{Store: c.store}
