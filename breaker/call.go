@@ -157,7 +157,7 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 // doRecorded is Do for a closed breaker whose calls are recorded.
 func (b *Breaker) doRecorded(ctx context.Context, w uint64, r *compiled, fn func(context.Context) error) error {
 	var g settleOnce
-	g.p.b, g.p.word, g.p.tag, g.p.began = b, w, tagExact, r.timer.now(true)
+	g.p.b, g.p.word, g.p.tag, g.p.began = b, w, tagExact, r.timer.real()
 	g.running = true
 	defer g.unwind()
 	err := fn(ctx)

@@ -51,6 +51,11 @@ func (c *clock) now(exact bool) time.Duration {
 	return time.Duration(c.step()) * c.width
 }
 
+// real returns the time since the base, exactly. The clock must not be virtual: no
+// recording is made of one. It is small enough to be inlined, and so takes a
+// nanosecond less than now.
+func (c *clock) real() time.Duration { return time.Since(c.base) }
+
 // step returns the current step. It may be a little late.
 func (c *clock) step() uint64 {
 	n, ok := c.cached()

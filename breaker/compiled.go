@@ -13,17 +13,18 @@ import (
 // them. It is never modified. A manager or set compiles its settings once, and
 // all breakers with these settings share the result.
 type compiled struct {
-	Settings             // with defaults filled in
-	version   uint64     // of the settings: 1, and one more with each Update
-	flags     uint64     // the bits of the word that these settings decide
-	failUnit  int        // units that a failure adds to the failure count; above 1, a success takes back 1
-	failLimit int        // FailMax in units; negative if the rule is off
-	dated     bool       // the rule needs to know when failures happen: FailFor or FailWithin is set
-	step      *clock     // the clock of a window of time; nil if there is no such window
-	timer     *clock     // the clock that times calls; nil if calls are not timed
-	exact     bool       // calls are timed by the real clock: SlowCall is too short for the steps of timer, or calls are recorded
-	tape      *tape.Tape // where calls are recorded; nil if they are not
-	shadows   *shadows   // nil if there are none
+	Settings                 // with defaults filled in
+	version    uint64        // of the settings: 1, and one more with each Update
+	flags      uint64        // the bits of the word that these settings decide
+	failUnit   int           // units that a failure adds to the failure count; above 1, a success takes back 1
+	failLimit  int           // FailMax in units; negative if the rule is off
+	dated      bool          // the rule needs to know when failures happen: FailFor or FailWithin is set
+	step       *clock        // the clock of a window of time; nil if there is no such window
+	stepsBegan time.Duration // from the base of step to that of timer, if both are set
+	timer      *clock        // the clock that times calls; nil if calls are not timed
+	exact      bool          // calls are timed by the real clock: SlowCall is too short for the steps of timer, or calls are recorded
+	tape       *tape.Tape    // where calls are recorded; nil if they are not
+	shadows    *shadows      // nil if there are none
 }
 
 // compile fills in the defaults of valid settings and derives everything else.
@@ -59,6 +60,9 @@ func (r *compiled) setObservers(c *config) {
 		// A virtual clock costs nothing to read, and a replay must judge by the
 		// times that were recorded.
 		r.exact = r.tape != nil || r.SlowCall < exactBelow || c.clock != nil
+	}
+	if r.step != nil && r.timer != nil {
+		r.stepsBegan = r.timer.base.Sub(r.step.base)
 	}
 	if s := c.shadows.Load(); s != nil && len(s.list) > 0 {
 		r.shadows = s

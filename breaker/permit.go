@@ -95,7 +95,7 @@ func (p *Permit) ask() error {
 	// Recorded, and nothing else: as little as in doRecorded.
 	if p.word&admitMask == flagTimed {
 		if r := p.b.settings(); r.tape != nil && r.shadows == nil {
-			p.began, p.tag = r.timer.now(true), tagExact
+			p.began, p.tag = r.timer.real(), tagExact
 			p.word |= permitSlow
 			return nil
 		}
@@ -203,7 +203,9 @@ func (p *Permit) done(err error) {
 // caller that gave up from a dependency that failed. DoneContext returns the
 // error to give to the caller: err itself, unless WithErrorOnTrip changes it.
 func (p *Permit) DoneContext(ctx context.Context, err error) error {
-	q := *p
+	// Field by field: a copy of the whole would wait for the stores that have just
+	// written its fields.
+	q := Permit{b: p.b, word: p.word, began: p.began, tag: p.tag}
 	// Ended first, so that nothing below can end the permit twice.
 	p.b = &settled
 	if q.over() {
@@ -219,8 +221,9 @@ func (p *Permit) DoneContext(ctx context.Context, err error) error {
 	if err == nil && q.tag.flying() && q.shadowedPlain() {
 		return nil
 	}
-	g := settleOnce{p: q, running: true} // the classifier is user code, and may exit the goroutine
-	defer g.unwind()
+	var g settleOnce
+	g.p.b, g.p.word, g.p.began, g.p.tag, g.running = q.b, q.word, q.began, q.tag, true
+	defer g.unwind() // the classifier is user code, and may exit the goroutine
 	return g.end(ctx, err)
 }
 

@@ -25,15 +25,31 @@ func (p *Permit) recordedPlain() bool {
 	}
 	// The clock first: failures that come between this and the look at the word
 	// must not be recorded as before the success.
-	ended := r.timer.now(true)
-	if b.load() != w || r.slow(ended-p.began) || w&flagCounted != 0 && !b.countedAt(w, ended) {
+	ended := r.timer.real()
+	if b.load() != w || r.slow(ended-p.began) || w&flagCounted != 0 && !b.countedAgainAt(r, w, ended) && !b.countedAt(w, ended) {
 		return false
 	}
 	if c := b.cold.Load(); b.cfg.calls.Load() != nil || c != nil && c.calls.Load() != nil {
 		b.observe(Success, false, ended-p.began)
 	}
-	b.record(r.tape, tape.Call{Began: p.began, Ended: ended, What: tape.Is(uint8(Success), tape.Whole, 0).In(genOf(w))})
+	what := tape.Is(uint8(Success), tape.Whole, 0).In(genOf(w))
+	if n := b.number(r.tape); n != 0 {
+		r.tape.Add(goroutineHash(), p.began, ended, what.Of(n))
+	}
 	return true
+}
+
+// countedAgainAt is countedFast for a success that is recorded, and ended at this
+// time.
+func (b *Breaker) countedAgainAt(r *compiled, w uint64, ended time.Duration) bool {
+	win := b.win.Load()
+	if win == nil || win.gen != genOf(w) || win.time.clock == nil || win.time.clock != r.step {
+		return false
+	}
+	// The coarse clock may be late. The step follows from the recorded time.
+	step, ok := r.step.cached()
+	into := r.stepsBegan + ended - time.Duration(step)*r.step.width
+	return ok && into >= 0 && into < r.step.width && win.time.good.own().countAgain(step)
 }
 
 // countedAt is counted for a success that is recorded, and ended at this time.
@@ -71,7 +87,7 @@ func (p *Permit) endedAt(r *compiled, took time.Duration) time.Duration {
 	}
 	// began is not the beginning, or not on the real clock: recording began while
 	// the call ran.
-	return r.timer.now(true)
+	return r.timer.real()
 }
 
 // recordSettled records a call that settle has judged. c holds what counting
@@ -112,7 +128,7 @@ func (b *Breaker) countedRecorded(p *Permit, o Outcome, rec *tape.Call) bool {
 	b.mu.Lock()
 	ok := b.countedAlone(p, o)
 	if ok {
-		rec.Ended = b.cfg.fine.get(b.cfg.clock).now(true)
+		rec.Ended = b.cfg.fine.get(b.cfg.clock).real()
 		rec.What = tape.What(0).After(unitsOf(b.load()))
 	}
 	b.mu.Unlock()
@@ -128,7 +144,7 @@ func (b *Breaker) recordCountsLocked(rec *tape.Call, p *Permit) {
 	if stateOf(w) == Closed {
 		atomic.OrUint64(&b.word, flagHeld) // no evidence of a key, so not by swapWord
 	}
-	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), 0
+	rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).real(), 0
 	if !p.belongs(w) {
 		rec.What = tape.Late
 	}

@@ -115,19 +115,31 @@ func (b *Breaker) setNumber(n uint32) {
 
 // record writes a call on the tape. Breaker.mu may be held.
 func (b *Breaker) record(t *tape.Tape, c tape.Call) {
-	n := b.extra.Load() >> extraNumber
-	if n == 0 {
-		// The first call of this breaker. If another goroutine asks at the same
-		// time, both get the same number.
-		if n = t.Enroll(b, b.settings().stepBase()); n == 0 {
-			t.Lose()
-			return
-		}
-		if b.cfg.tape.Load() == t {
-			b.setNumber(n)
-		}
+	if n := b.number(t); n != 0 {
+		t.Add(goroutineHash(), c.Began, c.Ended, c.What.Of(n))
 	}
-	t.Add(goroutineHash(), c.Began, c.Ended, c.What.Of(n))
+}
+
+// number returns the breaker's number on the tape, or 0 if there are no more
+// numbers: then the call is lost. It is small enough to be inlined.
+func (b *Breaker) number(t *tape.Tape) (n uint32) {
+	if n = b.extra.Load() >> extraNumber; n == 0 {
+		n = b.enroll(t) // the first call of this breaker
+	}
+	return
+}
+
+// enroll asks the tape for a number. If several goroutines ask at the same time,
+// all get the same one.
+func (b *Breaker) enroll(t *tape.Tape) uint32 {
+	n := t.Enroll(b, b.settings().stepBase())
+	switch {
+	case n == 0:
+		t.Lose()
+	case b.cfg.tape.Load() == t:
+		b.setNumber(n)
+	}
+	return n
 }
 
 // recordMoved tells the tape about a transition. mu is held.

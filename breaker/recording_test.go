@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,11 +17,14 @@ import (
 )
 
 // taped returns a manager that records on a tape of its own.
-func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) {
+func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) { return tapedOn(tb, s, 1<<16) }
+
+// tapedOn is taped for a tape of this many bytes.
+func tapedOn(tb testing.TB, s Settings, bytes int) (*Manager, *tape.Tape) {
 	tb.Helper()
 	m := NewManager(s)
 	var n atomic.Uint32
-	t := tape.New(1<<16, tape.Hooks{
+	t := tape.New(bytes, tape.Hooks{
 		Enroll:   func(any, time.Time) uint32 { return n.Add(1) },
 		Forgot:   func(any) {},
 		Moved:    func(any, any, tape.Trace) {},
@@ -33,6 +37,39 @@ func taped(tb testing.TB, s Settings) (*Manager, *tape.Tape) {
 	}
 	tb.Cleanup(detach)
 	return m, t
+}
+
+// If the timer of the coarse clock is dead, a failure sets the clock by the real
+// time, and so does every call that is recorded.
+func TestADeadClockIsFound(t *testing.T) {
+	for _, tt := range []struct {
+		recorded bool
+		fn       func(context.Context) error
+		found    bool
+	}{{true, nop, true}, {true, broken, true}, {false, broken, true}, {false, nop, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := Settings{FailMax: -1, FailureRate: .5, MinCalls: 100, Window: time.Second}
+			b := New("x", s)
+			if tt.recorded {
+				m, _ := taped(t, s)
+				b = m.Breaker("x")
+			}
+			_ = b.Do(bg, nop)
+			clock := b.settings().step
+			clock.mu.Lock()
+			clock.serial++ // the timer that is set does nothing any more
+			clock.mu.Unlock()
+			time.Sleep(deadAfter + 250*time.Millisecond)
+			_ = b.Do(bg, tt.fn)
+			want := uint64(0)
+			if tt.found {
+				want = 12
+			}
+			if got := clock.step(); got != want {
+				t.Errorf("recorded %v, found %v: after 1.25 s the clock is at step %d, want %d", tt.recorded, tt.found, got, want)
+			}
+		})
+	}
 }
 
 // On a busy machine the timer that advances the coarse clock is late. A recorded
@@ -471,20 +508,17 @@ func TestDrawIsOnTheTape(t *testing.T) {
 	}
 }
 
-// reportOnTop reports how much longer calls take through one breaker than through
-// another. The two take turns, and the quickest of many short runs of each count,
-// so that other work on the machine does no harm.
-func reportOnTop(b *testing.B, without, with *Breaker, call func(*Breaker)) {
+// reportOnTop reports how much longer calls take through one guard than through
+// another, made by this many goroutines at a time. The two take turns, and the
+// quickest of many short runs of each counts, so that other work on the machine
+// does no harm.
+func reportOnTop(b *testing.B, goroutines int, without, with guard, call func(guard)) {
 	const each = 2000
 	best := [2]time.Duration{1 << 62, 1 << 62}
-	for n := 0; n < b.N; n += each {
-		for i, x := range [2]*Breaker{without, with} {
-			began := time.Now()
-			for range each {
-				call(x)
-			}
-			best[i] = min(best[i], time.Since(began))
-			_ = x.Do(context.Background(), nop) // takes failures back
+	for n := 0; n < b.N; n += each * goroutines {
+		for i, g := range [2]guard{without, with} {
+			best[i] = min(best[i], timeCalls(goroutines, each, func() { call(g) }))
+			_ = g.do(nop) // takes failures back
 		}
 	}
 	b.ReportMetric(float64(best[0].Nanoseconds())/each, "ns-without/op")
@@ -492,9 +526,54 @@ func reportOnTop(b *testing.B, without, with *Breaker, call func(*Breaker)) {
 	b.ReportMetric(0, "ns/op") // of both together: of no use
 }
 
+// timeCalls returns how long some goroutines take to make n calls each, side by
+// side.
+func timeCalls(goroutines, n int, call func()) time.Duration {
+	var ready atomic.Int32
+	var began time.Time
+	work := func() {
+		// All wait for the last one, so that none works alone.
+		if int(ready.Add(1)) == goroutines {
+			began = time.Now()
+			ready.Add(1)
+		}
+		for int(ready.Load()) <= goroutines {
+		}
+		for range n {
+			call()
+		}
+	}
+	var wg sync.WaitGroup
+	for range goroutines - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
+	return time.Since(began)
+}
+
+// guard is a breaker or a key of a set.
+type guard struct {
+	b   *Breaker
+	set *Set[string] // nil: a breaker
+}
+
+func (g guard) do(fn func(context.Context) error) error {
+	if g.set != nil {
+		return g.set.Do(bg, "k", fn)
+	}
+	return g.b.Do(bg, fn)
+}
+
+func (g guard) allow() (Permit, error) {
+	if g.set != nil {
+		return g.set.Allow("k")
+	}
+	return g.b.Allow()
+}
+
 // BenchmarkRecorded says what a recording adds to a call.
 func BenchmarkRecorded(b *testing.B) {
-	ctx := context.Background()
 	never := 1 << 30 // calls until a rate may open
 	kinds := []struct {
 		name string
@@ -502,56 +581,62 @@ func BenchmarkRecorded(b *testing.B) {
 	}{
 		{"consecutive", Settings{FailMax: 100_000}},
 		{"rate", Settings{FailMax: -1, FailureRate: 1, MinCalls: never}},
+		{"last calls", Settings{FailMax: -1, FailureRate: 1, WindowCalls: 100, MinCalls: 100}},
 		{"slow", Settings{FailMax: 100_000, SlowCall: time.Second, SlowRate: 1, MinCalls: never}},
 	}
 	calls := []struct {
 		name string
-		call func(*Breaker)
+		call func(guard)
 	}{
-		{"Do", func(x *Breaker) { _ = x.Do(ctx, nop) }},
-		{"generic", func(x *Breaker) { _, _ = Do(ctx, x, func(context.Context) (int, error) { return 1, nil }) }},
-		{"Allow", func(x *Breaker) { p, _ := x.Allow(); p.Done(nil) }},
-		{"context", func(x *Breaker) { p, _ := x.AllowContext(ctx); _ = p.DoneContext(ctx, nil) }},
-		{"Do fails", func(x *Breaker) { _ = x.Do(ctx, broken) }},
-		{"Allow fails", func(x *Breaker) { p, _ := x.Allow(); p.Done(errX) }},
-		{"Do fails, then ok", func(x *Breaker) { _ = x.Do(ctx, broken); _ = x.Do(ctx, nop) }},
-		{"Do, open", func(x *Breaker) { _ = x.Do(ctx, nop) }},
+		{"Do", func(g guard) { _ = g.do(nop) }},
+		{"generic", func(g guard) {
+			_, _ = Do(bg, g.b, func(context.Context) (int, error) { return 1, nil })
+		}},
+		{"Allow", func(g guard) { p, _ := g.allow(); p.Done(nil) }},
+		{"context", func(g guard) { p, _ := g.b.AllowContext(bg); _ = p.DoneContext(bg, nil) }},
+		{"Do fails", func(g guard) { _ = g.do(broken) }},
+		{"Allow fails", func(g guard) { p, _ := g.allow(); p.Done(errX) }},
+		{"Do fails, then ok", func(g guard) { _ = g.do(broken); _ = g.do(nop) }},
+		{"Do, open", func(g guard) { _ = g.do(nop) }},
 	}
 	for _, kind := range kinds {
 		for _, c := range calls {
-			b.Run(kind.name+"/"+c.name, func(b *testing.B) {
-				m, _ := taped(b, kind.s)
-				off, on := New("x", kind.s), m.Breaker("x")
-				if c.name == "Do, open" {
-					_ = off.Open(Order{For: time.Hour})
-					_ = on.Open(Order{For: time.Hour})
+			for _, where := range []string{"breaker", "key"} {
+				switch {
+				case where == "key" && (c.name == "generic" || c.name == "context"):
+					continue // a set has no such method
+				case kind.s.WindowCalls > 0 && strings.HasSuffix(c.name, "fails"):
+					continue // it would open
 				}
-				b.ReportAllocs()
-				reportOnTop(b, off, on, c.call)
-			})
+				for _, goroutines := range []int{1, 2} {
+					b.Run(fmt.Sprintf("%s/%s/%s/%d", kind.name, c.name, where, goroutines), func(b *testing.B) {
+						m, _ := tapedOn(b, kind.s, 8<<20) // the default of a recorder
+						off, on := guard{b: New("x", kind.s)}, guard{b: m.Breaker("x")}
+						if where == "key" {
+							off.set, on.set = NewSet[string]("x", kind.s, SetOptions{}), SetOf[string](m, "y")
+							off.b, on.b = off.set.Breaker("k"), on.set.Breaker("k")
+						}
+						if c.name == "Do, open" {
+							_ = off.b.Open(Order{For: time.Hour})
+							_ = on.b.Open(Order{For: time.Hour})
+						}
+						b.ReportAllocs()
+						reportOnTop(b, goroutines, off, on, c.call)
+					})
+				}
+			}
 		}
 	}
 	// What it is made of.
-	b.Run("clock", func(b *testing.B) {
-		base, sum := time.Now(), time.Duration(0)
-		for b.Loop() {
-			sum += time.Since(base)
+	clock, sum := new(fineClock).get(nil), time.Duration(0)
+	quickest := func(b *testing.B, f func()) {
+		best := time.Duration(1 << 62)
+		for n := 0; n < b.N; n += 2000 {
+			best = min(best, timeCalls(1, 2000, f))
 		}
-		_ = sum
-	})
-	_, t := taped(b, Settings{})
-	b.Run("tape", func(b *testing.B) {
-		for b.Loop() {
-			t.Add(goroutineHash(), 1, 2, 3)
-		}
-	})
-	b.Run("parallel", func(b *testing.B) {
-		m, _ := taped(b, Settings{})
-		x := m.Breaker("x")
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				_ = x.Do(ctx, nop)
-			}
-		})
-	})
+		b.ReportMetric(float64(best.Nanoseconds())/2000, "ns/op")
+	}
+	b.Run("clock", func(b *testing.B) { quickest(b, func() { sum += clock.now(true) }) })
+	_, t := tapedOn(b, Settings{}, 8<<20)
+	b.Run("tape", func(b *testing.B) { quickest(b, func() { t.Add(goroutineHash(), 1, 2, 3) }) })
 }

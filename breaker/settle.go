@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
@@ -112,7 +111,7 @@ func (b *Breaker) countedPlain(p *Permit, rec *tape.Call) bool {
 	w := b.load()
 	if !p.belongs(w) {
 		if rec != nil {
-			rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).now(true), tape.Late // after the move that made it late
+			rec.Ended, rec.What = b.cfg.fine.get(b.cfg.clock).real(), tape.Late // after the move that made it late
 		}
 		return true // of another period: it counts nowhere (I1)
 	}
@@ -137,11 +136,7 @@ func (b *Breaker) countedFast(w uint64) bool {
 		return false
 	}
 	step, ok := win.time.clock.cached()
-	slot := &win.time.good.own()[step%windowSteps]
-	old := slot.Load()
-	// The step and its count are one word, so the count cannot go to another
-	// step.
-	return ok && old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
+	return ok && win.time.good.own().countAgain(step)
 }
 
 // counted handles a success, not slow, of a closed breaker whose word is w. It
@@ -297,6 +292,12 @@ func (b *Breaker) countLocked(r *compiled, o Outcome, e *event, w uint64) {
 		return
 	}
 	e.counts = win.bad(step, o == Failure, e.slow)
+	// A failure is a good time to find out that the clock has stopped: it costs a
+	// reading of the real time, which successes must not pay for. A call that is
+	// recorded has read it, see stepAt.
+	if e.at == 0 && win.time.clock != nil {
+		win.time.clock.check()
+	}
 	if o == Failure && r.Confidence > 0 {
 		e.recent = win.surelyOver(step, e.counts, r.FailureRate, r.Confidence)
 	}

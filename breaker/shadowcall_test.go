@@ -41,12 +41,12 @@ func TestShadowsSeeCallsThatDoNotReturn(t *testing.T) {
 func BenchmarkShadows(b *testing.B) {
 	calls := []struct {
 		name string
-		call func(*Breaker)
+		call func(guard)
 	}{
-		{"Do", func(x *Breaker) { _ = x.Do(bg, nop) }},
-		{"Allow", func(x *Breaker) { p, _ := x.Allow(); p.Done(nil) }},
-		{"context", func(x *Breaker) { p, _ := x.AllowContext(bg); _ = p.DoneContext(bg, nil) }},
-		{"Do fails, then ok", func(x *Breaker) { _ = x.Do(bg, broken); _ = x.Do(bg, nop) }},
+		{"Do", func(g guard) { _ = g.do(nop) }},
+		{"Allow", func(g guard) { p, _ := g.allow(); p.Done(nil) }},
+		{"context", func(g guard) { p, _ := g.b.AllowContext(bg); _ = p.DoneContext(bg, nil) }},
+		{"Do fails, then ok", func(g guard) { _ = g.do(broken); _ = g.do(nop) }},
 	}
 	for _, kind := range []struct {
 		name string
@@ -60,7 +60,7 @@ func BenchmarkShadows(b *testing.B) {
 					for i := range n {
 						_ = with.Shadow(fmt.Sprint("s", i), kind.s)
 					}
-					reportOnTop(b, without, with, c.call)
+					reportOnTop(b, 1, guard{b: without}, guard{b: with}, c.call)
 				})
 			}
 		}

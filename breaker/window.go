@@ -56,9 +56,13 @@ func (w *window) stepAt(fine *clock, at time.Duration) uint64 {
 		return step
 	}
 	since := fine.base.Sub(c.base) + at
+	into := since - time.Duration(step)*c.width
 	// Most often the coarse clock is right, and a division costs more.
-	if into := since - time.Duration(step)*c.width; into >= 0 && into < c.width {
+	if into >= 0 && into < c.width {
 		return step
+	}
+	if into > deadAfter+2*c.width {
+		c.check() // its timer may be dead
 	}
 	return uint64(max(0, since) / c.width)
 }
@@ -161,9 +165,6 @@ func (w *timeWindow) bad(step uint64, failed, slow bool) {
 	m.bad++
 	m.failures += uint32(btoi(failed))
 	m.slow += uint32(btoi(slow))
-	// A failure is a good time to find out that the clock has stopped: it costs
-	// a reading of the real time, which successes must not pay for.
-	w.clock.check()
 }
 
 // counts returns what the given number of steps hold, of which step is the
@@ -208,6 +209,17 @@ func (c *cell) countStep(step uint64) bool {
 	default:
 		return slot.CompareAndSwap(old, old+1)
 	}
+}
+
+// countAgain is countStep for a step that has a success already. It returns
+// false, and has counted nothing, if this is the first. It is small enough to be
+// inlined.
+func (c *cell) countAgain(step uint64) bool {
+	slot := &c[step%windowSteps]
+	old := slot.Load()
+	// The step and its count are one word, so the count cannot go to another
+	// step.
+	return old>>32 == step && uint32(old) < math.MaxUint32 && slot.CompareAndSwap(old, old+1)
 }
 
 // sumSteps returns the successes of the given number of steps, of which step is

@@ -178,7 +178,7 @@ func New(bytes int, h Hooks) *Tape {
 func (t *Tape) Len() int { return len(t.stripes) * len(t.stripes[0].ring) }
 
 // Add records a call. hash should differ between goroutines that run at the same
-// time, and stay the same for each of them.
+// time, and stay the same for each of them. A call without a number is lost.
 func (t *Tape) Add(hash uint32, began, ended time.Duration, what What) {
 	for i := range uint32(tries) {
 		s := &t.stripes[(hash+i)&uint32(len(t.stripes)-1)]
