@@ -73,7 +73,7 @@ func (im *importer) nginx(r io.Reader) error {
 	}
 	has := func(name string) bool { return pattern.SubexpIndex(name) >= 0 }
 	several, local, dead := 0, 0, 0
-	err = lines(r, func(n int, line string) {
+	err = im.lines(r, func(n int, line string) {
 		m := pattern.FindStringSubmatch(line)
 		if m == nil {
 			im.skip(n, "it does not match the log_format %q", im.o.LogFormat)
@@ -191,7 +191,7 @@ var envoyFailed = map[string]bool{
 func (im *importer) envoy(r io.Reader) error {
 	rejected := map[string]int{}
 	retried := 0
-	err := lines(r, func(n int, line string) {
+	err := im.lines(r, func(n int, line string) {
 		e, ok := envoyLine(line)
 		if !ok {
 			im.skip(n, "it is neither in the default format of Envoy or Istio nor in JSON with start_time, duration, response_code and response_flags")

@@ -1,6 +1,9 @@
 package replay
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -13,37 +16,32 @@ import (
 )
 
 // csv reads rows with the columns at, took, outcome and perhaps key, in any order,
-// named by the first row; without names, in this order.
+// named by the first row; without names, in this order. A row is a line: a quote
+// that is not closed does not swallow the rows that follow.
 func (im *importer) csv(r io.Reader) error {
-	c := csv.NewReader(r)
-	c.FieldsPerRecord, c.ReuseRecord, c.TrimLeadingSpace = -1, true, true
 	column := map[string]int{"at": 0, "took": 1, "outcome": 2, "key": 3}
-	for first := true; ; first = false {
-		row, err := c.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
+	first := true
+	var failed error
+	err := im.lines(r, func(n int, line string) {
+		row, err := csvRow(line)
+		if err != nil {
+			im.skip(n, "%v", err)
+			return
 		}
-		var bad *csv.ParseError
-		switch {
-		case errors.As(err, &bad):
-			im.skip(bad.Line, "%v", bad.Err)
-			continue
-		case err != nil:
-			return fmt.Errorf("replay: %w", err)
-		}
-		n, _ := c.FieldPos(0)
-		if first && slices.ContainsFunc(row, func(s string) bool { return strings.EqualFold(s, "outcome") }) {
+		if first && slices.ContainsFunc(row, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), "outcome") }) {
 			column = map[string]int{}
 			for i, name := range row {
-				column[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+				column[strings.ToLower(strings.TrimSpace(name))] = i
 			}
 			for _, name := range []string{"at", "took", "outcome"} {
 				if _, ok := column[name]; !ok {
-					return fmt.Errorf("%w (csv): its columns are %s, want at, took, outcome and perhaps key", ErrImport, strings.Join(row, ", "))
+					failed = fmt.Errorf("%w (csv): its columns are %s, want at, took, outcome and perhaps key", ErrImport, strings.Join(row, ", "))
 				}
 			}
-			continue
+			first = false
+			return
 		}
+		first = false
 		get := func(name string) string {
 			if i, ok := column[name]; ok && i < len(row) {
 				return strings.TrimSpace(row[i])
@@ -51,7 +49,23 @@ func (im *importer) csv(r io.Reader) error {
 			return ""
 		}
 		im.row(n, get("at"), get("took"), get("outcome"), get("key"))
+	})
+	return cmp.Or(failed, err)
+}
+
+// csvRow returns the fields of a line.
+func csvRow(line string) ([]string, error) {
+	if !strings.Contains(line, `"`) {
+		return strings.Split(line, ","), nil
 	}
+	c := csv.NewReader(strings.NewReader(line))
+	c.TrimLeadingSpace = true
+	row, err := c.Read()
+	var bad *csv.ParseError
+	if errors.As(err, &bad) {
+		err = bad.Err // without the number of the line, which is always 1
+	}
+	return row, err
 }
 
 // otlpTraces is what the file exporter of OpenTelemetry writes, as far as it
@@ -89,10 +103,29 @@ func (im *importer) otlp(r io.Reader) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			// What follows cannot be found after broken JSON.
+		var syntax *json.SyntaxError
+		var wrong *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &wrong):
 			im.skip(n, "%v", err)
-			break
+			continue
+		case errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF):
+			// Go on after the line in which the broken JSON begins. If that was a
+			// line that has been cut, the next one is whole.
+			im.skip(n, "%v", err)
+			rest := bufio.NewReader(io.MultiReader(d.Buffered(), r))
+			var line []byte
+			for err = nil; err == nil && len(bytes.TrimSpace(line)) == 0; {
+				line, err = readLine(rest, nil)
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return fmt.Errorf("replay: %w", err)
+			}
+			r = rest
+			d = json.NewDecoder(r)
+			continue
+		case err != nil:
+			return fmt.Errorf("replay: %w", err)
 		}
 		for _, rs := range x.ResourceSpans {
 			for _, ss := range rs.ScopeSpans {

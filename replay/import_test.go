@@ -2,8 +2,10 @@ package replay
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -387,5 +389,96 @@ func TestImportReportsProgress(t *testing.T) {
 		if n := len(seen); n < 5 || seen[0] > .5 || seen[n-1] != 1 || !slices.IsSorted(seen) {
 			t.Errorf("%s: %v, want a rise to 1", name, seen)
 		}
+	}
+}
+
+// One line that cannot be read costs that line and no other.
+func TestImportGoesOnAfterABadLine(t *testing.T) {
+	span := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"startTimeUnixNano":"1772359202000000001","endTimeUnixNano":"1772359202500000000"}]}]}]}` + "\n"
+	long := strings.Repeat("x", mostLine+1)
+	for name, tt := range map[string]struct {
+		data string
+		want shape
+	}{
+		"a stray quote": {
+			data: "at,took,outcome,key\n1772359202.1,1ms,ok,\"a\n1772359203.1,1ms,ok,b\n1772359204.1,1ms,ok,b\n",
+			want: shape{"csv", 2, 0, 0, []string{"imported/b"}, []string{"1 lines could not be read; the first is line 2"}},
+		},
+		"quotes": {
+			data: "at,took,outcome,key\r\n\"1772359202.1\",1ms,ok,\"a,\"\"b\"\"\"\r\n1772359203.1,1ms,ok,c\r\n",
+			want: shape{"csv", 2, 0, 0, []string{`imported/a,"b"`, "imported/c"}, nil},
+		},
+		"an endless line of csv": {
+			data: "at,took,outcome,key\n1772359202.1,1ms,ok,a\n" + long + "\n1772359203.1,1ms,ok,b\n",
+			want: shape{"csv", 2, 0, 0, []string{"imported/a", "imported/b"}, []string{"1 lines could not be read; the first is line 3: it is longer than 16 MiB"}},
+		},
+		"an endless line of a log": {
+			data: "1772359202.123 0.010 200 10.0.0.1:80\n" + long + long + "\n1772359203.123 0.010 200 10.0.0.1:80\n" + long,
+			want: shape{"nginx", 2, 0, 0, []string{"imported/10.0.0.1:80"}, []string{"2 lines could not be read; the first is line 2: it is longer than 16 MiB"}},
+		},
+		"spans, one of which was cut": {
+			data: span + span[:100] + "\n" + span + span[:50],
+			want: shape{"otlp", 2, 0, 0, []string{"imported"}, []string{"2 lines could not be read; the first is line 2"}},
+		},
+		"a byte order mark before json": {
+			data: "\ufeff" + `{"at":1772359202.5,"took":0.1,"outcome":false,"key":7}` + "\n",
+			want: shape{"jsonl", 1, 0, 1, []string{"imported/7"}, nil},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			trace, err := Import(strings.NewReader(tt.data), ImportOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, trace, tt.want)
+		})
+	}
+}
+
+// Rotated logs are compressed.
+func TestImportCompressed(t *testing.T) {
+	var b bytes.Buffer
+	for range 2 { // files that were appended to each other
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, "1772359202.123 0.010 200 10.0.0.1:80\n")
+		_ = w.Close()
+	}
+	name := filepath.Join(t.TempDir(), "access.log.1.gz")
+	if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trace, err := ImportFile(name, ImportOptions{})
+	if err != nil || trace.Calls != 2 || trace.Source != "nginx" {
+		t.Errorf("%v, %v, want two calls from nginx", trace, err)
+	}
+	for _, format := range Formats[1:] {
+		if _, err := Import(bytes.NewReader(b.Bytes()[:b.Len()-10]), ImportOptions{Format: format}); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s, cut: %v, want ErrUnexpectedEOF", format, err)
+		}
+	}
+	if _, err := Import(strings.NewReader("\x1f\x8brubbish, not compressed"), ImportOptions{}); !errors.Is(err, gzip.ErrHeader) {
+		t.Errorf("rubbish: %v, want ErrHeader", err)
+	}
+}
+
+// Keys that clients invent do not fill the memory.
+func TestImportLimitsKeys(t *testing.T) {
+	var b strings.Builder
+	for i := range mostKeys + 100 {
+		fmt.Fprintf(&b, "%d.5,1ms,ok,k%d\n", 1772359202+i, i)
+	}
+	trace, err := Import(strings.NewReader(b.String()), ImportOptions{Format: "csv"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(trace.Breakers); n != mostKeys+1 {
+		t.Errorf("%d breakers, want %d and one for all others", n, mostKeys)
+	}
+	notes := 0
+	for _, n := range trace.Notes {
+		notes += strings.Count(n, "more than 10000 keys")
+	}
+	if i := slices.IndexFunc(trace.Breakers, func(l *Lane) bool { return l.ID == "imported/other" }); i < 0 || len(trace.Breakers[i].calls) != 100 || notes != 1 {
+		t.Errorf("the breaker for others is number %d, and %d notes say so, want one with 100 calls", i, notes)
 	}
 }
