@@ -215,7 +215,7 @@ func Tune(ctx context.Context, t *Trace, o TuneOptions) (*Tuned, error) {
 func (g Goal) misses(r *Result) (out []string) {
 	over := func(key string, limit float64, what string) {
 		if f := r.Figure(key); f.High > limit {
-			out = append(out, fmt.Sprintf("%s of %.3g%s, want at most %.3g", what, f.High, f.Unit, limit))
+			out = append(out, fmt.Sprintf("%s of %.3g%s, want at most %.3g%s", what, f.High, f.Unit, limit, f.Unit))
 		}
 	}
 	if g.Detect > 0 {

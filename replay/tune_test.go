@@ -2,8 +2,8 @@ package replay
 
 import (
 	"errors"
+	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -68,7 +68,7 @@ func TestTuneRefuses(t *testing.T) {
 		t.Errorf("got %v, want ErrFewEpisodes", err)
 	}
 	got, err := Tune(t.Context(), outages(1), TuneOptions{Goal: Goal{Detect: time.Millisecond}})
-	if !errors.Is(err, ErrNoCandidate) || got == nil || !strings.Contains(err.Error(), "detection delay") {
+	if !errors.Is(err, ErrNoCandidate) || got == nil || !regexp.MustCompile(`a detection delay of [\d.]+s, want at most [\d.e-]+s\b`).MatchString(err.Error()) {
 		t.Errorf("got %v, want ErrNoCandidate with the limit that is not met", err)
 	}
 }

@@ -96,7 +96,7 @@ func TestTuneCommand(t *testing.T) {
 	if code != 0 || errs != "" {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{"COST OF AN EPISODE", "= ", "now: as recorded", "cannot be distinguished by"} {
+	for _, want := range []string{"COST OF AN EPISODE", "MISSED", "= ", "now: as recorded", "cannot be distinguished by"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing:\n%s", want, out)
 		}

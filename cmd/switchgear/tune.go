@@ -94,6 +94,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 		{Title: "SETTINGS", Min: 20},
 		{Title: "COST OF AN EPISODE", Right: true},
 		{Title: "SAVES", Right: true},
+		{Title: "MISSED", Right: true}, // an episode without a trip has no delay
 		{Title: "DELAY", Right: true},
 		{Title: "FALSE TRIPS", Right: true, Drop: 1},
 		{Title: "RECOVERY", Right: true, Drop: 2},
@@ -103,7 +104,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 		rows.Rows = append(rows.Rows, []table.Cell{
 			table.Plain(sign + c.Name), table.Plain(fmt.Sprintf("%.4g (%.4g–%.4g)", c.Cost, c.Low, c.High)),
 			table.Plain(fmt.Sprintf("%.0f%% (%.0f–%.0f%%)", 100*c.Saves, 100*c.SavesLow, 100*c.SavesHigh)),
-			table.Plain(mark(c.Figure("delay_max_seconds"))), table.Plain(mark(c.Figure("false_trips"))), table.Plain(mark(c.Figure("recovery_max_seconds"))),
+			table.Plain(mark(c.Figure("missed"))), table.Plain(mark(c.Figure("delay_max_seconds"))), table.Plain(mark(c.Figure("false_trips"))), table.Plain(mark(c.Figure("recovery_max_seconds"))),
 			table.Plain(fmt.Sprint(c.Changes)),
 		})
 	}
