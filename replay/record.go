@@ -33,8 +33,8 @@ type Options struct {
 	// Dir, when set, is the directory to which each trip writes a file. It must
 	// exist. Default: trips write nothing.
 	Dir string
-	// MaxFiles is the number of such files that are kept; the oldest are
-	// removed. Default 10.
+	// MaxFiles is the number of such files of this Program that are kept in Dir,
+	// whichever process wrote them; the oldest are removed. Default 10.
 	MaxFiles int
 	// After is how long after a trip its file is written, so that it shows what
 	// followed. Further trips during this time share the file. Default 10 s.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -174,6 +176,54 @@ func TestRecordMaxFiles(t *testing.T) {
 	r.opts.Dir = filepath.Join(dir, "none")
 	if err := r.writeFile(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want an error that says that the directory does not exist", err)
+	}
+}
+
+// A process that is killed and started again and again does not fill the disk: the
+// files of its predecessors count, and what they had begun to write is removed.
+func TestRecordRemovesFilesOfPredecessors(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, age time.Duration) {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("shop-9-20260101T000001.000.sgr", 0) // the oldest: its number sorts last
+	put("shop-10-20260101T000002.000.sgr", 0)
+	put("shop-11-20260101T000003.000.sgr", 0)
+	put(".shop-9-123.tmp", 2*time.Hour)
+	put(".shop-10-123.tmp", time.Minute) // its process may still be writing
+	others := []string{".other-9-123.tmp", ".shop-10-123.tmp", "notes.sgr", "shop-eu-9-20260101T000000.000.sgr", "shop-x.sgr"}
+	put(others[0], 2*time.Hour)
+	for _, name := range others[2:] {
+		put(name, 2*time.Hour)
+	}
+	r, err := Record(breaker.NewManager(breaker.Settings{}), Options{Dir: dir, Program: "shop", MaxFiles: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.writeFile(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range list {
+		if name := e.Name(); !strings.HasPrefix(name, fmt.Sprintf("shop-%d-", os.Getpid())) {
+			got = append(got, name)
+		}
+	}
+	want := append(others, "shop-11-20260101T000003.000.sgr")
+	slices.Sort(want)
+	if !slices.Equal(got, want) || len(list) != len(want)+1 {
+		t.Errorf("beside its own file there are %q, want %q", got, want)
 	}
 }
 

@@ -1,12 +1,16 @@
 package replay
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -72,16 +76,13 @@ const fileTime = "20060102T150405.000"
 // writeFile writes what the memory holds to a new file of Options.Dir, and
 // removes the oldest files. The file has its name only when it is complete.
 func (r *Recorder) writeFile() error {
-	prefix := r.opts.Program
-	if prefix == "" {
-		prefix = "switchgear"
-	}
-	prefix = strings.Map(func(c rune) rune {
+	program := strings.Map(func(c rune) rune {
 		if c == '/' || c == filepath.Separator || c < ' ' {
 			return '_'
 		}
 		return c
-	}, prefix) + "-" + fmt.Sprint(os.Getpid()) + "-"
+	}, cmp.Or(r.opts.Program, "switchgear"))
+	prefix := fmt.Sprintf("%s-%d-", program, os.Getpid())
 	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+"*.tmp") // mode 0600
 	if err != nil {
 		return fmt.Errorf("replay: create a file for a trip: %w", err)
@@ -97,22 +98,44 @@ func (r *Recorder) writeFile() error {
 		_ = os.Remove(f.Name())
 		return fmt.Errorf("replay: write the file of a trip: %w", err)
 	}
-	own, err := filepath.Glob(filepath.Join(r.opts.Dir, globQuote(prefix)+"*.sgr"))
+	return removeOld(r.opts.Dir, program, r.opts.MaxFiles)
+}
+
+// unfinished is the age from which on a file without its name is one whose process
+// has ended before it was complete.
+const unfinished = time.Hour
+
+// removeOld removes the oldest files of a program's trips, and those that were never
+// completed. Files of other processes count, too: a program that is started again
+// and again must not fill the disk.
+func removeOld(dir, program string, keep int) error {
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("replay: list the files of trips: %w", err)
 	}
-	slices.Sort(own)
-	for _, old := range own[:max(0, len(own)-r.opts.MaxFiles)] {
-		if err := os.Remove(old); err != nil {
+	quoted := regexp.QuoteMeta(program)
+	complete := regexp.MustCompile("^" + quoted + `-\d+-(\d{8}T\d{6}\.\d{3})\.sgr$`)
+	begun := regexp.MustCompile(`^\.` + quoted + `-\d+-\d+\.tmp$`)
+	var own, gone []string
+	for _, e := range list {
+		switch name := e.Name(); {
+		case complete.MatchString(name):
+			own = append(own, name)
+		case begun.MatchString(name):
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > unfinished {
+				gone = append(gone, name)
+			}
+		}
+	}
+	at := func(name string) string { return complete.FindStringSubmatch(name)[1] }
+	slices.SortFunc(own, func(a, b string) int { return cmp.Compare(at(a), at(b)) })
+	for _, name := range append(gone, own[:max(0, len(own)-keep)]...) {
+		// Another process may have been faster.
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("replay: remove an old file: %w", err)
 		}
 	}
 	return nil
-}
-
-// globQuote quotes what filepath.Match would interpret.
-func globQuote(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
 // keyText returns what a file shows of a key.
