@@ -48,9 +48,7 @@ func startCluster(t *testing.T) (nodes []*server, addrs []string) {
 // when the master that has the fleet's keys is killed or frozen, the fleet goes on
 // at its replica.
 func TestRedisCluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	for _, how := range []string{"killed", "frozen"} {
 		t.Run(how, func(t *testing.T) {

@@ -17,9 +17,7 @@ import (
 // of an override that is given meanwhile, and has it soon after it goes on (F10). What it
 // believed before opens and closes nothing then.
 func TestPausedProcess(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	s := startServer(t)
 	p := startProcesses(t, 4, processConfig{Redis: s.addr, Every: time.Second, Settings: processSettings, Key: string(testKey)}, "a", "b")

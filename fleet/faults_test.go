@@ -43,9 +43,7 @@ func startEight(t *testing.T, redis string, s breaker.Settings) *processes {
 
 // What they call is down, for all of them or, with SWITCHGEAR_STRESS=60s, for some.
 func TestProcesses(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	s := startServer(t)
 	p := startEight(t, s.addr, processSettings)
@@ -108,9 +106,7 @@ func TestProcesses(t *testing.T) {
 
 // Their store is killed, or, with SWITCHGEAR_STRESS=60s, broken in every way.
 func TestProcessesWithoutTheStore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	s := startServer(t)
 	way := newProxy(t, s.addr)

@@ -60,6 +60,7 @@ func startTLS(t *testing.T) (s *server, addr string, config *tls.Config) {
 // A fleet over TLS, with client certificates, behind a network that swallows all bytes
 // for a while: handshakes hang then, and must not keep members from coming back.
 func TestRedisTLS(t *testing.T) {
+	long(t)
 	t.Parallel()
 	_, addr, config := startTLS(t)
 	way := newProxy(t, addr)

@@ -472,3 +472,12 @@ func fleetsOn(t *testing.T, client redis.UniversalClient, group string, n int) (
 	}
 	return fleets
 }
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
+}

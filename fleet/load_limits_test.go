@@ -89,9 +89,7 @@ func (c *crew) report(member string) *wire.Report {
 // With 4,096 members and a few more, the coordinator counts 4,096, says how many
 // are beyond, and those hear and obey as the others do.
 func TestMembersBeyondTheLimit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	s := startServer(t)
 	c := s.client()

@@ -21,11 +21,9 @@ import (
 // go test -run TestLoad -v. All members are in this process, and share its
 // processors with the server. Without the variable it checks ten members.
 func TestLoad(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
 	sizes, measured := os.Getenv("SWITCHGEAR_FLEET_LOAD"), true
 	if sizes == "" {
+		long(t)
 		t.Parallel()
 		sizes, measured = "10", false
 	}

@@ -256,9 +256,7 @@ func startSentinel(t *testing.T, master string) (addr string) {
 // The master is killed, or freezes: its replica takes over, and the fleet goes on
 // there, its pushed digests included.
 func TestSentinel(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	for _, how := range []string{"killed", "frozen"} {
 		t.Run(how, func(t *testing.T) {

@@ -104,9 +104,7 @@ func TestRollingUpgrade(t *testing.T) {
 // Major versions never meet: during a roll there are two fleets, each by its own
 // reporters.
 func TestRollToAnotherMajorVersion(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow")
-	}
+	long(t)
 	t.Parallel()
 	s := startServer(t)
 	next := build(t, "major", edit{"internal/wire/wire.go", "const Version = 1", "const Version = 2"})

@@ -28,6 +28,7 @@ func pipeOf(t *testing.T, line string) fifo.Client {
 }
 
 func TestDemoOpensAndCloses(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p := start(t, "demo", "--for", "9s")
 	pipe := pipeOf(t, p.await("-i ", "status"))
@@ -63,6 +64,7 @@ func TestDemoOpensAndCloses(t *testing.T) {
 // tests, is reproduced by the first command that the demo prints, and the second
 // writes a report.
 func TestDemoRecordsAnIncident(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "demo.sgr")
@@ -188,6 +190,7 @@ func TestDemoCommandsWorkAsPrinted(t *testing.T) {
 // The demo of a fleet: its processes are real, and the line that it prints shows
 // them.
 func TestDemoOfAFleet(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p := start(t, "demo", "--fleet", "--for", "17s")
 	h := newHost(t)

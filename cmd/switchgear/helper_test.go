@@ -450,3 +450,12 @@ func compare(t *testing.T, what, got, want string) {
 		t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
 	}
 }
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
+}

@@ -165,6 +165,7 @@ func TestSearchFindsKeysThatAreFolded(t *testing.T) {
 }
 
 func TestPageShowsThatTheProcessIsGone(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	s := serve(t, m, ops.Options{Authorize: anybody})
@@ -197,6 +198,7 @@ func (w stopped) Write(b []byte) (int, error) {
 }
 
 func TestPageShowsThatItIsStale(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")

@@ -48,6 +48,7 @@ func serveDocs(t *testing.T) (url string, paths []string) {
 }
 
 func TestDocsFitAndCanBeRead(t *testing.T) {
+	long(t)
 	t.Parallel()
 	url, paths := serveDocs(t)
 	p := open(t, url, 1280, 800, "light")

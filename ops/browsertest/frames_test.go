@@ -32,6 +32,7 @@ const recordFrames = `(() => {
 // Five thousand breakers, five hundred of which change every second, while the
 // list is scrolled.
 func TestFiveThousandBreakersStaySmooth(t *testing.T) {
+	long(t)
 	m := breaker.NewManager(breaker.Settings{FailMax: 1, ResetTimeout: 10 * time.Millisecond})
 	all := make([]*breaker.Breaker, 5000)
 	for i := range all {

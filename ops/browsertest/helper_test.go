@@ -395,3 +395,12 @@ func succeed(b *breaker.Breaker, times int) {
 		_ = b.Do(context.Background(), func(context.Context) error { return nil })
 	}
 }
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
+}

@@ -193,6 +193,7 @@ func TestShadowsInTheSheet(t *testing.T) {
 
 // The sheet of a breaker whose process is gone says so, and ages stop.
 func TestDetailOfAProcessThatIsGone(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := linked()
 	fail(m.Breaker("payments"), 5, errors.New("timeout"))
