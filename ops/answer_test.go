@@ -19,6 +19,7 @@ import (
 // A client that reads a large answer slowly holds at most one page of it,
 // whatever the number of breakers, and the number of such pages is limited.
 func TestSlowReadersHoldLittle(t *testing.T) {
+	long(t)
 	m, _ := tenants(t, 20_000)
 	p := ops.New(m, ops.Options{})
 	defer p.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,13 @@ func mustDo(t *testing.T, p *ops.Plane, o ops.Order) ops.Receipt {
 		t.Fatalf("%s of %s: %v", o.Verb, o.ID, err)
 	}
 	return r
+}
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
 }

@@ -311,6 +311,7 @@ func replaceFolder(dir, other, socket, name string) error {
 
 // A hostile process makes a look at all processes neither slow nor large.
 func TestHostileProcessesAreBounded(t *testing.T) {
+	long(t)
 	needsRoot(t)
 	for _, kind := range []string{"bomb", "header bomb", "drip", "hang", "redirect", "long name", "long error"} {
 		t.Run(kind, func(t *testing.T) {
@@ -350,6 +351,7 @@ func TestHostileProcessesAreBounded(t *testing.T) {
 // However many sockets a user creates, and however long each of them hangs,
 // the processes of other users are seen.
 func TestManyHostileSockets(t *testing.T) {
+	long(t)
 	tmp := tempOfAll(t)
 	first := filepath.Join(tmp, "switchgear-65534/switchgear/1.sock")
 	startFake(t, nobody, first, "OPS_TEST_FAKE=hang")

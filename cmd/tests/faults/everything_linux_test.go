@@ -49,6 +49,7 @@ var somewhere = []string{"a", "b", "c", "tenants/1", "tenants/2", "tenants/77", 
 // memory. SWITCHGEAR_STRESS=60s makes it longer than 3 s, SWITCHGEAR_SEED
 // repeats a run.
 func TestRandomEverything(t *testing.T) {
+	long(t)
 	length, err := time.ParseDuration(env("SWITCHGEAR_STRESS", "3s"))
 	must(t, err)
 	seed, err := strconv.ParseUint(env("SWITCHGEAR_SEED", strconv.FormatUint(rand.Uint64(), 10)), 10, 64)

@@ -541,3 +541,12 @@ func put(t *testing.T, in, text string) {
 	_, err = io.WriteString(f, text)
 	must(t, err)
 }
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
+}

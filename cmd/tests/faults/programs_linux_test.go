@@ -17,6 +17,7 @@ import (
 // Two hundred programs at once: each gets the answer to its own order, and
 // each order is carried out once.
 func TestTwoHundredPrograms(t *testing.T) {
+	long(t)
 	const programCount = 200
 	names := make([]string, programCount)
 	for i := range names {
@@ -200,6 +201,7 @@ func TestProgramsKilled(t *testing.T) {
 // The pipe is removed again and again while programs give orders. An order
 // that was reported as done was done; one that fails says what is wrong.
 func TestPipeRemovedAgainAndAgain(t *testing.T) {
+	long(t)
 	t.Parallel()
 	o := start(t, at(shortTemp(t), "foo"))
 	answered := 0
