@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	clerkPause   = 30 * time.Second // at most so long until it looks for what is due
+	clerkPause   = 30 * time.Second // the longest time between two looks at what is due
 	ordersAge    = time.Minute      // after which orders are read again
-	inventoryAge = time.Minute      // after which an inventory is reported again
+	inventoryAge = time.Minute      // after which the inventory is reported again
 )
 
 // clerk is the goroutine that carries out orders, and reports which breakers
-// there are. What fails is tried again in a beat, as is a store that is not heard.
+// there are. What fails is tried again after a beat.
 //
 // A digest with another number says that there are orders to read. They are also
 // read when the member has been alone, and from time to time: where a store has lost

@@ -43,8 +43,9 @@ func (f *Fleet) pollSet(name string, now time.Duration) {
 	}
 }
 
-// worst are those most of which there is most to say: at most so many, without sorting
-// all, as clients may have invented very many keys.
+// worst returns the breakers that are in the most trouble, at most this many, the
+// worst first. It does not sort all of them, because clients may have invented very
+// many keys.
 func worst(bad []*breaker.Breaker, most int) (out []*breaker.Breaker) {
 	order := func(a, b *breaker.Breaker) int {
 		return cmp.Or(-cmp.Compare(a.State(), b.State()), -cmp.Compare(a.FailCount(), b.FailCount()))

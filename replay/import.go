@@ -73,7 +73,9 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 		if err != nil {
 			return nil, fmt.Errorf("replay: %w", err)
 		}
-		return Import(z, o)
+		// Not by Import: what is compressed may be compressed without end.
+		b = bufio.NewReaderSize(z, 1<<16)
+		head, _ = b.Peek(1 << 12)
 	}
 	if bytes.HasPrefix(head, []byte(byteOrderMark)) {
 		_, _ = b.Discard(len(byteOrderMark))

@@ -92,66 +92,104 @@ type otlpSpan struct {
 	}
 }
 
-// otlp reads spans in OTLP/JSON: a document, or one in each line. Client spans are
-// calls. A span is a failure if its status is an error, or by its HTTP status.
+// otlp reads spans in OTLP/JSON: one document in each line, or documents of several
+// lines. Client spans are calls. A span is a failure if its status is an error, or by
+// its HTTP status.
 func (im *importer) otlp(r io.Reader) error {
-	d := json.NewDecoder(r)
-	sampled, others := 0, 0
-	for n := 1; ; n++ {
-		var x otlpTraces
-		err := d.Decode(&x)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		var syntax *json.SyntaxError
-		var wrong *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrong):
-			im.skip(n, "%v", err)
-			continue
-		case errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF):
-			// Go on after the line in which the broken JSON begins. If that was a
-			// line that has been cut, the next one is whole.
-			im.skip(n, "%v", err)
-			rest := bufio.NewReader(io.MultiReader(d.Buffered(), r))
-			var line []byte
-			for err = nil; err == nil && len(bytes.TrimSpace(line)) == 0; {
-				line, err = readLine(rest, nil)
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				return fmt.Errorf("replay: %w", err)
-			}
-			r = rest
-			d = json.NewDecoder(r)
-			continue
-		case err != nil:
-			return fmt.Errorf("replay: %w", err)
-		}
-		for _, rs := range x.ResourceSpans {
-			for _, ss := range rs.ScopeSpans {
-				for i := range ss.Spans {
-					s := &ss.Spans[i]
-					if k := rawText(s.Kind); k != "3" && k != "SPAN_KIND_CLIENT" {
-						others++
-						continue
-					}
-					if isSampled(s.TraceState) {
-						sampled++
-					}
-					im.span(n, s)
-				}
-			}
-		}
+	inLines, r, err := documentsInLines(r)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
 	}
-	if others > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d spans are left out, because they are not client spans", others))
+	var seen otlpSeen
+	if inLines {
+		err = im.lines(r, func(n int, line string) {
+			var x otlpTraces
+			if err := json.Unmarshal([]byte(line), &x); err != nil {
+				im.skip(n, "%v", err)
+				return
+			}
+			im.spans(n, &x, &seen)
+		})
+	} else {
+		err = im.otlpDocuments(r, &seen)
 	}
-	if sampled > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d spans are sampled: the calls between them are missing, so rules that count consecutive failures or calls cannot be judged by this data", sampled))
+	if err != nil {
+		return err
+	}
+	if seen.others > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d spans are left out, because they are not client spans", seen.others))
+	}
+	if seen.sampled > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%d spans are sampled: the calls between them are missing, so rules that count consecutive failures or calls cannot be judged by this data", seen.sampled))
 	} else {
 		im.notes = append(im.notes, "the spans do not say whether they were sampled; if they were, calls between them are missing, and rules that count them cannot be judged")
 	}
 	return nil
+}
+
+// documentsInLines reports whether each line of r is a document of its own: the first
+// one is, or, if that has been cut, the second one. It returns a reader of all of r.
+func documentsInLines(r io.Reader) (bool, io.Reader, error) {
+	b := bufio.NewReader(r)
+	var head []byte
+	for range 2 {
+		line, err := readLine(b, nil)
+		head = append(head, line...)
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return false, nil, err
+		case json.Valid(line):
+			return true, io.MultiReader(bytes.NewReader(head), b), nil
+		}
+	}
+	return false, io.MultiReader(bytes.NewReader(head), b), nil
+}
+
+// otlpDocuments reads documents of several lines. Where one is broken, it cannot be
+// known where the next one begins.
+func (im *importer) otlpDocuments(r io.Reader, seen *otlpSeen) error {
+	d := json.NewDecoder(r)
+	for n := 1; ; n++ {
+		var x otlpTraces
+		err := d.Decode(&x)
+		var syntax *json.SyntaxError
+		var wrong *json.UnmarshalTypeError
+		switch {
+		case err == nil:
+			im.spans(n, &x, seen)
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &wrong):
+			im.skip(n, "%v", err)
+		case errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF):
+			im.skip(n, "%v; what follows it is not read", err)
+			return nil
+		default:
+			return fmt.Errorf("replay: %w", err)
+		}
+	}
+}
+
+// otlpSeen counts spans that there is something to say about.
+type otlpSeen struct{ sampled, others int }
+
+// spans adds the calls of a document.
+func (im *importer) spans(n int, x *otlpTraces, seen *otlpSeen) {
+	for _, rs := range x.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			for i := range ss.Spans {
+				s := &ss.Spans[i]
+				if k := rawText(s.Kind); k != "3" && k != "SPAN_KIND_CLIENT" {
+					seen.others++
+					continue
+				}
+				if isSampled(s.TraceState) {
+					seen.sampled++
+				}
+				im.span(n, s)
+			}
+		}
+	}
 }
 
 // isSampled reports whether a trace state names a sampling probability below one:

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -452,6 +453,14 @@ func TestImportCompressed(t *testing.T) {
 		t.Errorf("%v, %v, want two calls from nginx", trace, err)
 	}
 	for _, format := range Formats[1:] {
+		line := "1772359202.123 0.010 200 10.0.0.1:80\n"
+		if format == "otlp" {
+			line = `{"resourceSpans":[]}` + "\n"
+		}
+		b.Reset()
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, line+line+line)
+		_ = w.Close()
 		if _, err := Import(bytes.NewReader(b.Bytes()[:b.Len()-10]), ImportOptions{Format: format}); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s, cut: %v, want ErrUnexpectedEOF", format, err)
 		}
@@ -459,6 +468,46 @@ func TestImportCompressed(t *testing.T) {
 	if _, err := Import(strings.NewReader("\x1f\x8brubbish, not compressed"), ImportOptions{}); !errors.Is(err, gzip.ErrHeader) {
 		t.Errorf("rubbish: %v, want ErrHeader", err)
 	}
+}
+
+// What is compressed is decompressed once: data can be made that decompresses to
+// itself.
+func TestImportCompressedTwice(t *testing.T) {
+	data := []byte("1772359202.123 0.010 200 10.0.0.1:80\n")
+	for range 2 {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write(data)
+		_ = w.Close()
+		data = b.Bytes()
+	}
+	if trace, err := Import(bytes.NewReader(data), ImportOptions{}); err == nil {
+		t.Errorf("%v, want an error", trace)
+	}
+}
+
+// Broken documents cost no more than others: not memory for each, and not a second
+// look at all that follows.
+func TestImportManyBrokenDocuments(t *testing.T) {
+	good := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"startTimeUnixNano":"1772359202000000000","endTimeUnixNano":"1772359202000000001"}]}]}]}` + "\n"
+	for _, bad := range []string{"{\"resourceSpans\" x\n", "{\"resourceSpans\":[\n", "[\n", "\"\n", "{\"resourceSpans\":1}\n"} {
+		const n = 50_000
+		before := allocated()
+		trace, err := Import(strings.NewReader(bad[:len(bad)-1]+"\n"+good+strings.Repeat(bad, n)+good), ImportOptions{Format: "otlp"})
+		if err != nil || trace.Calls != 2 {
+			t.Errorf("%q: %v, %v, want two calls", bad, trace, err)
+		}
+		if each := (allocated() - before) / n; each > 2000 {
+			t.Errorf("%q: %d bytes for each", bad, each)
+		}
+	}
+}
+
+// allocated is the number of bytes allocated until now.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // Keys that clients invent do not fill the memory.
