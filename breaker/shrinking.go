@@ -1,8 +1,7 @@
 package breaker
 
-// shrinkingMap is a map that gives memory back. A map of Go keeps the room of
-// all entries that it has ever had at once; for a set, that may be a million
-// keys of an outage that is long over.
+// shrinkingMap is a map that gives memory back. A Go map never shrinks: after an
+// outage that is long over, it would keep the memory of a million keys.
 //
 // The caller holds the lock that guards the map. Reading m is all right; changes
 // go through put and remove.
@@ -11,13 +10,14 @@ type shrinkingMap[K comparable, V any] struct {
 	most int // the largest number of entries that m has had
 }
 
-// A map is copied into a smaller one when it is at most a quarter full. Calls
-// wait for the lock meanwhile, so at most so many entries are copied, which takes
-// some 100 µs. A map that keeps more than that keeps its room as well.
-const mostCopied = 2048
-
-// fewestShrunk is the size from which it is worthwhile.
-const fewestShrunk = 64
+// A map is copied into a smaller one when at most a quarter of it is used. Calls
+// wait for the lock meanwhile, so a map with more entries than mostCopied is left as
+// it is: to copy that many takes some 100 µs. One that never had fewestShrunk
+// entries is not worth copying.
+const (
+	mostCopied   = 2048
+	fewestShrunk = 64
+)
 
 func (x *shrinkingMap[K, V]) put(k K, v V) {
 	if x.m == nil {
@@ -32,8 +32,8 @@ func (x *shrinkingMap[K, V]) remove(k K) {
 	if x.most < fewestShrunk || len(x.m) > min(x.most/4, mostCopied) {
 		return
 	}
-	// batches may be in the middle of the old map. It sees the rest of it as it
-	// was now, which its contract allows.
+	// batches may be in the middle of the old map. It goes on through that map, which
+	// no longer changes; its contract allows that.
 	smaller := make(map[K]V, len(x.m))
 	for k, v := range x.m {
 		smaller[k] = v

@@ -36,7 +36,7 @@ type Fleet struct {
 	// Of the member's goroutine alone.
 	gauges  map[string]*gauge
 	sets    map[string]bool
-	keyed   map[*breaker.Breaker]bool // that gauges are of and that are keys of sets
+	keyed   map[*breaker.Breaker]bool // keys of sets that have a gauge
 	omitted int
 	digest  *wire.Digest  // the newest, as this goroutine sees it
 	heardAt time.Duration // when it came

@@ -14,7 +14,7 @@ import (
 )
 
 // Keys of sets may have any bytes. They take part as others do, and their ids are the
-// same on screens and in orders, which are JSON and have no bytes that are no UTF-8.
+// same on screens and in orders. These are JSON, which cannot hold invalid UTF-8.
 func TestKeysWithOddBytes(t *testing.T) {
 	for name, key := range map[string]string{
 		"a line end": "a\nb", "escapes": "\x1b[31m\x00", "a slash": "x/y", "a star": "*", "quotes": `"'\`,

@@ -79,8 +79,8 @@ func TestJoinRefuses(t *testing.T) {
 	}
 }
 
-// A zone in the environment that is no zone is not passed over: the process would act
-// as one without a zone.
+// An invalid zone in the environment is an error. If it were ignored, the process
+// would act as one without a zone.
 func TestJoinWithZoneOfEnvironment(t *testing.T) {
 	for _, c := range []struct{ zone, want string }{
 		{"eu-1a", ""},

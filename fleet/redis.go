@@ -36,8 +36,8 @@ type redisStore struct {
 }
 
 const (
-	keepFor    = time.Hour   // how long what members say outlives them all
-	keepDigest = time.Minute // and the digest, whose evidence is no older
+	keepFor    = time.Hour   // how long the store keeps what members have reported after the last of them
+	keepDigest = time.Minute // and the digest: its evidence is never older than that
 )
 
 // NewRedis returns a Store in Redis or Valkey. Its connections are its own, made
