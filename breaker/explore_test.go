@@ -150,7 +150,7 @@ func (x *exploration) shrink(little bool) {
 		x.callers = min(x.callers, 2)
 	}
 	x.orders = min(x.orders, 1)
-	if little || x.keyed || x.settings.Ramp > 0 {
+	if little || x.keyed || x.whole || x.settings.Ramp > 0 || x.name == "lease" {
 		x.orders = 0
 	}
 	if little && x.settings.Ramp > 0 {

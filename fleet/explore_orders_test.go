@@ -350,12 +350,9 @@ func collectLess(t *testing.T) {
 func TestExploreOrders(t *testing.T) {
 	t.Parallel()
 	collectLess(t)
-	depth := 4
-	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
+	depth := 3
+	if os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race {
 		depth = 5
-	case testing.Short() || mutants.Race:
-		depth = 3
 	}
 	// In a bubble no time passes but what the steps say.
 	synctest.Test(t, func(t *testing.T) { exploreOrders(t, depth) })
@@ -449,8 +446,8 @@ var slips = []mutants.Mutant{
 
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	if testing.Short() || mutants.Race {
-		t.Skip("slow")
+	if os.Getenv("SWITCHGEAR_EXPLORE") == "" || mutants.Race {
+		t.Skip("takes long: set SWITCHGEAR_EXPLORE=1")
 	}
 	for i := range slips {
 		slips[i].By = cmp.Or(slips[i].By, "^TestExploreOrders$")

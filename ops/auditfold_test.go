@@ -77,7 +77,7 @@ func TestUnauthorizedOrdersCannotFillTheLog(t *testing.T) {
 		m.Breaker("payments")
 		p := New(m, Options{Audit: path})
 		h := lockedHandler(p)
-		const each = 500
+		const each = 200
 		for i := range each {
 			body := fmt.Sprintf(`{"verb": "v%d", "id": "%s", "actor": "%s", "reason": "%s"}`, i, strings.Repeat("i", i), strings.Repeat("A", 100), strings.Repeat("B", 60_000))
 			for _, addr := range []string{"192.0.2.1:", "[2001:db8::1]:"} {

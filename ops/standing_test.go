@@ -334,9 +334,7 @@ func TestStandingFileOfTwoProcesses(t *testing.T) {
 
 // A hundred thousand keys come back; beyond that the receipt says how many do not.
 func TestStandingOfManyKeys(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIP: takes seconds")
-	}
+	long(t)
 	path := filepath.Join(t.TempDir(), "standing")
 	const many = 100_010
 	m := breaker.NewManager(breaker.Settings{})

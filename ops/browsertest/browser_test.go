@@ -96,6 +96,7 @@ func TestOrderFromAnOldLookIsRefused(t *testing.T) {
 // The end chosen for an override does not apply to an order to open: that has
 // its reset timeout.
 func TestOrderToOpenEndsByItself(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	payments := m.Breaker("payments")
@@ -116,6 +117,7 @@ func TestOrderToOpenEndsByItself(t *testing.T) {
 }
 
 func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	set := breaker.SetOf[string](m, "tenants")

@@ -79,6 +79,7 @@ func TestDocsFitAndCanBeRead(t *testing.T) {
 }
 
 func TestDocsAreSearched(t *testing.T) {
+	long(t)
 	t.Parallel()
 	url, _ := serveDocs(t)
 	for _, width := range []int64{1280, 360} {

@@ -128,6 +128,7 @@ func TestFleetPage(t *testing.T) {
 // An order for all is for what its dry run saw: a process that has changed since
 // refuses it.
 func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
+	long(t)
 	t.Parallel()
 	pods := startPods(t, 2)
 	p := open(t, pods.sites[0].url()+"fleet/?breaker=payments", 1280, 800, "light")
@@ -152,6 +153,7 @@ func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
 // The page is drawn again each second. A person who presses a button for longer
 // than that still clicks it, and the keyboard stays where it is.
 func TestFleetPageKeepsClicksAndFocus(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p := open(t, startPods(t, 1).sites[0].url()+"fleet/", 1280, 800, "light")
 	p.clickSlowly(`.row[data-id="payments"] .name`, "v1/fleet")

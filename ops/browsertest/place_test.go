@@ -216,6 +216,7 @@ func TestDetailOfAProcessThatIsGone(t *testing.T) {
 // The sheet is drawn again each second. A person who presses a button for longer
 // than that still clicks it.
 func TestSheetKeepsClicks(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := linked()
 	fail(m.Breaker("payments"), 5, errors.New("timeout"))
@@ -227,6 +228,7 @@ func TestSheetKeepsClicks(t *testing.T) {
 
 // No control is cut off, at any width.
 func TestNothingIsCutOff(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	fail(m.Breaker("payments"), 5, errors.New("timeout"))
@@ -254,6 +256,7 @@ func TestNothingIsCutOff(t *testing.T) {
 // Invisible characters are shown, and keys that look alike can be
 // distinguished.
 func TestInvisibleAndConfusableCharacters(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	tenants := breaker.SetOf[string](m, "tenants")

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"os"
 	"testing"
 
 	"github.com/switchgear-go/switchgear/fleet/internal/mutants"
@@ -67,8 +68,8 @@ var slips = []mutants.Mutant{
 }
 
 func TestMutants(t *testing.T) {
-	if testing.Short() || mutants.Race {
-		t.Skip("slow")
+	if os.Getenv("SWITCHGEAR_EXPLORE") == "" || mutants.Race {
+		t.Skip("takes long: set SWITCHGEAR_EXPLORE=1")
 	}
 	mutants.Kill(t, slips)
 }

@@ -495,12 +495,9 @@ func collectLess(t *testing.T) {
 // TestExplore visits every state within the bounds.
 func TestExplore(t *testing.T) {
 	collectLess(t)
-	depth := 5
-	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
+	depth := 4
+	if os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race {
 		depth = 6
-	case testing.Short() || mutants.Race:
-		depth = 4
 	}
 	for _, s := range starts() {
 		t.Run(s.name, func(t *testing.T) {
@@ -517,12 +514,9 @@ func TestExplore(t *testing.T) {
 // TestWalks goes much further, by chance.
 func TestWalks(t *testing.T) {
 	collectLess(t)
-	walks := 300
-	switch {
-	case os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race:
+	walks := 50
+	if os.Getenv("SWITCHGEAR_EXPLORE") != "" && !mutants.Race {
 		walks = 3000
-	case testing.Short() || mutants.Race:
-		walks = 50
 	}
 	var steps []action
 	for seed := range uint64(walks) {
