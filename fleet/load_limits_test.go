@@ -407,6 +407,7 @@ func TestHistoryBeyondTheLimit(t *testing.T) {
 
 // The receipts of an order are forgotten after the order.
 func TestReceiptsExpire(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c := s.client()
 	defer c.Close()

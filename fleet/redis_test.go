@@ -186,6 +186,7 @@ func aclRule(t *testing.T, also ...any) (args []any) {
 // The ACL rule of docs/fleet.md, applied to a real server: it is enough for a
 // fleet, orders included, and for nothing else.
 func TestACL(t *testing.T) {
+	t.Parallel()
 	rule := aclRule(t)
 	s := startServer(t)
 	admin := s.client()

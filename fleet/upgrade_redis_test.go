@@ -20,6 +20,7 @@ import (
 // cannot be taken from it, so all commands are recorded, and looked up in what the
 // server itself knows of the age of their options.
 func TestRedis5(t *testing.T) {
+	t.Parallel()
 	added := commandsSince(t, "5.0.0")
 	if len(added) < 30 || !slices.Contains(slices.Collect(maps.Keys(added)), "hello") {
 		t.Fatalf("since 5.0 there are %d new commands: %v", len(added), added)
