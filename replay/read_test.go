@@ -44,7 +44,7 @@ func TestReadCut(t *testing.T) {
 
 // P5: a byte that has changed is found, wherever it is.
 func TestReadDamaged(t *testing.T) {
-	file := outage(t, breaker.Settings{}, Options{Bytes: 1 << 15})
+	file := outage(t, breaker.Settings{}, Options{Bytes: 1 << 14})
 	for i := range file {
 		broken := bytes.Clone(file)
 		broken[i] ^= 0x10

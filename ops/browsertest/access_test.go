@@ -33,6 +33,7 @@ const nameless = `[...document.querySelectorAll("button, input, select, textarea
 	!(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML.slice(0, 80))`
 
 func TestPageIsAccessible(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p := open(t, scene(t, 0).url(), 1440, 900, "light")
 	check := func(what string) {

@@ -149,6 +149,7 @@ func TestBulkOrderShowsWhatItWouldDo(t *testing.T) {
 }
 
 func TestSearchFindsKeysThatAreFolded(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := breaker.NewManager(breaker.Settings{})
 	m.Breaker("payments")

@@ -179,6 +179,7 @@ func TestFleetPageKeepsClicksAndFocus(t *testing.T) {
 
 // Names that others chose are shown, and are never markup.
 func TestFleetPageShowsNamesAsTheyAre(t *testing.T) {
+	long(t)
 	t.Parallel()
 	store := fleettest.NewStore()
 	m := breaker.NewManager(breaker.Settings{})

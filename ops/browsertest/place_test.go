@@ -23,6 +23,7 @@ func linked() *breaker.Manager {
 // What is shown is in the URL: another tab shows the same, and so do reload,
 // Back and Forward.
 func TestPermalinks(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := linked()
 	fail(m.Breaker("payments"), 5, errors.New("timeout"))
