@@ -203,7 +203,7 @@ func guess(head []byte) string {
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(head, []byte(byteOrderMark)), []byte("\n"))
 	first := string(bytes.TrimSpace(line))
 	switch {
-	case bytes.HasPrefix(head, []byte(magic[:4])):
+	case bytes.HasPrefix(head, []byte(magic[:4])), strings.HasPrefix(magic, string(head)): // or empty
 		return "sgr"
 	case bytes.Contains(head, []byte(`"resourceSpans"`)):
 		return "otlp"

@@ -176,7 +176,8 @@ func TestImportErrors(t *testing.T) {
 		o    ImportOptions
 		want string
 	}{
-		{"", ImportOptions{}, "it holds no calls"},
+		{"", ImportOptions{}, "it is empty"},
+		{"", ImportOptions{Format: "nginx"}, "it holds no calls"},
 		{"hello\nworld\n", ImportOptions{}, "line 1"},
 		{"at,outcome\n1,2\n", ImportOptions{}, "its columns are at, outcome, want at, took, outcome"},
 		{"x", ImportOptions{Format: "xml"}, `the format "xml", want one of sgr`},

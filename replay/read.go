@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
@@ -94,6 +95,8 @@ type decoder struct {
 	lanes  map[uint32]*Lane // of this recording
 	last   time.Duration    // the end of the last call of this recording
 	ended  bool             // this recording has its last frame
+	// Of those that are over: their number, and that of those without a last frame.
+	recordings, unended int
 	number uint32           // of the last call, and its breaker
 	lane   *Lane
 }
@@ -101,10 +104,21 @@ type decoder struct {
 // errCut means that the file ends within a frame, or is damaged from here on.
 var errCut = errors.New("cut")
 
+// errNoFrame means that a file was cut, or its program ended, before it held
+// anything.
+var errNoFrame = fmt.Errorf("%w: its first frame is cut or damaged", ErrFormat)
+
 func (d *decoder) run(r *bufio.Reader) error {
 	var m [len(magic)]byte
-	if n, err := io.ReadFull(r, m[:]); err != nil || string(m[:]) != magic {
+	switch n, err := io.ReadFull(r, m[:]); {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: it is empty", ErrFormat)
+	case !strings.HasPrefix(magic, string(m[:n])):
 		return fmt.Errorf("%w: it begins with %q, want %q", ErrFormat, m[:n], magic)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errNoFrame
+	case err != nil:
+		return err
 	}
 	d.bytes = int64(len(magic))
 	in := readFrames(r)
@@ -112,8 +126,11 @@ func (d *decoder) run(r *bufio.Reader) error {
 	for {
 		f := in.next()
 		switch {
+		case d.lanes == nil && (errors.Is(f.err, io.EOF) || errors.Is(f.err, errCut)):
+			return errNoFrame
 		case errors.Is(f.err, io.EOF):
 			d.close()
+			d.noteEnds()
 			return nil
 		case errors.Is(f.err, errCut):
 			d.note("the file is cut or damaged after call %d; the rest is left out", d.calls)
@@ -227,13 +244,23 @@ func (d *decoder) begin(h Header) error {
 	return nil
 }
 
+// noteEnds notes which recordings of a whole file have no end.
+func (d *decoder) noteEnds() {
+	const why = "the program ended, or the file was copied, before all of it was written"
+	switch {
+	case d.unended == 0:
+	case d.recordings == 1:
+		d.note("the end of the recording is missing: %s", why)
+	default:
+		d.note("the end of %d of the %d recordings is missing: %s", d.unended, d.recordings, why)
+	}
+}
+
 // close ends a recording.
 func (d *decoder) close() {
-	if d.lanes == nil {
-		d.note("the file holds no recording")
-		return
-	}
+	d.recordings++
 	if !d.ended {
+		d.unended++
 		d.t.Complete = false
 		// Transitions are written before the calls that led to them. Those whose
 		// calls are cut off say nothing.

@@ -2,26 +2,31 @@ package replay
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
 )
 
-// P5: cut at any byte, a file is a shorter recording that is still reproduced.
+// P5: cut at any byte, a file is a shorter recording that is still reproduced, and
+// a note says that its end is missing.
 func TestReadCut(t *testing.T) {
 	file := outage(t, breaker.Settings{ResetTimeout: 20 * time.Second}, Options{Bytes: 1 << 17})
 	whole := read(t, file)
 	last := uint64(0)
+	ends := frameEnds(file)
 	for n := range len(file) {
-		if n > 500 && n < len(file)-500 && n%97 != 0 {
+		if n > 500 && n < len(file)-500 && n%97 != 0 && !slices.Contains(ends, n) {
 			continue
 		}
 		trace, err := Read(bytes.NewReader(file[:n]))
-		if n < len(magic) {
+		if n < ends[0] {
 			if !errors.Is(err, ErrFormat) {
 				t.Fatalf("cut at %d: got %v, want ErrFormat", n, err)
 			}
@@ -29,6 +34,13 @@ func TestReadCut(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatalf("cut at %d: %v", n, err)
+		}
+		want := "the file is cut or damaged after call"
+		if slices.Contains(ends, n) {
+			want = "the end of the recording is missing"
+		}
+		if len(trace.Notes) != 1 || !strings.HasPrefix(trace.Notes[0], want) {
+			t.Fatalf("cut at %d: notes %q, want one: %s", n, trace.Notes, want)
 		}
 		if trace.Complete || trace.Calls < last || trace.Calls > whole.Calls {
 			t.Fatalf("cut at %d: complete is %v, with %d calls after %d, of %d", n, trace.Complete, trace.Calls, last, whole.Calls)
@@ -39,6 +51,50 @@ func TestReadCut(t *testing.T) {
 			}
 		}
 		last = trace.Calls
+	}
+}
+
+// frameEnds returns where the frames of a file end.
+func frameEnds(file []byte) (ends []int) {
+	for i := len(magic); i < len(file); ends = append(ends, i) {
+		i += frameBytes + int(binary.LittleEndian.Uint32(file[i+6:]))
+	}
+	return ends
+}
+
+// A file without a recording says so, however it was made.
+func TestReadNothing(t *testing.T) {
+	file := outage(t, breaker.Settings{}, Options{Bytes: 1 << 15})
+	broken := bytes.Clone(file)
+	broken[len(magic)+20] ^= 1
+	for _, data := range [][]byte{{}, file[:3], file[:len(magic)], file[:frameEnds(file)[0]-1], broken} {
+		want := "its first frame is cut or damaged"
+		if len(data) == 0 {
+			want = "it is empty"
+		}
+		name := filepath.Join(t.TempDir(), "x.sgr")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, opened := Open(name)
+		_, imported := Import(bytes.NewReader(data), ImportOptions{})
+		_, importedFile := ImportFile(name, ImportOptions{})
+		for _, err := range []error{opened, imported, importedFile} {
+			if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d bytes: got %v, want %q", len(data), err, want)
+			}
+		}
+	}
+}
+
+// Of several recordings in a file, those without an end are counted.
+func TestReadTwoWithoutEnd(t *testing.T) {
+	one := outage(t, breaker.Settings{}, Options{Bytes: 1 << 15})
+	ends := frameEnds(one)
+	open := one[:ends[len(ends)-2]]
+	trace, err := Read(bytes.NewReader(slices.Concat(open, one, open)))
+	if err != nil || trace.Complete || len(trace.Notes) != 1 || !strings.HasPrefix(trace.Notes[0], "the end of 2 of the 3 recordings is missing") {
+		t.Errorf("%v, complete is %v, notes %q", err, trace.Complete, trace.Notes)
 	}
 }
 

@@ -73,7 +73,7 @@ func (t *Trace) Verify() *Verification { return t.VerifyContext(context.Backgrou
 // VerifyContext is Verify until ctx is done. progress, unless it is nil, is called
 // with the share of the work that is done, by one goroutine at a time.
 func (t *Trace) VerifyContext(ctx context.Context, progress func(done float64)) *Verification {
-	v := &Verification{ByCause: map[breaker.Cause]Reproduction{}}
+	v := &Verification{ByCause: map[breaker.Cause]Reproduction{}, Notes: slices.Clone(t.Notes)}
 	if t.Source != "sgr" {
 		v.Notes = append(v.Notes, "the data has no transitions to verify: it was not recorded by Switchgear")
 	}

@@ -126,7 +126,7 @@ func verifyTrace(g *globals, cmd *cobra.Command, t *replay.Trace) error {
 	} else {
 		out := cmd.OutOrStdout()
 		fmt.Fprintf(out, "%s.\n", plain.Text(head(t)))
-		for _, n := range append(t.Notes, v.Notes...) {
+		for _, n := range v.Notes {
 			fmt.Fprintf(out, "Note: %s.\n", plain.Text(n))
 		}
 		fmt.Fprintf(out, "%s.\n", v)

@@ -121,6 +121,7 @@ func TestReplayErrors(t *testing.T) {
 		{[]string{"replay", outageFile, "--sick", "2"}, exitUsage, "--sick 2, want"},
 		{[]string{"replay", outageFile, "--breaker", "["}, exitUsage, "--breaker"},
 		{[]string{"replay", outageFile, "--format", "xml"}, exitUsage, "want one of sgr"},
+		{[]string{"replay", garbage, "--verify"}, exitRefused, "x.sgr: not a recording that this version can read: its first frame is cut or damaged"},
 		{[]string{"replay", outageFile, "--verify", "--recommended"}, exitUsage, "--verify is about"},
 		{[]string{"replay", outageFile, "--html", "/none/x.html"}, exitRefused, "no such file"},
 		{[]string{"tune", outageFile, "--false-trips", "often"}, exitUsage, "such as 1/week"},
@@ -131,8 +132,5 @@ func TestReplayErrors(t *testing.T) {
 		if code != tt.code || !strings.Contains(errs, tt.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%q: exit %d, %swant %d and %q", tt.args, code, errs, tt.code, tt.want)
 		}
-	}
-	if code, out, _ := try(t, "replay", garbage, "--verify"); code != 0 || !strings.Contains(out, "cut or damaged after call 0") {
-		t.Errorf("a damaged file: exit %d\n%s", code, out)
 	}
 }
