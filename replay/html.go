@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -33,8 +34,9 @@ const (
 // and a plot of good calls rejected against calls wasted.
 func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 	p := page{
-		Program: t.Program, From: t.Began.Format(time.DateTime), To: t.Ended.Format(time.DateTime), Calls: t.Calls, Rejected: t.Rejected,
-		Width: lineWidth, Notes: r.Notes,
+		Program: t.Program, From: t.Began.Format(time.DateTime), To: t.Ended.Format(time.DateTime),
+		Calls: plural(t.Calls, "call"), Rejected: t.Rejected, Episodes: plural(len(r.Episodes), "episode"),
+		Width: lineWidth, Notes: slices.Clone(r.Notes),
 	}
 	for _, x := range r.Results {
 		if x.Warning != "" {
@@ -51,22 +53,57 @@ func (r *Report) WriteHTML(w io.Writer, t *Trace) error {
 	}
 	points, most := r.points()
 	p.Points, p.MostWasted, p.MostRejected = points, fmt.Sprintf("%.0f", most[0]), fmt.Sprintf("%.0f", most[1])
-	shown := t.Breakers[:min(len(t.Breakers), mostLines)]
+	shown := r.busiest(t.Breakers)
 	if more := len(t.Breakers) - len(shown); more > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %d more breakers are left out", more))
+		p.Notes = append(p.Notes, fmt.Sprintf("the time lines of %s are left out: the others have more episodes and transitions", plural(more, "breaker")))
 	}
 	drawn, err := t.draw(shown)
 	if err != nil {
 		return err
 	}
+	merged := false
 	for _, l := range shown {
-		p.Lines = append(p.Lines, r.line(t, l, drawn[l]))
+		line := r.line(t, l, drawn[l])
+		merged = merged || line.Merged
+		p.Lines = append(p.Lines, line)
+	}
+	if merged {
+		p.Notes = append(p.Notes, fmt.Sprintf("what is less than %.3gs apart, the width of a pixel, is drawn as one", t.Ended.Sub(t.Began).Seconds()/lineWidth))
 	}
 	return reportPage.Execute(w, p)
 }
 
 // mostLines is the number of breakers that a page shows the time lines of.
 const mostLines = 50
+
+// busiest returns the breakers of which a page shows the time lines, in their
+// order: those with the most episodes and transitions.
+func (r *Report) busiest(lanes []*Lane) []*Lane {
+	if len(lanes) <= mostLines {
+		return lanes
+	}
+	events := map[string]int{}
+	for _, e := range r.Episodes {
+		events[e.ID]++
+	}
+	for _, res := range r.Results {
+		for _, b := range res.Breakers {
+			events[b.ID] += len(b.Moves)
+		}
+	}
+	order := make([]int, len(lanes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(events[lanes[b].ID], events[lanes[a].ID]) })
+	order = order[:mostLines]
+	slices.Sort(order)
+	out := make([]*Lane, 0, mostLines)
+	for _, i := range order {
+		out = append(out, lanes[i])
+	}
+	return out
+}
 
 // Text returns the figure as text, with its range if it is an assumption.
 func (f Figure) Text() string {
@@ -87,7 +124,8 @@ func (f Figure) Text() string {
 
 type page struct {
 	Program, From, To string
-	Calls, Rejected   uint64
+	Calls, Episodes   string
+	Rejected          uint64
 	Warnings, Notes   []string
 	Columns           []string
 	Rows              []pageRow
@@ -121,6 +159,7 @@ type pageLine struct {
 	Unknown  []pageSpan // when every call was rejected
 	Lanes    []pageLane
 	Ticks    []pageTick
+	Merged   bool // some spans are drawn as one
 }
 
 type pageSpan struct {
@@ -159,8 +198,9 @@ func (r *Report) points() (out []pagePoint, most [2]float64) {
 			Name: r.Results[i].Name, X: x(w.Value), Y: y(f.Value),
 			Left: x(w.Low), Top: y(f.High), Width: x(w.High) - x(w.Low), Height: y(f.Low) - y(f.High),
 		}
-		// A name that would lie on another one goes above it.
-		p.TextY = p.Y - 3
+		// A name that would lie on that of the axis goes below it, and one that
+		// would lie on another one above that.
+		p.TextY = max(p.Y-3, from+line)
 		for k := range out {
 			if o := &out[k]; math.Abs(o.TextY-p.TextY) < line && math.Abs(o.X-p.X) < paretoSize/2 {
 				p.TextY = o.TextY - line
@@ -216,6 +256,27 @@ func (t *Trace) pageSpan(a, b time.Duration, title string) pageSpan {
 	return pageSpan{X: t.x(a), W: max(t.x(b)-t.x(a), 0.5), Title: title}
 }
 
+// merge draws spans that are less than a pixel apart as one, and reports whether
+// there are such: a page with a rectangle for each of many thousands would be slow.
+// what is what the title of such a one counts.
+func merge(spans []pageSpan, what string) (out []pageSpan, merged bool) {
+	slices.SortStableFunc(spans, func(a, b pageSpan) int { return cmp.Compare(a.X, b.X) })
+	n := 0 // spans in the last one of out
+	for i, s := range spans {
+		k := len(out) - 1
+		if k >= 0 && s.X < out[k].X+out[k].W+1 {
+			n++
+			out[k].W = max(out[k].W, s.X+s.W-out[k].X)
+			out[k].Title = fmt.Sprintf("%s, the first: %s", plural(n, what), spans[i-n+1].Title)
+			merged = true
+			continue
+		}
+		n = 1
+		out = append(out, s)
+	}
+	return out, merged
+}
+
 // line draws the time line of a breaker.
 func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
 	out := pageLine{ID: l.ID, Unknown: calls.unknown}
@@ -236,15 +297,17 @@ func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
 		}
 	}
 	out.Good, out.Bad = template.HTMLAttr(`d="`+g.String()+`"`), template.HTMLAttr(`d="`+b.String()+`"`) //nolint:gosec // numbers
+	var episodes []pageSpan
 	for _, e := range r.Episodes {
 		if e.ID == l.ID {
 			title := fmt.Sprintf("%s to %s, %.0f%% failed", e.Began.Format(time.TimeOnly), e.Ended.Format(time.TimeOnly), 100*e.Rate)
 			if e.LoadSensitive {
 				title += ", load-sensitive"
 			}
-			out.Episodes = append(out.Episodes, t.pageSpan(e.Began.Sub(t.Base), e.EndedBy.Sub(t.Base), title))
+			episodes = append(episodes, t.pageSpan(e.Began.Sub(t.Base), e.EndedBy.Sub(t.Base), title))
 		}
 	}
+	out.Episodes, out.Merged = merge(episodes, "episode")
 	y := lineHeight + 6
 	for _, res := range r.Results {
 		i := slices.IndexFunc(res.Breakers, func(o Outcome) bool { return o.ID == l.ID })
@@ -252,6 +315,7 @@ func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
 			continue
 		}
 		lane := pageLane{Name: res.Name, Y: y}
+		var open []pageSpan
 		since := time.Duration(-1)
 		for _, m := range res.Breakers[i].Moves {
 			at := m.At.Sub(t.Base)
@@ -259,13 +323,16 @@ func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
 			case m.To != breaker.Closed && since < 0:
 				since = at
 			case m.To == breaker.Closed && since >= 0:
-				lane.Open = append(lane.Open, t.pageSpan(since, at, fmt.Sprintf("%s: not closed for %v", res.Name, (at-since).Round(time.Millisecond))))
+				open = append(open, t.pageSpan(since, at, fmt.Sprintf("%s: not closed for %v", res.Name, (at-since).Round(time.Millisecond))))
 				since = -1
 			}
 		}
 		if since >= 0 {
-			lane.Open = append(lane.Open, t.pageSpan(since, t.Ended.Sub(t.Base), res.Name+": not closed at the end"))
+			open = append(open, t.pageSpan(since, t.Ended.Sub(t.Base), res.Name+": not closed at the end"))
 		}
+		merged := false
+		lane.Open, merged = merge(open, "time")
+		out.Merged = out.Merged || merged
 		out.Lanes = append(out.Lanes, lane)
 		y += laneHeight
 	}
@@ -275,7 +342,7 @@ func (r *Report) line(t *Trace, l *Lane, calls *drawing) pageLine {
 		if total > 48*time.Hour {
 			format = "Jan 2 15:04"
 		}
-		out.Ticks = append(out.Ticks, pageTick{X: min(t.x(from+d), lineWidth-60), Text: t.Began.Add(d).Format(format)})
+		out.Ticks = append(out.Ticks, pageTick{X: min(t.x(from+d), lineWidth-70), Text: t.Began.Add(d).Format(format)})
 	}
 	out.Height = y + 16
 	return out

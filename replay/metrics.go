@@ -195,7 +195,7 @@ func figuresOf(m *Metrics, filled []*Metrics) []Figure {
 	return out
 }
 
-// Figure returns the figure with this key.
+// Figure returns the figure with this key. It panics if there is none.
 func (r *Result) Figure(key string) Figure {
 	for _, f := range r.Figures {
 		if f.Key == key {
