@@ -83,6 +83,7 @@ func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 	}
 	sh.by.remove(k)
 	s.total.Add(-1)
+	b.forgetShadows()
 	return true
 }
 

@@ -89,9 +89,7 @@ func (b *Breaker) forgetLocked(how lapse) bool {
 	// their queue already (I7).
 	b.dropRecordsLocked()
 	b.recordForgot()
-	if c != nil {
-		c.shadows.Store(nil) // they see: the breaker is closed
-	}
+	b.forgetShadows() // they see: the breaker is closed
 	return true
 }
 

@@ -17,7 +17,7 @@ const MaxShadows = 4
 var ErrShadow = errors.New("invalid shadow")
 
 // BeforeShadow is the name of the shadow that Promote leaves behind. It has the
-// settings from before.
+// settings from before. Shadow refuses this name.
 const BeforeShadow = "before"
 
 // beforeLasts is how long it is kept.
@@ -258,6 +258,9 @@ func (s *Set[K]) locked(f func() error) error {
 }
 
 func checkShadow(name string, s Settings) error {
+	if name == BeforeShadow {
+		return fmt.Errorf("%w: %q is for the settings from before a promotion, want another name", ErrShadow, name)
+	}
 	if err := ValidateName(name); err != nil {
 		return err
 	}

@@ -187,6 +187,46 @@ func TestShadowsOfASet(t *testing.T) {
 	})
 }
 
+// How long shadows were open does not become less when their keys go, whether they
+// are removed, lapse or are evicted.
+func TestShadowsOfForgottenKeys(t *testing.T) {
+	for name, forget := range map[string]func(s *Set[int]){
+		"removed": func(s *Set[int]) { s.Remove(1) },
+		"lapsed":  func(*Set[int]) { wait(24 * time.Hour) },
+		"evicted": func(s *Set[int]) {
+			s.Breaker(2)
+			s.Breaker(3)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet[int]("s", Settings{FailMax: 3, ResetTimeout: time.Second}, SetOptions{MaxKeys: 1, Retention: 12 * time.Hour})
+			must(t, s.Shadow("tight", Settings{FailMax: 1, ResetTimeout: 100 * time.Hour}))
+			play(s.Breaker(1), "fff")
+			wait(10 * time.Second)
+			if name == "evicted" { // only healthy keys are
+				_ = s.Breaker(1).Close(Order{})
+				s.Breaker(1).forget(lapseHistory)
+			}
+			check := func(when string, open int, openFor time.Duration) {
+				t.Helper()
+				if st := s.Shadows()[0]; st.Open != open || st.OpenFor < openFor || st.OpenFor > openFor+24*time.Hour {
+					t.Errorf("%s, %s: %d open, for %s, want %d, for %s", name, when, st.Open, st.OpenFor, open, openFor)
+				}
+			}
+			check("before", 1, 10*time.Second)
+			forget(s)
+			check("after", 0, 10*time.Second)
+			was := s.Shadows()[0]
+			play(s.Breaker(1), "f")
+			wait(5 * time.Second)
+			check("back", 1, was.OpenFor+5*time.Second)
+			if st := s.Shadows()[0]; st.Trips != 2 {
+				t.Errorf("%s: %d trips, want 2", name, st.Trips)
+			}
+		})
+	}
+}
+
 func TestShadowsOfAManager(t *testing.T) {
 	m := NewManager(Settings{FailMax: 5})
 	a := m.Breaker("a")
@@ -240,6 +280,8 @@ func TestShadowErrors(t *testing.T) {
 	}{
 		{b.Shadow("s4", Settings{}), ErrShadow, "invalid shadow: x has 4 already, want at most 4: remove one first"},
 		{b.Shadow("a/b", Settings{}), ErrName, ""},
+		{b.Shadow(BeforeShadow, Settings{}), ErrShadow, `invalid shadow: "before" is for the settings from before a promotion, want another name`},
+		{NewManager(Settings{}).Shadow(BeforeShadow, Settings{}), ErrShadow, ""},
 		{b.Shadow("s1", Settings{FailureRate: 2}), ErrSettings, ""},
 		{NewManager(Settings{}).Shadow("", Settings{}), ErrName, ""},
 		{key.Shadow("s", Settings{}), ErrShadow, "invalid shadow: set/k is a key, want the shadows of its set, set"},

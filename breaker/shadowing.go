@@ -91,13 +91,38 @@ func (j *judge) moved(b *Breaker, t Transition) {
 		j.openSince.Store(at)
 		j.trips.Add(1)
 	case t.To == Closed:
-		j.openFor.Add(at - j.openSince.Swap(0))
+		j.ended(at)
 	}
 	notifyFrom(b.listenersNow(), 0, b, func(l *Listener, b *Breaker) {
 		if l.ShadowChange != nil {
 			l.ShadowChange(b, j.name, t)
 		}
 	})
+}
+
+// ended adds up the time that the shadow was open, if it was, until at. The swap
+// lets one of several callers add it.
+func (j *judge) ended(at int64) {
+	if since := j.openSince.Swap(0); since != 0 {
+		j.openFor.Add(at - since)
+	}
+}
+
+// forgetShadows drops the judges of a key that its set forgets, and what they
+// know of it. It takes no lock.
+func (b *Breaker) forgetShadows() {
+	c := b.cold.Load()
+	if c == nil {
+		return
+	}
+	w := c.shadows.Load()
+	if w == nil || !c.shadows.CompareAndSwap(w, nil) {
+		return
+	}
+	now := b.cfg.clock.Now()
+	for _, j := range w.judges {
+		j.ended(int64(now.Sub(j.since)) + 1)
+	}
 }
 
 // judges returns the judges of the breaker, or nil if it has none yet. A key gets

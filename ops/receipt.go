@@ -32,7 +32,8 @@ type Receipt struct {
 	SetBefore *breaker.Settings `json:"set_before,omitempty"`
 	SetAfter  *breaker.Settings `json:"set_after,omitempty"`
 	// Note says what the order does not do although it may be expected: an
-	// override for "name/*" does not apply to keys that are created later.
+	// override for "name/*" does not apply to keys that are created later. Of
+	// VerbShadow it says that a shadow was replaced.
 	Note string `json:"note,omitempty"`
 	// AuditError says why the order was not written to the audit log. It was
 	// carried out nevertheless.

@@ -129,14 +129,15 @@ func updateSet(s breaker.AnySet, o Order) (was, is breaker.Settings, err error) 
 		} else {
 			is, err = patch(was, o.Settings)
 		}
+		if err == nil && o.IfVersion != 0 && o.IfVersion != version {
+			err = fmt.Errorf("%w: %s is at version %d, the order was for %d", breaker.ErrVersion, o.ID, version, o.IfVersion)
+		}
 		if err != nil || o.DryRun {
 			return was, is, err
 		}
-		if o.IfVersion != 0 {
-			version = o.IfVersion
-		}
 		if o.Verb == VerbPromote {
 			_, err = s.Promote(o.Shadow, version)
+			is = s.Settings() // the shadow may have been replaced meanwhile
 		} else {
 			_, err = s.UpdateIf(is, version)
 		}

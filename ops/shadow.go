@@ -69,7 +69,7 @@ func (r *Receipt) shadow(m *breaker.Manager, o Order) error {
 	}
 	of, res, err := shadowedBy(m, o)
 	if err == nil {
-		err = shadowOne(of, o, &res)
+		err = r.shadowOne(of, o, &res)
 	}
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (r *Receipt) shadowAll(m *breaker.Manager, o Order) error {
 			one.ID, one.DryRun = id, dry
 			of, res, err := shadowedBy(m, one)
 			if err == nil {
-				err = shadowOne(of, one, &res)
+				err = r.shadowOne(of, one, &res)
 			}
 			switch {
 			case o.Verb == VerbUnshadow && errors.Is(err, breaker.ErrShadow):
@@ -141,7 +141,7 @@ func shadowedBy(m *breaker.Manager, o Order) (of shadowed, res Result, err error
 }
 
 // shadowOne adds or removes a shadow, or checks whether that would be possible.
-func shadowOne(of shadowed, o Order, res *Result) error {
+func (r *Receipt) shadowOne(of shadowed, o Order, res *Result) error {
 	there := slices.ContainsFunc(of.Shadows(), func(s breaker.ShadowStatus) bool { return s.Name == o.Shadow })
 	if o.Verb == VerbUnshadow {
 		if !there || !o.DryRun && !of.Unshadow(o.Shadow) {
@@ -155,6 +155,9 @@ func shadowOne(of shadowed, o Order, res *Result) error {
 		return err
 	}
 	res.Tries = now.Diff(tried)
+	if there {
+		r.Note = "a shadow of this name is replaced; the new one starts over"
+	}
 	switch {
 	case !o.DryRun:
 		err = of.Shadow(o.Shadow, tried)

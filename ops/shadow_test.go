@@ -213,6 +213,133 @@ func TestShadowOrdersForAll(t *testing.T) {
 	}
 }
 
+
+// A promotion that is taken back leaves exactly the settings from before, for a
+// breaker, for one with settings of its own, and for a set with such a key; and one
+// that follows another goes back by one step.
+func TestPromotionTakenBack(t *testing.T) {
+	all := []breaker.Settings{
+		{},
+		breaker.Recommended(),
+		{FailMax: -1, FailureRate: .5, Confidence: .9, Window: 7e9, MinCalls: 3},
+		{FailMax: 20, SlowCall: 15e8, Window: 5e9, BadRate: .5, ProbeTimeout: 9e9},
+		{FailMax: 3, FailWithin: 3e9, FailFor: 1e9, ResetTimeout: 2e9, ResetBackoff: 2, ResetMax: 90e9, ResetJitter: .2, Ramp: 1e9},
+		{FailMax: 3, SuccessesToForgive: 2, Probes: 3, SuccessThreshold: 2, WindowCalls: 40, FailureRate: .4},
+	}
+	for i, before := range all {
+		m := breaker.NewManager(before)
+		set := breaker.SetOf[string](m, "tenants")
+		own, other := set.Breaker("own"), m.Breaker("other")
+		m.Breaker("plain")
+		set.Breaker("key")
+		for _, b := range []*breaker.Breaker{own, other} {
+			if err := b.Update(breaker.Settings{FailMax: 77, ResetTimeout: 3e9}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := planeOf(t, m, ops.Options{})
+		now := func() (list []breaker.Settings) {
+			for _, b := range []*breaker.Breaker{m.Breaker("plain"), other, own, set.Breaker("key")} {
+				list = append(list, b.Settings())
+			}
+			return append(list, set.Settings())
+		}
+		was := now()
+		for k, id := range []string{"plain", "other", "tenants/*"} {
+			promote := func(name string) ops.Receipt {
+				o := shadowOrder(ops.VerbPromote, id, name, "")
+				o.Confirm = 2
+				return mustDo(t, p, o)
+			}
+			of := map[string]interface {
+				Shadow(name string, s breaker.Settings) error
+				Settings() breaker.Settings
+				Version() uint64
+			}{"plain": single{m.Breaker("plain")}, "other": single{other}, "tenants/*": set}[id]
+			first, second := all[(i+1)%len(all)], all[(i+2)%len(all)]
+			version := of.Version()
+			for n, s := range []breaker.Settings{first, second} {
+				if err := of.Shadow("tried", s); err != nil {
+					t.Fatal(err)
+				}
+				promote("tried")
+				if of.Settings() != s.WithDefaults() || of.Version() != version+uint64(n)+1 {
+					t.Errorf("%d, %s: promoted to %v at version %d, want %v at %d", i, id, of.Settings(), of.Version(), s, version+uint64(n)+1)
+				}
+			}
+			promote(breaker.BeforeShadow)
+			if of.Settings() != first.WithDefaults() {
+				t.Errorf("%d, %s: taken back %v, want those of the first promotion", i, id, of.Settings())
+			}
+			if err := of.Shadow("tried", was[[]int{0, 1, 4}[k]]); err != nil {
+				t.Fatal(err)
+			}
+			promote("tried")
+			promote(breaker.BeforeShadow)
+			promote(breaker.BeforeShadow)
+			if got := now(); !slices.Equal(got, was) {
+				t.Errorf("%d, %s: %v\nwant %v", i, id, got, was)
+			}
+			if own.Settings().FailMax != 77 {
+				t.Errorf("%d, %s: a key with settings of its own has %v", i, id, own.Settings())
+			}
+		}
+	}
+}
+
+// single is a breaker with the version of a set.
+type single struct{ *breaker.Breaker }
+
+func (s single) Version() uint64 { return s.Status().Version }
+
+// A dry run is refused where the order would be.
+func TestSetOrdersOfAnotherVersion(t *testing.T) {
+	m := shop(t)
+	p := planeOf(t, m, ops.Options{})
+	set := breaker.SetOf[string](m, "tenants")
+	if err := set.Shadow("tight", breaker.Settings{FailMax: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []ops.Order{
+		shadowOrder(ops.VerbPromote, "tenants/*", "tight", ""),
+		{ID: "tenants/*", Verb: ops.VerbSet, Actor: "ana", Settings: json.RawMessage(`{"fail_max": 2}`)},
+	} {
+		for _, dry := range []bool{true, false} {
+			o.DryRun, o.Confirm, o.IfVersion = dry, 100, set.Version()+1
+			if _, err := p.Do(o, program); !errors.Is(err, breaker.ErrVersion) || set.Settings().FailMax != 5 {
+				t.Errorf("%s, dry run %v: %v, fail_max %d", o.Verb, dry, err, set.Settings().FailMax)
+			}
+		}
+		o.DryRun, o.IfVersion = true, set.Version()
+		mustDo(t, p, o)
+	}
+}
+
+// A shadow that takes the place of another one says so, because what that one has
+// seen is gone. None takes the place of the settings from before a promotion.
+func TestShadowsReplaced(t *testing.T) {
+	m := shop(t)
+	p := planeOf(t, m, ops.Options{})
+	for _, id := range []string{"payments", "tenants/*", "*"} {
+		for i, says := range []string{"", "replaced"} {
+			for _, dry := range []bool{true, false} {
+				o := shadowOrder(ops.VerbShadow, id, "of "+id[:1], `{"fail_max": 2}`)
+				o.DryRun = dry
+				if r := mustDo(t, p, o); (r.Note == "") != (says == "") || !strings.Contains(r.Note, says) {
+					t.Errorf("%s, order %d, dry run %v: note %q, want %q", id, i, dry, r.Note, says)
+				}
+			}
+		}
+		for _, dry := range []bool{true, false} {
+			o := shadowOrder(ops.VerbShadow, id, breaker.BeforeShadow, `{"fail_max": 2}`)
+			o.DryRun = dry
+			if _, err := p.Do(o, program); !errors.Is(err, breaker.ErrOrder) {
+				t.Errorf("%s, dry run %v: got %v, want ErrOrder", id, dry, err)
+			}
+		}
+	}
+}
+
 func TestShadowOrdersThatMakeNoSense(t *testing.T) {
 	m := shop(t)
 	p := planeOf(t, m, ops.Options{})

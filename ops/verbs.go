@@ -81,6 +81,8 @@ func (o *Order) checkPlaneVerb() error {
 		return bad("set without settings, want an object with those to change")
 	case o.Verb == VerbShadow && len(o.Settings) == 0:
 		return bad("shadow without settings, want an object with those to try")
+	case o.Verb == VerbShadow && o.Shadow == breaker.BeforeShadow:
+		return bad("shadow %s, want another name: this one is for the settings from before a promotion", o.Shadow)
 	case o.aboutShadow() && o.Shadow == "":
 		return bad("%s without the name of a shadow (shadow), want one such as tight", o.Verb)
 	case (o.Verb == VerbSet || o.Verb == VerbPromote) && o.ID == "*":
