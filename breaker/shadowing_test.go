@@ -2,8 +2,12 @@ package breaker
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,5 +317,151 @@ func TestManagerKeepsEachShadow(t *testing.T) {
 	s := SetOf[string](&m, "s")
 	if got := len(s.Breaker("k").Shadows()); got != 3 {
 		t.Errorf("a key has %d shadows, want its set's 3", got)
+	}
+}
+
+// Whatever happens meanwhile, a breaker and a set decide as they do without the
+// shadows that come and go beside them: orders, other settings, keys that are
+// removed or lapse and come back.
+func TestShadowsThatComeAndGo(t *testing.T) {
+	all := append(slices.Clone(shadowedSettings), Settings{FailMax: 3, ResetTimeout: time.Second, Ramp: 10 * time.Second})
+	errNormal := errors.New("not found")
+	run := func(seed uint64, shadows bool) (seen []string) {
+		synctest.Test(t, func(t *testing.T) {
+			rng, others := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
+			b := New("x", all[rng.IntN(len(all))], WithExcluded(ErrorIs(errNormal)))
+			set := NewSet[int]("s", b.Settings(), SetOptions{Retention: 30 * time.Second})
+			var kept []Permit
+			do := func(x *Breaker, fn func(context.Context) error) string { return fmt.Sprint(x.Do(bg, fn)) }
+			for range 250 {
+				if shadows && others.IntN(6) == 0 {
+					of := []shadowed{b, set}[others.IntN(2)]
+					if name := fmt.Sprint(others.IntN(6)); others.IntN(4) > 0 {
+						_ = addShadow(of, name, all[others.IntN(len(all))]) // there may be no room
+					} else {
+						removeShadow(of, name, nil)
+					}
+				}
+				x, k := b, rng.IntN(6)
+				if rng.IntN(2) == 0 {
+					x = set.Breaker(k)
+				}
+				note := ""
+				switch verbs := []Verb{VerbOpen, VerbClose, VerbHalfOpen, VerbForceOpen, VerbForceClosed, VerbRelease}; rng.IntN(20) {
+				case 0, 1:
+					o := Order{Verb: verbs[rng.IntN(len(verbs))]}
+					if o.Verb == VerbForceOpen || o.Verb == VerbForceClosed {
+						o.For = 2 * time.Second
+					}
+					_, err := x.Apply(o)
+					note = fmt.Sprint(err)
+				case 2:
+					must(t, x.Update(all[rng.IntN(len(all))]))
+				case 3:
+					must(t, set.Update(all[rng.IntN(len(all))]))
+				case 4:
+					note = fmt.Sprint(set.Remove(k))
+				case 5:
+					wait([]time.Duration{time.Second, 3 * time.Second, 40 * time.Second}[rng.IntN(3)])
+				case 6, 7:
+					p, err := x.Allow()
+					if note = fmt.Sprint(err); err == nil {
+						kept = append(kept, p)
+					}
+				case 8, 9:
+					if len(kept) > 0 {
+						p := kept[0]
+						kept = kept[1:]
+						if rng.IntN(3) == 0 {
+							p.Answered()
+						}
+						p.Done([]error{nil, errX}[rng.IntN(2)])
+					}
+				case 10:
+					note = do(x, func(context.Context) error { return errNormal })
+				case 11:
+					elsewhere(func() { do(x, func(context.Context) error { runtime.Goexit(); return nil }) })
+				default:
+					took, err := time.Duration(rng.IntN(2000))*time.Millisecond, []error{nil, errX, errX}[rng.IntN(3)]
+					note = do(x, func(context.Context) error {
+						time.Sleep(took)
+						return err
+					})
+				}
+				synctest.Wait()
+				st := []Status{b.Status()}
+				for k := range 6 {
+					st = append(st, set.Breaker(k).Status())
+				}
+				text, err := json.Marshal(st)
+				must(t, err)
+				seen = append(seen, note+" "+string(text))
+			}
+		})
+		return seen
+	}
+	for seed := range uint64(12) {
+		want, got := run(seed, false), run(seed, true)
+		for k := range want {
+			if want[k] != got[k] {
+				t.Fatalf("seed %d, step %d:\nwithout shadows %s\nwith shadows    %s", seed, k, want[k], got[k])
+			}
+		}
+	}
+}
+
+// No failure is lost and no call is rejected while shadows come and go (I11), and
+// each call gives back its place among the flights.
+func TestShadowsUnderLoadLoseNothing(t *testing.T) {
+	b, set := New("b", Settings{FailMax: 500_000}), NewSet[int]("s", Settings{FailMax: 500_000}, SetOptions{})
+	var load, churn sync.WaitGroup
+	done := make(chan struct{})
+	churn.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			for _, of := range []shadowed{b, set} {
+				_ = addShadow(of, fmt.Sprint(i%6), shadowedSettings[i%len(shadowedSettings)]) // there may be no room
+				removeShadow(of, fmt.Sprint((i+3)%6), nil)
+				of.Shadows()
+			}
+		}
+	})
+	const workers, each = 4, 5000
+	for range workers {
+		load.Go(func() {
+			for i := range each {
+				for _, x := range []*Breaker{b, set.Breaker(1)} {
+					if i%2 == 0 {
+						if err := x.Do(bg, broken); !errors.Is(err, errX) {
+							t.Error(err)
+						}
+					} else if p, err := x.Allow(); err == nil {
+						p.Done(errX)
+					} else {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	load.Wait()
+	close(done)
+	churn.Wait()
+	for _, x := range []*Breaker{b, set.Breaker(1)} {
+		if n := x.FailCount(); n != workers*each {
+			t.Errorf("%s has counted %d failures, want %d", x.ID(), n, workers*each)
+		}
+		table := x.cfg.shadows.Load().flights
+		free := 0
+		for n := uint32(table.free.Load()); n != 0; n = table.at(n).next.Load() {
+			free++
+		}
+		if free != table.made*flightChunk {
+			t.Errorf("%s: %d of %d places are free", x.ID(), free, table.made*flightChunk)
+		}
 	}
 }
