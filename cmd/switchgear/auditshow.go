@@ -190,6 +190,9 @@ func orderText(o *ops.Order) string {
 	if o.For > 0 {
 		text += " for " + view.Short(time.Duration(o.For))
 	}
+	if o.Shadow != "" {
+		text += " " + o.Shadow
+	}
 	if len(o.Settings) > 0 {
 		text += " " + string(o.Settings)
 	}
@@ -213,9 +216,18 @@ func resultText(e *ops.AuditEntry) string {
 		return ""
 	case len(e.Receipt.Results) == 1 && e.Receipt.Failed == 0:
 		r := &e.Receipt.Results[0]
+		if r.SettingsBefore != nil && r.SettingsAfter != nil && e.Receipt.Touched > 0 {
+			return settingsChanged(r.SettingsBefore, r.SettingsAfter)
+		}
+		if e.Order.Shadow != "" {
+			return "done" // the state says nothing about it
+		}
 		return fmt.Sprintf("%s -> %s", r.Before, r.After)
 	}
 	text := fmt.Sprintf("%d of %d changed", e.Receipt.Touched, e.Receipt.Matched)
+	if e.Receipt.SetBefore != nil && e.Receipt.SetAfter != nil {
+		text += ": " + settingsChanged(e.Receipt.SetBefore, e.Receipt.SetAfter)
+	}
 	if e.Receipt.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", e.Receipt.Failed)
 	}

@@ -37,7 +37,8 @@ An order for more than one breaker (name/*, *, or an id that several processes
 have) must be confirmed: with --yes N, where N is the number of breakers that
 it applies to, or interactively on a terminal. --dry-run shows what would
 happen, and the number. With --if-version V an order is refused unless the
-breaker's version is still V (see status --json).
+breaker's version is still V (see status --json). For set and promote of name/*
+that is the version of the set's settings (see settings --json).
 
 --state open limits an order to the breakers that are open when the order is
 carried out: one that has closed meanwhile is left alone and not counted.
@@ -351,7 +352,9 @@ func makePlan(ctx context.Context, cmd *cobra.Command, f *found, orders []ops.Or
 			return nil, &codeError{exitUnreachable, errSilent}
 		}
 	}
-	if n := countOf(plan); n > 1 && orders[0].IfVersion != 0 {
+	// The settings of a set have one version, whatever the number of its keys.
+	ofSet := len(plan) == 1 && (orders[0].Verb == ops.VerbSet || orders[0].Verb == ops.VerbPromote)
+	if n := countOf(plan); n > 1 && orders[0].IfVersion != 0 && !ofSet {
 		return nil, usage("--if-version is for one breaker in one process, this order applies to %d: name one, with -p", n)
 	}
 	return plan, nil

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
@@ -259,7 +259,7 @@ func resultRow(process string, r *ops.Result) []table.Cell {
 	}
 }
 
-// changedSettings returns a text such as "fail_max 5 -> 10".
+// changedSettings returns what an order changes in settings.
 func changedSettings(r *ops.Result) string {
 	if len(r.Tries) > 0 {
 		var out []string
@@ -271,17 +271,14 @@ func changedSettings(r *ops.Result) string {
 	if r.SettingsBefore == nil || r.SettingsAfter == nil {
 		return ""
 	}
-	is := map[string]string{}
-	for _, kv := range strings.Fields(r.SettingsAfter.String()) {
-		key, value, _ := strings.Cut(kv, "=")
-		is[key] = value
-	}
+	return settingsChanged(r.SettingsBefore, r.SettingsAfter)
+}
+
+// settingsChanged returns a text such as "fail_max 5 -> 10".
+func settingsChanged(before, after *breaker.Settings) string {
 	var out []string
-	for _, kv := range strings.Fields(r.SettingsBefore.String()) { // they were the settings in effect, so all of them are there
-		key, was, _ := strings.Cut(kv, "=")
-		if now := cmp.Or(is[key], "default"); now != was {
-			out = append(out, fmt.Sprintf("%s %s -> %s", key, was, now))
-		}
+	for _, c := range before.Diff(*after) {
+		out = append(out, fmt.Sprintf("%s %s -> %s", c.Key, c.From, c.To))
 	}
 	return strings.Join(out, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,7 +108,19 @@ func (g *globals) shadowOrder(cmd *cobra.Command, o *orderFlags, verb breaker.Ve
 // shadows shows what the shadows would have done: all of them, those of an id, or
 // one.
 func (g *globals) shadows(cmd *cobra.Command, args []string) error {
-	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.ShadowsOf, error) { return t.shadows(ctx) })
+	if len(args) > 0 {
+		if name, key, keyed := strings.Cut(args[0], "/"); keyed && key != "*" {
+			return usage("%s is a key, want %s/*: a set has shadows for all of its keys", args[0], name)
+		}
+	}
+	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.ShadowsOf, error) {
+		if len(args) > 0 { // is there such a breaker?
+			if _, err := t.settings(ctx, args[0]); err != nil {
+				return nil, err
+			}
+		}
+		return t.shadows(ctx)
+	})
 	type process struct {
 		Process string          `json:"process"`
 		Shadows []ops.ShadowsOf `json:"shadows"`
@@ -125,10 +138,14 @@ func (g *globals) shadows(cmd *cobra.Command, args []string) error {
 		{Title: "SAW", Right: true},
 		{Title: "AHEAD", Right: true, Drop: 3},
 	}}
+	var names []string // of all that args[0] has
 	for _, a := range answers {
 		all := slices.DeleteFunc(a.value, func(s ops.ShadowsOf) bool { return len(args) > 0 && s.ID != args[0] })
 		for i := range all {
 			x := &all[i]
+			for k := range x.Shadows {
+				names = append(names, x.Shadows[k].Name)
+			}
 			x.Shadows = slices.DeleteFunc(x.Shadows, func(s breaker.ShadowStatus) bool { return len(args) > 1 && s.Name != args[1] })
 			for k := range x.Shadows {
 				t.Rows = append(t.Rows, shadowRow(f.short(a), x.ID, &x.Shadows[k]))
@@ -141,6 +158,9 @@ func (g *globals) shadows(cmd *cobra.Command, args []string) error {
 		return errors.Join(err, writeJSON(cmd, out))
 	case len(t.Rows) > 0:
 		return errors.Join(err, printTable(cmd, t))
+	case err == nil && len(names) > 0:
+		slices.Sort(names)
+		return refused("%s has no shadow %q, want %s", args[0], args[1], strings.Join(slices.Compact(names), " or "))
 	case err == nil:
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "No shadows.")
 	}

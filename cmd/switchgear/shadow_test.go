@@ -41,13 +41,22 @@ search  tight  0ms  0  0ms  0  0  100%
 		t.Errorf("%+v, %v", shown, err)
 	}
 	h.fails(1, args("promote", "search", "loose"), `search has no shadow "loose", want tight`)
+	if out := h.ok("shadow", "search", "tight", "--set", "fail_max=3"); !strings.Contains(out, "Note: a shadow of this name is replaced; the new one starts over.") {
+		t.Errorf("the same name twice: %s", out)
+	}
+	// A typing error is not "No shadows".
+	h.fails(1, args("shadow", "serch"), `unknown breaker "serch", did you mean "search"?`)
+	h.fails(1, args("shadow", "ledger"), `did you mean "ledger/*"?`)
+	h.fails(1, args("shadow", "search", "loose"), `search has no shadow "loose", want tight`)
 	h.fails(1, args("promote", "search", "tight", "--if-version", "99"), "version")
 	h.ok("promote", "search", "tight", "--if-version", "1", "--reason", "it did well")
 	if out := h.ok("settings", "search"); !strings.Contains(out, "fail_max") || !strings.Contains(still(out), "fail_max  3  5") {
 		t.Errorf("promoted: %s", out)
 	}
 	h.fails(1, args("promote", "ledger/*", "tight"), "--yes 3")
-	h.ok("promote", "ledger/*", "tight", "--yes", "3")
+	h.fails(1, args("promote", "ledger/*", "tight", "--yes", "3", "--if-version", "99"), "ledger/* is at version 1, the order was for 99")
+	h.fails(1, args("set", "ledger/*", "fail_max=3", "--dry-run", "--if-version", "99"), "ledger/* is at version 1, the order was for 99")
+	h.ok("promote", "ledger/*", "tight", "--yes", "3", "--if-version", "1")
 	if out := h.ok("shadow", "search"); !strings.Contains(out, " before ") || strings.Contains(out, "tight") {
 		t.Errorf("after that: %s", out)
 	}
@@ -65,8 +74,19 @@ search  tight  0ms  0  0ms  0  0  100%
 	h.fails(2, args("promote", "*", "wide"), "want an id or name/*")
 	h.ok("shadow", "*", "wide", "--drop")
 	h.fails(1, args("shadow", "*", "wide", "--drop"), `nothing has a shadow "wide"`)
-	if out := h.ok("audit", "show", s.Audit); !strings.Contains(out, "promote") || !strings.Contains(out, "it did well") {
-		t.Errorf("the audit log: %s", out)
+	out := still(h.ok("audit", "show", s.Audit))
+	for _, want := range []string{
+		"promote search tight  fail_max 5 -> 3  it did well",
+		"promote ledger/* tight  3 of 3 changed: fail_max 5 -> 3, reset_timeout 59m59s -> 10s",
+		`shadow search tight {"fail_max":3}`,
+		"unshadow search before  done",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the audit log has no %q: %s", want, out)
+		}
+	}
+	if out := still(h.ok("timeline")); !strings.Contains(out, `the shadow tight; fail_max 5 -> 3; 1 changed ("it did well")`) {
+		t.Errorf("the timeline: %s", out)
 	}
 	if out := h.ok("timeline"); !strings.Contains(out, "the shadow tight") {
 		t.Errorf("the timeline: %s", out)

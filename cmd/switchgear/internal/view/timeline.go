@@ -138,9 +138,9 @@ func orderText(o *ops.OrderEvent) string {
 	if o.Failed > 0 {
 		changed += fmt.Sprintf(", %d could not be", o.Failed)
 	}
-	parts = append(parts, changed)
+	text := strings.Join(append(parts, changed), "; ")
 	if o.Reason != "" {
-		parts = append(parts, fmt.Sprintf("(%q)", o.Reason))
+		text += fmt.Sprintf(" (%q)", o.Reason)
 	}
-	return strings.Join(parts, "; ")
+	return text
 }
