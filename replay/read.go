@@ -91,14 +91,14 @@ type decoder struct {
 	// ran is the calls with an outcome, rejected the number of those without one.
 	ran, rejected uint64
 
-	shift  time.Duration    // from the times of this recording to those of the Trace
-	lanes  map[uint32]*Lane // of this recording
-	last   time.Duration    // the end of the last call of this recording
-	ended  bool             // this recording has its last frame
+	shift time.Duration    // from the times of this recording to those of the Trace
+	lanes map[uint32]*Lane // of this recording
+	last  time.Duration    // the end of the last call of this recording
+	ended bool             // this recording has its last frame
 	// Of those that are over: their number, and that of those without a last frame.
 	recordings, unended int
-	number uint32           // of the last call, and its breaker
-	lane   *Lane
+	number              uint32 // of the last call, and its breaker
+	lane                *Lane
 }
 
 // errCut means that the file ends within a frame, or is damaged from here on.

@@ -17,44 +17,6 @@ import (
 	"github.com/switchgear-go/switchgear/internal/tape"
 )
 
-// Options say what a Recorder keeps. The zero value suits most programs.
-type Options struct {
-	// Bytes is the memory for calls, of which each takes 24 bytes. Default 8
-	// MiB, which holds about 350,000 calls.
-	Bytes int
-	// Program names the program in the files. Default: none.
-	Program string
-	// Keys says what the files show of the keys of a set. Default: KeysHashed.
-	Keys Keys
-	// ErrorTexts also records the texts of the errors that transitions name, the
-	// actors and reasons of orders, and trace ids. They may hold anything.
-	// Default: none of them.
-	ErrorTexts bool
-	// Dir, when set, is the directory to which each trip writes a file. It must
-	// exist. Default: trips write nothing.
-	Dir string
-	// MaxFiles is the number of such files of this Program that are kept in Dir,
-	// whichever process wrote them; the oldest are removed. Default 10.
-	MaxFiles int
-	// After is how long after a trip its file is written, so that it shows what
-	// followed. Further trips during this time share the file. Default 10 s.
-	After time.Duration
-}
-
-// Keys says what a file shows of the keys of a set.
-type Keys uint8
-
-const (
-	// KeysHashed writes the HMAC-SHA-256 of each key, cut to 64 bits, under a
-	// random key that is never written. Within a file equal keys can be
-	// recognised; between files and programs they cannot.
-	KeysHashed Keys = iota
-	// KeysPlain writes the keys as they are.
-	KeysPlain
-	// KeysOmitted writes a number in place of each key.
-	KeysOmitted
-)
-
 // ErrRecording is returned by Record if the manager is being recorded already.
 var ErrRecording = errors.New("the manager is being recorded already; close the other recorder first")
 
@@ -113,14 +75,8 @@ const (
 // Record begins to record the calls of all breakers and sets of m, including
 // those that are created later.
 func Record(m *breaker.Manager, o Options) (*Recorder, error) {
-	if o.Bytes == 0 {
-		o.Bytes = 8 << 20
-	}
-	if o.MaxFiles == 0 {
-		o.MaxFiles = 10
-	}
-	if o.After == 0 {
-		o.After = 10 * time.Second
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	r := &Recorder{
 		opts: o, m: m, secret: make([]byte, 32),
@@ -129,6 +85,9 @@ func Record(m *breaker.Manager, o Options) (*Recorder, error) {
 	}
 	_, _ = rand.Read(r.secret) // never returns an error
 	if o.Dir != "" {
+		if err := r.tryDir(); err != nil {
+			return nil, err
+		}
 		r.trips = newTripper(r)
 	}
 	r.tape = tape.New(o.Bytes, tape.Hooks{

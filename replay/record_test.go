@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +225,91 @@ func TestRecordRemovesFilesOfPredecessors(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) || len(list) != len(want)+1 {
 		t.Errorf("beside its own file there are %q, want %q", got, want)
+	}
+}
+
+// Close waits for a file that is being written: a program that ends after a trip
+// keeps it.
+func TestCloseWaitsForTheFile(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		m := breaker.NewManager(breaker.Settings{FailMax: 1})
+		r, err := Record(m, Options{Dir: dir, After: 5 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = m.Breaker("b").Do(t.Context(), func(context.Context) error { return errDown })
+		time.Sleep(5*time.Second + settle/2)
+		r.Close()
+		if s := r.Stats(); s.Files != 1 || s.Err != nil {
+			t.Errorf("%d files, %v, want 1", s.Files, s.Err)
+		}
+	})
+}
+
+// What cannot work is refused at once: nobody looks at Stats until it is too late.
+func TestRecordErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := breaker.NewManager(breaker.Settings{})
+	for _, c := range []struct {
+		o     Options
+		match error
+		says  string
+	}{
+		{Options{Bytes: -1}, nil, "Bytes is -1, want"},
+		{Options{MaxFiles: -1}, nil, "MaxFiles is -1, want"},
+		{Options{After: -time.Second}, nil, "After is -1s, want"},
+		{Options{Dir: filepath.Join(dir, "none")}, fs.ErrNotExist, "replay: create a file for a trip: open "},
+		{Options{Dir: file}, syscall.ENOTDIR, "replay: create a file for a trip: open "},
+	} {
+		r, err := Record(m, c.o)
+		if err == nil {
+			r.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) || c.match != nil && !errors.Is(err, c.match) {
+			t.Errorf("%+v: got %v, want %q", c.o, err, c.says)
+		}
+	}
+	// Nothing is left behind, and the manager is not being recorded.
+	r, err := Record(m, Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("%q, %v", list, err)
+	}
+}
+
+// The error of a file says once where it comes from.
+func TestErrorsOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	r, err := Record(breaker.NewManager(breaker.Settings{}), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	file := func(open func(string) (*os.File, error), name string) *os.File {
+		f, err := open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	_ = file(os.Create, "x").Close()
+	writing := r.fill(file(os.Open, "x"), filepath.Join(dir, "y")) // only for reading
+	naming := r.fill(file(os.Create, "x"), filepath.Join(dir, "none", "y"))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{writing, naming, r.writeFile()} {
+		if err == nil || strings.Count(err.Error(), "replay: ") != 1 || !strings.HasPrefix(err.Error(), "replay: ") {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

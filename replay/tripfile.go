@@ -21,7 +21,9 @@ import (
 
 // tripper writes a file after each trip.
 type tripper struct {
-	r     *Recorder
+	r       *Recorder
+	writing sync.WaitGroup // of files that wait or are being written
+
 	mu    sync.Mutex // guards the fields below; taken under breakers' locks and under no other
 	timer *time.Timer
 	files int
@@ -36,12 +38,14 @@ func (t *tripper) trip() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.timer == nil && !t.done {
+		t.writing.Add(1)
 		t.timer = time.AfterFunc(t.r.opts.After, t.write)
 	}
 }
 
 // write writes a file. It runs on the timer's goroutine.
 func (t *tripper) write() {
+	defer t.writing.Done()
 	t.mu.Lock()
 	t.timer = nil // the next trip gets another file
 	t.mu.Unlock()
@@ -53,7 +57,8 @@ func (t *tripper) write() {
 	}
 }
 
-// close writes the file of a trip that is still waiting.
+// close writes the file of a trip that is still waiting, and waits for one that is
+// being written.
 func (t *tripper) close() {
 	t.mu.Lock()
 	t.done = true
@@ -62,6 +67,7 @@ func (t *tripper) close() {
 	if waiting {
 		t.write()
 	}
+	t.writing.Wait()
 }
 
 func (t *tripper) state() (files int, err error) {
@@ -73,32 +79,69 @@ func (t *tripper) state() (files int, err error) {
 // fileTime is the time in a file's name. It sorts as text.
 const fileTime = "20060102T150405.000"
 
-// writeFile writes what the memory holds to a new file of Options.Dir, and
-// removes the oldest files. The file has its name only when it is complete.
-func (r *Recorder) writeFile() error {
-	program := strings.Map(func(c rune) rune {
+// names returns the name of the program in the files' names, and how those of this
+// process begin.
+func (r *Recorder) names() (program, prefix string) {
+	program = strings.Map(func(c rune) rune {
 		if c == '/' || c == filepath.Separator || c < ' ' {
 			return '_'
 		}
 		return c
 	}, cmp.Or(r.opts.Program, "switchgear"))
-	prefix := fmt.Sprintf("%s-%d-", program, os.Getpid())
-	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+"*.tmp") // mode 0600
+	return program, fmt.Sprintf("%s-%d-", program, os.Getpid())
+}
+
+// tryDir makes a file in Options.Dir and removes it, to see whether that works.
+func (r *Recorder) tryDir() error {
+	_, prefix := r.names()
+	f, err := r.createFile(prefix)
 	if err != nil {
-		return fmt.Errorf("replay: create a file for a trip: %w", err)
+		return err
 	}
-	_, err = r.WriteTo(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	_ = f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return fmt.Errorf("replay: remove a file: %w", err)
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(r.opts.Dir, prefix+time.Now().UTC().Format(fileTime)+".sgr"))
-	}
+	return nil
+}
+
+// writeFile writes what the memory holds to a new file of Options.Dir, and
+// removes the oldest files. The file has its name only when it is complete.
+func (r *Recorder) writeFile() error {
+	program, prefix := r.names()
+	f, err := r.createFile(prefix)
 	if err != nil {
+		return err
+	}
+	if err := r.fill(f, filepath.Join(r.opts.Dir, prefix+time.Now().UTC().Format(fileTime)+".sgr")); err != nil {
 		_ = os.Remove(f.Name())
-		return fmt.Errorf("replay: write the file of a trip: %w", err)
+		return err
 	}
 	return removeOld(r.opts.Dir, program, r.opts.MaxFiles)
+}
+
+// createFile makes a file without its name.
+func (r *Recorder) createFile(prefix string) (*os.File, error) {
+	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+"*.tmp") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("replay: create a file for a trip: %w", err)
+	}
+	return f, nil
+}
+
+// fill writes what the memory holds to f, and gives it its name.
+func (r *Recorder) fill(f *os.File, name string) error {
+	_, err := r.WriteTo(f)
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("replay: close the file of a trip: %w", cerr)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return fmt.Errorf("replay: rename the file of a trip: %w", err)
+	}
+	return nil
 }
 
 // unfinished is the age from which on a file without its name is one whose process
