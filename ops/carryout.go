@@ -136,9 +136,16 @@ type ConfirmError struct {
 // Error names the number to confirm.
 func (e *ConfirmError) Error() string {
 	if e.Confirm == 0 {
-		return fmt.Sprintf("%s applies to %d breakers: confirm that number", e.ID, e.Matched)
+		return fmt.Sprintf("%s applies to %s: confirm that number", e.ID, breakers(e.Matched))
 	}
-	return fmt.Sprintf("%s applies to %d breakers now, and %d were confirmed: nothing was changed", e.ID, e.Matched, e.Confirm)
+	return fmt.Sprintf("%s applies to %s now, and the number confirmed was %d: nothing was changed", e.ID, breakers(e.Matched), e.Confirm)
+}
+
+func breakers(n int) string {
+	if n == 1 {
+		return "1 breaker"
+	}
+	return fmt.Sprintf("%d breakers", n)
 }
 
 // Is reports whether target is ErrConfirm.

@@ -139,7 +139,7 @@ func TestConfirmErrorNamesTheNumber(t *testing.T) {
 	p := planeOf(t, shop(t), ops.Options{})
 	for confirmed, want := range map[int]string{
 		0: "tenants/* applies to 3 breakers: confirm that number",
-		2: "tenants/* applies to 3 breakers now, and 2 were confirmed: nothing was changed",
+		2: "tenants/* applies to 3 breakers now, and the number confirmed was 2: nothing was changed",
 	} {
 		o := ops.Order{ID: "tenants/*", Verb: breaker.VerbOpen, Actor: "ana", Confirm: confirmed}
 		if _, err := p.Do(o, program); !errors.Is(err, ops.ErrConfirm) || err.Error() != want {

@@ -308,7 +308,7 @@ func (im *importer) trace() (*Trace, error) {
 		}
 	}
 	if im.bad > 0 {
-		t.Notes = append(t.Notes, fmt.Sprintf("%d lines could not be read; the first is %s", im.bad, im.firstBad))
+		t.Notes = append(t.Notes, fmt.Sprintf("%s could not be read; the first is %s", plural(im.bad, "line"), im.firstBad))
 	}
 	if im.coarse >= time.Millisecond && im.count > 1 {
 		t.Notes = append(t.Notes, fmt.Sprintf("the times have steps of %v: in which order the calls of one step came is not known, and rules that count consecutive failures depend on it", im.coarse))

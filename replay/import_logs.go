@@ -131,16 +131,16 @@ func (im *importer) nginx(r io.Reader) error {
 		}
 	})
 	if several > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d lines have several upstreams; each is a call of its own, and its time is reckoned back from the end of the request", several))
+		im.notes = append(im.notes, fmt.Sprintf("there are several upstreams in %s; each is a call of its own, and its time is calculated back from the end of the request", plural(several, "line")))
 	}
 	if dead > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d calls were rejected by nginx, because it had given up all servers, and have no outcome", dead))
+		im.notes = append(im.notes, fmt.Sprintf("nginx rejected %s, because it had given up all servers: there is no outcome", plural(dead, "call")))
 	}
 	if !has("upstream_response_time") && !has("request_time") {
 		im.notes = append(im.notes, "the log_format has no $upstream_response_time and no $request_time, so how long calls took is not known")
 	}
 	if local > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d lines are left out, because no upstream was asked", local))
+		im.notes = append(im.notes, fmt.Sprintf("%s left out, because no upstream was asked", plural(local, "line")))
 	}
 	return err
 }
@@ -234,10 +234,10 @@ func (im *importer) envoy(r io.Reader) error {
 		im.add(at, took, o, turned, e.upstream)
 	})
 	for _, why := range slices.Sorted(maps.Keys(rejected)) {
-		im.notes = append(im.notes, fmt.Sprintf("%d calls were rejected by Envoy with %s, and have no outcome", rejected[why], why))
+		im.notes = append(im.notes, fmt.Sprintf("Envoy rejected %s with %s: there is no outcome", plural(rejected[why], "call"), why))
 	}
 	if retried > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d calls are the last of several attempts (URX); the log does not show the others", retried))
+		im.notes = append(im.notes, fmt.Sprintf("for %s the log shows only the last of several attempts (URX)", plural(retried, "call")))
 	}
 	return err
 }

@@ -117,10 +117,10 @@ func (im *importer) otlp(r io.Reader) error {
 		return err
 	}
 	if seen.others > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d spans are left out, because they are not client spans", seen.others))
+		im.notes = append(im.notes, fmt.Sprintf("%s left out: only client spans are calls", plural(seen.others, "span")))
 	}
 	if seen.sampled > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%d spans are sampled: the calls between them are missing, so rules that count consecutive failures or calls cannot be judged by this data", seen.sampled))
+		im.notes = append(im.notes, fmt.Sprintf("%s sampled: the calls in between are missing, so rules that count consecutive failures or calls cannot be judged by this data", plural(seen.sampled, "span")))
 	} else {
 		im.notes = append(im.notes, "the spans do not say whether they were sampled; if they were, calls between them are missing, and rules that count them cannot be judged")
 	}

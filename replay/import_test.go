@@ -90,7 +90,7 @@ func TestImport(t *testing.T) {
 		"json lines": {
 			data: `{"at":"2026-03-01T10:00:00.123Z","took":"3ms","outcome":"success"}` + "\n" + `{"at":1772359202.5,"took":0.1,"outcome":false,"key":7}` + "\n{broken\n",
 			o:    ImportOptions{Name: "db"},
-			want: shape{"jsonl", 2, 0, 1, []string{"db", "db/7"}, []string{"1 lines could not be read", "steps of"}},
+			want: shape{"jsonl", 2, 0, 1, []string{"db", "db/7"}, []string{"1 line could not be read", "steps of"}},
 		},
 		"otlp": {
 			data: `{"resourceSpans":[{"resource":{"attributes":[]},"scopeSpans":[{"scope":{"name":"http"},"spans":[` +
@@ -98,13 +98,13 @@ func TestImport(t *testing.T) {
 				`{"kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2"},` +
 				`{"kind":"SPAN_KIND_CLIENT","traceState":"rojo=1,ot=th:c;rv:123","startTimeUnixNano":"1772359201000000000","endTimeUnixNano":"1772359201000000005","attributes":[{"key":"server.address","value":{"stringValue":"pay"}},{"key":"http.response.status_code","value":{"intValue":"404"}}],"status":{"code":"STATUS_CODE_ERROR"}},` +
 				`{"kind":3,"startTimeUnixNano":"1772359203000000000","endTimeUnixNano":"1772359202000000000"}]}]}]}` + "\n",
-			want: shape{"otlp", 2, 0, 1, []string{"imported/pay"}, []string{"1 spans are sampled", "1 spans are left out", "two times in order"}},
+			want: shape{"otlp", 2, 0, 1, []string{"imported/pay"}, []string{"1 span sampled", "1 span left out", "two times in order"}},
 		},
 		// 503, 503, a time-out and four refused connections are failures; 404 and 429
 		// are answers; one caller gave up.
 		"otlp, by the file exporter of the collector": {
 			data: readFile(t, "testdata/import/client-spans.jsonl"),
-			want: shape{"otlp", 13, 0, 7, []string{"imported/127.0.0.1", "imported/localhost"}, []string{"9 spans are left out", "do not say whether they were sampled"}},
+			want: shape{"otlp", 13, 0, 7, []string{"imported/127.0.0.1", "imported/localhost"}, []string{"9 spans left out", "do not say whether they were sampled"}},
 		},
 		"otlp, grpc": {
 			data: `{"resourceSpans":[{"scopeSpans":[{"spans":[` + grpcSpan("0") + "," + grpcSpan("5") + "," + grpcSpan("14") + "," + grpcSpan("1") + "," + grpcSpan("4") + `]}]}]}`,
@@ -112,7 +112,7 @@ func TestImport(t *testing.T) {
 		},
 		"nginx, several upstreams": {
 			data: "1772359202.123 0.010 200 10.0.0.1:80\n1772359203.000 0.100, 0.020 502, 200 10.0.0.1:80, 10.0.0.2:80\n1772359204.001 - 499 10.0.0.1:80\n1772359204.900 - - -\n1772359205.000 1.000 : 0.1 504 : 200 10.0.0.1:80 : 10.0.0.3:80\nrubbish\n",
-			want: shape{"nginx", 6, 0, 2, []string{"imported/10.0.0.1:80", "imported/10.0.0.2:80", "imported/10.0.0.3:80"}, []string{"2 lines have several upstreams", "1 lines are left out", "1 lines could not be read", "steps of 1ms"}},
+			want: shape{"nginx", 6, 0, 2, []string{"imported/10.0.0.1:80", "imported/10.0.0.2:80", "imported/10.0.0.3:80"}, []string{"several upstreams in 2 lines", "1 line left out", "1 line could not be read", "steps of 1ms"}},
 		},
 		"nginx, a log_format with the time of day": {
 			data: `127.0.0.1 - - [01/Mar/2026:10:00:02 +0000] "GET / HTTP/1.1" 502 157 "-" "curl/8.0" rt=0.250` + "\n",
@@ -124,7 +124,7 @@ func TestImport(t *testing.T) {
 				`[2026-03-01T10:00:01.310Z] "GET /a b HTTP/2" 503 UO 0 226 0 - "-" "x y" "cc" "locations" "-"` + "\n" +
 				`[2026-03-01T10:00:02.310Z] "GET / HTTP/2" 503 UF,URX upstream_reset_before_response_started{connection_failure} - "delayed connect error: 111" 0 226 3 - "-" "x" "cc" "locations" "tcp://10.0.2.1:80"` + "\n" +
 				`[2026-03-01T10:00:03.310Z] "GET / HTTP/2" 0 DC 0 0 30 - "-" "x" "cc" "locations" "tcp://10.0.2.1:80"` + "\n",
-			want: shape{"envoy", 3, 1, 1, []string{"imported", "imported/tcp://10.0.2.1:80"}, []string{"1 calls were rejected by Envoy with UO", "steps of 10ms"}},
+			want: shape{"envoy", 3, 1, 1, []string{"imported", "imported/tcp://10.0.2.1:80"}, []string{"Envoy rejected 1 call with UO", "steps of 10ms"}},
 		},
 		"envoy, its documented example": {
 			data: `[2016-04-15T20:17:00.310Z] "POST /api/v1/locations HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "nsq2http" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations" "tcp://10.0.2.1:80"` + "\n",
@@ -133,8 +133,8 @@ func TestImport(t *testing.T) {
 		"envoy, its documented default format": {
 			data: readFile(t, "testdata/import/envoy-default.log"),
 			want: shape{"envoy", 8, 4, 5, []string{"imported", "imported/10.0.2.1:80", "imported/10.0.2.2:80"}, []string{
-				"1 calls were rejected by Envoy with UO (its own circuit breaker)", "with UH (no healthy upstream)", "with NR (no route)", "with RL (its rate limit)",
-				"1 calls are the last of several attempts", "steps of 1ms",
+				"Envoy rejected 1 call with UO (its own circuit breaker)", "with UH (no healthy upstream)", "with NR (no route)", "with RL (its rate limit)",
+				"for 1 call the log shows only the last of several attempts", "steps of 1ms",
 			}},
 		},
 		"envoy, Istio's default format": {
@@ -321,7 +321,7 @@ http {
 	// /redirected asks both broken servers and then the good one. The first /dead
 	// asks both of its servers, and then nginx asks none for a minute.
 	check(t, load("replay.log", ""), shape{"nginx", 4 + 2 + 6 + 2, 2, 2 + 4 + 2, ids, []string{
-		"have several upstreams", "1 lines are left out", "2 calls were rejected by nginx, because it had given up all servers", "steps of 1ms",
+		"several upstreams", "1 line left out", "nginx rejected 2 calls, because it had given up all servers", "steps of 1ms",
 	}})
 	all := shape{"nginx", uint64(requests), 0, 3, []string{"shop"}, []string{"steps of 1s"}}
 	check(t, load("long.log", combined), all)
@@ -404,7 +404,7 @@ func TestImportGoesOnAfterABadLine(t *testing.T) {
 	}{
 		"a stray quote": {
 			data: "at,took,outcome,key\n1772359202.1,1ms,ok,\"a\n1772359203.1,1ms,ok,b\n1772359204.1,1ms,ok,b\n",
-			want: shape{"csv", 2, 0, 0, []string{"imported/b"}, []string{"1 lines could not be read; the first is line 2"}},
+			want: shape{"csv", 2, 0, 0, []string{"imported/b"}, []string{"1 line could not be read; the first is line 2"}},
 		},
 		"quotes": {
 			data: "at,took,outcome,key\r\n\"1772359202.1\",1ms,ok,\"a,\"\"b\"\"\"\r\n1772359203.1,1ms,ok,c\r\n",
@@ -412,7 +412,7 @@ func TestImportGoesOnAfterABadLine(t *testing.T) {
 		},
 		"an endless line of csv": {
 			data: "at,took,outcome,key\n1772359202.1,1ms,ok,a\n" + long + "\n1772359203.1,1ms,ok,b\n",
-			want: shape{"csv", 2, 0, 0, []string{"imported/a", "imported/b"}, []string{"1 lines could not be read; the first is line 3: it is longer than 16 MiB"}},
+			want: shape{"csv", 2, 0, 0, []string{"imported/a", "imported/b"}, []string{"1 line could not be read; the first is line 3: it is longer than 16 MiB"}},
 		},
 		"an endless line of a log": {
 			data: "1772359202.123 0.010 200 10.0.0.1:80\n" + long + long + "\n1772359203.123 0.010 200 10.0.0.1:80\n" + long,

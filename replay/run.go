@@ -163,7 +163,7 @@ func (r *runner) list() (out []Episode) {
 func (r *runner) notes() (out []string) {
 	out = append(out, r.t.Notes...)
 	if r.t.Lost > 0 {
-		out = append(out, fmt.Sprintf("%d calls are missing in the recording", r.t.Lost))
+		out = append(out, fmt.Sprintf("%s missing from the recording", plural(r.t.Lost, "call")))
 	}
 	sensitive := 0
 	all := r.list()
@@ -173,7 +173,7 @@ func (r *runner) notes() (out []string) {
 		}
 	}
 	if sensitive > 0 {
-		out = append(out, fmt.Sprintf("%d of %d episodes are load-sensitive: failures or latency rose with the calls in flight. There, only what comes before the first trip can be relied on, because rejecting calls may have helped the dependency", sensitive, len(all)))
+		out = append(out, fmt.Sprintf("%d of %s load-sensitive: failures or latency rose with the calls in flight. There, only what comes before the first trip can be relied on, because rejecting calls may have helped the dependency", sensitive, plural(len(all), "episode")))
 	}
 	return out
 }
@@ -341,8 +341,8 @@ func newResult(name string, lanes []laneOutcome) Result {
 	res.Coverage = res.Metrics.Coverage()
 	res.Figures = figuresOf(&res.Metrics, filled)
 	if m := &res.Metrics; res.Figure("trips").Trust == Assumed {
-		res.Warning = fmt.Sprintf("%s is looser than what was recorded: %d calls that it would let run (%.2g%%) were rejected then and have no outcome. "+
-			"Record while the breaker is forced closed to know", name, m.Unknown, 100*(1-res.Coverage))
+		res.Warning = fmt.Sprintf("%s is looser than what was recorded: it would let %s run (%.2g%%) that had been rejected, so there is no outcome. "+
+			"To know, record while the breaker is forced closed", name, plural(m.Unknown, "call"), 100*(1-res.Coverage))
 	}
 	return res
 }

@@ -44,12 +44,12 @@ func (v *Verification) OK() bool { return v.Differing == 0 && v.Err == nil }
 // String returns the result in a sentence.
 func (v *Verification) String() string {
 	checked := v.Reproduced + v.Differing
-	s := fmt.Sprintf("%d of %d transitions reproduced", v.Reproduced, checked)
+	s := fmt.Sprintf("%d of %s reproduced", v.Reproduced, plural(checked, "transition"))
 	if v.Imposed > 0 {
 		s += fmt.Sprintf("; %d more did not follow from calls", v.Imposed)
 	}
 	if v.Unchecked > 0 {
-		s += fmt.Sprintf("; %d more could not be checked, because they follow from calls before the recording", v.Unchecked)
+		s += fmt.Sprintf("; %d more could not be checked, because calls that led there are not in the recording", v.Unchecked)
 	}
 	return s
 }
@@ -78,7 +78,7 @@ func (t *Trace) VerifyContext(ctx context.Context, progress func(done float64)) 
 		v.Notes = append(v.Notes, "the data has no transitions to verify: it was not recorded by Switchgear")
 	}
 	if t.Lost > 0 {
-		v.Notes = append(v.Notes, fmt.Sprintf("%d calls are missing in the recording, so differences may follow from them", t.Lost))
+		v.Notes = append(v.Notes, fmt.Sprintf("%s missing from the recording: differences may follow from that", plural(t.Lost, "call")))
 	}
 	known := t.survey()
 	all := make([]*verifier, len(t.Breakers))
@@ -342,9 +342,9 @@ func (x *verifier) differ(at time.Duration, recorded, replayed *breaker.Transiti
 // evidence says what the replay's breaker knows.
 func (x *verifier) evidence() string {
 	s := x.p.b.Status()
-	out := fmt.Sprintf(" with %d failures", s.FailCount)
+	out := " with " + plural(s.FailCount, "failure")
 	if s.Window.Calls > 0 {
-		out += fmt.Sprintf(" and %d of %d calls failed in the window", s.Window.Failures, s.Window.Calls)
+		out += fmt.Sprintf(" and %d of %s failed in the window", s.Window.Failures, plural(s.Window.Calls, "call"))
 	}
 	return out
 }

@@ -86,7 +86,7 @@ func TestReplayOtherData(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := try(t, "replay", file, "--name", "shop")
-	if code != 0 || errs != "" || !strings.Contains(out, "shop, ") || !strings.Contains(out, "Note: 1 lines could not be read") {
+	if code != 0 || errs != "" || !strings.Contains(out, "shop, ") || !strings.Contains(out, "Note: 1 line could not be read") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/replay"
 )
 
@@ -87,8 +88,8 @@ func head(t *replay.Trace) string {
 	if len(t.Breakers) == 1 {
 		ids = t.Breakers[0].ID
 	}
-	return fmt.Sprintf("%s, %s from %s, %d calls and %d rejected ones", ids, t.Ended.Sub(t.Began).Round(time.Millisecond),
-		t.Began.Local().Format(time.DateTime), t.Calls, t.Rejected)
+	return fmt.Sprintf("%s, %s from %s, %s and %s", ids, t.Ended.Sub(t.Began).Round(time.Millisecond),
+		t.Began.Local().Format(time.DateTime), plain.Count(t.Calls, "call"), plain.Count(t.Rejected, "rejected one"))
 }
 
 // progressBar shows on a terminal how far work has come, if it takes long enough

@@ -86,7 +86,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	if best.Warning != "" {
 		fmt.Fprintf(out, "Warning: %s.\n", plain.Text(best.Warning))
 	}
-	fmt.Fprintf(out, "%s, %d episodes.\n", plain.Text(head(t)), len(found.Episodes))
+	fmt.Fprintf(out, "%s, %s.\n", plain.Text(head(t)), plain.Count(len(found.Episodes), "episode"))
 	for _, n := range found.Notes {
 		fmt.Fprintf(out, "Note: %s.\n", plain.Text(n))
 	}
@@ -116,17 +116,17 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	}
 	add("now: ", &found.Current)
 	fmt.Fprint(out, rows.String(out.width))
-	fmt.Fprintf(out, "Those marked = cannot be distinguished by %d episodes. %d more cost more; %d do not meet the goal.\n",
-		len(found.Episodes), max(0, len(found.Others)-mostOthers), found.Failed)
+	fmt.Fprintf(out, "Those marked = cannot be distinguished by %s. Not shown: %d that cost more, and %d that would not meet the goal.\n",
+		plain.Count(len(found.Episodes), "episode"), max(0, len(found.Others)-mostOthers), found.Failed)
 	var sets []string
 	for _, d := range found.Current.Settings.Diff(best.Settings) {
 		sets = append(sets, d.Key+"="+d.To)
 	}
 	if len(sets) == 0 {
-		fmt.Fprintln(out, "Nothing is surely better than the settings in effect.")
+		fmt.Fprintln(out, "None is clearly better than the settings in effect.")
 		return
 	}
-	fmt.Fprintf(out, "The least change among the best: %s\n", strings.Join(sets, " "))
+	fmt.Fprintf(out, "The smallest change among the best: %s\n", strings.Join(sets, " "))
 	fmt.Fprintf(out, "To look closer: switchgear replay FILE --set %s\n", strings.Join(sets, " --set "))
 	fmt.Fprintf(out, "To try it live: switchgear shadow ID tuned --set %s\n", strings.Join(sets, " --set "))
 }
