@@ -153,6 +153,11 @@ func TestWordIsHeldWhileAnOutcomeIsRecorded(t *testing.T) {
 	if b.load()&flagHeld != 0 {
 		t.Error("it is still held")
 	}
+	// Only successes of a closed breaker are counted without the lock.
+	b.edit(stateMask, withState(HalfOpen))
+	if b.recordCountsLocked(&rec, &p); b.load()&flagHeld != 0 {
+		t.Error("the word of a half-open breaker is held")
+	}
 }
 
 // Listeners hear of a move that a replay imposes.
@@ -184,6 +189,207 @@ func TestFlushOfRejections(t *testing.T) {
 		if n != want {
 			t.Errorf("%d rejected calls, want %d", n, want)
 		}
+	}
+}
+
+// A recorded success counts in the window, however often a call of this step has
+// counted before, and a window that is full of successes is clean.
+func TestRecordedSuccessesCountInTheWindow(t *testing.T) {
+	steps := []string{"first", "second", "third, half a second later", "fourth, as they leave", "fifth"}
+	for name, c := range map[string]struct {
+		s     Settings
+		calls []int // in the window after each step
+	}{
+		"time":  {Settings{FailMax: -1, FailureRate: .5, MinCalls: 100, Window: time.Second}, []int{1, 2, 3, 2, 3}},
+		"slow":  {Settings{FailMax: -1, SlowCall: time.Minute, SlowRate: .5, MinCalls: 100, Window: time.Second}, []int{1, 2, 3, 2, 3}},
+		"calls": {Settings{FailMax: -1, FailureRate: .5, MinCalls: 5, WindowCalls: 5}, []int{1, 2, 3, 4, 5}},
+	} {
+		for way, do := range map[string]func(b *Breaker){
+			"Do":    func(b *Breaker) { _ = b.Do(bg, nop) },
+			"Allow": func(b *Breaker) { p, _ := b.Allow(); p.Done(nil) },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				m, tp := taped(t, c.s)
+				b := m.Breaker("b")
+				read := tp.Now()
+				for i, step := range steps {
+					switch i {
+					case 2:
+						time.Sleep(500 * time.Millisecond)
+					case 3:
+						time.Sleep(550 * time.Millisecond)
+					}
+					do(b)
+					got := b.Status().Window.Calls
+					if name == "calls" && i == 4 {
+						// It is clean, so nothing is counted in it any more.
+						if b.load()&flagCounted != 0 || !b.win.Load().clean() {
+							t.Errorf("%s, %s: the window is not clean", name, way)
+						}
+						continue
+					}
+					if got != c.calls[i] {
+						t.Errorf("%s, %s, %s call: %d calls in the window, want %d", name, way, step, got, c.calls[i])
+					}
+				}
+				if calls, _ := tp.Read(read, nil); len(calls) != len(steps) {
+					t.Errorf("%s, %s: %d calls are on the tape, want %d", name, way, len(calls), len(steps))
+				}
+			})
+		}
+	}
+}
+
+// A recorded success that changes nothing is observed, with the time that it took,
+// and its record has the period in which it counts.
+func TestRecordedSuccessesAreObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, own := range []bool{false, true} { // the breaker's calls are observed, or those of all
+			m, tp := taped(t, Settings{})
+			b := m.Breaker("b")
+			for range 3 {
+				_ = b.Close(Order{}) // so that the period is not the first one
+				_ = b.Open(Order{})
+			}
+			_ = b.Close(Order{})
+			read := tp.Now()
+			_ = b.Do(bg, nop) // nobody observes
+			if own {
+				b.Peer().Watch(true)
+			} else {
+				defer m.Observe()()
+			}
+			for range 2 {
+				_ = b.Do(bg, func(context.Context) error { time.Sleep(time.Second); return nil })
+			}
+			n := callsOf(m, "b")
+			if own {
+				n = b.Peer().Calls()
+			}
+			if q, _ := n.Latency.Within(.9); n.Successes != 2 || n.Latency.Count() != 2 || q < 900*time.Millisecond || q > 2*time.Second {
+				t.Errorf("own %v: %d successes, %d latencies up to %s, want 2 of a second", own, n.Successes, n.Latency.Count(), q)
+			}
+			calls, _ := tp.Read(read, nil)
+			if len(calls) != 3 {
+				t.Fatalf("own %v: %d calls are on the tape, want 3", own, len(calls))
+			}
+			for _, x := range calls {
+				if gen := genOf(b.load()); gen == 0 || uint32(x.What.Gen()) != gen || Outcome(x.What.Outcome()) != Success {
+					t.Errorf("own %v: generation %d and %s on the tape, want %d and a success", own, x.What.Gen(), Outcome(x.What.Outcome()), gen)
+				}
+			}
+		}
+	})
+}
+
+// A call counts without a look at the whole window only in the step of its own
+// time, in the window of the word and the settings that it was admitted by.
+func TestCountedAgainAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := taped(t, Settings{FailMax: -1, FailureRate: .5, MinCalls: 100, Window: time.Second})
+		b := m.Breaker("b")
+		const width = 100 * time.Millisecond
+		time.Sleep(3*width + width/2)
+		_ = b.Do(bg, nop) // the step has begun
+		r, w := b.settings(), b.load()
+		began := 3*width - r.stepsBegan // of the step, on the clock of the record
+		count := func() int { return b.Status().Window.Calls }
+		for _, c := range []struct {
+			ended time.Duration
+			want  bool
+		}{{began - 1, false}, {began, true}, {began + width/2, true}, {began + width - 1, true}, {began + width, false}} {
+			before := count()
+			if got := b.countedAgainAt(r, w, c.ended); got != c.want || count() != before+btoi(got) {
+				t.Errorf("%s after the step began: counted is %v, and %d more calls, want %v", c.ended-began, got, count()-before, c.want)
+			}
+		}
+		other := m.Breaker("other").cfg.compile(b.Settings(), 1) // with another clock
+		if before := count(); b.countedAgainAt(other, w, began) || b.countedAgainAt(r, w&^withGen(genMask)|withGen(genOf(w)+1), began) || count() != before {
+			t.Error("it counts under other settings, or in another period")
+		}
+		r.step.word.And(^clockUsed)
+		if b.countedAgainAt(r, w, began) {
+			t.Error("it counts in a step that nobody has read: the clock would stop")
+		}
+	})
+}
+
+// countedAt leaves to the lock what is not a plain success of this period.
+func TestCountedAt(t *testing.T) {
+	m, _ := taped(t, Settings{FailMax: 9, FailureRate: 1, MinCalls: 100})
+	b := m.Breaker("b")
+	_ = b.Do(bg, nop)
+	w, now := b.load(), b.settings().timer.real()
+	before := b.Status().Window.Calls
+	for what, word := range map[string]uint64{
+		"after a failure":   w | withUnits(1),
+		"in another period": w&^withGen(genMask) | withGen(genOf(w)+1),
+	} {
+		if b.countedAt(word, now) {
+			t.Errorf("it counts %s", what)
+		}
+	}
+	if n := b.Status().Window.Calls; n != before {
+		t.Errorf("%d calls in the window, want %d", n, before)
+	}
+	if !b.countedAt(w, now) || b.Status().Window.Calls != before+1 {
+		t.Errorf("a plain success does not count: %d calls in the window", b.Status().Window.Calls)
+	}
+	if !b.countedAt(w&^flagCounted, now) || b.Status().Window.Calls != before+1 {
+		t.Error("without a window, there is nothing to count, and nothing is counted")
+	}
+}
+
+// A call that an override rejects in a ramp is one of many, and none of the ramp's.
+func TestRejectedByAnOverrideInARamp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{FailMax: 1, ResetTimeout: time.Second, Ramp: time.Minute})
+		b := m.Breaker("b")
+		w := watchTape(m)
+		defer w.detach()
+		play(b, "f..s")
+		if b.load()&flagRamp == 0 {
+			t.Fatal("there is no ramp")
+		}
+		_ = b.ForceOpen(Order{})
+		w.take()
+		play(b, "sss")
+		tape.Engine.Flush(b)
+		n := 0
+		calls, _ := w.tape.Read(w.read, nil)
+		for _, c := range calls {
+			n += c.What.Count()
+		}
+		if n != 3 {
+			t.Errorf("%d rejected calls are on the tape, want 3", n)
+		}
+	})
+}
+
+// What was rejected before the recording ended is asked for afterwards.
+func TestFlushAfterTheRecording(t *testing.T) {
+	m := NewManager(Settings{})
+	b := m.Breaker("b")
+	w := watchTape(m)
+	_ = b.Open(Order{})
+	play(b, "sss")
+	w.detach()
+	tape.Engine.Flush(b)
+	if calls, _ := w.tape.Read(w.read, nil); len(calls) != 0 {
+		t.Errorf("%v are on the tape of a recording that is over", calls)
+	}
+}
+
+// Rejected calls are recorded as before the moment until which they came, even if
+// that is the beginning of their span.
+func TestRejectionsBeginBeforeTheyEnd(t *testing.T) {
+	m, tp := taped(t, Settings{})
+	b := m.Breaker("b")
+	read := tp.Now()
+	b.recordRejections(b.settings(), 7<<rejectedBits|5, 7*rejectSpan)
+	calls, _ := tp.Read(read, nil)
+	if len(calls) != 1 || calls[0].What.Count() != 5 || calls[0].Ended != 7*rejectSpan || calls[0].Began != 7*rejectSpan-1 {
+		t.Errorf("on the tape: %+v", calls)
 	}
 }
 

@@ -506,3 +506,98 @@ func TestDrawIsOnTheTape(t *testing.T) {
 		t.Errorf("drawn %v, want 0.25", draws)
 	}
 }
+
+// The times of a recording count from the moment that Attach returns.
+func TestBaseOfARecording(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{})
+		time.Sleep(time.Hour)
+		tp := tape.New(1<<16, tape.Hooks{Enroll: func(any, time.Time) uint32 { return 1 }})
+		read := tp.Now()
+		base, detach, _ := tape.Engine.Attach(m, tp)
+		defer detach()
+		time.Sleep(time.Minute)
+		_ = m.Breaker("b").Do(bg, nop)
+		if calls, _ := tp.Read(read, nil); len(calls) != 1 || !base.Add(calls[0].Ended).Equal(time.Now()) {
+			t.Errorf("%v after %s, want one that ended at %s", calls, base, time.Now())
+		}
+	})
+}
+
+// A replay passes over successes of a breaker that is quiet, and counts them in its
+// window.
+func TestQuietAndSucceed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Settings{FailMax: 3, FailureRate: .5, MinCalls: 100, Window: time.Minute, ResetTimeout: time.Second}
+		b := New("b", s)
+		quiet := func(when string, want bool) {
+			t.Helper()
+			if got := tape.Engine.Quiet(b); got != want {
+				t.Errorf("%s: quiet is %v, want %v", when, got, want)
+			}
+		}
+		quiet("new", true)
+		tape.Engine.Succeed(b, 7)
+		if n := b.Status().Window.Calls; n != 7 {
+			t.Errorf("%d calls in the window, want 7", n)
+		}
+		play(b, "f")
+		quiet("after a failure", false)
+		play(b, "s")
+		quiet("after a success", true)
+		_ = b.ForceClosed(Order{})
+		quiet("forced closed", false)
+		_ = b.Release(Order{})
+		play(b, "fff")
+		quiet("open", false)
+		plain := New("plain", Settings{})
+		tape.Engine.Succeed(plain, 1<<40) // at once: there is no window
+	})
+}
+
+// A breaker whose trip is held back has a number on the tape before it is told of.
+func TestHeldBackAfterEnrolling(t *testing.T) {
+	m := NewManager(Settings{FailMax: 1})
+	m.CapOpen(0.1)
+	enrolled, held := map[any]bool{}, 0
+	_, detach, _ := m.attach(tape.New(1<<16, tape.Hooks{
+		Enroll: func(b any, _ time.Time) uint32 { enrolled[b] = true; return uint32(len(enrolled)) },
+		Moved:  func(any, any, tape.Trace) {},
+		HeldBack: func(b, _ any) {
+			if held++; !enrolled[b] {
+				t.Errorf("%s has no number yet", b.(*Breaker).ID())
+			}
+		},
+	}))
+	defer detach()
+	play(m.Breaker("a"), "f")
+	b := m.Breaker("b")
+	p, _ := b.Allow()
+	p.Done(errX)
+	if held != 1 {
+		t.Errorf("%d trips are held back, want 1", held)
+	}
+}
+
+// A key that was forgotten is another breaker on the tape.
+func TestForgottenKeyGetsAnotherNumber(t *testing.T) {
+	m := NewManager(Settings{FailMax: 9})
+	b := SetOf[string](m, "s").Breaker("k")
+	w := watchTape(m)
+	defer w.detach()
+	next := uint32(0)
+	number := func() uint32 {
+		play(b, "f")
+		return b.extra.Load() >> extraNumber
+	}
+	if next = number(); next == 0 {
+		t.Fatal("it has no number")
+	}
+	b.forget(lapseAll)
+	if n := b.extra.Load() >> extraNumber; n != 0 {
+		t.Errorf("it keeps the number %d", n)
+	}
+	if number() == 0 {
+		t.Error("it gets none")
+	}
+}

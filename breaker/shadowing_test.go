@@ -320,6 +320,23 @@ func TestManagerKeepsEachShadow(t *testing.T) {
 	}
 }
 
+// A shadow that is added to a set judges keys that others judge already from then
+// on: it is blind while they are open, and sees what they reject.
+func TestAShadowIsAddedToKeysThatAreJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet[string]("s", Settings{FailMax: 2}, SetOptions{})
+		must(t, s.Shadow("first", Settings{FailMax: 1}))
+		play(s.Breaker("k"), "ff")
+		is(t, s.Breaker("k"), Open)
+		must(t, s.Shadow("second", Settings{FailMax: 1}))
+		wait(5 * time.Second)
+		play(s.Breaker("k"), "s")
+		if st := s.Shadows()[1]; st.Blind != 5*time.Second || st.Refused != 1 {
+			t.Errorf("%+v, want 5 s blind and a call refused", st)
+		}
+	})
+}
+
 // Whatever happens meanwhile, a breaker and a set decide as they do without the
 // shadows that come and go beside them: orders, other settings, keys that are
 // removed or lapse and come back.
