@@ -138,6 +138,40 @@ func TestEnrolledWithItsWindow(t *testing.T) {
 	}
 }
 
+// A key with settings of its own has its own window, whatever happens to it first.
+func TestEnrolledWithItsOwnWindow(t *testing.T) {
+	for name, first := range map[string]func(b *Breaker){
+		"a call":              func(b *Breaker) { play(b, "s") },
+		"a move":              func(b *Breaker) { _ = b.Open(Order{}) },
+		"a trip that is held": func(b *Breaker) { play(b, "f") },
+	} {
+		m := NewManager(Settings{})
+		s := SetOf[string](m, "s")
+		b := s.Breaker("k")
+		must(t, b.Update(Settings{FailMax: 1, FailureRate: 1}))
+		if name == "a trip that is held" {
+			m.CapOpen(0.1)
+			_ = m.Breaker("a").Open(Order{})
+		}
+		var began []time.Time
+		_, detach, _ := m.attach(tape.New(1<<16, tape.Hooks{
+			Enroll:   func(_ any, at time.Time) uint32 { began = append(began, at); return 1 },
+			Moved:    func(any, any, tape.Trace) {},
+			HeldBack: func(any, any) {},
+		}))
+		first(b)
+		detach()
+		if len(began) == 0 {
+			t.Errorf("%s: it has not enrolled", name)
+		}
+		for _, at := range began {
+			if own := b.settings().step.base; !at.Equal(own) {
+				t.Errorf("%s: steps began at %s, want %s", name, at, own)
+			}
+		}
+	}
+}
+
 // While an outcome is being recorded, the word says so, and no longer.
 func TestWordIsHeldWhileAnOutcomeIsRecorded(t *testing.T) {
 	b := New("b", Settings{})
@@ -219,6 +253,7 @@ func TestRecordedSuccessesCountInTheWindow(t *testing.T) {
 					case 3:
 						time.Sleep(550 * time.Millisecond)
 					}
+					b.Status() // reads the clock: the step is known before its first call
 					do(b)
 					got := b.Status().Window.Calls
 					if name == "calls" && i == 4 {
@@ -304,7 +339,8 @@ func TestCountedAgainAt(t *testing.T) {
 			}
 		}
 		other := m.Breaker("other").cfg.compile(b.Settings(), 1) // with another clock
-		if before := count(); b.countedAgainAt(other, w, began) || b.countedAgainAt(r, w&^withGen(genMask)|withGen(genOf(w)+1), began) || count() != before {
+		other.step.read()
+		if before := count(); b.countedAgainAt(other, w, other.timer.real()) || b.countedAgainAt(r, w&^withGen(genMask)|withGen(genOf(w)+1), began) || count() != before {
 			t.Error("it counts under other settings, or in another period")
 		}
 		r.step.word.And(^clockUsed)

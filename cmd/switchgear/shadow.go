@@ -37,8 +37,8 @@ Without --set and --drop, show that:
                  had opened before, and by how much on average
 
 A shadow has the settings in effect with the changes of --set. A breaker may have
-up to four, which end with the process. To put one into effect, see "switchgear
-promote". To try looser settings, force the breaker closed for a while: then the
+up to four, which end with the process. A shadow with the name of another one
+replaces it, and starts over. To put one into effect, see "switchgear promote". To try looser settings, force the breaker closed for a while: then the
 shadow sees every call.
 
 See "switchgear help orders" for what all orders have in common.`,
@@ -80,8 +80,8 @@ func promoteCommand(g *globals) *cobra.Command {
 		Use:   "promote ID NAME",
 		Short: "Put the settings of a shadow into effect",
 		Long: `Put the settings of a shadow into effect, live and all or nothing. The settings
-from before are kept for a day as the shadow "before": promote that one to take
-it back.
+from before are kept as the shadow "before", for a day or until the process ends:
+promote that one to take it back.
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear promote payments tight --if-version 17 --reason "a week as a shadow"
@@ -114,12 +114,11 @@ func (g *globals) shadows(cmd *cobra.Command, args []string) error {
 		}
 	}
 	f, answers, err := lookAt(g, cmd, func(ctx context.Context, t target) ([]ops.ShadowsOf, error) {
-		if len(args) > 0 { // is there such a breaker?
-			if _, err := t.settings(ctx, args[0]); err != nil {
-				return nil, err
-			}
+		all, err := t.shadows(ctx)
+		if err == nil && len(args) > 0 {
+			_, err = t.settings(ctx, args[0]) // there may be no such breaker
 		}
-		return t.shadows(ctx)
+		return all, err
 	})
 	type process struct {
 		Process string          `json:"process"`
