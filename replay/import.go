@@ -71,10 +71,10 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 	if bytes.HasPrefix(head, []byte(compressed)) {
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("replay: %w", err)
+			return nil, badGzip(err)
 		}
 		// Not by Import: what is compressed may be compressed without end.
-		b = bufio.NewReaderSize(z, 1<<16)
+		b = bufio.NewReaderSize(unpacked{z}, 1<<16)
 		head, _ = b.Peek(1 << 12)
 	}
 	if bytes.HasPrefix(head, []byte(byteOrderMark)) {
@@ -129,6 +129,34 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 		return nil, err
 	}
 	return im.trace()
+}
+
+// unpacked is a reader of compressed data.
+type unpacked struct{ z *gzip.Reader }
+
+func (u unpacked) Read(p []byte) (int, error) {
+	n, err := u.z.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = badGzip(err)
+	}
+	return n, err
+}
+
+// badGzip is the error for compressed data that cannot be read. It may be the
+// file's.
+func badGzip(err error) error {
+	if errors.As(err, new(*os.PathError)) {
+		return failedRead(err)
+	}
+	return fmt.Errorf("%w: the compressed data is cut or damaged: %w", ErrImport, err)
+}
+
+// failedRead is the error for data of which no more can be read.
+func failedRead(err error) error {
+	if errors.Is(err, ErrImport) {
+		return err
+	}
+	return fmt.Errorf("replay: %w", err)
 }
 
 // untilFull is a reader that ends with an error once too many calls have been read.
@@ -412,7 +440,7 @@ func (im *importer) lines(r io.Reader, f func(n int, line string)) error {
 		var err error
 		line, err = readLine(b, line[:0])
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("replay: %w", err)
+			return failedRead(err)
 		}
 		if len(line) > mostLine {
 			im.skip(n, "it is longer than %d MiB", mostLine>>20)

@@ -98,7 +98,7 @@ type otlpSpan struct {
 func (im *importer) otlp(r io.Reader) error {
 	inLines, r, err := documentsInLines(r)
 	if err != nil {
-		return fmt.Errorf("replay: %w", err)
+		return failedRead(err)
 	}
 	var seen otlpSeen
 	if inLines {
@@ -165,7 +165,7 @@ func (im *importer) otlpDocuments(r io.Reader, seen *otlpSeen) error {
 			im.skip(n, "%v; what follows it is not read", err)
 			return nil
 		default:
-			return fmt.Errorf("replay: %w", err)
+			return failedRead(err)
 		}
 	}
 }

@@ -462,12 +462,12 @@ func TestImportCompressed(t *testing.T) {
 		w := gzip.NewWriter(&b)
 		_, _ = io.WriteString(w, line+line+line)
 		_ = w.Close()
-		if _, err := Import(bytes.NewReader(b.Bytes()[:b.Len()-10]), ImportOptions{Format: format}); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%s, cut: %v, want ErrUnexpectedEOF", format, err)
+		if _, err := Import(bytes.NewReader(b.Bytes()[:b.Len()-10]), ImportOptions{Format: format}); !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, ErrImport) || strings.Contains(err.Error(), "replay:") {
+			t.Errorf("%s, cut: %v, want ErrImport and ErrUnexpectedEOF", format, err)
 		}
 	}
-	if _, err := Import(strings.NewReader("\x1f\x8brubbish, not compressed"), ImportOptions{}); !errors.Is(err, gzip.ErrHeader) {
-		t.Errorf("rubbish: %v, want ErrHeader", err)
+	if _, err := Import(strings.NewReader("\x1f\x8brubbish, not compressed"), ImportOptions{}); !errors.Is(err, gzip.ErrHeader) || !errors.Is(err, ErrImport) {
+		t.Errorf("rubbish: %v, want ErrImport and ErrHeader", err)
 	}
 }
 

@@ -305,7 +305,7 @@ func (x *verifier) move(m *moveRow) {
 			x.differ(m.At, t, &got, why)
 		}
 	} else if x.checked && !x.lost {
-		x.differ(m.At, t, nil, fmt.Sprintf("the recording has %s (%s), the replay has not: it is %s%s", arrow(t), t.Summary(), x.p.b.State(), x.evidence()))
+		x.differ(m.At, t, nil, fmt.Sprintf("the recording has %s (%s), the replay does not: it is %s%s", arrow(t), t.Summary(), x.p.b.State(), x.evidence()))
 	}
 	switch {
 	case !x.checked:
@@ -425,7 +425,7 @@ func (x *verifier) unexpected(at time.Duration) {
 		}
 	}
 	if got := x.p.moved[0]; x.checked && !x.lost {
-		x.differ(at, nil, &got, fmt.Sprintf("the replay has %s (%s), the recording has not", arrow(&got), got.Summary()))
+		x.differ(at, nil, &got, fmt.Sprintf("the replay has %s (%s), the recording does not", arrow(&got), got.Summary()))
 		x.v.Differing++
 	}
 	x.lost = true

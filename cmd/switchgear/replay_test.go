@@ -108,11 +108,16 @@ func TestReplayErrors(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte("\x89SGR\r\n\x1a\nrubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	cut := filepath.Join(t.TempDir(), "x.gz")
+	if err := os.WriteFile(cut, []byte("\x1f\x8b\x08"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{"replay", cut}, exitRefused, "x.gz: not in this format: the compressed data is cut or damaged: unexpected EOF"},
 		{[]string{"replay"}, exitUsage, "needs a file"},
 		{[]string{"replay", "none.sgr"}, exitRefused, "none.sgr: no such file"},
 		{[]string{"replay", outageFile, "--set", "fail_max"}, exitUsage, "want KEY=VALUE"},
