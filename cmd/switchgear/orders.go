@@ -271,7 +271,7 @@ func (g *globals) carryOut(cmd *cobra.Command, orders []ops.Order, o *orderFlags
 	if o.dryRun {
 		return g.report(cmd, &f, plan)
 	}
-	if countOf(plan) == 0 && !isMark(plan) {
+	if countOf(plan) == 0 && !isMark(plan) && !isOfSets(plan) {
 		return g.report(cmd, &f, plan)
 	}
 	if err := confirmed(cmd, plan, o); err != nil {

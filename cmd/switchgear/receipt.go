@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -180,6 +181,12 @@ func printReceipts(cmd *cobra.Command, f *found, done []plannedOrder) error {
 // breaker.
 func isMark(plan []plannedOrder) bool { return len(plan) > 0 && plan[0].order.Verb == ops.VerbMark }
 
+// isOfSets reports whether the orders change the settings of sets, which keys of
+// later follow, too.
+func isOfSets(plan []plannedOrder) bool {
+	return slices.ContainsFunc(plan, func(d plannedOrder) bool { return d.receipt.SetBefore != nil })
+}
+
 // printNothingMatched prints the result of orders that applied to no breaker.
 // Those that failed have been reported.
 func printNothingMatched(cmd *cobra.Command, done []plannedOrder) error {
@@ -199,11 +206,35 @@ func printNothingMatched(cmd *cobra.Command, done []plannedOrder) error {
 	case isMark(done):
 		_, err := fmt.Fprintf(out, "Marked %s.\n", strings.Join(names, ", "))
 		return err
+	case isOfSets(done):
+		return printOfSets(cmd, done)
 	}
 	if _, err := fmt.Fprintln(out, "The order applies to no breaker: nothing was changed."); err != nil {
 		return err
 	}
 	return printNotes(cmd, done)
+}
+
+// printOfSets prints what was changed in the settings of sets without keys.
+func printOfSets(cmd *cobra.Command, done []plannedOrder) (err error) {
+	for _, d := range done {
+		r := &d.receipt
+		if d.err != nil || r.SetBefore == nil {
+			continue
+		}
+		text := "No change: it was so already."
+		if changes := settingsChanged(r.SetBefore, r.SetAfter); changes != "" {
+			text = fmt.Sprintf("%s has no keys now; for later ones, %s.", r.ID, changes)
+			if r.DryRun {
+				text = "Nothing was changed: " + text
+			}
+		}
+		if len(done) > 1 {
+			text = d.name() + ": " + text
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Text(text))
+	}
+	return err
 }
 
 // Sorts what a reader looks for first to the top: what failed, then what
