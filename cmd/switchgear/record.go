@@ -26,11 +26,11 @@ func recordCommand(g *globals) *cobra.Command {
 
 With --for it contains the calls made during that time. Without it, it contains what
 the process has kept, if its program has a recorder (replay.Record in
-ops.Options.Recorder). The file has mode 0600. Keys are hashed, and there are no
-payloads and no texts of errors in it.
+ops.Options.Recorder). The file has mode 0600. It holds no payloads and no error
+texts, and keys are hashed.
 
 A recorded call costs some 60 ns more. Calls that could not be recorded are
-counted, and the exit status is 4 then.
+counted; if there are any, the exit status is 4.
 
 With --from it converts a file of another format, see "switchgear help replay".`,
 		Example: `  switchgear record -p shop --for 10m -o shop.sgr

@@ -41,7 +41,8 @@ the calls. Everything else is exact. If settings would have let more calls run t
 those in effect, the first line warns of it.
 
 With --verify it replays the calls under the settings that were in effect, and
-checks that each recorded transition follows again.`,
+checks that each recorded transition follows again. If one does not, it names the
+first, and the exit status is 6.`,
 		Example: `  switchgear replay pay.sgr --verify
   switchgear replay pay.sgr --set reset_timeout=5s --set fail_max=8 --html pay.html
   switchgear replay access.log --format nginx --recommended`,

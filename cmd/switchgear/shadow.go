@@ -38,8 +38,9 @@ Without --set and --drop, show that:
 
 A shadow has the settings in effect with the changes of --set. A breaker may have
 up to four, which end with the process. A shadow with the name of another one
-replaces it, and starts over. To put one into effect, see "switchgear promote". To try looser settings, force the breaker closed for a while: then the
-shadow sees every call.
+replaces it, and starts over. To put one into effect, see "switchgear promote".
+To try looser settings, force the breaker closed for a while: then the shadow
+sees every call.
 
 See "switchgear help orders" for what all orders have in common.`,
 		Example: `  switchgear shadow payments tight --set fail_max=3 --set reset_timeout=10s

@@ -28,8 +28,8 @@ type traceFlags struct {
 func (f *traceFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "", "what FILE is: "+strings.Join(replay.Formats, ", ")+"\n(default: by its content)")
-	flags.StringVar(&f.name, "name", "", "the breaker's name for calls of another origin")
-	flags.StringVar(&f.logFormat, "log-format", "", "the log_format of nginx, see below")
+	flags.StringVar(&f.name, "name", "", "the breaker's name for calls that Switchgear has not recorded")
+	flags.StringVar(&f.logFormat, "log-format", "", "the log_format with which nginx wrote FILE")
 	flags.StringSliceVar(&f.failure, "failure", nil, "HTTP `statuses` that are failures (default 5xx)")
 	flags.StringArrayVar(&f.breakers, "breaker", nil, "only breakers whose `id` matches, such as 'inventory/*'")
 	flags.Float64Var(&f.sick, "sick", 0.2, "the share of failures that makes a dependency ill")
