@@ -159,6 +159,7 @@ func TestShadowsOfASet(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		must(t, s.Shadow("rate", Settings{FailMax: -1, FailureRate: .5, MinCalls: 4}))
+		must(t, s.Shadow("after it", Settings{FailMax: 2}))
 		play(s.Breaker(4), "sssff")
 		play(s.Breaker(5), "sff") // it has 3 calls
 		if st := s.Shadows()[1]; st.Trips != 0 || st.Saw != 8 {
@@ -176,7 +177,7 @@ func TestShadowsOfASet(t *testing.T) {
 		if st := s.Shadows()[1]; st.Open != 0 || st.Trips != 1 {
 			t.Errorf("after the key was removed: %+v", st)
 		}
-		if !s.Unshadow("tight") || !s.Unshadow("rate") || s.Unshadow("rate") || s.Shadows() != nil {
+		if !s.Unshadow("tight") || !s.Unshadow("rate") || !s.Unshadow("after it") || s.Unshadow("rate") || s.Shadows() != nil {
 			t.Error("they cannot be removed, or twice")
 		}
 		for _, b := range s.Breakers() {
@@ -271,6 +272,10 @@ func TestShadowErrors(t *testing.T) {
 	}
 	must(t, b.Shadow("s2", Settings{FailMax: 3})) // in place of that one
 	key := NewSet[string]("set", Settings{}, SetOptions{}).Breaker("k")
+	full := NewManager(Settings{})
+	for i := range MaxShadows {
+		must(t, full.Shadow(fmt.Sprint("s", i), Settings{}))
+	}
 	_, unknown := b.Promote("other", 0)
 	_, ofKey := key.Promote("other", 0)
 	for _, c := range []struct {
@@ -287,14 +292,71 @@ func TestShadowErrors(t *testing.T) {
 		{key.Shadow("s", Settings{}), ErrShadow, "invalid shadow: set/k is a key, want the shadows of its set, set"},
 		{unknown, ErrShadow, `invalid shadow: x has no shadow "other", want s0 or s1 or s2 or s3`},
 		{ofKey, ErrShadow, ""},
+		{NewSet[int]("s", Settings{}, SetOptions{}).Shadow("", Settings{}), ErrName, ""},
+		{full.Shadow("s4", Settings{}), ErrShadow, "invalid shadow: the manager has 4 already, want at most 4: remove one first"},
 	} {
 		if !errors.Is(c.err, c.match) || c.text != "" && c.err.Error() != c.text {
 			t.Errorf("%v, want %v %s", c.err, c.match, c.text)
 		}
 	}
+	if err := json.Unmarshal([]byte(`{"open_for": "soon"}`), new(ShadowStatus)); err == nil {
+		t.Error("a status with a time that is none is read")
+	}
 	if got := b.Shadows(); len(got) != 4 || got[2].Settings.FailMax != 3 || got[1].Settings != (Settings{}.WithDefaults()) {
 		t.Errorf("%+v", got)
 	}
+}
+
+// Other shadows stay when one is promoted or added, with what they know.
+func TestShadowsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 9, FailureRate: 1, Window: unevenWindow})
+		time.Sleep(time.Second)
+		must(t, b.Shadow("open", Settings{FailMax: 1, ResetTimeout: time.Hour}))
+		play(b, "f")
+		must(t, b.Shadow("same window", b.Settings()))
+		must(t, b.Shadow("other", Settings{FailMax: -1, FailureRate: 1, Window: time.Second}))
+		if st := b.Shadows(); st[0].Open != 1 || st[0].Trips != 1 {
+			t.Errorf("the first one has forgotten what it knew: %+v", st[0])
+		}
+		list := b.cfg.shadows.Load().list
+		if real := b.settings().step.base; !list[1].cfg.program.step.base.Equal(real) || list[2].cfg.program.step.base.Equal(real) {
+			t.Error("a window of the same length does not move in step with the breaker's, or one of another length does")
+		}
+		_, err := b.Promote("same window", 0)
+		must(t, err)
+		var names []string
+		for _, st := range b.Shadows() {
+			names = append(names, st.Name)
+		}
+		if got := strings.Join(names, ", "); got != "open, other, before" || b.Shadows()[0].Open != 1 {
+			t.Errorf("left are %s, the first %+v", got, b.Shadows()[0])
+		}
+	})
+}
+
+// What is not a trip of the breaker itself is not counted as one, and time in which
+// it rejects nothing is not blind.
+func TestShadowsCountRealTrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 2, ResetTimeout: time.Second})
+		must(t, b.Shadow("s", Settings{FailMax: 100}))
+		wait(5 * time.Second)
+		must(t, b.ForceClosed(Order{}))
+		play(b, "ff") // behind the override it opens
+		wait(5 * time.Second)
+		if st := b.Shadows()[0]; st.RealTrips != 0 || st.Blind != 0 {
+			t.Errorf("behind an override: %d trips, blind for %s, want none", st.RealTrips, st.Blind)
+		}
+		must(t, b.Close(Order{}))
+		play(b, "ff")
+		wait(time.Second)
+		play(b, "f") // the probe fails
+		wait(time.Second)
+		if st := b.Shadows()[0]; st.RealTrips != 1 || st.Blind != 2*time.Second {
+			t.Errorf("%d trips, blind for %s, want 1 and 2s", st.RealTrips, st.Blind)
+		}
+	})
 }
 
 // Promote puts the settings of a shadow into effect, and keeps those from before

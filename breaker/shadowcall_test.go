@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A call that panics or exits its goroutine is a failure for a shadow, too, and
@@ -32,6 +34,87 @@ func TestShadowsSeeCallsThatDoNotReturn(t *testing.T) {
 			if st.Trips != 1 || st.Saw != 3 || st.RejectedBad != 1 || st.Missed != 0 || b.FailCount() != 3 {
 				t.Errorf("%s, keyed %v: %+v and %d failures, want 1 trip, 3 calls, 1 of them rejected, 3 failures", name, keyed, st, b.FailCount())
 			}
+		}
+	}
+}
+
+// A permit of a call with shadows ends once, and each way to end it is judged.
+func TestPermitsWithShadows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 3})
+		must(t, b.Shadow("tight", Settings{FailMax: 2}))
+		saw := func(want uint64, fails int) {
+			t.Helper()
+			if st := b.Shadows()[0]; st.Saw != want || b.FailCount() != fails {
+				t.Errorf("the shadow saw %d calls, and the breaker counts %d failures, want %d and %d", st.Saw, b.FailCount(), want, fails)
+			}
+		}
+		p, _ := b.Allow()
+		p.Done(nil)
+		saw(1, 0)
+		p.Done(errX) // too late
+		saw(1, 0)
+		p, _ = b.AllowContext(bg)
+		_ = p.DoneContext(bg, nil)
+		saw(2, 0)
+		// A failure is taken back, in the shadow, too.
+		for range 3 {
+			p, _ = b.Allow()
+			p.Done(errX)
+			saw(b.Shadows()[0].Saw, 1)
+			p, _ = b.Allow()
+			p.Done(nil)
+		}
+		saw(8, 0)
+		if st := b.Shadows()[0]; st.Trips != 0 {
+			t.Errorf("the shadow has opened: %+v", st)
+		}
+	})
+}
+
+// Calls for which there is no place are counted as missed, and judged by none.
+func TestShadowsMissCalls(t *testing.T) {
+	b := New("x", Settings{})
+	must(t, b.Shadow("s", Settings{}))
+	const most = flightChunk * flightChunks
+	permits := make([]Permit, most+3)
+	for i := range permits {
+		var err error
+		permits[i], err = b.Allow()
+		must(t, err)
+	}
+	for i := range permits {
+		permits[i].Done(nil)
+	}
+	st := b.Shadows()[0]
+	if st.Saw != most || st.Missed != 3 || st.Coverage() != float64(most)/(most+3) {
+		t.Errorf("%d seen, %d missed, coverage %v, want %d and 3", st.Saw, st.Missed, st.Coverage(), most)
+	}
+	play(b, "s")
+	if st := b.Shadows()[0]; st.Saw != most+1 {
+		t.Errorf("afterwards %d are seen, want %d", st.Saw, most+1)
+	}
+}
+
+// A dependency that says when to come back says so to shadows as well.
+func TestShadowsHeedHints(t *testing.T) {
+	for _, keyed := range []bool{false, true} {
+		for hint, want := range map[time.Duration]time.Duration{0: time.Second, time.Minute: time.Minute} {
+			synctest.Test(t, func(t *testing.T) {
+				var of shadowed
+				b := New("x", Settings{FailMax: 100})
+				if of = b; keyed {
+					set := NewSet[string]("x", Settings{FailMax: 100}, SetOptions{})
+					of, b = set, set.Breaker("k")
+				}
+				must(t, addShadow(of, "s", Settings{FailMax: 1, ResetTimeout: time.Second, ResetMax: time.Hour}))
+				var opened []Transition
+				b.AddListener(Listener{ShadowChange: func(_ *Breaker, _ string, x Transition) { opened = append(opened, x) }})
+				_ = b.Do(bg, func(context.Context) error { return busy{hint} })
+				if len(opened) != 1 || opened[0].OpenFor != want || len(opened[0].Errors) != 1 || opened[0].Errors[0].Error != "the call failed" {
+					t.Errorf("keyed %v, hint %s: %+v, want one that is open for %s", keyed, hint, opened, want)
+				}
+			})
 		}
 	}
 }

@@ -100,6 +100,8 @@ func TestShadowsIgnoreWhatIsNoEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New("x", Settings{FailMax: 1}, WithBypassAllowed())
 		must(t, b.Shadow("s", Settings{FailMax: 2}))
+		set := NewSet[string]("x", Settings{FailMax: 1}, SetOptions{}, WithBypassAllowed())
+		must(t, set.Shadow("s", Settings{FailMax: 1}))
 		marked := WithBypass(bg, "migration")
 		over, cancel := context.WithCancel(bg)
 		cancel()
@@ -111,6 +113,10 @@ func TestShadowsIgnoreWhatIsNoEvidence(t *testing.T) {
 		}
 		if st := b.Shadows()[0]; st.Trips != 0 || b.State() != Closed {
 			t.Errorf("%+v, the breaker is %s", st, b.State())
+		}
+		_ = set.Do(marked, "k", broken)
+		if st := set.Shadows()[0]; st.Saw != 0 || st.Trips != 0 {
+			t.Errorf("a key's: %+v", st)
 		}
 	})
 }
@@ -313,6 +319,19 @@ func TestManagerKeepsEachShadow(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d members have shadows, want 2", n)
+	}
+	var other Manager
+	for i := range 50 {
+		other.Breaker(fmt.Sprint(i))
+	}
+	must(t, other.Breaker("7").Shadow("own", Settings{}))
+	for name := range other.Shadows() {
+		if name != "7" {
+			t.Errorf("%s has shadows", name)
+		}
+	}
+	if !other.Unshadow("own") || other.Unshadow("own") {
+		t.Error("that of one of 50 is not removed once")
 	}
 	s := SetOf[string](&m, "s")
 	if got := len(s.Breaker("k").Shadows()); got != 3 {

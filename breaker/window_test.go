@@ -514,3 +514,37 @@ func TestRingOfBadCallsStaysSmall(t *testing.T) {
 		t.Errorf("the ring has room for %d calls, want 8", got)
 	}
 }
+
+// The step of a recorded call follows from the time in its record, whatever the
+// coarse clock says, and the clock is read: otherwise it would stop.
+func TestStepAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fine := newClock(nil, fineStep)
+		time.Sleep(250 * time.Millisecond)
+		const width = 100 * time.Millisecond
+		c := New("x", Settings{FailMax: -1, FailureRate: .5, Window: windowSteps * width}).settings()
+		w := newWindow(0, c)
+		time.Sleep(3*width + width/2)
+		base := 250 * time.Millisecond // of the coarse clock, on the fine one
+		for _, x := range []struct {
+			since time.Duration
+			want  uint64
+		}{
+			{3 * width, 3}, {4*width - 1, 3}, // the step of now
+			{3*width - 1, 2}, {width, 1}, // a call that ended before it, and is late
+			{4 * width, 4}, {9*width + 1, 9}, // the coarse clock is late
+			{-1, 0}, // it ended before the window began
+		} {
+			if got := w.stepAt(fine, base+x.since); got != x.want {
+				t.Errorf("%s after the base: step %d, want %d", x.since, got, x.want)
+			}
+		}
+		if step, ok := c.step.cached(); !ok || step != 3 {
+			t.Errorf("the clock is at step %d, read is %v, want 3 and read", step, ok)
+		}
+		last := newWindow(0, New("x", Settings{FailMax: -1, FailureRate: .5, WindowCalls: 20}).settings())
+		if got := last.stepAt(fine, time.Hour); got != 0 {
+			t.Errorf("a window of calls has the step %d, want 0", got)
+		}
+	})
+}
