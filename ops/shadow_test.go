@@ -213,7 +213,6 @@ func TestShadowOrdersForAll(t *testing.T) {
 	}
 }
 
-
 // A promotion that is taken back leaves exactly the settings from before, for a
 // breaker, for one with settings of its own, and for a set with such a key; and one
 // that follows another goes back by one step.
