@@ -119,6 +119,32 @@ func TestShadowsHeedHints(t *testing.T) {
 	}
 }
 
+// A call that a ramp of the breaker rejects does not make a shadow probe that would
+// do so with the next call.
+func TestShadowsDoNotProbeWithRejectedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New("x", Settings{FailMax: 1, ResetTimeout: time.Second, Ramp: time.Minute})
+		must(t, b.Shadow("s", Settings{FailMax: 1, ResetTimeout: 3 * time.Second}))
+		moves := 0
+		b.AddListener(Listener{ShadowChange: func(*Breaker, string, Transition) { moves++ }})
+		play(b, "f.s..") // the breaker is in its ramp, and the shadow may probe
+		rejected := 0
+		for was := moves; moves == was && rejected < 1000; {
+			ran := false
+			_ = b.Do(bg, func(context.Context) error { ran = true; return nil })
+			if !ran {
+				rejected++
+			}
+			if !ran && moves != was {
+				t.Fatal("a rejected call has moved the shadow")
+			}
+		}
+		if rejected == 0 || b.Shadows()[0].Open != 0 {
+			t.Errorf("%d calls were rejected before the shadow closed, want some: %+v", rejected, b.Shadows()[0])
+		}
+	})
+}
+
 // BenchmarkShadows says what shadows add to a call. Calls without and with shadows
 // take turns, and the quickest of many short runs count.
 func BenchmarkShadows(b *testing.B) {
