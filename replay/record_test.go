@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,7 +263,7 @@ func TestRecordErrors(t *testing.T) {
 		{Options{MaxFiles: -1}, nil, "MaxFiles is -1, want"},
 		{Options{After: -time.Second}, nil, "After is -1s, want"},
 		{Options{Dir: filepath.Join(dir, "none")}, fs.ErrNotExist, "replay: create a file for a trip: open "},
-		{Options{Dir: file}, syscall.ENOTDIR, "replay: create a file for a trip: open "},
+		{Options{Dir: file}, nil, "replay: create a file for a trip: open "},
 	} {
 		r, err := Record(m, c.o)
 		if err == nil {
