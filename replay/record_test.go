@@ -192,12 +192,12 @@ func TestRecordRemovesFilesOfPredecessors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put("shop-9-20260101T000001.000.sgr", 0) // the oldest: its number sorts last
-	put("shop-10-20260101T000002.000.sgr", 0)
-	put("shop-11-20260101T000003.000.sgr", 0)
-	put(".shop-9-123.tmp", 2*time.Hour)
-	put(".shop-10-123.tmp", time.Minute) // its process may still be writing
-	others := []string{".other-9-123.tmp", ".shop-10-123.tmp", "notes.sgr", "shop-eu-9-20260101T000000.000.sgr", "shop-x.sgr"}
+	put("shop-9-20260101T000001.000-1.sgr", 0) // the oldest: its number sorts last
+	put("shop-10-20260101T000002.000-1.sgr", 0)
+	put("shop-11-20260101T000003.000-1.sgr", 0)
+	put(".shop-9-20260101T000000.000-1.tmp", 2*time.Hour)
+	put(".shop-10-20260101T000000.000-1.tmp", time.Minute) // its process may still be writing
+	others := []string{".other-9-20260101T000000.000-1.tmp", ".shop-10-20260101T000000.000-1.tmp", "notes.sgr", "shop-eu-9-20260101T000000.000-1.sgr", "shop-x.sgr"}
 	put(others[0], 2*time.Hour)
 	for _, name := range others[2:] {
 		put(name, 2*time.Hour)
@@ -220,10 +220,31 @@ func TestRecordRemovesFilesOfPredecessors(t *testing.T) {
 			got = append(got, name)
 		}
 	}
-	want := append(others, "shop-11-20260101T000003.000.sgr")
+	want := append(others, "shop-11-20260101T000003.000-1.sgr")
 	slices.Sort(want)
 	if !slices.Equal(got, want) || len(list) != len(want)+1 {
 		t.Errorf("beside its own file there are %q, want %q", got, want)
+	}
+}
+
+// Two managers of a program that trip at the same moment write a file each.
+func TestTripFilesOfTwoManagers(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		for range 2 {
+			m := breaker.NewManager(breaker.Settings{FailMax: 1})
+			r, err := Record(m, Options{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			_ = m.Breaker("b").Do(t.Context(), func(context.Context) error { return errDown })
+		}
+		time.Sleep(time.Minute)
+	})
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 2 {
+		t.Errorf("%d files, %v, want 2", len(list), err)
 	}
 }
 
@@ -300,12 +321,12 @@ func TestErrorsOfFiles(t *testing.T) {
 		return f
 	}
 	_ = file(os.Create, "x").Close()
-	writing := r.fill(file(os.Open, "x"), filepath.Join(dir, "y")) // only for reading
-	naming := r.fill(file(os.Create, "x"), filepath.Join(dir, "none", "y"))
+	writing := r.fill(file(os.Open, "x")) // only for reading
+	gone := file(os.Create, "x")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{writing, naming, r.writeFile()} {
+	for _, err := range []error{writing, r.fill(gone), r.writeFile()} {
 		if err == nil || strings.Count(err.Error(), "replay: ") != 1 || !strings.HasPrefix(err.Error(), "replay: ") {
 			t.Errorf("%v", err)
 		}

@@ -113,24 +113,25 @@ func (r *Recorder) writeFile() error {
 	if err != nil {
 		return err
 	}
-	if err := r.fill(f, filepath.Join(r.opts.Dir, prefix+time.Now().UTC().Format(fileTime)+".sgr")); err != nil {
+	if err := r.fill(f); err != nil {
 		_ = os.Remove(f.Name())
 		return err
 	}
 	return removeOld(r.opts.Dir, program, r.opts.MaxFiles)
 }
 
-// createFile makes a file without its name.
+// createFile makes a file with the name that an unfinished one has. It ends in a
+// random number, because two managers of a program may trip at the same moment.
 func (r *Recorder) createFile(prefix string) (*os.File, error) {
-	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+"*.tmp") // mode 0600
+	f, err := os.CreateTemp(r.opts.Dir, "."+prefix+time.Now().UTC().Format(fileTime)+"-*.tmp") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("replay: create a file for a trip: %w", err)
 	}
 	return f, nil
 }
 
-// fill writes what the memory holds to f, and gives it its name.
-func (r *Recorder) fill(f *os.File, name string) error {
+// fill writes what the memory holds to f, and gives it the name of a complete file.
+func (r *Recorder) fill(f *os.File) error {
 	_, err := r.WriteTo(f)
 	if cerr := f.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("replay: close the file of a trip: %w", cerr)
@@ -138,7 +139,9 @@ func (r *Recorder) fill(f *os.File, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), name); err != nil {
+	dir, name := filepath.Split(f.Name())
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "."), ".tmp") + ".sgr"
+	if err := os.Rename(f.Name(), dir+name); err != nil {
 		return fmt.Errorf("replay: rename the file of a trip: %w", err)
 	}
 	return nil
@@ -157,8 +160,9 @@ func removeOld(dir, program string, keep int) error {
 		return fmt.Errorf("replay: list the files of trips: %w", err)
 	}
 	quoted := regexp.QuoteMeta(program)
-	complete := regexp.MustCompile("^" + quoted + `-\d+-(\d{8}T\d{6}\.\d{3})\.sgr$`)
-	begun := regexp.MustCompile(`^\.` + quoted + `-\d+-\d+\.tmp$`)
+	const at = `-\d+-(\d{8}T\d{6}\.\d{3}-\d+)`
+	complete := regexp.MustCompile("^" + quoted + at + `\.sgr$`)
+	begun := regexp.MustCompile(`^\.` + quoted + at + `\.tmp$`)
 	var own, gone []string
 	for _, e := range list {
 		switch name := e.Name(); {
@@ -170,8 +174,8 @@ func removeOld(dir, program string, keep int) error {
 			}
 		}
 	}
-	at := func(name string) string { return complete.FindStringSubmatch(name)[1] }
-	slices.SortFunc(own, func(a, b string) int { return cmp.Compare(at(a), at(b)) })
+	began := func(name string) string { return complete.FindStringSubmatch(name)[1] }
+	slices.SortFunc(own, func(a, b string) int { return cmp.Compare(began(a), began(b)) })
 	for _, name := range append(gone, own[:max(0, len(own)-keep)]...) {
 		// Another process may have been faster.
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
