@@ -112,14 +112,14 @@ type mark struct {
 func (p *processes) mark() mark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return mark{len(p.records), p.ran, time.Now()}
+	return mark{len(p.records), len(p.calls), time.Now()}
 }
 
 // since is what was recorded since.
 func (p *processes) since(m mark) (records []record, ran int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.records[m.records:], p.ran - m.ran
+	return p.records[m.records:], len(p.calls) - m.ran
 }
 
 // until waits, and returns how long that took.

@@ -248,6 +248,8 @@ type processConfig struct {
 	Every      time.Duration
 	Settings   breaker.Settings
 	Key        string
+	NoFleet    bool   // it joins none
+	Advise     bool   // see fleet.Options
 	Binary     string `json:"-"` // what it runs; "": this binary
 }
 
@@ -293,19 +295,22 @@ func processMain(config string) {
 			}
 		}
 	}()
-	f, err := fleet.Join(context.Background(), m, fleet.Options{
-		Redis: client, Group: "test", Zone: c.Zone, Member: strconv.Itoa(c.ID), Key: []byte(c.Key), Plane: plane,
-	})
-	if err != nil {
-		panic(err)
-	}
-	go func() {
-		for {
-			s := f.State()
-			say(record{State: &s})
-			<-time.After(200 * time.Millisecond)
+	if !c.NoFleet {
+		f, err := fleet.Join(context.Background(), m, fleet.Options{
+			Redis: client, Group: "test", Zone: c.Zone, Member: strconv.Itoa(c.ID), Key: []byte(c.Key), Plane: plane, Advise: c.Advise,
+		})
+		if err != nil {
+			panic(err)
 		}
-	}()
+		defer f.Close()
+		go func() {
+			for {
+				s := f.State()
+				say(record{State: &s})
+				<-time.After(200 * time.Millisecond)
+			}
+		}()
+	}
 	go func() {
 		b := m.Breaker("db")
 		<-time.After(time.Duration(c.ID) * c.Every / 8)
@@ -314,7 +319,6 @@ func processMain(config string) {
 		}
 	}()
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	_ = f.Close()
 }
 
 func (c *processConfig) call(ctx context.Context) error {
@@ -344,7 +348,7 @@ type processes struct {
 
 	mu      sync.Mutex // guards the fields below
 	fails   func(c processConfig) bool
-	ran     int
+	calls   []call // that reached what they call
 	records []record
 	last    map[int]fleet.State
 	open    map[int]breaker.State
@@ -353,6 +357,13 @@ type processes struct {
 	given   int               // orders
 	killed  int               // processes
 	wrong   []string          // what was seen that must not be
+}
+
+// call is one that reached what the processes call.
+type call struct {
+	process int
+	at      time.Time
+	failed  bool
 }
 
 // running is a process as its test sees it.
@@ -403,8 +414,8 @@ func startProcesses(t *testing.T, n int, base processConfig, zones ...string) *p
 			return
 		}
 		p.mu.Lock()
-		p.ran++
 		bad := p.fails(p.configs[id])
+		p.calls = append(p.calls, call{id, time.Now(), bad})
 		p.mu.Unlock()
 		if bad {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -13,6 +13,7 @@ import (
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/fleet/fleettest"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // Members that are called each five seconds find out together in a few seconds
@@ -241,6 +242,87 @@ func TestAdvise(t *testing.T) {
 			t.Errorf("it does not say what it would have done: %+v, %s", b.Processes, b.Explain())
 		}
 	})
+}
+
+// One that only advises refuses orders for all, and those that stand already. The
+// others carry them out, on condition of the versions of the dry run.
+func TestAdviseRefusesOrders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, 0).withPlanes()
+		c.all[0].Advise = true
+		c.start().joined()
+		o := forceOpen("*", time.Hour)
+		o.Confirm = 10
+		r := c.order(o)
+		if len(r.Done) != 2 || len(r.Refused) != 1 || r.Refused[0].Member != "pod-0" || r.Refused[0].Error != "it only advises, and carries out no orders of the fleet" {
+			t.Errorf("%s: %+v", r, r.Refused)
+		}
+		for _, id := range []string{"db", "made later"} {
+			for i, x := range c.all {
+				if s := x.m.Breaker(id).Status(); (s.Override != nil) == (i == 0) {
+					t.Errorf("%s: %s", x.Member, s.Explain())
+				}
+			}
+		}
+		late := &mate{Options: fleet.Options{Member: "late", Advise: true, Key: testKey, Plane: nil}}
+		late.Plane = ops.New(&late.m, ops.Options{})
+		t.Cleanup(func() { late.Plane.Close() })
+		c.join(late)
+		time.Sleep(time.Minute)
+		if s := late.m.Breaker("db").Status(); s.Override != nil {
+			t.Errorf("it joined later: %s", s.Explain())
+		}
+		for _, m := range c.view().Members {
+			if m.Orders == m.Advise {
+				t.Errorf("%s: carries out orders: %t, advises: %t", m.Name, m.Orders, m.Advise)
+			}
+		}
+		// Who gives orders to the process itself is obeyed.
+		if _, err := late.Plane.Do(withActor(forceOpen("db", time.Hour)).Order, ops.Peer{}); err != nil || late.m.Breaker("db").State() != breaker.ForcedOpen {
+			t.Errorf("its own plane: %s, %v", late.m.Breaker("db").State(), err)
+		}
+	})
+}
+
+// follower cannot become the coordinator.
+type follower struct{ fleet.Store }
+
+func (follower) Lead(context.Context, string, uint64, time.Duration) (uint64, error) { return 0, nil }
+
+// An order to close ends the verdict, also where the coordinator does not carry it out:
+// because it only advises, has no plane, or has no such breaker.
+func TestCloseWhereTheCoordinatorDoesNot(t *testing.T) {
+	for name, edit := range map[string]func(*mate){
+		"advises":  func(x *mate) { x.Advise = true },
+		"no plane": func(x *mate) { x.Plane = nil },
+		"unknown":  func(*mate) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCrew(t, 4, time.Second).withPlanes()
+				for _, x := range c.all[1:] {
+					x.Store = follower{c.store}
+				}
+				edit(c.all[0])
+				c.all[0].every = 0
+				c.start().joined()
+				if name == "unknown" {
+					c.all[0].m.Remove("db")
+				}
+				c.allFail()
+				c.until(20*time.Second, "three are open", func() bool { b := c.view().Breakers[0]; return len(b.Verdicts) == 1 && b.States[breaker.Open] >= 3 })
+				r := c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbClose}})
+				if len(r.Done) != 3 || len(r.Refused) != 1 {
+					t.Fatalf("%s: %+v", r, r.Refused)
+				}
+				c.allWork()
+				time.Sleep(1500 * time.Millisecond)
+				if v := c.view().Breakers[0].Verdicts; len(v) != 0 {
+					t.Errorf("the verdict is still open: %+v", v)
+				}
+			})
+		})
+	}
 }
 
 // A store that can be read and not written, as one that is full, is as one that is

@@ -216,7 +216,7 @@ func (f *Fleet) report(seq uint64) *wire.Report {
 	return r
 }
 
-func (f *Fleet) takesOrders() bool { return f.o.Plane != nil && len(f.o.Key) > 0 }
+func (f *Fleet) takesOrders() bool { return f.o.Plane != nil && len(f.o.Key) > 0 && !f.o.Advise }
 
 // listen is the goroutine that hears digests as they are published. That is
 // only quicker: what counts is read with each beat. So it waits for a beat that the

@@ -64,8 +64,9 @@ type Options struct {
 	// Sure is how certain the sum of their evidence must be. In [0.5, 1).
 	// Default 0.99.
 	Sure float64
-	// Advise makes this process take part in verdicts without following them, for
-	// a trial.
+	// Advise makes this process take part in verdicts without following them, and
+	// refuse the orders that are given to the fleet, for a trial. Orders that are
+	// given to the process itself are carried out.
 	Advise bool
 
 	// OnChange is called when the process joins, becomes alone, or becomes the

@@ -275,6 +275,11 @@ func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 		return r
 	case f.o.Plane == nil:
 		r.Error = "it has no operations plane"
+	case f.o.Advise:
+		r.Error = "it only advises, and carries out no orders of the fleet"
+	}
+	if r.Error != "" {
+		f.tellClosed(&s)
 		return r
 	}
 	if !s.Order.Order.DryRun {
@@ -303,23 +308,37 @@ func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 		}
 	case len(s.Versions) > 0:
 		r.Error = "it was not among those that the order was tried on"
+		if _, err := f.m.Lookup(o.ID); err != nil {
+			r.Error = err.Error() // which is why
+			f.tellClosed(s)
+		}
 		return
 	}
 	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
 		r.Error = err.Error()
-		if s.Standing() && errors.Is(err, breaker.ErrUnknown) {
-			r.Error += "; it applies when one is made"
+		if errors.Is(err, breaker.ErrUnknown) {
+			if s.Standing() {
+				r.Error += "; it applies when one is made"
+			}
+			f.tellClosed(s)
 		}
 		return
 	}
 	r.Receipt = &got
-	if (o.Verb == breaker.VerbClose || o.Verb == breaker.VerbRelease) && !o.DryRun {
-		// What was counted before does not undo it.
-		select {
-		case f.clears <- cleared{o.ID, f.now()}:
-		default: // there are so many that one is missed: the evidence decides
-		}
+	f.tellClosed(s)
+}
+
+// tellClosed tells the coordinator of this process of an order to close: what was
+// counted before does not undo it. That others can carry it out is enough.
+func (f *Fleet) tellClosed(s *standingOrder) {
+	o := &s.Order.Order
+	if o.DryRun || o.Verb != breaker.VerbClose && o.Verb != breaker.VerbRelease {
+		return
+	}
+	select {
+	case f.clears <- cleared{o.ID, f.now()}:
+	default: // there are so many that one is missed: the evidence decides
 	}
 }
 

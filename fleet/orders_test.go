@@ -22,8 +22,9 @@ var testKey = []byte("a key of the tests, 32 bytes long")
 func (c *crew) withPlanes() *crew {
 	for _, x := range c.all {
 		x.Key = testKey
-		x.Plane = ops.New(&x.m, ops.Options{Service: "shop"})
-		c.t.Cleanup(func() { x.Plane.Close() })
+		plane := ops.New(&x.m, ops.Options{Service: "shop"})
+		x.Plane = plane
+		c.t.Cleanup(func() { plane.Close() })
 	}
 	return c
 }
