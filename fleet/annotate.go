@@ -70,7 +70,7 @@ func (f *Fleet) annotate(s *ops.Status) {
 // next says when the fleet probes next, as a member knows it: it has no names of the
 // others.
 func (f *Fleet) next(x *verdict.Scope, wait time.Duration) string {
-	text := "The fleet's next probe is in " + seconds(wait)
+	text := "The fleet's next probe is in " + human(wait)
 	switch {
 	case slices.ContainsFunc(x.Arms, func(a verdict.Arm) bool { return a.Member == f.boot && a.Active }):
 		text = "Its next call is the fleet's probe"

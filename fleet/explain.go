@@ -3,6 +3,8 @@ package fleet
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,39 +34,53 @@ func (b *Breaker) Explain() string {
 		out = append(out, b.Verdicts[i].Explain())
 	}
 	for _, what := range []struct {
-		is   func(*Process) bool
-		text string
+		is        func(*Process) bool
+		one, many string
 	}{
-		{func(p *Process) bool { return p.Overruled }, "stays closed against the verdict, because its own calls succeed"},
-		{func(p *Process) bool { return p.Advised }, "only advises: it would be open"},
-		{func(p *Process) bool { return p.Tripped }, "was opened by its own rule alone"},
+		{
+			func(p *Process) bool { return p.Overruled },
+			"stays closed against the verdict, because its own calls succeed",
+			"stay closed against the verdict, because their own calls succeed",
+		},
+		{func(p *Process) bool { return p.Advised }, "only advises, and would be open", "only advise, and would be open"},
+		{func(p *Process) bool { return p.Tripped }, "was opened by its own rule alone", "were opened by their own rules alone"},
 	} {
-		if text := b.those(what.is, what.text); text != "" {
-			out = append(out, text)
+		switch names := b.those(what.is); len(names) {
+		case 0:
+		case 1:
+			out = append(out, names[0]+" "+what.one+".")
+		default:
+			out = append(out, someOf(names)+" "+what.many+".")
 		}
 	}
-	for field, values := range b.Drift {
-		out = append(out, fmt.Sprintf("Its setting %s is %s in %d processes and %s in %s.", field, values[0].Value, values[0].Count,
+	for _, field := range slices.Sorted(maps.Keys(b.Drift)) {
+		values := b.Drift[field]
+		out = append(out, fmt.Sprintf("Its setting %s is %s in %s and %s in %s.", field, values[0].Value, processes(values[0].Count),
 			values[1].Value, strings.Join(values[1].Members, ", ")))
 	}
 	return strings.Join(out, " ")
 }
 
-func (b *Breaker) those(is func(*Process) bool, does string) string {
-	var names []string
+// those are the names of the processes of which this is true.
+func (b *Breaker) those(is func(*Process) bool) (names []string) {
 	for i := range b.Processes {
 		if is(&b.Processes[i]) {
 			names = append(names, b.Processes[i].Member)
 		}
 	}
-	switch n := len(names); {
-	case n == 0:
-		return ""
-	case n > 3:
-		return fmt.Sprintf("%d processes, including %s: each %s.", n, strings.Join(names[:3], ", "), does)
-	default:
-		return fmt.Sprintf("%s %s.", strings.Join(names, ", each of "), does)
+	return names
+}
+
+// someOf is such as "a and b" or "a, b, c and 5 others", of two or more names.
+func someOf(names []string) string {
+	last, first := names[len(names)-1], names[:len(names)-1]
+	switch n := len(names) - 3; {
+	case n == 1:
+		last, first = "1 other", names[:3]
+	case n > 1:
+		last, first = fmt.Sprintf("%d others", n), names[:3]
 	}
+	return strings.Join(first, ", ") + " and " + last
 }
 
 func allOf(n int) string {
@@ -93,12 +109,12 @@ func (v *Verdict) Why() string {
 
 // Explain says in two sentences why a scope is open, and what happens next.
 func (v *Verdict) Explain() string {
-	return fmt.Sprintf("A verdict has held %s open for %s: %s. %s.", v.Scope, seconds(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
+	return fmt.Sprintf("A verdict has held %s open for %s: %s. %s.", v.Scope, human(time.Duration(v.OpenFor)), v.Why(), v.NextProbe())
 }
 
 // NextProbe says when the fleet probes next, and which process does.
 func (v *Verdict) NextProbe() string {
-	text := "The fleet's next probe is in " + seconds(time.Duration(v.Next))
+	text := "The fleet's next probe is in " + human(time.Duration(v.Next))
 	switch {
 	case v.Probing != "":
 		text = v.Probing + " makes the fleet's probe now"
@@ -124,14 +140,17 @@ func failedProbes(n int) string {
 	return fmt.Sprintf(" (%d have failed)", n)
 }
 
-// seconds is a duration as people say it.
-func seconds(d time.Duration) string {
-	switch {
-	case d < time.Minute:
+// human is a duration as people say it: 2.1s, 1m30s, 4h.
+func human(d time.Duration) string {
+	if d < time.Minute {
 		return fmt.Sprintf("%.1fs", d.Seconds())
-	default:
-		return d.Round(time.Second).String()
 	}
+	unit := time.Second
+	if d >= time.Hour {
+		unit = time.Minute
+	}
+	text := strings.Replace(d.Round(unit).String(), "m0s", "m", 1)
+	return strings.Replace(text, "h0m", "h", 1)
 }
 
 // settingsText is each setting by its name in JSON.

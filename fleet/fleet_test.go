@@ -238,7 +238,7 @@ func TestAdvise(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(b.Processes, func(p fleet.Process) bool { return p.Member == "pod-0" })
-		if i < 0 || !b.Processes[i].Advised || !strings.Contains(b.Explain(), "pod-0 only advises: it would be open.") {
+		if i < 0 || !b.Processes[i].Advised || !strings.Contains(b.Explain(), "pod-0 only advises, and would be open.") {
 			t.Errorf("it does not say what it would have done: %+v, %s", b.Processes, b.Explain())
 		}
 	})

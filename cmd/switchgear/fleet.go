@@ -123,7 +123,7 @@ func fleetText(v *fleet.View, width int) string {
 	for _, o := range v.Standing {
 		left := "until it is released"
 		if o.Left > 0 {
-			left = "for another " + time.Duration(o.Left).Round(time.Second).String()
+			left = "for another " + view.Short(time.Duration(o.Left))
 		}
 		line := fmt.Sprintf("order %d: %s %s by %s", o.Number, o.Verb, o.ID, o.Actor)
 		if o.Reason != "" {
@@ -156,7 +156,7 @@ func fleetHead(v *fleet.View) string {
 	var silent, watching, short []string
 	for _, m := range v.Members {
 		if m.Silent {
-			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, time.Duration(m.SilentFor).Round(time.Second)))
+			silent = append(silent, fmt.Sprintf("%s for %s", m.Name, view.Short(time.Duration(m.SilentFor))))
 		}
 		if m.Advise {
 			watching = append(watching, m.Name)
@@ -165,7 +165,7 @@ func fleetHead(v *fleet.View) string {
 			short = append(short, m.Name)
 		}
 	}
-	head := fmt.Sprintf("fleet %s: %d processes", v.Group, len(v.Members)-max(v.Silent, len(silent)))
+	head := fmt.Sprintf("fleet %s: %s", v.Group, view.Plural(len(v.Members)-max(v.Silent, len(silent)), "process", "processes"))
 	switch {
 	case v.Coordinator != "":
 		head += ", coordinator " + v.Coordinator
@@ -177,16 +177,16 @@ func fleetHead(v *fleet.View) string {
 		head += fmt.Sprintf("; %d silent: %s", n, someOf(silent, n))
 	}
 	if v.Beyond > 0 {
-		head += fmt.Sprintf("; %d are not counted, because there are too many", v.Beyond)
+		head += fmt.Sprintf("; %s not counted, because there are too many", view.Plural(v.Beyond, "is", "are"))
 	}
 	if n := len(short); n > 0 {
 		head += "; more breakers in trouble than a report holds: " + someOf(short, n)
 	}
-	if len(watching) > 0 {
-		head += fmt.Sprintf("; %d only advise", len(watching))
+	if n := len(watching); n > 0 {
+		head += fmt.Sprintf("; %s: %s", view.Plural(n, "only advises", "only advise"), someOf(watching, n))
 	}
 	if v.Dropped > 0 {
-		head += fmt.Sprintf("; %d messages were not understood, or not signed with this key", v.Dropped)
+		head += fmt.Sprintf("; %s not understood, or not signed with this key", view.Plural(v.Dropped, "message was", "messages were"))
 	}
 	return head
 }
@@ -213,11 +213,11 @@ func fleetRow(b *fleet.Breaker) []table.Cell {
 	}
 	if len(b.Verdicts) > 0 {
 		v := &b.Verdicts[0]
-		cells[3].Text = time.Duration(v.OpenFor).Round(time.Second).String()
+		cells[3].Text = view.Short(time.Duration(v.OpenFor))
 		cells[4].Text = nextOf(v)
 		cells[5].Text = v.Why()
 		if n := len(b.Verdicts); n > 1 {
-			cells[5].Text += fmt.Sprintf("; and %d more zones", n-1)
+			cells[5].Text += "; and " + view.Plural(n-1, "more zone", "more zones")
 		}
 	} else if len(b.Drift) > 0 {
 		cells[5].Text = "settings differ from process to process, see explain"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,7 @@ type testFleet struct {
 	*host
 	url    string
 	planes []*ops.Plane
+	audits []string // files, one of each plane
 }
 
 func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
@@ -64,9 +66,10 @@ func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 	for i, m := range ms {
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { client.Close() })
-		plane := ops.New(m, ops.Options{Service: "shop", RuntimeDir: out.dir})
+		audit := filepath.Join(t.TempDir(), "audit")
+		plane := ops.New(m, ops.Options{Service: "shop", RuntimeDir: out.dir, Audit: audit})
 		t.Cleanup(func() { plane.Close() })
-		out.planes = append(out.planes, plane)
+		out.planes, out.audits = append(out.planes, plane), append(out.audits, audit)
 		f, err := fleet.Join(t.Context(), m, fleet.Options{
 			Redis: client, Group: "shop", Zone: string(rune('a' + i%2)), Member: "pod-" + string(rune('0'+i)),
 			Plane: plane, Key: []byte(fleetTestKey), Beat: 200 * time.Millisecond,
@@ -151,7 +154,7 @@ func TestFleet(t *testing.T) {
 			t.Error(s.Explain())
 		}
 	}
-	step(exitDone, "status", "force-open payments by ana (\"INC-42\"), for another ")
+	step(exitDone, "status", "force-open payments by ana (\"INC-42\"), for another 59m5")
 	f.soon("explain payments", "payments is forced-open in 2 of 2 processes.")
 	step(exitDone, "release payments", "2 of 2 done")
 	step(exitDone, "set cache fail_max=9 --reason nervous", "2 of 2 done")
@@ -271,6 +274,37 @@ func TestConsole(t *testing.T) {
 		r := newHost(t).run(append([]string{"console", "--redis", url, "--group", "shop"}, strings.Fields(args)...)...)
 		if r.code != exitUsage || !strings.Contains(r.errOut, want) {
 			t.Errorf("console %s: exit code %d, want %d and %q\n%s", args, r.code, exitUsage, want, r.errOut)
+		}
+	}
+}
+
+// A process that refuses the dry run does not take the condition from the others: they
+// carry out the order only if their breakers have not changed since.
+func TestFleetOrderOnCondition(t *testing.T) {
+	t.Parallel()
+	ms := []*breaker.Manager{new(breaker.Manager), new(breaker.Manager)}
+	for _, m := range ms {
+		m.Breaker("payments")
+	}
+	f := fleetOf(t, ms...)
+	ms[1].Remove("payments")
+	if _, err := f.planes[0].Listen(); err != nil {
+		t.Fatal(err)
+	}
+	f.step(4, "close payments --reason INC-42", "1 of 2 done, 1 refused: unknown breaker")
+	for deadline := time.Now().Add(tooLong); ; <-time.After(20 * time.Millisecond) {
+		text, err := os.ReadFile(f.audits[0])
+		given := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
+			return !strings.Contains(line, "INC-42") || strings.Contains(line, `"dry_run":true`)
+		})
+		if err == nil && len(given) > 0 {
+			if !strings.Contains(given[0], `"if_version":1`) {
+				t.Errorf("it was given without a condition: %s", given[0])
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v: %s", err, text)
 		}
 	}
 }

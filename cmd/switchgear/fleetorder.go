@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
+	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -115,10 +116,11 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 	given := fleet.Order{Order: order}
 	if order.Wildcard() {
 		if o.yes < total {
-			return refused("this is for %d breakers in %d processes: look at them with --dry-run, and add --yes %d", total, len(dry.Done), total)
+			return refused("this is for %s in %s: look with --dry-run, and add --yes %d",
+				view.Plural(total, "breaker", "breakers"), view.Plural(len(dry.Done), "process", "processes"), total)
 		}
 		given.Confirm = most
-	} else if len(dry.Refused) == 0 {
+	} else {
 		given.Versions = dry.Versions()
 	}
 	done, err := f.give(cmd, w, given, !f.json && isTerminal(cmd.ErrOrStderr()))

@@ -1,7 +1,7 @@
 // The screen of a fleet: it looks at v1/fleet each second, and shows that. What is
 // shown is in the URL, so that it can be sent around.
 
-import { el, svg, states, plain, ago, human, seconds, clock } from "./words.js";
+import { el, svg, states, plain, ago, human, many, seconds, clock } from "./words.js";
 import { orderForm } from "./order.js";
 
 const $ = (id) => document.getElementById(id);
@@ -79,14 +79,14 @@ function head() {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
     const quiet = Math.max(v.silent, silent.length), short = v.members.filter((m) => m.omitted && !m.silent);
-    $("who").textContent = plain(`${v.members.length - quiet} processes` + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
+    $("who").textContent = plain(many(v.members.length - quiet, "process", "processes") + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
     if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
     if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (quiet > 8 ? " and others" : ""));
-    if (v.beyond) banner("warn", `${v.beyond} processes are not counted:`, "there are more than the coordinator takes in. They follow verdicts and carry out orders.");
+    if (v.beyond) banner("warn", `${many(v.beyond, "process is", "processes are")} not counted:`, "there are more than the coordinator takes in. They follow verdicts and carry out orders.");
     if (short.length) banner("warn", "More breakers in trouble than a report holds:", short.slice(0, 8).map((m) => `${m.omitted} more at ${m.name}`).join(", ") + (short.length > 8 ? " and others" : ""));
-    if (v.omitted) banner("warn", `${v.omitted} breakers are not shown:`, "there are more than fit.");
-    if (advise.length) banner("warn", `${advise.length} only advise:`, "they take part in verdicts, but do not follow them.");
-    if (v.dropped) banner("warn", `${v.dropped} messages dropped:`, "they were not understood, or not signed with this key.");
+    if (v.omitted) banner("warn", `${many(v.omitted, "breaker is", "breakers are")} not shown:`, "there are more than fit.");
+    if (advise.length) banner("warn", `${many(advise.length, "process only advises", "processes only advise")}:`, advise.slice(0, 8).map((m) => m.name).join(", ") + (advise.length > 8 ? " and others" : "") + ". " + (advise.length === 1 ? "It takes part in verdicts, but follows" : "They take part in verdicts, but follow") + " neither them nor orders for all.");
+    if (v.dropped) banner("warn", `${many(v.dropped, "message", "messages")} dropped:`, "not understood, or not signed with this key.");
     const bad = v.breakers.filter((b) => b.verdicts?.length).length;
     document.title = plain(`${bad ? `(${bad}) ` : ""}Fleet ${v.group}`);
   }
@@ -129,7 +129,7 @@ function lane(b) {
     steps.push([Math.max(0, p.t - now + span), open.size]);
   }
   const out = svg("svg", { class: "lane", viewBox: `0 0 ${span} 26`, preserveAspectRatio: "none", role: "img" }, svg("rect", { class: "base", x: 0, y: 25, width: span, height: 1 }));
-  out.setAttribute("aria-label", `the last 15 minutes: ${items.length} changes`);
+  out.setAttribute("aria-label", `the last 15 minutes: ${many(items.length, "change", "changes")}`);
   steps.forEach(([x, n], i) => {
     const end = steps[i + 1]?.[0] ?? span, h = Math.min(1, n / all) * 24;
     if (n && end > x) out.append(svg("rect", { x, y: 25 - h, width: Math.max(2, end - x), height: h }));
@@ -141,7 +141,7 @@ function members(v) {
   return v.members.filter((m) => (m.name + m.zone).toLowerCase().includes(place.q.toLowerCase())).map((m) => el("div", { class: "line" },
     el("b", { class: m.silent ? "s-open" : "s-closed" }, m.silent ? `silent ${human(seconds(m.silent_for))}` : m.name === v.coordinator ? "coordinator" : "reports"),
     el("span", { class: "id" }, m.name), el("span", {}, [m.zone && "zone " + m.zone, m.build].filter(Boolean).join(" · ")),
-    el("span", { class: "muted" }, [m.breakers === 1 ? "1 breaker" : `${m.breakers} breakers`, m.omitted && `${m.omitted} more in trouble than its report holds`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
+    el("span", { class: "muted" }, [many(m.breakers, "breaker", "breakers"), m.omitted && `${m.omitted} more in trouble than its report holds`, m.advise && "only advises", !m.orders && "takes no orders"].filter(Boolean).join(" · "))));
 }
 
 function orders() {
@@ -171,7 +171,7 @@ function detail() {
     el("p", { class: "explain" }, plain(b ? answer.explains[i] || "" : "No process reports this breaker.")),
     ...(form ? [form] : []),
     ...list("Processes that are not simply closed", (b?.processes || []).map((p) => el("div", { class: "line" }, el("b", { class: "s-" + p.state }, p.state), el("span", {}, p.member), el("span", {}, p.zone ? "zone " + p.zone : ""),
-      el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
+      el("span", { class: "muted" }, [p.calls && `${p.failures} of ${p.calls} calls failed in 4 s`, p.overruled && "stays closed against the verdict: its own calls succeed", p.advised && "only advises, and would be open", p.tripped && "opened by its own rule", p.probing && "probing"].filter(Boolean).join(" · "))))),
     ...list("Settings that differ", Object.entries(b?.drift || {}).map(([k, values]) => el("div", { class: "line" }, el("b", {}, k), ...values.slice(0, 3).map((x) => el("span", {}, `${x.value} in ${x.count}: ${x.members.join(", ")}`))))),
     ...list("History", answer.history.filter((p) => p.id === place.breaker).slice(0, 100).map((p) => pastLine(p, place.breaker))));
   if (!d.open) d.showModal();

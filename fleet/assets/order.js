@@ -1,7 +1,7 @@
 // An order for all processes: it is tried first, and given on condition that no
 // process has changed the breaker meanwhile.
 
-import { el } from "./words.js";
+import { el, many } from "./words.js";
 
 const verbs = { "force-open": "Force open", "force-closed": "Force closed", release: "Release", open: "Open", "half-open": "Probe now", close: "Close" };
 
@@ -43,12 +43,12 @@ export function orderForm(b, given) {
         const done = tried.done || [], after = {};
         for (const m of done) for (const x of m.receipt?.results || []) after[`${x.before} → ${x.after}`] = (after[`${x.before} → ${x.after}`] || 0) + 1;
         say(`Dry run: ${sum(tried)}. ${Object.entries(after).map(([k, n]) => `${n} × ${k}`).join(", ")}`, !done.length);
-        if (done.length) button.textContent = `Do it in ${done.length} processes`;
+        if (done.length) button.textContent = `Do it in ${many(done.length, "process", "processes")}`;
         else tried = null;
       } else {
         const versions = {};
         for (const m of tried.done) if (m.receipt?.results?.length === 1) versions[m.boot] = m.receipt.results[0].from_version;
-        const r = await post(tried.refused?.length ? order : { ...order, versions });
+        const r = await post({ ...order, versions });
         say(`Sent: order ${r.number}. Receipts appear under Orders.`);
         reset();
         given();

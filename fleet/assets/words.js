@@ -25,6 +25,9 @@ export function seconds(text) {
   return text?.startsWith("-") ? -sum : sum;
 }
 
+// many is a number with the word for one or for several.
+export const many = (n, one, more) => n === 1 ? `1 ${one}` : `${n} ${more}`;
+
 export const ago = (at) => human((Date.now() - at) / 1000);
 
 // el makes an element; children are elements or text, which is made plain.

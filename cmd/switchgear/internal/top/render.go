@@ -92,7 +92,7 @@ func (m *model) title(now time.Time) string {
 	if n := len(m.marked); n > 0 {
 		text += fmt.Sprintf("  %d marked", n)
 	}
-	return text + fmt.Sprintf("  %s  %s  sort: %s", plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
+	return text + fmt.Sprintf("  %s  %s  sort: %s", view.Plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
 
 // staleAfter is the number of intervals without an answer after which the
@@ -233,11 +233,4 @@ func (m *model) story() []string {
 		out = append(out, rows...)
 	}
 	return out
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
