@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,8 +36,26 @@ func (h *groupHandler) Annotate(s *ops.Status) {
 	}
 }
 
-// annotate says in s what the fleet does next, if a verdict concerns the breaker.
+// annotate says in s what the fleet does next, if a verdict concerns the breaker,
+// and that the process is alone.
 func (f *Fleet) annotate(s *ops.Status) {
+	f.annotateNext(s)
+	if s.Explain != "" {
+		s.Explain += f.alone()
+	}
+}
+
+// alone is a sentence about this process, if it is alone.
+func (f *Fleet) alone() string {
+	s := f.State()
+	if !s.Alone {
+		return ""
+	}
+	why := cmp.Or(cut(s.LastError, maxText), "it hears no coordinator")
+	return fmt.Sprintf(" This process has been alone, without its fleet, for %s: %s.", human(time.Since(s.AloneSince)), why)
+}
+
+func (f *Fleet) annotateNext(s *ops.Status) {
 	f.mu.Lock()
 	h, now := f.heard, f.now()
 	deaf := f.failures >= f.params.Silence

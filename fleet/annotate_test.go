@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/fleet/fleettest"
 	"github.com/switchgear-go/switchgear/ops"
 )
 
@@ -94,6 +95,46 @@ func TestExplainOfAMember(t *testing.T) {
 			if e, _, _ := x.explained(t); strings.Contains(e.Next, "fleet") {
 				t.Errorf("alone: %s", e.Next)
 			}
+		}
+	})
+}
+
+// A process that is alone says so of each breaker, since when, and why.
+func TestExplainOfTheLonely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, time.Second).withPlanes().start()
+		first, _, _ := c.all[0].explained(t)
+		if want := " This process has been alone, without its fleet, for 0.0s: it hears no coordinator."; !strings.HasSuffix(first.Explain, want) {
+			t.Errorf("at first: %s", first.Explain)
+		}
+		c.joined()
+		if e, _, _ := c.all[0].explained(t); strings.Contains(e.Explain, "alone") {
+			t.Errorf("together: %s", e.Explain)
+		}
+		c.store.Down(true)
+		time.Sleep(time.Hour)
+		for _, state := range []breaker.State{breaker.Closed, breaker.ForcedOpen} {
+			if state == breaker.ForcedOpen {
+				if _, err := c.all[0].Plane.Do(withActor(forceOpen("db", time.Hour)).Order, ops.Peer{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e, overview, list := c.all[0].explained(t)
+			want := regexp.MustCompile(`^db (is|was) .*\. This process has been alone, without its fleet, for (59m5\ds|1h): ` + fleettest.ErrDown.Error() + `\.$`)
+			if !want.MatchString(e.Explain) || list.Explain != e.Explain {
+				t.Errorf("%s: %s", state, e.Explain)
+			}
+			if strings.Contains(overview.Next+list.Next, "alone") {
+				t.Errorf("%s: next: %s", state, overview.Next)
+			}
+			if own, err := c.all[0].f.Explain("db"); err != nil || own != e.Explain {
+				t.Errorf("the fleet says %q, %v", own, err)
+			}
+		}
+		c.store.Down(false)
+		c.joined()
+		if e, _, _ := c.all[0].explained(t); strings.Contains(e.Explain, "alone") {
+			t.Errorf("back: %s", e.Explain)
 		}
 	})
 }
