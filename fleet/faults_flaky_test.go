@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -35,8 +34,17 @@ func TestProcessesOfAFlakyDependency(t *testing.T) {
 		return p.opened(began, breaker.CauseFleet) > 0
 	}))
 	<-time.After(lasts - time.Since(began.at))
-	t.Log("fleet: ", p.story(t, began))
-	t.Log("alone: ", lone.story(t, loneBegan))
+	fleet, without := p.flaps(began), lone.flaps(loneBegan)
+	t.Logf("a fleet: %+v", fleet)
+	t.Logf("without: %+v", without)
+	// A probe each two seconds; one of each process after one that succeeded; and those of
+	// breakers that are under no verdict.
+	if most := int(lasts/(2*time.Second)) + 8*fleet.closed + 8*(1+int(lasts/processSettings.ResetTimeout)); fleet.probes > most {
+		t.Errorf("F7: %d probes, want %d at most", fleet.probes, most)
+	}
+	if stressed && fleet.failed >= without.failed { // in half a minute chance may decide
+		t.Errorf("%d failing calls with a fleet, and %d without", fleet.failed, without.failed)
+	}
 	p.behave(none)
 	lone.behave(none)
 	t.Logf("all eight of the fleet are closed after %s", p.until(3*slack, "all are closed", p.allClosed))
@@ -65,59 +73,40 @@ func (p *processes) opened(m mark, by breaker.Cause) int {
 	return len(out)
 }
 
-// story is what has happened since, in figures.
-func (p *processes) story(t *testing.T, m mark) string {
-	t.Helper()
+// flaps are what processes did about a dependency that fails some of its calls.
+type flaps struct {
+	protected      time.Duration // until each has been open; 0: one never was
+	ran, failed    int           // calls that reached the dependency
+	probes         int
+	opened, closed int // how often
+}
+
+func (p *processes) flaps(m mark) (f flaps) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	took := time.Since(m.at)
-	failed := 0
 	for _, c := range p.calls[m.ran:] {
-		failed += btoi(c.failed)
+		f.ran++
+		if c.failed {
+			f.failed++
+		}
 	}
-	opened, closed, probes := 0, 0, 0
-	var all time.Duration // since when none was ever closed at once, summed
-	shut := map[int]time.Time{}
-	firsts := map[int]bool{}
-	var protected time.Duration
+	were := map[int]bool{} // open
 	for _, r := range p.records[m.records:] {
 		x := r.Transition
 		switch {
 		case x == nil:
 		case x.To == breaker.HalfOpen:
-			probes++
-		case x.From == breaker.Closed:
-			opened++
-			shut[r.Process] = x.At
-			if firsts[r.Process] = true; len(firsts) == len(p.configs) && protected == 0 {
-				protected = x.At.Sub(m.at)
-			}
+			f.probes++
 		case x.To == breaker.Closed:
-			closed++
-			all += x.At.Sub(shut[r.Process])
-			delete(shut, r.Process)
+			f.closed++
+		case x.From == breaker.Closed:
+			f.opened++
+			if were[r.Process] = true; len(were) == len(p.configs) && f.protected == 0 {
+				f.protected = x.At.Sub(m.at)
+			}
 		}
 	}
-	for _, at := range shut {
-		all += time.Since(at)
-	}
-	causes := map[string]int{}
-	for _, r := range p.records[m.records:] {
-		if r.Transition != nil {
-			causes[fmt.Sprintf("%s %s", r.Transition.To, r.Transition.Cause)]++
-		}
-	}
-	ran := len(p.calls) - m.ran
-	return fmt.Sprintf("in %.0fs each of %d opened after %.1fs; %d calls ran, %d failed (%.2f a second); %d probes (%.2f a second); opened %d times, closed %d times; not closed for %.0f%% of the time; %v",
-		took.Seconds(), len(p.configs), protected.Seconds(), ran, failed, float64(failed)/took.Seconds(), probes, float64(probes)/took.Seconds(),
-		opened, closed, 100*all.Seconds()/took.Seconds()/float64(len(p.configs)), causes)
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	return f
 }
 
 // closedByOwnSuccess checks F5 on what the dependency saw: a breaker closes after a call

@@ -99,6 +99,9 @@ type Receipts struct {
 	Done    []MemberReceipt `json:"done"`    // by member
 	Refused []MemberReceipt `json:"refused,omitempty"`
 	Silent  []string        `json:"silent,omitempty"` // members without a receipt
+	// Gone: the order is no longer in the store, so that the silent will not hear of
+	// it. The store has lost its data, or another order has replaced this one.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // Versions are the versions of the one breaker that a dry run was for, for
@@ -125,6 +128,9 @@ func (r *Receipts) String() string {
 		if n > 1 {
 			text += " and others"
 		}
+	}
+	if r.Gone {
+		text += "; the store has lost the order, or another one has replaced it"
 	}
 	return text
 }
@@ -303,11 +309,21 @@ func (g *Group) wait(ctx context.Context, r *Receipts, waiting map[string]string
 		rest(ctx, receiptPoll)
 		if ctx.Err() != nil {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				r.Gone = g.gone(ctx, r.ID)
 				return nil // the silent are named
 			}
 			return ctx.Err()
 		}
 	}
+}
+
+// gone reports whether the store has an order no longer. Those that are waited for
+// stay there for ten minutes, unless others replace them.
+func (g *Group) gone(ctx context.Context, id string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	all, _, err := g.store.Orders(ctx)
+	return err == nil && !slices.ContainsFunc(all, func(o StoredOrder) bool { return o.ID == id })
 }
 
 // fill gives r the receipts for it among all. waiting are the members, by field,

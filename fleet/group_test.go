@@ -62,12 +62,13 @@ func TestOrderWhileTheStoreIsFlushed(t *testing.T) {
 		adds, puts int64
 		order      fleet.Order
 		want       breaker.State // of all; Closed: it may differ
+		gone       bool          // its giver is told that it was lost
 	}{
-		{"before anyone has read it", 1, 0, forceOpen("db", time.Hour), breaker.Closed},
-		{"when one has carried it out", 1, 1, forceOpen("db", time.Hour), breaker.ForcedOpen},
-		{"when all but one have", 1, 3, forceOpen("db", time.Hour), breaker.ForcedOpen},
-		{"a dry run", 1, 0, dry, breaker.Closed},
-		{"an order that does not stand", 1, 2, opens, breaker.Closed},
+		{"before anyone has read it", 1, 0, forceOpen("db", time.Hour), breaker.Closed, true},
+		{"when one has carried it out", 1, 1, forceOpen("db", time.Hour), breaker.ForcedOpen, false},
+		{"when all but one have", 1, 3, forceOpen("db", time.Hour), breaker.ForcedOpen, false},
+		{"a dry run", 1, 0, dry, breaker.Closed, true},
+		{"an order that does not stand", 1, 2, opens, breaker.Closed, true},
 	} {
 		for _, before := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, others before: %t", c.name, before), func(t *testing.T) {
@@ -87,6 +88,9 @@ func TestOrderWhileTheStoreIsFlushed(t *testing.T) {
 					r := crew.order(c.order)
 					if !store.done.Load() || len(r.Done)+len(r.Silent) != 4 {
 						t.Errorf("%s after a flush, want 4 with those that are silent", r)
+					}
+					if said := strings.HasSuffix(r.String(), "; the store has lost the order, or another one has replaced it"); r.Gone != c.gone || said != c.gone {
+						t.Errorf("%s, gone: %t, want %t", r, r.Gone, c.gone)
 					}
 					time.Sleep(5 * time.Second)
 					for _, x := range crew.all {

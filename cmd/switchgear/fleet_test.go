@@ -309,6 +309,50 @@ func TestFleetOrderOnCondition(t *testing.T) {
 	}
 }
 
+// Who gives an order that the store loses is told so.
+func TestFleetOrderThatIsLost(t *testing.T) {
+	t.Parallel()
+	m := new(breaker.Manager)
+	m.Breaker("payments")
+	f := fleetOf(t, m)
+	socket, err := f.planes[0].Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(fleetTestKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(f.url, "redis://")})
+	defer client.Close()
+	for name, way := range map[string]string{"the store": "--redis " + f.url + " --group shop --key-file " + key, "a member": "-p " + socket.Path()} {
+		t.Run(name, func(t *testing.T) {
+			// Another member, which never answers.
+			for field, report := range client.HGetAll(t.Context(), "sg1:{shop}:r").Val() {
+				if err := client.HSet(t.Context(), "sg1:{shop}:r", "feedbeef", report).Err(); err != nil || field == "feedbeef" {
+					t.Fatal(field, err)
+				}
+			}
+			said := make(chan string)
+			go func() {
+				r := f.run(append([]string{"fleet"}, strings.Fields("close payments --reason INC-42 --timeout 2s "+way)...)...)
+				said <- r.out
+			}()
+			for deadline := time.Now().Add(tooLong); len(client.HKeys(t.Context(), "sg1:{shop}:o").Val()) < 3; <-time.After(time.Millisecond) { // two orders, and the number
+				if time.Now().After(deadline) {
+					t.Fatal("no order has come")
+				}
+			}
+			if err := client.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if text := <-said; !strings.Contains(text, "; the store has lost the order, or another one has replaced it\n") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
 // What does not fit is said, and how much it is.
 func TestFleetSaysWhatDoesNotFit(t *testing.T) {
 	t.Parallel()

@@ -216,7 +216,8 @@ func (w *memberWay) Order(ctx context.Context, o fleet.Order, progress func(*fle
 		if w.client.Attached(ctx, "fleet", "/orders", nil, nil, &all) != nil {
 			continue
 		}
-		if i := slices.IndexFunc(all, func(x fleet.Receipts) bool { return x.ID == r.ID }); i >= 0 {
+		i := slices.IndexFunc(all, func(x fleet.Receipts) bool { return x.ID == r.ID })
+		if r.Gone = i < 0; !r.Gone {
 			all[i].Members = max(all[i].Members, r.Members)
 			r = &all[i]
 		}
