@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
@@ -146,6 +147,8 @@ func (g *Group) Order(ctx context.Context, o Order, progress func(*Receipts)) (*
 	switch {
 	case len(g.seal.Key) == 0:
 		return nil, ErrUnsigned
+	case !utf8.ValidString(o.ID):
+		return nil, fmt.Errorf("%w: the id %q is not UTF-8, which JSON cannot carry", breaker.ErrOrder, o.ID)
 	case o.IfVersion != 0:
 		return nil, fmt.Errorf("%w: if_version for a fleet, want Versions: each process has its own", breaker.ErrOrder)
 	}

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -109,4 +110,15 @@ func TestOrderWhileTheStoreIsFlushed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// JSON cannot carry an id that is not UTF-8: it would become the id of another breaker.
+func TestOrderForAnIDThatIsNotUTF8(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 1, 0).withPlanes().start().joined()
+		_, err := c.all[0].f.Group().Order(t.Context(), withActor(forceOpen("tenant/\xff", time.Hour)), nil)
+		if !errors.Is(err, breaker.ErrOrder) || !strings.Contains(err.Error(), `the id "tenant/\xff" is not UTF-8`) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

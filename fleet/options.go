@@ -134,7 +134,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Member == "" {
 		host, _ := os.Hostname()
-		o.Member = fmt.Sprintf("%.*s/%d", wire.MaxMember-20, host, os.Getpid())
+		if o.Member = fmt.Sprintf("%.*s/%d", wire.MaxMember-20, host, os.Getpid()); !plain(o.Member) {
+			return o, bad("the name of this host is %q, want text without braces, or Member", host)
+		}
 	}
 	if o.Beat == 0 {
 		o.Beat = time.Second

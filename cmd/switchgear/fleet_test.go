@@ -164,6 +164,7 @@ func TestFleet(t *testing.T) {
 	step(exitRefused, "force-open * --for 1h --reason INC-42", "this is for 4 breakers in 2 processes", "--yes 4")
 	step(exitDone, "force-open * --for 1h --reason INC-42 --yes 4", "2 of 2 done")
 	step(exitRefused, "close nope", "2 refused: unknown breaker")
+	step(exitRefused, "close tenant/\xff", `the id "tenant/\xff" is not UTF-8`)
 	step(exitRefused, "explain nope", "unknown breaker")
 	step(exitUnreachable, "close payments --group empty", "the fleet has no processes")
 	var v fleet.View
@@ -220,6 +221,7 @@ func TestFleetThroughAMember(t *testing.T) {
 	}
 	step(exitRefused, "release payments -p "+web.URL, "read-only")
 	step(exitRefused, "close nope -p "+sockets[0], "3 refused: unknown breaker")
+	step(exitRefused, "close tenant/\xff -p "+sockets[0], `the id "tenant/\xff" is not UTF-8`)
 	f.soon("history payments -p "+sockets[0], "pod-0 (a)", "pod-1 (b)", "forced-open", "ana")
 	step(exitDone, "history cache -p "+sockets[0], "Nothing has changed.")
 	f.soon("explain payments -p "+sockets[0], "payments is forced-open in 3 of 3 processes.")

@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -189,6 +191,9 @@ func (w *memberWay) History(ctx context.Context, id string) (past []fleet.Past, 
 // Order waits as Group.Order does: the member answers at once, and then has the
 // receipts as they come in.
 func (w *memberWay) Order(ctx context.Context, o fleet.Order, progress func(*fleet.Receipts)) (*fleet.Receipts, error) {
+	if !utf8.ValidString(o.ID) {
+		return nil, fmt.Errorf("%w: the id %q is not UTF-8, which JSON cannot carry", breaker.ErrOrder, o.ID)
+	}
 	body, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
