@@ -123,8 +123,8 @@ func (v *Verdict) NextProbe() string {
 		if n := len(v.Armed); n > 3 {
 			text = fmt.Sprintf("The next call of any of %d processes is the fleet's probe", n)
 		}
-	case v.Next <= 0:
-		text = "The next call is the fleet's probe"
+	case v.Next <= 0: // no process is open that could make it, or not yet
+		text = "The fleet's next probe is due"
 	}
 	return text + failedProbes(v.Attempt)
 }

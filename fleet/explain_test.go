@@ -44,6 +44,13 @@ func TestExplainInWords(t *testing.T) {
 			}}},
 			"db is closed in all 8 processes. A verdict has held the fleet open for 1h: 19 of 20 calls failed in the last 4s at 2 of 3 processes of the fleet. The fleet's next probe is in 1m30s (1 has failed).",
 		},
+		{
+			fleet.Breaker{Verdicts: []fleet.Verdict{{
+				Scope: "zone a", OpenFor: ops.Duration(90 * time.Minute), Attempt: 2,
+				Counts: breaker.Counts{Calls: 20, Slow: 19}, Peers: breaker.Peers{Span: 16 * time.Second, Against: 2, Reporting: 2, Slow: true},
+			}}},
+			"db is closed in all 8 processes. A verdict has held zone a open for 1h30m: 19 of 20 calls were slow in the last 16s at 2 of 2 processes of zone a. The fleet's next probe is due (2 have failed).",
+		},
 	} {
 		test.b.ID = "db"
 		if test.b.States == nil {
