@@ -99,7 +99,7 @@ func (f *Fleet) serve(ctx context.Context, of *office) {
 	defer f.change(func(s *State) { s.Coordinator = false })
 	for {
 		next, err := f.tally(ctx, of)
-		if ctx.Err() != nil || f.mute() {
+		if ctx.Err() != nil || f.mute() || errors.Is(err, errOutnumbered) {
 			// It leaves: another one need not wait for the end of the lease.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 			defer cancel()
@@ -116,6 +116,26 @@ func (f *Fleet) serve(ctx context.Context, of *office) {
 	}
 }
 
+// errOutnumbered: most members have another key, and drop what this one publishes.
+var errOutnumbered = errors.New("fleet: most members have another key")
+
+// outnumbered reports whether more members beat whose reports cannot be read than others.
+// It must not be their coordinator: each of them would be alone. A report that does
+// not change is of a process that may be gone, and does not count.
+func (of *office) outnumbered(f *Fleet, now time.Duration) bool {
+	strangers, ours := 0, 0
+	for _, s := range of.seen {
+		switch {
+		case !s.Moved || s.Silent(&f.params, now):
+		case s.report == nil:
+			strangers++
+		default:
+			ours++
+		}
+	}
+	return strangers > ours
+}
+
 // tally adds up once, and publishes.
 func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err error) {
 	short, cancel := context.WithTimeout(ctx, storeTime)
@@ -126,6 +146,9 @@ func (f *Fleet) tally(ctx context.Context, of *office) (next time.Duration, err 
 	}
 	now := f.now()
 	of.take(f, reports, now)
+	if of.outnumbered(f, now) {
+		return 0, errOutnumbered
+	}
 	next = f.o.Beat
 	members := of.members(f, now)
 	of.clear(f)
@@ -214,7 +237,7 @@ func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
 		if err != nil {
 			of.dropped++
 			f.dropped(err)
-			n.report, n.At = nil, now
+			n.report, n.At, n.Moved = nil, now, s != nil
 		} else if !n.Hear(now, n.report.Boot, n.report.Seq) {
 			continue // a replay
 		} else {
