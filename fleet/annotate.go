@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +50,13 @@ func (f *Fleet) alone() string {
 	if !s.Alone {
 		return ""
 	}
-	why := cmp.Or(cut(s.LastError, maxText), "it hears no coordinator")
+	why := cut(s.LastError, maxText)
+	if why == "" {
+		why = "it hears no coordinator"
+		if s.LastDrop != "" {
+			why += ", and has dropped messages: " + cut(s.LastDrop, maxText)
+		}
+	}
 	return fmt.Sprintf(" This process has been alone, without its fleet, for %s: %s.", human(time.Since(s.AloneSince)), why)
 }
 

@@ -168,5 +168,8 @@ func TestAnotherKeyDoesNotLead(t *testing.T) {
 		if s := other.f.State(); s.Coordinator || !strings.Contains(s.LastDrop, "signature") {
 			t.Errorf("the one with another key: %+v", s)
 		}
+		if text, err := other.f.Explain("db"); err != nil || !strings.HasSuffix(text, ": it hears no coordinator, and has dropped messages: no valid signature.") {
+			t.Errorf("%s, %v", text, err)
+		}
 	})
 }

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -112,7 +114,15 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 	way := newProxy(t, s.addr)
 	settings := breaker.Settings{FailMax: 5, ResetTimeout: 5 * time.Second}
 	p := startEight(t, way.addr(), settings)
+	admin := s.client().Conn() // it stays logged in
+	defer admin.Close()
+	tell := func(words ...any) {
+		if err := admin.Do(context.Background(), words...).Err(); err != nil {
+			t.Errorf("%v: %v", words, err)
+		}
+	}
 	hit := 0 // the process that a fault is of
+	stop := func() {}
 	for _, fault := range []struct {
 		name      string
 		begin     func()
@@ -127,6 +137,27 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 		{"full", func() { memory(t, s, "1", "noeviction") }, func() { memory(t, s, "0", "noeviction") }, false},
 		{"evicting", func() { evict(t, s) }, func() {}, true},
 		{"slow", func() { way.delay.Store(int64(50 * time.Millisecond)) }, func() { way.delay.Store(0) }, true},
+		{"password", func() {
+			tell("config", "set", "requirepass", "unknown to them")
+			tell("client", "kill", "type", "normal")
+			tell("client", "kill", "type", "pubsub")
+		}, func() { tell("config", "set", "requirepass", "") }, false},
+		{"writes paused", func() { tell("client", "pause", "600000", "write") }, func() { tell("client", "unpause") }, false},
+		{"read-only", func() { tell("replicaof", "127.0.0.1", "1") }, func() { tell("replicaof", "no", "one") }, false},
+		{"connections killed", func() {
+			stop = again(100*time.Millisecond, func() {
+				tell("client", "kill", "type", "normal")
+				tell("client", "kill", "type", "pubsub")
+			})
+		}, func() { stop() }, true},
+		{"scripts flushed", func() { stop = again(20*time.Millisecond, func() { tell("script", "flush") }) }, func() { stop() }, true},
+		{"memory full of other keys", func() {
+			memory(t, s, "2000000", "allkeys-random")
+			stop = again(time.Millisecond, func() { // some are refused, when nothing can be evicted
+				_ = admin.Set(context.Background(), strconv.Itoa(rand.IntN(1<<20)), strings.Repeat("x", 1000), 0).Err()
+			})
+		}, func() { stop(); memory(t, s, "0", "noeviction"); flush(t, s) }, true},
+		{"flushed again and again", func() { stop = again(300*time.Millisecond, func() { tell("flushall") }) }, func() { stop() }, true},
 		{"coordinator killed", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGKILL) }, func() { p.replace(hit, "") }, true},
 		{"coordinator stopped", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGSTOP) }, func() { p.signal(hit, syscall.SIGCONT) }, true},
 	} {
@@ -214,6 +245,25 @@ func evict(t *testing.T, s *server) {
 		}
 		<-time.After(500 * time.Millisecond)
 	}
+}
+
+// again does something again and again, until stop is called.
+func again(every time.Duration, do func()) (stop func()) {
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				do()
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() { close(end); <-done }
 }
 
 func needTime(t *testing.T) {

@@ -74,7 +74,7 @@ function head() {
   const banner = (kind, title, text) => out.push(el("div", { class: "banner " + kind, role: kind === "bad" ? "alert" : "status" }, el("b", {}, title), el("span", {}, text)));
   if (trouble) banner("bad", "This page is stale.", trouble + (heard ? ` What you see is ${ago(heard)} old.` : ""));
   if (answer?.error) banner("bad", "The store does not answer.", answer.error + "." + (answer.old ? " This page shows its last answer." : ""));
-  if (self?.alone) banner("warn", `This process has been alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + (self.last_error || ""));
+  if (self?.alone) banner("warn", `This process has been alone since ${clock(self.alone_since)}.`, "Its breakers act by themselves. " + plain(self.last_error || (self.last_dropped ? `It has dropped messages: ${self.last_dropped}.` : "")));
   if (v) {
     $("group").textContent = plain("Fleet " + v.group);
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
