@@ -1,7 +1,9 @@
 package browsertest
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ type pods struct {
 	fleets   []*fleet.Fleet
 }
 
-func startPods(t *testing.T, n int) *pods {
+func startPods(t *testing.T, n int, advisers ...int) *pods {
 	t.Helper()
 	p := &pods{store: fleettest.NewStore()}
 	for i := range n {
@@ -36,6 +38,7 @@ func startPods(t *testing.T, n int) *pods {
 		s := serve(t, m, o)
 		f, err := fleet.Join(t.Context(), m, fleet.Options{
 			Store: p.store, Group: "checkout", Zone: string(rune('a' + i%2)), Member: fmt.Sprint("pod-", i), Plane: s.p, Key: []byte("a key of the browser tests"),
+			Advise: slices.Contains(advisers, i),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -148,6 +151,51 @@ func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
 	if got := pods.managers[1].Breaker("payments").State(); got != breaker.ForcedClosed {
 		t.Errorf("the process that had changed is %s, want %s", got, breaker.ForcedClosed)
 	}
+}
+
+// A process that only advises says so, on every screen, and refuses orders for all. The
+// others still carry them out only if they have not changed since the dry run.
+func TestFleetPageOfAdvisers(t *testing.T) {
+	t.Parallel()
+	pods := startPods(t, 5, 4)
+	for range 3 { // four open by themselves, and a verdict follows
+		for _, m := range pods.managers[:4] {
+			_ = m.Breaker("payments").Do(t.Context(), func(context.Context) error { return errDown })
+		}
+	}
+	for _, screen := range []struct {
+		width, height int64
+		theme         string
+	}{{1280, 800, "light"}, {1280, 800, "dark"}, {360, 760, "light"}, {360, 760, "dark"}} {
+		p := open(t, pods.sites[0].url()+"fleet/", screen.width, screen.height, screen.theme)
+		p.says("5 processes", "1 process only advises:", "pod-4. It takes part in verdicts, but follows neither them nor orders for all.", "payments", "4 open, 1 closed")
+		if eval[int64](p, `document.documentElement.scrollWidth`) > screen.width {
+			t.Errorf("the page is wider than %d", screen.width)
+		}
+		p.shot(fmt.Sprintf("fleet-advisers-%d-%s", screen.width, screen.theme))
+		p.click(`.row[data-id="payments"] .name`)
+		p.says("A verdict has held", "pod-4 only advises, and would be open.", "Processes that are not simply closed", "pod-4", "only advises, and would be open")
+		p.shot(fmt.Sprintf("fleet-advisers-detail-%d-%s", screen.width, screen.theme))
+	}
+	p := open(t, pods.sites[0].url()+"fleet/?breaker=mail", 1280, 800, "light")
+	p.until("the form", `!!document.querySelector("#detail form")`)
+	p.choose(`#detail select[name=verb]`, "open")
+	p.write(`#detail input[name=actor]`, "ana")
+	p.click(`#detail form button`)
+	p.says("Do it in 4 processes", "Dry run: 4 of 5 done, 1 refused: it only advises, and carries out no orders of the fleet.")
+	if _, err := pods.managers[1].Breaker("mail").Apply(breaker.Order{Verb: breaker.VerbForceClosed, Actor: "ben", Reason: "INC-43"}); err != nil {
+		t.Fatal(err)
+	}
+	p.click(`#detail form button`)
+	p.says("Sent: order")
+	p.click("#detail .close")
+	p.click(`nav [data-tab="orders"]`)
+	p.says("3 of 5 done, 2 refused: pod-1:")
+	if got := pods.managers[1].Breaker("mail").State(); got != breaker.ForcedClosed {
+		t.Errorf("the process that had changed is %s, want %s", got, breaker.ForcedClosed)
+	}
+	p.click(`nav [data-tab="members"]`)
+	p.says("pod-4", "only advises · takes no orders")
 }
 
 // The page is drawn again each second. A person who presses a button for longer
