@@ -23,13 +23,14 @@ import (
 //	sg1:{group}:o        hash    orders by id: "number:milliseconds:" and the order; by # the newest number
 //	sg1:{group}:t        string  the newest term
 //	sg1:{group}:l        string  the lease: holder and term
-//	sg1:{group}:d        string  the digest; also the channel of digests
+//	sg1:{group}:d        string  the digest; also the channel of digests, in database N above 0 sg1:{group}:d:N
 type redisStore struct {
 	client  redis.UniversalClient
 	prefix  string
 	deaf    time.Duration // after so long without a digest a subscription is taken for dead
 	reports string
 	digest  string
+	channel string // of digests
 	lease   string
 	term    string
 	orders  string
@@ -51,10 +52,15 @@ func NewRedis(client redis.UniversalClient, group string) (Store, error) {
 		return nil, err
 	}
 	prefix := fmt.Sprintf("sg%d:{%s}:", wire.Version, group) // major versions never meet
-	return &redisStore{
+	s := &redisStore{
 		client: own, prefix: prefix, deaf: 3 * time.Second,
 		reports: prefix + string(ReportTable), digest: prefix + "d", lease: prefix + "l", term: prefix + "t", orders: prefix + "o",
-	}, nil
+	}
+	s.channel = s.digest
+	if c, ok := own.(*redis.Client); ok && c.Options().DB > 0 { // channels are those of all databases
+		s.channel += ":" + strconv.Itoa(c.Options().DB)
+	}
+	return s, nil
 }
 
 func (s *redisStore) table(t Table) string { return s.prefix + string(t) }
@@ -159,12 +165,12 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 redis.call('PEXPIRE', KEYS[3], ARGV[5])
-redis.call('PUBLISH', KEYS[2], ARGV[3])
+redis.call('PUBLISH', ARGV[6], ARGV[3])
 return 1`)
 
 func (s *redisStore) Publish(ctx context.Context, holder string, term uint64, ttl time.Duration, digest []byte) error {
 	done, err := publishScript.Run(ctx, s.client, []string{s.lease, s.digest, s.reports},
-		token(holder, term), ttl.Milliseconds(), digest, keepDigest.Milliseconds(), keepFor.Milliseconds()).Int()
+		token(holder, term), ttl.Milliseconds(), digest, keepDigest.Milliseconds(), keepFor.Milliseconds(), s.channel).Int()
 	if err == nil && done == 0 {
 		err = ErrStale
 	}
@@ -185,7 +191,7 @@ func (s *redisStore) Resign(ctx context.Context, holder string, term uint64) err
 // subscription that hears nothing for three is dead, whatever its connection
 // says: a master that is frozen takes a PING and never answers.
 func (s *redisStore) Listen(ctx context.Context, f func(digest []byte)) error {
-	sub := s.client.Subscribe(ctx, s.digest)
+	sub := s.client.Subscribe(ctx, s.channel)
 	defer sub.Close()
 	// Receive waits for the network, not for ctx.
 	defer context.AfterFunc(ctx, func() { sub.Close() })()

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -310,5 +311,40 @@ func wait(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("it is not so that %s", what)
 		}
 		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// Fleets of the same name in two databases of a server, such as those of two
+// environments, are two: channels are common to all databases.
+func TestRedisDatabases(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	var stores []fleet.Store
+	for db := range 2 {
+		c := redis.NewClient(&redis.Options{Addr: s.addr, DB: db})
+		t.Cleanup(func() { c.Close() })
+		stores = append(stores, newRedis(t, c, "g"))
+	}
+	var heard [2]atomic.Value
+	for i, store := range stores {
+		go func() { _ = store.Listen(t.Context(), func(d []byte) { heard[i].Store(string(d)) }) }()
+	}
+	for i, store := range stores {
+		term, err := store.Lead(t.Context(), "one", 0, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "a digest is heard", func() bool {
+			if err := store.Publish(t.Context(), "one", term, time.Minute, fmt.Append(nil, "of ", i)); err != nil {
+				t.Error(err)
+			}
+			return heard[i].Load() != nil
+		})
+	}
+	<-time.After(100 * time.Millisecond)
+	for i := range stores {
+		if got, want := heard[i].Load(), fmt.Sprint("of ", i); got != want {
+			t.Errorf("in database %d: %q, want %q", i, got, want)
+		}
 	}
 }
