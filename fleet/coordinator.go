@@ -248,6 +248,17 @@ func (of *office) take(f *Fleet, reports map[string][]byte, now time.Duration) {
 	}
 }
 
+// newest are the members that began last under each name.
+func (of *office) newest() map[string]*verdict.Presence {
+	newest := map[string]*verdict.Presence{}
+	for _, s := range of.seen {
+		if n := newest[s.Name]; n == nil || n.Since < s.Since {
+			newest[s.Name] = &s.Presence
+		}
+	}
+	return newest
+}
+
 // members are those whose reports keep coming, with what they say.
 func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 	ids := map[uint64]string{}
@@ -255,12 +266,7 @@ func (of *office) members(f *Fleet, now time.Duration) (out []verdict.Member) {
 		ids[wire.Hash(id)] = id
 	}
 	boots := map[uint64]bool{}
-	newest := map[string]*verdict.Presence{} // by name
-	for _, s := range of.seen {
-		if n := newest[s.Name]; n == nil || n.Since < s.Since {
-			newest[s.Name] = &s.Presence
-		}
-	}
+	newest := of.newest()
 	var alive []*wire.Report
 	for _, s := range of.seen {
 		if s.report == nil || !s.Moved || s.Silent(&f.params, now) || boots[s.Boot] || s.Replaced(newest[s.Name]) {
@@ -313,11 +319,13 @@ func (of *office) silent(f *Fleet, now time.Duration) (n int) {
 	return n
 }
 
-// sweep deletes reports of members that are long gone, if they have not come
-// back meanwhile.
+// sweep deletes reports of members that are long gone, or are silent and have started
+// again under the same name, if they have not come back meanwhile.
 func (of *office) sweep(ctx context.Context, f *Fleet, now time.Duration) {
+	newest := of.newest()
 	for field, s := range of.seen {
-		if now-s.At < goneBeats*f.o.Beat {
+		again := s.Silent(&f.params, now) && s.Replaced(newest[s.Name])
+		if now-s.At < goneBeats*f.o.Beat && !again {
 			continue
 		}
 		short, cancel := context.WithTimeout(ctx, storeTime)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/fleet"
+	"github.com/switchgear-go/switchgear/ops"
 )
 
 // In a fleet of two, one that fails does not open the other, and both that fail open
@@ -170,6 +171,56 @@ func TestAnotherKeyDoesNotLead(t *testing.T) {
 		}
 		if text, err := other.f.Explain("db"); err != nil || !strings.HasSuffix(text, ": it hears no coordinator, and has dropped messages: no valid signature.") {
 			t.Errorf("%s, %v", text, err)
+		}
+	})
+}
+
+// A process that was killed and has started again under its name is there once: the
+// one before it is neither a process nor silent on the screens and in receipts.
+func TestRestartedProcessIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, 0).withPlanes().start().joined()
+		var again *mate
+		for range 4 {
+			again = &mate{Options: fleet.Options{Member: "pod-again", Store: dies{c.store}, Key: testKey}}
+			c.join(again)
+			time.Sleep(2500 * time.Millisecond)
+			c.leave(again)
+		}
+		again.m.Remove("db")
+		c.join(again)
+		time.Sleep(8 * time.Second)
+		v := c.view()
+		if v.Silent != 0 || len(v.Members) != 4 {
+			t.Errorf("%d silent, %d members, want 0 and 4: %+v", v.Silent, len(v.Members), v.Members)
+		}
+		if r := c.order(fleet.Order{Order: ops.Order{ID: "db", Verb: breaker.VerbOpen, For: ops.Duration(time.Second)}}); r.Members != 4 || len(r.Silent) > 0 {
+			t.Errorf("%s", r)
+		}
+		// One that is killed and does not come back is silent for a minute.
+		c.leave(again)
+		time.Sleep(10 * time.Second)
+		if v := c.view(); v.Silent != 1 || len(v.Members) != 4 {
+			t.Errorf("%d silent, %d members, want 1 and 4", v.Silent, len(v.Members))
+		}
+		time.Sleep(time.Minute)
+		if v := c.view(); v.Silent != 0 || len(v.Members) != 3 {
+			t.Errorf("%d silent, %d members, want 0 and 3", v.Silent, len(v.Members))
+		}
+	})
+}
+
+// Two processes with one name are both there.
+func TestTwoOfOneName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 4, 0)
+		c.all[1].Member = c.all[0].Member
+		c.start().joined()
+		for range 60 {
+			time.Sleep(500 * time.Millisecond)
+			if v := c.view(); v.Silent != 0 || len(v.Members) != 4 {
+				t.Fatalf("%d silent, %d members, want 0 and 4", v.Silent, len(v.Members))
+			}
 		}
 	})
 }
