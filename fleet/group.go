@@ -74,7 +74,8 @@ type Order struct {
 	// Versions are the versions that the order is for, by MemberReceipt.Boot: a
 	// member refuses if people have changed its breaker since that version; what the
 	// breaker did by itself does not count. A member that is not among them
-	// refuses, unless the order stands, because that is for later members as well.
+	// refuses, unless the order stands, because that is for later members as well, or
+	// releases what did.
 	// Versions differ from process to process, so ops.Order.IfVersion must be 0. A
 	// dry run's Receipts.Versions has them.
 	Versions map[string]uint64 `json:"versions,omitempty"`

@@ -112,6 +112,51 @@ func TestOrderWhileTheStoreIsFlushed(t *testing.T) {
 	}
 }
 
+// A process that is cut off while an override is ended, after a dry run as the command
+// makes it, has it no more when it returns.
+func TestEndOfOverrideReachesWhoMissedTheDryRun(t *testing.T) {
+	for _, verb := range []breaker.Verb{breaker.VerbRelease, breaker.VerbClose} {
+		for _, away := range []time.Duration{10 * time.Second, time.Minute} {
+			t.Run(fmt.Sprintf("%s, away for %s", verb, away), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { endWhileAway(t, verb, away) })
+			})
+		}
+	}
+}
+
+func endWhileAway(t *testing.T, verb breaker.Verb, away time.Duration) {
+	c := newCrew(t, 3, 0).withPlanes()
+	cut := &lossy{Store: c.store}
+	c.all[2].Store = cut
+	c.start().joined()
+	if r := c.order(forceOpen("db", time.Hour)); len(r.Done) != 3 {
+		t.Fatal(r)
+	}
+	cut.down.Store(true)
+	time.Sleep(10 * time.Second)
+	release := fleet.Order{Order: ops.Order{ID: "db", Verb: verb, DryRun: true}}
+	dry := c.order(release)
+	release.DryRun, release.Versions = false, dry.Versions()
+	if r := c.order(release); len(r.Done) != 2 || len(r.Silent) != 1 {
+		t.Errorf("%s: %v", r, r.Refused)
+	}
+	time.Sleep(away)
+	cut.down.Store(false)
+	time.Sleep(10 * time.Second)
+	c.wantNoOverride("db")
+	recent, err := c.all[0].f.Group().Recent(t.Context())
+	if err != nil || len(recent) == 0 || len(recent[0].Done) != 2+btoi(verb == breaker.VerbRelease) || len(recent[0].Silent) != 0 {
+		t.Errorf("%+v, %v", recent, err)
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // JSON cannot carry an id that is not UTF-8: it would become the id of another breaker.
 func TestOrderForAnIDThatIsNotUTF8(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -277,6 +277,12 @@ func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 		r.Error = "it has no operations plane"
 	case f.o.Advise:
 		r.Error = "it only advises, and carries out no orders of the fleet"
+	case s.missed(f.field):
+		// What this order ends here is released when the orders are settled.
+		r.Error = "it was not among those that the order was tried on"
+		if _, err := f.m.Lookup(s.Order.Order.ID); err != nil {
+			r.Error = err.Error() // which is why
+		}
 	}
 	if r.Error != "" {
 		f.tellClosed(&s)
@@ -292,27 +298,23 @@ func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 	return r
 }
 
+// missed reports whether a member missed the dry run of an order, and must not carry
+// it out. One that stands is for later members as well, and a release is for all.
+func (s *standingOrder) missed(field string) bool {
+	_, tried := s.Versions[field]
+	return len(s.Versions) > 0 && !tried && !s.Standing() && s.Order.Order.Verb != breaker.VerbRelease
+}
+
 // carryOut has the plane do it. No lock is held.
 func (f *Fleet) carryOut(s *standingOrder, r *wire.Receipt) {
 	o := s.Order.Order
 	if o.For > 0 && s.Standing() {
 		o.For = ops.Duration(s.left())
 	}
-	version, tried := s.Versions[f.field]
-	switch {
-	case tried:
+	if version, tried := s.Versions[f.field]; tried {
 		o.IfVersion = f.sinceTried(o.ID, version)
-	case s.Standing(): // it is for later members as well
-		if r.Late {
-			o.Confirm = confirmAll
-		}
-	case len(s.Versions) > 0:
-		r.Error = "it was not among those that the order was tried on"
-		if _, err := f.m.Lookup(o.ID); err != nil {
-			r.Error = err.Error() // which is why
-			f.tellClosed(s)
-		}
-		return
+	} else if s.Standing() && r.Late {
+		o.Confirm = confirmAll
 	}
 	got, err := f.o.Plane.Do(o, ops.Peer{Transport: ops.TransportFleet, Addr: s.From})
 	if err != nil {
