@@ -81,7 +81,7 @@ func TestHandler(t *testing.T) {
 			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"a": 1}, "Versions": {"a": 2}}`:                       http.StatusBadRequest,
 			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"a": 1, "a": 2}}`:                                     http.StatusBadRequest,
 			`{"id": "db", "verb": "close", "actor": "ana", "if_version": 3}`:                                                    http.StatusBadRequest,
-			`{"id": "db", "verb": "release", "actor": "ana", "versions": {"none": 17}}`:                                         http.StatusOK, // all refuse
+			`{"id": "db", "verb": "note", "actor": "ana", "reason": "x", "versions": {"none": 17}}`:                             http.StatusOK, // all refuse
 		} {
 			if got := writer.ask(t, "POST", "v1/fleet/orders", body, nil); got != want {
 				t.Errorf("%s: %d, want %d", body, got, want)
