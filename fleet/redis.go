@@ -79,7 +79,15 @@ func (s *redisStore) Beat(ctx context.Context, member string, report []byte) ([]
 }
 
 func (s *redisStore) Digest(ctx context.Context) ([]byte, error) {
-	return bytesOf(s.client.Get(ctx, s.digest))
+	p := s.client.Pipeline()
+	get, led := p.Get(ctx, s.digest), p.Exists(ctx, s.lease)
+	if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	if n, err := led.Result(); n == 0 {
+		return nil, err
+	}
+	return bytesOf(get)
 }
 
 // bytesOf is nil for a key that does not exist.

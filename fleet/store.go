@@ -32,10 +32,12 @@ const (
 // breaker, and with a context that ends soon.
 type Store interface {
 	// Beat puts a member's report into the table of reports, and returns the newest
-	// digest; nil: there is none.
+	// digest, also of a coordinator that is gone: the next one goes on from it. nil:
+	// there is none.
 	Beat(ctx context.Context, member string, report []byte) (digest []byte, err error)
 
-	// Digest returns the newest digest; nil: there is none.
+	// Digest returns the newest digest while its coordinator has the lease; nil: there
+	// is none, or no coordinator. It is for those who look on.
 	Digest(ctx context.Context) ([]byte, error)
 
 	// Put sets a field of a table.

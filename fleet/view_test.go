@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -132,3 +133,32 @@ func TestViewAfterFlush(t *testing.T) {
 		}
 	})
 }
+
+// When all processes were killed, or none reaches the store, what the store still has does
+// not pass for what is now.
+func TestViewWithoutACoordinator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 3, 0)
+		for _, x := range c.all {
+			x.Store = dies{noResign{c.store}}
+		}
+		c.start().joined()
+		if v := c.view(); v.Coordinator == "" || len(v.Members) != 3 {
+			t.Errorf("%+v", v)
+		}
+		g := c.all[0].f.Group()
+		for _, x := range c.all {
+			c.leave(x)
+		}
+		time.Sleep(4 * time.Second)
+		v, err := g.View(t.Context())
+		if err != nil || v.Coordinator != "" || len(v.Members) != 3 {
+			t.Errorf("%v, %+v, want no coordinator", err, v)
+		}
+	})
+}
+
+// noResign is a store for a member that is killed: its lease stays until it ends.
+type noResign struct{ fleet.Store }
+
+func (noResign) Resign(context.Context, string, uint64) error { return nil }

@@ -152,6 +152,10 @@ func fleetText(v *fleet.View, width int) string {
 	return b.String()
 }
 
+// noCoordinator: what processes reported last may be long ago. One of them would have
+// become the coordinator if it reached the store.
+const noCoordinator = "no coordinator: each acts by itself, and what is shown may be old"
+
 func fleetHead(v *fleet.View) string {
 	var silent, watching, short []string
 	for _, m := range v.Members {
@@ -170,7 +174,7 @@ func fleetHead(v *fleet.View) string {
 	case v.Coordinator != "":
 		head += ", coordinator " + v.Coordinator
 	case len(v.Members) > 0:
-		head += ", no coordinator: each acts by itself"
+		head += ", " + noCoordinator
 	}
 	if len(silent) > 0 {
 		n := max(v.Silent, len(silent))
@@ -279,7 +283,11 @@ stay closed against the verdict, and in which the settings differ.`,
 					Explain string `json:"explain"`
 				}{b, b.Explain()})
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Text(b.Explain()))
+			text := b.Explain()
+			if v.Coordinator == "" {
+				text = "There is " + noCoordinator + ". " + text
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Text(text))
 			return err
 		},
 	}

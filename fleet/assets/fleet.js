@@ -80,7 +80,7 @@ function head() {
     const silent = v.members.filter((m) => m.silent), advise = v.members.filter((m) => m.advise);
     const quiet = Math.max(v.silent, silent.length), short = v.members.filter((m) => m.omitted && !m.silent);
     $("who").textContent = plain(many(v.members.length - quiet, "process", "processes") + (v.coordinator ? `, coordinator ${v.coordinator}` : "") + (answer.read_only ? " · read-only" : ""));
-    if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself.");
+    if (!v.coordinator && v.members.length) banner("bad", "There is no coordinator.", "Each process acts by itself, and what is shown may be old.");
     if (quiet) banner("warn", `${quiet} silent:`, silent.slice(0, 8).map((m) => `${m.name} for ${human(seconds(m.silent_for))}`).join(", ") + (quiet > 8 ? " and others" : ""));
     if (v.beyond) banner("warn", `${many(v.beyond, "process is", "processes are")} not counted:`, "there are more than the coordinator takes in. They follow verdicts and carry out orders.");
     if (short.length) banner("warn", "More breakers in trouble than a report holds:", short.slice(0, 8).map((m) => `${m.omitted} more at ${m.name}`).join(", ") + (short.length > 8 ? " and others" : ""));

@@ -72,6 +72,16 @@ func testBeat(t *testing.T, a, b fleet.Store) {
 	if string(digest) != "sum" || string(again) != "sum" {
 		t.Errorf("digest %q and %q, want sum", digest, again)
 	}
+	// Without a coordinator it is for the next one, which must go on from it, and says
+	// nothing of now.
+	check(t, b.Resign(ctx, "m2", term))
+	digest, err = a.Beat(ctx, "m1", []byte("five"))
+	check(t, err)
+	again, err = a.Digest(ctx)
+	check(t, err)
+	if string(digest) != "sum" || again != nil {
+		t.Errorf("digest %q and %q without a coordinator, want sum and none", digest, again)
+	}
 }
 
 func testTable(t *testing.T, a, b fleet.Store) {

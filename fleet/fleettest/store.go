@@ -125,14 +125,19 @@ func (s *Store) Beat(ctx context.Context, member string, report []byte) (digest 
 	return digest, err
 }
 
-// Digest returns the newest digest.
+// Digest returns the newest digest, if there is a coordinator.
 func (s *Store) Digest(ctx context.Context) (digest []byte, err error) {
 	err = s.do(ctx, func() error {
-		digest = s.digest
+		if s.led() {
+			digest = s.digest
+		}
 		return nil
 	})
 	return digest, err
 }
+
+// led reports whether someone has the lease. The lock is held.
+func (s *Store) led() bool { return s.holder != "" && time.Now().Before(s.leaseEnds) }
 
 // Put sets a field.
 func (s *Store) Put(ctx context.Context, t fleet.Table, field string, value []byte) error {
@@ -164,7 +169,7 @@ func (s *Store) Drop(ctx context.Context, t fleet.Table, field string, value []b
 // Lead asks for the lease.
 func (s *Store) Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (term uint64, err error) {
 	err = s.do(ctx, func() error {
-		if s.holder != "" && time.Now().Before(s.leaseEnds) {
+		if s.led() {
 			return nil
 		}
 		s.term = max(s.term, after) + 1
