@@ -45,7 +45,10 @@ func (f *Fleet) coordinate(ctx context.Context) {
 			continue
 		}
 		of, err := f.lead(ctx)
-		if err == nil && of != nil {
+		if err != nil && ctx.Err() == nil {
+			f.change(func(s *State) { s.LastError = err.Error() })
+		}
+		if of != nil {
 			f.serve(ctx, of)
 		}
 	}

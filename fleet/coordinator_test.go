@@ -1,8 +1,11 @@
 package fleet_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,6 +223,52 @@ func TestTwoOfOneName(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			if v := c.view(); v.Silent != 0 || len(v.Members) != 4 {
 				t.Fatalf("%d silent, %d members, want 0 and 4", v.Silent, len(v.Members))
+			}
+		}
+	})
+}
+
+// noLead is a store whose rules do not let anyone become the coordinator.
+type noLead struct {
+	fleet.Store
+	allowed *atomic.Bool
+}
+
+func (s noLead) Lead(ctx context.Context, holder string, after uint64, ttl time.Duration) (uint64, error) {
+	if !s.allowed.Load() {
+		return 0, errors.New("NOPERM this user has no permissions to run the 'evalsha' command")
+	}
+	return s.Store.Lead(ctx, holder, after, ttl)
+}
+
+// Where beats succeed and no one can be the coordinator, as when a rule of the store's
+// user is missing, the processes say why they are alone.
+func TestWhyThereIsNoCoordinator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, 2, 0)
+		var allowed atomic.Bool
+		for _, x := range c.all {
+			x.Store = noLead{c.store, &allowed}
+		}
+		c.start()
+		time.Sleep(5 * time.Second)
+		for range 100 {
+			time.Sleep(97 * time.Millisecond)
+			for _, x := range c.all {
+				if s := x.f.State(); !s.Alone || s.Failed > 0 || !strings.Contains(s.LastError, "NOPERM") {
+					t.Fatalf("%+v", s)
+				}
+			}
+		}
+		if text, err := c.all[0].f.Explain("db"); err != nil || !strings.HasSuffix(text, ": NOPERM this user has no permissions to run the 'evalsha' command.") {
+			t.Errorf("%s, %v", text, err)
+		}
+		allowed.Store(true)
+		c.joined()
+		time.Sleep(2 * time.Second)
+		for _, x := range c.all {
+			if s := x.f.State(); s.LastError != "" {
+				t.Errorf("together: %s", s.LastError)
 			}
 		}
 	})

@@ -183,9 +183,11 @@ func (f *Fleet) beat(ctx context.Context, seq uint64) error {
 		return err
 	}
 	f.change(func(s *State) {
+		if f.failures > 0 || !s.Alone { // else another error is why
+			s.LastError = ""
+		}
 		f.failures = 0
 		s.Beats++
-		s.LastError = ""
 	})
 	if digest != nil {
 		f.hear(digest, false)
