@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"time"
 
@@ -207,6 +208,9 @@ func (s *redisStore) Listen(ctx context.Context, f func(digest []byte)) error {
 		got, err := sub.ReceiveTimeout(ctx, s.deaf)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+			return nil
 		}
 		if err != nil {
 			return err

@@ -348,3 +348,15 @@ func TestRedisDatabases(t *testing.T) {
 		}
 	}
 }
+
+// A subscription on which nothing is published is renewed. That is no error: if it were,
+// it would hide why there is no coordinator.
+func TestRedisSilentSubscription(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	c := s.client()
+	defer c.Close()
+	if err := newRedis(t, c, "g").Listen(t.Context(), func([]byte) {}); err != nil {
+		t.Error(err)
+	}
+}
