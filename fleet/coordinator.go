@@ -122,7 +122,7 @@ func (f *Fleet) serve(ctx context.Context, of *office) {
 // errOutnumbered: most members have another key, and drop what this one publishes.
 var errOutnumbered = errors.New("fleet: most members have another key")
 
-// outnumbered reports whether more members beat whose reports cannot be read than others.
+// outnumbered reports whether more members beat that have another key than this one's.
 // It must not be their coordinator: each of them would be alone. A report that does
 // not change is of a process that may be gone, and does not count.
 func (of *office) outnumbered(f *Fleet, now time.Duration) bool {
@@ -130,7 +130,7 @@ func (of *office) outnumbered(f *Fleet, now time.Duration) bool {
 	for _, s := range of.seen {
 		switch {
 		case !s.Moved || s.Silent(&f.params, now):
-		case s.report == nil:
+		case s.report == nil, len(f.o.Key) == 0 && wire.Signed(s.raw):
 			strangers++
 		default:
 			ours++

@@ -116,6 +116,10 @@ func (s Seal) Open(k Kind, message []byte) ([]byte, error) {
 	return body[2:], nil
 }
 
+// Signed reports whether a message says that it is signed: its sender drops those that
+// are not.
+func Signed(message []byte) bool { return len(message) > 1 && message[1]&flagSigned != 0 }
+
 func (s Seal) mac(k Kind, body []byte) []byte {
 	h := hmac.New(sha256.New, s.Key)
 	h.Write(binary.AppendUvarint(nil, uint64(len(s.Group))))
