@@ -377,13 +377,13 @@ func (f *fleetFlags) top(cmd *cobra.Command, w fleetWay, every time.Duration) er
 	defer tick.Stop()
 	for {
 		v, err := f.view(cmd, w)
-		text := ""
+		screen, text := newScreen(cmd.OutOrStdout()), time.Now().Format("15:04:05")+"  "
 		if err != nil {
-			text = plain.Text(oneLine(err.Error())) + "\n"
+			text += plain.Text(oneLine(err.Error())) + "\n"
 		} else {
-			text = fleetText(v, newScreen(cmd.OutOrStdout()).width)
+			text += fleetText(v, screen.width)
 		}
-		if _, err := fmt.Fprint(out, clear+time.Now().Format("15:04:05")+"  "+text); err != nil {
+		if _, err := fmt.Fprint(out, clear+screen.fit(text)); err != nil {
 			return err
 		}
 		select {
