@@ -98,8 +98,8 @@ func TestRedisDeaf(t *testing.T) {
 	go func() { done <- store.Listen(ctx, func([]byte) {}) }()
 	s.pause()
 	defer s.resume()
-	if err := <-done; err == nil || errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		t.Errorf("Listen ended with %v, want an error of the connection", err)
+	if <-done; ctx.Err() != nil {
+		t.Error("Listen lasted until its context was over")
 	}
 }
 
