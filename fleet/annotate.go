@@ -57,7 +57,7 @@ func (f *Fleet) alone() string {
 			why += ", and has dropped messages: " + cut(s.LastDrop, maxText)
 		}
 	}
-	return fmt.Sprintf(" This process has been alone, without its fleet, for %s: %s.", human(time.Since(s.AloneSince)), why)
+	return fmt.Sprintf(" This process has acted alone, without its fleet, for %s: %s.", human(time.Since(s.AloneSince)), why)
 }
 
 func (f *Fleet) annotateNext(s *ops.Status) {

@@ -104,7 +104,7 @@ func TestExplainOfTheLonely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrew(t, 2, time.Second).withPlanes().start()
 		first, _, _ := c.all[0].explained(t)
-		if want := " This process has been alone, without its fleet, for 0.0s: it hears no coordinator."; !strings.HasSuffix(first.Explain, want) {
+		if want := " This process has acted alone, without its fleet, for 0.0s: it hears no coordinator."; !strings.HasSuffix(first.Explain, want) {
 			t.Errorf("at first: %s", first.Explain)
 		}
 		c.joined()
@@ -120,7 +120,7 @@ func TestExplainOfTheLonely(t *testing.T) {
 				}
 			}
 			e, overview, list := c.all[0].explained(t)
-			want := regexp.MustCompile(`^db (is|was) .*\. This process has been alone, without its fleet, for (59m5\ds|1h): ` + fleettest.ErrDown.Error() + `\.$`)
+			want := regexp.MustCompile(`^db (is|was) .*\. This process has acted alone, without its fleet, for (59m5\ds|1h): ` + fleettest.ErrDown.Error() + `\.$`)
 			if !want.MatchString(e.Explain) || list.Explain != e.Explain {
 				t.Errorf("%s: %s", state, e.Explain)
 			}

@@ -254,7 +254,7 @@ func TestAdviseRefusesOrders(t *testing.T) {
 		o := forceOpen("*", time.Hour)
 		o.Confirm = 10
 		r := c.order(o)
-		if len(r.Done) != 2 || len(r.Refused) != 1 || r.Refused[0].Member != "pod-0" || r.Refused[0].Error != "it only advises, and carries out no orders of the fleet" {
+		if len(r.Done) != 2 || len(r.Refused) != 1 || r.Refused[0].Member != "pod-0" || r.Refused[0].Error != "it only advises, and does not carry out the fleet's orders" {
 			t.Errorf("%s: %+v", r, r.Refused)
 		}
 		for _, id := range []string{"db", "made later"} {

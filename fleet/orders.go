@@ -276,7 +276,7 @@ func (f *Fleet) obey(stored StoredOrder, all []StoredOrder) *wire.Receipt {
 	case f.o.Plane == nil:
 		r.Error = "it has no operations plane"
 	case f.o.Advise:
-		r.Error = "it only advises, and carries out no orders of the fleet"
+		r.Error = "it only advises, and does not carry out the fleet's orders"
 	case s.missed(f.field):
 		// What this order ends here is released when the orders are settled.
 		r.Error = "it was not among those that the order was tried on"

@@ -182,7 +182,7 @@ func TestFleetPageOfAdvisers(t *testing.T) {
 	p.choose(`#detail select[name=verb]`, "open")
 	p.write(`#detail input[name=actor]`, "ana")
 	p.click(`#detail form button`)
-	p.says("Do it in 4 processes", "Dry run: 4 of 5 done, 1 refused: it only advises, and carries out no orders of the fleet.")
+	p.says("Do it in 4 processes", "Dry run: 4 of 5 done, 1 refused: it only advises, and does not carry out the fleet's orders.")
 	if _, err := pods.managers[1].Breaker("mail").Apply(breaker.Order{Verb: breaker.VerbForceClosed, Actor: "ben", Reason: "INC-43"}); err != nil {
 		t.Fatal(err)
 	}
