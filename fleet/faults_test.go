@@ -156,7 +156,14 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 			stop = again(time.Millisecond, func() { // some are refused, when nothing can be evicted
 				_ = admin.Set(context.Background(), strconv.Itoa(rand.IntN(1<<20)), strings.Repeat("x", 1000), 0).Err()
 			})
-		}, func() { stop(); memory(t, s, "0", "noeviction"); flush(t, s) }, true},
+		}, func() {
+			stop()
+			if stats, err := admin.Info(context.Background(), "stats").Result(); err != nil || strings.Contains(stats, "evicted_keys:0\r") {
+				t.Errorf("nothing was evicted: %v", err)
+			}
+			memory(t, s, "0", "noeviction")
+			flush(t, s)
+		}, true},
 		{"flushed again and again", func() { stop = again(300*time.Millisecond, func() { tell("flushall") }) }, func() { stop() }, true},
 		{"coordinator killed", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGKILL) }, func() { p.replace(hit, "") }, true},
 		{"coordinator stopped", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGSTOP) }, func() { p.signal(hit, syscall.SIGCONT) }, true},
