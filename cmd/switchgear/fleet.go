@@ -169,7 +169,7 @@ func fleetHead(v *fleet.View) string {
 			short = append(short, m.Name)
 		}
 	}
-	head := fmt.Sprintf("fleet %s: %s", v.Group, view.Plural(len(v.Members)-max(v.Silent, len(silent)), "process", "processes"))
+	head := fmt.Sprintf("fleet %s: %s", v.Group, plain.Count(len(v.Members)-max(v.Silent, len(silent)), "process", "processes"))
 	switch {
 	case v.Coordinator != "":
 		head += ", coordinator " + v.Coordinator
@@ -181,16 +181,16 @@ func fleetHead(v *fleet.View) string {
 		head += fmt.Sprintf("; %d silent: %s", n, someOf(silent, n))
 	}
 	if v.Beyond > 0 {
-		head += fmt.Sprintf("; %s not counted, because there are too many", view.Plural(v.Beyond, "is", "are"))
+		head += fmt.Sprintf("; %s not counted, because there are too many", plain.Count(v.Beyond, "is", "are"))
 	}
 	if n := len(short); n > 0 {
 		head += "; more breakers in trouble than a report holds: " + someOf(short, n)
 	}
 	if n := len(watching); n > 0 {
-		head += fmt.Sprintf("; %s: %s", view.Plural(n, "only advises", "only advise"), someOf(watching, n))
+		head += fmt.Sprintf("; %s: %s", plain.Count(n, "only advises", "only advise"), someOf(watching, n))
 	}
 	if v.Dropped > 0 {
-		head += fmt.Sprintf("; %s not understood, or not signed with this key", view.Plural(v.Dropped, "message was", "messages were"))
+		head += fmt.Sprintf("; %s not understood, or not signed with this key", plain.Count(v.Dropped, "message was", "messages were"))
 	}
 	return head
 }
@@ -221,7 +221,7 @@ func fleetRow(b *fleet.Breaker) []table.Cell {
 		cells[4].Text = nextOf(v)
 		cells[5].Text = v.Why()
 		if n := len(b.Verdicts); n > 1 {
-			cells[5].Text += "; and " + view.Plural(n-1, "more zone", "more zones")
+			cells[5].Text += "; and " + plain.Count(n-1, "more zone", "more zones")
 		}
 	} else if len(b.Drift) > 0 {
 		cells[5].Text = "settings differ from process to process, see explain"

@@ -9,7 +9,6 @@ import (
 
 	"github.com/switchgear-go/switchgear/breaker"
 	"github.com/switchgear-go/switchgear/cmd/internal/plain"
-	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/view"
 	"github.com/switchgear-go/switchgear/fleet"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -117,7 +116,7 @@ func (f *fleetFlags) carryOut(cmd *cobra.Command, order ops.Order, o *orderFlags
 	if order.Wildcard() {
 		if o.yes < total {
 			return refused("this is for %s in %s: look with --dry-run, and add --yes %d",
-				view.Plural(total, "breaker", "breakers"), view.Plural(len(dry.Done), "process", "processes"), total)
+				plain.Count(total, "breaker", "breakers"), plain.Count(len(dry.Done), "process", "processes"), total)
 		}
 		given.Confirm = most
 	} else {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/ops/notify"
 )
 
@@ -187,7 +188,7 @@ func (s *sender) run(ctx context.Context) error {
 		}
 		s.forget(ctx, found)
 		if first {
-			s.say("watching %s, Ctrl-C ends it", processes(len(f.targets)))
+			s.say("watching %s, Ctrl-C ends it", plain.Count(len(f.targets), "process", "processes"))
 		}
 		select {
 		case <-ctx.Done():

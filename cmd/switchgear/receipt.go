@@ -28,9 +28,9 @@ func confirmed(cmd *cobra.Command, plan []plannedOrder, o *orderFlags) error {
 	case o.yes == 0 && isTerminal(cmd.InOrStdin()):
 		return confirmAtTerminal(cmd, plan, n)
 	case o.yes == 0:
-		return refused("this applies to %s (%s): check with --dry-run, and add --yes %d", plain.Count(n, "breaker"), perProcess(plan), n)
+		return refused("this applies to %s (%s): check with --dry-run, and add --yes %d", plain.Count(n, "breaker", "breakers"), perProcess(plan), n)
 	}
-	return refused("this applies to %s now (%s), and --yes says %d: nothing was changed", plain.Count(n, "breaker"), perProcess(plan), o.yes)
+	return refused("this applies to %s now (%s), and --yes says %d: nothing was changed", plain.Count(n, "breaker", "breakers"), perProcess(plan), o.yes)
 }
 
 // perProcess returns a text such as "2 in shop/1, 1 in shop/2".
@@ -65,7 +65,7 @@ func confirmAtTerminal(cmd *cobra.Command, plan []plannedOrder, n int) error {
 		}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s applies to %s (%s).\nType %d to do it, anything else to cancel: ",
-		string(plan[0].order.Verb), plain.Count(n, "breaker"), perProcess(plan), n)
+		string(plan[0].order.Verb), plain.Count(n, "breaker", "breakers"), perProcess(plan), n)
 	line, _ := bufio.NewReader(cmd.InOrStdin()).ReadString('\n') // the end of the input is not an answer
 	if strings.TrimSpace(line) != strconv.Itoa(n) {
 		return refused("not confirmed, nothing was changed")

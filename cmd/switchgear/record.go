@@ -168,7 +168,7 @@ func newFile(g *globals, cmd *cobra.Command, name string, write func(io.Writer) 
 	if g.json {
 		err = writeJSON(cmd, r)
 	} else {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s.\n", plain.Text(name), plain.Text(head(t)), plain.Count(r.Bytes, "byte"))
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s.\n", plain.Text(name), plain.Text(head(t)), plain.Count(r.Bytes, "byte", "bytes"))
 	}
 	switch {
 	case failed != nil:
@@ -176,7 +176,7 @@ func newFile(g *globals, cmd *cobra.Command, name string, write func(io.Writer) 
 	case err != nil:
 		return err
 	case t.Lost > 0:
-		return &codeError{exitPartly, fmt.Errorf("%s: %s could not be recorded", name, plain.Count(t.Lost, "call"))}
+		return &codeError{exitPartly, fmt.Errorf("%s: %s could not be recorded", name, plain.Count(t.Lost, "call", "calls"))}
 	case !t.Complete:
 		return &codeError{exitPartly, fmt.Errorf("%s: the process ended before the recording did", name)}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -99,7 +100,7 @@ func printDifferences(g *globals, cmd *cobra.Command, f *found, answers []answer
 		return writeJSON(cmd, all)
 	}
 	if len(all) == 0 {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "No difference: %s, with the settings of their program.\n", processes(len(answers)))
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "No difference: %s, with the settings of their program.\n", plain.Count(len(answers), "process", "processes"))
 		return errors.Join(err, sayOmitted(cmd, answers))
 	}
 	services := map[string]bool{}

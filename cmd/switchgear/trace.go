@@ -89,7 +89,7 @@ func head(t *replay.Trace) string {
 		ids = t.Breakers[0].ID
 	}
 	return fmt.Sprintf("%s, %s from %s, %s and %s", ids, t.Ended.Sub(t.Began).Round(time.Millisecond),
-		t.Began.Local().Format(time.DateTime), plain.Count(t.Calls, "call"), plain.Count(t.Rejected, "rejected one"))
+		t.Began.Local().Format(time.DateTime), plain.Count(t.Calls, "call", "calls"), plain.Count(t.Rejected, "rejected one", "rejected ones"))
 }
 
 // progressBar shows on a terminal how far work has come, if it takes long enough

@@ -86,7 +86,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	if best.Warning != "" {
 		fmt.Fprintf(out, "Warning: %s.\n", plain.Text(best.Warning))
 	}
-	fmt.Fprintf(out, "%s, %s.\n", plain.Text(head(t)), plain.Count(len(found.Episodes), "episode"))
+	fmt.Fprintf(out, "%s, %s.\n", plain.Text(head(t)), plain.Count(len(found.Episodes), "episode", "episodes"))
 	for _, n := range found.Notes {
 		fmt.Fprintf(out, "Note: %s.\n", plain.Text(n))
 	}
@@ -117,7 +117,7 @@ func printTuned(cmd *cobra.Command, t *replay.Trace, found *replay.Tuned) {
 	add("now: ", &found.Current)
 	fmt.Fprint(out, rows.String(out.width))
 	fmt.Fprintf(out, "Those marked = cannot be distinguished by %s. Not shown: %d that cost more, and %d that would not meet the goal.\n",
-		plain.Count(len(found.Episodes), "episode"), max(0, len(found.Others)-mostOthers), found.Failed)
+		plain.Count(len(found.Episodes), "episode", "episodes"), max(0, len(found.Others)-mostOthers), found.Failed)
 	var sets []string
 	for _, d := range found.Current.Settings.Diff(best.Settings) {
 		sets = append(sets, d.Key+"="+d.To)

@@ -76,7 +76,7 @@ func (w *watcher) run(ctx context.Context) error {
 			all.Go(func() { w.follow(ctx, t) })
 		}
 		if first {
-			w.say(fmt.Sprintf("watching %s, Ctrl-C ends it", processes(len(f.targets))))
+			w.say(fmt.Sprintf("watching %s, Ctrl-C ends it", plain.Count(len(f.targets), "process", "processes")))
 		}
 		select {
 		case <-ctx.Done():
@@ -86,13 +86,6 @@ func (w *watcher) run(ctx context.Context) error {
 		case <-time.After(lookForNew):
 		}
 	}
-}
-
-func processes(n int) string {
-	if n == 1 {
-		return "1 process"
-	}
-	return fmt.Sprintf("%d processes", n)
 }
 
 // say prints a remark that is not an event.

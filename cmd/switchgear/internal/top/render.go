@@ -92,7 +92,7 @@ func (m *model) title(now time.Time) string {
 	if n := len(m.marked); n > 0 {
 		text += fmt.Sprintf("  %d marked", n)
 	}
-	return text + fmt.Sprintf("  %s  %s  sort: %s", view.Plural(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
+	return text + fmt.Sprintf("  %s  %s  sort: %s", plain.Count(m.look.Processes, "process", "processes"), m.look.Page.Sum(), m.sort)
 }
 
 // staleAfter is the number of intervals without an answer after which the

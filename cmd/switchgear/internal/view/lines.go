@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/switchgear-go/switchgear/breaker"
+	"github.com/switchgear-go/switchgear/cmd/internal/plain"
 	"github.com/switchgear-go/switchgear/cmd/switchgear/internal/table"
 	"github.com/switchgear-go/switchgear/ops"
 )
@@ -156,19 +157,11 @@ func counted(n int, what string, states map[string]int) string {
 			parts = append(parts, fmt.Sprintf("%d %s", k, state))
 		}
 	}
-	text := Plural(n, what, what+"s")
+	text := plain.Count(n, what, what+"s")
 	if n > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}
 	return text
-}
-
-// Plural returns a number with the word for one or for several.
-func Plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Table lays out lines as of now, with the process of each if there are
