@@ -270,3 +270,12 @@ func closes(t *testing.T, p *breakerpgx.Pool, b *breaker.Breaker) {
 		return p.Ping(within(t, 5*time.Second)) == nil && b.State() == breaker.Closed
 	})
 }
+
+// long skips one of the tests that take longest, unless SWITCHGEAR_LONG is set. ./check
+// sets it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
+}

@@ -273,6 +273,7 @@ var errNone = errors.New("none")
 // Connections that a restarted server has closed are replaced before a caller
 // gets one: no caller fails, and no breaker opens.
 func TestRestartWithIdleConnections(t *testing.T) {
+	long(t)
 	s := newServer(t)
 	p, b := open(t, s, func(c *pgxpool.Config) { c.MaxConns = 20 })
 	all := func() {
@@ -343,6 +344,7 @@ func TestCrash(t *testing.T) {
 // A server that hangs is a failure by the caller's deadline: with a statement
 // on an idle connection, with a ping of one, and with a new connection.
 func TestHang(t *testing.T) {
+	long(t)
 	s := newServer(t)
 	for name, change := range map[string]func(*pgxpool.Config){
 		"a statement": nil,
@@ -370,6 +372,7 @@ func TestHang(t *testing.T) {
 
 // The program's own pool, and its own hooks, say nothing about the database.
 func TestOwnPool(t *testing.T) {
+	long(t)
 	s := newServer(t)
 	t.Run("full", func(t *testing.T) {
 		p, b := open(t, s, func(c *pgxpool.Config) { c.MaxConns = 1 })

@@ -138,6 +138,9 @@ func isValue(label, value string) bool {
 // Every query of the dashboard gets something from a Prometheus that scrapes a
 // collector.
 func TestDashboardAgainstPrometheus(t *testing.T) {
+	if os.Getenv("SWITCHGEAR_LONG") == "" {
+		t.Skip("takes long: set SWITCHGEAR_LONG=1")
+	}
 	m := breaker.NewManager(breaker.Settings{})
 	r := prometheus.NewRegistry()
 	r.MustRegister(breakerprom.NewCollector(m, breakerprom.WithCalls()))

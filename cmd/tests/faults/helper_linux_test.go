@@ -306,7 +306,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	_ = flag.Set("test.parallel", "8") // most tests wait; a flag of the command line replaces it
+	_ = flag.Set("test.parallel", "24") // most tests wait; a flag of the command line replaces it
 	os.Exit(withPrograms(m.Run))
 }
 
