@@ -51,7 +51,7 @@ func TestShadowsChangeNothing(t *testing.T) {
 	withRamp := append(shadowedSettings, Settings{FailMax: 3, ResetTimeout: time.Second, Ramp: 10 * time.Second})
 	for i, s := range withRamp {
 		for _, keyed := range []bool{false, true} {
-			for _, script := range scripts(2, "ssssffffSFiAD..pw") {
+			for _, script := range scripts(1, "ssssffffSFiAD..pw") {
 				script = "p" + strings.Repeat("f.s", 3) + script[:60] + "d" + script[60:] + "L" + script[:60]
 				run := func(shadows bool) (seen []string) {
 					synctest.Test(t, func(t *testing.T) {

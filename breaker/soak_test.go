@@ -74,7 +74,7 @@ func TestSoakTenDays(t *testing.T) {
 // fail, nor cause real keys that do not fail to be rejected (I8), whether each
 // is called once or again and again.
 func TestSoakInventedKeys(t *testing.T) {
-	keys := 20_000
+	keys := 10_000
 	if os.Getenv("SWITCHGEAR_EXPLORE") != "" {
 		keys = 1_000_000
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// stressTime is how long the stress tests run: SWITCHGEAR_STRESS, such as 60s,
-// or one second, or less with -short.
+// stressTime is how long the stress tests run: SWITCHGEAR_STRESS, such as 60s, or
+// one second with SWITCHGEAR_LONG, or less.
 func stressTime(t *testing.T) time.Duration {
 	t.Helper()
 	if text := os.Getenv("SWITCHGEAR_STRESS"); text != "" {
@@ -25,10 +25,10 @@ func stressTime(t *testing.T) time.Duration {
 		}
 		return d
 	}
-	if testing.Short() {
-		return 300 * time.Millisecond
+	if os.Getenv("SWITCHGEAR_LONG") != "" && !testing.Short() {
+		return time.Second
 	}
-	return time.Second
+	return 300 * time.Millisecond
 }
 
 // stressSeed is SWITCHGEAR_SEED, or a different one each time.

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logging.Disable()                  // of go-redis: it logs every dead server that the tests make
+	logging.Disable()                   // of go-redis: it logs every dead server that the tests make
 	_ = flag.Set("test.parallel", "16") // most tests wait; a flag of the command line replaces it
 	os.Exit(m.Run())
 }
