@@ -147,6 +147,7 @@ func TestDemoCleansUpWithoutAReader(t *testing.T) {
 // The commands that it prints can be pasted into a second terminal: each is
 // run as it is.
 func TestDemoCommandsWorkAsPrinted(t *testing.T) {
+	long(t)
 	t.Parallel()
 	// Built first, so that the wait below is for the demo and not for the compiler.
 	build := exec.Command("go", "run", "./cmd/switchgear", "--version")

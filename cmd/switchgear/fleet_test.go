@@ -373,6 +373,7 @@ func TestFleetTopInASmallTerminal(t *testing.T) {
 
 // What does not fit is said, and how much it is.
 func TestFleetSaysWhatDoesNotFit(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m := new(breaker.Manager)
 	for i := range 2000 {

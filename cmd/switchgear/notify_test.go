@@ -48,6 +48,7 @@ func await(t *testing.T, texts chan string, want string) {
 }
 
 func TestNotifyWatchesAllProcesses(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := newHost(t)
 	url, texts := webhook(t)

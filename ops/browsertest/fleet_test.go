@@ -53,6 +53,7 @@ func startPods(t *testing.T, n int, advisers ...int) *pods {
 // force it closed everywhere after a dry run, see the receipts, and find the same
 // at a link that someone sent.
 func TestFleetPage(t *testing.T) {
+	long(t)
 	t.Parallel()
 	pods := startPods(t, 6)
 	p := open(t, pods.sites[0].url(), 1280, 800, "light")
