@@ -37,7 +37,7 @@ type Store interface {
 	Beat(ctx context.Context, member string, report []byte) (digest []byte, err error)
 
 	// Digest returns the newest digest while its coordinator has the lease; nil: there
-	// is none, or no coordinator. It is for those who look on.
+	// is none, or no coordinator. Group reads it for the screens.
 	Digest(ctx context.Context) ([]byte, error)
 
 	// Put sets a field of a table.

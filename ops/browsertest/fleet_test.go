@@ -157,6 +157,7 @@ func TestFleetOrderFromAnOldLookIsRefused(t *testing.T) {
 // A process that only advises says so, on every screen, and refuses orders for all. The
 // others still carry them out only if they have not changed since the dry run.
 func TestFleetPageOfAdvisers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	pods := startPods(t, 5, 4)
 	for range 3 { // four open by themselves, and a verdict follows
