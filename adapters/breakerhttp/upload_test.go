@@ -32,7 +32,7 @@ func slowBody(t *testing.T) io.Reader {
 	r, w := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(w, "abc")
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 		_ = w.Close()
 	}()
 	t.Cleanup(func() { _ = r.Close() })
@@ -124,7 +124,7 @@ func TestUploads(t *testing.T) {
 			body:   func(*testing.T) io.Reader { return nil },
 			change: func(r *http.Request) { r.ContentLength = 10 }, want: none, or: "1 good, 0 bad",
 		},
-		"caller keeps us waiting":       {body: slowBody, timeout: 50 * time.Millisecond, want: none},
+		"caller keeps us waiting":       {body: slowBody, timeout: 100 * time.Millisecond, want: none},
 		"server keeps us waiting":       {serve: hang, body: func(*testing.T) io.Reader { return strings.NewReader("abc") }, timeout: 50 * time.Millisecond, want: fails},
 		"server keeps a stream waiting": {serve: hang, body: func(*testing.T) io.Reader { return io.MultiReader(strings.NewReader("abc")) }, timeout: 50 * time.Millisecond, want: fails},
 		"server dies":                   {serve: vanish, body: endless, want: fails},
@@ -144,6 +144,13 @@ func TestUploads(t *testing.T) {
 				}
 				defer s.Close()
 				defer s.CloseClientConnections()
+				if test.timeout > 0 && test.want == none { // not for the connection, which is made here
+					resp, err := s.Client().Post(s.URL, "text/plain", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+				}
 				var seen outcomes
 				b := breaker.New("up", breaker.Settings{}, breaker.WithListener(seen.listener()))
 				for _, state := range []breaker.State{breaker.Closed, breaker.HalfOpen} {
