@@ -48,7 +48,7 @@ func (m *model) begin(verb breaker.Verb) tea.Cmd {
 	if len(refs) == 0 {
 		return nil
 	}
-	d := &dialog{refs: refs, order: ops.Order{Verb: verb, Actor: m.c.Actor}, input: textinput.New()}
+	d := &dialog{refs: refs, order: ops.Order{Verb: verb, Actor: m.c.Actor}, input: newInput()}
 	d.input.CharLimit = 500
 	m.ask = d
 	return d.ask(askReason)
@@ -281,4 +281,14 @@ func receiptText(r ops.Receipt, err error) string {
 		text += " (but it will not survive a restart: " + r.StandingError + ")"
 	}
 	return text
+}
+
+// newInput returns a line to type into. Its cursor does not blink: what changes
+// on the screen is news.
+func newInput() textinput.Model {
+	in := textinput.New()
+	styles := in.Styles()
+	styles.Cursor.Blink = false
+	in.SetStyles(styles)
+	return in
 }

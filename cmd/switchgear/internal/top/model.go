@@ -54,7 +54,7 @@ type (
 )
 
 func newModel(ctx context.Context, c Config) *model {
-	filter := textinput.New()
+	filter := newInput()
 	filter.Prompt = "filter: "
 	return &model{ctx: ctx, c: c, sort: c.Sort, filter: filter}
 }

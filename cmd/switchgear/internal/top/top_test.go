@@ -95,26 +95,20 @@ func (r *rig) send(msg tea.Msg) {
 	r.run(cmd)
 }
 
-// run runs a command, unless it waits for the clock.
+// run runs a command. None but the next beat waits for the clock.
 func (r *rig) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	done := make(chan tea.Msg, 1)
-	go func() { done <- cmd() }()
-	select {
-	case msg := <-done:
-		switch msg := msg.(type) {
-		case looked:
-			r.m.Update(msg) // and leave the next beat
-		case tea.BatchMsg:
-			for _, c := range msg {
-				r.run(c)
-			}
-		case lookedOnce, detailed, previewed, ordered:
-			r.send(msg)
+	switch msg := cmd().(type) {
+	case looked:
+		r.m.Update(msg) // and leave the next beat
+	case tea.BatchMsg:
+		for _, c := range msg {
+			r.run(c)
 		}
-	case <-time.After(20 * time.Millisecond): // a blinking cursor, a beat
+	case lookedOnce, detailed, previewed, ordered:
+		r.send(msg)
 	}
 }
 
