@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -551,7 +552,7 @@ func TestQuietAndSucceed(t *testing.T) {
 		play(b, "fff")
 		quiet("open", false)
 		plain := New("plain", Settings{})
-		tape.Engine.Succeed(plain, 1<<40) // at once: there is no window
+		tape.Engine.Succeed(plain, math.MaxInt) // at once: there is no window
 	})
 }
 
