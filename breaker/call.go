@@ -30,6 +30,12 @@ import (
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	w := atomic.LoadUint64(&b.word)
 	if w&admitMask != 0 {
+		// doSlow does the same. Here it saves 2 ns of the 60 that a recording may cost.
+		if w&admitMask == flagTimed {
+			if r := b.settings(); r.recordedOnly() {
+				return b.doRecorded(ctx, w, r, fn)
+			}
+		}
 		if e := b.fastRejection(w); e != nil {
 			return e
 		}
@@ -105,6 +111,8 @@ func Wrap[A, R any](b *Breaker, fn func(context.Context, A) (R, error)) func(con
 func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context) error) error {
 	if w&admitMask == flagTimed {
 		switch r := b.settings(); {
+		case r.recordedOnly():
+			return b.doRecorded(ctx, w, r, fn)
 		case r.shadows != nil && r.timer == nil:
 			return b.doShadowed(ctx, w, r.shadows, fn)
 		case r.shadows != nil:
@@ -112,8 +120,6 @@ func (b *Breaker) doSlow(ctx context.Context, w uint64, fn func(context.Context)
 			p.begun()
 			return p.run(ctx, fn)
 		case r.timer == nil: // for a moment, while Update switches SlowCall off
-		case r.tape != nil:
-			return b.doRecorded(ctx, w, r, fn)
 		default:
 			return b.doTimed(ctx, w, r, fn)
 		}

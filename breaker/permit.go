@@ -94,7 +94,7 @@ func (b *Breaker) AllowContext(ctx context.Context) (p Permit, err error) {
 func (p *Permit) ask() error {
 	// Recorded, and nothing else: as little as in doRecorded.
 	if p.word&admitMask == flagTimed {
-		if r := p.b.settings(); r.tape != nil && r.shadows == nil {
+		if r := p.b.settings(); r.recordedOnly() {
 			p.began, p.tag = r.timer.real(), tagExact
 			p.word |= permitSlow
 			return nil

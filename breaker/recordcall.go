@@ -12,6 +12,9 @@ import (
 // record, and rejected calls are counted until a record of many is due. Attaching
 // a recording, and what else is told to it, is in recording.go.
 
+// recordedOnly reports whether calls are recorded, and no shadow judges them.
+func (r *compiled) recordedOnly() bool { return r.tape != nil && r.shadows == nil }
+
 // recordedPlain ends a recorded call that succeeded and changed nothing: the
 // word is still the one that admitted it. It returns false, and has done nothing,
 // if there is more to do. It is apart from settle so that most calls that are
