@@ -81,14 +81,24 @@ func startProgram(t testing.TB, program string, args ...string) *server {
 	return s
 }
 
+// given holds the addresses that freeAddr has returned: the system may offer one
+// again before its server has taken it.
+var given sync.Map
+
+// freeAddr returns an address that nothing listens on, another one each time.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		if _, again := given.LoadOrStore(addr, true); !again {
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start starts it, or starts it again, and waits until it answers.

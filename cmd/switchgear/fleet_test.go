@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,26 @@ type testFleet struct {
 	audits []string // files, one of each plane
 }
 
+// given holds the addresses that freeAddr has returned: the system may offer one
+// again before its server has taken it.
+var given sync.Map
+
+// freeAddr returns an address that nothing listens on, another one each time.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		if _, again := given.LoadOrStore(addr, true); !again {
+			return addr
+		}
+	}
+}
+
 func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -49,12 +70,7 @@ func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 		}
 		t.Skip("SKIP: needs redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := freeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")
 	if err := cmd.Start(); err != nil {
