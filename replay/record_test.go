@@ -42,7 +42,7 @@ func TestVerifyReal(t *testing.T) {
 			for i := range 8 {
 				wg.Go(func() {
 					rng := rand.New(rand.NewPCG(uint64(i), 1))
-					for time.Since(began) < 200*time.Millisecond {
+					for time.Since(began) < 500*time.Millisecond {
 						_ = b.Do(context.Background(), func(context.Context) error {
 							ill := time.Since(began)/(20*time.Millisecond)%2 == 1
 							for range rng.IntN(2000) {
