@@ -348,7 +348,7 @@ func (p *Permit) countedPlain() bool {
 	switch w := p.word &^ permitSlow; {
 	case r.slow(took):
 		return false
-	case r.tape == nil && !p.b.counted(w, false), r.tape != nil && (p.b.load() != w || !p.b.countedAt(w, rec.Ended)):
+	case r.tape == nil && !p.b.counted(w, false), r.tape != nil && (w&flagHeld != 0 || p.b.load() != w || !p.b.countedAt(w, rec.Ended)):
 		return false
 	}
 	if p.word&flagObserved != 0 {

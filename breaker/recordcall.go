@@ -23,7 +23,9 @@ func (p *Permit) recordedPlain() bool {
 	b, w := p.b, p.word&^permitSlow
 	// The settings of now, since Update need not change the word.
 	r := b.settings()
-	if r.tape == nil || w&(admitMask&^flagTimed|failMask) != 0 {
+	// A word that was held already when the call began shows no change when the
+	// failure is counted that it is held for: see recordCountsLocked.
+	if r.tape == nil || w&(admitMask&^flagTimed|failMask|flagHeld) != 0 {
 		return false
 	}
 	// The clock first: failures that come between this and the look at the word

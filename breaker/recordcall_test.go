@@ -513,6 +513,31 @@ func TestRecordedCallsAreShadowed(t *testing.T) {
 	}
 }
 
+// A call may begin while a failure is being counted that has been timed already.
+// Its success must wait: it would be recorded as after a failure that it does not
+// take back.
+func TestSuccessWaitsForACountedFailure(t *testing.T) {
+	m, _ := tapedOn(t, Settings{}, 1<<16)
+	b := m.Breaker("x")
+	b.mu.Lock()
+	b.recordCountsLocked(new(tape.Call), &Permit{b: b, word: b.load()})
+	b.mu.Unlock()
+	p, _ := b.Allow()
+	if p.recordedPlain() {
+		t.Error("recorded without the lock")
+	}
+	p.tag = 0 // not by the exact clock
+	if p.countedPlain() {
+		t.Error("counted without the lock")
+	}
+	b.mu.Lock()
+	b.recordCountedLocked(new(tape.Call))
+	b.mu.Unlock()
+	if p, _ = b.Allow(); !p.recordedPlain() {
+		t.Error("a success that nothing happens beside takes the lock")
+	}
+}
+
 // BenchmarkRecorded says what a recording adds to a call.
 func BenchmarkRecorded(b *testing.B) {
 	never := 1 << 30 // calls until a rate may open
