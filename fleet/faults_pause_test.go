@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,13 +45,13 @@ func TestPausedProcess(t *testing.T) {
 		if who == "another" {
 			at = (at + 1) % len(p.configs)
 		}
-		p.signal(at, syscall.SIGSTOP)
+		p.signal(at, "STOP")
 		<-time.After(5 * time.Second)
 		r := give(forceOpen("db", time.Hour), 5*time.Second)
 		if name := p.configs[at].name(); len(r.Done) != 3 || !slices.Equal(r.Silent, []string{name}) {
 			t.Errorf("%s is stopped: %s, want 3 done and %s silent", who, r, name)
 		}
-		p.signal(at, syscall.SIGCONT)
+		p.signal(at, "CONT")
 		p.until(2*slack, who+" has the override, too", func() bool {
 			for i := range p.configs {
 				if p.open[i] != breaker.ForcedOpen {

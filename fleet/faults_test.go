@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -165,8 +164,8 @@ func TestProcessesWithoutTheStore(t *testing.T) {
 			flush(t, s)
 		}, true},
 		{"flushed again and again", func() { stop = again(300*time.Millisecond, func() { tell("flushall") }) }, func() { stop() }, true},
-		{"coordinator killed", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGKILL) }, func() { p.replace(hit, "") }, true},
-		{"coordinator stopped", func() { hit = p.coordinator(); p.signal(hit, syscall.SIGSTOP) }, func() { p.signal(hit, syscall.SIGCONT) }, true},
+		{"coordinator killed", func() { hit = p.coordinator(); p.signal(hit, "KILL") }, func() { p.replace(hit, "") }, true},
+		{"coordinator stopped", func() { hit = p.coordinator(); p.signal(hit, "STOP") }, func() { p.signal(hit, "CONT") }, true},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			if fault.name != "killed" {
@@ -439,12 +438,12 @@ func (r *running) end() {
 	timer.Stop()
 }
 
-func (p *processes) signal(i int, s syscall.Signal) {
+func (p *processes) signal(i int, name string) {
 	p.t.Helper()
-	if err := p.procs[i].cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
+	if out, err := exec.Command("kill", "-s", name, strconv.Itoa(p.procs[i].cmd.Process.Pid)).CombinedOutput(); err != nil {
+		p.t.Fatalf("%v: %s", err, out)
 	}
-	if s == syscall.SIGKILL {
+	if name == "KILL" {
 		p.killed++
 	}
 }

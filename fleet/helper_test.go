@@ -9,9 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,15 +151,17 @@ func (s *server) kill() {
 }
 
 // pause makes it hang, connections and all.
-func (s *server) pause() { s.signal(syscall.SIGSTOP) }
+func (s *server) pause() { s.signal("STOP") }
 
 // resume ends a pause.
-func (s *server) resume() { s.signal(syscall.SIGCONT) }
+func (s *server) resume() { s.signal("CONT") }
 
-func (s *server) signal(sig syscall.Signal) {
+// signal sends a signal by its name, such as STOP: not every system that compiles
+// this has its number.
+func (s *server) signal(name string) {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
+	if out, err := exec.Command("kill", "-s", name, strconv.Itoa(s.cmd.Process.Pid)).CombinedOutput(); err != nil {
+		s.t.Fatalf("%v: %s", err, out)
 	}
 }
 

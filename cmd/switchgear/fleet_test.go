@@ -371,22 +371,6 @@ func TestFleetOrderThatIsLost(t *testing.T) {
 	}
 }
 
-// In a small terminal top shows what matters, which is at the top, and how much there is
-// below it.
-func TestFleetTopInASmallTerminal(t *testing.T) {
-	t.Parallel()
-	m := new(breaker.Manager)
-	for i := range 100 {
-		m.Breaker("breaker-" + strconv.Itoa(i))
-	}
-	f := fleetOf(t, m)
-	term := newTerminal(t, f.host, 60, 12, "fleet", "top", "--redis", f.url, "--group", "shop")
-	screen := term.shows("fleet shop: 1 process, coordinator pod-0", "ID", "breaker-0 ", "... and 92 more lines")
-	if n := strings.Count(strings.TrimRight(screen, "\n"), "\n") + 1; n > 12 {
-		t.Errorf("%d lines, want 12 at most:\n%s", n, screen)
-	}
-}
-
 // What does not fit is said, and how much it is.
 func TestFleetSaysWhatDoesNotFit(t *testing.T) {
 	long(t)

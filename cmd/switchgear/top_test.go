@@ -8,9 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/switchgear-go/switchgear/breaker"
 )
 
 // terminal is a real terminal, in tmux.
@@ -174,5 +177,21 @@ func TestColourOnlyWhereItIsWanted(t *testing.T) {
 	term.shows("OPEN", "EXIT 0")
 	if raw := term.tmux("capture-pane", "-e", "-p"); regexp.MustCompile(`\x1b\[[0-9;]*3[0-7]`).MatchString(raw) {
 		t.Errorf("colour under NO_COLOR: %q", raw)
+	}
+}
+
+// In a small terminal top shows what matters, which is at the top, and how much there is
+// below it.
+func TestFleetTopInASmallTerminal(t *testing.T) {
+	t.Parallel()
+	m := new(breaker.Manager)
+	for i := range 100 {
+		m.Breaker("breaker-" + strconv.Itoa(i))
+	}
+	f := fleetOf(t, m)
+	term := newTerminal(t, f.host, 60, 12, "fleet", "top", "--redis", f.url, "--group", "shop")
+	screen := term.shows("fleet shop: 1 process, coordinator pod-0", "ID", "breaker-0 ", "... and 92 more lines")
+	if n := strings.Count(strings.TrimRight(screen, "\n"), "\n") + 1; n > 12 {
+		t.Errorf("%d lines, want 12 at most:\n%s", n, screen)
 	}
 }
