@@ -493,26 +493,6 @@ func (g guard) allow() (Permit, error) {
 	return g.b.Allow()
 }
 
-// Shadows judge recorded calls, too.
-func TestRecordedCallsAreShadowed(t *testing.T) {
-	for _, call := range []func(b *Breaker){
-		func(b *Breaker) { _ = b.Do(bg, nop) },
-		func(b *Breaker) { _, _ = Do(bg, b, func(context.Context) (int, error) { return 1, nil }) },
-		func(b *Breaker) { p, _ := b.Allow(); p.Done(nil) },
-		func(b *Breaker) { p, _ := b.AllowContext(bg); _ = p.DoneContext(bg, nil) },
-	} {
-		m, _ := tapedOn(t, Settings{}, 1<<16)
-		b := m.Breaker("x")
-		if err := b.Shadow("loose", Settings{FailMax: 100}); err != nil {
-			t.Fatal(err)
-		}
-		call(b)
-		if saw := b.Shadows()[0].Saw; saw != 1 {
-			t.Errorf("the shadow saw %d calls, want 1", saw)
-		}
-	}
-}
-
 // A call may begin while a failure is being counted that has been timed already.
 // Its success must wait: it would be recorded as after a failure that it does not
 // take back.
