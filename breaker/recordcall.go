@@ -23,8 +23,8 @@ func (p *Permit) recordedPlain() bool {
 	b, w := p.b, p.word&^permitSlow
 	// The settings of now, since Update need not change the word.
 	r := b.settings()
-	// A word that was held already when the call began shows no change when the
-	// failure is counted that it is held for: see recordCountsLocked.
+	// A word that was held when the call began may look unchanged although the
+	// failure that it is held for has been timed: see recordCountsLocked.
 	if r.tape == nil || w&(admitMask&^flagTimed|failMask|flagHeld) != 0 {
 		return false
 	}

@@ -138,7 +138,8 @@ func TestEnrolledWithItsWindow(t *testing.T) {
 	}
 }
 
-// A key with settings of its own has its own window, whatever happens to it first.
+// A key with its own settings is enrolled with its own window, whichever event
+// comes first.
 func TestEnrolledWithItsOwnWindow(t *testing.T) {
 	for name, first := range map[string]func(b *Breaker){
 		"a call":              func(b *Breaker) { play(b, "s") },
@@ -288,7 +289,7 @@ func TestRecordedSuccessesAreObserved(t *testing.T) {
 			}
 			_ = b.Close(Order{})
 			read := tp.Now()
-			_ = b.Do(bg, nop) // nobody observes
+			_ = b.Do(bg, nop) // nothing observes calls
 			if own {
 				b.Peer().Watch(true)
 			} else {
@@ -317,8 +318,8 @@ func TestRecordedSuccessesAreObserved(t *testing.T) {
 	})
 }
 
-// A call counts without a look at the whole window only in the step of its own
-// time, in the window of the word and the settings that it was admitted by.
+// A success is counted the quick way only in the step in which it ended, and in the
+// window that belongs to the word and the settings that admitted it.
 func TestCountedAgainAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := taped(t, Settings{FailMax: -1, FailureRate: .5, MinCalls: 100, Window: time.Second})
@@ -345,7 +346,7 @@ func TestCountedAgainAt(t *testing.T) {
 		}
 		r.step.word.And(^clockUsed)
 		if b.countedAgainAt(r, w, began) {
-			t.Error("it counts in a step that nobody has read: the clock would stop")
+			t.Error("it counts in a step that has not been read: the clock would stop")
 		}
 	})
 }

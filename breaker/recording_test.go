@@ -552,7 +552,7 @@ func TestQuietAndSucceed(t *testing.T) {
 		play(b, "fff")
 		quiet("open", false)
 		plain := New("plain", Settings{})
-		tape.Engine.Succeed(plain, math.MaxInt) // at once: there is no window
+		tape.Engine.Succeed(plain, math.MaxInt) // without a window there is nothing to count
 	})
 }
 

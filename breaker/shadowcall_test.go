@@ -72,7 +72,7 @@ func TestPermitsWithShadows(t *testing.T) {
 	})
 }
 
-// Calls for which there is no place are counted as missed, and judged by none.
+// Calls that do not fit are counted as missed, and no shadow judges them.
 func TestShadowsMissCalls(t *testing.T) {
 	b := New("x", Settings{})
 	must(t, b.Shadow("s", Settings{}))

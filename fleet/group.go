@@ -101,8 +101,8 @@ type Receipts struct {
 	Done    []MemberReceipt `json:"done"`    // by member
 	Refused []MemberReceipt `json:"refused,omitempty"`
 	Silent  []string        `json:"silent,omitempty"` // members without a receipt
-	// Gone: the order is no longer in the store, so that the silent will not hear of
-	// it. The store has lost its data, or another order has replaced this one.
+	// Gone means that the order is no longer in the store, so the silent members will
+	// not carry it out. The store has lost its data, or another order has replaced it.
 	Gone bool `json:"gone,omitempty"`
 }
 
