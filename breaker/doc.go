@@ -152,6 +152,7 @@ package breaker
 //
 //	set.go        Set and its options
 //	keys.go       finding and creating the breakers of keys; calls without one
+//	keylist.go    finding keys without a lock where they are few
 //	evict.go      how healthy keys leave the set and come back
 //	room.go       how a full set makes room, and which key gives way
 //	forget.go     how evidence lapses

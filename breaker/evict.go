@@ -81,7 +81,7 @@ func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 		s.forgetEvictionLocked(sh, k, b)
 		return false
 	}
-	sh.by.remove(k)
+	s.dropLocked(sh, k)
 	s.total.Add(-1)
 	b.forgetShadows()
 	return true
@@ -140,7 +140,7 @@ func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 // The shard's lock is held.
 func (s *Set[K]) restoreLocked(sh *shard[K], k K, b *Breaker) {
 	s.forgetEvictionLocked(sh, k, b)
-	sh.by.put(k, b)
+	s.keepLocked(sh, k, b)
 	b.used.Store(s.tick.Add(1)) // as if just inserted, so that it is not evicted again at once
 	// Last: as long as the flag is set, evidence looks for the breaker here, and
 	// finds that it is back.

@@ -21,6 +21,9 @@ func (w *world) oneBreaker() error {
 		if word := b.load(); kept == (word&flagEvicted != 0) || !kept && word&evidenceMask != 0 {
 			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
 		}
+		if in, _ := listed(w.set, "a"); kept && in != b || !kept && in != nil {
+			return fmt.Errorf("I8: the breaker is kept: %t, and the list of its shard has %p", kept, in)
+		}
 	case w.collected && b != nil:
 		w.b, w.collected = b, false // created again
 	case !w.collected:

@@ -29,9 +29,9 @@ type shard[K comparable] struct {
 	_       [4]byte                                // so that neighbouring shards do not share a cache line
 }
 
-func (s *Set[K]) shard(k K) *shard[K] {
-	return &s.shards[maphash.Comparable(s.seed, k)%shardCount]
-}
+func (s *Set[K]) hash(k K) uint64 { return maphash.Comparable(s.seed, k) }
+
+func (s *Set[K]) shard(k K) *shard[K] { return &s.shards[s.hash(k)%shardCount] }
 
 // find returns the breaker of k, kept or evicted, or nil. It marks the breaker
 // as used at the current tick. Ticks count insertions and sweeps: between two
@@ -41,7 +41,12 @@ func (s *Set[K]) find(k K) *Breaker {
 	if s.hasNaN && k != k { //nolint:gocritic // a NaN
 		return s.nanBreaker(k)
 	}
-	sh := s.shard(k)
+	hash := s.hash(k)
+	if b := s.lists[hash%shardCount].Load().find(hash, k); b != nil {
+		s.use(b)
+		return b
+	}
+	sh := &s.shards[hash%shardCount]
 	// Only for the look-up: b.mu is never taken under this lock.
 	sh.mu.RLock()
 	b := sh.by.m[k]
@@ -104,7 +109,7 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 		s.evictLocked(sh, k, b)
 		return b
 	}
-	sh.by.put(k, b)
+	s.keepLocked(sh, k, b)
 	return b
 }
 

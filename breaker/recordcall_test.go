@@ -3,6 +3,7 @@ package breaker
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -548,9 +549,9 @@ func BenchmarkRecorded(b *testing.B) {
 	}
 	for _, kind := range kinds {
 		for _, c := range calls {
-			for _, where := range []string{"breaker", "key"} {
+			for _, where := range []string{"breaker", "key", "key of 1000"} {
 				switch {
-				case where == "key" && (c.name == "generic" || c.name == "context"):
+				case where != "breaker" && (c.name == "generic" || c.name == "context"):
 					continue // a set has no such method
 				case kind.s.WindowCalls > 0 && strings.HasSuffix(c.name, "fails"):
 					continue // it would open
@@ -559,8 +560,12 @@ func BenchmarkRecorded(b *testing.B) {
 					b.Run(fmt.Sprintf("%s/%s/%s/%d", kind.name, c.name, where, goroutines), func(b *testing.B) {
 						m, _ := tapedOn(b, kind.s, 8<<20) // the default of a recorder
 						off, on := guard{b: New("x", kind.s)}, guard{b: m.Breaker("x")}
-						if where == "key" {
+						if where != "breaker" {
 							off.set, on.set = NewSet[string]("x", kind.s, SetOptions{}), SetOf[string](m, "y")
+							for i := 1; where == "key of 1000" && i < 1000; i++ {
+								off.set.Breaker(strconv.Itoa(i))
+								on.set.Breaker(strconv.Itoa(i))
+							}
 							off.b, on.b = off.set.Breaker("k"), on.set.Breaker("k")
 						}
 						if c.name == "Do, open" {

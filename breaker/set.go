@@ -93,6 +93,7 @@ type Set[K comparable] struct {
 	hasNaN bool                    // keys may be unequal to themselves
 	nan    atomic.Pointer[Breaker] // the one breaker of all keys that are
 
+	lists       [shardCount]atomic.Pointer[keyList[K]] // the keys of each shard that has few; changed under its lock
 	shards      [shardCount]shard[K]
 	evicted     evicted[K]
 	sweeper     sweeper

@@ -99,6 +99,8 @@ var mutants = []named{
 	{name: "I8: a key that has evidence again is not taken back", in: "Set.noteWord", old: "		s.restoreWithEvidence(b)\n", new: ""},
 	{name: "I8: a key gets a second breaker while the first is held", in: "Set.existingLocked", old: "	b := ref.Value()\n", new: "	b := (*Breaker)(nil)\n	_ = ref\n"},
 	{name: "I8: an evicted breaker that is used stays evicted", in: "Set.existingLocked", old: "		s.restoreLocked(sh, k, b)\n", new: "", by: "^TestEvicted"},
+	{name: "I8: a key that was evicted is still listed", in: "Set.dropLocked", old: "	at.Store(at.Load().without(k))\n", new: "	_ = at\n"},
+	{name: "a list has only some keys of its shard", in: "Set.keepLocked", old: "case n == 1 || list != nil:", new: "default:", by: "^TestKeyList"},
 	{name: "I8: what is taken back still says evicted", in: "Set.restoreLocked", old: "	b.clearEvicted()\n", new: ""},
 	{name: "a key that is forgotten keeps its failures", in: "Breaker.forgetLocked", old: "	b.stepLocked(&event{kind: evLapse}, time.Time{}, nil)\n", new: "", by: "TestExplore/^keyed$"},
 	{name: "forgetting lifts an override", in: "Breaker.forgetLocked", old: "case w&overrideMask != 0 || b.pinned():", new: "case b.pinned():", by: "TestExplore/^keyed$"},
