@@ -22,7 +22,7 @@ func (w *world) oneBreaker() error {
 			return fmt.Errorf("I8: the breaker is kept: %t, its word is %x", kept, word)
 		}
 		if in, _ := listed(w.set, "a"); kept && in != b || !kept && in != nil {
-			return fmt.Errorf("I8: the breaker is kept: %t, and the list of its shard has %p", kept, in)
+			return fmt.Errorf("I8: the breaker is kept: %t, and its list has %p", kept, in)
 		}
 	case w.collected && b != nil:
 		w.b, w.collected = b, false // created again

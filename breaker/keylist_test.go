@@ -8,21 +8,18 @@ import (
 	"time"
 )
 
-// listed returns the breaker that the list of the key's shard has for it, and the
-// number of keys in that list.
-func listed[K comparable](s *Set[K], k K) (b *Breaker, n int) {
+// listed returns the breaker that the key's list has for it, if any, and whether
+// there is a list.
+func listed[K comparable](s *Set[K], k K) (b *Breaker, ok bool) {
 	hash := s.hash(k)
-	list := s.lists[hash%shardCount].Load()
-	for l := list; l != nil; l = l.next {
-		n++
-	}
-	return list.find(hash, k), n
+	list := s.lists[hash%listCount].Load()
+	return list.find(hash, k), list != &s.noList
 }
 
-// sameShard returns n keys of one shard.
-func sameShard(s *Set[string], n int) (keys []string) {
+// sameList returns n keys that belong in one list.
+func sameList(s *Set[string], n int) (keys []string) {
 	for i := 0; len(keys) < n; i++ {
-		if k := strconv.Itoa(i); s.shard(k) == s.shard("0") {
+		if k := strconv.Itoa(i); s.hash(k)%listCount == 7 {
 			keys = append(keys, k)
 		}
 	}
@@ -39,9 +36,9 @@ func TestKeyListOfEqualHashes(t *testing.T) {
 }
 
 // A caller that finds its key in the list needs no lock.
-func TestFewKeysNeedNoLock(t *testing.T) {
+func TestListedKeysNeedNoLock(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
-	keys := sameShard(set, mostListed+1)
+	keys := sameList(set, mostListed+1)
 	for _, k := range keys[:mostListed] {
 		set.Breaker(k)
 	}
@@ -54,26 +51,20 @@ func TestFewKeysNeedNoLock(t *testing.T) {
 	}
 	sh.mu.Unlock()
 
-	// One more is one too many.
+	// One more is one too many, for good.
 	set.Breaker(keys[mostListed])
 	behind(t, &sh.mu, func() { set.find(keys[0]) }, func() {})
-	if _, n := listed(set, keys[0]); n != 0 {
-		t.Errorf("a shard with %d keys lists %d", mostListed+1, n)
-	}
-	// A shard gets its list back when its last key has gone.
 	for _, k := range keys {
 		set.Remove(k)
 	}
-	b := set.Breaker(keys[3])
-	if got, n := listed(set, keys[3]); got != b || n != 1 {
-		t.Errorf("the list holds %v and %d keys, want the only key", got, n)
-	}
+	set.Breaker(keys[0])
+	behind(t, &sh.mu, func() { set.find(keys[0]) }, func() {})
 }
 
 // A look-up marks the key as used, with or without the list.
 func TestLookUpIsUse(t *testing.T) {
 	set := NewSet[string]("s", Settings{}, SetOptions{})
-	keys := sameShard(set, mostListed+1)
+	keys := sameList(set, mostListed+1)
 	for n, k := range keys {
 		set.Breaker(k)
 		now := set.tick.Add(1)
@@ -83,53 +74,44 @@ func TestLookUpIsUse(t *testing.T) {
 	}
 }
 
-// The list of a shard holds what its map holds, whatever happens to the keys.
+// A list holds what the map holds, whatever happens to the keys.
 func TestKeyListAgreesWithTheMap(t *testing.T) {
-	set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{MaxKeys: mostListed, MaxEvidence: 2})
-	keys := sameShard(set, mostListed+4)
-	sh := set.shard(keys[0])
-	lists, held := 0, map[string]*Breaker{}
-	for step := range 20_000 {
-		if step%40 == 0 {
-			for _, k := range keys {
+	for _, most := range []int{mostListed, mostListed + 1} {
+		set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{MaxKeys: most - 2, MaxEvidence: 2})
+		keys := sameList(set, mostListed+4)
+		sh := set.shard(keys[0])
+		held := map[string]*Breaker{}
+		for step := range 5000 {
+			k := keys[rand.IntN(len(keys))]
+			switch rand.IntN(6) {
+			case 0:
+				_ = set.Do(bg, k, broken)
+			case 1:
+				held[k] = set.Breaker(k) // evicted later, it stays in use
+			case 2:
+				delete(held, k)
+			case 3:
 				set.Remove(k)
+			default:
+				_ = set.Do(bg, k, nop)
+			}
+			for _, k := range keys {
+				b, ok := listed(set, k)
+				if want := sh.by.m[k]; ok && b != want || !ok && b != nil {
+					t.Fatalf("step %d: key %s is %p in the list (%t), %p in the map", step, k, b, ok, want)
+				}
 			}
 		}
-		k := keys[rand.IntN(len(keys))]
-		switch rand.IntN(6) {
-		case 0:
-			_ = set.Do(bg, k, broken)
-		case 1:
-			held[k] = set.Breaker(k) // evicted later, it stays in use
-		case 2:
-			delete(held, k)
-		case 3:
-			set.Remove(k)
-		default:
-			_ = set.Do(bg, k, nop)
+		if _, ok := listed(set, keys[0]); ok != (most == mostListed) {
+			t.Errorf("after up to %d keys, there is a list: %t", most, ok)
 		}
-		_, n := listed(set, k)
-		if n != 0 && n != len(sh.by.m) || len(sh.by.m) == 1 && n == 0 {
-			t.Fatalf("step %d: the list has %d keys, the map %d", step, n, len(sh.by.m))
-		}
-		for _, k := range keys {
-			if b, _ := listed(set, k); n > 0 && b != sh.by.m[k] {
-				t.Fatalf("step %d: key %s is %p in the list, %p in the map", step, k, b, sh.by.m[k])
-			}
-		}
-		if n > 0 {
-			lists++
-		}
-	}
-	if lists < 1000 || lists == 20_000 {
-		t.Errorf("there was a list in %d of 20,000 steps: the test does not see both cases", lists)
 	}
 }
 
 // Callers read lists while keys come and go, and a key never has two breakers.
 func TestKeyListUnderChurn(t *testing.T) {
 	set := NewSet[string]("s", Settings{FailMax: 1000}, SetOptions{MaxKeys: 2})
-	keys := sameShard(set, 5)
+	keys := sameList(set, 5)
 	end := time.Now().Add(200 * time.Millisecond)
 	var all sync.WaitGroup
 	for range 4 {

@@ -42,7 +42,7 @@ func (s *Set[K]) find(k K) *Breaker {
 		return s.nanBreaker(k)
 	}
 	hash := s.hash(k)
-	if b := s.lists[hash%shardCount].Load().find(hash, k); b != nil {
+	if b := s.lists[hash%listCount].Load().find(hash, k); b != nil {
 		s.use(b)
 		return b
 	}

@@ -93,7 +93,8 @@ type Set[K comparable] struct {
 	hasNaN bool                    // keys may be unequal to themselves
 	nan    atomic.Pointer[Breaker] // the one breaker of all keys that are
 
-	lists       [shardCount]atomic.Pointer[keyList[K]] // the keys of each shard that has few; changed under its lock
+	lists       [listCount]atomic.Pointer[keyList[K]] // changed under the lock of the shard that their keys are in
+	noList      keyList[K]                            // stands for a list that has been given up; has no breaker
 	shards      [shardCount]shard[K]
 	evicted     evicted[K]
 	sweeper     sweeper
