@@ -105,7 +105,8 @@ func (s *Set[K]) setObserved(on bool) {
 // Observe starts counting the calls of every breaker and set, including those
 // that are created later. Counting ends when stop is called; if Observe was
 // called several times, when every stop has been called. Calls returns the
-// counts. Observing adds about 4 ns to a call, and nothing while it is off.
+// counts. Observing adds about 6 ns to a call, 20 ns if calls are timed, and nothing
+// while it is off.
 func (m *Manager) Observe() (stop func()) {
 	m.observe(1)
 	return sync.OnceFunc(func() { m.observe(-1) })

@@ -39,7 +39,7 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(o *options) { o.provider = p }
 }
 
-// WithCalls counts calls by outcome, which adds about 4 ns to each.
+// WithCalls counts calls by outcome, which adds about 6 ns to each, and 20 ns if they are timed.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
 // ErrRegistered is the error of Register for a manager that is registered with

@@ -104,7 +104,7 @@ func NewCollector(m *breaker.Manager, opts ...Option) *Collector {
 // Option changes what a Collector shows.
 type Option func(*Collector)
 
-// WithCalls counts calls by outcome, which adds about 4 ns to each.
+// WithCalls counts calls by outcome, which adds about 6 ns to each, and 20 ns if they are timed.
 func WithCalls() Option { return func(c *Collector) { c.calls = true } }
 
 // WithKeys shows the state of at most limit keys of each set, first those that
