@@ -151,7 +151,7 @@ func bytedanceKeys(n int) any {
 // those that fail says.
 func setOf(maxKeys int, fails func(i int) bool) func([]string) any {
 	return func(keys []string) any {
-		set := breaker.NewSet[string]("heap", patient, breaker.SetOptions{MaxKeys: maxKeys})
+		set := breaker.NewSet[string]("heap", patient, breaker.SetOptions{MaxKeys: maxKeys, MaxEvidence: len(keys)})
 		w := newWork(0, 0)
 		fn := w.ctx()
 		for i, k := range keys {

@@ -3,6 +3,7 @@ package breaker
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchgear-go/switchgear/internal/tape"
@@ -85,12 +86,26 @@ func (r *compiled) forgiven(units int) int {
 	return max(0, units-1)
 }
 
-// plainDefaults returns the default settings, compiled without options. All
-// breakers that are created in this way share them: nothing in them refers to a
-// breaker.
-var plainDefaults = sync.OnceValue(func() *compiled {
-	return (&config{options: &noOptions}).compile(Settings{}, 1)
-})
+// latest is what compileNew compiled last, if nothing in it refers to a breaker.
+var latest atomic.Pointer[compiled]
+
+// compileNew compiles the settings that a breaker or set is created with. Programs
+// create breakers with the same settings one after the other. They share the
+// result, which is larger than the breaker, unless it has a clock, which must not
+// be shared (I10), or options decide what is in it.
+func (c *config) compileNew(s Settings) *compiled {
+	if c.options != &noOptions {
+		return c.compile(s, 1)
+	}
+	if r := latest.Load(); r != nil && r.Settings == s.WithDefaults() {
+		return r
+	}
+	r := c.compile(s, 1)
+	if r.step == nil && r.timer == nil {
+		latest.Store(r)
+	}
+	return r
+}
 
 // fineClock creates the clock that times calls when settings first need it. A
 // manager has one for all its breakers.

@@ -53,3 +53,32 @@ func TestSlowCallsBesideOthers(t *testing.T) {
 		})
 	}
 }
+
+// Breakers that are created with the same settings share them, unless there is
+// something in them that must not be shared. An update concerns one of them.
+func TestEqualSettingsAreShared(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		a, b   Settings
+		opts   []Option
+		shared bool
+	}{
+		{"the defaults", Settings{}, Settings{FailMax: 5}, nil, true},
+		{"the same", Settings{FailMax: 7, Probes: 2}, Settings{FailMax: 7, Probes: 2}, nil, true},
+		{"others", Settings{FailMax: 7}, Settings{FailMax: 8}, nil, false},
+		{"a window", Settings{FailureRate: 0.5}, Settings{FailureRate: 0.5}, nil, false},
+		{"timed calls", Settings{SlowCall: 1}, Settings{SlowCall: 1}, nil, false},
+		{"an option", Settings{FailMax: 1}, Settings{FailMax: 1}, []Option{WithBypassAllowed()}, false},
+	} {
+		x, y, z := New("x", c.a), New("y", c.b, c.opts...), New("z", c.a, c.opts...)
+		if got := x.settings() == y.settings(); got != c.shared {
+			t.Errorf("%s: shared: %v, want %v", c.name, got, c.shared)
+		}
+		if err := x.Update(Settings{FailMax: 9}); err != nil {
+			t.Fatal(err)
+		}
+		if y.Settings() != c.b.WithDefaults() || z.Settings() != c.a.WithDefaults() || z.settings().version != 1 {
+			t.Errorf("%s: an update of one breaker changed others: %+v, %+v", c.name, y.Settings(), z.Settings())
+		}
+	}
+}

@@ -74,11 +74,7 @@ func newConfig(name string, s Settings, opts []Option, m *Manager) *config {
 	default:
 		c.fine = new(fineClock)
 	}
-	if s == (Settings{}) && c.options == &noOptions {
-		c.program = plainDefaults()
-	} else {
-		c.program = c.compile(s, 1)
-	}
+	c.program = c.compileNew(s)
 	c.settings.Store(c.program)
 	return c
 }

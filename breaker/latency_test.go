@@ -115,3 +115,18 @@ func TestLatencyBuckets(t *testing.T) {
 		}
 	}
 }
+
+// One look at the coarse clock is enough if another call has just read it.
+func TestLatencyByOneLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Settings{SlowCall: time.Minute, SlowRate: 1})
+		defer m.Observe()()
+		_ = m.Breaker("db").Do(t.Context(), func(ctx context.Context) error {
+			time.Sleep(35 * time.Millisecond)
+			return m.Breaker("other").Do(ctx, nop)
+		})
+		if l := callsOf(m, "db").Latency; l.buckets[5] != 1 || l.Count() != 1 {
+			t.Errorf("a call of 35 ms is counted as %+v", l)
+		}
+	})
+}
