@@ -147,18 +147,15 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 		// The first look at the clock is inlined and shows for most calls that
 		// they were not slow. Only if it does not is the clock asked again. The
 		// settings in effect now decide, and Update need not change the word.
-		quick, took := r.quickNow(began), time.Duration(0)
-		if !quick && err == nil {
-			took = r.timer.now(r.exact) - began
-		}
-		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || r.slow(took) || !b.countedFast(w) && !b.counted(w, false) {
+		took := untimed
+		if err != nil || b.settings() != r || atomic.LoadUint64(&b.word) != w || !r.quickNow(began) && r.slowSince(began, &took) || !b.countedFast(w) && !b.counted(w, false) {
 			p := Permit{b: b, word: w, began: began}
 			if r.exact {
 				p.tag = tagExact
 			}
 			err = p.end(ctx, err)
 		} else if w&flagObserved != 0 {
-			if quick {
+			if took == untimed {
 				took = r.timer.now(false) - began
 			}
 			b.observe(Success, false, atMost(took, r.exact))

@@ -141,6 +141,13 @@ func (r *compiled) quickNow(began time.Duration) bool {
 	return ok && !r.exact && time.Duration(step)*fineStep-began < r.SlowCall
 }
 
+// slowSince reports whether a call that began then and ends now is slow, and how
+// long it took.
+func (r *compiled) slowSince(began time.Duration, took *time.Duration) bool {
+	*took = r.timer.now(r.exact) - began
+	return r.slow(*took)
+}
+
 // slow reports whether a call that took this long is slow.
 func (r *compiled) slow(took time.Duration) bool {
 	return r.SlowCall > 0 && took >= r.SlowCall
