@@ -52,9 +52,11 @@ func (w *sweeper) schedule(s sweptSet) {
 	}
 }
 
-// runSoon starts the next sweep at once, or shortly after the last one, so that
-// sweeping takes at most a twentieth of one processor however much there is to
-// do. A Breaker.mu may be held: the sweep itself runs on the timer's goroutine.
+// runSoon starts the next sweep in a moment, or shortly after the last one, so
+// that sweeping takes at most a twentieth of one processor however much there is
+// to do. A Breaker.mu may be held: the sweep itself runs on the timer's goroutine.
+// It skips breakers whose lock is held, so it must not begin before the caller has
+// released that of its own, which may be the one that has to go.
 func (w *sweeper) runSoon(s sweptSet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +69,7 @@ func (w *sweeper) runSoon(s sweptSet) {
 		w.timer.Stop()
 	}
 	wait := max(time.Second, 20*w.took) - s.source().Since(w.ended)
-	w.timer = s.source().AfterFunc(max(0, wait), s.sweep)
+	w.timer = s.source().AfterFunc(max(time.Millisecond, wait), s.sweep)
 }
 
 // end notes when a sweep ended and how long it took.

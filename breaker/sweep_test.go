@@ -61,7 +61,8 @@ func TestSweepsFindIdleKeys(t *testing.T) {
 
 // However often a sweep is requested, there is only one. It replaces the next
 // regular one, and comes after twenty times as long as the last one took, and
-// at least a second.
+// at least a second; the first after a millisecond, so that the caller has
+// released its breaker's lock.
 func TestSweepsAreSpaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		took time.Duration // the last sweep, which has just ended; 0: there was none
@@ -69,7 +70,7 @@ func TestSweepsAreSpaced(t *testing.T) {
 		want time.Duration // until the next
 	}{
 		"regular":            {0, false, time.Hour},
-		"first":              {0, true, 0},
+		"first":              {0, true, time.Millisecond},
 		"after a quick one":  {time.Millisecond, true, time.Second},
 		"after a long one":   {time.Minute, true, 20 * time.Minute},
 		"regular after that": {time.Minute, false, time.Hour},
@@ -85,9 +86,7 @@ func TestSweepsAreSpaced(t *testing.T) {
 			w.runSoon(s)
 		}
 		w.schedule(s)
-		if c.want > 0 {
-			s.clock.Advance(c.want - 1)
-		}
+		s.clock.Advance(c.want - 1)
 		early := s.times
 		s.clock.Advance(c.want)
 		if early != 0 || s.times != 1 {
