@@ -148,7 +148,7 @@ func bytedanceKeys(n int) any {
 }
 
 // setOf builds a set that has seen one call of every key, and one failure of
-// those that fail says.
+// those that fail says. It has room for the evidence of all keys.
 func setOf(maxKeys int, fails func(i int) bool) func([]string) any {
 	return func(keys []string) any {
 		set := breaker.NewSet[string]("heap", patient, breaker.SetOptions{MaxKeys: maxKeys, MaxEvidence: len(keys)})

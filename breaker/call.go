@@ -156,7 +156,7 @@ func (b *Breaker) doTimed(ctx context.Context, w uint64, r *compiled, fn func(co
 			err = p.end(ctx, err)
 		} else if w&flagObserved != 0 {
 			if took == untimed {
-				took = r.timer.now(false) - began
+				took = r.timer.now(false) - began // quickNow was enough, so the clock is the coarse one
 			}
 			b.observe(Success, false, atMost(took, r.exact))
 		}

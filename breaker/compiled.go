@@ -12,7 +12,7 @@ import (
 
 // compiled is settings in effect, with the values that the engine derives from
 // them. It is never modified. A manager or set compiles its settings once, and
-// all breakers with these settings share the result.
+// all breakers with these settings share the result, see also compileNew.
 type compiled struct {
 	Settings                 // with defaults filled in
 	version    uint64        // of the settings: 1, and one more with each Update
@@ -86,13 +86,14 @@ func (r *compiled) forgiven(units int) int {
 	return max(0, units-1)
 }
 
-// latest is what compileNew compiled last, if nothing in it refers to a breaker.
+// latest is the last result of compileNew that may be shared. A recording and
+// shadows are attached later, to a copy (see observed), so it never has any.
 var latest atomic.Pointer[compiled]
 
 // compileNew compiles the settings that a breaker or set is created with. Programs
-// create breakers with the same settings one after the other. They share the
-// result, which is larger than the breaker, unless it has a clock, which must not
-// be shared (I10), or options decide what is in it.
+// often create many breakers with the same settings, one after the other. Those
+// share the result, which is larger than a breaker, unless it has a clock, which
+// must not be shared (I10), or depends on options.
 func (c *config) compileNew(s Settings) *compiled {
 	if c.options != &noOptions {
 		return c.compile(s, 1)

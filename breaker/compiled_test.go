@@ -66,7 +66,8 @@ func TestEqualSettingsAreShared(t *testing.T) {
 		{"the defaults", Settings{}, Settings{FailMax: 5}, nil, true},
 		{"the same", Settings{FailMax: 7, Probes: 2}, Settings{FailMax: 7, Probes: 2}, nil, true},
 		{"others", Settings{FailMax: 7}, Settings{FailMax: 8}, nil, false},
-		{"a window", Settings{FailureRate: 0.5}, Settings{FailureRate: 0.5}, nil, false},
+		{"a window of time", Settings{FailureRate: 0.5}, Settings{FailureRate: 0.5}, nil, false},
+		{"a window of calls", Settings{FailureRate: 0.5, WindowCalls: 9}, Settings{FailureRate: 0.5, WindowCalls: 9}, nil, true},
 		{"timed calls", Settings{SlowCall: 1}, Settings{SlowCall: 1}, nil, false},
 		{"an option", Settings{FailMax: 1}, Settings{FailMax: 1}, []Option{WithBypassAllowed()}, false},
 	} {

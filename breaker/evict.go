@@ -10,8 +10,9 @@ import (
 // This file is how a set evicts the breakers of healthy keys, and how it ensures
 // that a key never has two breakers.
 //
-// A set keeps a breaker by a pointer in a shard's map. To evict the breaker, it
-// replaces that pointer with a weak one. As long as the program holds the
+// A set keeps a breaker by a pointer in a shard's map, and perhaps another in a
+// list (keylist.go). To evict the breaker, it replaces the first with a weak
+// pointer, and takes the key out of the list. As long as the program holds the
 // breaker or a call runs under it, the key gets the same breaker again. When
 // nothing holds it any more, the garbage collector takes it, and no evidence is
 // lost, because only healthy breakers are evicted (I8). Evicted or not, a
@@ -81,7 +82,7 @@ func (s *Set[K]) evict(sh *shard[K], k K, b *Breaker) bool {
 		s.forgetEvictionLocked(sh, k, b)
 		return false
 	}
-	s.dropLocked(sh, k)
+	s.removeLocked(sh, k)
 	s.total.Add(-1)
 	b.forgetShadows()
 	return true
@@ -140,7 +141,7 @@ func (s *Set[K]) existingLocked(sh *shard[K], k K, reserved bool) *Breaker {
 // The shard's lock is held.
 func (s *Set[K]) restoreLocked(sh *shard[K], k K, b *Breaker) {
 	s.forgetEvictionLocked(sh, k, b)
-	s.keepLocked(sh, k, b)
+	s.putLocked(sh, k, b)
 	b.used.Store(s.tick.Add(1)) // as if just inserted, so that it is not evicted again at once
 	// Last: as long as the flag is set, evidence looks for the breaker here, and
 	// finds that it is back.

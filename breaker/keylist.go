@@ -1,14 +1,16 @@
 package breaker
 
-// keyList is a list of keys. Each key of a set has a place in one of listCount
-// lists, by its hash, and is in that list as well as in its shard's map. The list
-// is read without the shard's lock, whose cache line all callers would write, and
-// without hashing the key again.
+// keyList is an element of a list of keys with their breakers, and stands for the
+// list that begins with it; nil is the empty list. Each key of a set has a place
+// in one of listCount lists, by its hash. Where a set has few keys, they are in
+// these lists as well as in the maps of their shards. A list is read without the
+// shard's lock, whose cache line all callers would write, and without a second
+// hash of the key, which the map would compute.
 //
 // An element does not change once it is in a list, so a caller may read an old
 // list while a key comes or goes. It finds what it would have found if it had
-// taken the lock just before. A key that is not in the list must be looked up
-// under the lock.
+// taken the lock just before. A list need not be complete: a key that is not in
+// it must be looked up under the lock.
 type keyList[K comparable] struct {
 	hash uint64
 	key  K
@@ -17,13 +19,15 @@ type keyList[K comparable] struct {
 }
 
 const (
-	// listCount is the number of lists of a set: 4 KB. It is a multiple of
-	// shardCount, so that all keys of a list are in one shard.
+	// listCount is a multiple of shardCount, so that all keys of a list are in one
+	// shard.
 	listCount = 8 * shardCount
 	// mostListed is the largest number of keys in a list. To read so many takes as
-	// long as to take the lock and look in the map. Sets of up to some 2,000 keys
-	// have lists for nearly all of them.
+	// long as to take the lock and look in the map.
 	mostListed = 8
+	// fewKeys is the number of keys of a shard up to which new ones are listed:
+	// about 2,000 in a set.
+	fewKeys = mostListed / 2 * listCount / shardCount
 )
 
 // find returns the breaker of a key, or nil if the key is not in the list.
@@ -44,41 +48,39 @@ func (l *keyList[K]) len() (n int) {
 	return n
 }
 
-// without returns a list of the same keys except k.
+// without returns a list of the same keys except k, which is in l.
 func (l *keyList[K]) without(k K) *keyList[K] {
-	switch {
-	case l == nil:
-		return nil
-	case l.key == k:
+	if l.key == k {
 		return l.next
 	}
 	return &keyList[K]{l.hash, l.key, l.b, l.next.without(k)}
 }
 
-// keepLocked puts b into the map of k's shard, and k into its list. Neither holds
-// k yet. A list that would become too long is given up for good, so that a large
-// set does not read long lists in vain. The shard's lock is held.
-func (s *Set[K]) keepLocked(sh *shard[K], k K, b *Breaker) {
+// putLocked puts b into the map of k's shard, and into k's list if there is room.
+// Neither holds k yet. The shard's lock is held.
+func (s *Set[K]) putLocked(sh *shard[K], k K, b *Breaker) {
 	sh.by.put(k, b)
 	hash := s.hash(k)
 	at := &s.lists[hash%listCount]
 	switch list := at.Load(); {
-	case list == &s.noList:
-	case list.len() == mostListed:
-		at.Store(&s.noList)
-	default:
+	case len(sh.by.m) > fewKeys:
+		// Most callers of a large set would read a list in vain.
+		at.Store(nil)
+	case list.len() < mostListed:
 		at.Store(&keyList[K]{hash, k, b, list})
 	}
 }
 
-// dropLocked removes k from the map of its shard, and from its list. The shard's
+// removeLocked removes k from the map of its shard, and from its list. The shard's
 // lock is held.
-func (s *Set[K]) dropLocked(sh *shard[K], k K) {
+func (s *Set[K]) removeLocked(sh *shard[K], k K) {
 	sh.by.remove(k)
-	at := &s.lists[s.hash(k)%listCount]
-	// A caller that still reads the old list may find the breaker that goes. It is
-	// evicted then, and works in the same way (I8).
-	if list := at.Load(); list != &s.noList {
+	hash := s.hash(k)
+	at := &s.lists[hash%listCount]
+	// A caller that still reads the old list may find the breaker that goes. The
+	// old list holds it, so it is not collected meanwhile, and the key gets the
+	// same breaker again (I8).
+	if list := at.Load(); list.find(hash, k) != nil {
 		at.Store(list.without(k))
 	}
 }

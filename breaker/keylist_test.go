@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// listed returns the breaker that the key's list has for it, if any, and whether
-// there is a list.
-func listed[K comparable](s *Set[K], k K) (b *Breaker, ok bool) {
+// listed returns the breaker that the key's list has for it, if any, and the
+// number of keys in that list.
+func listed[K comparable](s *Set[K], k K) (*Breaker, int) {
 	hash := s.hash(k)
 	list := s.lists[hash%listCount].Load()
-	return list.find(hash, k), list != &s.noList
+	return list.find(hash, k), list.len()
 }
 
 // sameList returns n keys that belong in one list.
@@ -51,14 +51,42 @@ func TestListedKeysNeedNoLock(t *testing.T) {
 	}
 	sh.mu.Unlock()
 
-	// One more is one too many, for good.
-	set.Breaker(keys[mostListed])
-	behind(t, &sh.mu, func() { set.find(keys[0]) }, func() {})
-	for _, k := range keys {
+	// One more is one too many, until another has gone.
+	last := keys[mostListed]
+	set.Breaker(last)
+	behind(t, &sh.mu, func() { set.find(last) }, func() {})
+	set.Remove(last)
+	set.Remove(keys[3])
+	b := set.Breaker(last)
+	if got, n := listed(set, last); got != b || n != mostListed {
+		t.Errorf("a list with room has %p and %d keys, want %p", got, n, b)
+	}
+}
+
+// A large set has no lists, which most calls would read in vain. It has some again
+// when it has become small.
+func TestLargeSetHasNoLists(t *testing.T) {
+	n := 10 * shardCount * fewKeys
+	set := NewSet[int]("s", Settings{}, SetOptions{MaxKeys: n})
+	for k := range n {
+		set.Breaker(k)
+		kept := len(set.shard(k).by.m)
+		if b, in := listed(set, k); kept > fewKeys && in != 0 || kept <= fewKeys && in < mostListed && b == nil {
+			t.Fatalf("a key of a shard with %d: its list has %p and %d keys", kept, b, in)
+		}
+	}
+	for i := range set.lists {
+		if n := set.lists[i].Load().len(); n != 0 {
+			t.Fatalf("list %d has %d keys", i, n)
+		}
+	}
+	for k := range n {
 		set.Remove(k)
 	}
-	set.Breaker(keys[0])
-	behind(t, &sh.mu, func() { set.find(keys[0]) }, func() {})
+	b := set.Breaker(0)
+	if got, n := listed(set, 0); got != b || n != 1 {
+		t.Errorf("the list has %p and %d keys, want the only key of the set", got, n)
+	}
 }
 
 // A look-up marks the key as used, with or without the list.
@@ -67,20 +95,24 @@ func TestLookUpIsUse(t *testing.T) {
 	keys := sameList(set, mostListed+1)
 	for n, k := range keys {
 		set.Breaker(k)
-		now := set.tick.Add(1)
-		if b := set.find(keys[0]); b.used.Load() != now {
-			t.Errorf("among %d keys: used at tick %d, want %d", n+1, b.used.Load(), now)
+		for _, k := range []string{keys[0], k} {
+			now := set.tick.Add(1)
+			if b := set.find(k); b.used.Load() != now {
+				t.Errorf("among %d keys: key %s was used at tick %d, want %d", n+1, k, b.used.Load(), now)
+			}
 		}
 	}
 }
 
-// A list holds what the map holds, whatever happens to the keys.
+// A list holds nothing but what the map holds, whatever happens to the keys; and
+// all of it, where the keys are few.
 func TestKeyListAgreesWithTheMap(t *testing.T) {
 	for _, most := range []int{mostListed, mostListed + 1} {
 		set := NewSet[string]("s", Settings{FailMax: 3}, SetOptions{MaxKeys: most - 2, MaxEvidence: 2})
 		keys := sameList(set, mostListed+4)
 		sh := set.shard(keys[0])
 		held := map[string]*Breaker{}
+		unlisted := 0
 		for step := range 5000 {
 			k := keys[rand.IntN(len(keys))]
 			switch rand.IntN(6) {
@@ -96,14 +128,17 @@ func TestKeyListAgreesWithTheMap(t *testing.T) {
 				_ = set.Do(bg, k, nop)
 			}
 			for _, k := range keys {
-				b, ok := listed(set, k)
-				if want := sh.by.m[k]; ok && b != want || !ok && b != nil {
-					t.Fatalf("step %d: key %s is %p in the list (%t), %p in the map", step, k, b, ok, want)
+				b, _ := listed(set, k)
+				if b != nil && b != sh.by.m[k] {
+					t.Fatalf("step %d: key %s is %p in the list, %p in the map", step, k, b, sh.by.m[k])
+				}
+				if b == nil && sh.by.m[k] != nil {
+					unlisted++
 				}
 			}
 		}
-		if _, ok := listed(set, keys[0]); ok != (most == mostListed) {
-			t.Errorf("after up to %d keys, there is a list: %t", most, ok)
+		if (unlisted == 0) != (most == mostListed) {
+			t.Errorf("of up to %d keys, one was not listed %d times", most, unlisted)
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (s *Set[K]) insert(k K, must bool) *Breaker {
 		s.evictLocked(sh, k, b)
 		return b
 	}
-	s.keepLocked(sh, k, b)
+	s.putLocked(sh, k, b)
 	return b
 }
 

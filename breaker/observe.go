@@ -48,7 +48,7 @@ func (c *callCount) read() (n Calls) {
 	return n
 }
 
-// untimed is the duration of a call that was not timed.
+// untimed is the duration of a call that was not timed, or not yet.
 const untimed time.Duration = -1
 
 // count counts a call that was settled or rejected, and that took so long. A nil
@@ -105,8 +105,8 @@ func (s *Set[K]) setObserved(on bool) {
 // Observe starts counting the calls of every breaker and set, including those
 // that are created later. Counting ends when stop is called; if Observe was
 // called several times, when every stop has been called. Calls returns the
-// counts. Observing adds about 6 ns to a call, 20 ns if calls are timed, and nothing
-// while it is off.
+// counts. Observing adds about 6 ns to a call, or 20 ns if calls are timed, and
+// nothing while it is off.
 func (m *Manager) Observe() (stop func()) {
 	m.observe(1)
 	return sync.OnceFunc(func() { m.observe(-1) })

@@ -94,7 +94,6 @@ type Set[K comparable] struct {
 	nan    atomic.Pointer[Breaker] // the one breaker of all keys that are
 
 	lists       [listCount]atomic.Pointer[keyList[K]] // changed under the lock of the shard that their keys are in
-	noList      keyList[K]                            // stands for a list that has been given up; has no breaker
 	shards      [shardCount]shard[K]
 	evicted     evicted[K]
 	sweeper     sweeper

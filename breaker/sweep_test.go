@@ -288,3 +288,21 @@ func TestSweeperRests(t *testing.T) {
 		}
 	})
 }
+
+// The first key beyond MaxHistory asks for a sweep, although others have come
+// before it, and the next regular one is hours away.
+func TestSweepForHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := NewSet[string]("s", Settings{}, SetOptions{MaxHistory: 1})
+		for _, k := range []string{"a", "b"} {
+			b := set.Breaker(k)
+			_ = b.Open(Order{})
+			wait(time.Minute) // for a sweep that opening asks for
+			_ = b.Close(Order{})
+			wait(time.Minute)
+		}
+		if n := set.historyOnly.Load(); n != 1 {
+			t.Errorf("%d keys are kept for their history, want 1", n)
+		}
+	})
+}

@@ -42,6 +42,6 @@
 // # Concurrency
 //
 // All functions and methods may be used by many goroutines at once. While there
-// is a Plane, calls are counted, which costs about 6 ns per call (see
-// breaker.Manager.Observe). Nothing else of the plane is on the path of a call.
+// is a Plane, calls are counted, which costs about 6 ns per call, or 20 ns if calls
+// are timed (see breaker.Manager.Observe). Nothing else of the plane is on the path of a call.
 package ops

@@ -39,7 +39,8 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(o *options) { o.provider = p }
 }
 
-// WithCalls counts calls by outcome, which adds about 6 ns to each, and 20 ns if they are timed.
+// WithCalls counts calls by outcome, which adds about 6 ns to a call, or 20 ns
+// if calls are timed.
 func WithCalls() Option { return func(o *options) { o.calls = true } }
 
 // ErrRegistered is the error of Register for a manager that is registered with

@@ -138,7 +138,7 @@ func (r *report) keep(file, key string) {
 }
 
 // conclude prints the totals. It returns an error if fewer than this share of the
-// mutants are killed.
+// mutants, explained survivors aside, are killed.
 func (r *report) conclude(least float64) error {
 	run := r.count[killed] + r.count[timedOut] + r.count[survived]
 	fmt.Printf("%d mutants of %d: %d killed, %d timed out, %d survived; %d more are explained\n",
@@ -147,7 +147,7 @@ func (r *report) conclude(least float64) error {
 	if len(r.stale) > 0 {
 		err = errors.Join(err, fmt.Errorf("survivors.txt explains what does not survive, or is not there:\n\t%s", strings.Join(r.stale, "\n\t")))
 	}
-	// Those that are explained are aside, also if they were run.
+	// Survivors that are explained do not count, even if they were run.
 	if won := r.count[killed] + r.count[timedOut]; float64(won) < least*float64(won+len(r.survived)) {
 		slices.Sort(r.survived)
 		err = errors.Join(err, fmt.Errorf("%d survived: kill them with a test, or explain them in survivors.txt:\n\t%s", len(r.survived), strings.Join(r.survived, "\n\t")))
