@@ -21,8 +21,8 @@ import (
 
 // ImportOptions say how to read data that Switchgear has not recorded.
 type ImportOptions struct {
-	// Format is "sgr", "csv", "jsonl", "otlp", "nginx" or "envoy". Default: by
-	// what the data begins with.
+	// Format is "sgr", "csv", "jsonl", "otlp", "nginx" or "envoy". Default: "nginx"
+	// if LogFormat is set, else by what the data begins with.
 	Format string
 	// Name is the breaker's; calls that have a key belong to Name/key. Default
 	// "imported".
@@ -81,7 +81,7 @@ func Import(r io.Reader, o ImportOptions) (*Trace, error) {
 		_, _ = b.Discard(len(byteOrderMark))
 	}
 	if o.Format == "" {
-		o.Format = guess(head)
+		o.Format = o.guess(head)
 	}
 	if o.Name == "" {
 		o.Name = "imported"
@@ -200,7 +200,7 @@ func ImportFile(name string, o ImportOptions) (*Trace, error) {
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, err
 		}
-		o.Format = guess(head[:n])
+		o.Format = o.guess(head[:n])
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			// It is not a file that can be read again.
 			return Import(io.MultiReader(bytes.NewReader(head[:n]), f), o)
@@ -224,9 +224,12 @@ const (
 
 // guess returns the format of data that begins like this, or "" if it is
 // compressed.
-func guess(head []byte) string {
+func (o *ImportOptions) guess(head []byte) string {
 	if bytes.HasPrefix(head, []byte(compressed)) {
 		return ""
+	}
+	if o.LogFormat != "" {
+		return "nginx"
 	}
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(head, []byte(byteOrderMark)), []byte("\n"))
 	first := string(bytes.TrimSpace(line))
@@ -235,7 +238,8 @@ func guess(head []byte) string {
 		return "sgr"
 	case bytes.Contains(head, []byte(`"resourceSpans"`)):
 		return "otlp"
-	case strings.HasPrefix(first, "{") && strings.Contains(first, `"response_flags"`), strings.HasPrefix(first, "["):
+	// Not only in the first line: a container's log has others, too.
+	case bytes.Contains(head, []byte(`"response_flags"`)), envoyStart.Match(head), strings.HasPrefix(first, "["):
 		return "envoy"
 	case strings.HasPrefix(first, "{"):
 		return "jsonl"
@@ -313,7 +317,11 @@ func (im *importer) skip(line int, format string, args ...any) {
 func (im *importer) trace() (*Trace, error) {
 	if im.count == 0 {
 		if im.bad > 0 {
-			return nil, fmt.Errorf("%w (%s): %s", ErrImport, im.o.Format, im.firstBad)
+			hint := ""
+			if im.o.Format == "nginx" && im.o.LogFormat == NginxFormat { // perhaps only because it looks like nothing else
+				hint = "; give its log_format, or its format if nginx has not written it"
+			}
+			return nil, fmt.Errorf("%w (%s): %s%s", ErrImport, im.o.Format, im.firstBad, hint)
 		}
 		return nil, fmt.Errorf("%w (%s): it holds no calls", ErrImport, im.o.Format)
 	}

@@ -139,10 +139,15 @@ func (im *importer) nginx(r io.Reader) error {
 	if !has("upstream_response_time") && !has("request_time") {
 		im.notes = append(im.notes, "the log_format has no $upstream_response_time and no $request_time, so how long calls took is not known")
 	}
-	if local > 0 {
-		im.notes = append(im.notes, fmt.Sprintf("%s left out, because no upstream was asked", plural(local, "line")))
-	}
+	im.unasked(local)
 	return err
+}
+
+// unasked notes how many lines are about requests that the proxy answered itself.
+func (im *importer) unasked(lines int) {
+	if lines > 0 {
+		im.notes = append(im.notes, fmt.Sprintf("%s left out, because no upstream was asked", plural(lines, "line")))
+	}
 }
 
 // nginxTime reads the first of the times that is there.
@@ -187,10 +192,11 @@ var envoyFailed = map[string]bool{
 
 // envoy reads an access log in the default format of Envoy or of Istio, or in JSON
 // with the fields start_time, duration, response_code, response_flags and
-// upstream_cluster or upstream_host.
+// upstream_cluster or upstream_host. Docker or kubectl may have written something
+// before each line.
 func (im *importer) envoy(r io.Reader) error {
 	rejected := map[string]int{}
-	retried := 0
+	retried, local := 0, 0
 	err := im.lines(r, func(n int, line string) {
 		e, ok := envoyLine(line)
 		if !ok {
@@ -205,6 +211,10 @@ func (im *importer) envoy(r io.Reader) error {
 		took, ok := parseTook(e.duration + "ms")
 		if !ok {
 			im.skip(n, "got the duration %q, want milliseconds", e.duration)
+			return
+		}
+		if e.unasked && (e.flags == "-" || e.flags == "") {
+			local++ // Envoy answered itself: a redirect, or a rule of its own
 			return
 		}
 		o, ok := im.status(e.code)
@@ -236,6 +246,7 @@ func (im *importer) envoy(r io.Reader) error {
 	for _, why := range slices.Sorted(maps.Keys(rejected)) {
 		im.notes = append(im.notes, fmt.Sprintf("Envoy rejected %s with %s: there is no outcome", plural(rejected[why], "call"), why))
 	}
+	im.unasked(local)
 	if retried > 0 {
 		im.notes = append(im.notes, fmt.Sprintf("for %s the log shows only the last of several attempts (URX)", plural(retried, "call")))
 	}
@@ -245,12 +256,23 @@ func (im *importer) envoy(r io.Reader) error {
 type envoyEntry struct {
 	at, duration, code, flags, upstream string
 	plainTCP                            bool // it is a connection, not a request
+	unasked                             bool // no upstream was asked
 }
 
-// envoyLine reads a line.
+// envoyStart matches what an entry begins with in the default formats.
+var envoyStart = regexp.MustCompile(`\[\d{4}-\d\d-\d\dT[0-9:.]+Z\] "`)
+
+// envoyLine reads a line, without what stands before the entry.
 func envoyLine(line string) (e envoyEntry, ok bool) {
 	if !strings.HasPrefix(line, "{") {
-		return envoyText(line)
+		if at := envoyStart.FindStringIndex(line); at != nil {
+			return envoyText(line[at[0]:])
+		}
+		at := strings.Index(line, `{"`)
+		if at < 0 {
+			return envoyText(line)
+		}
+		line = line[at:]
 	}
 	var x map[string]json.RawMessage
 	if json.Unmarshal([]byte(line), &x) != nil {
@@ -264,9 +286,12 @@ func envoyLine(line string) (e envoyEntry, ok bool) {
 		return ""
 	}
 	e = envoyEntry{at: get("start_time"), duration: get("duration"), code: get("response_code"), flags: get("response_flags"), upstream: get("upstream_cluster")}
+	host := get("upstream_host")
 	if e.upstream == "" {
-		e.upstream = get("upstream_host")
+		e.upstream = host
 	}
+	_, hasHost := x["upstream_host"]
+	e.unasked = hasHost && host == ""
 	_, hasMethod := x["method"]
 	e.plainTCP = hasMethod && get("method") == ""
 	return e, e.at != "" && e.duration != ""
@@ -277,9 +302,10 @@ func envoyLine(line string) (e envoyEntry, ok bool) {
 //	[start] "request" code flags            received sent duration service-time "for" "agent" "id" "authority" "host"
 //	[start] "request" code flags details termination "why" received sent duration ... "host" cluster local ...
 //
-// The first is Envoy's, the second Istio's, where six fields come after the host.
+// The first is Envoy's, the second Istio's. Older versions of Istio write fewer
+// fields between the flags and the numbers, and after the cluster.
 func envoyText(line string) (e envoyEntry, ok bool) {
-	f := envoyFields(line)
+	f, quoted := envoyFields(line)
 	// What lies between the flags and the numbers differs, between versions, too.
 	k := 4
 	for ; k+2 < len(f); k++ {
@@ -292,15 +318,19 @@ func envoyText(line string) (e envoyEntry, ok bool) {
 		return e, false
 	}
 	e = envoyEntry{at: f[0], code: f[2], flags: f[3], duration: f[k+2], plainTCP: f[1] == "- - -"}
-	// Counted from the end: the agent may contain quotes.
-	upstream := f[len(f)-1]
-	if !strings.HasSuffix(line, `"`) && len(f) > k+2+after+6 {
-		if upstream = f[len(f)-6]; upstream == "-" {
-			upstream = f[len(f)-7]
+	// The host is the last of the five in quotes; if there are not five, the agent
+	// contains quotes, and the host is the last of all in quotes.
+	host := k + 2 + after
+	if slices.Contains(quoted[host-4:host+1], false) || host+1 < len(f) && quoted[host+1] {
+		for host = len(f) - 1; host > k+2 && !quoted[host]; host-- {
 		}
 	}
-	if upstream != "-" {
-		e.upstream = upstream
+	e.unasked = f[host] == "-"
+	if !e.unasked {
+		e.upstream = f[host]
+	}
+	if host+1 < len(f) && f[host+1] != "-" {
+		e.upstream = f[host+1] // the cluster
 	}
 	return e, true
 }
@@ -308,12 +338,13 @@ func envoyText(line string) (e envoyEntry, ok bool) {
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // envoyFields splits a line at blanks; quotes and brackets hold a field together.
-func envoyFields(line string) (out []string) {
+func envoyFields(line string) (out []string, quoted []bool) {
 	for {
 		line = strings.TrimLeft(line, " ")
 		if line == "" {
-			return out
+			return out, quoted
 		}
+		quoted = append(quoted, line[0] == '"')
 		end := " "
 		switch line[0] {
 		case '"':

@@ -141,6 +141,29 @@ func TestImport(t *testing.T) {
 			data: readFile(t, "testdata/import/istio-default.log"),
 			want: shape{"envoy", 4, 1, 2, []string{"imported/inbound|80||", "imported/outbound|8000||httpbin.foo.svc.cluster.local"}, []string{"with UO"}},
 		},
+		"envoy, what kubectl logs prints of an Istio proxy": {
+			data: readFile(t, "testdata/import/istio-proxy.log"),
+			want: shape{"envoy", 5, 1, 2, []string{"imported/BlackHoleCluster", "imported/outbound|8000||pay.shop.svc.cluster.local"}, []string{
+				"with UH", "1 line left out, because no upstream was asked", "last of several attempts", "1 line could not be read; the first is line 1",
+			}},
+		},
+		"envoy, behind what docker compose and kubectl write": {
+			data: `envoy-1  | 2026-03-01T10:00:00.411000001Z [2026-03-01T10:00:00.311Z] "GET / HTTP/1.1" 503 UF upstream_reset_before_response_started{connection_failure} 0 145 0 - "-" "shop" "44" "pay:80" "10.0.2.1:80"` + "\n" +
+				`[pod/proxy-1/envoy] [2026-03-01T10:00:00.412Z] "GET / HTTP/1.1" 200 - 0 145 2 1 "-" "shop" "45" "pay:80" "10.0.2.1:80"` + "\n" +
+				`envoy-1  | {"start_time":"2026-03-01T10:00:00.513Z","duration":12,"response_code":504,"response_flags":"UT","upstream_host":"10.0.2.1:80"}` + "\n",
+			want: shape{"envoy", 3, 0, 2, []string{"imported/10.0.2.1:80"}, nil},
+		},
+		"envoy, answers of its own in json": {
+			data: `{"start_time":"2026-03-01T10:00:00.311Z","method":"GET","duration":0,"response_code":301,"response_flags":"-","upstream_host":"-"}` + "\n" +
+				`{"start_time":"2026-03-01T10:00:00.412Z","method":"GET","duration":0,"response_code":403,"response_flags":null,"upstream_host":null}` + "\n" +
+				`{"start_time":"2026-03-01T10:00:00.513Z","method":"GET","duration":3,"response_code":500,"response_flags":"UF","upstream_host":null}` + "\n",
+			want: shape{"envoy", 1, 0, 1, []string{"imported"}, []string{"2 lines left out, because no upstream was asked"}},
+		},
+		"nginx, a log_format that looks like Envoy's": {
+			data: `[2026-03-01T10:00:02Z] "GET / HTTP/1.1" 502` + "\n",
+			o:    ImportOptions{LogFormat: `[$time_iso8601] "$request" $status`},
+			want: shape{"nginx", 1, 0, 1, []string{"imported"}, nil},
+		},
 		"envoy, json with strings and with numbers": {
 			data: readFile(t, "testdata/import/envoy.jsonl"),
 			want: shape{"envoy", 5, 1, 2, []string{"imported", "imported/10.0.2.1:80", "imported/pay"}, []string{"with UO"}},

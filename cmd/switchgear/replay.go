@@ -163,7 +163,10 @@ func printReport(cmd *cobra.Command, t *replay.Trace, r *replay.Report) {
 	}
 	blind := ""
 	if m := r.Results[0].Metrics; m.Blind > 0 {
-		blind = fmt.Sprintf("; %.3g%% of the time without any outcome", 100*m.Blind.Seconds()/max(1e-9, m.Span.Seconds()*float64(len(r.Results[0].Breakers))))
+		share := 100 * m.Blind.Seconds() / max(1e-9, m.Span.Seconds()*float64(len(r.Results[0].Breakers)))
+		if blind = fmt.Sprintf("; %.3g%% of the time without any outcome", share); share < 0.01 {
+			blind = "; less than 0.01% of the time without any outcome"
+		}
 	}
 	fmt.Fprintf(out, "%s, %s%s.\n", plain.Text(head(t)), plain.Count(len(r.Episodes), "episode", "episodes"), blind)
 	for _, n := range r.Notes {
