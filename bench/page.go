@@ -103,10 +103,10 @@ var between = []string{
 	"  operator who asks why, also when the history is off.",
 	"- 1 % failures on two procs: a failure, and the success behind it, each write the word that all callers read. Consecutive",
 	"  failures cannot be counted without.",
-	"- The slow-call rule looks at the coarse clock before and after the call, in a function of its own.",
-	"- A single breaker has a configuration, 144 B, with places for what few breakers use: counts, a recording, shadows. With a",
-	"  window of time or a SlowCall it has compiled settings of its own, too, 256 B, because a clock must not be shared. The keys",
-	"  of a set share both, and the breakers of a manager share the settings.",
+	"- The slow-call rule reads the coarse clock before and after each call, which takes one more function call.",
+	"- A single breaker has its own configuration of 144 B, with room for what few breakers use: counts, a recording, shadows.",
+	"  With a window of time or a SlowCall it also has its own compiled settings, 256 B, because a clock must not be shared.",
+	"  The keys of a set share both; the breakers of a manager share the settings.",
 }
 
 // machine lists what the figures depend on, and the version of each library.

@@ -55,8 +55,8 @@ func (w *sweeper) schedule(s sweptSet) {
 // runSoon starts the next sweep in a moment, or shortly after the last one, so
 // that sweeping takes at most a twentieth of one processor however much there is
 // to do. A Breaker.mu may be held: the sweep itself runs on the timer's goroutine.
-// It skips breakers whose lock is held, so it must not begin before the caller has
-// released that of its own, which may be the one that has to go.
+// A sweep skips breakers whose lock is held. So it waits until the caller has
+// released its breaker's lock: that may be the only breaker that can be dropped.
 func (w *sweeper) runSoon(s sweptSet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -101,7 +101,7 @@ type Receipts struct {
 	Done    []MemberReceipt `json:"done"`    // by member
 	Refused []MemberReceipt `json:"refused,omitempty"`
 	Silent  []string        `json:"silent,omitempty"` // members without a receipt
-	// Gone means that the order is no longer in the store, so the silent members will
+	// Gone reports that the order is no longer in the store, so the silent members will
 	// not carry it out. The store has lost its data, or another order has replaced it.
 	Gone bool `json:"gone,omitempty"`
 }

@@ -214,7 +214,7 @@ func (im *importer) envoy(r io.Reader) error {
 			return
 		}
 		if e.unasked && (e.flags == "-" || e.flags == "") {
-			local++ // Envoy answered itself: a redirect, or a rule of its own
+			local++ // Envoy itself answered, with a redirect or by a rule
 			return
 		}
 		o, ok := im.status(e.code)

@@ -153,7 +153,7 @@ func TestImport(t *testing.T) {
 				`envoy-1  | {"start_time":"2026-03-01T10:00:00.513Z","duration":12,"response_code":504,"response_flags":"UT","upstream_host":"10.0.2.1:80"}` + "\n",
 			want: shape{"envoy", 3, 0, 2, []string{"imported/10.0.2.1:80"}, nil},
 		},
-		"envoy, answers of its own in json": {
+		"envoy, json of requests that did not reach an upstream": {
 			data: `{"start_time":"2026-03-01T10:00:00.311Z","method":"GET","duration":0,"response_code":301,"response_flags":"-","upstream_host":"-"}` + "\n" +
 				`{"start_time":"2026-03-01T10:00:00.412Z","method":"GET","duration":0,"response_code":403,"response_flags":null,"upstream_host":null}` + "\n" +
 				`{"start_time":"2026-03-01T10:00:00.513Z","method":"GET","duration":3,"response_code":500,"response_flags":"UF","upstream_host":null}` + "\n",
