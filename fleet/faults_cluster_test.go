@@ -19,7 +19,7 @@ func startCluster(t *testing.T) (nodes []*server, addrs []string) {
 	t.Helper()
 	need(t, "redis-cli")
 	for range 6 {
-		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		_, bus, _ := net.SplitHostPort(freeAddr())
 		s := startServer(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0")
 		nodes, addrs = append(nodes, s), append(addrs, s.addr)
 	}

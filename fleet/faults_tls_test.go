@@ -45,7 +45,7 @@ func startTLS(t *testing.T) (s *server, addr string, config *tls.Config) {
 			t.Fatal(err)
 		}
 	}
-	addr = freeAddr(t)
+	addr = freeAddr()
 	_, port, _ := net.SplitHostPort(addr)
 	s = startServer(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile)
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)

@@ -235,7 +235,7 @@ func TestACL(t *testing.T) {
 func startSentinel(t *testing.T, master string) (addr string) {
 	t.Helper()
 	need(t, "redis-sentinel")
-	addr = freeAddr(t)
+	addr = freeAddr()
 	_, port, _ := net.SplitHostPort(addr)
 	host, masterPort, _ := net.SplitHostPort(master)
 	config := filepath.Join(t.TempDir(), "sentinel.conf")

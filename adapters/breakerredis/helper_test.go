@@ -3,6 +3,7 @@ package breakerredis_test
 import (
 	"context"
 	"flag"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -41,25 +42,26 @@ func startServer(t testing.TB, args ...string) *server {
 		}
 		t.Skip("SKIP: needs redis-server")
 	}
-	s := &server{t: t, addr: freeAddr(t), dir: t.TempDir(), args: args}
+	s := &server{t: t, addr: freeAddr(), dir: t.TempDir(), args: args}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
 }
 
-// given holds the addresses that freeAddr has returned: the system may offer one
-// again before its server has taken it.
+// given holds the addresses that freeAddr has returned: their servers may not have
+// taken them yet.
 var given sync.Map
 
-// freeAddr returns an address that nothing listens on, another one each time.
-func freeAddr(t testing.TB) string {
-	t.Helper()
+// freeAddr returns an address that nothing listens on, another one each time. Its
+// port is below those that systems give to connections, one of which could take it
+// before the server does.
+func freeAddr() string {
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue // another server's
 		}
-		addr := l.Addr().String()
 		l.Close()
 		if _, again := given.LoadOrStore(addr, true); !again {
 			return addr

@@ -429,7 +429,7 @@ func startCluster(t *testing.T) (one, two *server) {
 	t.Helper()
 	ctx := t.Context()
 	node := func(start, end int) (*server, *redis.Client, string) {
-		_, bus, _ := net.SplitHostPort(freeAddr(t))
+		_, bus, _ := net.SplitHostPort(freeAddr())
 		s := startServer(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-require-full-coverage", "no")
 		c := redis.NewClient(&redis.Options{Addr: s.addr})
 		t.Cleanup(func() { _ = c.Close() })
@@ -491,7 +491,7 @@ func TestClientThatCannotBeGuarded(t *testing.T) {
 // startSentinel watches one master for each name, and returns its address.
 func startSentinel(t *testing.T, masters map[string]*server) string {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := freeAddr()
 	config := "port " + portOf(addr) + "\nbind 127.0.0.1\n"
 	for name, s := range masters {
 		host, port, _ := net.SplitHostPort(s.addr)

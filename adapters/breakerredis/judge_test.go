@@ -48,7 +48,7 @@ func TestNodesThatRefuse(t *testing.T) {
 			return s
 		},
 		"CLUSTERDOWN": func(t *testing.T) *server {
-			return startServer(t, "--cluster-enabled", "yes", "--cluster-port", portOf(freeAddr(t)))
+			return startServer(t, "--cluster-enabled", "yes", "--cluster-port", portOf(freeAddr()))
 		},
 		"MASTERDOWN": func(t *testing.T) *server {
 			s := startServer(t, "--replica-serve-stale-data", "no")

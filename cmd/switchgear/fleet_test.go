@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,19 +43,20 @@ type testFleet struct {
 	audits []string // files, one of each plane
 }
 
-// given holds the addresses that freeAddr has returned: the system may offer one
-// again before its server has taken it.
+// given holds the addresses that freeAddr has returned: their servers may not have
+// taken them yet.
 var given sync.Map
 
-// freeAddr returns an address that nothing listens on, another one each time.
-func freeAddr(t *testing.T) string {
-	t.Helper()
+// freeAddr returns an address that nothing listens on, another one each time. Its
+// port is below those that systems give to connections, one of which could take it
+// before the server does.
+func freeAddr() string {
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue // another server's
 		}
-		addr := l.Addr().String()
 		l.Close()
 		if _, again := given.LoadOrStore(addr, true); !again {
 			return addr
@@ -70,7 +72,7 @@ func fleetOf(t *testing.T, ms ...*breaker.Manager) *testFleet {
 		}
 		t.Skip("SKIP: needs redis-server")
 	}
-	addr := freeAddr(t)
+	addr := freeAddr()
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")
 	if err := cmd.Start(); err != nil {
